@@ -1,0 +1,151 @@
+"""Every reason for which calock refuses something, named once.
+
+The server maps each reason to one HTTP status, one audit event and one translated sentence with one next action
+(``calock.server.refusals``); the driver sends the same names; ``calock certificate explain`` prints them.
+A reason is part of the public interface: never rename one, never reuse one for another meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something was refused. The value is what goes over the wire and into the audit row."""
+
+    # --- answer (authentication token), before any cryptography
+    TOKEN_EMPTY = "TOKEN_EMPTY"
+    TOKEN_TOO_LARGE = "TOKEN_TOO_LARGE"
+    TOKEN_MALFORMED = "TOKEN_MALFORMED"  # not JSON, wrong types, not base64, NUL
+    TOKEN_FORMAT_UNSUPPORTED = "TOKEN_FORMAT_UNSUPPORTED"  # a format we recognise or not, but do not speak
+    REQUEST_MALFORMED = "REQUEST_MALFORMED"  # the request around the token
+    REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+
+    # --- challenge
+    CHALLENGE_MALFORMED = "CHALLENGE_MALFORMED"
+    CHALLENGE_FORGED = "CHALLENGE_FORGED"  # its MAC is not ours
+    CHALLENGE_EXPIRED = "CHALLENGE_EXPIRED"
+    CHALLENGE_FROM_FUTURE = "CHALLENGE_FROM_FUTURE"
+    CHALLENGE_WRONG_PURPOSE = "CHALLENGE_WRONG_PURPOSE"
+    CHALLENGE_WRONG_CONTEXT = "CHALLENGE_WRONG_CONTEXT"  # other browser, other site, other member, other provider
+    CHALLENGE_SPENT = "CHALLENGE_SPENT"
+
+    # --- signature
+    ALGORITHM_NOT_ALLOWED = "ALGORITHM_NOT_ALLOWED"
+    ALGORITHM_KEY_MISMATCH = "ALGORITHM_KEY_MISMATCH"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"  # also what a foreign origin or another challenge looks like
+
+    # --- certificate: gate
+    CERTIFICATE_UNPARSABLE = "CERTIFICATE_UNPARSABLE"
+    CERTIFICATE_TOO_LARGE = "CERTIFICATE_TOO_LARGE"
+    CERTIFICATE_VERSION = "CERTIFICATE_VERSION"
+    CERTIFICATE_SERIAL = "CERTIFICATE_SERIAL"
+    CERTIFICATE_EXTENSION = "CERTIFICATE_EXTENSION"  # duplicate, malformed or unknown critical extension
+    CERTIFICATE_SIGNATURE_ALGORITHM = "CERTIFICATE_SIGNATURE_ALGORITHM"  # MD5, SHA-1, unknown
+    CERTIFICATE_VALIDITY_ORDER = "CERTIFICATE_VALIDITY_ORDER"  # notAfter before notBefore
+    KEY_NOT_ALLOWED = "KEY_NOT_ALLOWED"  # type, curve or explicit parameters outside the list
+    KEY_WEAK = "KEY_WEAK"  # too short, bad exponent, ROCA, close primes, point not on the curve
+    CERTIFICATE_IS_CA = "CERTIFICATE_IS_CA"  # a CA certificate presented as a holder's
+
+    # --- certificate: path
+    CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
+    CERTIFICATE_NOT_YET_VALID = "CERTIFICATE_NOT_YET_VALID"
+    CERTIFICATE_UNTRUSTED = "CERTIFICATE_UNTRUSTED"  # no path to a pinned key of a recognised CA
+    PATH_EXPIRED = "PATH_EXPIRED"  # a CA certificate on the path is outside its dates
+    PATH_INVALID = "PATH_INVALID"  # a path exists but breaks a rule: name constraints, pathLen, keyCertSign, policy
+    PATH_TOO_LONG = "PATH_TOO_LONG"
+    PROVIDER_SUSPENDED = "PROVIDER_SUSPENDED"
+    PROVIDER_NOT_RECOGNISED_HERE = "PROVIDER_NOT_RECOGNISED_HERE"  # known CA, but not one of this site
+    PROVIDER_MISMATCH = "PROVIDER_MISMATCH"  # the chosen provider is not the one that issued the certificate
+
+    # --- certificate: revocation
+    CERTIFICATE_REVOKED = "CERTIFICATE_REVOKED"
+    CERTIFICATE_ON_HOLD = "CERTIFICATE_ON_HOLD"
+    CA_REVOKED = "CA_REVOKED"
+    REVOCATION_UNKNOWN = "REVOCATION_UNKNOWN"  # the source answered that it does not know the certificate
+    REVOCATION_UNAVAILABLE = "REVOCATION_UNAVAILABLE"  # no data for this issuer
+    REVOCATION_STALE = "REVOCATION_STALE"  # data exists but is past its time
+    REVOCATION_UNTRUSTED = "REVOCATION_UNTRUSTED"  # data exists but its signer, scope or form is not acceptable
+
+    # --- certificate: profile
+    KEY_USAGE_MISSING = "KEY_USAGE_MISSING"
+    KEY_USAGE_NOT_SIGNING = "KEY_USAGE_NOT_SIGNING"  # encryption-only certificate of a double-certificate lock
+    EXTENDED_KEY_USAGE = "EXTENDED_KEY_USAGE"
+    POLICY_NOT_ALLOWED = "POLICY_NOT_ALLOWED"
+
+    # --- certificate: identity
+    HOLDER_ID_MISSING = "HOLDER_ID_MISSING"
+    HOLDER_ID_INVALID = "HOLDER_ID_INVALID"  # check digit wrong
+
+    # --- binding and login
+    LOCK_NOT_BOUND = "LOCK_NOT_BOUND"
+    LOCK_BOUND_TO_OTHER = "LOCK_BOUND_TO_OTHER"
+    LOCK_ALREADY_BOUND = "LOCK_ALREADY_BOUND"  # to this very account
+    KEY_ALREADY_KNOWN = "KEY_ALREADY_KNOWN"  # the same key under another lock
+    LOCK_HOLDER_CHANGED = "LOCK_HOLDER_CHANGED"  # another person's certificate on a bound lock
+    RENEWAL_NEEDS_STEP_UP = "RENEWAL_NEEDS_STEP_UP"
+    HOLDER_NOT_ORGANISATION = "HOLDER_NOT_ORGANISATION"  # 统一社会信用代码 differs from the account's organisation
+    BINDING_NOT_FOUND = "BINDING_NOT_FOUND"
+    BINDING_ALREADY_ENDED = "BINDING_ALREADY_ENDED"
+    REASON_MISSING = "REASON_MISSING"
+    ACCOUNT_DISABLED = "ACCOUNT_DISABLED"
+    ACCOUNT_LOCKED = "ACCOUNT_LOCKED"
+    ORGANISATION_DISABLED = "ORGANISATION_DISABLED"
+    CREDENTIALS_WRONG = "CREDENTIALS_WRONG"
+    PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"
+    PASSWORD_UNACCEPTABLE = "PASSWORD_UNACCEPTABLE"
+    STEP_UP_FAILED = "STEP_UP_FAILED"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    NOT_FOUND = "NOT_FOUND"
+    SESSION_REQUIRED = "SESSION_REQUIRED"
+    SESSION_ENDED = "SESSION_ENDED"
+    TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
+    SERVER_BUSY = "SERVER_BUSY"
+    CSRF_FAILED = "CSRF_FAILED"
+    HOST_UNKNOWN = "HOST_UNKNOWN"
+
+    # --- driver
+    ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
+    HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"
+    PEER_NOT_ALLOWED = "PEER_NOT_ALLOWED"  # another user of the same computer
+    DRIVER_BUSY = "DRIVER_BUSY"
+    DRIVER_ABSENT = "DRIVER_ABSENT"
+    DRIVER_TOO_OLD = "DRIVER_TOO_OLD"
+    DRIVER_OTHER_VENDOR = "DRIVER_OTHER_VENDOR"
+    DRIVER_PERMISSION_PROMPT = "DRIVER_PERMISSION_PROMPT"
+    DRIVER_PERMISSION_DENIED = "DRIVER_PERMISSION_DENIED"
+    DRIVER_FAILED = "DRIVER_FAILED"
+    MODULE_FAILED = "MODULE_FAILED"  # the vendor library crashed, hung or cannot be loaded
+    LOCK_ABSENT = "LOCK_ABSENT"
+    LOCK_UNKNOWN = "LOCK_UNKNOWN"  # the handle names no plugged-in lock
+    LOCK_REMOVED = "LOCK_REMOVED"
+    LOCK_CHANGED = "LOCK_CHANGED"  # the certificate is no longer the one that was shown
+    LOCK_WITHOUT_CERTIFICATE = "LOCK_WITHOUT_CERTIFICATE"
+    SEVERAL_LOCKS = "SEVERAL_LOCKS"
+    PIN_MISSING = "PIN_MISSING"
+    PIN_LENGTH = "PIN_LENGTH"
+    PIN_WRONG = "PIN_WRONG"
+    PIN_LAST_TRY = "PIN_LAST_TRY"  # one try is left and the user has not said to use it
+    PIN_LOCKED = "PIN_LOCKED"
+    PIN_CANCELLED = "PIN_CANCELLED"
+    LOCK_SIGNATURE_WRONG = "LOCK_SIGNATURE_WRONG"  # the lock's signature does not fit its certificate
+
+    # --- driver packages
+    PACKAGE_WITHDRAWN = "PACKAGE_WITHDRAWN"
+    PACKAGE_DAMAGED = "PACKAGE_DAMAGED"  # the stored file no longer has its recorded hash
+    PACKAGE_REFUSED = "PACKAGE_REFUSED"  # an upload that is not an acceptable package
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is the field's, not an error of ours
+    """Something outside was refused.
+
+    ``reason`` says why; ``detail`` is a short technical sentence for operators and auditors (never personal data, never a
+    secret); ``facts`` are values a sentence for people may use, e.g. ``{"tries_left": 3}``.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", facts: Mapping[str, str | int | bool] | None = None) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+        self.facts: dict[str, str | int | bool] = dict(facts or {})

@@ -1,0 +1,92 @@
+"""Accounts and roles. An account is platform-wide: the same person uses it on every site of this server."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+from calock.server.organisations.models import Organisation
+
+
+class Role(models.TextChoices):
+    MEMBER = "member", "普通成员"
+    ORGANISATION_ADMIN = "organisation_admin", "机构管理员"
+    OPERATOR = "operator", "平台运营"
+
+
+class AccountState(models.TextChoices):
+    ACTIVE = "active", "正常"
+    DISABLED = "disabled", "停用"
+
+
+class AccountQuerySet(models.QuerySet["Account"]):
+    def of_organisation(self, organisation_id: uuid.UUID | None) -> AccountQuerySet:
+        """Members of one organisation; none when there is no organisation, never everybody without one."""
+        return self.none() if organisation_id is None else self.filter(organisation_id=organisation_id)
+
+    def bindable_by(self, actor: Account) -> AccountQuerySet:
+        """Accounts for which ``actor`` may bind a lock: himself, and as administrator the active members of his own."""
+        active = self.filter(state=AccountState.ACTIVE)
+        if actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id is not None:
+            return active.filter(organisation_id=actor.organisation_id)
+        return active.filter(pk=actor.pk)
+
+
+class AccountManager(BaseUserManager["Account"].from_queryset(AccountQuerySet)):  # type: ignore[misc]
+    def create_account(self, *, username: str, name: str, password: str | None = None, **fields: Any) -> Account:
+        account: Account = self.model(username=username, name=name, **fields)
+        account.set_password(password)
+        account.save(using=self._db)
+        return account
+
+    def get_by_natural_key(self, username: str | None) -> Account:
+        account: Account = self.get(username=username)
+        return account
+
+
+class Account(AbstractBaseUser):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = models.CharField("账户", max_length=64, unique=True)
+    name = models.CharField("姓名", max_length=64)
+    organisation = models.ForeignKey(Organisation, null=True, blank=True, on_delete=models.PROTECT, related_name="members")
+    role = models.CharField(max_length=24, choices=Role.choices, default=Role.MEMBER)
+    state = models.CharField(max_length=16, choices=AccountState.choices, default=AccountState.ACTIVE)
+    must_change_password = models.BooleanField(default=False)
+    password_changed_at = models.DateTimeField(null=True, blank=True)
+    failed_passwords = models.PositiveIntegerField(default=0)
+    password_locked_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    last_login = None  # the audit row says it; one write less on the login path
+    objects: ClassVar[AccountManager] = AccountManager()
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    class Meta:
+        verbose_name = verbose_name_plural = "账户"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.username})"
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        return self.state == AccountState.ACTIVE
+
+    @property
+    def is_operator(self) -> bool:
+        return self.role == Role.OPERATOR
+
+    # what django.contrib.admin asks of a user
+    @property
+    def is_staff(self) -> bool:
+        return self.is_operator
+
+    def has_perm(self, perm: str, obj: object | None = None) -> bool:  # noqa: ARG002 - the admin's signature
+        return self.is_active and self.is_operator
+
+    def has_module_perms(self, app_label: str) -> bool:  # noqa: ARG002 - the admin's signature
+        return self.is_active and self.is_operator

@@ -1,0 +1,41 @@
+"""Append-only audit rows with a MAC each. Written in the transaction of the act they describe."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from django.db import models
+
+
+class AuditEvent(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    number = models.CharField(max_length=26, unique=True, help_text="what a user reads to the hotline")
+    at = models.DateTimeField(db_index=True)
+    event = models.CharField(max_length=64, db_index=True)
+    reason = models.CharField(max_length=48, blank=True, db_index=True)
+    site = models.CharField(max_length=32, blank=True)
+    # plain ids, no foreign keys: an audit row outlives what it speaks of
+    actor = models.UUIDField(null=True, db_index=True)
+    subject = models.UUIDField(null=True, db_index=True)
+    organisation = models.UUIDField(null=True, db_index=True)
+    lock = models.UUIDField(null=True, db_index=True)
+    provider = models.CharField(max_length=50, blank=True)
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    details = models.JSONField(default=dict)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = verbose_name_plural = "审计记录"
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.event}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise TypeError("audit rows are append-only")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - Django's signature
+        raise TypeError("audit rows are append-only")

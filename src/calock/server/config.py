@@ -1,0 +1,76 @@
+"""What an operator sets, read once from the environment and refused when it makes no sense.
+
+``CALOCK_DATA`` (directory), ``DATABASE_URL``, ``CALOCK_SECRET_KEY`` or ``CALOCK_SECRET_KEY_FILE``, ``CALOCK_INSECURE_HTTP``
+(1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_TRUSTED_PROXIES``
+(comma list of addresses), ``CALOCK_EGRESS_PROXY``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ConfigError(RuntimeError):
+    """The environment asks for something that cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    data: Path
+    database_url: str
+    secret_key: str
+    insecure_http: bool
+    trusted_proxies: frozenset[str]
+    egress_proxy: str
+    debug: bool = False
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise ConfigError(f"{name} must be 0 or 1, not {value!r}")
+    return value == "1"
+
+
+def _secret(data: Path) -> str:
+    value = os.environ.get("CALOCK_SECRET_KEY", "")
+    named = os.environ.get("CALOCK_SECRET_KEY_FILE", "")
+    path = Path(named) if named else data / "secret.key"
+    if not value:
+        if not path.exists():
+            if named:
+                raise ConfigError(f"CALOCK_SECRET_KEY_FILE names {path}, which does not exist")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            except FileExistsError:
+                pass  # another process was quicker; its key is the key
+            else:
+                with os.fdopen(handle, "w") as file:
+                    file.write(secrets.token_urlsafe(48))
+        value = path.read_text().strip()
+    if len(value) < 32:
+        raise ConfigError("the secret key must have at least 32 characters")
+    return value
+
+
+def read_config() -> Config:
+    """Read the environment.
+
+    Raises:
+        ConfigError: a value that makes no sense, named.
+    """
+    data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    proxies = frozenset(filter(None, (p.strip() for p in os.environ.get("CALOCK_TRUSTED_PROXIES", "").split(","))))
+    return Config(
+        data=data,
+        database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}",
+        secret_key=_secret(data),
+        insecure_http=_flag("CALOCK_INSECURE_HTTP"),
+        trusted_proxies=proxies,
+        egress_proxy=os.environ.get("CALOCK_EGRESS_PROXY", ""),
+    )

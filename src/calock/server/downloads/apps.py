@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class DownloadsConfig(AppConfig):
+    name = "calock.server.downloads"
+    label = "downloads"

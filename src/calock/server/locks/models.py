@@ -1,0 +1,90 @@
+"""Locks, the versions of their certificates, and bindings. The database is the referee of 一把 CA 锁只能绑定一个用户."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from calock.server.providers.models import CaRecord, Provider
+
+
+class Lock(models.Model):
+    """One CA lock of one provider. ``lock_id`` is what the provider's rule says: shown to people as CA锁ID."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locks")
+    lock_id = models.CharField("CA锁ID", max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("provider", "lock_id"), name="one_lock_per_provider_id"),)
+
+    def __str__(self) -> str:
+        return self.lock_id
+
+
+class LockCertificate(models.Model):
+    """One version of a lock's signing certificate. The newest that is not superseded is the current one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="certificates")
+    ca_record = models.ForeignKey(CaRecord, on_delete=models.PROTECT, related_name="lock_certificates")
+    serial = models.CharField(max_length=42, help_text="unsigned, lower-case hex without leading zeros")
+    cert_sha256 = models.CharField(max_length=64, unique=True)
+    spki_sha256 = models.CharField(max_length=64, db_index=True)
+    holder_hmac = models.CharField(max_length=64, blank=True, db_index=True, help_text="keyed hash of the holder's id")
+    holder_masked = models.CharField(max_length=32, blank=True)
+    subject_cn = models.CharField(max_length=200)
+    algorithm = models.CharField(max_length=8)
+    not_before = models.DateTimeField()
+    not_after = models.DateTimeField()
+    der = models.BinaryField()
+    superseded_at = models.DateTimeField(null=True, blank=True)
+    supersedes = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("ca_record", "serial"), name="one_row_per_issuer_serial"),)
+
+    def __str__(self) -> str:
+        return self.subject_cn
+
+
+class LockKey(models.Model):
+    """The key itself also names a lock: no key may stand under two locks."""
+
+    spki_sha256 = models.CharField(max_length=64, primary_key=True)
+    lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="keys")
+
+    def __str__(self) -> str:
+        return self.spki_sha256
+
+
+class Binding(models.Model):
+    """Lock ↔ account. Ended by 解除绑定, never deleted."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="bindings")
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="bindings")
+    bound_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="bindings_made")
+    bound_at = models.DateTimeField()
+    site = models.CharField(max_length=32)
+    unbound_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="bindings_ended"
+    )
+    unbound_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("lock",), condition=Q(unbound_at__isnull=True), name="one_live_binding_per_lock"),
+        )
+        indexes = (models.Index(fields=("account", "-bound_at")),)
+
+    def __str__(self) -> str:
+        return f"{self.lock_id} ↔ {self.account_id}"

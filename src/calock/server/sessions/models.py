@@ -1,0 +1,37 @@
+"""Our own session row: whose, on which site, by which lock, from where, until when. Ended, not deleted."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from calock.server.locks.models import Lock
+
+
+class SessionMethod(models.TextChoices):
+    PASSWORD = "password", "账号密码"
+    CA = "ca", "CA 锁"
+
+
+class Session(models.Model):
+    """``digest`` is the SHA-256 of the cookie's 256-bit value: a stolen table opens no session."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions")
+    site = models.CharField(max_length=32)
+    method = models.CharField(max_length=16, choices=SessionMethod.choices)
+    lock = models.ForeignKey(Lock, null=True, blank=True, on_delete=models.PROTECT, related_name="sessions")
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    authenticated_at = models.DateTimeField(help_text="last password or lock proof: step-up is judged by it")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("account", "-created_at")),)
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.site} {self.created_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,142 @@
+"""Messages between a page and the driver on 127.0.0.1, version 1. ``docs/protocol.md`` is the prose of this file.
+
+Every request is ``POST`` with ``Content-Type: application/json`` and ``X-Calock: 1`` (so that no simple request of a
+foreign page can reach it). Every refusal is ``{"error": DriverError}`` with a 4xx or 5xx status.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from calock.wire.token import AuthToken
+
+PROTOCOL = 1
+PORTS = (47113, 47114, 47115, 47116)
+"""Where a page looks for a driver, in this order; several because several users may share one computer."""
+HEADER = "X-Calock"
+MAX_BODY = 16 * 1024
+EVENTS_SUBPROTOCOL = "calock.v1"
+
+HELLO_PATH = "/v1/hello"
+LOCKS_PATH = "/v1/locks"
+AUTHENTICATE_PATH = "/v1/authenticate"
+CHANGE_PIN_PATH = "/v1/pin/change"
+DIAGNOSIS_PATH = "/v1/diagnosis"
+EVENTS_PATH = "/v1/events"
+WINDOW_PATH = "/window/authenticate"
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    pass
+
+
+class Hello(_Message, frozen=True):
+    """Answer to ``/v1/hello``: who is listening. Nothing that identifies a person or a lock."""
+
+    driver: str
+    """Always ``calock``; another value is another vendor's driver."""
+    version: str
+    protocol: int
+    pin_entry: tuple[Literal["page", "window"], ...]
+    package: str
+    """Code of the driver package this was installed from, e.g. ``shanxi-huren``; ``source`` when run from the wheel."""
+
+
+class Pin(_Message, frozen=True):
+    """State of a lock's PIN, read before any try. ``tries_left`` is None where the lock does not tell."""
+
+    tries_left: int | None
+    tries_max: int | None
+    locked: bool
+    default: bool
+    """The lock says that the PIN is still the one it was delivered with."""
+
+
+class LockInfo(_Message, frozen=True):
+    """One plugged-in lock with its signing certificate, as much as a chooser shows. No certificate, no full serial."""
+
+    id: str
+    """Opaque handle; valid while the lock stays plugged in and the driver runs."""
+    name: str
+    """Subject CN of the signing certificate."""
+    organisation: str
+    issuer: str
+    """Issuer CN."""
+    issuer_key_id: str
+    """AuthorityKeyIdentifier as lower-case hex, empty when absent: lets the page preselect the provider."""
+    device_serial: str
+    """Masked to its last four characters."""
+    algorithm: Literal["SM2", "RSA", "EC"]
+    not_before: str
+    not_after: str
+    """ISO 8601, UTC."""
+    expired: bool
+    backend: Literal["soft", "pkcs11", "skf"]
+    module: str
+    pin: Pin
+
+
+class Problem(_Message, frozen=True):
+    """A token module that could not be asked, so that the page can say which driver part failed."""
+
+    module: str
+    reason: str
+
+
+class Locks(_Message, frozen=True):
+    """Answer to ``/v1/locks``."""
+
+    locks: tuple[LockInfo, ...]
+    problems: tuple[Problem, ...]
+
+
+class Authenticate(_Message, frozen=True, forbid_unknown_fields=True):
+    """Ask for one signature. The origin that is signed is the ``Origin`` header, never a field."""
+
+    lock: str
+    challenge: str
+    pin: str
+    use_last_try: bool = False
+
+
+class Device(_Message, frozen=True):
+    """What the driver reports of the device; the server trusts it only for naming, never for identity."""
+
+    serial: str
+    label: str
+    manufacturer: str
+
+
+class Answer(_Message, frozen=True):
+    """Answer to ``/v1/authenticate``."""
+
+    token: AuthToken
+    device: Device
+
+
+class ChangePin(_Message, frozen=True, forbid_unknown_fields=True):
+    lock: str
+    old_pin: str
+    new_pin: str
+    use_last_try: bool = False
+
+
+class DriverError(_Message, frozen=True):
+    """``reason`` is a ``calock.core.refusals.Reason``. ``tries_left`` is set after a PIN was tried."""
+
+    reason: str
+    detail: str = ""
+    tries_left: int | None = None
+
+
+class ErrorReply(_Message, frozen=True):
+    error: DriverError
+
+
+class Event(_Message, frozen=True):
+    """Pushed over the WebSocket ``/v1/events``: ask ``/v1/locks`` again. ``revision`` grows with every change."""
+
+    event: Literal["locks"]
+    revision: int
