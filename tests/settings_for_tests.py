@@ -1,0 +1,18 @@
+"""The server's settings on a throw-away data directory; CALOCK_TEST_DATABASE_URL runs the same tests on PostgreSQL."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_data = tempfile.mkdtemp(prefix="calock-test-")
+atexit.register(shutil.rmtree, _data, ignore_errors=True)
+os.environ["CALOCK_DATA"] = _data
+os.environ["CALOCK_INSECURE_HTTP"] = "1"
+os.environ.pop("DATABASE_URL", None)
+if "CALOCK_TEST_DATABASE_URL" in os.environ:
+    os.environ["DATABASE_URL"] = os.environ["CALOCK_TEST_DATABASE_URL"]
+
+from calock.server.settings import *  # noqa: E402, F403 - the environment comes first
