@@ -1,7 +1,8 @@
 """SM2 signatures through libcrypto >= 3, always with the signer ID set.
 
-``cryptography`` carries OpenSSL 4 but exposes no SM2 keys, so the system's (or Python's own) libcrypto is called by ctypes. OpenSSL before
-4.0 takes the *empty* signer ID unless told otherwise, and every real Chinese certificate uses the standard one: it is set here on every call.
+``cryptography`` carries OpenSSL 4 but exposes no SM2 keys, so the system's (or Python's own) libcrypto is called by ctypes.
+OpenSSL before 4.0 takes the *empty* signer ID unless told otherwise, and every real Chinese certificate uses the standard one:
+it is set here on every call.
 
 Sources: GB/T 32918.2 (SM2 signatures), GM/T 0009 clause 10 (default signer ID), GM/T 0004 (SM3).
 """
@@ -13,6 +14,7 @@ import ctypes.util
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -142,7 +144,7 @@ class _DigestContext:
         self.usable = self.lib.EVP_PKEY_CTX_set1_id(self.pctx, signer_id, len(signer_id)) == 1
         self.lib.EVP_MD_CTX_set_pkey_ctx(self.mctx, self.pctx)
 
-    def __enter__(self) -> _DigestContext:
+    def __enter__(self) -> Self:
         if not self.usable:
             self.__exit__()
             raise ValueError("not an SM2 key")
@@ -165,7 +167,7 @@ def sm2_verify(spki_der: bytes, signature_der: bytes, message: bytes, signer_id:
         return False
     with _DigestContext(key, signer_id) as context:
         lib = context.lib
-        good = (
+        good: bool = (
             lib.EVP_DigestVerifyInit(context.mctx, None, lib.EVP_sm3(), None, key.pointer) == 1
             and lib.EVP_DigestVerify(context.mctx, signature_der, len(signature_der), message, len(message)) == 1
         )
@@ -229,11 +231,12 @@ def sm2_generate() -> tuple[bytes, bytes]:
 
 def sm2_public_of(private_pkcs8: bytes) -> bytes:
     """SubjectPublicKeyInfo DER of an SM2 private key in PKCS#8."""
-    return _to_der("i2d_PUBKEY", _parse("d2i_AutoPrivateKey", private_pkcs8).pointer or 0)
+    key = _parse("d2i_AutoPrivateKey", private_pkcs8)  # held, or it would be freed before it is read
+    return _to_der("i2d_PUBKEY", key.pointer or 0)
 
 
 def sm2_digest(spki_der: bytes, message: bytes, signer_id: bytes = SIGNER_ID) -> bytes:
-    """e = SM3(Z ‖ M): what a lock's raw SM2 function signs (GM/T 0009 clauses 8.1, 8.2; GM/T 0016 SKF_ECCSignData)."""
+    """Compute e = SM3(Z ‖ M): what a lock's raw SM2 function signs (GM/T 0009 clauses 8.1, 8.2; GM/T 0016 SKF_ECCSignData)."""
     if len(spki_der) != 91 or not spki_der.startswith(SPKI_PREFIX):
         raise ValueError("not an SM2 public key")
     z = sm3((len(signer_id) * 8).to_bytes(2, "big") + signer_id + _A_B_G + spki_der[-64:])
