@@ -1,0 +1,53 @@
+# Two commands matter: `make run` and `make test`. The others are parts of them, or measure.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export CALOCK_SUITES ?= $(abspath ../shared/suites)
+
+.PHONY: run test lint conformance fuzz packages bench demo-reset clean
+
+run: $(VENV)/run.stamp  ## install, make the practice world, start driver and server, say what to click
+	$(BIN)/calock demo
+
+demo-reset: $(VENV)/run.stamp  ## the same from the start
+	$(BIN)/calock demo --reset
+
+test: $(VENV)/test.stamp lint  ## everything; ends with pytest's summary
+	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+conformance: $(VENV)/test.stamp  ## third-party suites: a table, and 1 on any unlisted difference
+	$(BIN)/python tests/conformance/table.py
+
+fuzz: $(VENV)/test.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
+	$(BIN)/python -m pip install -q atheris
+	$(BIN)/python tests/fuzz/run.py
+
+packages: $(VENV)/run.stamp  ## the driver packages that the download centre serves
+	$(BIN)/python packaging/build.py
+
+bench: $(VENV)/test.stamp  ## figures; see bench/README.md
+	for script in bench/*.py; do $(BIN)/python $$script; done
+
+$(VENV)/bin/python:
+	PYTHON=$(PYTHON) tools/system-packages run
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calock needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[agent,server]'
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml tools/system-packages
+	PYTHON=$(PYTHON) tools/system-packages test
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .calock build dist
