@@ -1,0 +1,55 @@
+#include "softskf.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Looks for "FUNCTION NAME" or "* NAME"; with a NAME that ends in '=' the rest of the line is put into value. */
+static bool find_fault(const char *function, const char *name, char *value, size_t size) {
+    char path[PATH_SIZE], line[256];
+    bool found = false;
+    if (!join(path, softskf_root(), "fault")) return false;
+    FILE *file = fopen(path, "r");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        char *fault_name = strchr(line, ' ');
+        if (fault_name == NULL) continue;
+        *fault_name++ = '\0';
+        if (strcmp(line, function) != 0 && strcmp(line, "*") != 0) continue;
+        size_t length = strlen(name);
+        bool prefix = name[length - 1] == '=';
+        found = prefix ? strncmp(fault_name, name, length) == 0 : strcmp(fault_name, name) == 0;
+        if (found && value != NULL) snprintf(value, size, "%s", fault_name + length);
+    }
+    if (file != NULL) fclose(file);
+    return found;
+}
+
+bool fault(const char *function, const char *name) { return find_fault(function, name, NULL, 0); }
+
+static void trace(const char *function) {
+    char path[PATH_SIZE];
+    if (!join(path, softskf_root(), "trace") || access(path, W_OK) != 0) return;
+    FILE *file = fopen(path, "a");
+    if (file == NULL) return;
+    fprintf(file, "%s\n", function);
+    fclose(file);
+}
+
+static void pull_out_all(void) {
+    char list[4096], device[PATH_SIZE], present[PATH_SIZE];
+    list_directories(softskf_root(), list, sizeof list, NULL);
+    for (const char *name = list; *name != '\0'; name += strlen(name) + 1)
+        if (join(device, softskf_root(), name) && join(present, device, "present")) unlink(present);
+}
+
+ULONG enter(const char *function) {
+    char value[32];
+    trace(function);
+    if (fault(function, "hang")) for (;;) pause();
+    if (fault(function, "crash")) *(volatile int *)8 = 1;
+    if (fault(function, "abort")) abort();
+    if (fault(function, "remove")) pull_out_all();
+    if (find_fault(function, "fail=", value, sizeof value)) return (ULONG)strtoul(value, NULL, 16);
+    return SAR_OK;
+}
