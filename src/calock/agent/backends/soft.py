@@ -1,0 +1,107 @@
+"""Backend for practice locks: files in a directory (``calock.agent.backends.softlock``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from calock.agent.backends import base
+from calock.agent.backends.base import Listing, LockRecord, ToSign
+from calock.agent.backends.softlock import PLUGGED, SUFFIX, SoftLock, create_soft_lock, open_key, read_soft_lock, set_pin
+from calock.core.libcrypto import LibcryptoError, der_to_raw, sm2_sign
+from calock.core.refusals import Reason, Refusal
+
+__all__ = ["SoftBackend", "create_soft_lock"]
+
+
+class SoftBackend:
+    """All practice locks plugged into one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._plugged = directory / PLUGGED
+        self._plugged.mkdir(parents=True, exist_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._plugged.glob("*" + SUFFIX))
+
+    def list_locks(self) -> Listing:
+        locks: list[LockRecord] = []
+        problems: list[str] = []
+        for path in self._files():
+            try:
+                lock = read_soft_lock(path)
+            except Refusal as refusal:
+                if refusal.reason is not Reason.LOCK_REMOVED:
+                    problems.append(refusal.reason)
+                continue
+            certificates = self._certificates(lock)
+            if not certificates:
+                problems.append(Reason.LOCK_WITHOUT_CERTIFICATE)
+            for index, certificate in enumerate(certificates):
+                locks.append(
+                    LockRecord(
+                        key=f"{path.name}/{index}",
+                        device=path.name,
+                        certificate=certificate,
+                        serial=lock.body.serial,
+                        label=lock.body.label,
+                        manufacturer=lock.body.manufacturer,
+                        pin=lock.pin,
+                    )
+                )
+        return Listing(locks=tuple(locks), problems=tuple(problems))
+
+    @staticmethod
+    def _certificates(lock: SoftLock) -> tuple[bytes, ...]:
+        return (lock.body.certificate, *lock.body.extra_certificates) if lock.body.certificate else ()
+
+    def _lock(self, key: str) -> tuple[SoftLock, int]:
+        name, _, index = key.partition("/")
+        if name not in {path.name for path in self._files()}:
+            raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
+        return read_soft_lock(self._plugged / name), int(index)
+
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
+        lock, index = self._lock(key)
+        certificates = self._certificates(lock)
+        base.require_same_certificate(certificates[index] if index < len(certificates) else b"", certificate)
+        base.require_try_allowed(pin, lock.pin, use_last_try=use_last_try)
+        private = open_key(lock, pin)
+        signature = _sign(private, to_sign)
+        if not lock.path.exists():  # pulled out while it was signing: a real lock would not have answered
+            raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
+        return signature
+
+    def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
+        lock, _ = self._lock(key)
+        base.require_length(new, lock.pin)
+        base.require_try_allowed(old, lock.pin, use_last_try=use_last_try)
+        set_pin(lock, old, new)
+
+    def fingerprint(self) -> str:
+        return "\n".join(path.name for path in self._files())
+
+    def watch(self, notify: Callable[[], None]) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def close(self) -> None:
+        return
+
+
+def _sign(private: bytes, to_sign: ToSign) -> bytes:
+    if to_sign.algorithm == "SM2":
+        try:
+            return der_to_raw(sm2_sign(private, to_sign.message))
+        except (ValueError, LibcryptoError) as error:
+            raise Refusal(Reason.MODULE_FAILED, "the practice lock holds no SM2 key") from error
+    key = load_der_private_key(private, None)
+    digest = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}[to_sign.algorithm[2:]]
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return der_to_raw(key.sign(to_sign.message, ec.ECDSA(digest)), (key.key_size + 7) // 8)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(to_sign.message, padding.PKCS1v15(), digest)
+    raise Refusal(Reason.MODULE_FAILED, "the practice lock holds a key of another kind")
