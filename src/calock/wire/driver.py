@@ -58,7 +58,9 @@ class LockInfo(_Message, frozen=True):
     """One plugged-in lock with its signing certificate, as much as a chooser shows. No certificate, no full serial."""
 
     id: str
-    """Opaque handle; valid while the lock stays plugged in and the driver runs."""
+    """Opaque handle, of this origin only; valid while the lock stays plugged in and the driver runs."""
+    device: str
+    """Opaque too; the same for all signing certificates in one lock. The one to offer stands first, expired ones last."""
     name: str
     """Subject CN of the signing certificate."""
     organisation: str
@@ -116,6 +118,38 @@ class Answer(_Message, frozen=True):
     device: Device
 
 
+class PinChanged(_Message, frozen=True):
+    """Answer to ``/v1/pin/change``: the state after it."""
+
+    pin: Pin
+
+
+class ModuleState(_Message, frozen=True):
+    """One token module in a diagnosis: the file's name without its folder."""
+
+    module: str
+    backend: Literal["soft", "pkcs11", "skf"]
+    state: Literal["running", "starting", "failed"]
+    reason: str
+    """Why it failed, a ``Reason``; empty while it runs."""
+    locks: int
+    restarts: int
+
+
+class Diagnosis(_Message, frozen=True):
+    """Answer to ``/v1/diagnosis``: for support. No names, serials, certificates or user names in it."""
+
+    version: str
+    protocol: int
+    package: str
+    system: str
+    python: str
+    uptime_seconds: int
+    modules: tuple[ModuleState, ...]
+    reasons: dict[str, int]
+    """How often each reason was given since the start."""
+
+
 class ChangePin(_Message, frozen=True, forbid_unknown_fields=True):
     lock: str
     old_pin: str
@@ -140,3 +174,26 @@ class Event(_Message, frozen=True):
 
     event: Literal["locks"]
     revision: int
+
+
+WINDOW_MESSAGE = "calock-answer"
+"""``type`` of the one message that the driver's window posts to its opener."""
+
+
+class WindowRequest(_Message, frozen=True, forbid_unknown_fields=True):
+    """Fields of the form a page posts into a pop-up (``application/x-www-form-urlencoded``) at ``/window/authenticate``."""
+
+    challenge: str
+    state: str
+    """Chosen by the page, handed back with the answer: 16 to 128 of ``A-Z a-z 0-9 - _``."""
+    lock: str = ""
+    """A handle to preselect; empty: the window's own chooser."""
+
+
+class WindowAnswer(_Message, frozen=True, omit_defaults=True):
+    """What ``window.opener`` gets by ``postMessage``, for exactly the origin that posted the form: answer or error."""
+
+    type: str
+    state: str
+    answer: Answer | None = None
+    error: DriverError | None = None
