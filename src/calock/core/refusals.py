@@ -105,6 +105,20 @@ class Reason(StrEnum):
     CSRF_FAILED = "CSRF_FAILED"
     HOST_UNKNOWN = "HOST_UNKNOWN"
 
+    # --- the provider register and decisions that take two operators
+    REGISTER_DAMAGED = "REGISTER_DAMAGED"  # its rows are not those that the server sealed
+    CA_CERTIFICATE_REFUSED = "CA_CERTIFICATE_REFUSED"  # unparsable, no CA, weak, expired: not acceptable as a CA record
+    CA_KEY_KNOWN = "CA_KEY_KNOWN"  # the same CA key is already recorded, here or at another provider
+    PROVIDER_RULES_REFUSED = "PROVIDER_RULES_REFUSED"
+    PROVIDER_WITHOUT_ANCHOR = "PROVIDER_WITHOUT_ANCHOR"  # cannot be enabled before an anchor is recognised
+    SECOND_OPERATOR_NEEDED = "SECOND_OPERATOR_NEEDED"  # who proposes does not approve
+    APPROVAL_CLOSED = "APPROVAL_CLOSED"  # decided, withdrawn or too old
+    VERSION_CHANGED = "VERSION_CHANGED"  # somebody changed it since the page was opened
+    BUNDLE_MALFORMED = "BUNDLE_MALFORMED"
+    BUNDLE_TOO_LARGE = "BUNDLE_TOO_LARGE"
+    BUNDLE_SIGNER_UNKNOWN = "BUNDLE_SIGNER_UNKNOWN"  # signed by a key that no operator pinned
+    BUNDLE_SIGNATURE_INVALID = "BUNDLE_SIGNATURE_INVALID"
+
     # --- driver
     ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
     HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"
