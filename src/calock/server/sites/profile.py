@@ -1,0 +1,246 @@
+"""A site profile: everything in which one branded site differs from another, as typed data.
+
+One folder per site holds ``profile.toml`` (read into ``Profile``), and ``static/`` with its look (``tokens.css``, ``emblem.svg``).
+Unknown keys, missing keys and wrong types are refused when the server starts. Every text stands in both languages.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from django.utils.translation import get_language
+
+Page = Literal[
+    "home",
+    "guide",
+    "downloads",
+    "ca_downloads",
+    "drivers",
+    "login",
+    "apps",
+    "user_center",
+    "system",
+    "bindings",
+    "sessions",
+    "password",
+    "help",
+    "help_driver",
+    "help_binding",
+    "help_login",
+    "help_certificate",
+    "help_failures",
+    "versions",
+    "contact",
+    "legal",
+    "privacy",
+    "check",
+]
+"""Names of the portal's pages that a profile may link (``portal:<name>``)."""
+
+Value = Literal[
+    "number",
+    "status",
+    "account_name",
+    "account_username",
+    "provider",
+    "subject",
+    "lock_id",
+    "lock_id_short",
+    "not_after",
+    "bound_by",
+    "bound_at",
+    "actions",
+]
+"""What a line of a list cell shows."""
+
+Icon = Literal[
+    "home", "book", "download", "lock", "key", "shield", "user", "users", "gear", "monitor", "phone", "help", "list", "grid", "clock"
+]
+
+
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One text in both languages; as a string it is the one of the request's language."""
+
+    zh: str
+    en: str
+
+    def __str__(self) -> str:
+        return self.en if (get_language() or "").startswith("en") else self.zh
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Link(_Part, frozen=True, kw_only=True):
+    label: Text
+    page: Page
+    icon: Icon | None = None
+    note: Text | None = None
+
+
+class Group(_Part, frozen=True, kw_only=True):
+    """A heading with links under it: a branch of the left tree, a group of tiles."""
+
+    label: Text
+    items: tuple[Link, ...]
+
+
+class Line(_Part, frozen=True, kw_only=True):
+    value: Value
+    label: Text | None = None
+
+
+class Column(_Part, frozen=True, kw_only=True):
+    label: Text
+    lines: tuple[Line, ...]
+
+
+class Names(_Part, frozen=True, kw_only=True):
+    platform: Text
+    """The platform behind the login."""
+    portal: Text
+    """The public site in front of it."""
+    short: Text
+    slogan: Text
+    owner: Text
+    """Who is named after 版权所有©."""
+
+
+class Home(_Part, frozen=True, kw_only=True):
+    address: str
+    """The address the manual prints for the portal; shown as text, never followed."""
+    title: Text
+    lead: Text
+    login_button: Text
+    quick: tuple[Link, ...]
+
+
+class Guide(_Part, frozen=True, kw_only=True):
+    title: Text
+    downloads: Text
+    application: Text
+    """Name of the page that lists driver packages."""
+    row: Text
+    """Name of the driver row there."""
+    action: Text
+    after: Text
+    hint: Text
+
+
+class Login(_Part, frozen=True, kw_only=True):
+    address: str
+    title: Text
+    account_tab: Text
+    ca_tab: Text
+    driver_choice: Literal["select", "chips"]
+    driver_label: Text
+    pin_label: Text
+    button: Text
+    failure_help: Text
+    driver_link: Text
+    driver_absent: Text
+
+
+class BindingList(_Part, frozen=True, kw_only=True):
+    title: Text
+    list_name: Text
+    breadcrumb: tuple[Text, ...]
+    bind_button: Text
+    end_button: Text
+    note: Text
+    rule: Text
+    columns: tuple[Column, ...]
+    provider_labels: dict[str, Text] = {}
+    """Label of the provider line for one provider code, where the manual uses another word for it."""
+
+
+class BindingDialog(_Part, frozen=True, kw_only=True):
+    title: Text
+    fields: tuple[Literal["member", "provider", "certificate", "pin"], ...]
+    """Fields in their order. Without ``pin`` among them the PIN is asked for after the confirming button."""
+    member_label: Text
+    provider_label: Text
+    certificate_label: Text
+    pin_label: Text
+    driver_link: Text
+    driver_absent: Text
+    confirm: Text
+    done: Text
+    precondition: Text
+
+
+class Driver(_Part, frozen=True, kw_only=True):
+    package: str
+    """``DriverPackage.code`` recommended on this site."""
+    title: Text
+    min_version: str
+    page: Page
+    """Where this site's download word leads."""
+
+
+class Version(_Part, frozen=True, kw_only=True):
+    document: Text
+    contents: tuple[Text, ...]
+    version: str
+    date: str
+
+
+class Paragraphs(_Part, frozen=True, kw_only=True):
+    title: Text
+    text: tuple[Text, ...]
+
+
+class HelpPage(_Part, frozen=True, kw_only=True):
+    """One page of the help centre: steps in order, the manual's rules, one link that goes on."""
+
+    page: Page
+    title: Text
+    lead: Text
+    steps: tuple[Text, ...]
+    rules: tuple[Text, ...] = ()
+    hints: tuple[Text, ...] = ()
+    then: Link
+
+
+class Contact(_Part, frozen=True, kw_only=True):
+    text: Text
+    phone: str = ""
+    """Empty where the platform has not given one; the page then names the CA hotlines only."""
+    scope: Text
+
+
+class Profile(_Part, frozen=True, kw_only=True):
+    code: str
+    hosts: tuple[str, ...]
+    """Host names without port. ``CALOCK_HOSTS_<CODE>`` replaces them."""
+    default: bool = False
+    """The site that answers on a bare loopback address."""
+    order: int
+    landing: Page
+    header: Literal["banner", "bar"]
+    ca_icon: bool
+    """The CA icon in the platform's header."""
+    pin_entry: Literal["page", "window", "page-then-window"]
+    web_eid: bool
+    providers: tuple[str, ...]
+    """Provider codes offered, in this order; the first is preselected. Empty: every enabled provider of the site."""
+    names: Names
+    purpose: Text
+    driver: Driver
+    nav: tuple[Link, ...]
+    guide_menu: tuple[Link, ...]
+    footer: tuple[Link, ...]
+    tiles: tuple[Group, ...]
+    menu: tuple[Group, ...]
+    home: Home
+    guide: Guide
+    login: Login
+    bindings: BindingList
+    dialog: BindingDialog
+    help: tuple[HelpPage, ...]
+    versions: tuple[Version, ...]
+    legal: Paragraphs
+    privacy: Paragraphs
+    contact: Contact

@@ -1,0 +1,81 @@
+"""The sites of this server: loaded once, found by host name."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from calock.server.sites.profile import Profile
+
+SITES = Path(__file__).parent
+_CODE = re.compile(r"[a-z][a-z0-9-]{1,31}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+
+class ProfileError(RuntimeError):
+    """A profile that cannot be used; names the file and what is wrong with it."""
+
+
+def load_profile(folder: Path, environ: Mapping[str, str] = os.environ) -> Profile:
+    """Read ``folder/profile.toml``. ``CALOCK_HOSTS_<CODE>`` (comma list) replaces its hosts.
+
+    Raises:
+        ProfileError: unreadable, unknown or missing keys, wrong types, a code that is not the folder's name, a bad host name.
+    """
+    path = folder / "profile.toml"
+    try:
+        profile = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Profile)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ProfileError(f"{path}: {error}") from error
+    if profile.code != folder.name or not _CODE.fullmatch(profile.code):
+        raise ProfileError(f"{path}: code {profile.code!r} is not the name of its folder")
+    configured = environ.get(f"CALOCK_HOSTS_{profile.code.upper().replace('-', '_')}", "")
+    if configured:
+        hosts = tuple(filter(None, (host.strip().lower() for host in configured.split(","))))
+        profile = msgspec.structs.replace(profile, hosts=hosts)
+    for host in profile.hosts:
+        if not _HOST.fullmatch(host):
+            raise ProfileError(f"{path}: {host!r} is not a host name (lower case, no port, no scheme)")
+    return profile
+
+
+def load_sites(root: Path = SITES, environ: Mapping[str, str] = os.environ) -> dict[str, Profile]:
+    """Every site under ``root`` by code, in their order.
+
+    Raises:
+        ProfileError: no site, two sites with one host, or not exactly one default.
+    """
+    profiles = sorted(
+        (load_profile(path.parent, environ) for path in root.glob("*/profile.toml")), key=lambda profile: (profile.order, profile.code)
+    )
+    owner: dict[str, str] = {}
+    for profile in profiles:
+        for host in profile.hosts:
+            if owner.setdefault(host, profile.code) != profile.code:
+                raise ProfileError(f"{host} belongs to {owner[host]} and to {profile.code}")
+    if sum(profile.default for profile in profiles) != 1:
+        raise ProfileError(f"{root}: exactly one site must be the default, of {[profile.code for profile in profiles]}")
+    return {profile.code: profile for profile in profiles}
+
+
+@cache
+def sites() -> Mapping[str, Profile]:
+    """The sites of this process."""
+    return load_sites()
+
+
+def site_for_host(host: str) -> Profile | None:
+    """The site of a Host header (a port and case do not matter); None when no site has it."""
+    name = host.lower()
+    if not name.endswith("]"):
+        name = name.rsplit(":", 1)[0] if name.rpartition(":")[2].isdigit() else name
+    for profile in sites().values():
+        if name in profile.hosts:
+            return profile
+    return None
