@@ -1,0 +1,83 @@
+"""Where the demonstration keeps its things, below one directory that ``make demo-reset`` may delete."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MARK = "calock-demo.json"
+"""Its presence says that a directory is a demonstration's and may be deleted as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The data directory (also the server's ``CALOCK_DATA``) and what lies in it."""
+
+    root: Path
+
+    @property
+    def mark(self) -> Path:
+        return self.root / MARK
+
+    @property
+    def pki(self) -> Path:
+        """Keys and certificates of the practice CAs."""
+        return self.root / "demo" / "pki"
+
+    @property
+    def crls(self) -> Path:
+        """What the CRL source serves."""
+        return self.root / "demo" / "crls"
+
+    @property
+    def locks(self) -> Path:
+        """The soft backend's directory: practice locks, plugged in and in the drawer."""
+        return self.root / "demo" / "locks"
+
+    @property
+    def wheels(self) -> Path:
+        """Wheels fetched for the driver packages, kept so that the second build needs no network."""
+        return self.root / "demo" / "wheels"
+
+    @property
+    def packages(self) -> Path:
+        """Driver packages as built, before they are uploaded to the catalogue."""
+        return self.root / "demo" / "packages"
+
+    @property
+    def signing_key(self) -> Path:
+        """The practice key that signs driver packages (Ed25519, PEM)."""
+        return self.root / "demo" / "package-signing-key.pem"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "demo" / "logs"
+
+    @property
+    def driver_home(self) -> Path:
+        """The driver's own configuration and state directory, so that it never meets a real driver's."""
+        return self.root / "demo" / "driver"
+
+    def create(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (self.pki, self.crls, self.locks, self.wheels, self.packages, self.logs, self.driver_home):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def notes(self) -> dict[str, Any]:
+        """What the world's builder wrote down about itself; empty before the first build."""
+        notes: dict[str, Any] = json.loads(self.mark.read_text("utf-8")) if self.mark.exists() else {}
+        return notes
+
+    def write_notes(self, notes: dict[str, Any]) -> None:
+        """Replace the notes in one step, so that an interrupted build is seen as unfinished, not as broken."""
+        fresh = self.mark.with_suffix(".new")
+        fresh.write_text(json.dumps(notes, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
+        fresh.replace(self.mark)
+
+
+def default_place() -> Place:
+    """``CALOCK_DATA``, else ``.calock`` in the current directory."""
+    return Place(Path(os.environ.get("CALOCK_DATA") or ".calock").resolve())
