@@ -1,0 +1,300 @@
+"""One certificate, strictly parsed. Parsing is cheap; every field is read when it is first asked for.
+
+``cryptography`` decides what a certificate is (strict DER). Raw extensions, names and the key are read by :mod:`calock.core.walk`,
+because ``cryptography`` does not know SM2 keys and refuses whole extension lists for one harmless encoding.
+
+Source: RFC 5280 clause 4; GB/T 20518 for what Chinese CAs put in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from calock.core import extensions, names, walk
+from calock.core.layout import Extension, Layout, key_oids, read_layout
+from calock.core.refusals import Reason, Refusal
+
+MAX_SIZE = 64 * 1024
+"""Octets. Real lock certificates have 1 to 3 KB; a token's text limit leaves 7.5 KB."""
+
+OID_BASIC_CONSTRAINTS = "2.5.29.19"
+OID_KEY_USAGE = "2.5.29.15"
+OID_EXTENDED_KEY_USAGE = "2.5.29.37"
+OID_SUBJECT_KEY_ID = "2.5.29.14"
+OID_AUTHORITY_KEY_ID = "2.5.29.35"
+OID_CERTIFICATE_POLICIES = "2.5.29.32"
+OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+OID_SM2_CURVE = "1.2.156.10197.1.301"
+OID_RSA = "1.2.840.113549.1.1.1"
+
+T = TypeVar("T")
+
+
+class Certificate:
+    """One strictly parsed certificate. Compare and hash by its DER."""
+
+    def __init__(self, der_bytes: bytes, parsed: x509.Certificate) -> None:
+        self.der = der_bytes
+        self.parsed = parsed
+
+    @classmethod
+    def parse(cls, der_bytes: bytes) -> Certificate:
+        """Read DER.
+
+        Raises:
+            Refusal: CERTIFICATE_TOO_LARGE, CERTIFICATE_UNPARSABLE.
+        """
+        if len(der_bytes) > MAX_SIZE:
+            raise Refusal(Reason.CERTIFICATE_TOO_LARGE, f"{len(der_bytes)} bytes; at most {MAX_SIZE}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # old encodings that the gate judges by name
+                return cls(der_bytes, x509.load_der_x509_certificate(der_bytes))
+        except x509.InvalidVersion as error:
+            raise Refusal(Reason.CERTIFICATE_VERSION, "unknown certificate version") from error
+        except (ValueError, TypeError) as error:
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)[:200]) from error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
+    def __repr__(self) -> str:
+        return f"<Certificate {self.sha256[:16]}>"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of the whole certificate, lower-case hex."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    @cached_property
+    def tbs(self) -> bytes:
+        return self.parsed.tbs_certificate_bytes
+
+    @cached_property
+    def _layout(self) -> Layout:
+        try:
+            return read_layout(self.tbs)
+        except walk.WalkError as error:
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
+
+    # --- identity of the certificate
+
+    @cached_property
+    def serial(self) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # zero and negative serials: the gate refuses them
+            return self.parsed.serial_number
+
+    @property
+    def serial_hex(self) -> str:
+        """Unsigned, lower-case, without leading zeros: the form in which it is stored and shown."""
+        return f"{abs(self.serial):x}"
+
+    @property
+    def version(self) -> int:
+        """1 to 3 as people count them."""
+        return self.parsed.version.value + 1
+
+    @cached_property
+    def not_before(self) -> datetime:
+        return self.parsed.not_valid_before_utc
+
+    @cached_property
+    def not_after(self) -> datetime:
+        return self.parsed.not_valid_after_utc
+
+    # --- names
+
+    @property
+    def subject_der(self) -> bytes:
+        return self._layout.subject
+
+    @property
+    def issuer_der(self) -> bytes:
+        return self._layout.issuer
+
+    @cached_property
+    def subject_key(self) -> names.NameKey:
+        """Subject in the comparison form of RFC 5280 clause 7.1."""
+        return names.comparison_key(self.subject_der)
+
+    @cached_property
+    def issuer_key(self) -> names.NameKey:
+        return names.comparison_key(self.issuer_der)
+
+    @property
+    def self_issued(self) -> bool:
+        return self.subject_key == self.issuer_key
+
+    @cached_property
+    def subject_attributes(self) -> tuple[tuple[str, str], ...]:
+        """(dotted OID, text) in the order of the certificate."""
+        return names.attributes(self.subject_der)
+
+    @cached_property
+    def issuer_attributes(self) -> tuple[tuple[str, str], ...]:
+        return names.attributes(self.issuer_der)
+
+    @property
+    def subject_cn(self) -> str:
+        return names.last(self.subject_attributes, names.COMMON_NAME)
+
+    @property
+    def subject_o(self) -> str:
+        return names.last(self.subject_attributes, names.ORGANISATION)
+
+    @property
+    def issuer_cn(self) -> str:
+        return names.last(self.issuer_attributes, names.COMMON_NAME)
+
+    @property
+    def subject_text(self) -> str:
+        """For display only; nothing is ever looked up or compared by it."""
+        return names.display(self.subject_attributes)
+
+    @property
+    def issuer_text(self) -> str:
+        return names.display(self.issuer_attributes)
+
+    # --- key and signature
+
+    @property
+    def spki_der(self) -> bytes:
+        return self._layout.spki
+
+    @cached_property
+    def spki_sha256(self) -> str:
+        """What identifies a key, and so a CA: lower-case hex."""
+        return hashlib.sha256(self.spki_der).hexdigest()
+
+    @cached_property
+    def key_oids(self) -> tuple[str, str]:
+        """(algorithm, named curve) of the key; the curve is empty where there is none, ``explicit`` for explicit parameters."""
+        try:
+            return key_oids(self.spki_der)
+        except walk.WalkError as error:
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
+
+    @cached_property
+    def algorithm(self) -> str:
+        """``SM2``, ``RSA``, ``EC``, or the dotted OID of another kind of key."""
+        algorithm, curve = self.key_oids
+        if algorithm == OID_RSA:
+            return "RSA"
+        if algorithm == OID_EC_PUBLIC_KEY:
+            return "SM2" if curve == OID_SM2_CURVE else "EC"
+        return algorithm
+
+    @cached_property
+    def public_key(self) -> CertificatePublicKeyTypes | None:
+        """The key as ``cryptography`` gives it; None for SM2 and for keys it refuses."""
+        if self.algorithm == "SM2":
+            return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.parsed.public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return None
+
+    @property
+    def curve(self) -> str:
+        """``sm2p256v1``, a SEC name such as ``secp256r1``, or empty."""
+        if self.algorithm == "SM2":
+            return "sm2p256v1"
+        key = self.public_key
+        return key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else ""
+
+    @property
+    def key_size(self) -> int:
+        """Bits; 0 when unknown."""
+        if self.algorithm == "SM2":
+            return 256
+        key = self.public_key
+        return key.key_size if isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)) else 0
+
+    @cached_property
+    def signature_algorithm(self) -> str:
+        """Dotted OID of the outer signature algorithm."""
+        return self.parsed.signature_algorithm_oid.dotted_string
+
+    @property
+    def inner_signature_algorithm(self) -> bytes:
+        """DER of the AlgorithmIdentifier inside the signed part."""
+        return self._layout.signature_algorithm
+
+    # --- extensions
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        return self._layout.extensions
+
+    @cached_property
+    def by_oid(self) -> Mapping[str, Extension]:
+        """Extensions by OID; of duplicates (the gate refuses them) the first."""
+        return {extension.oid: extension for extension in reversed(self.extensions)}
+
+    def value_of(self, oid: str) -> bytes | None:
+        extension = self.by_oid.get(oid)
+        return extension.value if extension else None
+
+    @cached_property
+    def basic_constraints(self) -> tuple[bool, int | None] | None:
+        """(cA, pathLenConstraint), or None when the extension is absent.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION when malformed.
+        """
+        return self._decode(OID_BASIC_CONSTRAINTS, extensions.basic_constraints)
+
+    @property
+    def is_ca(self) -> bool:
+        constraints = self.basic_constraints
+        return constraints is not None and constraints[0]
+
+    @cached_property
+    def key_usage(self) -> frozenset[str] | None:
+        """Names of :data:`extensions.KEY_USAGES` that are set, or None when the extension is absent."""
+        return self._decode(OID_KEY_USAGE, extensions.key_usage)
+
+    @cached_property
+    def eku(self) -> tuple[str, ...] | None:
+        """Dotted OIDs, or None when the extension is absent."""
+        return self._decode(OID_EXTENDED_KEY_USAGE, extensions.oid_list)
+
+    @cached_property
+    def policies(self) -> tuple[str, ...] | None:
+        """Dotted OIDs of certificatePolicies, or None when the extension is absent."""
+        return self._decode(OID_CERTIFICATE_POLICIES, extensions.policy_oids)
+
+    @cached_property
+    def subject_key_id(self) -> str:
+        """Lower-case hex, empty when absent."""
+        return self._decode(OID_SUBJECT_KEY_ID, extensions.octets) or ""
+
+    @cached_property
+    def authority_key_id(self) -> str:
+        """KeyIdentifier of the AuthorityKeyIdentifier, lower-case hex, empty when absent."""
+        return self._decode(OID_AUTHORITY_KEY_ID, extensions.authority_key_id) or ""
+
+    def _decode(self, oid: str, decode: Callable[[bytes], T]) -> T | None:
+        value = self.value_of(oid)
+        if value is None:
+            return None
+        try:
+            return decode(value)
+        except walk.WalkError as error:
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"extension {oid}: {error}") from error

@@ -1,0 +1,117 @@
+"""The one-time text that a lock signs: ``c1.<purpose>.<expiry>.<random>.<context>.<mac>``.
+
+Issuing writes nothing anywhere. The server recognises its own text by the MAC, and refuses it when it is late, made for another
+purpose, or for another context (pre-login cookie, site, and for a binding the member and the provider). That it is used once is the
+database's business (``login.store``): :attr:`Challenge.digest` is what gets spent.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from calock.core.refusals import Reason, Refusal
+
+TTL = timedelta(seconds=120)
+MAX_TTL = timedelta(seconds=600)
+CLOCK_DIFFERENCE = timedelta(seconds=30)
+"""How far the clocks of two replicas may differ before a challenge counts as coming from the future."""
+MAX_LENGTH = 128
+_VERSION = "c1"
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Purpose(StrEnum):
+    LOGIN = "login"
+    BIND = "bind"
+    UNBIND = "unbind"
+    STEPUP = "stepup"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """An opened challenge: ours, in time, for this purpose and context."""
+
+    digest: str
+    """SHA-256 of the text, hex: the key under which it is spent."""
+    purpose: str
+    expires_at: datetime
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _base36(value: int) -> str:
+    digits = ""
+    while value:
+        value, digit = divmod(value, 36)
+        digits = _BASE36[digit] + digits
+    return digits or "0"
+
+
+def _mac(key: bytes, text: str) -> str:
+    return _b64(hmac.digest(key, b"calock challenge\x00" + text.encode(), "sha256")[:16])
+
+
+def _context(key: bytes, context: bytes) -> str:
+    return _b64(hmac.digest(key, b"calock context\x00" + context, "sha256")[:16])
+
+
+def issue(
+    *,
+    purpose: str,
+    context: bytes,
+    key: bytes,
+    now: datetime,
+    ttl: timedelta = TTL,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> str:
+    """Make a challenge: at most 128 ASCII characters, 256 random bits, 128-bit MAC.
+
+    ``context`` is any bytes that the server can say again when the answer comes. ``now`` is aware. ``key`` has at least 32 bytes.
+
+    Raises:
+        ValueError: a key too short, an unknown purpose, or a life that is not positive or above ten minutes.
+    """
+    if len(key) < 32 or not timedelta(0) < ttl <= MAX_TTL:
+        raise ValueError("a key of at least 32 bytes and a life of at most ten minutes are wanted")
+    expiry = int((now + ttl).timestamp())
+    text = f"{_VERSION}.{Purpose(purpose)}.{_base36(expiry)}.{_b64(random(32))}.{_context(key, context)}"
+    return f"{text}.{_mac(key, text)}"
+
+
+def open_challenge(text: str, *, purpose: str, context: bytes, key: bytes, now: datetime) -> Challenge:
+    """Recognise a challenge of ours.
+
+    Raises:
+        Refusal: CHALLENGE_MALFORMED, CHALLENGE_FORGED, CHALLENGE_EXPIRED, CHALLENGE_FROM_FUTURE, CHALLENGE_WRONG_PURPOSE,
+            CHALLENGE_WRONG_CONTEXT.
+    """
+    parts = text.split(".") if len(text) <= MAX_LENGTH and text.isascii() else []
+    if len(parts) != 6 or parts[0] != _VERSION:
+        raise Refusal(Reason.CHALLENGE_MALFORMED, "not a challenge of this server's version")
+    body = text.rpartition(".")[0]
+    if not hmac.compare_digest(parts[5], _mac(key, body)):
+        raise Refusal(Reason.CHALLENGE_FORGED, "the challenge was not made with this server's key")
+    expires_at = datetime.fromtimestamp(int(parts[2], 36), UTC)
+    if now >= expires_at:
+        raise Refusal(Reason.CHALLENGE_EXPIRED, f"expired at {expires_at.isoformat()}")
+    if expires_at - MAX_TTL > now + CLOCK_DIFFERENCE:
+        raise Refusal(Reason.CHALLENGE_FROM_FUTURE, f"would expire at {expires_at.isoformat()}")
+    if parts[1] != purpose:
+        raise Refusal(Reason.CHALLENGE_WRONG_PURPOSE, f"made for {parts[1]}, used for {purpose}")
+    if not hmac.compare_digest(parts[4], _context(key, context)):
+        raise Refusal(Reason.CHALLENGE_WRONG_CONTEXT, "made for another browser, site, member or provider")
+    return Challenge(digest_of(text), parts[1], expires_at)
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 hex of a challenge text."""
+    return hashlib.sha256(text.encode()).hexdigest()

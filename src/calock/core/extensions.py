@@ -1,0 +1,125 @@
+"""Decoding the few extensions that decide. Each takes the DER inside the OCTET STRING and raises WalkError when it is malformed.
+
+Source: RFC 5280 clause 4.2.1. An explicitly written DEFAULT in basicConstraints (``cA FALSE``) is taken, as real Finnish identity
+cards carry it and it cannot be read in two ways.
+"""
+
+from __future__ import annotations
+
+from calock.core import walk
+
+KEY_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
+    "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
+
+
+def basic_constraints(value: bytes) -> tuple[bool, int | None]:
+    """(cA, pathLenConstraint)."""
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    is_ca, length = False, None
+    if start < stop and value[start] == _BOOLEAN:
+        first, start = walk.expect(value, start, stop, _BOOLEAN)
+        if value[first:start] not in (b"\x00", b"\xff"):
+            raise walk.WalkError("malformed BOOLEAN")
+        is_ca = value[first] == 0xFF
+    if start < stop:
+        first, start = walk.expect(value, start, stop, walk.INTEGER)
+        length = small_integer(value[first:start])
+    if start != stop:
+        raise walk.WalkError("bytes after basicConstraints")
+    return is_ca, length
+
+
+def small_integer(contents: bytes) -> int:
+    """A non-negative INTEGER of at most eight octets."""
+    if (
+        not contents
+        or len(contents) > 8
+        or contents[0] & 0x80
+        or (len(contents) > 1 and contents[0] == 0 and not contents[1] & 0x80)
+    ):
+        raise walk.WalkError("malformed or negative INTEGER")
+    return int.from_bytes(contents, "big")
+
+
+def key_usage(value: bytes) -> frozenset[str]:
+    """Names that are set."""
+    start, stop = walk.whole(value, walk.BIT_STRING)
+    contents = value[start:stop]
+    if not contents or contents[0] > 7 or (len(contents) == 1 and contents[0]) or len(contents) > 3:
+        raise walk.WalkError("malformed KeyUsage")
+    bits = [octet >> shift & 1 for octet in contents[1:] for shift in range(7, -1, -1)]
+    return frozenset(name for name, bit in zip(KEY_USAGES, bits, strict=False) if bit)
+
+
+def oid_list(value: bytes) -> tuple[str, ...]:
+    """SEQUENCE OF OBJECT IDENTIFIER, not empty."""
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    found = []
+    for tag, _, first, last in walk.children(value, start, stop):
+        if tag != walk.OID:
+            raise walk.WalkError("an object identifier is wanted")
+        found.append(walk.oid(value[first:last]))
+    if not found:
+        raise walk.WalkError("empty list")
+    return tuple(found)
+
+
+def policy_oids(value: bytes) -> tuple[str, ...]:
+    """CertificatePolicies: the policy identifiers, qualifiers left aside. A policy twice is malformed (clause 4.2.1.4)."""
+    found = []
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    for tag, _, first, last in walk.children(value, start, stop):
+        if tag != walk.SEQUENCE:
+            raise walk.WalkError("malformed policy information")
+        begin, end = walk.expect(value, first, last, walk.OID)
+        found.append(walk.oid(value[begin:end]))
+    if not found or len(set(found)) != len(found):
+        raise walk.WalkError("empty certificatePolicies, or a policy twice")
+    return tuple(found)
+
+
+def policy_mappings(value: bytes) -> tuple[tuple[str, str], ...]:
+    """(issuerDomainPolicy, subjectDomainPolicy) pairs."""
+    pairs = []
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    for tag, begin, _, last in walk.children(value, start, stop):
+        pair = oid_list(value[begin:last]) if tag == walk.SEQUENCE else ()
+        if len(pair) != 2:
+            raise walk.WalkError("malformed policy mapping")
+        pairs.append((pair[0], pair[1]))
+    if not pairs:
+        raise walk.WalkError("empty policyMappings")
+    return tuple(pairs)
+
+
+def policy_constraints(value: bytes) -> tuple[int | None, int | None]:
+    """(requireExplicitPolicy, inhibitPolicyMapping)."""
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    found: dict[int, int] = {}
+    for tag, _, first, last in walk.children(value, start, stop):
+        if tag not in (0x80, 0x81) or tag in found or 0x81 in found:
+            raise walk.WalkError("malformed policyConstraints")
+        found[tag] = small_integer(value[first:last])
+    if not found:
+        raise walk.WalkError("empty policyConstraints")
+    return found.get(0x80), found.get(0x81)
+
+
+def inhibit_any_policy(value: bytes) -> int:
+    """SkipCerts."""
+    start, stop = walk.whole(value, walk.INTEGER)
+    return small_integer(value[start:stop])
+
+
+def octets(value: bytes) -> str:
+    """OCTET STRING as lower-case hex (SubjectKeyIdentifier)."""
+    start, stop = walk.whole(value, walk.OCTET_STRING)
+    return value[start:stop].hex()
+
+
+def authority_key_id(value: bytes) -> str:
+    """KeyIdentifier of an AuthorityKeyIdentifier as lower-case hex; empty when it names issuer and serial only."""
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    return next((value[first:last].hex() for tag, _, first, last in walk.children(value, start, stop) if tag == 0x80), "")

@@ -1,0 +1,238 @@
+"""One provider's rules as a frozen value, from and to JSON. ``Policy()`` is the strict default."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
+
+CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+ESTONIAN_MOBILE_ID = ("1.3.6.1.4.1.10015.1.3", "1.3.6.1.4.1.10015.1.3.1", "1.3.6.1.4.1.10015.1.3.2", "1.3.6.1.4.1.10015.1.3.3")
+"""Web eID's default: certificates whose key is not in a card the user holds at this computer."""
+
+Mode = Literal["require", "if_available", "off"]
+Source = Literal["oid", "dn", "device", "key"]
+Kind = Literal["uscc", "id_card", "text"]
+Legacy = Literal["SHA1", "RSA1024"]
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be used; the message names the field and what it wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRule:
+    """Where one identifier stands. Rules are tried in order; the first that yields an acceptable value wins."""
+
+    source: Source
+    """``oid``: extension; ``dn``: subject attribute; ``device``: serial the driver reports; ``key``: the key's own hash."""
+    oid: str = ""
+    """Dotted OID of the extension or of the DN attribute."""
+    prefix: str = ""
+    """Regular expression matched at the start of the text and cut off, e.g. ``1@5013SF0``. Must match when given."""
+    kind: Kind = "text"
+    """``uscc``: GB 32100 with check character; ``id_card``: GB 11643 with check digit; ``text``: 1 to 64 printable characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRules:
+    """How the lock's and the holder's ids are read."""
+
+    lock: tuple[IdentityRule, ...] = ()
+    holder: tuple[IdentityRule, ...] = (
+        IdentityRule("oid", "1.2.156.10260.4.1.4", kind="uscc"),
+        IdentityRule("oid", "1.2.156.10260.4.1.1", kind="id_card"),
+    )
+    holder_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationRules:
+    """Freshness and fail policy. Ages are seconds; None = only the data's own nextUpdate limits it."""
+
+    mode: Mode = "require"
+    crl_max_age: int | None = 24 * 3600
+    """Since thisUpdate."""
+    crl_skew: int = 0
+    """How long past nextUpdate a CRL still counts."""
+    ocsp_max_age: int | None = 3600
+    """Since thisUpdate, for cached and stapled responses."""
+    ocsp_skew: int = 300
+    future_skew: int = 300
+    """How far in the future thisUpdate may lie."""
+    ocsp_no_next_update_age: int = 600
+    """A response without nextUpdate counts this long after thisUpdate."""
+    nocheck_max_days: int = 90
+    """id-pkix-ocsp-nocheck is believed only of responder certificates that live at most this long."""
+    responders: tuple[str, ...] = ()
+    """SPKI SHA-256 (hex) of locally trusted OCSP signers of this provider, besides the CA itself and its own delegates."""
+    delta: bool = True
+    """Whether delta CRLs are combined with their base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which certificates of one provider are acceptable, and how they are read."""
+
+    algorithms: tuple[str, ...] = ("SM2", "RSA", "EC")
+    rsa_min_bits: int = 2048
+    rsa_max_bits: int = 8192
+    curves: tuple[str, ...] = ("secp256r1", "secp384r1", "secp521r1")
+    legacy: tuple[tuple[Legacy, datetime], ...] = ()
+    """Dated exceptions: ``SHA1`` = SHA-1 signatures, ``RSA1024`` = RSA keys of 1024 bits and more, each until its moment."""
+    ekus: tuple[str, ...] = (CLIENT_AUTH,)
+    """A leaf's EKU extension, when present, must hold one of these; anyExtendedKeyUsage does not count."""
+    eku_required: bool = False
+    key_usage_required: bool = True
+    required_policies: tuple[str, ...] = ()
+    """Initial policy set (RFC 5280 clause 6.1.1 c): when not empty, one of these must be valid for the path."""
+    disallowed_policies: tuple[str, ...] = ESTONIAN_MOBILE_ID
+    require_explicit_policy: bool = False
+    inhibit_policy_mapping: bool = False
+    inhibit_any_policy: bool = False
+    strict_extensions: bool = True
+    """RFC 5280 demands that CAs in the field sometimes miss: key identifiers present, critical flags as prescribed."""
+    max_depth: int = 8
+    """Certificates on the path, leaf and anchor included."""
+    grace_days: int = 0
+    """Days after notAfter during which a leaf is still taken."""
+    identity: IdentityRules = field(default_factory=IdentityRules)
+    revocation: RevocationRules = field(default_factory=RevocationRules)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def allows_legacy(self, what: Legacy, at: datetime) -> bool:
+        return any(kind == what and at < until for kind, until in self.legacy)
+
+    @property
+    def grace(self) -> timedelta:
+        return timedelta(days=self.grace_days)
+
+    @classmethod
+    def from_json(cls, value: object) -> Policy:
+        """Read what :meth:`to_json` writes; missing keys take their default.
+
+        Raises:
+            PolicyError: unknown key, wrong type, or a value outside its range.
+        """
+        data = _object(value, "policy", cls)
+        if "legacy" in data:
+            data["legacy"] = tuple(_legacy(item) for item in _items(data["legacy"], "legacy"))
+        if "identity" in data:
+            inner = _object(data["identity"], "identity", IdentityRules)
+            for key in ("lock", "holder"):
+                if key in inner:
+                    inner[key] = tuple(_rule(item, key) for item in _items(inner[key], key))
+            data["identity"] = _build(IdentityRules, inner, "identity")
+        if "revocation" in data:
+            data["revocation"] = _build(RevocationRules, _object(data["revocation"], "revocation", RevocationRules), "revocation")
+        return _build(cls, data, "policy")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON value of the whole policy, defaults included."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        plain["legacy"] = [{"what": kind, "until": until.isoformat()} for kind, until in self.legacy]
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Policy, IdentityRules, IdentityRule, RevocationRules)):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _object(value: object, where: str, cls: type) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{where}: an object is wanted")
+    unknown = [str(key)[:40] for key in value if key not in {item.name for item in fields(cls)}]
+    if unknown:
+        raise PolicyError(f"{where}: unknown key {unknown[0]!r}")
+    return dict(value)
+
+
+def _items(value: object, where: str) -> list[Any]:
+    if not isinstance(value, (list, tuple)) or len(value) > 100:
+        raise PolicyError(f"{where}: a list of at most 100 items is wanted")
+    return list(value)
+
+
+def _legacy(value: object) -> tuple[Legacy, datetime]:
+    if not isinstance(value, dict) or set(value) != {"what", "until"} or value["what"] not in get_args(Legacy):
+        raise PolicyError('legacy: items are {"what": "SHA1" or "RSA1024", "until": ISO 8601}')
+    try:
+        until = datetime.fromisoformat(value["until"])
+    except (TypeError, ValueError) as error:
+        raise PolicyError("legacy: until is not an ISO 8601 moment") from error
+    return value["what"], until if until.tzinfo else until.replace(tzinfo=UTC)
+
+
+def _rule(value: object, where: str) -> IdentityRule:
+    return _build(IdentityRule, _object(value, where, IdentityRule), where)
+
+
+def _build(cls: type, data: dict[str, Any], where: str) -> Any:
+    """Make ``cls`` after holding each value against the annotated type."""
+    for item in fields(cls):
+        if item.name in data:
+            data[item.name] = _typed(data[item.name], str(item.type), f"{where}.{item.name}")
+    try:
+        made = cls(**data)
+        if cls is not Policy:
+            _check(made)
+    except TypeError as error:
+        raise PolicyError(f"{where}: {str(error)[:80]}") from error
+    return made
+
+
+def _typed(value: Any, annotation: str, where: str) -> Any:
+    wanted = {"bool": bool, "str": str, "int": int}.get(annotation)
+    if annotation == "int | None" and value is None:
+        return None
+    if annotation == "int | None":
+        wanted = int
+    if wanted is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
+        raise PolicyError(f"{where}: {annotation} is wanted")
+    if annotation == "tuple[str, ...]":
+        values = _items(value, where)
+        if not all(isinstance(item, str) for item in values):
+            raise PolicyError(f"{where}: a list of texts is wanted")
+        return tuple(values)
+    if annotation in ("Mode", "Source", "Kind"):
+        allowed = get_args({"Mode": Mode, "Source": Source, "Kind": Kind}[annotation])
+        if value not in allowed:
+            raise PolicyError(f"{where}: one of {', '.join(allowed)}")
+    return value
+
+
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,38})){1,30}")
+
+
+def _check(value: Any) -> None:
+    """Ranges that types do not say."""
+    if isinstance(value, Policy):
+        if not set(value.algorithms) <= {"SM2", "RSA", "EC"}:
+            raise PolicyError("policy.algorithms: of SM2, RSA, EC")
+        if not 1024 <= value.rsa_min_bits <= value.rsa_max_bits <= 16384:
+            raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 1024 to 16384")
+        if not 1 <= value.max_depth <= 16 or not 0 <= value.grace_days <= 366:
+            raise PolicyError("policy.max_depth: 1 to 16; policy.grace_days: 0 to 366")
+        for oids in (value.ekus, value.required_policies, value.disallowed_policies):
+            if not all(_OID.fullmatch(text) for text in oids):
+                raise PolicyError("policy: an object identifier is not dotted decimal")
+    elif isinstance(value, RevocationRules):
+        for item in fields(value):
+            number = getattr(value, item.name)
+            if isinstance(number, int) and not 0 <= number <= 10**9:
+                raise PolicyError(f"revocation.{item.name}: 0 to 10^9")
+    elif isinstance(value, IdentityRule):
+        if value.source in ("oid", "dn") and not _OID.fullmatch(value.oid):
+            raise PolicyError("identity rule: oid must be dotted decimal")
+        if len(value.prefix) > 200:
+            raise PolicyError("identity rule: prefix is at most 200 characters")
+        try:
+            re.compile(value.prefix)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise PolicyError("identity rule: prefix is not a regular expression") from error

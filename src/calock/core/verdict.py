@@ -1,0 +1,109 @@
+"""What verification says: every check by name, and the verdict they add up to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from calock.core.refusals import Reason, Refusal
+
+if TYPE_CHECKING:
+    from calock.core.certificate import Certificate
+    from calock.core.identity import Identity
+    from calock.core.register import CaCertificate, ProviderTrust
+
+
+class Step(StrEnum):
+    """The steps of verification, in the order in which they run. TOKEN is what precedes a certificate's own five."""
+
+    TOKEN = "token"  # noqa: S105 - a step's name
+    GATE = "gate"
+    SIGNATURE = "signature"
+    PATH = "path"
+    REVOCATION = "revocation"
+    PROFILE = "profile"
+    IDENTITY = "identity"
+
+
+ALL_STEPS = frozenset({Step.GATE, Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY})
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named check. ``passed`` None = skipped, and ``detail`` says why. ``detail`` never holds personal data."""
+
+    step: Step | None
+    name: str
+    passed: bool | None
+    reason: Reason | None = None
+    detail: str = ""
+
+
+def passed(step: Step, name: str, detail: str = "") -> Check:
+    return Check(step, name, True, None, detail)
+
+
+def failed(step: Step, name: str, reason: Reason, detail: str = "") -> Check:
+    return Check(step, name, False, reason, detail)
+
+
+def skipped(step: Step, name: str, detail: str) -> Check:
+    return Check(step, name, None, None, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationStatus:
+    """What was found out about one certificate of the path, and from which evidence."""
+
+    certificate_sha256: str
+    source: str
+    """``crl``, ``ocsp``, ``stapled`` or empty when nothing was found."""
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    evidence_sha256: str = ""
+    revoked_at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks of one verification and what was learnt on the way."""
+
+    checks: tuple[Check, ...]
+    certificate: Certificate | None = None
+    """The parsed leaf, also when it was refused later."""
+    provider: ProviderTrust | None = None
+    """Whose CA issued it; only set when the path holds."""
+    issuer: CaCertificate | None = None
+    """The CA record that issued it: ``issuer.spki_sha256`` identifies it."""
+    path: tuple[bytes, ...] = ()
+    """DER, leaf first, anchor last."""
+    identity: Identity | None = field(default=None, repr=False)
+    revocation: tuple[RevocationStatus, ...] = ()
+
+    @property
+    def failure(self) -> Check | None:
+        """The first failed check."""
+        return next((check for check in self.checks if check.passed is False), None)
+
+    @property
+    def reason(self) -> Reason | None:
+        """Reason of the first failed check; None = accepted."""
+        failure = self.failure
+        return failure.reason if failure else None
+
+    @property
+    def accepted(self) -> bool:
+        return self.failure is None
+
+    def require(self) -> None:
+        """Return when accepted.
+
+        Raises:
+            Refusal: with the reason of the first failed check.
+        """
+        failure = self.failure
+        if failure is not None and failure.reason is not None:
+            raise Refusal(failure.reason, failure.detail)
