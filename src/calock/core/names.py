@@ -14,6 +14,7 @@ _SHORT = {
     "1.2.840.113549.1.9.1": "emailAddress", "0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID",
 }  # fmt: skip
 _MAX_ATTRIBUTES = 64
+_SET = 0x31
 
 NameKey = tuple[frozenset[tuple[str, str | bytes]], ...]
 
@@ -79,6 +80,5 @@ def _escape(value: str) -> str:
 
 def printable(value: str) -> str:
     """Without control, format (also right-to-left marks) and unassigned characters, which could forge what is shown."""
-    return "".join(character if unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for character in value)[
-        :200
-    ]
+    safe = (letter if unicodedata.category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for letter in value[:200])
+    return "".join(safe)
