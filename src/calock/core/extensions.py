@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from calock.core import walk
 
+_BOOLEAN = 0x01
+
 KEY_USAGES = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
     "crl_sign", "encipher_only", "decipher_only",
@@ -33,14 +35,10 @@ def basic_constraints(value: bytes) -> tuple[bool, int | None]:
 
 def small_integer(contents: bytes) -> int:
     """A non-negative INTEGER of at most eight octets."""
-    if (
-        not contents
-        or len(contents) > 8
-        or contents[0] & 0x80
-        or (len(contents) > 1 and contents[0] == 0 and not contents[1] & 0x80)
-    ):
-        raise walk.WalkError("malformed or negative INTEGER")
-    return int.from_bytes(contents, "big")
+    value = walk.integer(contents)
+    if value < 0 or len(contents) > 8:
+        raise walk.WalkError("negative or oversized INTEGER")
+    return value
 
 
 def key_usage(value: bytes) -> frozenset[str]:

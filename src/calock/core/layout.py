@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from calock.core import walk
 
+_BOOLEAN = 0x01
+
 MAX_EXTENSIONS = 64
 
 
@@ -44,19 +46,15 @@ def read_layout(tbs: bytes) -> Layout:
     extensions: tuple[Extension, ...] = ()
     for tag, _, inner, end in elements[6:]:
         if tag == 0xA3:
-            inner, end = walk.expect(tbs, inner, end, walk.SEQUENCE)
-            extensions = tuple(
-                read_extension(tbs, first, last) for kind, _, first, last in walk.children(tbs, inner, end) if _is_sequence(kind)
-            )
-    if len(extensions) > MAX_EXTENSIONS:
-        raise walk.WalkError(f"more than {MAX_EXTENSIONS} extensions")
+            extensions = _read_extensions(tbs, *walk.expect(tbs, inner, end, walk.SEQUENCE))
     return Layout(parts[1], parts[2], parts[4], parts[5], extensions, any(tag in (0x81, 0x82) for tag, *_ in elements[6:]))
 
 
-def _is_sequence(tag: int) -> bool:
-    if tag != walk.SEQUENCE:
+def _read_extensions(tbs: bytes, start: int, stop: int) -> tuple[Extension, ...]:
+    found = walk.children(tbs, start, stop, limit=MAX_EXTENSIONS)
+    if any(tag != walk.SEQUENCE for tag, *_ in found):
         raise walk.WalkError("an extension is not a SEQUENCE")
-    return True
+    return tuple(read_extension(tbs, first, last) for _, _, first, last in found)
 
 
 def read_extension(data: bytes, start: int, stop: int) -> Extension:

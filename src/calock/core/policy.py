@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 ESTONIAN_MOBILE_ID = ("1.3.6.1.4.1.10015.1.3", "1.3.6.1.4.1.10015.1.3.1", "1.3.6.1.4.1.10015.1.3.2", "1.3.6.1.4.1.10015.1.3.3")
@@ -15,6 +15,9 @@ Mode = Literal["require", "if_available", "off"]
 Source = Literal["oid", "dn", "device", "key"]
 Kind = Literal["uscc", "id_card", "text"]
 Legacy = Literal["SHA1", "RSA1024"]
+
+
+T = TypeVar("T")
 
 
 class PolicyError(ValueError):
@@ -173,9 +176,9 @@ def _rule(value: object, where: str) -> IdentityRule:
     return _build(IdentityRule, _object(value, where, IdentityRule), where)
 
 
-def _build(cls: type, data: dict[str, Any], where: str) -> Any:
+def _build(cls: type[T], data: dict[str, Any], where: str) -> T:
     """Make ``cls`` after holding each value against the annotated type."""
-    for item in fields(cls):
+    for item in fields(cls):  # type: ignore[arg-type]
         if item.name in data:
             data[item.name] = _typed(data[item.name], str(item.type), f"{where}.{item.name}")
     try:
@@ -213,26 +216,38 @@ _OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,38})){1,30}")
 def _check(value: Any) -> None:
     """Ranges that types do not say."""
     if isinstance(value, Policy):
-        if not set(value.algorithms) <= {"SM2", "RSA", "EC"}:
-            raise PolicyError("policy.algorithms: of SM2, RSA, EC")
-        if not 1024 <= value.rsa_min_bits <= value.rsa_max_bits <= 16384:
-            raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 1024 to 16384")
-        if not 1 <= value.max_depth <= 16 or not 0 <= value.grace_days <= 366:
-            raise PolicyError("policy.max_depth: 1 to 16; policy.grace_days: 0 to 366")
-        for oids in (value.ekus, value.required_policies, value.disallowed_policies):
-            if not all(_OID.fullmatch(text) for text in oids):
-                raise PolicyError("policy: an object identifier is not dotted decimal")
+        _check_policy(value)
     elif isinstance(value, RevocationRules):
-        for item in fields(value):
-            number = getattr(value, item.name)
-            if isinstance(number, int) and not 0 <= number <= 10**9:
-                raise PolicyError(f"revocation.{item.name}: 0 to 10^9")
+        _check_revocation(value)
     elif isinstance(value, IdentityRule):
-        if value.source in ("oid", "dn") and not _OID.fullmatch(value.oid):
-            raise PolicyError("identity rule: oid must be dotted decimal")
-        if len(value.prefix) > 200:
-            raise PolicyError("identity rule: prefix is at most 200 characters")
-        try:
-            re.compile(value.prefix)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise PolicyError("identity rule: prefix is not a regular expression") from error
+        _check_rule(value)
+
+
+def _check_policy(value: Policy) -> None:
+    if not set(value.algorithms) <= {"SM2", "RSA", "EC"}:
+        raise PolicyError("policy.algorithms: of SM2, RSA, EC")
+    if not 1024 <= value.rsa_min_bits <= value.rsa_max_bits <= 16384:
+        raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 1024 to 16384")
+    if not 1 <= value.max_depth <= 16 or not 0 <= value.grace_days <= 366:
+        raise PolicyError("policy.max_depth: 1 to 16; policy.grace_days: 0 to 366")
+    for oids in (value.ekus, value.required_policies, value.disallowed_policies):
+        if not all(_OID.fullmatch(text) for text in oids):
+            raise PolicyError("policy: an object identifier is not dotted decimal")
+
+
+def _check_revocation(value: RevocationRules) -> None:
+    for item in fields(value):
+        number = getattr(value, item.name)
+        if isinstance(number, int) and not 0 <= number <= 10**9:
+            raise PolicyError(f"revocation.{item.name}: 0 to 10^9")
+
+
+def _check_rule(value: IdentityRule) -> None:
+    if value.source in ("oid", "dn") and not _OID.fullmatch(value.oid):
+        raise PolicyError("identity rule: oid must be dotted decimal")
+    if len(value.prefix) > 200:
+        raise PolicyError("identity rule: prefix is at most 200 characters")
+    try:
+        re.compile(value.prefix)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise PolicyError("identity rule: prefix is not a regular expression") from error

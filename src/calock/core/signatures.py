@@ -118,8 +118,6 @@ def verify_with(key: PublicKeyTypes | CertificatePublicKeyTypes, algorithm: str,
         if named.key == "EC" and isinstance(key, ec.EllipticCurvePublicKey) and named.digest:
             key.verify(_ecdsa_der(key.curve.name, signature), message, ec.ECDSA(named.digest))
         elif named.key == "RSA" and isinstance(key, rsa.RSAPublicKey) and named.digest:
-            if len(signature) != (key.key_size + 7) // 8:
-                raise InvalidSignature
             key.verify(signature, message, _padding(named, named.digest), named.digest)
         else:
             raise Refusal(Reason.ALGORITHM_KEY_MISMATCH, f"{algorithm} with a key of another kind")
