@@ -85,9 +85,11 @@ class Reason(StrEnum):
     KEY_ALREADY_KNOWN = "KEY_ALREADY_KNOWN"  # the same key under another lock
     LOCK_HOLDER_CHANGED = "LOCK_HOLDER_CHANGED"  # another person's certificate on a bound lock
     RENEWAL_NEEDS_STEP_UP = "RENEWAL_NEEDS_STEP_UP"
+    CERTIFICATE_SUPERSEDED = "CERTIFICATE_SUPERSEDED"  # a renewed certificate with another key has replaced it
     HOLDER_NOT_ORGANISATION = "HOLDER_NOT_ORGANISATION"  # 统一社会信用代码 differs from the account's organisation
     BINDING_NOT_FOUND = "BINDING_NOT_FOUND"
     BINDING_ALREADY_ENDED = "BINDING_ALREADY_ENDED"
+    LAST_LOCK = "LAST_LOCK"  # the only way into an account without a password
     REASON_MISSING = "REASON_MISSING"
     ACCOUNT_DISABLED = "ACCOUNT_DISABLED"
     ACCOUNT_LOCKED = "ACCOUNT_LOCKED"
@@ -95,6 +97,7 @@ class Reason(StrEnum):
     CREDENTIALS_WRONG = "CREDENTIALS_WRONG"
     PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"
     PASSWORD_UNACCEPTABLE = "PASSWORD_UNACCEPTABLE"
+    STEP_UP_REQUIRED = "STEP_UP_REQUIRED"  # the last proof of who this is lies too far back
     STEP_UP_FAILED = "STEP_UP_FAILED"
     NOT_ALLOWED = "NOT_ALLOWED"
     NOT_FOUND = "NOT_FOUND"
@@ -163,3 +166,5 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is t
         self.reason = reason
         self.detail = detail
         self.facts: dict[str, str | int | bool] = dict(facts or {})
+        self.number = ""
+        """Number of the audit row that records it, set by whoever wrote the row."""

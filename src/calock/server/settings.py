@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dj_database_url
 
 from calock.server.config import read_config
+from calock.wire.driver import PORTS
 
 CALOCK = read_config()
 
@@ -28,6 +31,8 @@ INSTALLED_APPS = [
     "calock.server.providers",
     "calock.server.locks",
     "calock.server.sessions",
+    "calock.server.approvals",
+    "calock.server.challenges",
     "calock.server.login",
     "calock.server.audit",
     "calock.server.downloads",
@@ -35,15 +40,19 @@ INSTALLED_APPS = [
     "calock.server.portal",
 ]
 
+# outermost first; each one's place matters
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "calock.server.middleware.HeadersMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "calock.server.sites.middleware.SiteMiddleware",
+    "calock.server.sessions.middleware.SessionMiddleware",
+    "calock.server.middleware.RefusalMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "calock.server.middleware.OriginCsrfMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
 DATABASES = {"default": dj_database_url.parse(CALOCK.database_url)}
@@ -60,6 +69,7 @@ DATABASES["default"]["CONN_MAX_AGE"] = None
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).parent / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -70,7 +80,8 @@ TEMPLATES = [
         },
     }
 ]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["calock.server.accounts.hashers.PasswordHasher"]
+AUTHENTICATION_BACKENDS: list[str] = []  # nothing logs in past calock.server.login
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
@@ -82,3 +93,35 @@ SILENCED_SYSTEM_CHECKS = [
     "admin.E408",  # our own session middleware sets request.user
     "admin.E410",  # same, for the session
 ]
+
+# --- what browsers are told
+_DRIVER = [f"{scheme}://127.0.0.1:{port}" for port in PORTS for scheme in ("http", "ws")]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", *_DRIVER],
+        "form-action": ["'self'", "http://127.0.0.1:*"],  # the driver's own window is opened by a form
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+# the driver's window needs these two: docs/protocol.md, window mode
+SECURE_REFERRER_POLICY = "origin-when-cross-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin-allow-popups"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_HSTS_SECONDS = 0 if CALOCK.insecure_http else 365 * 24 * 3600
+X_FRAME_OPTIONS = "DENY"
+CSRF_COOKIE_NAME = "csrftoken" if CALOCK.insecure_http else "__Host-csrf"
+CSRF_COOKIE_SECURE = not CALOCK.insecure_http
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "calock.server.middleware.csrf_failure"
+LANGUAGE_COOKIE_SECURE = not CALOCK.insecure_http
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}

@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class ProvidersConfig(AppConfig):
     name = "calock.server.providers"
     label = "providers"
+    verbose_name = "CA 互认"
+
+    def ready(self) -> None:
+        from calock.server.providers.decisions import register_kinds  # noqa: PLC0415 - models load first
+
+        register_kinds()

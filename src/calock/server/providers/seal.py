@@ -8,19 +8,20 @@ the server's secret (ASVS 6.7.1: trust anchors protected from modification).
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from django.utils.crypto import constant_time_compare, salted_hmac
+from calock.server.keys import key_for
 
 if TYPE_CHECKING:
     from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
 
 
 def _mac(kind: str, fields: list[object]) -> str:
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return salted_hmac(f"calock.providers.seal.{kind}", text, algorithm="sha256").hexdigest()
+    text = json.dumps([kind, *fields], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hmac.new(key_for("register"), text.encode(), "sha256").hexdigest()
 
 
 def provider_mac(provider: Provider) -> str:
@@ -67,16 +68,16 @@ def register_mac(revision: int, macs: Iterable[str]) -> str:
 
 
 def provider_is_intact(provider: Provider) -> bool:
-    return constant_time_compare(provider.mac, provider_mac(provider))
+    return hmac.compare_digest(provider.mac, provider_mac(provider))
 
 
 def ca_record_is_intact(record: CaRecord) -> bool:
-    return constant_time_compare(record.mac, ca_record_mac(record))
+    return hmac.compare_digest(record.mac, ca_record_mac(record))
 
 
 def source_is_intact(source: RevocationSource) -> bool:
-    return constant_time_compare(source.mac, source_mac(source))
+    return hmac.compare_digest(source.mac, source_mac(source))
 
 
 def register_is_intact(state: RegisterState, macs: Iterable[str]) -> bool:
-    return constant_time_compare(state.mac, register_mac(state.revision, macs))
+    return hmac.compare_digest(state.mac, register_mac(state.revision, macs))

@@ -1,0 +1,41 @@
+"""What can be decided by two operators. Each domain names its kinds once, with the act that follows an approval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from calock.server.accounts.models import Account
+from calock.server.approvals.models import Approval
+from calock.server.context import RequestContext
+
+Act = Callable[[Approval, Account, RequestContext | None], None]
+"""Does what was approved, inside the transaction of the approval; raises Refusal when it can no longer be done."""
+Facts = Callable[[Approval], list[tuple[str, str]]]
+"""What the second operator reads before deciding: label and value, in Chinese."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    code: str
+    title: str
+    act: Act
+    facts: Facts
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register_kind(kind: Kind) -> None:
+    """Name a kind at start-up.
+
+    Raises:
+        ValueError: the code is taken by another act.
+    """
+    if _kinds.get(kind.code, kind) != kind:
+        raise ValueError(f"two acts for approvals of kind {kind.code}")
+    _kinds[kind.code] = kind
+
+
+def kind_of(approval: Approval) -> Kind:
+    return _kinds[approval.kind]

@@ -1,0 +1,177 @@
+"""Propose, approve, reject, take back. Who proposes does not approve; what is approved is exactly what was proposed and read."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.approvals.kinds import kind_of
+from calock.server.approvals.models import Approval, ApprovalState
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.context import RequestContext
+
+
+def require_operator(account_id: uuid.UUID) -> Account:
+    """The account as it stands in the database now, when it is an active operator's.
+
+    Raises:
+        Refusal: NOT_ALLOWED; a role that was taken away a moment ago counts at once.
+    """
+    account = Account.objects.select_for_update().filter(pk=account_id).first()
+    if account is None or not account.is_active or not account.is_operator:
+        raise Refusal(Reason.NOT_ALLOWED, "only an active operator may do this")
+    return account
+
+
+def clean_reason(reason: str) -> str:
+    """The reason as kept.
+
+    Raises:
+        Refusal: REASON_MISSING, empty or longer than 200 characters.
+    """
+    text = " ".join(reason.split())
+    if not text or len(text) > 200 or not text.isprintable():
+        raise Refusal(Reason.REASON_MISSING, "a reason of 1 to 200 printable characters is wanted")
+    return text
+
+
+def propose(
+    *,
+    kind: str,
+    target: str,
+    payload: dict[str, Any],
+    summary: str,
+    reason: str,
+    by: Account,
+    context: RequestContext | None,
+    target_version: int = 0,
+) -> Approval:
+    """Ask a second operator for a decision.
+
+    Raises:
+        Refusal: NOT_ALLOWED, REASON_MISSING, or VERSION_CHANGED when a proposal about the same target is open.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        Approval.objects.filter(kind=kind, target=target, state=ApprovalState.PENDING).exclude(
+            pk__in=Approval.objects.open_at(now).values("pk")
+        ).update(state=ApprovalState.CANCELLED, decided_at=now, note="逾期未复核")
+        approval = Approval(
+            kind=kind,
+            target=target,
+            target_version=target_version,
+            summary=summary[:300],
+            payload=payload,
+            reason=clean_reason(reason),
+            proposed_by=operator,
+            proposed_at=now,
+        )
+        approval.seal()
+        try:
+            with transaction.atomic():
+                approval.save(force_insert=True)
+        except IntegrityError as error:
+            raise Refusal(Reason.VERSION_CHANGED, "a proposal about the same is waiting for a decision") from error
+        _record(Event.APPROVAL_PROPOSED, approval, operator, context)
+    return approval
+
+
+def _lock_open(approval_id: uuid.UUID, version: int) -> Approval:
+    """The proposal, locked, still open and still the one that was read."""
+    approval = Approval.objects.select_for_update().select_related("proposed_by").filter(pk=approval_id).first()
+    if approval is None:
+        raise Refusal(Reason.NOT_FOUND, "no such proposal")
+    if approval.state != ApprovalState.PENDING or timezone.now() >= approval.closes_at:
+        raise Refusal(Reason.APPROVAL_CLOSED, "the proposal is decided, taken back or older than 7 days")
+    if approval.version != version:
+        raise Refusal(Reason.VERSION_CHANGED, "the proposal changed since it was opened")
+    if not approval.is_intact():
+        raise Refusal(Reason.REGISTER_DAMAGED, "the proposal is not the one that was made")
+    return approval
+
+
+def approve(
+    *, approval_id: uuid.UUID, version: int, sha256: str, by: Account, context: RequestContext | None, note: str = ""
+) -> Approval:
+    """Decide for it and do it, in one transaction. ``sha256`` is the one shown beside the button: what was read is what is done.
+
+    Raises:
+        Refusal: SECOND_OPERATOR_NEEDED for the proposer himself, NOT_ALLOWED for a non-operator or when the proposer is none any
+            more, APPROVAL_CLOSED, VERSION_CHANGED, or what the act itself refuses. Nothing is done then.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        approval = _lock_open(approval_id, version)
+        if approval.proposed_by_id == operator.pk:
+            raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "who proposes does not approve")
+        require_operator(approval.proposed_by_id)
+        if approval.sha256 != sha256:
+            raise Refusal(Reason.VERSION_CHANGED, "the proposal is not the one that was read")
+        _decide(approval, ApprovalState.APPROVED, operator, note)
+        _record(Event.APPROVAL_APPROVED, approval, operator, context)
+        kind_of(approval).act(approval, operator, context)
+    return approval
+
+
+def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: RequestContext | None, note: str) -> Approval:
+    """Decide against it; the proposer uses :func:`take_back`.
+
+    Raises:
+        Refusal: as :func:`approve`, and REASON_MISSING without a note.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        approval = _lock_open(approval_id, version)
+        if approval.proposed_by_id == operator.pk:
+            raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "the proposer takes back, he does not reject")
+        _decide(approval, ApprovalState.REJECTED, operator, clean_reason(note))
+        _record(Event.APPROVAL_REJECTED, approval, operator, context)
+    return approval
+
+
+def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: RequestContext | None) -> Approval:
+    """The proposer's own withdrawal.
+
+    Raises:
+        Refusal: NOT_ALLOWED for anybody else, APPROVAL_CLOSED, VERSION_CHANGED.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        approval = _lock_open(approval_id, version)
+        if approval.proposed_by_id != operator.pk:
+            raise Refusal(Reason.NOT_ALLOWED, "only the proposer takes his proposal back")
+        _decide(approval, ApprovalState.CANCELLED, operator, "")
+        _record(Event.APPROVAL_TAKEN_BACK, approval, operator, context)
+    return approval
+
+
+def _decide(approval: Approval, state: ApprovalState, operator: Account, note: str) -> None:
+    approval.state = state
+    approval.decided_by = operator
+    approval.decided_at = timezone.now()
+    approval.note = note[:200]
+    approval.version += 1
+    approval.save(update_fields=["state", "decided_by", "decided_at", "note", "version"])
+
+
+def _record(event: Event, approval: Approval, operator: Account, context: RequestContext | None) -> None:
+    record(
+        event,
+        actor=operator,
+        context=context,
+        subject=approval.pk,
+        details={
+            "kind": approval.kind,
+            "target": approval.target,
+            "sha256": approval.sha256,
+            "reason": approval.reason,
+            "summary": approval.summary,
+        },
+    )

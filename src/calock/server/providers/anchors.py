@@ -1,0 +1,120 @@
+"""CA records: every step of one takes two operators. The steps themselves are in ``decisions.py``."""
+
+from __future__ import annotations
+
+import base64
+
+from django.db import transaction
+from django.utils import timezone
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.approvals.models import Approval
+from calock.server.approvals.services import propose, require_operator
+from calock.server.context import RequestContext
+from calock.server.providers.certificates import CaFile, read_ca_certificate
+from calock.server.providers.models import CaRecord, CaState, Provider
+
+CA_RECOGNISE, CA_SUSPEND, CA_WITHDRAW, CA_RESUME = "ca.recognise", "ca.suspend", "ca.withdraw", "ca.resume"
+
+FROM_STATES = {
+    CA_SUSPEND: {CaState.RECOGNISED},
+    CA_WITHDRAW: {CaState.RECOGNISED, CaState.SUSPENDED},
+    CA_RESUME: {CaState.SUSPENDED},
+}
+"""From which states each step may be taken; recognising is judged by the certificate."""
+
+
+def _record_for(provider: Provider, ca: CaFile) -> CaRecord:
+    """The record this key has, or a new pending one. One key stands under one provider only."""
+    record = CaRecord.objects.select_for_update().filter(spki_sha256=ca.spki_sha256).first()
+    if record is None:
+        return CaRecord(
+            provider=provider,
+            group="",
+            spki_sha256=ca.spki_sha256,
+            certificate=ca.der,
+            subject=ca.subject,
+            state=CaState.PENDING,
+            not_before=ca.not_before,
+            not_after=ca.not_after,
+        )
+    if record.provider_id != provider.pk:
+        raise Refusal(Reason.CA_KEY_KNOWN, "this key is recorded at another provider")
+    same = bytes(record.certificate) == ca.der
+    if same and record.state in (CaState.RECOGNISED, CaState.SUSPENDED):
+        raise Refusal(Reason.CA_KEY_KNOWN, "this certificate is recorded already")
+    return record
+
+
+def propose_ca(
+    *,
+    provider: Provider,
+    certificate: bytes,
+    anchor: bool,
+    group: str,
+    reason: str,
+    by: Account,
+    context: RequestContext | None,
+) -> Approval:
+    """Ask to recognise a CA certificate (PEM or DER), or a newer certificate of a CA key that is recorded here already.
+
+    Raises:
+        Refusal: CA_CERTIFICATE_REFUSED, CA_KEY_KNOWN, or as ``approvals.services.propose``.
+    """
+    ca = read_ca_certificate(certificate, at=timezone.now())
+    group = group.strip() or provider.code
+    if len(group) > 64 or not group.isprintable():
+        raise Refusal(Reason.REQUEST_MALFORMED, "group: at most 64 printable characters")
+    with transaction.atomic():
+        require_operator(by.pk)
+        record = _record_for(provider, ca)
+        if record._state.adding:  # noqa: SLF001 - Django's own way to say so
+            record.group = group
+            record.anchor = anchor
+            record.save(force_insert=True)
+        return propose(
+            kind=CA_RECOGNISE,
+            target=str(record.pk),
+            target_version=record.version,
+            payload={
+                "certificate": base64.b64encode(ca.der).decode(),
+                "cert_sha256": ca.sha256,
+                "spki_sha256": ca.spki_sha256,
+                "anchor": anchor,
+                "group": group,
+            },
+            summary=f"互认 CA 证书：{provider.name} · {ca.subject}",
+            reason=reason,
+            by=by,
+            context=context,
+        )
+
+
+def propose_ca_state(
+    *, record: CaRecord, version: int, kind: str, reason: str, by: Account, context: RequestContext | None
+) -> Approval:
+    """Ask to suspend, withdraw or resume a CA record (``kind``: CA_SUSPEND, CA_WITHDRAW, CA_RESUME).
+
+    Raises:
+        Refusal: REQUEST_MALFORMED for a step its state does not allow, VERSION_CHANGED, or as ``approvals.services.propose``.
+    """
+    verb = {CA_SUSPEND: "暂停", CA_WITHDRAW: "撤回", CA_RESUME: "恢复"}.get(kind)
+    if verb is None:
+        raise Refusal(Reason.REQUEST_MALFORMED, "unknown step")
+    with transaction.atomic():
+        fresh = CaRecord.objects.select_for_update().select_related("provider").get(pk=record.pk)
+        if fresh.version != version:
+            raise Refusal(Reason.VERSION_CHANGED, "the CA record changed since the page was opened")
+        if fresh.state not in FROM_STATES[kind]:
+            raise Refusal(Reason.REQUEST_MALFORMED, f"a {fresh.state} record cannot take this step")
+        return propose(
+            kind=kind,
+            target=str(fresh.pk),
+            target_version=fresh.version,
+            payload={"spki_sha256": fresh.spki_sha256},
+            summary=f"{verb} CA 证书：{fresh.provider.name} · {fresh.subject}",
+            reason=reason,
+            by=by,
+            context=context,
+        )

@@ -1,0 +1,88 @@
+"""A CA certificate that an operator or a bundle brings: read strictly before anything is kept of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from calock.core.certificate import Certificate
+from calock.core.refusals import Reason, Refusal
+
+MAX_BYTES = 16 * 1024  # CA certificates in the field have 1 to 3 KB
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class CaFile:
+    """A CA certificate that passed: what a record keeps of it."""
+
+    der: bytes
+    sha256: str
+    spki_sha256: str
+    subject: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    key: str
+
+
+def _der(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"larger than {MAX_BYTES} bytes")
+    if not data.lstrip().startswith(b"-----BEGIN"):
+        return data
+    if not _PEM.fullmatch(data.strip() + b"\n"):
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the PEM text holds something else than one certificate")
+    try:
+        return x509.load_pem_x509_certificate(data.strip()).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the PEM text does not parse") from error
+
+
+def read_ca_certificate(data: bytes, *, at: datetime) -> CaFile:
+    """Read one certificate, DER or PEM, and check that it may stand in the register at ``at``.
+
+    Raises:
+        Refusal: CA_CERTIFICATE_REFUSED: unparsable, not a CA (RFC 5280 clause 4.2.1.9), keyCertSign not allowed by its key usage
+            (clause 4.2.1.3), a key too weak for a CA, or outside its dates.
+    """
+    try:
+        return _checked(Certificate.parse(_der(data)), at)
+    except Refusal as refusal:
+        if refusal.reason == Reason.CA_CERTIFICATE_REFUSED:
+            raise
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, str(refusal)) from refusal
+
+
+def _checked(parsed: Certificate, at: datetime) -> CaFile:
+    if parsed.version != 3 or not parsed.is_ca:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "not a CA certificate: basicConstraints does not say cA")
+    if "key_cert_sign" not in (parsed.key_usage or ()):
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "its key usage does not allow to sign certificates")
+    if parsed.algorithm not in ("SM2", "RSA", "EC") or parsed.key_size < (2048 if parsed.algorithm == "RSA" else 256):
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"key {parsed.algorithm} {parsed.key_size} is too weak for a CA")
+    if not parsed.not_before <= at <= parsed.not_after:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "outside its dates")
+    return CaFile(
+        der=parsed.der,
+        sha256=parsed.sha256,
+        spki_sha256=parsed.spki_sha256,
+        subject=parsed.subject_text[:500],
+        issuer=parsed.issuer_text[:500],
+        not_before=parsed.not_before,
+        not_after=parsed.not_after,
+        key=f"{parsed.algorithm} {parsed.key_size}",
+    )
+
+
+def issued_by(der: bytes, ca_der: bytes) -> bool:
+    """Whether names and key ids say that ``ca_der`` issued ``der``. For certificates whose signatures are verified elsewhere."""
+    child, parent = Certificate.parse(der), Certificate.parse(ca_der)
+    if child.issuer_key != parent.subject_key:
+        return False
+    wanted, offered = child.authority_key_id, parent.subject_key_id
+    return not wanted or not offered or wanted == offered

@@ -1,0 +1,170 @@
+"""What operators do with providers.
+
+Everything that changes whom this platform trusts waits for a second operator, except the emergency stop of a provider: one person
+may pull it, and two must undo it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.utils import timezone
+
+from calock.core.policy import Policy, PolicyError
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.approvals.models import Approval
+from calock.server.approvals.services import clean_reason, propose, require_operator
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.context import RequestContext
+from calock.server.providers.models import CaState, Provider, ProviderState
+from calock.server.providers.standing import end_sessions_without_ground
+
+DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "hotline", "website", "renew_url", "unlock_url", "order")
+"""What one operator may change: what people read, nothing that decides trust."""
+
+PROVIDER_TRUST = "provider.trust"
+
+
+def clean_rules(rules: object) -> dict[str, Any]:
+    """Rules as kept: the whole policy, defaults included, so that a later default changes nothing behind the operators' back.
+
+    Raises:
+        Refusal: PROVIDER_RULES_REFUSED, naming the field.
+    """
+    try:
+        return Policy.from_json(rules).to_json()
+    except PolicyError as error:
+        raise Refusal(Reason.PROVIDER_RULES_REFUSED, str(error)) from error
+
+
+def clean_row(row: models.Model) -> None:
+    """Field rules of the model as a refusal: REQUEST_MALFORMED, naming the field."""
+    try:
+        row.fullclean_row(validate_unique=True)
+    except ValidationError as error:
+        text = "; ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
+        raise Refusal(Reason.REQUEST_MALFORMED, text[:300]) from error
+
+
+def _locked_provider(provider: Provider, version: int) -> Provider:
+    fresh = Provider.objects.select_for_update().get(pk=provider.pk)
+    if fresh.version != version:
+        raise Refusal(Reason.VERSION_CHANGED, "the provider changed since the page was opened")
+    return fresh
+
+
+def create_provider(*, code: str, values: dict[str, Any], by: Account, context: RequestContext | None) -> Provider:
+    """A new provider, suspended and recognised on no site: enabling it takes an anchor and two operators.
+
+    Raises:
+        Refusal: NOT_ALLOWED, REQUEST_MALFORMED.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        known = {key: values[key] for key in DESCRIPTION_FIELDS if key in values}
+        provider = Provider(code=code, state=ProviderState.SUSPENDED, rules=clean_rules({}), **known)
+        clean_row(provider)
+        provider.save(force_insert=True)
+        record_change(Event.PROVIDER_CREATED, provider, operator, context, {"values": known})
+    return provider
+
+
+def edit_provider(
+    *, provider: Provider, version: int, values: dict[str, Any], by: Account, context: RequestContext | None
+) -> Provider:
+    """Change what people read of a provider. Keys other than DESCRIPTION_FIELDS are refused, not dropped.
+
+    Raises:
+        Refusal: NOT_ALLOWED, VERSION_CHANGED, REQUEST_MALFORMED.
+    """
+    unknown = set(values) - set(DESCRIPTION_FIELDS)
+    if unknown:
+        raise Refusal(Reason.REQUEST_MALFORMED, f"not to be changed here: {', '.join(sorted(unknown))[:200]}")
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        fresh = _locked_provider(provider, version)
+        changed = {key: [getattr(fresh, key), value] for key, value in values.items() if getattr(fresh, key) != value}
+        if not changed:
+            return fresh
+        for key, value in values.items():
+            setattr(fresh, key, value)
+        clean_row(fresh)
+        fresh.save()
+        record_change(Event.PROVIDER_CHANGED, fresh, operator, context, {"changed": changed})
+    return fresh
+
+
+def suspend_provider(*, provider: Provider, reason: str, by: Account, context: RequestContext | None) -> int:
+    """Emergency stop by one operator: no login with its locks any more, and the sessions they opened end. Returns how many.
+
+    Raises:
+        Refusal: NOT_ALLOWED, REASON_MISSING.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        text = clean_reason(reason)
+        fresh = Provider.objects.select_for_update().get(pk=provider.pk)
+        if fresh.state == ProviderState.SUSPENDED:
+            return 0
+        fresh.state = ProviderState.SUSPENDED
+        fresh.save()
+        ended = end_sessions_without_ground(fresh, at=timezone.now())
+        record_change(Event.PROVIDER_SUSPENDED, fresh, operator, context, {"reason": text, "sessions_ended": ended})
+    return ended
+
+
+def propose_trust(
+    *,
+    provider: Provider,
+    version: int,
+    state: str,
+    sites: list[str],
+    rules: object,
+    allow_expired_binding: bool,
+    reason: str,
+    by: Account,
+    context: RequestContext | None,
+) -> Approval:
+    """Ask for another state, other sites or other rules of a provider.
+
+    Raises:
+        Refusal: PROVIDER_RULES_REFUSED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as ``approvals.services.propose``.
+    """
+    payload = {
+        "state": ProviderState(state).value,
+        "sites": sorted(set(sites)),
+        "rules": clean_rules(rules),
+        "allow_expired_binding": allow_expired_binding,
+    }
+    with transaction.atomic():
+        fresh = _locked_provider(provider, version)
+        if payload["state"] == ProviderState.ENABLED and not has_anchor(fresh):
+            raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
+        return propose(
+            kind=PROVIDER_TRUST,
+            target=str(fresh.pk),
+            target_version=fresh.version,
+            payload=payload,
+            summary=f"变更“{fresh.name}”的状态、站点或规则",
+            reason=reason,
+            by=by,
+            context=context,
+        )
+
+
+def has_anchor(provider: Provider) -> bool:
+    """Whether it has a recognised anchor."""
+    return provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exists()
+
+
+def record_change(
+    event: Event, provider: Provider, operator: Account | None, context: RequestContext | None, details: dict[str, Any]
+) -> None:
+    """The audit row of one change of the register, in its transaction."""
+    flat = {key: value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False) for key, value in details.items()}
+    record(event, actor=operator, context=context, subject=provider.pk, provider=provider.code, details=flat)
