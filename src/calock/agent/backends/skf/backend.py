@@ -1,0 +1,239 @@
+"""SKF locks as a ``Backend``: list, one signature, change PIN, notice plug and unplug."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from calock.agent.backends import base
+from calock.agent.backends.base import Listing, LockRecord, PinState, ToSign
+from calock.agent.backends.skf import rsa
+from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, PIN_INCORRECT, PIN_LOCKED, PIN_REASONS, SkfError
+from calock.agent.backends.skf.library import Application, Container, Device, SkfLibrary
+from calock.agent.backends.skf.structures import DeviceInfo, UlongSize, text
+from calock.agent.backends.skf.watch import Watch
+from calock.core.refusals import Reason, Refusal
+
+_MAX_TRIES = 99
+"""More than this is not a number of tries but a library's way to say that it does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Names on the way to one private key: device, application, container."""
+
+    device: bytes
+    application: bytes
+    container: bytes
+
+    def __str__(self) -> str:
+        return "/".join(quote_from_bytes(part, safe="") for part in (self.device, self.application, self.container))
+
+    @classmethod
+    def parse(cls, key: str) -> _Key:
+        parts = [unquote_to_bytes(part) for part in key.split("/")]
+        if len(parts) != 3:
+            raise Refusal(Reason.LOCK_UNKNOWN, "not a key of this module")
+        return cls(*parts)
+
+
+class SkfBackend:
+    """All locks of one vendor library. Loads it at once: to be made inside a worker process.
+
+    Raises:
+        Refusal: MODULE_FAILED, the library is missing, of another architecture, or no SKF library.
+    """
+
+    def __init__(self, path: Path, *, ulong: UlongSize | None = None) -> None:
+        self._library = SkfLibrary(str(path), ulong)
+        self._turn = threading.RLock()
+        self._watch: Watch | None = None
+
+    # --- Backend
+
+    def list_locks(self) -> Listing:
+        locks: list[LockRecord] = []
+        problems: list[str] = []
+        with self._turn:
+            for name in self._present():
+                found: list[LockRecord] = []
+                try:
+                    self._read_device(name, found)
+                    if not found:
+                        problems.append(Reason.LOCK_WITHOUT_CERTIFICATE)
+                except SkfError as error:
+                    if error.reason is not Reason.LOCK_REMOVED:
+                        problems.append(error.reason)
+                locks.extend(found)  # what could be read before it failed stays usable
+        return Listing(locks=tuple(locks), problems=tuple(problems))
+
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
+        where = _Key.parse(key)
+        with self._operation(where) as (application, container):
+            base.require_same_certificate(self._library.certificate(container, signing=True), certificate)
+            base.require_try_allowed(pin, self._pin_state(application), use_last_try=use_last_try)
+            self._verify_pin(application, pin)
+            if to_sign.algorithm == "SM2":
+                return self._library.sign_sm2(container, to_sign.e)
+            if to_sign.algorithm == "RS256":
+                return rsa.sign(self._library, container, certificate, to_sign)
+        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"SKF locks sign SM2 and RS256, not {to_sign.algorithm}")
+
+    def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
+        with self._operation(_Key.parse(key)) as (application, _):
+            state = self._pin_state(application)
+            base.require_length(new, state)
+            base.require_try_allowed(old, state, use_last_try=use_last_try)
+            with self._pin_errors(application):
+                self._library.change_pin(application, old, new)
+
+    def fingerprint(self) -> str:
+        with self._turn:
+            return "\n".join(sorted(quote_from_bytes(name) for name in self._present()))
+
+    def watch(self, notify: Callable[[], None]) -> bool:
+        watch = Watch(self._library, self.fingerprint, notify)
+        if watch.start():
+            self._watch = watch
+            return True
+        return False
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    # --- reading
+
+    def _present(self) -> list[bytes]:
+        try:
+            return self._library.devices()
+        except SkfError as error:
+            raise error.refusal() from error
+
+    def _read_device(self, name: bytes, found: list[LockRecord]) -> None:
+        with self._device(name) as device:
+            info = self._library.device_info(device)
+            for application_name in self._library.applications(device):
+                with self._application(device, application_name) as application:
+                    found.extend(self._read_application(application, _Key(name, application_name, b""), info))
+
+    def _read_application(self, application: Application, where: _Key, info: DeviceInfo) -> Iterator[LockRecord]:
+        pin: PinState | None = None
+        for name in self._library.containers(application):
+            with self._container(application, name) as container:
+                try:
+                    certificate = self._library.certificate(container, signing=True)
+                except SkfError as error:
+                    if error.reason is not Reason.LOCK_WITHOUT_CERTIFICATE:
+                        raise
+                    continue  # an encryption key alone, or a container not yet filled
+            if pin is None:  # one PIN for the whole application
+                pin = self._pin_state(application)
+            yield LockRecord(
+                key=str(_Key(where.device, where.application, name)),
+                device=quote_from_bytes(where.device),
+                certificate=certificate,
+                serial=info.serial or text(where.device),
+                label=info.label,
+                manufacturer=info.manufacturer,
+                pin=pin,
+            )
+
+    def _pin_state(self, application: Application) -> PinState:
+        try:
+            info = self._library.pin_info(application)
+        except SkfError as error:
+            if error.reason is Reason.MODULE_FAILED:
+                return PinState()  # some libraries do not tell
+            raise
+        told = 0 < info.tries_max <= _MAX_TRIES and info.tries_left <= _MAX_TRIES
+        return PinState(
+            tries_left=info.tries_left if told else None,
+            tries_max=info.tries_max if told else None,
+            locked=told and info.tries_left == 0,
+            default=info.default,
+        )
+
+    # --- using a key
+
+    def _verify_pin(self, application: Application, pin: bytearray) -> None:
+        with self._pin_errors(application):
+            try:
+                self._library.verify_pin(application, pin)
+            except SkfError as error:
+                if error.code != ALREADY_LOGGED_IN:
+                    raise
+                # another program left the lock open: no PIN was tried yet, and an open lock must not stand in for one
+                self._library.clear_secure_state(application)
+                self._library.verify_pin(application, pin)
+
+    @contextlib.contextmanager
+    def _pin_errors(self, application: Application) -> Iterator[None]:
+        """Turn a failed try into its refusal, with the tries left also where only GetPINInfo tells them."""
+        try:
+            yield
+        except SkfError as error:
+            if error.code not in (PIN_INCORRECT, PIN_LOCKED):
+                raise
+            left = 0 if error.code == PIN_LOCKED else error.tries_left
+            if left is None:
+                left = self._pin_state(application).tries_left
+            reason = Reason.PIN_LOCKED if left == 0 else Reason.PIN_WRONG
+            raise Refusal(reason, str(error), {} if left is None else {"tries_left": left}) from error
+
+    @contextlib.contextmanager
+    def _operation(self, where: _Key) -> Iterator[tuple[Application, Container]]:
+        """Open the way to one key; at the end clear the PIN state and close everything, whatever happened.
+
+        Raises:
+            Refusal: LOCK_REMOVED also when the library has another name for it.
+        """
+        with self._turn:
+            if where.device not in self._present():
+                raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
+            try:
+                with (
+                    self._device(where.device) as device,
+                    self._application(device, where.application, used=True) as application,
+                    self._container(application, where.container) as container,
+                ):
+                    yield application, container
+            except SkfError as error:
+                if error.reason not in PIN_REASONS and where.device not in self._present():
+                    raise Refusal(Reason.LOCK_REMOVED, str(error)) from error
+                raise error.refusal() from error
+
+    @contextlib.contextmanager
+    def _device(self, name: bytes) -> Iterator[Device]:
+        device = self._library.connect(name)
+        try:
+            yield device
+        finally:
+            with contextlib.suppress(SkfError):
+                self._library.disconnect(device)
+
+    @contextlib.contextmanager
+    def _application(self, device: Device, name: bytes, *, used: bool = False) -> Iterator[Application]:
+        application = self._library.open_application(device, name)
+        try:
+            yield application
+        finally:
+            if used:  # disconnecting does not end the PIN state, and other programs would inherit it
+                with contextlib.suppress(SkfError):
+                    self._library.clear_secure_state(application)
+            with contextlib.suppress(SkfError):
+                self._library.close_application(application)
+
+    @contextlib.contextmanager
+    def _container(self, application: Application, name: bytes) -> Iterator[Container]:
+        container = self._library.open_container(application, name)
+        try:
+            yield container
+        finally:
+            with contextlib.suppress(SkfError):
+                self._library.close_container(container)
