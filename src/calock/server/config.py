@@ -1,8 +1,9 @@
 """What an operator sets, read once from the environment and refused when it makes no sense.
 
 ``CALOCK_DATA`` (directory), ``DATABASE_URL``, ``CALOCK_SECRET_KEY`` or ``CALOCK_SECRET_KEY_FILE``, ``CALOCK_INSECURE_HTTP``
-(1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_TRUSTED_PROXIES``
-(comma list of addresses), ``CALOCK_EGRESS_PROXY``.
+(1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
+(the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
+``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Config:
     insecure_http: bool
     trusted_proxies: frozenset[str]
     egress_proxy: str
+    public_port: str = ""
+    failures_per_minute: int = 60
     debug: bool = False
 
 
@@ -33,6 +36,15 @@ def _flag(name: str) -> bool:
     if value not in ("", "0", "1"):
         raise ConfigError(f"{name} must be 0 or 1, not {value!r}")
     return value == "1"
+
+
+def _number(name: str, *, default: int | None, low: int, high: int) -> int | None:
+    value = os.environ.get(name, "")
+    if not value:
+        return default
+    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+        raise ConfigError(f"{name} must be a number from {low} to {high}, not {value!r}")
+    return int(value)
 
 
 def _secret(data: Path) -> str:
@@ -66,6 +78,7 @@ def read_config() -> Config:
     data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     proxies = frozenset(filter(None, (p.strip() for p in os.environ.get("CALOCK_TRUSTED_PROXIES", "").split(","))))
+    port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     return Config(
         data=data,
         database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}",
@@ -73,4 +86,6 @@ def read_config() -> Config:
         insecure_http=_flag("CALOCK_INSECURE_HTTP"),
         trusted_proxies=proxies,
         egress_proxy=os.environ.get("CALOCK_EGRESS_PROXY", ""),
+        public_port="" if port is None else str(port),
+        failures_per_minute=_number("CALOCK_FAILURES_PER_MINUTE", default=60, low=1, high=1_000_000) or 60,
     )

@@ -1,5 +1,17 @@
+"""Every address: the JSON interface, then the portal's pages and the console where they exist."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", include("calock.server.challenges.urls")),
+    path("api/", include("calock.server.login.urls")),
+    path("api/", include("calock.server.locks.urls")),
+    path("api/", include("calock.server.sites.api")),
+]
+
+handler400 = "calock.server.errors.bad_request"
+handler403 = "calock.server.errors.permission_denied"
+handler404 = "calock.server.errors.not_found"
+handler500 = "calock.server.errors.server_error"

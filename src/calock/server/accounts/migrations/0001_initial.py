@@ -6,33 +6,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('organisations', '0001_initial'),
+        ("organisations", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('username', models.CharField(max_length=64, unique=True, verbose_name='账户')),
-                ('name', models.CharField(max_length=64, verbose_name='姓名')),
-                ('role', models.CharField(choices=[('member', '普通成员'), ('organisation_admin', '机构管理员'), ('operator', '平台运营')], default='member', max_length=24)),
-                ('state', models.CharField(choices=[('active', '正常'), ('disabled', '停用')], default='active', max_length=16)),
-                ('must_change_password', models.BooleanField(default=False)),
-                ('password_changed_at', models.DateTimeField(blank=True, null=True)),
-                ('failed_passwords', models.PositiveIntegerField(default=0)),
-                ('password_locked_until', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('organisation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='members', to='organisations.organisation')),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("username", models.CharField(max_length=64, unique=True, verbose_name="账户")),
+                ("name", models.CharField(max_length=64, verbose_name="姓名")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("member", "普通成员"), ("organisation_admin", "机构管理员"), ("operator", "平台运营")],
+                        default="member",
+                        max_length=24,
+                    ),
+                ),
+                ("state", models.CharField(choices=[("active", "正常"), ("disabled", "停用")], default="active", max_length=16)),
+                ("must_change_password", models.BooleanField(default=False)),
+                ("password_changed_at", models.DateTimeField(blank=True, null=True)),
+                ("failed_passwords", models.PositiveIntegerField(default=0)),
+                ("password_locked_until", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="members",
+                        to="organisations.organisation",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '账户',
-                'verbose_name_plural': '账户',
+                "verbose_name": "账户",
+                "verbose_name_plural": "账户",
             },
         ),
     ]

@@ -7,82 +7,125 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('providers', '0001_initial'),
+        ("providers", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Lock',
+            name="Lock",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('lock_id', models.CharField(max_length=64, verbose_name='CA锁ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='locks', to='providers.provider')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("lock_id", models.CharField(max_length=64, verbose_name="CA锁ID")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "provider",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="locks", to="providers.provider"),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Binding',
+            name="Binding",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('bound_at', models.DateTimeField()),
-                ('site', models.CharField(max_length=32)),
-                ('unbound_at', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, max_length=200)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bindings', to=settings.AUTH_USER_MODEL)),
-                ('bound_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bindings_made', to=settings.AUTH_USER_MODEL)),
-                ('unbound_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='bindings_ended', to=settings.AUTH_USER_MODEL)),
-                ('lock', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bindings', to='locks.lock')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("bound_at", models.DateTimeField()),
+                ("site", models.CharField(max_length=32)),
+                ("unbound_at", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, max_length=200)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="bindings", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "bound_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="bindings_made", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "unbound_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bindings_ended",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("lock", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="bindings", to="locks.lock")),
             ],
         ),
         migrations.CreateModel(
-            name='LockCertificate',
+            name="LockCertificate",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('serial', models.CharField(help_text='unsigned, lower-case hex without leading zeros', max_length=42)),
-                ('cert_sha256', models.CharField(max_length=64, unique=True)),
-                ('spki_sha256', models.CharField(db_index=True, max_length=64)),
-                ('holder_hmac', models.CharField(blank=True, db_index=True, help_text="keyed hash of the holder's id", max_length=64)),
-                ('holder_masked', models.CharField(blank=True, max_length=32)),
-                ('subject_cn', models.CharField(max_length=200)),
-                ('algorithm', models.CharField(max_length=8)),
-                ('not_before', models.DateTimeField()),
-                ('not_after', models.DateTimeField()),
-                ('der', models.BinaryField()),
-                ('superseded_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('ca_record', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lock_certificates', to='providers.carecord')),
-                ('lock', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='locks.lock')),
-                ('supersedes', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='superseded_by', to='locks.lockcertificate')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("serial", models.CharField(help_text="unsigned, lower-case hex without leading zeros", max_length=42)),
+                ("cert_sha256", models.CharField(max_length=64, unique=True)),
+                ("spki_sha256", models.CharField(db_index=True, max_length=64)),
+                (
+                    "holder_hmac",
+                    models.CharField(blank=True, db_index=True, help_text="keyed hash of the holder's id", max_length=64),
+                ),
+                ("holder_masked", models.CharField(blank=True, max_length=32)),
+                ("subject_cn", models.CharField(max_length=200)),
+                ("algorithm", models.CharField(max_length=8)),
+                ("not_before", models.DateTimeField()),
+                ("not_after", models.DateTimeField()),
+                ("der", models.BinaryField()),
+                ("superseded_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "ca_record",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lock_certificates", to="providers.carecord"
+                    ),
+                ),
+                (
+                    "lock",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="certificates", to="locks.lock"),
+                ),
+                (
+                    "supersedes",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="superseded_by",
+                        to="locks.lockcertificate",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='LockKey',
+            name="LockKey",
             fields=[
-                ('spki_sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('lock', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='keys', to='locks.lock')),
+                ("spki_sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("lock", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="keys", to="locks.lock")),
             ],
         ),
         migrations.AddConstraint(
-            model_name='lock',
-            constraint=models.UniqueConstraint(fields=('provider', 'lock_id'), name='one_lock_per_provider_id'),
+            model_name="lock",
+            constraint=models.UniqueConstraint(fields=("provider", "lock_id"), name="one_lock_per_provider_id"),
         ),
         migrations.AddIndex(
-            model_name='binding',
-            index=models.Index(fields=['account', '-bound_at'], name='locks_bindi_account_200148_idx'),
+            model_name="binding",
+            index=models.Index(fields=["account", "-bound_at"], name="locks_bindi_account_200148_idx"),
         ),
         migrations.AddConstraint(
-            model_name='binding',
-            constraint=models.UniqueConstraint(condition=models.Q(('unbound_at__isnull', True)), fields=('lock',), name='one_live_binding_per_lock'),
+            model_name="binding",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("unbound_at__isnull", True)), fields=("lock",), name="one_live_binding_per_lock"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lockcertificate',
-            constraint=models.UniqueConstraint(fields=('ca_record', 'serial'), name='one_row_per_issuer_serial'),
+            model_name="lockcertificate",
+            constraint=models.UniqueConstraint(fields=("ca_record", "serial"), name="one_row_per_issuer_serial"),
         ),
     ]

@@ -5,26 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Organisation',
+            name="Organisation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('supplier', '供应商'), ('purchaser', '采购单位'), ('agency', '采购代理机构'), ('regulator', '财政/监管部门')], max_length=16)),
-                ('name', models.CharField(max_length=200, verbose_name='单位名称')),
-                ('uscc', models.CharField(help_text='GB 32100-2015, 18 characters', max_length=18, unique=True, verbose_name='统一社会信用代码')),
-                ('state', models.CharField(choices=[('active', '正常'), ('disabled', '停用')], default='active', max_length=16)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("supplier", "供应商"),
+                            ("purchaser", "采购单位"),
+                            ("agency", "采购代理机构"),
+                            ("regulator", "财政/监管部门"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, verbose_name="单位名称")),
+                (
+                    "uscc",
+                    models.CharField(
+                        help_text="GB 32100-2015, 18 characters", max_length=18, unique=True, verbose_name="统一社会信用代码"
+                    ),
+                ),
+                ("state", models.CharField(choices=[("active", "正常"), ("disabled", "停用")], default="active", max_length=16)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'verbose_name': '单位',
-                'verbose_name_plural': '单位',
+                "verbose_name": "单位",
+                "verbose_name_plural": "单位",
             },
         ),
     ]

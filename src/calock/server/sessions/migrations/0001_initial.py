@@ -6,34 +6,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('locks', '0001_initial'),
+        ("locks", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Session',
+            name="Session",
             fields=[
-                ('digest', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('site', models.CharField(max_length=32)),
-                ('method', models.CharField(choices=[('password', '账号密码'), ('ca', 'CA 锁')], max_length=16)),
-                ('ip', models.GenericIPAddressField(null=True)),
-                ('user_agent', models.CharField(blank=True, max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField(db_index=True)),
-                ('authenticated_at', models.DateTimeField(help_text='last password or lock proof: step-up is judged by it')),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('end_reason', models.CharField(blank=True, max_length=40)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
-                ('lock', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='locks.lock')),
+                ("digest", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("site", models.CharField(max_length=32)),
+                ("method", models.CharField(choices=[("password", "账号密码"), ("ca", "CA 锁")], max_length=16)),
+                ("ip", models.GenericIPAddressField(null=True)),
+                ("user_agent", models.CharField(blank=True, max_length=300)),
+                ("created_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                ("authenticated_at", models.DateTimeField(help_text="last password or lock proof: step-up is judged by it")),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("end_reason", models.CharField(blank=True, max_length=40)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="sessions", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "lock",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="sessions", to="locks.lock"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['account', '-created_at'], name='calock_sess_account_60222f_idx')],
+                "indexes": [models.Index(fields=["account", "-created_at"], name="calock_sess_account_60222f_idx")],
             },
         ),
     ]

@@ -1,0 +1,71 @@
+"""The audit vocabulary: what can happen, as ``domain:subject:outcome``. Nobody writes free text into ``event``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    LOGIN_CA_SUCCEEDED = "login:ca:succeeded"
+    LOGIN_CA_REFUSED = "login:ca:refused"
+    LOGIN_PASSWORD_SUCCEEDED = "login:password:succeeded"  # noqa: S105 - a name
+    LOGIN_PASSWORD_REFUSED = "login:password:refused"  # noqa: S105 - a name
+    STEP_UP_SUCCEEDED = "login:step_up:succeeded"
+    STEP_UP_REFUSED = "login:step_up:refused"
+    SESSION_ENDED = "session:ended"
+    SESSIONS_REVOKED = "session:revoked"
+
+    BINDING_ADDED = "binding:lock:added"
+    BINDING_ENDED = "binding:lock:ended"
+    BINDING_REFUSED = "binding:lock:refused"
+    BINDING_END_REFUSED = "binding:lock:end_refused"
+    CERTIFICATE_RENEWED = "binding:certificate:renewed"
+    CERTIFICATE_REVOKED = "binding:certificate:revoked"
+
+    ACCOUNT_CREATED = "account:created"
+    ACCOUNT_CHANGED = "account:changed"
+    ACCOUNT_DISABLED = "account:disabled"
+    ACCOUNT_ENABLED = "account:enabled"
+    ACCOUNT_PASSWORD_CHANGED = "account:password:changed"  # noqa: S105 - a name
+    ACCOUNT_PASSWORD_RESET = "account:password:reset"  # noqa: S105 - a name
+    ACCOUNT_PASSWORD_LOCKED = "account:password:locked"  # noqa: S105 - a name
+    ACCOUNT_PASSWORD_REFUSED = "account:password:refused"  # noqa: S105 - a name
+    ORGANISATION_CREATED = "organisation:created"
+    ORGANISATION_CHANGED = "organisation:changed"
+    ORGANISATION_DISABLED = "organisation:disabled"
+    ORGANISATION_ENABLED = "organisation:enabled"
+
+    PROVIDER_CREATED = "provider:created"
+    PROVIDER_CHANGED = "provider:changed"
+    PROVIDER_SUSPENDED = "provider:suspended"
+    PROVIDER_RESUMED = "provider:resumed"
+    PROVIDER_IMPORTED = "provider:imported"
+    PROVIDER_EXPORTED = "provider:exported"
+    REGISTER_RESEALED = "provider:register:resealed"
+    BUNDLE_KEY_PINNED = "provider:bundle_key:pinned"
+    BUNDLE_KEY_RETIRED = "provider:bundle_key:retired"
+    ANCHOR_PROPOSED = "provider:anchor:proposed"
+    ANCHOR_APPROVED = "provider:anchor:approved"
+    ANCHOR_REJECTED = "provider:anchor:rejected"
+    ANCHOR_SUSPENDED = "provider:anchor:suspended"
+    ANCHOR_RESUMED = "provider:anchor:resumed"
+    ANCHOR_WITHDRAWN = "provider:anchor:withdrawn"
+    REVOCATION_SOURCE_CHANGED = "provider:revocation_source:changed"
+    REVOCATION_FETCHED = "provider:revocation:fetched"
+    REVOCATION_FAILED = "provider:revocation:failed"
+
+    APPROVAL_PROPOSED = "approval:proposed"
+    APPROVAL_APPROVED = "approval:approved"
+    APPROVAL_REJECTED = "approval:rejected"
+    APPROVAL_TAKEN_BACK = "approval:taken_back"
+
+    PACKAGE_UPLOADED = "package:uploaded"
+    PACKAGE_PUBLISHED = "package:published"
+    PACKAGE_WITHDRAWN = "package:withdrawn"
+    PACKAGE_DOWNLOADED = "package:downloaded"
+    PACKAGE_REFUSED = "package:refused"
+
+    ACCESS_REFUSED = "access:refused"
+    REQUEST_REFUSED = "request:refused"
+    REQUESTS_THROTTLED = "request:throttled"
+    SERVER_FAILED = "server:failed"

@@ -1,0 +1,107 @@
+"""Write audit rows. Call ``record`` inside the transaction of the act: then there is no act without its row."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from django.db import transaction
+from django.utils import timezone
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.audit.canonical import Scalar, clean, clean_details, mac_of, new_number
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.context import RequestContext
+
+
+def build(
+    event: Event,
+    *,
+    context: RequestContext | None = None,
+    actor: uuid.UUID | None = None,
+    subject: uuid.UUID | None = None,
+    organisation: uuid.UUID | None = None,
+    lock: uuid.UUID | None = None,
+    provider: str = "",
+    reason: Reason | None = None,
+    details: Mapping[str, Scalar] | None = None,
+) -> AuditEvent:
+    """An unsaved row with its MAC. ``context`` None is the server itself acting: jobs and commands."""
+    at = context.at if context else timezone.now()
+    row = AuditEvent(
+        number=new_number(at),
+        at=at,
+        event=event.value,
+        reason=reason.value if reason else "",
+        site=context.site if context else "",
+        actor=actor,
+        subject=subject,
+        organisation=organisation,
+        lock=lock,
+        provider=clean(provider, 50),
+        ip=context.ip if context else None,
+        user_agent=clean(context.user_agent if context else ""),
+        details=clean_details(details or {}),
+    )
+    row.mac = mac_of(row)
+    return row
+
+
+def record(
+    event: Event,
+    *,
+    context: RequestContext | None = None,
+    actor: Account | None = None,
+    subject: uuid.UUID | None = None,
+    organisation: uuid.UUID | None = None,
+    lock: uuid.UUID | None = None,
+    provider: str = "",
+    reason: Reason | None = None,
+    details: Mapping[str, Scalar] | None = None,
+) -> AuditEvent:
+    """Append one row.
+
+    ``subject`` is the id of what was acted on (an account, a binding, a package …); ``organisation`` defaults to the
+    actor's. ``details`` hold technical values only: no personal ids, names, PINs, passwords, challenges or tokens.
+    """
+    row = build(
+        event,
+        context=context,
+        actor=actor.pk if actor else None,
+        subject=subject,
+        organisation=organisation or (actor.organisation_id if actor else None),
+        lock=lock,
+        provider=provider,
+        reason=reason,
+        details=details,
+    )
+    row.save(force_insert=True)
+    return row
+
+
+def record_refusal(
+    event: Event,
+    refusal: Refusal,
+    *,
+    context: RequestContext | None,
+    actor: Account | None = None,
+    subject: uuid.UUID | None = None,
+    lock: uuid.UUID | None = None,
+    provider: str = "",
+    details: Mapping[str, Scalar] | None = None,
+) -> None:
+    """Record a refusal in a transaction of its own and give it the row's number."""
+    with transaction.atomic():
+        row = record(
+            event,
+            context=context,
+            actor=actor,
+            subject=subject,
+            lock=lock,
+            provider=provider,
+            reason=refusal.reason,
+            details={"detail": refusal.detail, **(details or {})},
+        )
+    refusal.number = row.number

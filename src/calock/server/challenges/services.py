@@ -1,0 +1,97 @@
+"""Issue, open and spend the one-time texts, each tied to who asked for it and to what it is for."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from calock.core import challenge as core
+from calock.core.challenge import Challenge, Purpose
+from calock.core.refusals import Reason, Refusal
+from calock.server.challenges.models import SpentChallenge
+from calock.server.context import RequestContext
+from calock.server.keys import key_for
+
+SWEEP_BATCH = 5000
+OURS = frozenset({Reason.CHALLENGE_WRONG_PURPOSE, Reason.CHALLENGE_WRONG_CONTEXT})
+"""Reasons that show a genuine, unexpired challenge in the wrong hands: it is spent, so that it is worth nothing afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a challenge is for: the purpose, and for a binding whose and which."""
+
+    purpose: Purpose
+    member: uuid.UUID | None = None
+    provider: str = ""
+    binding: uuid.UUID | None = None
+
+
+def context_bytes(aim: Aim, context: RequestContext) -> bytes:
+    """The bytes that tie a challenge to its site, its browser or session, and its aim.
+
+    Raises:
+        Refusal: CHALLENGE_WRONG_CONTEXT when the browser brings no pre-login cookie, SESSION_REQUIRED without a session.
+    """
+    if aim.purpose == Purpose.LOGIN:
+        who = context.browser
+        if not who:
+            raise Refusal(Reason.CHALLENGE_WRONG_CONTEXT, "no pre-login cookie")
+    else:
+        if context.session is None:
+            raise Refusal(Reason.SESSION_REQUIRED, f"a {aim.purpose} challenge belongs to a session")
+        who = context.session.digest
+    parts = (aim.purpose.value, context.site, who, str(aim.member or ""), aim.provider, str(aim.binding or ""))
+    return "\x1f".join(parts).encode()
+
+
+def issue_challenge(*, aim: Aim, context: RequestContext) -> tuple[str, datetime]:
+    """A new challenge text and when it expires. Writes nothing."""
+    text = core.issue(purpose=aim.purpose, context=context_bytes(aim, context), key=key_for("challenge"), now=context.at)
+    return text, context.at + core.TTL
+
+
+def open_challenge(text: str, *, aim: Aim, context: RequestContext) -> Challenge:
+    """Recognise our challenge; one that is ours but in the wrong hands is spent on the way out.
+
+    Raises:
+        Refusal: as ``calock.core.challenge.open_challenge``, and CHALLENGE_WRONG_CONTEXT without a pre-login cookie.
+    """
+    try:
+        return core.open_challenge(
+            text, purpose=aim.purpose, context=context_bytes(aim, context), key=key_for("challenge"), now=context.at
+        )
+    except Refusal as refusal:
+        if refusal.reason in OURS:
+            spend_quietly(Challenge(core.digest_of(text), aim.purpose, context.at + core.MAX_TTL))
+        raise
+
+
+def spend(challenge: Challenge) -> None:
+    """Use a challenge up, inside the caller's transaction.
+
+    Raises:
+        Refusal: CHALLENGE_SPENT when somebody was quicker.
+    """
+    try:
+        with transaction.atomic():
+            SpentChallenge(digest=challenge.digest, expires_at=challenge.expires_at).save(force_insert=True)
+    except IntegrityError as error:
+        raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before") from error
+
+
+def spend_quietly(challenge: Challenge) -> None:
+    """Use a challenge up after a failed attempt; that it was used already does not matter."""
+    SpentChallenge.objects.bulk_create(
+        [SpentChallenge(digest=challenge.digest, expires_at=challenge.expires_at)], ignore_conflicts=True
+    )
+
+
+def sweep_spent_challenges(*, at: datetime) -> int:
+    """Delete rows of challenges that could not be used any more anyway; how many."""
+    old = SpentChallenge.objects.filter(expires_at__lt=at - timedelta(minutes=5))
+    batch = list(old.values_list("pk", flat=True)[:SWEEP_BATCH])
+    return SpentChallenge.objects.filter(pk__in=batch).delete()[0]

@@ -1,0 +1,48 @@
+"""``POST /api/challenge``."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpResponse
+from django.utils import timezone
+
+from calock.core.challenge import Purpose
+from calock.server.api import Message, call, json_body, reply
+from calock.server.challenges.services import Aim, issue_challenge
+from calock.server.context import RequestContext
+from calock.server.http import SiteRequest, require_account
+from calock.server.sessions import cookies
+
+
+class ChallengeRequest(Message, frozen=True):
+    purpose: Purpose
+    member: uuid.UUID | None = None
+    provider: str = ""
+    binding: uuid.UUID | None = None
+
+
+@call("POST")
+def challenge(request: SiteRequest) -> HttpResponse:
+    """A challenge for this browser (login) or this session (everything else); no row is written."""
+    body = json_body(request, ChallengeRequest)
+    new_browser = ""
+    if body.purpose == Purpose.LOGIN:
+        if not cookies.pre_login_value(request):
+            new_browser = cookies.new_value()
+            request.COOKIES[cookies.pre_login_cookie()] = new_browser
+        aim = Aim(Purpose.LOGIN)
+    else:
+        account, _ = require_account(request)
+        member = (body.member or account.pk) if body.purpose == Purpose.BIND else None
+        aim = Aim(
+            body.purpose,
+            member=member,
+            provider=body.provider[:50] if body.purpose == Purpose.BIND else "",
+            binding=body.binding if body.purpose == Purpose.UNBIND else None,
+        )
+    text, expires_at = issue_challenge(aim=aim, context=RequestContext.of(request))
+    response = reply({"challenge": text, "expiresAt": expires_at, "serverTime": timezone.now()})
+    if new_browser:
+        cookies.set_pre_login(response, new_browser)
+    return response

@@ -1,0 +1,36 @@
+"""What our middleware adds to a request, as types."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.sessions.models import Session
+from calock.server.sites.profile import Profile
+
+
+class SiteRequest(HttpRequest):
+    """A request after every middleware. ``user`` and ``login_session`` are both set, or neither is."""
+
+    site: Profile
+    site_origin: str
+    """Configured scheme and host (and port) of the site: what a lock's answer must have been signed for."""
+    client_ip: str | None
+    user: Account | AnonymousUser
+    login_session: Session | None
+    session_was_ended: bool
+    """The browser sent the cookie of a session that is over."""
+
+
+def require_account(request: SiteRequest) -> tuple[Account, Session]:
+    """The account that is logged in, and its session.
+
+    Raises:
+        Refusal: SESSION_ENDED when there was one, else SESSION_REQUIRED.
+    """
+    if request.login_session is None:
+        reason = Reason.SESSION_ENDED if request.session_was_ended else Reason.SESSION_REQUIRED
+        raise Refusal(reason, "no live session")
+    return request.login_session.account, request.login_session

@@ -1,0 +1,200 @@
+# ruff: noqa: E501 - a table: one reason, one line
+"""What people read for each reason: HTTP status, audit event where no service wrote one, sentence, one next action.
+
+Sentences are Chinese and English. ``{facts}`` are filled in; a sentence whose facts are not all there falls back to its
+``plain`` form, so that a page never shows braces. The Chinese words of F01–F30 are the failure catalogue's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+
+from calock.core.refusals import Reason
+from calock.server.audit.events import Event
+
+
+R = Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One sentence in both languages, with a form that needs no facts."""
+
+    zh: str
+    en: str
+    plain_zh: str = ""
+    plain_en: str = ""
+
+    def say(self, facts: dict[str, str | int | bool], *, english: bool) -> str:
+        text, plain = (self.en, self.plain_en) if english else (self.zh, self.plain_zh)
+        needed = {field for _, field, _, _ in Formatter().parse(text) if field}
+        return text.format(**facts) if needed <= facts.keys() else plain
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The one thing to do next. ``page`` is a portal page's name; ``fact`` names a fact whose value, a link, is preferred."""
+
+    zh: str
+    en: str
+    page: str
+    fragment: str = ""
+    fact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    status: int
+    words: Words
+    action: Action
+    event: Event = Event.REQUEST_REFUSED
+
+
+RETRY = Action("重试", "Try again", "login", "ca")
+LOGIN = Action("去登录", "Log in", "login")
+PASSWORD_LOGIN = Action("用账号密码登录", "Log in with your password", "login")
+BIND = Action("去绑定", "Bind it", "login")
+BINDINGS = Action("查看 CA 绑定", "See the bound locks", "bindings")
+DRIVER = Action("CA 驱动下载", "Download the CA driver", "drivers")
+CONTACT = Action("联系客服", "Contact us", "contact")
+HOME = Action("返回首页", "Back to the home page", "home")
+CHECK = Action("环境检测", "Check this computer", "check")
+CA_LIST = Action("查看互认 CA 列表", "See the recognised CAs", "ca_downloads")
+RENEW = Action("续期（续期后无需重新绑定）", "Renew it (no new binding is needed)", "help_certificate", "F17", fact="renew_url")
+REPLACE = Action("补办", "Get a new one", "help_certificate", "F19", fact="renew_url")
+UNLOCK = Action("解锁指引", "How to unlock it", "help_failures", "F14", fact="unlock_url")
+PASSWORD = Action("修改密码", "Change the password", "password")
+
+
+def _help(code: str) -> Action:
+    return Action("查看处理办法", "See what helps", "help_failures", code)
+
+
+_CERTIFICATE = Words("CA 锁中的证书不符合要求（{detail_code}）", "The certificate of this lock is not acceptable ({detail_code})",
+                     "CA 锁中的证书不符合要求", "The certificate of this lock is not acceptable")  # fmt: skip
+_WRONG_REQUEST = Words("请求内容有误，请刷新页面后重试", "The request is malformed; reload the page and try again")
+_TIMED_OUT = Words("登录请求已超时，请重试", "The request has timed out, please try again")
+_UNVERIFIED = Words("签名验证未通过（编号 {number}）", "The signature is not valid (number {number})",
+                    "签名验证未通过", "The signature is not valid")  # fmt: skip
+_NO_STATUS = Words("暂时无法核验证书状态", "The certificate's status cannot be checked at the moment")
+_SIGNING = Words("请选择签名证书", "Please choose the signing certificate")
+_UNTRUSTED = Words("该证书不在本平台互认范围", "This certificate is not from a CA that this platform recognises")
+_LOCKED_OUT = Words("账户已锁定", "The account is locked")
+
+
+ENTRIES: dict[R, Entry] = {
+    # answer
+    R.TOKEN_EMPTY: Entry(400, Words("没有收到 CA 锁的应答，请重试", "No answer of the lock arrived, please try again"), RETRY),
+    R.TOKEN_TOO_LARGE: Entry(413, Words("CA 锁的应答过大", "The lock's answer is too large"), CHECK),
+    R.TOKEN_MALFORMED: Entry(400, Words("CA 锁的应答无法识别，请更新驱动后重试", "The lock's answer cannot be read; update the driver"), DRIVER),
+    R.TOKEN_FORMAT_UNSUPPORTED: Entry(400, Words("不支持此驱动的应答格式，请更新驱动", "This driver's answer format is not supported; update the driver"), DRIVER),
+    R.REQUEST_MALFORMED: Entry(400, _WRONG_REQUEST, RETRY),
+    R.REQUEST_TOO_LARGE: Entry(413, Words("请求内容过大", "The request is too large"), RETRY),
+    # challenge
+    R.CHALLENGE_MALFORMED: Entry(400, _TIMED_OUT, RETRY),
+    R.CHALLENGE_FORGED: Entry(403, _TIMED_OUT, RETRY),
+    R.CHALLENGE_EXPIRED: Entry(403, _TIMED_OUT, RETRY),
+    R.CHALLENGE_FROM_FUTURE: Entry(403, _TIMED_OUT, RETRY),
+    R.CHALLENGE_WRONG_PURPOSE: Entry(403, _TIMED_OUT, RETRY),
+    R.CHALLENGE_WRONG_CONTEXT: Entry(403, _TIMED_OUT, RETRY),
+    R.CHALLENGE_SPENT: Entry(409, _TIMED_OUT, RETRY),
+    # signature
+    R.ALGORITHM_NOT_ALLOWED: Entry(403, _UNVERIFIED, CHECK),
+    R.ALGORITHM_KEY_MISMATCH: Entry(403, _UNVERIFIED, CHECK),
+    R.SIGNATURE_INVALID: Entry(403, _UNVERIFIED, CHECK),
+    # gate
+    R.CERTIFICATE_UNPARSABLE: Entry(403, _CERTIFICATE, _help("F11")),
+    R.CERTIFICATE_TOO_LARGE: Entry(403, _CERTIFICATE, _help("F11")),
+    R.CERTIFICATE_VERSION: Entry(403, _CERTIFICATE, CONTACT),
+    R.CERTIFICATE_SERIAL: Entry(403, _CERTIFICATE, CONTACT),
+    R.CERTIFICATE_EXTENSION: Entry(403, _CERTIFICATE, CONTACT),
+    R.CERTIFICATE_SIGNATURE_ALGORITHM: Entry(403, _CERTIFICATE, CONTACT),
+    R.CERTIFICATE_VALIDITY_ORDER: Entry(403, _CERTIFICATE, CONTACT),
+    R.KEY_NOT_ALLOWED: Entry(403, _CERTIFICATE, CONTACT),
+    R.KEY_WEAK: Entry(403, Words("CA 锁的密钥强度不足，请联系 CA 机构更换", "The lock's key is too weak; ask its CA for a new one"), REPLACE),
+    R.CERTIFICATE_IS_CA: Entry(403, _CERTIFICATE, CONTACT),
+    # path
+    R.CERTIFICATE_EXPIRED: Entry(403, Words("证书已于 {not_after} 过期", "The certificate expired on {not_after}", "证书已过期", "The certificate has expired"), RENEW),
+    R.CERTIFICATE_NOT_YET_VALID: Entry(403, Words("证书尚未生效（{not_before} 起有效）", "The certificate is not valid before {not_before}", "证书尚未生效", "The certificate is not yet valid"), _help("F18")),
+    R.CERTIFICATE_UNTRUSTED: Entry(403, _UNTRUSTED, CA_LIST),
+    R.PATH_EXPIRED: Entry(403, Words("签发该证书的 CA 已不在有效期内", "The CA that issued this certificate is outside its validity"), CONTACT),
+    R.PATH_INVALID: Entry(403, _UNTRUSTED, CA_LIST),
+    R.PATH_TOO_LONG: Entry(403, _UNTRUSTED, CA_LIST),
+    R.PROVIDER_SUSPENDED: Entry(403, Words("该 CA 服务商已暂停互认", "Recognition of this CA is suspended"), PASSWORD_LOGIN),
+    R.PROVIDER_NOT_RECOGNISED_HERE: Entry(403, _UNTRUSTED, CA_LIST),
+    R.PROVIDER_MISMATCH: Entry(403, Words("插入的 CA 锁属于 {provider}，与所选的驱动不一致", "This lock belongs to {provider}, not to the chosen driver", "插入的 CA 锁与所选的驱动不一致", "This lock does not belong to the chosen driver"), Action("重新选择驱动", "Choose another driver", "login", "ca")),
+    # revocation
+    R.CERTIFICATE_REVOKED: Entry(403, Words("证书已被吊销，不能使用", "The certificate is revoked and cannot be used"), REPLACE),
+    R.CERTIFICATE_ON_HOLD: Entry(403, Words("证书已被冻结，不能使用", "The certificate is suspended and cannot be used"), REPLACE),
+    R.CA_REVOKED: Entry(403, Words("签发该证书的 CA 已被吊销，不能使用", "The CA that issued this certificate is revoked"), REPLACE),
+    R.REVOCATION_UNKNOWN: Entry(403, _NO_STATUS, PASSWORD_LOGIN),
+    R.REVOCATION_UNAVAILABLE: Entry(403, _NO_STATUS, PASSWORD_LOGIN),
+    R.REVOCATION_STALE: Entry(403, _NO_STATUS, PASSWORD_LOGIN),
+    R.REVOCATION_UNTRUSTED: Entry(403, _NO_STATUS, PASSWORD_LOGIN),
+    # profile and identity
+    R.KEY_USAGE_MISSING: Entry(403, _SIGNING, _help("F21")),
+    R.KEY_USAGE_NOT_SIGNING: Entry(403, _SIGNING, _help("F21")),
+    R.EXTENDED_KEY_USAGE: Entry(403, _SIGNING, _help("F21")),
+    R.POLICY_NOT_ALLOWED: Entry(403, _CERTIFICATE, CONTACT),
+    R.HOLDER_ID_MISSING: Entry(403, Words("证书中没有持有人标识，请联系 CA 机构", "The certificate does not say whose it is; ask its CA"), CONTACT),
+    R.HOLDER_ID_INVALID: Entry(403, Words("证书中的持有人标识有误，请联系 CA 机构", "The holder's id in the certificate is wrong; ask its CA"), CONTACT),
+    # binding and login
+    R.LOCK_NOT_BOUND: Entry(403, Words("该 CA 锁尚未绑定账户，请先用账号密码登录后绑定", "This lock is not bound; log in with your password and bind it first"), BIND),
+    R.LOCK_BOUND_TO_OTHER: Entry(409, Words("该 CA 锁已绑定其他用户（{holder}），一把 CA 锁只能绑定一个用户", "This lock is bound to another user ({holder}); a lock can be bound to one user only", "该 CA 锁已绑定其他用户，一把 CA 锁只能绑定一个用户", "This lock is bound to another user; a lock can be bound to one user only"), Action("申请转移/联系管理员", "Ask your administrator", "contact"), Event.BINDING_REFUSED),
+    R.LOCK_ALREADY_BOUND: Entry(409, Words("该 CA 锁已绑定此账户，无需再次绑定", "This lock is already bound to this account"), BINDINGS, Event.BINDING_REFUSED),
+    R.KEY_ALREADY_KNOWN: Entry(409, Words("该 CA 锁的密钥已用于另一把 CA 锁，请联系 CA 机构", "Another lock has the same key; ask your CA"), CONTACT, Event.BINDING_REFUSED),
+    R.LOCK_HOLDER_CHANGED: Entry(403, Words("CA 锁中的证书已换成另一持有人，请先解除原绑定", "The lock now holds another person's certificate; end the old binding first"), PASSWORD_LOGIN),
+    R.RENEWAL_NEEDS_STEP_UP: Entry(403, Words("检测到已续期的新证书，请用账号密码登录后在 CA 绑定页面确认一次", "This is a renewed certificate: log in with your password and confirm it once on the bindings page"), PASSWORD_LOGIN),
+    R.CERTIFICATE_SUPERSEDED: Entry(403, Words("该证书已由续期后的新证书替换，请使用新证书", "A renewed certificate has replaced this one; use the new one"), _help("F17")),
+    R.HOLDER_NOT_ORGANISATION: Entry(403, Words("证书单位与当前账户单位不一致", "The certificate's organisation is not the account's"), Action("确认或换锁", "Check, or use another lock", "help_failures", "F24"), Event.BINDING_REFUSED),
+    R.BINDING_NOT_FOUND: Entry(404, Words("没有找到该绑定记录", "There is no such binding"), BINDINGS),
+    R.BINDING_ALREADY_ENDED: Entry(409, Words("该绑定已解除", "This binding has already been ended"), BINDINGS),
+    R.LAST_LOCK: Entry(409, Words("这是该账户唯一的登录方式，请先设置密码或绑定另一把 CA 锁", "This lock is the account's only way in: set a password or bind another lock first"), PASSWORD),
+    R.REASON_MISSING: Entry(400, Words("请填写解除绑定的原因", "Please give the reason for ending the binding"), BINDINGS),
+    R.ACCOUNT_DISABLED: Entry(403, Words("账户已停用", "The account is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
+    R.ACCOUNT_LOCKED: Entry(403, _LOCKED_OUT, Action("联系管理员", "Ask your administrator", "contact")),
+    R.ORGANISATION_DISABLED: Entry(403, Words("账户所属单位已停用", "The account's organisation is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
+    R.CREDENTIALS_WRONG: Entry(401, Words("账户或密码不正确。连续 5 次错误后，密码登录将锁定 15 分钟，期间仍可使用 CA 锁登录", "The account or the password is wrong. After 5 errors in a row password login is locked for 15 minutes; a CA lock still works"), Action("用 CA 锁登录", "Log in with a CA lock", "login", "ca")),
+    R.PASSWORD_CHANGE_REQUIRED: Entry(403, Words("首次登录请先修改密码", "Please change the password first"), PASSWORD),
+    R.PASSWORD_UNACCEPTABLE: Entry(400, Words("新密码不符合要求：{why}", "The new password is not acceptable: {why}", "新密码不符合要求", "The new password is not acceptable"), PASSWORD),
+    R.STEP_UP_FAILED: Entry(403, Words("身份确认未通过，请重新输入密码或使用本人的 CA 锁", "That did not prove it is you; give the password again or use your own lock"), BINDINGS),
+    R.STEP_UP_REQUIRED: Entry(403, Words("请再次输入密码，确认是您本人操作", "Please give your password again to confirm that it is you"), BINDINGS),
+    R.NOT_ALLOWED: Entry(403, Words("您没有进行此操作的权限", "You are not allowed to do this"), HOME, Event.ACCESS_REFUSED),
+    R.NOT_FOUND: Entry(404, Words("页面或记录不存在", "There is no such page or record"), HOME),
+    R.SESSION_REQUIRED: Entry(401, Words("请先登录", "Please log in first"), LOGIN),
+    R.SESSION_ENDED: Entry(401, Words("登录已失效，请重新登录", "Your session is over, please log in again"), LOGIN),
+    R.TOO_MANY_ATTEMPTS: Entry(429, Words("尝试次数过多，请 {seconds} 秒后再试", "Too many attempts, try again in {seconds} seconds", "尝试次数过多，请稍后再试", "Too many attempts, try again later"), RETRY),
+    R.SERVER_BUSY: Entry(503, Words("当前登录人数较多，请稍候重试", "Many people are logging in, please try again in a moment"), RETRY),
+    R.CSRF_FAILED: Entry(403, Words("页面已失效，请刷新后重试", "This page is out of date; reload it and try again"), HOME),
+    R.HOST_UNKNOWN: Entry(421, Words("此服务器上没有该网址的平台，请核对地址", "No platform of this server has this address"), HOME),
+    # driver
+    R.ORIGIN_NOT_ALLOWED: Entry(403, Words("CA 驱动不允许本网站使用 CA 锁，请安装本平台的驱动", "The driver does not allow this site to use locks; install this platform's driver"), DRIVER),
+    R.HOST_NOT_ALLOWED: Entry(403, Words("CA 驱动拒绝了此访问", "The driver refused this access"), CHECK),
+    R.PEER_NOT_ALLOWED: Entry(403, Words("CA 驱动属于本机的另一个用户，请在当前用户下启动驱动", "The driver belongs to another user of this computer; start it as yourself"), DRIVER),
+    R.DRIVER_BUSY: Entry(409, Words("CA 驱动正在处理另一个操作，请完成后重试", "The driver is busy with another operation; finish it and try again"), RETRY),
+    R.DRIVER_ABSENT: Entry(404, Words("CA 客户端驱动未安装, 请下载", "The CA driver is not installed, please download it"), DRIVER),
+    R.DRIVER_TOO_OLD: Entry(426, Words("驱动版本过低（当前 {version}，要求 {required}）", "The driver is too old (this is {version}, {required} is needed)", "驱动版本过低", "The driver is too old"), Action("更新驱动", "Update the driver", "drivers")),
+    R.DRIVER_OTHER_VENDOR: Entry(409, Words("检测到的是其他 CA 的驱动，请选择对应的驱动", "This is another CA's driver; choose the matching one"), DRIVER),
+    R.DRIVER_PERMISSION_PROMPT: Entry(403, Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser has not yet allowed this site to reach the driver on this computer"), Action("点击“允许”", "Click “Allow”", "help_failures", "F03")),
+    R.DRIVER_PERMISSION_DENIED: Entry(403, Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser does not allow this site to reach the driver on this computer"), Action("查看如何允许", "See how to allow it", "help_failures", "F03")),
+    R.DRIVER_FAILED: Entry(502, Words("CA 驱动出现错误，请重启驱动后重试", "The driver failed; restart it and try again"), _help("F30")),
+    R.MODULE_FAILED: Entry(502, Words("CA 锁厂商的驱动组件没有响应，请重新插拔 CA 锁或重新安装驱动", "The vendor's driver part does not respond; plug the lock in again or reinstall the driver"), _help("F30")),
+    R.LOCK_ABSENT: Entry(404, Words("未检测到 CA 锁，请将 CA 锁插入电脑", "No CA lock found; plug it into the computer"), _help("F10")),
+    R.LOCK_UNKNOWN: Entry(404, Words("未检测到所选的 CA 锁，请将 CA 锁插入电脑", "The chosen lock is not plugged in"), _help("F10")),
+    R.LOCK_REMOVED: Entry(409, Words("操作过程中 CA 锁被拔出", "The lock was pulled out during the operation"), Action("重新插入", "Plug it in again", "help_failures", "F16")),
+    R.LOCK_CHANGED: Entry(409, Words("CA 锁中的证书已变化，请重新选择", "The lock's certificate has changed; choose again"), RETRY),
+    R.LOCK_WITHOUT_CERTIFICATE: Entry(404, Words("CA 锁中没有证书", "There is no certificate in this lock"), Action("联系 CA 机构", "Ask your CA", "help_failures", "F11")),
+    R.SEVERAL_LOCKS: Entry(409, Words("检测到 {count} 把 CA 锁，请选择要使用的一把", "{count} locks are plugged in; choose one", "检测到多把 CA 锁，请选择要使用的一把", "Several locks are plugged in; choose one"), _help("F12")),
+    R.PIN_MISSING: Entry(400, Words("请输入 PIN 码", "Please give the PIN"), _help("F13")),
+    R.PIN_LENGTH: Entry(400, Words("PIN 码长度不正确", "The PIN has a wrong length"), _help("F13")),
+    R.PIN_WRONG: Entry(403, Words("PIN 码错误，还可尝试 {tries_left} 次", "Wrong PIN, {tries_left} tries left", "PIN 码错误", "Wrong PIN"), Action("重新输入", "Type it again", "help_failures", "F13")),
+    R.PIN_LAST_TRY: Entry(403, Words("PIN 码只剩最后 1 次尝试机会，再次输错 CA 锁将被锁定", "Only one try is left: another wrong PIN locks the lock"), UNLOCK),
+    R.PIN_LOCKED: Entry(403, Words("CA 锁已被锁定，请联系 {provider} 解锁（{hotline}）", "The lock is locked; ask {provider} to unlock it ({hotline})", "CA 锁已被锁定，请联系 CA 机构解锁", "The lock is locked; ask your CA to unlock it"), UNLOCK),
+    R.PIN_CANCELLED: Entry(403, Words("已取消输入 PIN 码", "The PIN entry was cancelled"), RETRY),
+    R.LOCK_SIGNATURE_WRONG: Entry(502, Words("CA 锁的签名与其证书不符，请联系 CA 机构检查", "The lock's signature does not fit its certificate; ask your CA"), _help("F27")),
+    # packages
+    R.PACKAGE_WITHDRAWN: Entry(410, Words("该版本驱动已撤回，请下载新版本", "This version was withdrawn; download the newer one"), DRIVER),
+    R.PACKAGE_DAMAGED: Entry(503, Words("驱动文件校验未通过，已停止下载", "The stored file failed its check and is not served"), CONTACT),
+    R.PACKAGE_REFUSED: Entry(400, Words("上传的文件不是可用的驱动包：{why}", "The upload is not an acceptable package: {why}", "上传的文件不是可用的驱动包", "The upload is not an acceptable package"), HOME),
+}  # fmt: skip

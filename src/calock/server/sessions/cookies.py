@@ -1,0 +1,73 @@
+"""The two cookies: the session, and the pre-login cookie that ties a challenge to one browser.
+
+``__Host-`` names (RFC 6265bis clause 4.1.3.2) can only be set by this very host, over HTTPS, for the whole site. Under
+CALOCK_INSECURE_HTTP, for a demonstration on loopback, the names are plain and ``Secure`` is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def _name(plain: str) -> str:
+    return plain if settings.CALOCK.insecure_http else f"__Host-{plain}"
+
+
+def session_cookie() -> str:
+    return _name("calock")
+
+
+def pre_login_cookie() -> str:
+    return _name("calock-pre")
+
+
+def new_value() -> str:
+    """256 random bits as 43 characters."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(value: str) -> str:
+    """What the database keeps of a cookie's value."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def _read(request: HttpRequest, name: str) -> str:
+    value = request.COOKIES.get(name, "")
+    return value if _VALUE.fullmatch(value) else ""
+
+
+def session_value(request: HttpRequest) -> str:
+    """The session cookie's value; empty when there is none or it is malformed."""
+    return _read(request, session_cookie())
+
+
+def pre_login_value(request: HttpRequest) -> str:
+    """The pre-login cookie's value; empty when there is none or it is malformed."""
+    return _read(request, pre_login_cookie())
+
+
+def _set(response: HttpResponseBase, name: str, value: str) -> None:
+    response.set_cookie(name, value, path="/", secure=not settings.CALOCK.insecure_http, httponly=True, samesite="Lax")
+
+
+def set_session(response: HttpResponseBase, value: str) -> None:
+    _set(response, session_cookie(), value)
+
+
+def set_pre_login(response: HttpResponseBase, value: str) -> None:
+    _set(response, pre_login_cookie(), value)
+
+
+def clear_session(response: HttpResponseBase) -> None:
+    name = session_cookie()
+    response.delete_cookie(name, path="/", samesite="Lax")
+    # browsers refuse to touch a __Host- cookie without Secure, a deletion included
+    response.cookies[name]["secure"] = not settings.CALOCK.insecure_http or ""

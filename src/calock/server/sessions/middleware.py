@@ -1,0 +1,85 @@
+"""Who is asking: our own cookie to ``request.user`` and ``request.login_session``. Anything malformed is no session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import cast
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from calock.core.refusals import Reason, Refusal
+from calock.server import refusals
+from calock.server.http import SiteRequest
+from calock.server.organisations.models import OrganisationState
+from calock.server.sessions import cookies
+from calock.server.sessions.models import Session, SessionMethod
+from calock.server.sessions.services import TOUCH, end_session, idle_limit
+
+OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
+
+
+def _why_over(session: Session, now: datetime) -> str:
+    """Why this session may not be used now; empty when it may."""
+    account = session.account
+    if session.ended_at is not None:
+        return session.end_reason or "ended"
+    if now >= session.expires_at:
+        return "expired"
+    if now - session.last_seen_at > idle_limit(account):
+        return "idle"
+    if not account.is_active:
+        return "account disabled"
+    if account.organisation is not None and account.organisation.state != OrganisationState.ACTIVE:
+        return "organisation disabled"
+    return ""
+
+
+class SessionMiddleware:
+    """Sets ``request.user``, ``request.login_session`` and ``request.session_was_ended``."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        site_request = cast(SiteRequest, request)
+        session, ended = self._find(site_request)
+        site_request.login_session = session
+        site_request.session_was_ended = ended
+        site_request.user = session.account if session else AnonymousUser()
+        if session is not None and self._must_change_password(session, request.path_info):
+            refusal = Refusal(Reason.PASSWORD_CHANGE_REQUIRED, "the password was set by somebody else")
+            return refusals.answer(site_request, refusal)
+        response = self.get_response(request)
+        if ended and cookies.session_cookie() not in response.cookies:
+            cookies.clear_session(response)
+        return response
+
+    @staticmethod
+    def _must_change_password(session: Session, path: str) -> bool:
+        if session.method != SessionMethod.PASSWORD or not session.account.must_change_password:
+            return False
+        return not path.startswith(OPEN_WHILE_PASSWORD_EXPIRED)
+
+    @staticmethod
+    def _find(request: SiteRequest) -> tuple[Session | None, bool]:
+        value = cookies.session_value(request)
+        if not value:
+            return None, False
+        rows = Session.objects.select_related("account__organisation").filter(digest=cookies.digest(value), site=request.site.code)
+        session = rows.first()
+        if session is None:
+            return None, False
+        now = timezone.now()
+        over = _why_over(session, now)
+        if over:
+            if session.ended_at is None:
+                end_session(session=session, reason=over, at=now)
+            return None, True
+        if now - session.last_seen_at > TOUCH:
+            session.last_seen_at = now
+            session.save(update_fields=["last_seen_at"])
+        return session, False

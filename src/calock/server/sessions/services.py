@@ -1,0 +1,70 @@
+"""Start and end sessions. Rows are ended, never deleted: "my sessions" shows them and audit rows name them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+
+from calock.server.accounts.models import Account
+from calock.server.context import RequestContext
+from calock.server.sessions import cookies
+from calock.server.sessions.models import Session, SessionMethod
+
+ABSOLUTE = timedelta(hours=12)
+IDLE = timedelta(minutes=30)
+IDLE_OPERATOR = timedelta(minutes=15)
+TOUCH = timedelta(seconds=30)
+"""How old ``last_seen_at`` may be before it is written again: one write per half minute, not per request."""
+STEP_UP = timedelta(minutes=5)
+"""How long a password or lock proof counts for acts that ask for a fresh one."""
+
+
+def idle_limit(account: Account) -> timedelta:
+    return IDLE_OPERATOR if account.is_operator else IDLE
+
+
+def new_session(
+    *, account_id: uuid.UUID, method: SessionMethod, context: RequestContext, lock_id: uuid.UUID | None = None
+) -> tuple[Session, str]:
+    """An unsaved session row and its cookie's value: the only time the value exists on the server."""
+    value = cookies.new_value()
+    session = Session(
+        digest=cookies.digest(value),
+        account_id=account_id,
+        site=context.site,
+        method=method,
+        lock_id=lock_id,
+        ip=context.ip,
+        user_agent=context.user_agent,
+        created_at=context.at,
+        last_seen_at=context.at,
+        expires_at=context.at + ABSOLUTE,
+        authenticated_at=context.at,
+    )
+    return session, value
+
+
+def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> int:
+    """End every live session among ``sessions``; how many there were."""
+    return sessions.filter(ended_at__isnull=True).update(ended_at=at, end_reason=reason)
+
+
+def end_session(*, session: Session, reason: str, at: datetime) -> None:
+    """End one session; a second end changes nothing."""
+    end_sessions(Session.objects.filter(pk=session.pk), reason=reason, at=at)
+
+
+def end_sessions_of_account(*, account_id: uuid.UUID, reason: str, at: datetime, but: Session | None = None) -> int:
+    rows = Session.objects.filter(account_id=account_id)
+    return end_sessions(rows if but is None else rows.exclude(pk=but.pk), reason=reason, at=at)
+
+
+def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> int:
+    return end_sessions(Session.objects.filter(lock_id=lock_id), reason=reason, at=at)
+
+
+def is_fresh(session: Session, *, at: datetime) -> bool:
+    """Whether the person proved himself lately enough for an act that asks for step-up."""
+    return at - session.authenticated_at <= STEP_UP
