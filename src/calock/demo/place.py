@@ -23,6 +23,11 @@ class Place:
         return self.root / MARK
 
     @property
+    def lock(self) -> Path:
+        """Held while a demonstration runs on this directory."""
+        return self.root / "calock-demo.lock"
+
+    @property
     def pki(self) -> Path:
         """Keys and certificates of the practice CAs."""
         return self.root / "demo" / "pki"
@@ -60,6 +65,10 @@ class Place:
     def driver_home(self) -> Path:
         """The driver's own configuration and state directory, so that it never meets a real driver's."""
         return self.root / "demo" / "driver"
+
+    def contents(self) -> list[Path]:
+        """What lies here besides the lock."""
+        return [path for path in self.root.iterdir() if path != self.lock] if self.root.exists() else []
 
     def create(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)

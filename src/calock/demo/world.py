@@ -183,7 +183,7 @@ def build(root: Path, *, now: datetime | None = None, crl_base: str = "http://12
         prepare_server(root)
         _migrate()
         return practice
-    if not notes and root.exists() and any(root.iterdir()):
+    if not notes and place.contents():
         raise WorldError(f"{root} is not empty and holds no practice world; nothing there was touched")
     place.create()
     place.write_notes({"version": VERSION, "made": ""})

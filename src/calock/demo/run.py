@@ -1,0 +1,171 @@
+"""Run the demonstration: CRL source, driver and server, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import http.client
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from calock.demo.children import Child, ChildError, Children
+from calock.demo.place import Place
+from calock.demo.story import story
+from calock.demo.world import Practice, build, move_crl_source
+from calock.wire.driver import HEADER, HELLO_PATH, PORTS
+
+USUAL_PORTS = range(8000, 8010)
+"""The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
+HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
+
+
+class AlreadyRunningError(RuntimeError):
+    """Another demonstration runs on the same data."""
+
+
+def origins(ports: range | list[int]) -> list[str]:
+    """Origins of both practice sites on these ports."""
+    return [f"http://{host}:{port}" for port in ports for host in HOSTS]
+
+
+def free_port(wanted: int, *others: int) -> int:
+    """``wanted`` if it is free, else the first free one of ``others``, else any."""
+    for port in (wanted, *others, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise OSError(errno.EADDRINUSE, "no free port on 127.0.0.1")
+
+
+@contextlib.contextmanager
+def only_one(place: Place) -> Iterator[None]:
+    """Hold the world's lock.
+
+    Raises:
+        AlreadyRunningError: another process holds it.
+    """
+    place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with place.lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunningError(f"a demonstration already runs on {place.root}") from None
+        yield
+
+
+def calock_command() -> str:
+    """The ``calock`` command beside the Python that runs us."""
+    beside = Path(sys.executable).parent / "calock"
+    return str(beside) if beside.exists() else "calock"
+
+
+def _answers(port: int, path: str, *, body: str | None = None, headers: dict[str, str] | None = None) -> dict[str, object] | None:
+    """JSON object that 127.0.0.1:``port`` answers with status 200 (empty when it is not JSON); None when it does not."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("POST" if body is not None else "GET", path, body, headers or {})
+        reply = connection.getresponse()
+        text = reply.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    if reply.status != http.client.OK:
+        return None
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def find_driver(origin: str) -> int | None:
+    """Port on which a calock driver answers ``origin``; None when none does."""
+    headers = {"Origin": origin, "Content-Type": "application/json", HEADER: "1"}
+    for port in PORTS:
+        hello = _answers(port, HELLO_PATH, body="{}", headers=headers)
+        if hello and hello.get("driver") == "calock":
+            return port
+    return None
+
+
+def _start_crl_source(children: Children, place: Place) -> str:
+    known = place.notes().get("crl_base", "")
+    wanted = int(known.rstrip("/").rpartition(":")[2] or 8790)
+    port = free_port(wanted)
+    base = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "-m", "calock.demo.crl_source", str(place.root), str(port)]
+    source = children.add(Child("CRL source", command, log=place.logs / "crl-source.log"))
+    source.wait_until(lambda: _answers(port, "/huren-sm2.crl") is not None)
+    return base
+
+
+def _start_driver(children: Children, place: Place, port: int) -> int:
+    folder = place.driver_home / "calock"
+    folder.mkdir(exist_ok=True)
+    allowed = json.dumps(origins([*USUAL_PORTS, *([] if port in USUAL_PORTS else [port])]))
+    (folder / "agent.toml").write_text(f"origins = {allowed}\nsoft_dir = {json.dumps(str(place.locks))}\n", "utf-8")
+    home = {"XDG_CONFIG_HOME": str(place.driver_home), "XDG_STATE_HOME": str(place.driver_home / "state")}
+    driver = children.add(Child("driver", [calock_command(), "agent"], log=place.logs / "driver.log", environment=home))
+    found: list[int] = []
+
+    def listening() -> bool:
+        answering = find_driver(f"http://shanxi.localhost:{port}")
+        if answering is not None:
+            found.append(answering)
+        return bool(found)
+
+    driver.wait_until(listening)
+    return found[0]
+
+
+def _start_server(children: Children, place: Place, port: int) -> None:
+    command = [calock_command(), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {"CALOCK_PUBLIC_PORT": str(port)}
+    server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))
+    server.wait_until(lambda: _answers(port, "/api/site") is not None)
+
+
+def run(place: Place, *, port: int, say: Callable[[str], None]) -> None:
+    """Prepare the world, start everything, tell the story, wait for SIGINT or SIGTERM, stop everything.
+
+    Raises:
+        AlreadyRunningError, WorldError, ChildError: see there.
+    """
+    with only_one(place):
+        practice = prepare(place, say=say)
+        chosen = free_port(port, *USUAL_PORTS)
+        stop: list[int] = []
+
+        def asked(number: int, _: FrameType | None) -> None:
+            stop.append(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, asked)
+        with Children() as children:
+            base = _start_crl_source(children, place)
+            move_crl_source(base)
+            place.write_notes({**place.notes(), "crl_base": base, "port": chosen})
+            driver_port = _start_driver(children, place, chosen)
+            _start_server(children, place, chosen)
+            say(story(practice.place, port=chosen, driver_port=driver_port, command=calock_command()))
+            with contextlib.suppress(KeyboardInterrupt):
+                children.watch(lambda: bool(stop))
+            say("正在停止… Stopping…")
+
+
+def prepare(place: Place, *, say: Callable[[str], None]) -> Practice:
+    """Make the world if it is not there. Slow steps are announced."""
+    if not place.notes().get("made"):
+        say(f"首次运行：正在 {place.root} 准备练习环境… First run: preparing the practice world…")
+    return build(place.root)
+
+
+__all__ = ["AlreadyRunningError", "ChildError", "find_driver", "free_port", "only_one", "origins", "prepare", "run"]
