@@ -56,11 +56,15 @@ class RevocationRules:
 
     mode: Mode = "require"
     crl_max_age: int | None = 24 * 3600
-    """Since thisUpdate."""
-    crl_skew: int = 0
-    """How long past nextUpdate a CRL still counts."""
+    """Since thisUpdate, of CRLs about leaf certificates."""
+    ca_crl_max_age: int | None = None
+    """Of CRLs about CA certificates: roots publish them for months."""
     ocsp_max_age: int | None = 3600
     """Since thisUpdate, for cached and stapled responses."""
+    ocsp_live_max_age: int | None = 600
+    """For responses fetched for this very decision."""
+    ocsp_nonce_required: bool = False
+    """Whether a fetched response must echo our nonce; a different nonce is refused in any case."""
     ocsp_skew: int = 300
     future_skew: int = 300
     """How far in the future thisUpdate may lie."""
@@ -69,9 +73,19 @@ class RevocationRules:
     nocheck_max_days: int = 90
     """id-pkix-ocsp-nocheck is believed only of responder certificates that live at most this long."""
     responders: tuple[str, ...] = ()
-    """SPKI SHA-256 (hex) of locally trusted OCSP signers of this provider, besides the CA itself and its own delegates."""
+    """Pinned OCSP signers besides the CA itself and its delegates: ``<SPKI SHA-256 of the CA>:<SPKI SHA-256 of the signer>``."""
     delta: bool = True
     """Whether delta CRLs are combined with their base."""
+    emergency_until: str = ""
+    """ISO 8601 moment up to which age limits are lifted (a CA stopped publishing): data then counts until its own nextUpdate, never
+    longer."""
+
+    @property
+    def emergency_end(self) -> datetime | None:
+        if not self.emergency_until:
+            return None
+        end = datetime.fromisoformat(self.emergency_until)
+        return end if end.tzinfo else end.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,7 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
     return value
 
 
+_PINNED_RESPONDER = re.compile(r"[0-9a-f]{64}:[0-9a-f]{64}")
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,38})){1,30}")
 
 

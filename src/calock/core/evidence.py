@@ -1,0 +1,322 @@
+"""Revocation evidence: verified CRLs and OCSP answers, kept per issuing key, ready to be asked.
+
+Verifying and linking happen here, once, when evidence arrives. What remains for each decision is to look a serial up and to hold
+the times against the clock (:mod:`calock.core.revocation`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from calock.core import names
+from calock.core.certificate import Certificate
+from calock.core.crl import CrlHead, read_crl, unusable
+from calock.core.crl_index import CrlIndex, build_index
+from calock.core.ocsp import OcspMessage, SingleAnswer, names_certificate, read_response
+from calock.core.policy import Policy
+from calock.core.refusals import Reason, Refusal
+from calock.core.responder import Responder, find_responder
+from calock.core.signed_data import SignatureProblemError, check_issued
+
+MAX_SIGNERS = 8
+"""Certificates of one name that are tried as the signer of one CRL."""
+MAX_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CrlOffer:
+    """A CRL that speaks for one issuing key, with its newest delta."""
+
+    crl: CrlIndex
+    delta: CrlIndex | None = None
+    signer_path: tuple[Certificate, ...] = ()
+    """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
+
+
+@dataclass(frozen=True, slots=True)
+class OcspAnswer:
+    """One verified answer for one certificate."""
+
+    answer: SingleAnswer
+    responder: Responder
+    sha256: str
+    stapled: bool = False
+    live: bool = False
+    """Just fetched by us for this decision: the narrower age limit holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Evidence that was given but cannot be used, and why."""
+
+    what: str
+    """``CRL`` or ``OCSP response``."""
+    sha256: str
+    reason: Reason
+    detail: str
+    issuers: frozenset[str] = frozenset()
+    """SPKI SHA-256 of the issuing keys that it claims to speak for; empty = not known."""
+
+
+class Evidence(Protocol):
+    """Where decisions get revocation data from. Nothing here may fetch, wait or verify."""
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        """CRLs that speak for certificates signed with this issuer's key."""
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
+        """Answers about one certificate of this issuer."""
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        """What was given for this issuer but cannot be used."""
+
+
+class NoEvidence:
+    """No revocation data at all."""
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+
+class CaGraph:
+    """CA certificates known here, and which of them vouch for one another by signature."""
+
+    def __init__(self, anchors: Iterable[Certificate], others: Iterable[Certificate], *, policy: Policy, at: datetime) -> None:
+        self.policy = policy
+        self.at = at
+        self.anchors = list(dict.fromkeys(anchors))
+        self.certificates = list(dict.fromkeys([*self.anchors, *others]))
+        self._by_name: defaultdict[names.NameKey, list[Certificate]] = defaultdict(list)
+        for certificate in self.certificates:
+            self._by_name[certificate.subject_key].append(certificate)
+        self._signed: dict[tuple[bytes, str], bool] = {}
+
+    def named(self, name: names.NameKey) -> list[Certificate]:
+        return self._by_name.get(name, [])
+
+    def signed_by(self, certificate: Certificate, issuer: Certificate) -> bool:
+        """Whether ``issuer``'s key signed ``certificate`` as a CA of that name."""
+        key = (certificate.der, issuer.spki_sha256)
+        known = self._signed.get(key)
+        if known is None:
+            known = certificate.issuer_key == issuer.subject_key and self._holds(certificate, issuer)
+            self._signed[key] = known
+        return known
+
+    def _holds(self, certificate: Certificate, issuer: Certificate) -> bool:
+        if issuer.key_usage is not None and "key_cert_sign" not in issuer.key_usage:
+            return False
+        try:
+            check_issued(certificate, issuer, policy=self.policy, at=self.at)
+        except SignatureProblemError:
+            return False
+        return True
+
+    def path_of(self, certificate: Certificate) -> tuple[Certificate, ...]:
+        """One path from ``certificate`` to an anchor, both included; empty when there is none."""
+        path = [certificate]
+        while path[-1] not in self.anchors:
+            above = [item for item in self.named(path[-1].issuer_key) if item not in path and self.signed_by(path[-1], item)]
+            if not above or len(path) >= MAX_DEPTH:
+                return ()
+            path.append(next((item for item in above if item in self.anchors), above[0]))
+        return tuple(path)
+
+    def speaks_for(self, signer: Certificate) -> list[Certificate]:
+        """CA certificates whose issued certificates a CRL signed by ``signer`` covers: those of one CA, proved by signatures.
+
+        The same key; the same name with one key certified by the other (key roll-over, delegated CRL key); or the same name with
+        both keys certified by one key above, the signer's for CRLs alone (separate certificate and CRL keys). A name alone never
+        counts.
+        """
+        return [item for item in self.named(signer.subject_key) if self._one_authority(signer, item)]
+
+    def _one_authority(self, signer: Certificate, issuer: Certificate) -> bool:
+        if signer.spki_sha256 == issuer.spki_sha256 or self.signed_by(signer, issuer) or self.signed_by(issuer, signer):
+            return True
+        if signer.key_usage is None or "key_cert_sign" in signer.key_usage:
+            return False  # a second CA of the same name is another CA, whatever the one above was thinking
+        return any(
+            self.signed_by(signer, above) and self.signed_by(issuer, above)
+            for above in self.named(signer.issuer_key)
+            if signer.issuer_key == issuer.issuer_key
+        )
+
+
+class MemoryEvidence:
+    """Evidence from given blobs: for the command line, tests and stapled answers.
+
+    Everything is verified against the given CA certificates. What cannot be used is kept with the reason.
+    """
+
+    def __init__(
+        self,
+        crls: Iterable[bytes] = (),
+        ocsp: Iterable[bytes] = (),
+        *,
+        anchors: Iterable[Certificate] = (),
+        others: Iterable[Certificate] = (),
+        policy: Policy | None = None,
+        at: datetime,
+    ) -> None:
+        self.policy = policy or Policy()
+        self.at = at
+        self.graph = CaGraph(anchors, others, policy=self.policy, at=at)
+        self.unusable: list[Unusable] = []
+        self._offers: dict[str, list[CrlOffer]] = {}
+        self._messages: list[OcspMessage] = []
+        indexes = [index for blob in crls for index in self._read_crls(blob)]
+        self._link(indexes)
+        for blob in ocsp:
+            self._read_ocsp(blob)
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        return self._offers.get(issuer.spki_sha256, ())
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
+        found: list[OcspAnswer] = []
+        for message in self._messages:
+            try:
+                found += answers_of(message, issuer, serial, graph=self.graph)
+            except Refusal as refusal:
+                self._note("OCSP response", message.sha256, refusal, frozenset((issuer.spki_sha256,)))
+        return found
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        return [item for item in self.unusable if not item.issuers or issuer.spki_sha256 in item.issuers]
+
+    def _note(self, what: str, sha256: str, refusal: Refusal, issuers: frozenset[str]) -> None:
+        item = Unusable(what, sha256, refusal.reason, refusal.detail, issuers)
+        if item not in self.unusable:
+            self.unusable.append(item)
+
+    def _read_crls(self, blob: bytes) -> Iterable[CrlIndex]:
+        for der in split_pem(blob, b"X509 CRL"):
+            issuers: frozenset[str] = frozenset()
+            head = None
+            try:
+                head = read_crl(der)
+                candidates = self.graph.named(names.comparison_key(head.issuer_der))
+                issuers = frozenset(item.spki_sha256 for item in candidates)
+                yield verified(der, head, candidates, policy=self.policy, at=self.at)
+            except Refusal as refusal:
+                self._note("CRL", head.sha256 if head else "", refusal, issuers)
+
+    def _link(self, indexes: Sequence[CrlIndex]) -> None:
+        self._offers = link_crls(indexes, self.graph)
+
+    def _read_ocsp(self, blob: bytes) -> None:
+        for der in split_pem(blob, b"OCSP RESPONSE"):
+            try:
+                self._messages.append(read_response(der))
+            except Refusal as refusal:
+                self._note("OCSP response", "", refusal, frozenset())
+
+
+def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, policy: Policy, at: datetime) -> CrlIndex:
+    """Find who of ``candidates`` signed this CRL, and index it.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED.
+    """
+    refusal: Refusal | None = None
+    by_key = {item.spki_sha256: item for item in reversed(candidates)}  # one certificate for each key, the first
+    preferred = sorted(by_key.values(), key=lambda item: item.subject_key_id != head.authority_key_id.hex())
+    for candidate in preferred[:MAX_SIGNERS]:
+        try:
+            return build_index(der, candidate, policy=policy, at=at, head=head)
+        except Refusal as found:
+            refusal = refusal or found
+    raise refusal or unusable("no recognised CA has the name of this CRL's issuer")
+
+
+def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[CrlOffer]]:
+    """Which CRLs speak for which issuing key (SPKI SHA-256), newest of each scope, with the delta that fits it."""
+    offers: defaultdict[str, list[CrlOffer]] = defaultdict(list)
+    for crl in newest(index for index in indexes if not index.is_delta):
+        signer = Certificate.parse(crl.signer_der)
+        delta = best_delta(crl, indexes)
+        for issuer in graph.speaks_for(signer):
+            own = signer.spki_sha256 == issuer.spki_sha256
+            path = () if own else graph.path_of(signer)
+            offer = CrlOffer(crl, delta, path)
+            if (own or path) and offer not in offers[issuer.spki_sha256]:
+                offers[issuer.spki_sha256].append(offer)
+    return dict(offers)
+
+
+def newest(indexes: Iterable[CrlIndex]) -> list[CrlIndex]:
+    """Keep the newest CRL of each signer and scope."""
+    kept: dict[object, CrlIndex] = {}
+    for index in indexes:
+        key = (index.signer_spki_sha256, index.scope)
+        if key not in kept or age_key(kept[key]) < age_key(index):
+            kept[key] = index
+    return list(kept.values())
+
+
+def age_key(index: CrlIndex) -> tuple[datetime, int]:
+    return index.this_update, index.number or 0
+
+
+def best_delta(crl: CrlIndex, indexes: Iterable[CrlIndex]) -> CrlIndex | None:
+    """Choose the newest delta that may be combined with ``crl`` (RFC 5280 clause 5.2.4)."""
+    fitting = [
+        delta
+        for delta in indexes
+        if delta.base_number is not None
+        and crl.number is not None
+        and delta.number is not None
+        and delta.base_number <= crl.number < delta.number
+        and delta.this_update >= crl.this_update
+        and (delta.signer_spki_sha256, delta.scope) == (crl.signer_spki_sha256, crl.scope)
+    ]
+    return max(fitting, key=age_key, default=None)
+
+
+def answers_of(
+    message: OcspMessage, issuer: Certificate, serial: int, *, graph: CaGraph, stapled: bool = False, live: bool = False
+) -> list[OcspAnswer]:
+    """Answers of one response about one certificate; of several the newest, but a revocation before all.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED; it speaks about this certificate, but its signer may not.
+    """
+    found = [item for item in message.answers if names_certificate(item.cert_id, issuer, serial)]
+    if not found:
+        return []
+    responder = find_responder(message, issuer, known=graph.certificates, policy=graph.policy, at=graph.at)
+    chosen = max(found, key=lambda item: (item.status.value == "revoked", item.this_update))
+    return [OcspAnswer(chosen, responder, message.sha256, stapled, live)]
+
+
+def split_pem(blob: bytes, label: bytes) -> list[bytes]:
+    """Split a file into DER values: PEM with any number of blocks, or one DER."""
+    begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
+    if begin not in blob:
+        return [blob]
+    found = []
+    for part in blob.split(begin)[1:]:
+        body, closed, _ = part.partition(end)
+        if closed:
+            found.append(_decode(body))
+    return found
+
+
+def _decode(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        return b""  # the reader says that it is no CRL

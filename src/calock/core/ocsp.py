@@ -1,0 +1,288 @@
+"""OCSP: requests, and answers judged by stricter rules than RFC 6960 asks for.
+
+``cryptography`` decides what a well-formed response is; the certificate ids are read from its bytes once more, because it cannot
+name SM3 and shows extensions of single answers only when there is one.
+
+Sources: RFC 6960 clauses 3.2, 4.1, 4.2; RFC 8954 (nonce of 32 octets); GM/T 0014 (the same with SM3 and SM2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.x509 import ocsp
+
+from calock.core import libcrypto, walk
+from calock.core.certificate import Certificate
+from calock.core.refusals import Reason, Refusal
+
+MAX_SIZE = 64 * 1024
+"""Octets of one response."""
+MAX_ANSWERS = 64
+MAX_CERTIFICATES = 8
+
+OID_SHA1 = "1.3.14.3.2.26"
+OID_SHA256 = "2.16.840.1.101.3.4.2.1"
+OID_SM3 = "1.2.156.10197.1.401"
+OID_NONCE = "1.3.6.1.5.5.7.48.1.2"
+
+_HASHES = {
+    OID_SHA1: bytes.fromhex("300906052b0e03021a0500"),
+    OID_SHA256: bytes.fromhex("300d06096086480165030402010500"),
+    OID_SM3: bytes.fromhex("300c06082a811ccf550183110500"),
+}
+"""AlgorithmIdentifiers that a CertID may carry."""
+
+
+class CertStatus(Enum):
+    """What a responder says about one certificate."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CertId:
+    """Which certificate is meant: hashes of its issuer's name and key, and its serial (RFC 6960 clause 4.1.1)."""
+
+    algorithm: str
+    name_hash: bytes
+    key_hash: bytes
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class SingleAnswer:
+    """One SingleResponse."""
+
+    cert_id: CertId
+    status: CertStatus
+    this_update: datetime
+    next_update: datetime | None
+    revoked_at: datetime | None = None
+    reason: int = 0
+    """CRLReason code."""
+
+
+@dataclass(frozen=True, slots=True)
+class OcspMessage:
+    """A parsed response whose signature nobody has checked yet."""
+
+    answers: tuple[SingleAnswer, ...]
+    produced_at: datetime
+    responder_name: x509.Name | None
+    responder_key_hash: bytes | None
+    certificates: tuple[Certificate, ...]
+    nonce: bytes | None
+    signature_algorithm: bytes
+    tbs: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    sha256: str = ""
+
+
+def unusable(detail: str) -> Refusal:
+    """Build the refusal for an answer that exists but cannot be believed."""
+    return Refusal(Reason.REVOCATION_UNTRUSTED, detail)
+
+
+@lru_cache(maxsize=4096)
+def key_bits(spki_der: bytes) -> bytes:
+    """Return the public key's bits without tag, length and unused-bits octet: what OCSP hashes (RFC 6960 clause 4.1.1)."""
+    start, end = walk.whole(spki_der)
+    bits = walk.children(spki_der, start, end, 2)[-1]
+    if bits[0] != walk.BIT_STRING or bits[3] - bits[2] < 2 or spki_der[bits[2]] != 0:
+        raise walk.WalkError("subjectPublicKey")
+    return spki_der[bits[2] + 1 : bits[3]]
+
+
+def digest(algorithm: str, data: bytes) -> bytes:
+    """Hash with one of the three algorithms that a CertID may name.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED for another one.
+    """
+    if algorithm == OID_SHA1:
+        return hashlib.sha1(data, usedforsecurity=False).digest()  # an identifier here, protected by the signature
+    if algorithm == OID_SHA256:
+        return hashlib.sha256(data).digest()
+    if algorithm == OID_SM3:
+        return libcrypto.sm3(data)
+    raise unusable(f"certificate id by hash {algorithm}")
+
+
+def cert_id(issuer: Certificate, serial: int, algorithm: str = OID_SHA1) -> CertId:
+    """Name a certificate of ``issuer``."""
+    name_hash = digest(algorithm, issuer.subject_der)
+    return CertId(algorithm, name_hash, digest(algorithm, key_bits(issuer.spki_der)), serial)
+
+
+def names_certificate(found: CertId, issuer: Certificate, serial: int) -> bool:
+    """Whether a CertID means this serial of this issuer: both hashes and the serial equal."""
+    if found.serial != serial or found.algorithm not in _HASHES:
+        return False
+    return found == cert_id(issuer, serial, found.algorithm)
+
+
+def build_request(issuer: Certificate, serial: int, *, nonce: bytes, algorithm: str = OID_SHA1) -> bytes:
+    """Encode an OCSPRequest for one certificate, the nonce (32 octets) in requestExtensions where RFC 9654 puts it.
+
+    Raises:
+        ValueError: nonce not of 32 octets.
+    """
+    if len(nonce) != 32:
+        raise ValueError("the nonce has 32 octets")
+    wanted = cert_id(issuer, serial, algorithm)
+    encoded_id = walk.encode(
+        walk.SEQUENCE,
+        _HASHES[algorithm]
+        + walk.encode(walk.OCTET_STRING, wanted.name_hash)
+        + walk.encode(walk.OCTET_STRING, wanted.key_hash)
+        + walk.encode_integer(serial),
+    )
+    nonce_oid = walk.encode(walk.OID, bytes.fromhex("2b0601050507300102"))
+    extension = walk.encode(walk.SEQUENCE, nonce_oid + walk.encode(walk.OCTET_STRING, walk.encode(walk.OCTET_STRING, nonce)))
+    requests = walk.encode(walk.SEQUENCE, walk.encode(walk.SEQUENCE, encoded_id))
+    extensions = walk.encode(0xA2, walk.encode(walk.SEQUENCE, extension))
+    return walk.encode(walk.SEQUENCE, walk.encode(walk.SEQUENCE, requests + extensions))
+
+
+def read_response(data: bytes) -> OcspMessage:
+    """Parse an OCSPResponse (DER).
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED, malformed or too large; REVOCATION_UNAVAILABLE, the responder answered with an error such
+            as tryLater.
+    """
+    if len(data) > MAX_SIZE:
+        raise unusable(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
+    try:
+        parsed = ocsp.load_der_ocsp_response(data)
+        if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
+        return _message(data, parsed)
+    except (ValueError, TypeError, KeyError, OverflowError, x509.DuplicateExtension) as error:
+        raise unusable(f"not an OCSP response: {str(error)[:120]}") from error
+
+
+def _message(data: bytes, parsed: ocsp.OCSPResponse) -> OcspMessage:
+    basic = _basic_response(data)
+    start, end = walk.whole(basic)
+    parts = walk.children(basic, start, end, 4)
+    if len(parts) < 3 or parts[1][0] != walk.SEQUENCE:
+        raise walk.WalkError("BasicOCSPResponse")
+    critical = [item.oid.dotted_string for item in parsed.extensions if item.critical and item.oid.dotted_string != OID_NONCE]
+    if critical:
+        raise unusable(f"unknown critical OCSP extension {critical[0]}")
+    return OcspMessage(
+        answers=_answers(parsed.tbs_response_bytes),
+        produced_at=parsed.produced_at_utc,
+        responder_name=parsed.responder_name,
+        responder_key_hash=parsed.responder_key_hash,
+        certificates=_certificates(basic, parts[3:]),
+        nonce=next((item.value.nonce for item in parsed.extensions if isinstance(item.value, x509.OCSPNonce)), None),
+        signature_algorithm=basic[parts[1][1] : parts[1][3]],
+        tbs=parsed.tbs_response_bytes,
+        signature=parsed.signature,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _basic_response(data: bytes) -> bytes:
+    """Contents of responseBytes.response."""
+    start, end = walk.whole(data)
+    status, tagged = walk.children(data, start, end, 2)
+    if status[0] != walk.ENUMERATED or tagged[0] != 0xA0:
+        raise walk.WalkError("OCSPResponse")
+    first, stop = walk.expect(data, tagged[2], tagged[3], walk.SEQUENCE)
+    _, octets = walk.children(data, first, stop, 2)
+    return data[octets[2] : octets[3]]
+
+
+def _certificates(basic: bytes, tail: Sequence[tuple[int, int, int, int]]) -> tuple[Certificate, ...]:
+    """Certificates sent along. One that cannot be parsed is left out: it cannot be the signer then."""
+    found: list[Certificate] = []
+    for _, _, first, stop in tail[:1]:
+        inner, inner_end = walk.expect(basic, first, stop, walk.SEQUENCE)
+        for _, position, _, after in walk.children(basic, inner, inner_end, MAX_CERTIFICATES):
+            try:
+                found.append(Certificate.parse(basic[position:after]))
+            except Refusal:
+                continue
+    return tuple(found)
+
+
+def _answers(tbs: bytes) -> tuple[SingleAnswer, ...]:
+    """Read responses of a ResponseData: ``[0] version? · responderID [1]/[2] · producedAt · SEQUENCE OF SingleResponse``."""
+    start, end = walk.whole(tbs)
+    lists = [part for part in walk.children(tbs, start, end, 5) if part[0] == walk.SEQUENCE]
+    if len(lists) != 1:
+        raise walk.WalkError("ResponseData")
+    _, _, first, stop = lists[0]
+    return tuple(
+        _answer(tbs, inner, inner_end)
+        for tag, _, inner, inner_end in walk.children(tbs, first, stop, MAX_ANSWERS)
+        if tag == walk.SEQUENCE or _wrong("SingleResponse")
+    )
+
+
+def _wrong(what: str) -> bool:
+    raise walk.WalkError(what)
+
+
+def _answer(tbs: bytes, start: int, end: int) -> SingleAnswer:
+    parts = walk.children(tbs, start, end, 5)
+    if len(parts) < 3 or parts[0][0] != walk.SEQUENCE or parts[2][0] != walk.GENERALIZED_TIME:
+        raise walk.WalkError("SingleResponse")
+    status, revoked_at, reason = _cert_status(tbs, parts[1])
+    next_update = None
+    for tag, _, first, stop in parts[3:]:
+        if tag == 0xA0:
+            inner, inner_end = walk.expect(tbs, first, stop, walk.GENERALIZED_TIME)
+            next_update = walk.time(walk.GENERALIZED_TIME, tbs[inner:inner_end])
+        elif tag == 0xA1:
+            _refuse_critical(tbs, first, stop)
+        else:
+            raise walk.WalkError("SingleResponse")
+    this_update = walk.time(walk.GENERALIZED_TIME, tbs[parts[2][2] : parts[2][3]])
+    return SingleAnswer(_cert_id(tbs, parts[0][2], parts[0][3]), status, this_update, next_update, revoked_at, reason)
+
+
+def _cert_id(tbs: bytes, start: int, end: int) -> CertId:
+    parts = walk.children(tbs, start, end, 4)
+    if [tag for tag, *_ in parts] != [walk.SEQUENCE, walk.OCTET_STRING, walk.OCTET_STRING, walk.INTEGER]:
+        raise walk.WalkError("CertID")
+    first, stop = walk.expect(tbs, parts[0][2], parts[0][3], walk.OID)
+    names, keys, serial = (tbs[item[2] : item[3]] for item in parts[1:])
+    return CertId(walk.oid(tbs[first:stop]), names, keys, walk.integer(serial))
+
+
+def _cert_status(tbs: bytes, part: tuple[int, int, int, int]) -> tuple[CertStatus, datetime | None, int]:
+    tag, _, start, end = part
+    if tag in (0x80, 0x82) and start == end:
+        return (CertStatus.GOOD if tag == 0x80 else CertStatus.UNKNOWN), None, 0
+    if tag != 0xA1:
+        raise walk.WalkError("CertStatus")
+    inner = walk.children(tbs, start, end, 2)
+    if not inner or inner[0][0] != walk.GENERALIZED_TIME:
+        raise walk.WalkError("RevokedInfo")
+    moment = walk.time(walk.GENERALIZED_TIME, tbs[inner[0][2] : inner[0][3]])
+    reason = 0
+    if len(inner) == 2:
+        first, stop = walk.expect(tbs, inner[1][2], inner[1][3], walk.ENUMERATED)
+        reason = walk.integer(tbs[first:stop])
+    return CertStatus.REVOKED, moment, reason
+
+
+def _refuse_critical(tbs: bytes, start: int, end: int) -> None:
+    first, stop = walk.expect(tbs, start, end, walk.SEQUENCE)
+    for _, _, inner, inner_end in walk.children(tbs, first, stop, 16):
+        parts = walk.children(tbs, inner, inner_end, 3)
+        if len(parts) == 3 and tbs[parts[1][2] : parts[1][3]] == b"\xff":
+            raise unusable("unknown critical extension in an OCSP answer")

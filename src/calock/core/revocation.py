@@ -1,0 +1,277 @@
+"""The revocation step: every certificate of the path but the anchor, judged by all evidence there is. Fails closed.
+
+Revoked by any source is final. Unknown (the source does not know the certificate), unavailable (there is no data), stale (there
+was) and untrusted (there is data that cannot be believed) are four different reasons.
+Rules and where peers stand on each: docs/decisions/revocation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from calock.core.certificate import Certificate
+from calock.core.crl import HOLD, REASON_NAMES
+from calock.core.crl_index import Entry
+from calock.core.crl_scope import ALL_REASONS
+from calock.core.evidence import MAX_DEPTH, CaGraph, CrlOffer, Evidence, OcspAnswer, answers_of
+from calock.core.ocsp import CertStatus, read_response
+from calock.core.policy import Policy, RevocationRules
+from calock.core.refusals import Reason, Refusal
+from calock.core.verdict import Check, RevocationStatus, Step
+
+FETCH_MAY_HELP = frozenset({Reason.REVOCATION_UNAVAILABLE, Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED})
+"""Outcomes that newer data from the provider's own sources could change."""
+
+_REVOKED = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
+_STRONGEST = (
+    Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED, Reason.REVOCATION_UNKNOWN, None,
+    Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED, Reason.REVOCATION_UNAVAILABLE,
+)  # fmt: skip
+"""Which finding decides when several sources speak; None = good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one source, or in the end all of them, say about one certificate. ``reason`` None = good."""
+
+    reason: Reason | None
+    source: str = ""
+    detail: str = ""
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    sha256: str = ""
+    revoked_at: datetime | None = None
+
+    def status(self, certificate: Certificate) -> RevocationStatus:
+        return RevocationStatus(
+            certificate.sha256, self.source, self.this_update, self.next_update, self.sha256, self.revoked_at, self.detail
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationResult:
+    """One check for each certificate below the anchor, and what each rests on."""
+
+    checks: tuple[Check, ...]
+    statuses: tuple[RevocationStatus, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def reason(self) -> Reason | None:
+        """Reason of the first failed check; None = nothing speaks against the path."""
+        return next((check.reason for check in self.checks if check.passed is False), None)
+
+
+def check_revocation(
+    path: Sequence[Certificate],
+    *,
+    evidence: Evidence,
+    policy: Policy,
+    at: datetime,
+    stapled: Iterable[bytes] = (),
+    anchored: bool = True,
+) -> RevocationResult:
+    """Judge every certificate of ``path`` (leaf first) that has its issuer behind it.
+
+    ``stapled``: OCSP responses (DER) that came with the request; they are judged like all others. ``anchored`` False: the last
+    certificate of the path is not an anchor, and is judged as unavailable.
+    """
+    judge = _Judge(evidence, policy, at, [*stapled])
+    if policy.revocation.mode == "off":
+        skip = Check(Step.REVOCATION, "revocation", None, None, "switched off by the provider's rules")
+        return RevocationResult((skip,), (), ())
+    pairs = list(pairwise(path))
+    findings = [judge.finding(certificate, issuer) for certificate, issuer in pairs]
+    subjects = [certificate for certificate, _ in pairs]
+    if not anchored and path:
+        findings.append(Finding(Reason.REVOCATION_UNAVAILABLE, detail="the issuer's certificate is not known"))
+        subjects.append(path[-1])
+    checks = tuple(_check(depth, finding, policy.revocation) for depth, finding in enumerate(findings))
+    statuses = tuple(finding.status(certificate) for finding, certificate in zip(findings, subjects, strict=True))
+    return RevocationResult(checks, statuses, tuple(findings))
+
+
+def _check(depth: int, finding: Finding, rules: RevocationRules) -> Check:
+    name = "revocation-leaf" if depth == 0 else f"revocation-ca-{depth}"
+    reason = finding.reason
+    if depth and reason in _REVOKED:
+        reason = Reason.CA_REVOKED
+    if reason is Reason.REVOCATION_UNAVAILABLE and rules.mode == "if_available":
+        return Check(Step.REVOCATION, name, None, None, f"not required by the provider's rules: {finding.detail}")
+    return Check(Step.REVOCATION, name, reason is None, reason, finding.detail)
+
+
+class _Judge:
+    """One decision: the evidence, the rules and the moment."""
+
+    def __init__(self, evidence: Evidence, policy: Policy, at: datetime, stapled: list[bytes]) -> None:
+        self.evidence = evidence
+        self.policy = policy
+        self.rules = policy.revocation
+        self.at = at
+        self.stapled = stapled
+
+    def finding(self, certificate: Certificate, issuer: Certificate, seen: frozenset[bytes] = frozenset()) -> Finding:
+        """Decide about one certificate. ``seen``: certificates whose own status is being found out above us."""
+        found = [*self._ocsp(certificate, issuer, seen)]
+        found += self._crls(certificate, issuer, seen)
+        if not found:
+            found = [
+                Finding(item.reason, "", f"{item.what}: {item.detail}", sha256=item.sha256)
+                for item in self.evidence.unusable_for(issuer)
+            ]
+        if not found:
+            return Finding(Reason.REVOCATION_UNAVAILABLE, detail="no revocation data for this issuer")
+        return min(found, key=lambda item: _STRONGEST.index(item.reason))
+
+    # --- OCSP
+
+    def _ocsp(self, certificate: Certificate, issuer: Certificate, seen: frozenset[bytes]) -> Iterable[Finding]:
+        answers = list(self.evidence.ocsp_for(issuer, certificate.serial))
+        for blob in self.stapled:
+            try:
+                graph = CaGraph((), (issuer,), policy=self.policy, at=self.at)
+                answers += answers_of(read_response(blob), issuer, certificate.serial, graph=graph, stapled=True)
+            except Refusal as refusal:
+                yield Finding(refusal.reason, "stapled", refusal.detail)
+        for item in answers:
+            yield self._judge_answer(item, issuer, seen)
+
+    def _judge_answer(self, item: OcspAnswer, issuer: Certificate, seen: frozenset[bytes]) -> Finding:
+        answer = item.answer
+        source = "stapled" if item.stapled else "ocsp"
+
+        def finding(reason: Reason | None, detail: str = "") -> Finding:
+            revoked_at = answer.revoked_at
+            return Finding(reason, source, detail, answer.this_update, answer.next_update, item.sha256, revoked_at)
+
+        problem = self._responder_problem(item, issuer, seen)
+        if problem:
+            return finding(Reason.REVOCATION_UNTRUSTED, problem)
+        if answer.status is CertStatus.REVOKED and answer.reason != HOLD and answer.this_update <= self.at + self._skew:
+            return finding(*_revoked(answer.reason))  # final, however old the answer is
+        late = self._answer_age_problem(item)
+        if late:
+            return finding(Reason.REVOCATION_STALE, late)
+        if answer.status is CertStatus.REVOKED:
+            return finding(*_revoked(answer.reason))
+        if answer.status is CertStatus.UNKNOWN:
+            return finding(Reason.REVOCATION_UNKNOWN, "the OCSP responder does not know this certificate")
+        return finding(None, "good by OCSP")
+
+    @property
+    def _skew(self) -> timedelta:
+        return timedelta(seconds=self.rules.future_skew)
+
+    def _answer_age_problem(self, item: OcspAnswer) -> str:
+        """Say why the answer's times do not count; empty = they do."""
+        answer, rules = item.answer, self.rules
+        if answer.this_update > self.at + self._skew:
+            return "the OCSP answer is from the future"
+        end = answer.next_update or answer.this_update + timedelta(seconds=rules.ocsp_no_next_update_age)
+        skew = timedelta(seconds=rules.ocsp_skew) if answer.next_update else timedelta()
+        if self.at > end + skew:
+            return "the OCSP answer is past its nextUpdate" if answer.next_update else "the OCSP answer is too old"
+        limit = self._age_limit(rules.ocsp_live_max_age if item.live else rules.ocsp_max_age)
+        if limit is not None and self.at - answer.this_update > limit:
+            return f"the OCSP answer is older than {limit}"
+        return ""
+
+    def _age_limit(self, seconds: int | None) -> timedelta | None:
+        emergency = self.rules.emergency_end
+        if seconds is None or (emergency is not None and self.at < emergency):
+            return None
+        return timedelta(seconds=seconds)
+
+    def _responder_problem(self, item: OcspAnswer, issuer: Certificate, seen: frozenset[bytes]) -> str:
+        certificate = item.responder.certificate
+        if not certificate.not_before <= self.at <= certificate.not_after:
+            return "the OCSP signer's certificate is not valid at this time"
+        if not item.responder.check_needed(timedelta(days=self.rules.nocheck_max_days)):
+            return ""
+        if certificate.der in seen or len(seen) >= MAX_DEPTH:
+            return "the OCSP signer's own status cannot be found out"
+        found = [*self._crls(certificate, issuer, seen | {certificate.der})]
+        own = min(found, key=lambda entry: _STRONGEST.index(entry.reason), default=Finding(Reason.REVOCATION_UNAVAILABLE))
+        return "" if own.reason is None else f"the OCSP signer's own status: {own.reason}"
+
+    # --- CRL
+
+    def _crls(self, certificate: Certificate, issuer: Certificate, seen: frozenset[bytes]) -> Iterable[Finding]:
+        covered = 0
+        good: Finding | None = None
+        for offer in self.evidence.crls_for(issuer):
+            mask = offer.crl.scope.reasons_for(certificate.der, is_ca=certificate.is_ca)
+            if not mask:
+                continue
+            finding = self._judge_crl(offer, certificate, seen)
+            if finding.reason is not None:
+                yield finding
+            else:
+                covered |= mask
+                good = finding
+        if good is not None and covered == ALL_REASONS:
+            yield good
+        elif good is not None:
+            yield Finding(
+                Reason.REVOCATION_UNTRUSTED, "crl", "the CRLs at hand do not cover all reasons", good.this_update, good.next_update
+            )
+
+    def _judge_crl(self, offer: CrlOffer, certificate: Certificate, seen: frozenset[bytes]) -> Finding:
+        crl = offer.crl
+
+        def finding(reason: Reason | None, detail: str, entry: Entry | None = None) -> Finding:
+            revoked_at = entry.revoked_at if entry else None
+            return Finding(reason, "crl", detail, crl.this_update, crl.next_update, crl.sha256, revoked_at)
+
+        problem = self._signer_problem(offer, seen)
+        if problem:
+            return finding(Reason.REVOCATION_UNTRUSTED, problem)
+        if crl.this_update > self.at + self._skew:
+            return finding(Reason.REVOCATION_STALE, "the CRL is from the future")
+        entry = crl.lookup(certificate.serial)
+        if entry is None or entry.on_hold:
+            late = self._crl_age_problem(offer, is_ca=certificate.is_ca)
+            if late:
+                return finding(Reason.REVOCATION_STALE, late)
+            changed = self._delta_entry(offer, certificate.serial)
+            entry = changed or entry
+        if entry is None or entry.removed:
+            return finding(None, "not on the CRL")
+        return finding(*_revoked(entry.reason), entry)
+
+    def _delta_entry(self, offer: CrlOffer, serial: int) -> Entry | None:
+        """Entry of the delta CRL, when there is one in its time: it may add, and may lift a hold."""
+        delta = offer.delta
+        if delta is None or not self.rules.delta or not delta.this_update - self._skew <= self.at <= delta.next_update:
+            return None
+        return delta.lookup(serial)
+
+    def _crl_age_problem(self, offer: CrlOffer, *, is_ca: bool) -> str:
+        crl, rules = offer.crl, self.rules
+        if self.at > crl.next_update:
+            return "the CRL is past its nextUpdate"
+        limit = self._age_limit(rules.ca_crl_max_age if is_ca else rules.crl_max_age)
+        if limit is not None and self.at - crl.this_update > limit:
+            return f"the CRL is older than {limit}"
+        return ""
+
+    def _signer_problem(self, offer: CrlOffer, seen: frozenset[bytes]) -> str:
+        """A CRL signed by another key than the issuing one counts as long as that key's certificates do."""
+        for certificate, issuer in pairwise(offer.signer_path):
+            if not certificate.not_before <= self.at <= certificate.not_after:
+                return "the CRL signer's certificate is not valid at this time"
+            if certificate.der in seen or len(seen) >= MAX_DEPTH:
+                return "the CRL signer's own status cannot be found out"
+            own = self.finding(certificate, issuer, seen | {certificate.der})
+            if own.reason is not None:
+                return f"the CRL signer's own status: {own.reason}"
+        return ""
+
+
+def _revoked(code: int) -> tuple[Reason, str]:
+    name = REASON_NAMES.get(code, f"reason {code}")
+    return (Reason.CERTIFICATE_ON_HOLD if code == HOLD else Reason.CERTIFICATE_REVOKED), name
