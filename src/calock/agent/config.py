@@ -1,0 +1,123 @@
+"""The driver's configuration: TOML files of the user's own, and the command line. A web page can change none of it.
+
+``agent.toml`` in the configuration folder, then every ``agent.d/*.toml`` beside it in the order of their names, which is what
+installed driver packages drop there: lists add up, single values of later files win. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text says which file and why."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    origins: tuple[str, ...] = ()
+    """Exact origins of the platforms that may talk to the driver."""
+    soft_dir: str | None = None
+    """Directory of practice locks."""
+    pkcs11: tuple[str, ...] = ()
+    skf: tuple[str, ...] = ()
+    """Vendor libraries by path."""
+    find_skf: bool = False
+    """Look for the known vendors' SKF libraries in the places where their installers put them."""
+    package: str = "source"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    pin_entry: tuple[Literal["page", "window"], ...] = ("page", "window")
+    signatures_per_minute: int = 20
+    port: int | None = None
+    """One fixed port instead of the first free one of ``calock.wire.driver.PORTS``; 0 takes any."""
+
+    def merged(self, later: Config) -> Config:
+        """Add ``later`` to this one."""
+        default = Config()
+        values: dict[str, object] = {}
+        for name in self.__struct_fields__:
+            mine, theirs = getattr(self, name), getattr(later, name)
+            if name in ("origins", "pkcs11", "skf"):
+                values[name] = tuple(dict.fromkeys((*mine, *theirs)))
+            else:
+                values[name] = mine if theirs == getattr(default, name) else theirs
+        return msgspec.convert(values, Config)
+
+
+def config_home() -> Path:
+    """Folder of the user's configuration, by the custom of each system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", Path.home())) / "calock"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "calock"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "calock"
+
+
+def state_home() -> Path:
+    """Folder for what the driver writes: its instance file and its log."""
+    if sys.platform in ("win32", "darwin"):
+        return config_home() / "state"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "calock"
+
+
+def check_origin(origin: str) -> str:
+    """Return ``origin`` if it is exactly what a browser would send, and of a kind that may be trusted.
+
+    https, or http to this very computer (``localhost``, ``*.localhost``, 127.0.0.1). Host in lower case, punycode, no default
+    port, no path.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigError(f"origin {origin!r}: {error}") from error
+    local = host in ("localhost", "127.0.0.1") or host.endswith(".localhost")
+    if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        raise ConfigError(f"origin {origin!r}: only https, or http to this computer")
+    default = 443 if parts.scheme == "https" else 80
+    rebuilt = f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
+    if rebuilt != origin or not origin.isascii() or "*" in origin:
+        raise ConfigError(f"origin {origin!r}: write it exactly as scheme://host[:port]")
+    return origin
+
+
+def load_file(path: Path) -> Config:
+    """Read one file.
+
+    Raises:
+        ConfigError: not readable, not TOML, unknown keys, wrong types, bad origins.
+    """
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for origin in found.origins:
+        check_origin(origin)
+    return found
+
+
+def load(explicit: Path | None = None) -> Config:
+    """Read ``explicit`` alone, or the user's files.
+
+    Raises:
+        ConfigError: see ``load_file``.
+    """
+    if explicit is not None:
+        return load_file(explicit)
+    home = config_home()
+    files = [path for path in (home / "agent.toml",) if path.exists()] + sorted((home / "agent.d").glob("*.toml"))
+    config = Config()
+    for path in files:
+        config = config.merged(load_file(path))
+    return config

@@ -1,0 +1,177 @@
+"""Who may talk to the driver. Everything else gets one empty refusal that says nothing, not even that this is calock.
+
+In this order, before a byte of any body is read: the other end is this user's program; ``Host`` names this loopback address
+(so DNS rebinding fails); the browser's ``Origin`` is exactly one of the configured ones; the method, the content type and our
+own header are such that no plain form, image or script could have sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from calock.agent.peer import is_same_user
+from calock.agent.rate import Bucket
+from calock.agent.replies import error_reply
+from calock.core.refusals import Reason
+from calock.wire import driver as wire
+
+ORIGIN_KEY = "calock.origin"
+"""Where the guard leaves the attested origin in the ASGI scope."""
+CONTROL_HEADER = "x-calock-control"
+Headers = dict[str, list[str]]
+
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    b"form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = (
+    (b"content-security-policy", _POLICY),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+_ALWAYS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+def _headers(scope: Scope) -> Headers:
+    found: Headers = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return found
+
+
+def _one(headers: Headers, name: str) -> str:
+    """The value of a header that stands there exactly once, else the empty text."""
+    values = headers.get(name, [])
+    return values[0] if len(values) == 1 else ""
+
+
+class Guard:
+    """ASGI middleware around the whole driver."""
+
+    def __init__(
+        self, app: ASGIApp, *, origins: Iterable[str], port: int, same_user: Callable[[Scope], bool] | None = None
+    ) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+        self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+        self._own = frozenset(f"http://{host}" for host in self._hosts)
+        self._same_user = same_user or (lambda scope: is_same_user(scope.get("client"), scope.get("server")))
+        self._rate = Bucket(burst=60, per_second=20)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = _headers(scope)
+        status = self._judge(scope, headers)
+        if status:
+            await _refuse(scope, send, status)
+            return
+        origin = _one(headers, "origin")
+        scope[ORIGIN_KEY] = origin
+        if origin in self._origins and scope["path"].startswith("/v1/"):
+            send = _with_headers(send, _cors(origin))
+        if not self._rate.take(origin):
+            await _answer(scope, receive, send, Reason.TOO_MANY_ATTEMPTS, "too many requests")
+        elif scope["type"] == "http" and scope["method"] == "OPTIONS":
+            await _preflight(headers, send)
+        elif scope["type"] == "http" and not _well_formed(scope, headers):
+            await _answer(scope, receive, send, Reason.REQUEST_MALFORMED, "POST, application/json and X-Calock: 1")
+        else:
+            page = not scope["path"].startswith("/v1/")
+            await self._app(scope, receive, _with_headers(send, _ALWAYS + (_PAGE_HEADERS if page else ())))
+
+    def _judge(self, scope: Scope, headers: Headers) -> int:
+        """0: go on. Otherwise the status of the empty refusal."""
+        if not self._same_user(scope):
+            return 403
+        host = _one(headers, "host")
+        if host not in self._hosts:
+            return 421
+        allowed = (
+            self._allowed_api(scope, headers) if scope["path"].startswith("/v1/") else self._allowed_page(scope, headers, host)
+        )
+        return 0 if allowed else 403
+
+    def _allowed_api(self, scope: Scope, headers: Headers) -> bool:
+        origin = _one(headers, "origin")
+        if scope["type"] == "websocket":
+            return scope["path"] == wire.EVENTS_PATH and (origin in self._origins or origin in self._own)
+        return origin in self._origins
+
+    def _allowed_page(self, scope: Scope, headers: Headers, host: str) -> bool:
+        """Judge the driver's own pages: top-level navigation and same-origin requests, never another's frame, image or script."""
+        if scope["type"] == "websocket":
+            return False
+        path, method = scope["path"], scope["method"]
+        origin, site = _one(headers, "origin"), _one(headers, "sec-fetch-site")
+        navigates = _one(headers, "sec-fetch-mode") == "navigate" and _one(headers, "sec-fetch-dest") == "document"
+        if path == wire.WINDOW_PATH:
+            return method == "POST" and origin in self._origins and navigates
+        if path == "/status/launch":
+            return method == "POST" and CONTROL_HEADER in headers and not origin and not site
+        if method == "POST":
+            return origin == f"http://{host}" and site in ("same-origin", "")
+        if method != "GET":
+            return False
+        return (path == "/" and navigates and site in ("none", "same-origin")) or (
+            path.startswith("/ui/") and site == "same-origin"
+        )
+
+
+def _well_formed(scope: Scope, headers: Headers) -> bool:
+    """Whether a request that may come in has the form no simple request can have."""
+    if scope["method"] == "GET":
+        return not scope["path"].startswith("/v1/")
+    kind = _one(headers, "content-type").split(";")[0].strip().lower()
+    if scope["path"] == wire.WINDOW_PATH:
+        return kind == "application/x-www-form-urlencoded"
+    return scope["method"] == "POST" and kind == "application/json" and _one(headers, wire.HEADER.lower()) == "1"
+
+
+def _cors(origin: str) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"access-control-allow-origin", origin.encode()), (b"vary", b"Origin"))
+
+
+def _with_headers(send: Send, extra: tuple[tuple[bytes, bytes], ...]) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *extra]}
+        await send(message)
+
+    return wrapped
+
+
+async def _preflight(headers: Headers, send: Send) -> None:
+    extra = [
+        (b"access-control-allow-methods", b"POST"),
+        (b"access-control-allow-headers", b"content-type, x-calock"),
+        (b"access-control-max-age", b"600"),
+    ]
+    if "access-control-request-private-network" in headers:  # old Chromium (before 142) asked; harmless now
+        extra.append((b"access-control-allow-private-network", b"true"))
+    await send({"type": "http.response.start", "status": 204, "headers": extra})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(scope: Scope, send: Send, status: int) -> None:
+    """Refuse a stranger: the same empty answer whatever was asked."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0"), (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send, reason: Reason, detail: str) -> None:
+    """Refuse somebody who may ask, with the reason."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await error_reply(reason, detail)(scope, receive, send)

@@ -1,0 +1,238 @@
+"""What is plugged in, over all modules: the merged list, opaque handles, and the number that grows with every change."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import logging
+import secrets
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from calock.agent.backends.base import Listing, LockRecord
+from calock.agent.modules import Module
+from calock.agent.signing import algorithm_of
+from calock.core.certificate import Certificate
+from calock.core.refusals import Reason, Refusal
+from calock.wire import driver as wire
+
+log = logging.getLogger("calock.agent.locks")
+
+MAX_CERTIFICATE = 16 * 1024
+MAX_RECORDS = 64
+"""Per module: bounds what a broken lock or library can make us show."""
+_SIGNING_USAGES = {"digital_signature", "content_commitment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One usable signing certificate in one plugged-in lock."""
+
+    module: Module
+    record: LockRecord
+    certificate: Certificate
+    plugged: str
+    """Random per plug-in, so that a handle dies with the plug."""
+
+    @property
+    def expired(self) -> bool:
+        """By this computer's clock: a mark for people, never a refusal; the server decides by its own clock."""
+        return self.certificate.not_after < datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class _Seen:
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[str, ...] = ()
+    listing: Listing | None = None
+    plugs: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+
+def clean(text: str, limit: int = 120) -> str:
+    """Make text from a certificate or device harmless to show: no control, format or direction characters, bounded."""
+    return "".join(c for c in text[: limit * 2] if unicodedata.category(c)[0] != "C").strip()[:limit]
+
+
+def mask(serial: str) -> str:
+    """Keep the last four characters of a device serial: enough to tell two locks apart, too little to follow one."""
+    serial = clean(serial, 64)
+    return "****" + serial[-4:] if len(serial) > 4 else serial
+
+
+class LockTable:
+    """The merged list. Handles are made per origin, so two sites cannot follow one lock by its handle."""
+
+    def __init__(self) -> None:
+        self.modules: list[Module] = []
+        self.revision = 1
+        self._seen: dict[Module, _Seen] = {}
+        self._key = secrets.token_bytes(32)
+        self._listed: set[tuple[str, str]] = set()
+        self._moved = asyncio.Condition()
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, modules: Sequence[Module]) -> None:
+        self.modules = list(modules)
+        self._task = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        if self._task:
+            self._task.cancel()
+        await asyncio.gather(*(module.close() for module in self.modules), return_exceptions=True)
+
+    def changed(self) -> None:
+        """Called by a module on any plug event."""
+        self._wanted.set()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.refresh()
+            except Exception:  # the list must outlive whatever one lock holds
+                log.exception("reading the locks failed")
+
+    async def wait_beyond(self, revision: int) -> int:
+        """Wait until the revision is greater than ``revision``; returns it."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.revision > revision)
+        return self.revision
+
+    async def refresh(self) -> None:
+        """Ask every module that is free; a busy one keeps its last list."""
+        results = await asyncio.gather(*(self._refresh_one(module) for module in self.modules))
+        if any(results):
+            async with self._moved:
+                self.revision += 1
+                self._moved.notify_all()
+
+    async def _refresh_one(self, module: Module) -> bool:
+        seen = self._seen.setdefault(module, _Seen())
+        if module.busy and seen.listing is not None:
+            self._wanted_later()
+            return False
+        try:
+            listing = await module.list_locks()
+        except Refusal as refusal:
+            listing = Listing(problems=(str(refusal.reason),))
+        if listing == seen.listing:
+            return False
+        plugs = {(r.device, r.certificate): seen.plugs.get((r.device, r.certificate), "") for r in listing.locks}
+        plugs = {key: value or secrets.token_hex(8) for key, value in plugs.items()}
+        entries, problems = _usable(module, listing, plugs)
+        self._seen[module] = _Seen(entries, problems, listing, plugs)
+        return True
+
+    def _wanted_later(self) -> None:
+        asyncio.get_running_loop().call_later(0.5, self._wanted.set)
+
+    def entries(self) -> list[Entry]:
+        """Return usable certificates, locks side by side; in each lock the one to offer first, expired ones last."""
+        every = [entry for module in self.modules for entry in self._seen.get(module, _Seen()).entries]
+        by_device: dict[tuple[str, str], list[Entry]] = {}
+        for entry in every:
+            by_device.setdefault((entry.module.path, entry.record.device), []).append(entry)
+        for group in by_device.values():
+            group.sort(key=lambda entry: (entry.expired, -entry.certificate.not_before.timestamp()))
+        groups = sorted(by_device.values(), key=lambda group: group[0].expired)
+        return [entry for group in groups for entry in group]
+
+    def problems(self) -> list[wire.Problem]:
+        return [
+            wire.Problem(module=module.name, reason=reason)
+            for module in self.modules
+            for reason in self._seen.get(module, _Seen()).problems
+        ]
+
+    def count_in(self, module: Module) -> int:
+        return len({entry.record.device for entry in self._seen.get(module, _Seen()).entries})
+
+    def _handle(self, origin: str, *parts: str) -> str:
+        data = "\0".join((origin, *parts)).encode()
+        return base64.urlsafe_b64encode(hmac.digest(self._key, data, "sha256")[:18]).decode()
+
+    def handle_of(self, origin: str, entry: Entry) -> str:
+        return self._handle(origin, entry.module.path, entry.record.key, entry.certificate.sha256, entry.plugged)
+
+    def view(self, origin: str) -> wire.Locks:
+        """Return the list as ``origin`` may see it, and remember which handles it was given."""
+        infos = []
+        for entry in self.entries():
+            handle = self.handle_of(origin, entry)
+            self._listed.add((origin, handle))
+            infos.append(_info(entry, handle, self._handle(origin, entry.module.path, entry.record.device)))
+        return wire.Locks(locks=tuple(infos), problems=tuple(self.problems()))
+
+    def resolve(self, origin: str, handle: str) -> Entry:
+        """Find the certificate behind a handle that was given to this origin.
+
+        Raises:
+            Refusal: LOCK_UNKNOWN (never listed to this origin), LOCK_REMOVED (listed, but pulled out since).
+        """
+        if (origin, handle) not in self._listed:
+            raise Refusal(Reason.LOCK_UNKNOWN, "no such lock was listed to this page")
+        for entry in self.entries():
+            if hmac.compare_digest(self.handle_of(origin, entry), handle):
+                return entry
+        raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out or its certificate was replaced")
+
+
+def _usable(module: Module, listing: Listing, plugs: dict[tuple[str, bytes], str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """Parse what a module listed. An encryption certificate is not offered; an unreadable one is a problem, not the end."""
+    entries: list[Entry] = []
+    problems = list(listing.problems)
+    devices = {record.device for record in listing.locks}
+    for record in listing.locks[:MAX_RECORDS]:
+        try:
+            certificate = _parse(record.certificate)
+        except Refusal as refusal:
+            problems.append(refusal.reason)
+            devices.discard(record.device)
+            continue
+        if certificate.key_usage is None or certificate.key_usage & _SIGNING_USAGES:
+            entries.append(Entry(module, record, certificate, plugs[record.device, record.certificate]))
+    usable = {entry.record.device for entry in entries}
+    problems += [Reason.LOCK_WITHOUT_CERTIFICATE for device in devices if device not in usable]
+    return tuple(entries), tuple(problems)
+
+
+def _parse(der: bytes) -> Certificate:
+    if len(der) > MAX_CERTIFICATE:
+        raise Refusal(Reason.CERTIFICATE_TOO_LARGE, "certificate in the lock is too large")
+    certificate = Certificate.parse(der)
+    algorithm_of(certificate)
+    _ = (certificate.subject_cn, certificate.subject_o, certificate.issuer_cn, certificate.authority_key_id, certificate.key_usage)
+    _ = (certificate.not_before, certificate.not_after, certificate.spki_der)  # everything shown is read here, or refused here
+    return certificate
+
+
+def pin_info(entry: Entry) -> wire.Pin:
+    pin = entry.record.pin
+    left = 1 if pin.last_try and pin.tries_left is None else pin.tries_left
+    return wire.Pin(tries_left=0 if pin.locked else left, tries_max=pin.tries_max, locked=pin.locked, default=pin.default)
+
+
+def _info(entry: Entry, handle: str, device: str) -> wire.LockInfo:
+    certificate = entry.certificate
+    return wire.LockInfo(
+        id=handle,
+        device=device,
+        name=clean(certificate.subject_cn),
+        organisation=clean(certificate.subject_o),
+        issuer=clean(certificate.issuer_cn),
+        issuer_key_id=certificate.authority_key_id[:128],
+        device_serial=mask(entry.record.serial),
+        algorithm=cast("Literal['SM2', 'RSA', 'EC']", certificate.algorithm),
+        not_before=certificate.not_before.isoformat(),
+        not_after=certificate.not_after.isoformat(),
+        expired=entry.expired,
+        backend=entry.module.kind,
+        module=entry.module.name,
+        pin=pin_info(entry),
+    )

@@ -1,0 +1,149 @@
+"""``calock agent``: the CA driver as a program."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from calock import __version__
+from calock.agent import config as configuration
+from calock.agent.config import Config, ConfigError
+from calock.agent.guard import Guard
+from calock.agent.instance import AlreadyRunningError, Instance
+from calock.agent.locks import LockTable
+from calock.agent.modules import Module
+from calock.agent.service import Service, application
+from calock.agent.serving import NoPortError, listen, server_for
+from calock.agent.status import Status, open_status_page
+from calock.agent.window import Window
+from calock.wire.driver import PORTS
+
+log = logging.getLogger("calock.agent")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="calock agent",
+        description="The CA driver: lets the platforms you allow ask your CA locks to log in. Listens on 127.0.0.1 only.",
+        epilog=f"Without options it reads {configuration.config_home() / 'agent.toml'} and agent.d/*.toml beside it.",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="read this file instead of the user's own")
+    parser.add_argument(
+        "--origin", action="append", default=[], metavar="URL", help="allow this platform, e.g. https://www.example.gov.cn"
+    )
+    parser.add_argument("--soft-dir", metavar="DIR", help="directory of practice locks (created if missing)")
+    parser.add_argument("--pkcs11", action="append", default=[], metavar="MODULE", help="PKCS#11 library of a vendor")
+    parser.add_argument("--skf", action="append", default=[], metavar="LIB", help="SKF (GM/T 0016) library of a vendor")
+    parser.add_argument("--find-skf", action="store_true", help="also use the known vendors' SKF libraries found on this computer")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"listen here instead of the first free of {', '.join(map(str, PORTS))}"
+    )
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the instance file lies")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--open", action="store_true", help="show the driver's status page, starting the driver if need be")
+    parser.add_argument("--version", action="version", version=f"calock {__version__}")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # how a frozen program starts its workers
+    return parser
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    asked = Config(
+        origins=tuple(configuration.check_origin(origin) for origin in arguments.origin),
+        soft_dir=arguments.soft_dir,
+        pkcs11=tuple(arguments.pkcs11),
+        skf=tuple(arguments.skf),
+        find_skf=arguments.find_skf,
+        port=arguments.port,
+        log_level=arguments.log_level or "info",
+    )
+    return configuration.load(arguments.config).merged(asked)
+
+
+def modules_for(config: Config, table: LockTable) -> list[Module]:
+    """Make one module per configured library; none of them runs yet."""
+    found: dict[tuple[str, str], Module] = {}
+
+    def add(module: Module) -> None:
+        found.setdefault((module.kind, module.path), module)
+
+    if config.soft_dir:
+        add(Module("soft", str(Path(config.soft_dir).resolve()), changed=table.changed))
+    for path in config.pkcs11:
+        add(Module("pkcs11", path, changed=table.changed))
+    skf = list(config.skf)
+    if config.find_skf:
+        from calock.agent.backends.skf import find_known  # noqa: PLC0415 - only who uses SKF loads it
+
+        skf += [str(known.path) for known in find_known()]
+    for path in skf:
+        add(Module("skf", path, changed=table.changed))
+    return list(found.values())
+
+
+def _set_up_logging(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"calock agent: {text}\n")
+
+
+async def run(config: Config, instance: Instance, listener: socket.socket, *, show: bool = False) -> None:
+    """Serve until told to stop (SIGTERM, SIGINT)."""
+    port: int = listener.getsockname()[1]
+    table = LockTable()
+    service = Service(config, table)
+    status = Status(service, control=instance.control, port=port)
+    window = Window(service)
+
+    async def opened() -> None:
+        table.start(modules_for(config, table))
+        table.changed()
+        instance.publish(port)
+        log.info("calock driver %s listens on 127.0.0.1:%d for %d platforms", __version__, port, len(config.origins))
+        if show:
+            status.show()
+
+    app = application([*service.routes(), *window.routes(), *status.routes()], opened=opened, closed=table.close)
+    await server_for(Guard(app, origins=config.origins, port=port)).serve(sockets=[listener])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the driver. Exit status 0 after a clean stop, 1 when it cannot start, 2 for unusable arguments."""
+    arguments = _parser().parse_args(argv)
+    if arguments.worker:
+        from calock.agent.worker import main as work  # noqa: PLC0415 - a worker is another program
+
+        return work()
+    state = arguments.state_dir or configuration.state_home()
+    try:
+        config = _config(arguments)
+    except ConfigError as error:
+        _complain(str(error))
+        return 2
+    _set_up_logging(config.log_level)
+    try:
+        instance = Instance(state)
+    except AlreadyRunningError:
+        if arguments.open and open_status_page(state):
+            return 0
+        _complain("the driver already runs for this user")
+        return 1
+    try:
+        listener = listen(PORTS if config.port is None else (config.port,))
+        asyncio.run(run(config, instance, listener, show=arguments.open))
+    except NoPortError as error:
+        _complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        pass
+    finally:
+        instance.close()
+    return 0

@@ -1,0 +1,102 @@
+"""Reading requests and writing answers: bounded, typed, and the status that goes with each reason."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from calock.core.refusals import Reason, Refusal
+from calock.wire import driver as wire
+
+T = TypeVar("T")
+BODY_SECONDS = 5.0
+_STATUS = {
+    Reason.REQUEST_MALFORMED: 400,
+    Reason.REQUEST_TOO_LARGE: 413,
+    Reason.CHALLENGE_MALFORMED: 400,
+    Reason.ORIGIN_NOT_ALLOWED: 403,
+    Reason.DRIVER_BUSY: 409,
+    Reason.TOO_MANY_ATTEMPTS: 429,
+    Reason.NOT_FOUND: 404,
+    Reason.LOCK_UNKNOWN: 404,
+    Reason.LOCK_ABSENT: 404,
+    Reason.LOCK_REMOVED: 410,
+    Reason.LOCK_CHANGED: 409,
+    Reason.PIN_LAST_TRY: 409,
+    Reason.PIN_LOCKED: 423,
+    Reason.PIN_WRONG: 403,
+    Reason.SESSION_ENDED: 403,
+    Reason.MODULE_FAILED: 502,
+    Reason.LOCK_SIGNATURE_WRONG: 502,
+    Reason.DRIVER_FAILED: 500,
+}
+
+
+def status_of(reason: Reason) -> int:
+    """HTTP status of a refusal; 400 unless it says something better."""
+    return _STATUS.get(reason, 400)
+
+
+def json_reply(message: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(message), status, media_type="application/json")
+
+
+def error_of(refusal: Refusal) -> wire.DriverError:
+    left = refusal.facts.get("tries_left")
+    return wire.DriverError(reason=refusal.reason, detail=refusal.detail, tries_left=left if isinstance(left, int) else None)
+
+
+def error_reply(reason: Reason, detail: str) -> Response:
+    return refusal_reply(Refusal(reason, detail))
+
+
+def refusal_reply(refusal: Refusal) -> Response:
+    return json_reply(wire.ErrorReply(error=error_of(refusal)), status_of(refusal.reason))
+
+
+async def read_body(request: Request) -> bytearray:
+    """Read at most ``MAX_BODY`` bytes within ``BODY_SECONDS``.
+
+    Raises:
+        Refusal: REQUEST_TOO_LARGE, REQUEST_MALFORMED (too slow, or gone).
+    """
+    body = bytearray()
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdigit() or int(announced[:20]) > wire.MAX_BODY:
+        raise Refusal(Reason.REQUEST_TOO_LARGE, f"at most {wire.MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > wire.MAX_BODY:
+                    raise Refusal(Reason.REQUEST_TOO_LARGE, f"at most {wire.MAX_BODY} bytes")
+    except TimeoutError as error:
+        raise Refusal(Reason.REQUEST_MALFORMED, "the body did not arrive in time") from error
+    except ClientDisconnect as error:
+        raise Refusal(Reason.REQUEST_MALFORMED, "the page went away") from error
+    return body
+
+
+async def read_message(request: Request, kind: type[T]) -> T:
+    """Read one JSON message. The raw body, which may hold a PIN, is overwritten.
+
+    Raises:
+        Refusal: as ``read_body``; REQUEST_MALFORMED with the place but never the content.
+    """
+    body = await read_body(request)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(Reason.REQUEST_MALFORMED, _place(error)) from None
+    finally:
+        body[:] = bytes(len(body))
+
+
+def _place(error: Any) -> str:
+    """Say what was wrong without quoting what was sent."""
+    text = str(error) if isinstance(error, msgspec.ValidationError) else ""
+    return text[:120] if text.startswith(("Expected", "Object", "Invalid")) else "not the JSON that was expected"

@@ -1,0 +1,186 @@
+"""The driver's HTTP service on 127.0.0.1: the loopback API of ``calock.wire.driver``, the events, and the pages of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from calock import __version__
+from calock.agent.config import Config
+from calock.agent.guard import ORIGIN_KEY
+from calock.agent.locks import LockTable
+from calock.agent.operations import Operations
+from calock.agent.rate import Bucket
+from calock.agent.replies import json_reply, read_message, refusal_reply
+from calock.core.refusals import Reason, Refusal
+from calock.wire import driver as wire
+
+log = logging.getLogger("calock.agent.service")
+
+MAX_LISTENERS = 32
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _Nothing(msgspec.Struct, frozen=True):
+    """A request without fields: ``{}``."""
+
+
+class Service:
+    """The endpoints over one lock table. ``operations`` is shared with the driver's own pages."""
+
+    def __init__(self, config: Config, table: LockTable) -> None:
+        self.config, self.table = config, table
+        self.operations = Operations(table)
+        self.signing_rate = Bucket(burst=10, per_second=config.signatures_per_minute / 60)
+        self._started = time.monotonic()
+        self._listeners = 0
+
+    def endpoint(self, handle: Endpoint) -> Endpoint:
+        """Wrap an endpoint: each refusal becomes its typed answer, and nothing else gets out."""
+
+        async def wrapped(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Refusal as refusal:
+                self.operations.reasons[refusal.reason] += 1
+                log.info("refused: %s", refusal.reason)
+                return refusal_reply(refusal)
+            except Exception as error:  # noqa: BLE001 - its text may quote the request: only its kind is told
+                log.error("failed: %s", type(error).__name__)  # noqa: TRY400 - a traceback could hold a PIN
+                return refusal_reply(Refusal(Reason.DRIVER_FAILED, type(error).__name__))
+
+        return wrapped
+
+    def require_rate(self, origin: str) -> None:
+        """Refuse TOO_MANY_ATTEMPTS when this page asks for signatures too often."""
+        if not self.signing_rate.take(origin):
+            raise Refusal(Reason.TOO_MANY_ATTEMPTS, "too many signatures asked for")
+
+    async def hello(self, request: Request) -> Response:
+        await read_message(request, _Nothing)
+        return json_reply(
+            wire.Hello(
+                driver="calock",
+                version=__version__,
+                protocol=wire.PROTOCOL,
+                pin_entry=self.config.pin_entry,
+                package=self.config.package,
+            )
+        )
+
+    async def locks(self, request: Request) -> Response:
+        await read_message(request, _Nothing)
+        await self.table.refresh()
+        return json_reply(self.table.view(request.scope[ORIGIN_KEY]))
+
+    async def authenticate(self, request: Request) -> Response:
+        message = await read_message(request, wire.Authenticate)
+        self._require_page_entry()
+        origin = request.scope[ORIGIN_KEY]
+        self.require_rate(origin)
+        return json_reply(await self.operations.authenticate(origin, message))
+
+    async def change_pin(self, request: Request) -> Response:
+        message = await read_message(request, wire.ChangePin)
+        self._require_page_entry()
+        origin = request.scope[ORIGIN_KEY]
+        self.require_rate(origin)
+        return json_reply(await self.operations.change_pin(origin, message))
+
+    def _require_page_entry(self) -> None:
+        if "page" not in self.config.pin_entry:
+            raise Refusal(Reason.NOT_ALLOWED, "this driver takes PINs in its own window only")
+
+    async def diagnosis(self, request: Request) -> Response:
+        await read_message(request, _Nothing)
+        return json_reply(self.diagnose())
+
+    def diagnose(self) -> wire.Diagnosis:
+        """Return what support needs; nothing in it names a person, a lock or a folder."""
+        modules = tuple(
+            wire.ModuleState(
+                module=module.name,
+                backend=module.kind,
+                state="running" if module.running else "failed" if module.failure else "starting",
+                reason=Reason.MODULE_FAILED if module.failure else "",
+                locks=self.table.count_in(module),
+                restarts=module.restarts,
+            )
+            for module in self.table.modules
+        )
+        return wire.Diagnosis(
+            version=__version__,
+            protocol=wire.PROTOCOL,
+            package=self.config.package,
+            system=f"{platform.system()} {platform.release()} {platform.machine()}",
+            python=platform.python_version(),
+            uptime_seconds=int(time.monotonic() - self._started),
+            modules=modules,
+            reasons=dict(self.operations.reasons),
+        )
+
+    async def events(self, socket: WebSocket) -> None:
+        """Push the revision at once and after every change. A page has nothing to say here: whatever it sends ends it."""
+        if wire.EVENTS_SUBPROTOCOL not in socket.scope.get("subprotocols", ()) or self._listeners >= MAX_LISTENERS:
+            await socket.close(1008)
+            return
+        await socket.accept(wire.EVENTS_SUBPROTOCOL)
+        self._listeners += 1
+        pushing = asyncio.create_task(self._push(socket))
+        try:
+            message = await socket.receive()
+            if message["type"] != "websocket.disconnect":
+                await socket.close(1008)
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            self._listeners -= 1
+            pushing.cancel()
+
+    async def _push(self, socket: WebSocket) -> None:
+        revision = 0
+        try:
+            while True:
+                revision = await self.table.wait_beyond(revision)
+                await socket.send_text(msgspec.json.encode(wire.Event(event="locks", revision=revision)).decode())
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return
+
+    def routes(self) -> list[BaseRoute]:
+        calls: dict[str, Endpoint] = {
+            wire.HELLO_PATH: self.hello,
+            wire.LOCKS_PATH: self.locks,
+            wire.AUTHENTICATE_PATH: self.authenticate,
+            wire.CHANGE_PIN_PATH: self.change_pin,
+            wire.DIAGNOSIS_PATH: self.diagnosis,
+        }
+        found: list[BaseRoute] = [Route(path, self.endpoint(call), methods=["POST"]) for path, call in calls.items()]
+        return [*found, WebSocketRoute(wire.EVENTS_PATH, self.events)]
+
+
+def application(
+    routes: list[BaseRoute], *, opened: Callable[[], Awaitable[None]], closed: Callable[[], Awaitable[None]]
+) -> Starlette:
+    """Put the routes together; ``opened`` and ``closed`` run in the service's own loop."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await opened()
+        yield
+        await closed()
+
+    async def not_found(request: Request, _: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+        return refusal_reply(Refusal(Reason.NOT_FOUND, "no such call"))
+
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found, 405: not_found})

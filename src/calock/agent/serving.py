@@ -1,0 +1,101 @@
+"""Listening: the loopback socket, and uvicorn set up to say as little as it can."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from calock.wire.driver import MAX_BODY, PORTS
+
+HEAD_SECONDS = 10.0
+MAX_FRAME = 1024
+"""The page has nothing to say over the WebSocket."""
+
+
+class NoPortError(RuntimeError):
+    """Every port a page looks at is taken."""
+
+
+def listen(ports: Sequence[int] = PORTS) -> socket.socket:
+    """Bind the first free port on 127.0.0.1; never another address.
+
+    Raises:
+        NoPortError: all are taken.
+    """
+    for port in ports:
+        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if sys.platform == "win32":
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # nobody may squat on it beside us
+        else:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(("127.0.0.1", port))
+            found.listen(64)
+        except OSError:
+            found.close()
+            continue
+        found.setblocking(False)
+        return found
+    raise NoPortError("no free port: " + ", ".join(str(port) for port in ports))
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's HTTP protocol, closing connections on which no request arrives in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._expire, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _expire(self, transport: asyncio.Transport) -> None:
+        if self.cycle is None and transport.get_protocol() is self:
+            transport.close()
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn's server, ending by a return after SIGTERM or SIGINT instead of raising the signal again: the exit status is 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def server_for(app: ASGIApp) -> uvicorn.Server:
+    """Make the server; give it the socket by ``serve(sockets=[…])``."""
+    return QuietServer(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http=PatientProtocol,
+            ws="wsproto",
+            ws_max_size=MAX_FRAME,
+            ws_per_message_deflate=False,
+            h11_max_incomplete_event_size=MAX_BODY,
+            interface="asgi3",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            limit_concurrency=96,
+            timeout_keep_alive=20,
+            timeout_graceful_shutdown=2,
+        )
+    )

@@ -1,0 +1,77 @@
+"""What a lock signs for a login, and the check of what it returned. There is one construction and no other way to a signature.
+
+Web eID 1.0: ``signature = Sign(hash(origin) ‖ hash(challenge text))`` with the hash of the algorithm. Ours for SM2: both inner
+hashes are SM3, the signature is SM2 with SM3 and the standard signer ID.
+
+Sources: Web eID system architecture, "authentication token specification"; GM/T 0009 clauses 8.1, 8.2 (e); RFC 8017 clause 9.2
+note 1 (DigestInfo); RFC 7518 clause 3.4 (r‖s).
+"""
+
+from __future__ import annotations
+
+import re
+
+from calock.agent.backends.base import ToSign
+from calock.core import signatures
+from calock.core.certificate import Certificate
+from calock.core.libcrypto import sm2_digest
+from calock.core.refusals import Reason, Refusal
+
+_CHALLENGE = re.compile(r"[A-Za-z0-9+/=._~-]{44,128}")
+"""Web eID's bounds; the alphabet covers base64, base64url and calock's own ``c1.…``."""
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_DIGEST_INFO_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+def check_challenge(challenge: str) -> None:
+    """Refuse text that is no challenge, before anybody is asked for a PIN.
+
+    Raises:
+        Refusal: CHALLENGE_MALFORMED.
+    """
+    if not _CHALLENGE.fullmatch(challenge):
+        raise Refusal(Reason.CHALLENGE_MALFORMED, "a challenge is 44 to 128 characters of base64, '.', '~' or '-'")
+
+
+def algorithm_of(certificate: Certificate) -> str:
+    """Return the one algorithm used with this certificate's key: it follows from the key, nobody may choose it.
+
+    Raises:
+        Refusal: KEY_NOT_ALLOWED.
+    """
+    if certificate.algorithm == "SM2":
+        return "SM2"
+    if certificate.algorithm == "RSA":
+        return "RS256"
+    if certificate.curve in _CURVES:
+        return _CURVES[certificate.curve]
+    raise Refusal(Reason.KEY_NOT_ALLOWED, "no algorithm for this kind of key")
+
+
+def prepare(certificate: Certificate, *, origin: str, challenge: str) -> ToSign:
+    """Build what the key of ``certificate`` signs for ``origin`` (as the browser attested it) and ``challenge``.
+
+    Raises:
+        Refusal: CHALLENGE_MALFORMED, KEY_NOT_ALLOWED.
+    """
+    check_challenge(challenge)
+    algorithm = algorithm_of(certificate)
+    message = signatures.signed_message(algorithm, origin, challenge)
+    if algorithm == "SM2":
+        return ToSign(algorithm, message, sm2_digest(certificate.spki_der, message))
+    digest = signatures.digest(algorithm, message)
+    return ToSign(algorithm, message, _DIGEST_INFO_SHA256 + digest if algorithm == "RS256" else digest)
+
+
+def require_good_signature(certificate: Certificate, to_sign: ToSign, signature: bytes) -> None:
+    """Verify a lock's signature against its certificate before it leaves the driver.
+
+    Locks and vendor libraries do return wrong ones: another key's, ECDSA where SM2 was asked for, a raw hash padded as is.
+
+    Raises:
+        Refusal: LOCK_SIGNATURE_WRONG.
+    """
+    try:
+        signatures.verify(certificate.spki_der, to_sign.algorithm, to_sign.message, signature)
+    except Refusal as refusal:
+        raise Refusal(Reason.LOCK_SIGNATURE_WRONG, "the lock's signature does not fit its certificate") from refusal

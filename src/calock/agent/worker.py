@@ -1,0 +1,150 @@
+"""The worker process: one vendor library, one thread that calls it, a pipe to the driver.
+
+Run by the driver as ``python -m calock.agent.worker``. Standard input and output carry frames (``calock.agent.pipe``); what the
+vendor library prints goes nowhere, because it may print PINs. The process ends when the driver goes away, even while the
+library hangs. It loads only the module named in the first frame, which comes from the driver's own configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from calock.agent import pipe, signing
+from calock.agent.backends.base import Backend
+from calock.core.certificate import Certificate
+from calock.core.refusals import Reason, Refusal
+
+POLL_SECONDS = 1.0
+"""How often a module that cannot report plug events is asked what is there."""
+
+Open = Callable[[pipe.Start], Backend]
+
+
+def open_backend(start: pipe.Start) -> Backend:
+    """Load the module of ``start``; imports only what that kind of module needs."""
+    if start.kind == "soft":
+        from calock.agent.backends.soft import SoftBackend  # noqa: PLC0415 - a worker loads one kind
+
+        return SoftBackend(Path(start.path))
+    if start.kind == "pkcs11":
+        from calock.agent.backends.pkcs11 import Pkcs11Backend  # noqa: PLC0415 - same
+
+        return Pkcs11Backend(Path(start.path))
+    from calock.agent.backends.skf import SkfBackend  # noqa: PLC0415 - same
+
+    return SkfBackend(Path(start.path))
+
+
+class Worker:
+    """The loop: requests one after the other, polls in between."""
+
+    def __init__(self, requests: BinaryIO, replies: BinaryIO, open_module: Open) -> None:
+        self._requests, self._replies = requests, replies
+        self._open = open_module
+        self._queue: queue.SimpleQueue[pipe.Start | pipe.Request] = queue.SimpleQueue()
+        self._write_lock = threading.Lock()
+
+    def _send(self, message: pipe.FromWorker) -> None:
+        with self._write_lock:
+            self._replies.write(pipe.frame(message))
+            self._replies.flush()
+
+    def _read(self) -> None:
+        """Feed the queue from the pipe; in a thread of its own, so that the driver's end is noticed during a hang."""
+        while len(head := self._requests.read(4)) == 4:
+            body = bytearray(pipe.body_length(head))
+            view = memoryview(body)
+            while view and (count := self._requests.readinto(view)):  # type: ignore[attr-defined]  # BufferedReader has it
+                view = view[count:]
+            view.release()
+            self._queue.put(pipe.to_worker(body))
+            pipe.wipe(body)
+        os._exit(0)
+
+    def run(self) -> int:
+        """Serve until the driver goes away. Returns the exit status."""
+        threading.Thread(target=self._read, daemon=True).start()
+        start = self._queue.get()
+        if not isinstance(start, pipe.Start):
+            return 2
+        try:
+            backend = self._open(start)
+        except Exception as error:  # noqa: BLE001 - a vendor library may raise anything
+            self._send(_failed(0, error))
+            return 1
+        self._send(pipe.Ready())
+        polls = not backend.watch(lambda: self._send(pipe.Changed()))
+        self._serve(backend, polls=polls)
+        return 0
+
+    def _serve(self, backend: Backend, *, polls: bool) -> None:
+        seen = backend.fingerprint() if polls else ""
+        while True:
+            try:
+                request = self._queue.get(timeout=POLL_SECONDS if polls else None)
+            except queue.Empty:
+                now = backend.fingerprint()
+                if now != seen:
+                    seen = now
+                    self._send(pipe.Changed())
+                continue
+            if isinstance(request, pipe.Start):
+                return
+            self._send(answer(backend, request))
+
+
+def answer(backend: Backend, request: pipe.Request) -> pipe.FromWorker:
+    """Do one request. Whatever goes wrong becomes a refusal; PINs are overwritten on the way out."""
+    try:
+        if isinstance(request, pipe.ListLocks):
+            found = backend.list_locks()
+            return pipe.Listed(request.id, found.locks, found.problems)
+        if isinstance(request, pipe.ChangePin):
+            backend.change_pin(request.key, old=request.old, new=request.new, use_last_try=request.use_last_try)
+            return pipe.Done(request.id)
+        to_sign = signing.prepare(Certificate.parse(request.certificate), origin=request.origin, challenge=request.challenge)
+        signature = backend.sign(
+            request.key, certificate=request.certificate, pin=request.pin, to_sign=to_sign, use_last_try=request.use_last_try
+        )
+        return pipe.Signed(request.id, signature)
+    except Exception as error:  # noqa: BLE001 - a vendor library may raise anything
+        return _failed(request.id, error)
+    finally:
+        if isinstance(request, pipe.ChangePin):
+            pipe.wipe(request.old, request.new)
+        elif isinstance(request, pipe.Authenticate):
+            pipe.wipe(request.pin)
+
+
+def _failed(request_id: int, error: Exception) -> pipe.Failed:
+    if isinstance(error, Refusal):
+        return pipe.Failed(request_id, error.reason, error.detail, error.facts)
+    return pipe.Failed(request_id, Reason.MODULE_FAILED, type(error).__name__, {})  # its text might name a person or a path
+
+
+def serve(open_module: Open = open_backend) -> int:
+    """Take over standard input and output, then run."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    try:
+        return Worker(requests, replies, open_module).run()
+    except (BrokenPipeError, msgspec.MsgspecError, ValueError):
+        return 0  # the driver went away
+
+
+def main() -> int:
+    return serve()
+
+
+if __name__ == "__main__":
+    os._exit(main())  # a vendor library's exit handlers may hang

@@ -1,0 +1,207 @@
+"""Drive a real driver in a process of its own, as the tests, the journeys and the bench do.
+
+``with DriverProcess(tmp_path, origins=[…]) as driver:`` starts ``python -m calock.agent`` on a free port and waits until it
+answers; ``driver.call(path, message)`` speaks the loopback API as the first origin's page would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from calock.agent.backends.softlock import create_soft_lock
+from calock.agent.instance import Note, read_note
+from calock.demo import pki
+
+ORIGIN = "https://www.gov.example"
+PIN = "012345"
+CHALLENGE = "c1.login.t4k2qo.Zk3yN0bq8Vw1xY5uT7rS2pL9mJ4hG6fD0aQzXcVbNm1.ctxctxctxctxctxctxctx.macmacmacmacmacmacmacm"
+LONG = 30.0
+"""Seconds after which a wait is a failure; nothing is expected to take that long."""
+
+
+def until(condition: Callable[[], Any], what: str = "condition", seconds: float = LONG) -> Any:
+    """Wait until ``condition`` gives something true, and return it; fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come about")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One practice lock made for a test."""
+
+    serial: str
+    path: Path
+    certificate: bytes
+    key: pki.Key
+
+
+def make_certificate(
+    key: pki.Key, name: str = "测试单位_张三", *, ca: pki.Authority | None = None, days: tuple[int, int] = (-30, 365), **fields: Any
+) -> bytes:
+    """Issue a lock certificate; ``days`` are its dates relative to now."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    long = {"not_before": now - timedelta(days=3650), "not_after": now + timedelta(days=3650)}
+    ca = ca or pki.make_root("练习 CA", algorithm=key.algorithm, **long)
+    fields.setdefault("organisation", "太原练习有限公司")
+    return ca.issue_lock(name, key, not_before=now + timedelta(days=days[0]), not_after=now + timedelta(days=days[1]), **fields)
+
+
+def make_lock(
+    directory: Path, algorithm: pki.Algorithm = "SM2", *, serial: str = "3301000045102205", pin: str = PIN, **options: Any
+) -> Made:
+    """Make and plug one practice lock; ``options`` go to ``create_soft_lock`` and, as ``certificate=…``, replace its certificate."""
+    key = options.pop("key", None) or pki.make_key(algorithm)
+    certificate = options.pop("certificate", None)
+    if certificate is None:
+        certificate = make_certificate(key, **options.pop("issue", {}))
+    path = create_soft_lock(
+        directory, pin=pin, key_pkcs8=key.private_pkcs8, certificate_der=certificate, serial=serial, label="练习锁", **options
+    )
+    return Made(serial, path, certificate, key)
+
+
+@dataclass
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def reason(self) -> str:
+        """Reason of a refusal, empty for an answer."""
+        return self.json["error"]["reason"] if self.status >= 400 and self.body else ""
+
+
+class DriverProcess:
+    """A running driver; also a context manager."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        origins: Sequence[str] = (ORIGIN,),
+        soft_dir: Path | None = None,
+        options: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+        port: int = 0,
+        command: Sequence[str] = (sys.executable, "-m", "calock.agent"),
+    ) -> None:
+        self.origins = list(origins)
+        self.soft = soft_dir or directory / "locks"
+        self.state = directory / "state"
+        self.log_path = directory / "driver.log"
+        arguments = ["--soft-dir", str(self.soft), "--state-dir", str(self.state), "--port", str(port), "--log-level", "debug"]
+        for origin in origins:
+            arguments += ["--origin", origin]
+        self._log = self.log_path.open("wb")
+        empty = directory / "home"
+        empty.mkdir(exist_ok=True)
+        env = {**os.environ, "XDG_CONFIG_HOME": str(empty), **(environment or {})}
+        self.process = subprocess.Popen([*command, *arguments, *options], stderr=self._log, stdout=self._log, env=env)
+        try:
+            self.note: Note = until(self._published, "the driver's start")
+        except BaseException:
+            self.close()
+            raise
+        self.port = self.note.port
+
+    def _published(self) -> Note | None:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the driver ended at once: {self.log}")
+        note = read_note(self.state)
+        if note is None:
+            return None
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", note.port), 1):
+            return note
+        return None
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text("utf-8", "replace")
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> DriverProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> int:
+        """End it as the system would, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(LONG)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._log.close()
+        return self.process.returncode
+
+    def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
+        """One request with exactly these headers (and Host)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def call(self, path: str, message: Any = None, *, origin: str | None = None, **headers: str) -> Reply:
+        """Call the loopback API as a page of ``origin`` would."""
+        sent = {"Content-Type": "application/json", "X-Calock": "1", "Origin": origin or self.origins[0], **headers}
+        return self.request("POST", path, json.dumps({} if message is None else message).encode(), sent)
+
+    def locks(self) -> list[dict[str, Any]]:
+        return self.call("/v1/locks").json["locks"]
+
+    def authenticate(self, lock: str | None = None, pin: str = PIN, challenge: str = CHALLENGE, **more: Any) -> Reply:
+        lock = lock or self.locks()[0]["id"]
+        return self.call("/v1/authenticate", {"lock": lock, "challenge": challenge, "pin": pin, **more})
+
+
+@contextlib.contextmanager
+def running_driver(directory: Path, **options: Any) -> Iterator[DriverProcess]:
+    """The same as a generator, for fixtures."""
+    with DriverProcess(directory, **options) as driver:
+        yield driver
+
+
+SOFTHSM_MODULES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+
+
+def softhsm_module() -> str:
+    """Path of SoftHSM2, or the empty text."""
+    return next((path for path in SOFTHSM_MODULES if Path(path).exists()), "")
