@@ -23,7 +23,7 @@ def require_operator(account_id: uuid.UUID) -> Account:
     Raises:
         Refusal: NOT_ALLOWED; a role that was taken away a moment ago counts at once.
     """
-    account = Account.objects.select_for_update().filter(pk=account_id).first()
+    account: Account | None = Account.objects.select_for_update().filter(pk=account_id).first()
     if account is None or not account.is_active or not account.is_operator:
         raise Refusal(Reason.NOT_ALLOWED, "only an active operator may do this")
     return account

@@ -7,7 +7,6 @@ replica within 60 s.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -91,6 +90,7 @@ def _ca_certificate(record: CaRecord) -> CaCertificate | Problem:
 
 
 def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Problem]]:
+    """What verification may believe of one provider, and what it may not."""
     if not seal.provider_is_intact(provider):
         return None, [
             Problem(ProblemKind.PROVIDER_TAMPERED, provider.code, "its state, sites or rules were changed outside the server")
@@ -102,9 +102,13 @@ def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Prob
     read = [_ca_certificate(record) for record in provider.ca_records.all() if record.state == CaState.RECOGNISED]
     problems = [item for item in read if isinstance(item, Problem)]
     cas = tuple(item for item in read if isinstance(item, CaCertificate))
+    suspended = provider.state != ProviderState.ENABLED
+    if suspended:
+        # kept so that its locks are refused by their true reason; what is wrong with it matters when it is enabled again
+        return ProviderTrust(provider.code, cas, policy, frozenset(provider.sites), suspended=True), []
     if not any(ca.anchor for ca in cas):
         return None, [*problems, Problem(ProblemKind.NO_ANCHOR, provider.code, "enabled, but no recognised anchor can be used")]
-    return ProviderTrust(code=provider.code, cas=cas, policy=policy, sites=frozenset(provider.sites)), problems
+    return ProviderTrust(provider.code, cas, policy, frozenset(provider.sites)), problems
 
 
 def _check_seal(state: RegisterState | None, macs: Sequence[str]) -> None:
@@ -124,8 +128,6 @@ def load_register() -> LoadedRegister:
     trusts: list[ProviderTrust] = []
     problems: list[Problem] = []
     for provider in providers:
-        if provider.state != ProviderState.ENABLED:
-            continue
         trust, found = _provider_trust(provider)
         problems += found
         if trust is not None:
@@ -215,13 +217,3 @@ def check_at_start() -> None:
     problems = current_problems()
     if problems:
         raise RegisterError(problems)
-
-
-def register_fingerprint() -> str:
-    """SHA-256 (hex) over the recognised keys, their providers and sites: the same on two servers that trust the same."""
-    lines = sorted(
-        f"{trust.code} {','.join(sorted(trust.sites))} {ca.spki_sha256} {ca.group} {int(ca.anchor)}"
-        for trust in current_register().providers
-        for ca in trust.cas
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
