@@ -72,16 +72,15 @@ class SkfBackend:
         return Listing(locks=tuple(locks), problems=tuple(problems))
 
     def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
-        where = _Key.parse(key)
-        with self._operation(where) as (application, container):
+        if to_sign.algorithm not in ("SM2", "RS256"):
+            raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"SKF locks sign SM2 and RS256, not {to_sign.algorithm}")
+        with self._operation(_Key.parse(key)) as (application, container):
             base.require_same_certificate(self._library.certificate(container, signing=True), certificate)
             base.require_try_allowed(pin, self._pin_state(application), use_last_try=use_last_try)
             self._verify_pin(application, pin)
             if to_sign.algorithm == "SM2":
                 return self._library.sign_sm2(container, to_sign.e)
-            if to_sign.algorithm == "RS256":
-                return rsa.sign(self._library, container, certificate, to_sign)
-        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"SKF locks sign SM2 and RS256, not {to_sign.algorithm}")
+            return rsa.sign(self._library, container, certificate, to_sign)
 
     def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
         with self._operation(_Key.parse(key)) as (application, _):

@@ -50,12 +50,15 @@ class SkfLibrary:
         """Read DEVINFO.
 
         Raises:
-            SkfError: SkfMisbehaviour when the library wrote more than this ULONG's DEVINFO.
+            SkfError: SkfMisbehaviour when what the library wrote is not this ULONG's DEVINFO.
         """
         ulong = self.binding.ulong
         buffer = Guarded("SKF_GetDevInfo", DEVINFO_SIZE[ulong])
         self.binding.call("GetDevInfo", device, buffer)
-        return parse_device_info(buffer.bytes(), ulong)
+        try:
+            return parse_device_info(buffer.bytes(), ulong)
+        except ValueError as error:
+            raise SkfMisbehaviour("SKF_GetDevInfo", str(error)) from error
 
     def wait_for_event(self) -> tuple[int, int]:
         """Block until a lock is plugged in (1) or out (2). Return the result code and the event; in a thread of its own."""

@@ -53,11 +53,13 @@ def parse_device_info(raw: bytes, ulong: UlongSize) -> DeviceInfo:
     """Read a DEVINFO.
 
     Raises:
-        ValueError: not of the length that this ULONG gives, so it was made with the other one.
+        ValueError: made with the other ULONG: of another length, or with numbers that no 32-bit field of the standard holds.
     """
     if len(raw) != DEVINFO_SIZE[ulong]:
         raise ValueError(f"DEVINFO of {len(raw)} bytes")
     fields = struct.unpack(f"<2B64s64s32s32s4B8{_ULONG[ulong]}64s", raw)
+    if any(number >> 32 for number in fields[10:18]):
+        raise ValueError("DEVINFO was made with another ULONG")
     return DeviceInfo(
         manufacturer=text(fields[2]),
         issuer=text(fields[3]),

@@ -1,0 +1,157 @@
+"""A broken lock or library costs one clear refusal."""
+
+from __future__ import annotations
+
+import pytest
+from softskf_lock import Pair, SoftSkf, Width, to_sign_for
+
+from calock.agent import signing
+from calock.agent.backends.base import LockRecord, ToSign
+from calock.agent.backends.skf import SkfBackend
+from calock.core.certificate import Certificate
+from calock.core.refusals import Reason, Refusal
+
+
+@pytest.fixture
+def sm2(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> LockRecord:
+    ports.add("key0", {"c": (pairs["SM2"], pairs["SM2-enc"])})
+    return backend.list_locks().locks[0]
+
+
+@pytest.fixture
+def rsa(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> LockRecord:
+    ports.add("key1", {"c": (pairs["RSA"], None)})
+    return backend.list_locks().locks[-1]
+
+
+def sign_once(backend: SkfBackend, record: LockRecord) -> bytes:
+    wanted = to_sign_for(record.certificate)
+    signature = backend.sign(
+        record.key, certificate=record.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False
+    )
+    signing.require_good_signature(Certificate.parse(record.certificate), wanted, signature)  # as the driver does with each
+    return signature
+
+
+def refusal_of(backend: SkfBackend, record: LockRecord) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        sign_once(backend, record)
+    return refused.value
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("wrong-signature", Reason.LOCK_SIGNATURE_WRONG), ("zero", Reason.MODULE_FAILED)])
+def test_wrong_sm2_signature_never_leaves(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord, fault: str, reason: Reason) -> None:
+    ports.fault(f"ECCSignData {fault}")
+    assert refusal_of(backend, sm2).reason is reason
+    assert not ports.logged_in("key0")
+    ports.fault()
+    assert sign_once(backend, sm2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("wrong-signature", Reason.LOCK_SIGNATURE_WRONG), ("wrong-length", Reason.MODULE_FAILED)]
+)
+def test_wrong_rsa_signature_never_leaves(ports: SoftSkf, backend: SkfBackend, rsa: LockRecord, fault: str, reason: Reason) -> None:
+    ports.fault(f"RSASignData {fault}")
+    assert refusal_of(backend, rsa).reason is reason
+    assert not ports.logged_in("key1")
+
+
+def test_rsa_lock_that_adds_the_digest_info_itself(ports: SoftSkf, backend: SkfBackend, rsa: LockRecord) -> None:
+    ports.fault("RSASignData adds-digest-info")
+    ports.start_trace()
+    assert len(sign_once(backend, rsa)) == 256
+    assert ports.trace().count("VerifyPIN") == 1  # the second form costs no second PIN
+
+
+@pytest.mark.parametrize("fault", ["short", "noise", "wrong-length"])
+def test_broken_certificate_in_the_lock(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair], fault: str) -> None:
+    ports.add("key0", {"c": (pairs["SM2"], None)})
+    ports.fault(f"ExportCertificate {fault}")
+    listing = backend.list_locks()
+    if fault == "wrong-length":
+        assert (listing.locks, listing.problems) == ((), (Reason.MODULE_FAILED,))
+    else:
+        with pytest.raises(Refusal):
+            Certificate.parse(listing.locks[0].certificate)
+    ports.fault()
+    assert backend.list_locks().problems == ()
+
+
+def test_one_broken_lock_does_not_hide_the_other(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
+    ports.add("good", {"c": (pairs["SM2"], None)})
+    ports.add("half", {"c": (pairs["RSA"], None)})
+    (ports.root / "half" / "CAAPP" / "containers" / "c" / "sign.crt").unlink()
+    listing = backend.list_locks()
+    assert [record.device for record in listing.locks] == ["good"]
+    assert listing.problems == (Reason.LOCK_WITHOUT_CERTIFICATE,)
+
+
+def test_noise_instead_of_device_information(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair], width: Width) -> None:
+    ports.add("key0", {"c": (pairs["SM2"], None)})
+    ports.fault("GetDevInfo noise")
+    listing = backend.list_locks()
+    if width == 64:  # random 64-bit numbers cannot be a DEVINFO's; 32-bit ones can
+        assert (listing.locks, listing.problems) == ((), (Reason.MODULE_FAILED,))
+    else:
+        assert (listing.locks[0].serial + listing.locks[0].label + listing.locks[0].manufacturer).isprintable()
+
+
+def test_lock_that_does_not_tell_its_tries(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    ports.fault("GetPINInfo fail=0A000003")
+    (record,) = backend.list_locks().locks
+    assert (record.pin.tries_left, record.pin.locked) == (None, False)
+    assert sign_once(backend, sm2)
+
+
+@pytest.mark.parametrize(
+    "function", ["ConnectDev", "OpenApplication", "OpenContainer", "ExportCertificate", "VerifyPIN", "ECCSignData"]
+)
+def test_failing_function_is_named_and_nothing_stays_open(
+    ports: SoftSkf, backend: SkfBackend, sm2: LockRecord, function: str
+) -> None:
+    ports.fault(f"{function} fail=0A000001")
+    refusal = refusal_of(backend, sm2)
+    assert refusal.reason is Reason.MODULE_FAILED
+    assert f"SKF_{function}: SAR_FAIL" in refusal.detail
+    assert not ports.logged_in("key0")
+    ports.fault()
+    assert sign_once(backend, sm2)
+
+
+def test_failure_to_log_out_does_not_hide_the_answer(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    ports.fault("ClearSecureState fail=0A000001")
+    assert sign_once(backend, sm2)
+
+
+def test_already_logged_in_is_cleared_then_tried(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    ports.fault("VerifyPIN fail=0A000028")
+    ports.start_trace()
+    assert refusal_of(backend, sm2).reason is Reason.DRIVER_BUSY
+    calls = ports.trace()
+    assert calls.count("VerifyPIN") == 2
+    assert calls[calls.index("VerifyPIN") + 1] == "ClearSecureState"
+
+
+def test_key_of_another_kind_is_the_locks_own_refusal(
+    ports: SoftSkf, backend: SkfBackend, sm2: LockRecord, rsa: LockRecord
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        backend.sign(
+            sm2.key,
+            certificate=sm2.certificate,
+            pin=bytearray(b"012345"),
+            to_sign=to_sign_for(rsa.certificate),
+            use_last_try=False,
+        )
+    assert refused.value.reason is Reason.KEY_USAGE_NOT_SIGNING
+    assert not ports.logged_in("key0")
+
+
+def test_algorithm_that_no_skf_lock_has_costs_no_try(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    wanted = ToSign("ES256", b"m", b"e" * 32)
+    ports.start_trace()
+    with pytest.raises(Refusal) as refused:
+        backend.sign(sm2.key, certificate=sm2.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False)
+    assert refused.value.reason is Reason.ALGORITHM_NOT_ALLOWED
+    assert ports.trace() == []
