@@ -231,10 +231,10 @@ class Certificate:
         """Dotted OID of the outer signature algorithm."""
         return self.parsed.signature_algorithm_oid.dotted_string
 
-    @property
-    def inner_signature_algorithm(self) -> bytes:
-        """DER of the AlgorithmIdentifier inside the signed part."""
-        return self._layout.signature_algorithm
+    @cached_property
+    def signature_algorithms_agree(self) -> bool:
+        """Whether the AlgorithmIdentifier inside the signed part is the one outside (RFC 5280 clause 4.1.1.2)."""
+        return self.der[self.der.index(self.tbs) + len(self.tbs) :].startswith(self._layout.signature_algorithm)
 
     # --- extensions
 

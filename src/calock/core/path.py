@@ -1,0 +1,199 @@
+"""The path: whether a certificate leads to a pinned CA key of a recognised provider.
+
+Only CA certificates of the register take part; what a client sends along is never looked at. Candidate paths are written down by
+name and key identifier, few and short, and OpenSSL judges each as it stands: signatures (SM2 with the standard signer ID from
+OpenSSL 4 on), name chaining, basic constraints, path lengths, key usage, name constraints. Dates, key strength and policies are
+judged here, so that each has its own reason.
+
+Source: RFC 5280 clause 6.1. Anchors may be intermediates, as in Web eID: trust ends at the pinned certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from OpenSSL import crypto
+
+from calock.core.certificate import Certificate
+from calock.core.gate import ca_fault
+from calock.core.policy import Policy
+from calock.core.policy_tree import PolicyFault, check_policies
+from calock.core.refusals import Reason, Refusal
+from calock.core.register import Issuer, ProviderTrust, Register
+from calock.core.verdict import Check, Step, failed, passed
+
+PARTIAL_CHAIN = 0x80000
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME; pyOpenSSL has no name for it."""
+STRICT = 0x20
+
+MAX_CANDIDATES = 16
+"""Paths that are judged for one certificate."""
+MAX_VISITS = 256
+"""CA certificates that are looked at while candidates are written down."""
+
+_UNTRUSTED = frozenset({2, 7, 18, 19, 20, 21, 29, 30, 31})
+"""X509_V_ERR_*: no issuer, wrong signature, self-signed, names or identifiers that do not chain."""
+_TOO_LONG = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A judged path. ``issuers`` are in order from the one that issued the leaf to the anchor; empty when the leaf is the anchor."""
+
+    checks: tuple[Check, ...]
+    certificates: tuple[Certificate, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
+    provider: ProviderTrust | None = None
+    issuer: Issuer | None = None
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.certificates) and all(check.passed is not False for check in self.checks)
+
+
+def claimed_issuer(leaf: Certificate, register: Register) -> Issuer | None:
+    """The CA certificate that the leaf says issued it. Nothing is proved by that: it only chooses whose rules the gate applies."""
+    return next(iter(_issuers_of(leaf, register)), register.anchor_with(leaf.der))
+
+
+def check_path(
+    leaf: Certificate, register: Register, *, at: datetime, provider: str | None = None, site: str | None = None
+) -> Path:
+    """Find and judge the path of ``leaf`` at the moment ``at``.
+
+    ``provider``: code of the provider the person chose; ``site``: site on which the certificate is used. None = do not check.
+    """
+    best: Path | None = None
+    for issuers in _candidates(leaf, register):
+        judged = _judge(leaf, issuers, at=at, provider=provider, site=site)
+        if judged.holds:
+            return judged
+        best = _better(best, judged)
+    return best or Path((_unknown_issuer(leaf, register),))
+
+
+def _unknown_issuer(leaf: Certificate, register: Register) -> Check:
+    known = register.named(leaf.issuer_key)
+    detail = "its issuer's name is known, but not with this key" if known else "its issuer is none of the recognised CAs"
+    return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)
+
+
+def _better(one: Path | None, other: Path) -> Path:
+    """Of two refused paths the one that got further, so that the reason is the useful one."""
+    if one is None:
+        return other
+    return max(one, other, key=lambda path: next((n for n, check in enumerate(path.checks) if check.passed is False), 99))
+
+
+def _issuers_of(certificate: Certificate, register: Register) -> list[Issuer]:
+    """CA certificates that may have issued this one, likeliest first."""
+    wanted = certificate.authority_key_id
+    fitting = [i for i in register.named(certificate.issuer_key) if not (wanted and i.key_id and wanted != i.key_id)]
+    return sorted(fitting, key=lambda issuer: (issuer.key_id != wanted, not issuer.ca.anchor))
+
+
+def _candidates(leaf: Certificate, register: Register) -> Iterator[tuple[Issuer, ...]]:
+    """Write down paths from the leaf's issuer to an anchor, shortest first, without judging them."""
+    itself = register.anchor_with(leaf.der)
+    if itself is not None:
+        yield ()
+        return
+    waiting: list[tuple[Issuer, ...]] = [(issuer,) for issuer in _safe_issuers(leaf, register)]
+    visits = found = 0
+    while waiting and visits < MAX_VISITS and found < MAX_CANDIDATES:
+        path = waiting.pop(0)
+        visits += 1
+        if path[-1].ca.anchor:
+            found += 1
+            yield path
+        elif len(path) < path[0].provider.policy.max_depth - 1:
+            seen = {issuer.ca.der for issuer in path}
+            waiting += [(*path, up) for up in _safe_issuers(path[-1].certificate, register) if up.ca.der not in seen][:MAX_VISITS]
+
+
+def _safe_issuers(certificate: Certificate, register: Register) -> list[Issuer]:
+    try:
+        return _issuers_of(certificate, register)
+    except Refusal:
+        return []  # a malformed identifier names nobody
+
+
+def _judge(leaf: Certificate, issuers: tuple[Issuer, ...], *, at: datetime, provider: str | None, site: str | None) -> Path:
+    certificates = (leaf, *(issuer.certificate for issuer in issuers))
+    issuer = issuers[0] if issuers else None
+    trust = issuer.provider if issuer else None
+    policy = trust.policy if trust else Policy()
+    checks = [_chain(leaf, issuers, policy)]
+    if checks[0].passed:
+        checks += [_dates(certificates, policy, at), _authorities(issuers, policy, at), _policies(certificates, policy)]
+        if trust is not None:
+            checks.append(_provider(trust, provider, site))
+    return Path(tuple(checks), certificates, issuers, trust, issuer)
+
+
+def _chain(leaf: Certificate, issuers: tuple[Issuer, ...], policy: Policy) -> Check:
+    store = crypto.X509Store()
+    target = crypto.X509.from_cryptography(leaf.parsed)
+    store.add_cert(issuers[-1].openssl if issuers else target)
+    store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | (STRICT if policy.strict_extensions else 0))
+    context = crypto.X509StoreContext(store, target, [issuer.openssl for issuer in issuers[:-1]])
+    try:
+        context.verify_certificate()
+    except crypto.X509StoreContextError as error:
+        code, depth, text = error.errors[0], error.errors[1], error.errors[2]
+        return failed(Step.PATH, "chain", _reason(int(code)), f"certificate {depth} of the path: {text}")
+    return passed(
+        Step.PATH,
+        "chain",
+        f"{len(issuers) + 1} certificates, anchor {(issuers[-1].ca.spki_sha256 if issuers else leaf.spki_sha256)[:16]}",
+    )
+
+
+def _reason(code: int) -> Reason:
+    if code in _UNTRUSTED:
+        return Reason.CERTIFICATE_UNTRUSTED
+    return Reason.PATH_TOO_LONG if code == _TOO_LONG else Reason.PATH_INVALID
+
+
+def _dates(certificates: tuple[Certificate, ...], policy: Policy, at: datetime) -> Check:
+    leaf = certificates[0]
+    for number, authority in enumerate(certificates[1:], 1):
+        if not authority.not_before <= at <= authority.not_after:
+            return failed(Step.PATH, "dates", Reason.PATH_EXPIRED, f"CA certificate {number} of the path is outside its dates")
+    if at < leaf.not_before:
+        return failed(Step.PATH, "dates", Reason.CERTIFICATE_NOT_YET_VALID, f"valid from {leaf.not_before.isoformat()}")
+    if at > leaf.not_after + policy.grace:
+        return failed(Step.PATH, "dates", Reason.CERTIFICATE_EXPIRED, f"expired at {leaf.not_after.isoformat()}")
+    return passed(Step.PATH, "dates", f"until {leaf.not_after.isoformat()}")
+
+
+def _authorities(issuers: tuple[Issuer, ...], policy: Policy, at: datetime) -> Check:
+    for number, issuer in enumerate(issuers, 1):
+        fault = ca_fault(issuer.certificate, policy, at, anchor=issuer.ca.anchor)
+        if fault is not None:
+            return failed(Step.PATH, "CA certificates", fault[0], f"CA certificate {number} of the path: {fault[1]}")
+    return passed(Step.PATH, "CA certificates")
+
+
+def _policies(certificates: tuple[Certificate, ...], policy: Policy) -> Check:
+    try:
+        check_policies(certificates, policy)
+    except PolicyFault as fault:
+        reason = Reason.POLICY_NOT_ALLOWED if policy.required_policies else Reason.PATH_INVALID
+        return failed(Step.PATH, "certificate policies", reason, str(fault))
+    return passed(Step.PATH, "certificate policies")
+
+
+def _provider(trust: ProviderTrust, chosen: str | None, site: str | None) -> Check:
+    if trust.suspended:
+        return failed(Step.PATH, "provider", Reason.PROVIDER_SUSPENDED, f"provider {trust.code} is suspended")
+    if site is not None and site not in trust.sites:
+        return failed(
+            Step.PATH, "provider", Reason.PROVIDER_NOT_RECOGNISED_HERE, f"provider {trust.code} is not recognised by {site}"
+        )
+    if chosen is not None and chosen != trust.code:
+        return failed(Step.PATH, "provider", Reason.PROVIDER_MISMATCH, f"issued by {trust.code}, chosen was {chosen}")
+    return passed(Step.PATH, "provider", trust.code)

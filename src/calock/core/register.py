@@ -1,0 +1,125 @@
+"""The recognised providers and their CA keys, prebuilt for verification. A CA is its key, never its name.
+
+A :class:`Register` never changes: a change of trust is a new register, and everything kept from the old one goes with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from OpenSSL import crypto
+
+from calock.core.certificate import Certificate
+from calock.core.names import NameKey
+from calock.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class CaCertificate:
+    """One CA certificate of a provider. ``anchor``: trust ends here; otherwise it needs a path to an anchor."""
+
+    der: bytes
+    spki_sha256: str
+    group: str = ""
+    """Records of one CA over its key roll-overs carry one group."""
+    anchor: bool = False
+
+    @classmethod
+    def of(cls, der: bytes, *, group: str = "", anchor: bool = False) -> CaCertificate:
+        """From DER alone.
+
+        Raises:
+            Refusal: CERTIFICATE_UNPARSABLE, CERTIFICATE_TOO_LARGE.
+        """
+        return cls(der, Certificate.parse(der).spki_sha256, group, anchor)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTrust:
+    """One CA provider (CA 服务商) as verification sees it."""
+
+    code: str
+    cas: tuple[CaCertificate, ...]
+    policy: Policy = field(default_factory=Policy)
+    sites: frozenset[str] = frozenset()
+    """Sites that recognise it."""
+    suspended: bool = False
+
+
+class Issuer:
+    """A CA certificate of the register with what verification keeps of it."""
+
+    def __init__(self, provider: ProviderTrust, ca: CaCertificate) -> None:
+        self.provider = provider
+        self.ca = ca
+        self.certificate = Certificate.parse(ca.der)
+        self.subject_key: NameKey = self.certificate.subject_key
+        self.key_id: str = self.certificate.subject_key_id
+
+    def __repr__(self) -> str:
+        return f"<Issuer {self.provider.code} {self.ca.spki_sha256[:16]}>"
+
+    @cached_property
+    def openssl(self) -> crypto.X509:
+        """The certificate as OpenSSL holds it."""
+        return crypto.X509.from_cryptography(self.certificate.parsed)
+
+
+class Register:
+    """Recognised providers. Building it parses every CA certificate once.
+
+    Raises:
+        Refusal: a CA certificate that does not parse.
+        ValueError: one key under two providers, or a key that is not the one its record names.
+    """
+
+    def __init__(self, providers: Iterable[ProviderTrust]) -> None:
+        self.providers: tuple[ProviderTrust, ...] = tuple(providers)
+        self.issuers: tuple[Issuer, ...] = tuple(Issuer(provider, ca) for provider in self.providers for ca in provider.cas)
+        self._by_name: dict[NameKey, list[Issuer]] = {}
+        self._by_key: dict[str, list[Issuer]] = {}
+        self._anchors: dict[bytes, Issuer] = {}
+        for issuer in self.issuers:
+            self._add(issuer)
+
+    def _add(self, issuer: Issuer) -> None:
+        key = issuer.certificate.spki_sha256
+        if key != issuer.ca.spki_sha256:
+            raise ValueError(f"{issuer.provider.code}: a CA certificate does not hold the key that its record names")
+        same_key = self._by_key.setdefault(key, [])
+        if any(other.provider is not issuer.provider for other in same_key):
+            raise ValueError(f"CA key {key[:16]}… is claimed by {same_key[0].provider.code} and {issuer.provider.code}")
+        same_key.append(issuer)
+        self._by_name.setdefault(issuer.subject_key, []).append(issuer)
+        if issuer.ca.anchor:
+            self._anchors[issuer.ca.der] = issuer
+
+    def named(self, subject: NameKey) -> Sequence[Issuer]:
+        """CA certificates with this subject, in the comparison form of RFC 5280 clause 7.1."""
+        return self._by_name.get(subject, ())
+
+    def with_key(self, spki_sha256: str) -> Sequence[Issuer]:
+        """CA certificates over this key."""
+        return self._by_key.get(spki_sha256, ())
+
+    def anchor_with(self, der: bytes) -> Issuer | None:
+        """The anchor that is exactly this certificate."""
+        return self._anchors.get(der)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over everything that can change a verdict: the same for two registers that judge alike."""
+        digest = hashlib.sha256()
+        for provider in self.providers:
+            rules = json.dumps(provider.policy.to_json(), sort_keys=True)
+            digest.update(repr((provider.code, sorted(provider.sites), provider.suspended, rules)).encode())
+            for ca in provider.cas:
+                digest.update(repr((ca.group, ca.anchor, len(ca.der))).encode() + ca.der)
+        return digest.hexdigest()
+
+    def provider(self, code: str) -> ProviderTrust | None:
+        return next((provider for provider in self.providers if provider.code == code), None)
