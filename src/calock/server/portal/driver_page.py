@@ -1,0 +1,83 @@
+"""What a page that talks to the driver needs: sentences for every refusal, pictures, providers, settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from calock.server import refusals
+from calock.server.http import SiteRequest
+from calock.server.portal.render import site_providers
+from calock.wire import driver
+
+_PREFIXES = ("DRIVER_", "LOCK_", "PIN_", "MODULE_", "ORIGIN_", "HOST_NOT", "PEER_", "SEVERAL_", "CERTIFICATE_EXPIRED", "SERVER_BUSY")
+
+
+def _words() -> dict[str, str]:
+    return {
+        "searching": _("正在检测 CA 驱动…"),
+        "asking": _("浏览器正在询问，请点“允许”"),
+        "gesture": _("点“开始检测”，浏览器询问时选“允许”"),
+        "start": _("开始检测"),
+        "retry": _("重新检测"),
+        "ready_one": _("检测完成：已检测到 CA 锁 {name}"),
+        "ready_many": _("检测完成：已检测到 {count} 把 CA 锁，请选择要使用的一把"),
+        "ready_none": _("检测完成：CA 驱动正常，请将 CA 锁插入电脑"),
+        "expired": _("(已过期)"),
+        "until": _("有效期至 {day}"),
+        "serial": _("尾号 {serial}"),
+        "tries": _("PIN 码还可尝试 {count} 次"),
+        "default_pin": _("这把锁仍在使用初始 PIN 码，登录后请尽快在驱动窗口中修改。"),
+        "last_try": _("PIN 码只剩最后 1 次机会，再输错 CA 锁将被锁定。"),
+        "last_try_agree": _("我确认使用最后一次机会"),
+        "locked": _("CA 锁已被锁定，请联系 {provider} 解锁（{hotline}）"),
+        "locked_plain": _("CA 锁已被锁定，请联系发锁的 CA 机构解锁"),
+        "busy": _("正在处理…"),
+        "signing": _("正在用 CA 锁签名…"),
+        "verifying": _("正在核验证书…"),
+        "network": _("网络异常，请检查网络后重试"),
+        "try_again": _("重试"),
+        "window_wait": _("请在驱动窗口中输入 PIN 码"),
+        "window_blocked": _("浏览器拦截了驱动窗口，请允许本站弹出窗口后重试"),
+        "window_closed": _("驱动窗口已关闭，没有完成操作"),
+        "window_silent": _("驱动窗口没有应答，请确认驱动已安装并启动"),
+        "number": _("编号 {number}"),
+        "copied": _("已复制"),
+        "problem": _("驱动组件 {module} 没有响应，其他 CA 锁不受影响"),
+        "not_signing": _("请选择要绑定的证书"),
+        "choose": _("请选择"),
+        "password_missing": _("请输入登录密码"),
+        "reason_missing": _("请填写解除绑定的原因"),
+        "insecure": _("当前页面不是安全连接，浏览器会拦截 CA 驱动"),
+        "old_browser": _("当前浏览器不支持 CA 登录，请使用 Chrome、Edge 或 360 极速模式"),
+    }
+
+
+def driver_context(request: SiteRequest) -> dict[str, Any]:
+    """Context of a page with a device strip: ``providers`` and the JSON ``driver_data`` its script reads."""
+    site = request.site
+    providers = site_providers(site)
+    download = reverse(f"portal:{site.driver.page}")
+    refused = {reason: entry for reason, entry in refusals.catalogue().items() if reason.startswith(_PREFIXES)}
+    absent = refused["DRIVER_ABSENT"]
+    refused["DRIVER_ABSENT"] = {**absent, "action": {"label": str(site.dialog.driver_link), "href": download}}
+    data = {
+        "protocol": driver.PROTOCOL,
+        "ports": driver.PORTS,
+        "minVersion": site.driver.min_version,
+        "package": site.driver.package,
+        "pinEntry": site.pin_entry,
+        "webEid": site.web_eid,
+        "download": download,
+        "check": reverse("portal:check"),
+        "words": _words(),
+        "refusals": refused,
+        "pictures": {
+            "DRIVER_PERMISSION_PROMPT": static("portal/img/permission-prompt.svg"),
+            "DRIVER_PERMISSION_DENIED": static("portal/img/permission-denied.svg"),
+        },
+    }
+    return {"providers": providers, "driver_data": data}

@@ -1,0 +1,144 @@
+"""One row of the CA list: a binding with its lock's current certificate, judged at one moment, laid out as the profile says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from calock.server.locks.models import Binding, LockCertificate
+from calock.server.providers.models import CaState, ProviderState
+from calock.server.sites.profile import Line, Profile
+
+SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``tone`` is good, warn, bad or empty; ``hint`` says what to do about it."""
+
+    word: str
+    tone: str
+    hint: str = ""
+
+
+def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool = False) -> Status:
+    """The certificate's status as the list shows it. The login asks the revocation store again; this is what is known now."""
+    if ended:
+        return Status(_("已解除"), "")
+    if certificate is None:
+        return Status(_("未知"), "", _("插入这把锁登录一次，即可刷新证书信息"))
+    provider = certificate.ca_record.provider
+    if certificate.revoked_at is not None:
+        return Status(_("已吊销"), "bad", _("请联系 CA 机构补办"))
+    if provider.state != ProviderState.ENABLED or certificate.ca_record.state != CaState.RECOGNISED:
+        return Status(_("不受信任"), "bad", _("该 CA 已暂停互认"))
+    if at < certificate.not_before:
+        return Status(_("未生效"), "warn", _("到生效日再使用"))
+    if at > certificate.not_after:
+        return Status(_("已过期"), "bad", _("请联系 CA 机构续期，续期后无需重新绑定"))
+    if certificate.not_after - at <= SOON:
+        days = (certificate.not_after - at).days
+        return Status(_("即将到期"), "warn", _("还有 %(days)d 天到期，请尽快续期") % {"days": days})
+    return Status(_("正常"), "good")
+
+
+@dataclass(frozen=True, slots=True)
+class CellLine:
+    """One line of a cell: ``kind`` text, status, lock or actions decides how the template draws it."""
+
+    kind: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    label: str
+    lines: tuple[CellLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    binding: Binding
+    certificate: LockCertificate | None
+    status: Status
+    cells: tuple[Cell, ...]
+
+    @property
+    def subject(self) -> str:
+        return self.certificate.subject_cn if self.certificate else "-"
+
+
+def shorten(lock_id: str) -> str:
+    """As the manual prints it, ``7...``, with the last four so that two locks can be told apart; short ids stay whole."""
+    return f"{lock_id[0]}...{lock_id[-4:]}" if len(lock_id) > 8 else lock_id
+
+
+def time_text(at: datetime | None) -> str:
+    return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _text(line: Line, binding: Binding, certificate: LockCertificate | None, number: int) -> str:
+    lock = binding.lock
+    match line.value:
+        case "number":
+            return str(number)
+        case "account_name":
+            return binding.account.name
+        case "account_username":
+            return binding.account.username
+        case "provider":
+            return lock.provider.name
+        case "subject":
+            return certificate.subject_cn if certificate else "-"
+        case "lock_id":
+            return lock.lock_id
+        case "lock_id_short":
+            return shorten(lock.lock_id)
+        case "not_after":
+            return time_text(certificate.not_after if certificate else None)
+        case "bound_by":
+            return binding.bound_by.name
+        case "bound_at":
+            return time_text(binding.bound_at)
+        case "status" | "actions":
+            return ""
+
+
+_KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock"}
+
+
+def row_of(binding: Binding, *, site: Profile, at: datetime, number: int) -> Row:
+    certificates: list[LockCertificate] = list(getattr(binding.lock, "live_certificates", []))
+    certificate = certificates[0] if certificates else None
+    cells = []
+    for column in site.bindings.columns:
+        lines = []
+        for line in column.lines:
+            label = line.label
+            if line.value == "provider":
+                label = site.bindings.provider_labels.get(binding.lock.provider.code, label)
+            text = _text(line, binding, certificate, number)
+            lines.append(CellLine(_KINDS.get(line.value, "text"), str(label) if label else "", text))
+        cells.append(Cell(str(column.label), tuple(lines)))
+    return Row(binding, certificate, status_of(certificate, at, ended=binding.unbound_at is not None), tuple(cells))
+
+
+def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
+    """Everything a row reads, in two queries whatever the number of rows."""
+    live = LockCertificate.objects.filter(superseded_at__isnull=True).select_related("ca_record__provider").order_by("-not_after")
+    return bindings.select_related("lock__provider", "account", "bound_by", "unbound_by").prefetch_related(
+        Prefetch("lock__certificates", queryset=live, to_attr="live_certificates")
+    )
+
+
+def rows_of(bindings: QuerySet[Binding] | Iterable[Binding], *, site: Profile, at: datetime, first: int = 1) -> list[Row]:
+    """Rows in the given order, numbered from ``first``; a queryset is put in the list's order, newest first."""
+    if isinstance(bindings, QuerySet):
+        bindings = with_certificates(bindings).order_by("-bound_at", "id")
+    return [row_of(binding, site=site, at=at, number=number) for number, binding in enumerate(bindings, start=first)]

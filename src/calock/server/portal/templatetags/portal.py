@@ -1,0 +1,53 @@
+"""Template words of the portal: icons, links of a profile, times."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from calock.server.sites.profile import Link
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """The inline SVG ``templates/icons/<name>.svg``."""
+    return render_to_string(f"icons/{name}.svg")
+
+
+@register.filter
+def href(link: Link) -> str:
+    """Address of a profile's link."""
+    return reverse(f"portal:{link.page}")
+
+
+@register.filter
+def page_href(page: str) -> str:
+    """Address of a portal page by its name."""
+    return reverse(f"portal:{page}")
+
+
+@register.filter
+def moment(at: datetime | None) -> str:
+    """Local time as the manuals print it, ``2020-11-30 10:55:35``; ``-`` for none."""
+    return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
+def day(at: datetime | None) -> str:
+    """Local date, ``2020-11-30``; ``-`` for none."""
+    return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d")
+
+
+@register.filter
+def file_size(size: int) -> str:
+    """Bytes as people read them: ``12.3 MB`` (1 MB = 1 048 576 bytes)."""
+    if size >= 1 << 20:
+        return f"{size / (1 << 20):.1f} MB"
+    return f"{max(1, round(size / 1024))} KB"

@@ -1,0 +1,84 @@
+"""The account's own pages: sessions and password."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from calock.core.refusals import Reason, Refusal
+from calock.server import refusals
+from calock.server.accounts.passwords import MIN_LENGTH
+from calock.server.accounts.services import change_own_password
+from calock.server.context import RequestContext
+from calock.server.http import SiteRequest, require_account
+from calock.server.login import services
+from calock.server.portal.render import page
+from calock.server.refusal_texts import ENTRIES
+from calock.server.sessions.models import Session
+
+SHOWN = 20
+TOKEN = 16
+"""A session is named on its page by the first 16 hex digits of its digest: enough among one account's, useless as a cookie."""
+
+
+def _live(account_id: object) -> list[Session]:
+    rows = Session.objects.filter(account_id=account_id, ended_at__isnull=True, expires_at__gt=timezone.now())
+    return list(rows.select_related("lock__provider").order_by("-created_at"))
+
+
+@require_safe
+def sessions(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    account, own = require_account(site_request)
+    live = _live(account.pk)
+    past = Session.objects.filter(account=account).exclude(pk__in=[row.pk for row in live]).order_by("-created_at")[:SHOWN]
+    return page(site_request, "sessions", "sessions", section="system", live=live, past=past, own=own, ended="ended" in request.GET)
+
+
+@require_POST
+def end_session(request: HttpRequest) -> HttpResponse:
+    """End one of the account's other sessions, or all of them (``session=others``).
+
+    Raises:
+        Refusal: NOT_FOUND for a name that is none of this account's other live sessions.
+    """
+    site_request = cast(SiteRequest, request)
+    account, own = require_account(site_request)
+    name = request.POST.get("session", "")
+    others = [row for row in _live(account.pk) if row.pk != own.pk]
+    chosen = others if name == "others" else [row for row in others if len(name) == TOKEN and row.pk.startswith(name)]
+    if not chosen and name != "others":
+        raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
+    for row in chosen:
+        services.end_own_session(session=row, by=account, context=RequestContext.of(site_request))
+    return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def password(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    if request.method != "POST":
+        return _password_page(site_request, done="changed" in request.GET)
+    new = request.POST.get("new", "")
+    try:
+        if new != request.POST.get("again", ""):
+            raise Refusal(Reason.PASSWORD_UNACCEPTABLE, "typed twice differently", {"why": _("两次输入不一致")})
+        change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=RequestContext.of(site_request))
+    except Refusal as refusal:
+        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        return _password_page(site_request, status=ENTRIES[refusal.reason].status, refusal=told)
+    return HttpResponseRedirect(reverse("portal:password") + "?changed")
+
+
+def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -> HttpResponse:
+    account, _session = require_account(request)
+    rules = _("至少 %(length)d 个字符，不能包含账户名或姓名，不能是常见密码") % {"length": MIN_LENGTH}
+    return page(
+        request, "password", "password", section="system", status=status, rules=rules, forced=account.must_change_password, **context
+    )

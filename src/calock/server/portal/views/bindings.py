@@ -1,0 +1,78 @@
+"""CA绑定与解绑 / CA 用户管理: the list, one binding's details."""
+
+from __future__ import annotations
+
+import uuid
+from typing import cast
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account, Role
+from calock.server.http import SiteRequest, require_account
+from calock.server.locks.models import Binding
+from calock.server.portal.driver_page import driver_context
+from calock.server.portal.render import page
+from calock.server.portal.rows import row_of, rows_of, with_certificates
+
+PER_PAGE = 10
+
+
+def visible_to(account: Account) -> QuerySet[Binding]:
+    """His own bindings; for an organisation's administrator those of its members. An operator uses the console."""
+    if account.role == Role.ORGANISATION_ADMIN and account.organisation_id is not None:
+        return Binding.objects.filter(account__organisation_id=account.organisation_id)
+    return Binding.objects.filter(account=account)
+
+
+def _search(bindings: QuerySet[Binding], words: str) -> QuerySet[Binding]:
+    if not words:
+        return bindings
+    found = Q(account__name__icontains=words) | Q(account__username__icontains=words) | Q(lock__lock_id__icontains=words)
+    return bindings.filter(found | Q(lock__provider__name__icontains=words) | Q(lock__certificates__subject_cn__icontains=words)).distinct()
+
+
+@require_safe
+def binding_list(request: HttpRequest) -> HttpResponse:
+    """Query: ``q`` search words, ``state`` live or ended, ``page``."""
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    words = request.GET.get("q", "").replace("\0", "").strip()[:64]
+    ended = request.GET.get("state") == "ended"
+    bindings = _search(visible_to(account).filter(unbound_at__isnull=not ended), words)
+    ordered = with_certificates(bindings).order_by("-unbound_at" if ended else "-bound_at", "id")
+    pages = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
+    rows = rows_of(list(pages), site=site_request.site, at=timezone.now(), first=pages.start_index())
+    return page(
+        site_request,
+        "bindings",
+        "bindings",
+        section="system",
+        rows=rows,
+        pages=pages,
+        words=words,
+        ended=ended,
+        members=list(Account.objects.bindable_by(account).order_by("name", "username")),
+        **driver_context(site_request),
+    )
+
+
+@require_safe
+def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+    """One binding with its certificate's versions; for its holder and his organisation's administrator only.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND also for a binding that exists and is somebody else's.
+    """
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    binding = with_certificates(visible_to(account)).filter(pk=binding_id).first()
+    if binding is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
+    row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)
+    versions = binding.lock.certificates.select_related("ca_record").order_by("-not_after")
+    return page(site_request, "binding", "bindings", section="system", row=row, versions=versions)

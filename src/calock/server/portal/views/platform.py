@@ -1,0 +1,34 @@
+"""The platform's entrance pages behind the login."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from calock.server.http import SiteRequest, require_account
+from calock.server.locks.models import Binding
+from calock.server.portal.render import page
+from calock.server.portal.rows import rows_of
+
+
+@require_safe
+def apps(request: HttpRequest) -> HttpResponse:
+    require_account(cast(SiteRequest, request))
+    return page(cast(SiteRequest, request), "apps", "apps")
+
+
+@require_safe
+def system(request: HttpRequest) -> HttpResponse:
+    require_account(cast(SiteRequest, request))
+    return page(cast(SiteRequest, request), "system", "system", section="system")
+
+
+@require_safe
+def user_center(request: HttpRequest) -> HttpResponse:
+    account, session = require_account(cast(SiteRequest, request))
+    bindings = Binding.objects.filter(account=account, unbound_at__isnull=True)
+    rows = rows_of(bindings, site=cast(SiteRequest, request).site, at=timezone.now())
+    return page(cast(SiteRequest, request), "user-center", "user_center", rows=rows, login_session=session)

@@ -1,0 +1,90 @@
+"""Pages that need no login."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.http import SiteRequest
+from calock.server.portal.driver_page import driver_context
+from calock.server.portal.failures import CATALOGUE
+from calock.server.portal.render import page, site_providers
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    site = cast(SiteRequest, request).site
+    return page(cast(SiteRequest, request), "home", "home", providers=site_providers(site))
+
+
+@require_safe
+def guide(request: HttpRequest) -> HttpResponse:
+    return page(cast(SiteRequest, request), "guide", "guide")
+
+
+@require_safe
+def help_centre(request: HttpRequest) -> HttpResponse:
+    return page(cast(SiteRequest, request), "help", "help")
+
+
+@require_safe
+def help_page(request: HttpRequest, page: str) -> HttpResponse:
+    """One page of the profile's help.
+
+    Raises:
+        Refusal: NOT_FOUND when this site has no such page.
+    """
+    site_request = cast(SiteRequest, request)
+    found = next((entry for entry in site_request.site.help if entry.page == page), None)
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, f"no help page {page}")
+    return _page(site_request, "help-page", page, section="help", entry=found)
+
+
+_page = page  # ``help_page`` takes its page's name under that word from the address table
+
+
+@require_safe
+def help_certificate(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    entry = next((entry for entry in site_request.site.help if entry.page == "help_certificate"), None)
+    return page(
+        site_request, "help-certificate", "help_certificate", section="help", entry=entry, providers=site_providers(site_request.site)
+    )
+
+
+@require_safe
+def help_failures(request: HttpRequest) -> HttpResponse:
+    return page(cast(SiteRequest, request), "help-failures", "help_failures", section="help", failures=CATALOGUE)
+
+
+@require_safe
+def versions(request: HttpRequest) -> HttpResponse:
+    return page(cast(SiteRequest, request), "versions", "versions", section="help")
+
+
+@require_safe
+def contact(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    return page(site_request, "contact", "contact", providers=site_providers(site_request.site))
+
+
+@require_safe
+def legal(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    return page(site_request, "paragraphs", "legal", section="help", text=site_request.site.legal)
+
+
+@require_safe
+def privacy(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    return page(site_request, "paragraphs", "privacy", section="help", text=site_request.site.privacy)
+
+
+@require_safe
+def check(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    return page(site_request, "check", "check", **driver_context(site_request))

@@ -1,0 +1,20 @@
+"""What every template knows of the site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from calock.server.sites.registry import sites
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """``site``, its emblem and tokens, its header. A request refused before its site was known gets the default site's look."""
+    profile = getattr(request, "site", None) or next(profile for profile in sites().values() if profile.default)
+    return {
+        "site": profile,
+        "emblem": f"sites/{profile.code}/emblem.svg",
+        "tokens": f"sites/{profile.code}/tokens.css",
+        "site_header": f"parts/header-{profile.header}.html",
+    }
