@@ -121,6 +121,7 @@ class Reason(StrEnum):
     BUNDLE_TOO_LARGE = "BUNDLE_TOO_LARGE"
     BUNDLE_SIGNER_UNKNOWN = "BUNDLE_SIGNER_UNKNOWN"  # signed by a key that no operator pinned
     BUNDLE_SIGNATURE_INVALID = "BUNDLE_SIGNATURE_INVALID"
+    BUNDLE_OLDER = "BUNDLE_OLDER"  # not newer than one already taken over from the same key
 
     # --- driver
     ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"

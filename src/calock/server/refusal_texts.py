@@ -13,7 +13,6 @@ from string import Formatter
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 
-
 R = Reason
 
 
@@ -64,6 +63,7 @@ CA_LIST = Action("查看互认 CA 列表", "See the recognised CAs", "ca_downloa
 RENEW = Action("续期（续期后无需重新绑定）", "Renew it (no new binding is needed)", "help_certificate", "F17", fact="renew_url")
 REPLACE = Action("补办", "Get a new one", "help_certificate", "F19", fact="renew_url")
 UNLOCK = Action("解锁指引", "How to unlock it", "help_failures", "F14", fact="unlock_url")
+CONSOLE = Action("返回控制台", "Back to the console", "home")
 PASSWORD = Action("修改密码", "Change the password", "password")
 
 
@@ -168,6 +168,20 @@ ENTRIES: dict[R, Entry] = {
     R.SERVER_BUSY: Entry(503, Words("当前登录人数较多，请稍候重试", "Many people are logging in, please try again in a moment"), RETRY),
     R.CSRF_FAILED: Entry(403, Words("页面已失效，请刷新后重试", "This page is out of date; reload it and try again"), HOME),
     R.HOST_UNKNOWN: Entry(421, Words("此服务器上没有该网址的平台，请核对地址", "No platform of this server has this address"), HOME),
+    # the register and decisions of two operators
+    R.REGISTER_DAMAGED: Entry(503, Words("CA 互认登记的完整性校验未通过，CA 登录已暂停，请使用账号密码登录并联系客服", "The register of recognised CAs failed its integrity check; log in with your password and contact us"), CONTACT),
+    R.CA_CERTIFICATE_REFUSED: Entry(400, Words("该文件不能作为 CA 证书登记", "This file cannot be recorded as a CA certificate"), CONSOLE),
+    R.CA_KEY_KNOWN: Entry(409, Words("该 CA 公钥已经登记", "This CA key is recorded already"), CONSOLE),
+    R.PROVIDER_RULES_REFUSED: Entry(400, Words("服务商规则有误", "The provider's rules are not acceptable"), CONSOLE),
+    R.PROVIDER_WITHOUT_ANCHOR: Entry(409, Words("该服务商还没有已互认的信任锚，不能启用", "This provider has no recognised anchor yet and cannot be enabled"), CONSOLE),
+    R.SECOND_OPERATOR_NEEDED: Entry(403, Words("提出人不能复核自己的申请，请由另一位运营人员复核", "Who proposes does not approve; another operator must"), CONSOLE),
+    R.APPROVAL_CLOSED: Entry(409, Words("该申请已处理、已撤销或已逾期", "This proposal is decided, taken back or too old"), CONSOLE),
+    R.VERSION_CHANGED: Entry(409, Words("内容已被他人修改，请刷新后再操作", "Somebody changed it meanwhile; reload and look again"), CONSOLE),
+    R.BUNDLE_MALFORMED: Entry(400, Words("互认包无法识别", "The provider bundle cannot be read"), CONSOLE),
+    R.BUNDLE_TOO_LARGE: Entry(413, Words("互认包过大", "The provider bundle is too large"), CONSOLE),
+    R.BUNDLE_SIGNER_UNKNOWN: Entry(403, Words("互认包的签名公钥未被固定", "The provider bundle is signed by a key that is not pinned here"), CONSOLE),
+    R.BUNDLE_SIGNATURE_INVALID: Entry(403, Words("互认包的签名无效", "The provider bundle's signature is not valid"), CONSOLE),
+    R.BUNDLE_OLDER: Entry(409, Words("互认包不比已导入的新", "The provider bundle is not newer than one taken over before"), CONSOLE),
     # driver
     R.ORIGIN_NOT_ALLOWED: Entry(403, Words("CA 驱动不允许本网站使用 CA 锁，请安装本平台的驱动", "The driver does not allow this site to use locks; install this platform's driver"), DRIVER),
     R.HOST_NOT_ALLOWED: Entry(403, Words("CA 驱动拒绝了此访问", "The driver refused this access"), CHECK),
