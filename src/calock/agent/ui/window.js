@@ -1,0 +1,115 @@
+"use strict";
+const request = document.body.dataset;
+const $ = (id) => document.getElementById(id);
+let locks = [];
+let chosen = request.lock;
+let finished = false;
+
+function tell(message) {
+  // exactly the origin the browser attested when the form was posted; nobody else can read it
+  window.opener?.postMessage(message, request.origin);
+}
+
+function finish(message, text) {
+  finished = true;
+  tell(message);
+  $("pin").value = "";
+  $("form").hidden = true;
+  $("doneText").textContent = text;
+  $("done").hidden = false;
+  setTimeout(() => window.close(), 300);
+}
+
+function fail(text) {
+  $("error").textContent = text;
+  $("error").hidden = !text;
+}
+
+function current() {
+  return locks.find((lock) => lock.id === chosen);
+}
+
+function choose(lock) {
+  chosen = lock?.id ?? "";
+  const pin = lock?.pin;
+  $("tries").textContent = pin ? triesText(pin) + (pin.default ? " 这仍是初始 PIN 码，建议尽快修改。" : "") : "";
+  $("tries").className = pin && (pin.locked || pin.triesLeft === 1) ? "small warned" : "soft small";
+  $("last").hidden = !(pin && pin.triesLeft === 1 && !pin.locked);
+  $("useLast").checked = false;
+  $("pin").disabled = $("ok").disabled = !pin || pin.locked;
+}
+
+function card(lock) {
+  const label = element("label", "lock");
+  const radio = element("input");
+  Object.assign(radio, { type: "radio", name: "lock", value: lock.id, checked: lock.id === chosen });
+  radio.addEventListener("change", () => { fail(""); choose(lock); $("pin").focus(); });
+  const text = element("span");
+  text.append(
+    element("b", "", lock.name + (lock.expired ? "(已过期)" : "")),
+    element("span", "soft small", `${lock.issuer} · 锁号 ${lock.deviceSerial} · 有效期至 ${day(lock.notAfter)}`),
+  );
+  label.append(radio, text);
+  if (lock.pin.locked) text.append(" ", element("span", "pill bad", "已锁定"));
+  return label;
+}
+
+async function refresh() {
+  if (finished) return;
+  try {
+    locks = (await call("/window/locks", { ticket: request.ticket })).locks;
+  } catch (error) {
+    fail(sentence(error));
+    if (error.reason === "SESSION_ENDED") $("form").querySelectorAll("input, #ok").forEach((part) => { part.disabled = true; });
+    return;
+  }
+  if (!current()) chosen = (locks.find((lock) => !lock.expired && !lock.pin.locked && lock.pin.triesLeft !== 1) ?? locks[0])?.id ?? "";
+  $("locks").replaceChildren($("legend"), ...locks.map(card));
+  $("locks").hidden = locks.length === 0;
+  $("legend").textContent = locks.length > 1 ? `检测到 ${locks.length} 张证书，请选择` : "CA 锁";
+  $("none").hidden = locks.length > 0;
+  $("entry").hidden = locks.length === 0;
+  choose(current());
+}
+
+$("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  fail("");
+  const lock = current();
+  if (!lock) return;
+  const message = { ticket: request.ticket, lock: lock.id, pin: $("pin").value, useLastTry: $("useLast").checked };
+  $("pin").value = "";
+  $("ok").disabled = true;
+  $("ok").textContent = "正在签名…";
+  try {
+    finish(await call("/window/sign", message), "已完成，请回到原页面。");
+  } catch (error) {
+    fail(sentence(error));
+    await refresh();
+    $("pin").focus();
+  } finally {
+    message.pin = "";
+    $("ok").textContent = "确定";
+  }
+});
+
+async function cancel() {
+  finished = true;
+  const error = { reason: "PIN_CANCELLED", detail: "", triesLeft: null };
+  tell({ type: "calock-answer", state: request.state, error });
+  await call("/window/cancel", { ticket: request.ticket }).catch(() => {});
+}
+
+$("cancel").addEventListener("click", async () => { await cancel(); window.close(); });
+window.addEventListener("pagehide", () => { if (!finished) cancel(); });
+window.addEventListener("keydown", (event) => { if (event.key === "Escape") $("cancel").click(); });
+
+if (window.opener) {
+  tell({ type: "calock-ready", state: request.state });
+  refresh().then(() => $("pin").focus());
+  follow(refresh);
+} else {
+  $("form").hidden = true;
+  $("doneText").textContent = "找不到打开本窗口的页面，请关闭本窗口，回到原页面重试。";
+  $("done").hidden = false;
+}
