@@ -1,1 +1,104 @@
 """The ``calock`` command. Each subcommand lives in a module of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from calock import __version__
+
+USAGE = """\
+calock: bind hardware CA locks (CA 锁) to accounts of a procurement platform, and log in with lock and PIN
+
+usage: calock COMMAND [OPTION…]        calock COMMAND --help says more
+
+  token explain         judge one login answer from standard input, offline, check by check
+  certificate explain   judge one certificate, offline, check by check
+  demo                  run both sites with practice CAs, locks and accounts on this computer
+  agent                 run the CA driver on this computer (for people who hold a lock)
+  serve                 run the server (for operators)
+  manage                operate the server's data: migrate, createsuperuser, …
+
+  --version             print the version
+  --help                print this
+"""
+
+UNUSABLE = 2
+"""Exit status for arguments that cannot be used."""
+
+
+def _serve(arguments: list[str]) -> int:
+    from calock.server.serve import main as run  # noqa: PLC0415 - the server's libraries only for the server
+
+    return run(arguments) or 0
+
+
+def _agent(arguments: list[str]) -> int:
+    from calock.agent.main import main as run  # noqa: PLC0415 - the driver's libraries only for the driver
+
+    return run(arguments) or 0
+
+
+def _demo(arguments: list[str]) -> int:
+    from calock.demo.command import main as run  # noqa: PLC0415 - the practice world only when asked for
+
+    return run(arguments) or 0
+
+
+def _manage(arguments: list[str]) -> int:
+    import os  # noqa: PLC0415 - with Django below
+
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - Django only when asked for
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
+    execute_from_command_line(["calock manage", *arguments])
+    return 0
+
+
+def _token(arguments: list[str]) -> int:
+    from calock.cli.explain import explain_token as run  # noqa: PLC0415 - verification only when asked for
+
+    return run(arguments)
+
+
+def _certificate(arguments: list[str]) -> int:
+    from calock.cli.explain import explain_certificate as run  # noqa: PLC0415 - verification only when asked for
+
+    return run(arguments)
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "serve": _serve, "agent": _agent, "demo": _demo, "manage": _manage, "token": _token, "certificate": _certificate,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments.pop(0) if arguments else "--help"
+    if command in ("-h", "--help", "help"):
+        sys.stdout.write(USAGE)
+        return 0
+    if command in ("-V", "--version", "version"):
+        sys.stdout.write(f"calock {__version__}\n")
+        return 0
+    return _call(command, arguments)
+
+
+def _call(command: str, arguments: list[str]) -> int:
+    run = _COMMANDS.get(command)
+    if run is None:
+        sys.stderr.write(f"calock: no command {command!r}; calock --help lists them\n")
+        return UNUSABLE
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, e.g. ``| head``
+        sys.stderr.close()
+        return 141
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("calock"):
+            raise
+        sys.stderr.write(f"calock: {command} needs {error.name}, which is not installed: pip install 'calock[server,agent]'\n")
+        return UNUSABLE

@@ -1,7 +1,7 @@
 """The identity: which lock this is, and whose. Read by the provider's rules; accepted only when the check digits hold.
 
 Sources: GB 32100-2015 (统一社会信用代码), GB 11643-1999 (公民身份号码), GM/T 0015 for the extensions. Never guessed across CAs:
-a rule belongs to one provider. The holder's id in clear text stays in memory; what is stored is a keyed hash, what is shown is masked.
+a rule belongs to one provider. The holder's id in clear text stays in memory: stored is a keyed hash, shown a mask.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _TOO_LONG = 22
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A judged path. ``issuers`` are in order from the one that issued the leaf to the anchor; empty when the leaf is the anchor."""
+    """A judged path. ``issuers``: from the one that issued the leaf to the anchor, in order; empty when the leaf is the anchor."""
 
     checks: tuple[Check, ...]
     certificates: tuple[Certificate, ...] = ()
@@ -90,9 +90,8 @@ def _better(one: Path | None, other: Path) -> Path:
 
 def _issuers_of(certificate: Certificate, register: Register) -> list[Issuer]:
     """CA certificates that may have issued this one, likeliest first."""
-    wanted = certificate.authority_key_id
-    fitting = [i for i in register.named(certificate.issuer_key) if not (wanted and i.key_id and wanted != i.key_id)]
-    return sorted(fitting, key=lambda issuer: (issuer.key_id != wanted, not issuer.ca.anchor))
+    fitting = register.candidates(certificate.issuer_key, certificate.authority_key_id)
+    return sorted(fitting, key=lambda issuer: (issuer.key_id != certificate.authority_key_id, not issuer.ca.anchor))
 
 
 def _candidates(leaf: Certificate, register: Register) -> Iterator[tuple[Issuer, ...]]:

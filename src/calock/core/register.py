@@ -17,6 +17,9 @@ from calock.core.certificate import Certificate
 from calock.core.names import NameKey
 from calock.core.policy import Policy
 
+MAX_NAMESAKES = 32
+"""CA certificates of one name that are considered for one certificate."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaCertificate:
@@ -81,6 +84,7 @@ class Register:
         self.providers: tuple[ProviderTrust, ...] = tuple(providers)
         self.issuers: tuple[Issuer, ...] = tuple(Issuer(provider, ca) for provider in self.providers for ca in provider.cas)
         self._by_name: dict[NameKey, list[Issuer]] = {}
+        self._by_name_and_id: dict[tuple[NameKey, str], list[Issuer]] = {}
         self._by_key: dict[str, list[Issuer]] = {}
         self._anchors: dict[bytes, Issuer] = {}
         for issuer in self.issuers:
@@ -95,12 +99,23 @@ class Register:
             raise ValueError(f"CA key {key[:16]}… is claimed by {same_key[0].provider.code} and {issuer.provider.code}")
         same_key.append(issuer)
         self._by_name.setdefault(issuer.subject_key, []).append(issuer)
+        self._by_name_and_id.setdefault((issuer.subject_key, issuer.key_id), []).append(issuer)
         if issuer.ca.anchor:
             self._anchors[issuer.ca.der] = issuer
 
     def named(self, subject: NameKey) -> Sequence[Issuer]:
         """CA certificates with this subject, in the comparison form of RFC 5280 clause 7.1."""
         return self._by_name.get(subject, ())
+
+    def candidates(self, subject: NameKey, key_id: str) -> Sequence[Issuer]:
+        """CA certificates with this subject whose key identifier is not another one: at most :data:`MAX_NAMESAKES`.
+
+        ``key_id``: what the subordinate certificate's AuthorityKeyIdentifier says; empty = nothing.
+        """
+        if not key_id:
+            return self.named(subject)[:MAX_NAMESAKES]
+        exact = self._by_name_and_id.get((subject, key_id), [])
+        return [*exact, *self._by_name_and_id.get((subject, ""), [])][:MAX_NAMESAKES]
 
     def with_key(self, spki_sha256: str) -> Sequence[Issuer]:
         """CA certificates over this key."""

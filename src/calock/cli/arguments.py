@@ -1,0 +1,134 @@
+"""Arguments and files of the ``explain`` commands. Whatever cannot be used ends with one clear line and status 2."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from calock.core.policy import Policy, PolicyError
+from calock.core.verdict import Step
+
+MAX_FILE = 256 * 1024 * 1024
+"""Octets; a CRL of a million entries has about 40 MB."""
+
+_PEM = re.compile(rb"-----BEGIN (?P<label>(?:X509 |TRUSTED )?CERTIFICATE)-----(?P<body>[^-]*)-----END (?P=label)-----")
+
+
+class UnusableError(Exception):
+    """An argument that cannot be used; the text is the line for the person who typed it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UnusableError(message)
+
+
+def read_file(name: str) -> bytes:
+    """Contents of a named file, ``-`` = standard input.
+
+    Raises:
+        UnusableError: it cannot be read, or has more than 256 MiB.
+    """
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(MAX_FILE + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise UnusableError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > MAX_FILE:
+        raise UnusableError(f"{name} has more than {MAX_FILE // 1024 // 1024} MiB")
+    return data
+
+
+def certificates_in(data: bytes) -> list[bytes]:
+    """DER of every certificate in a PEM bundle, or the bytes themselves when there is no PEM block in them."""
+    blocks = [_decoded(match["body"], trusted=match["label"].startswith(b"TRUSTED")) for match in _PEM.finditer(data)]
+    if blocks or b"-----BEGIN" in data[:100_000]:
+        return blocks
+    return [data] if data else []
+
+
+def _decoded(body: bytes, *, trusted: bool) -> bytes:
+    try:
+        der = base64.b64decode(b"".join(body.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""  # judged, and refused, as an unparsable certificate
+    if trusted and der[:1] == b"\x30" and der[1:2] == b"\x82":  # OpenSSL appends its own settings to the certificate
+        return der[: 4 + int.from_bytes(der[2:4], "big")]
+    return der
+
+
+def read_certificates(names: list[str], what: str) -> list[bytes]:
+    """DER of all certificates in these files.
+
+    Raises:
+        UnusableError: a file that cannot be read or holds no certificate at all.
+    """
+    found = []
+    for name in names:
+        certificates = certificates_in(read_file(name))
+        if not certificates or not any(der[:1] == b"\x30" for der in certificates):
+            raise UnusableError(f"{name}: no certificate in this {what} file (PEM or DER is wanted)")
+        found += certificates
+    return found
+
+
+def moment(text: str) -> datetime:
+    """ISO 8601 as an aware datetime; UTC when it names no zone."""
+    try:
+        value = datetime.fromisoformat(text)
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 moment such as 2026-11-22T08:00:00Z") from error
+
+
+def steps(text: str) -> frozenset[Step]:
+    """``gate,path,…`` as steps."""
+    allowed = {"gate", "path", "revocation", "profile", "identity"}
+    chosen = {part.strip() for part in text.split(",") if part.strip()}
+    if not chosen or not chosen <= allowed:
+        raise argparse.ArgumentTypeError("a list of gate, path, revocation, profile, identity is wanted")
+    return frozenset(Step(name) for name in chosen)
+
+
+def origin(text: str) -> str:
+    """``https://host[:port]`` exactly as a browser writes an origin; http only for this computer itself."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port, parts = "", None, urlsplit("")
+    loopback = host in ("127.0.0.1", "localhost", "::1") or host.endswith(".localhost")
+    shown = f"[{host}]" if ":" in host else host
+    written = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+    if not host or text != written or not text.isascii() or parts.scheme not in (("https", "http") if loopback else ("https",)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an origin such as https://host or https://host:8443")
+    return text
+
+
+def policy(name: str | None) -> tuple[Policy | None, bool]:
+    """Policy from a JSON file, and whether it says how revocation is to be treated.
+
+    Raises:
+        UnusableError: not readable, not JSON, or not a policy.
+    """
+    if name is None:
+        return None, False
+    try:
+        value = json.loads(read_file(name))
+        return Policy.from_json(value), isinstance(value, dict) and "revocation" in value
+    except (ValueError, RecursionError) as error:
+        kind = "" if isinstance(error, PolicyError) else "not JSON: "
+        raise UnusableError(f"{name}: {kind}{error}") from error

@@ -1,0 +1,165 @@
+"""``calock token explain`` and ``calock certificate explain``: the server's own verification, offline, check by check."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from calock.cli import arguments, report
+from calock.cli.arguments import UnusableError
+from calock.core.certificate import Certificate
+from calock.core.evidence import MemoryEvidence, NoEvidence
+from calock.core.policy import Policy
+from calock.core.refusals import Reason, Refusal
+from calock.core.register import CaCertificate, ProviderTrust, Register
+from calock.core.verdict import ALL_STEPS, Step, Verdict, failed, passed
+from calock.core.verify import Setting, judge_certificate, judge_token
+from calock.wire.token import parse_token
+
+ACCEPTED, REFUSED, UNUSABLE = 0, 1, 2
+
+_EPILOG = textwrap.dedent("""\
+    exit status: 0 accepted; 1 refused, with the reason code printed; 2 arguments that cannot be used.
+
+    Files are PEM (bundles too) or DER. Trust ends at the --anchors; they may be intermediate CAs. When neither --crl nor
+    --ocsp is given, and no --policy demands it, revocation is reported as skipped; when either is given, every certificate of
+    the path below the anchor needs an answer, and a missing, stale or unusable one refuses. Without a --policy that says
+    otherwise, revocation data count as long as they say themselves (nextUpdate).
+    """)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the person gave, read and put together."""
+
+    setting: Setting
+    notes: tuple[str, ...]
+
+
+def _parser(prog: str, description: str) -> arguments.Parser:
+    parser = arguments.Parser(
+        prog=prog,
+        description=description,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    many = {"nargs": "+", "action": "extend", "default": [], "metavar": "FILE"}
+    parser.add_argument("--anchors", required=True, help="CA certificates at which trust ends", **many)  # type: ignore[arg-type]
+    parser.add_argument("--intermediates", help="further CA certificates of the provider", **many)  # type: ignore[arg-type]
+    parser.add_argument("--crl", help="certificate revocation lists", **many)  # type: ignore[arg-type]
+    parser.add_argument("--ocsp", help="OCSP responses", **many)  # type: ignore[arg-type]
+    parser.add_argument("--policy", metavar="FILE", help="the provider's rules as JSON; the strict default otherwise")
+    parser.add_argument("--at", type=arguments.moment, metavar="ISO8601", help="the moment to judge for; now otherwise")
+    parser.add_argument("--json", action="store_true", help="machine-readable result")
+    return parser
+
+
+def explain_certificate(argv: list[str]) -> int:
+    """``calock certificate explain …``; returns the exit status."""
+    parser = _parser("calock certificate explain", "Judge one certificate as the server would, offline, and print every check.")
+    parser.add_argument("file", metavar="FILE", help="the certificate (PEM or DER), - for standard input")
+    parser.add_argument(
+        "--only",
+        type=arguments.steps,
+        metavar="STEP,…",
+        help="only these steps: gate,path,revocation,profile,identity (for certificates that are no lock's)",
+    )
+    return _run("certificate", parser, argv, _certificate)
+
+
+def explain_token(argv: list[str]) -> int:
+    """``calock token explain … < token.json``; returns the exit status."""
+    parser = _parser(
+        "calock token explain",
+        "Judge one login answer (JSON on standard input) as the server would, offline, and print every check.",
+    )
+    parser.add_argument(
+        "--origin", required=True, type=arguments.origin, help="origin the answer was made for, https://host[:port]"
+    )
+    parser.add_argument("--challenge", required=True, help="text of the challenge, exactly as it was sent")
+    return _run("token", parser, argv, _token)
+
+
+def _run(name: str, parser: arguments.Parser, argv: list[str], judge: object) -> int:
+    if not argv or argv[0] != "explain":
+        wanted = argv and argv[0] in ("-h", "--help")
+        (sys.stdout if wanted else sys.stderr).write(f"usage: calock {name} explain …   (calock {name} explain --help says more)\n")
+        return ACCEPTED if wanted else UNUSABLE
+    assert callable(judge)
+    try:
+        options = parser.parse_args(argv[1:])
+        given = _read(options)
+        verdict, notes = judge(options, given)
+    except UnusableError as error:
+        sys.stderr.write(f"calock {name} explain: {' '.join(str(error).split())}\n")
+        return UNUSABLE
+    except SystemExit as end:  # --help
+        return int(end.code or 0)
+    write = report.as_json if options.json else report.as_text
+    sys.stdout.write(write(verdict, given.setting.at, (*given.notes, *notes)))
+    return ACCEPTED if verdict.accepted else REFUSED
+
+
+def _certificate(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:
+    found = arguments.certificates_in(arguments.read_file(options.file))
+    notes = (f"{len(found) - 1} more certificates in {options.file} were not looked at",) if len(found) > 1 else ()
+    return judge_certificate(found[0] if found else b"", given.setting), notes
+
+
+def _token(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:
+    try:
+        token = parse_token(arguments.read_file("-"))
+        if not options.challenge or len(options.challenge) > 256:
+            raise Refusal(Reason.CHALLENGE_MALFORMED, "a challenge of 1 to 256 characters is wanted")  # noqa: TRY301 - one outcome
+    except Refusal as refusal:
+        return Verdict((failed(Step.TOKEN, "form", refusal.reason, refusal.detail),)), ()
+    verdict = judge_token(token, given.setting, origin=options.origin, challenge=options.challenge)
+    return replace(verdict, checks=(passed(Step.TOKEN, "form", token.format), *verdict.checks)), ()
+
+
+def _read(options: argparse.Namespace) -> _Given:
+    policy, says_revocation = arguments.policy(options.policy)
+    at = options.at or datetime.now(UTC)
+    any_evidence = bool(options.crl or options.ocsp)
+    policy = _with_revocation(policy or Policy(), says=says_revocation)
+    notes: list[str] = []
+    anchors = _authorities(arguments.read_certificates(options.anchors, "anchors"), "anchor", notes)
+    others = _authorities(arguments.read_certificates(options.intermediates, "intermediates"), "intermediate", notes)
+    others = [certificate for certificate in others if certificate not in anchors]
+    cas = (*(_ca(certificate, anchor=True) for certificate in anchors), *(_ca(certificate, anchor=False) for certificate in others))
+    register = Register([ProviderTrust("given", cas, policy)])
+    crls = [arguments.read_file(name) for name in options.crl]
+    ocsp = [arguments.read_file(name) for name in options.ocsp]
+    evidence = MemoryEvidence(crls, ocsp, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else NoEvidence()
+    only = getattr(options, "only", None) or ALL_STEPS
+    given = any_evidence or (says_revocation and policy.revocation.mode != "off")
+    return _Given(Setting(register, at, evidence, steps=only, revocation_given=given), tuple(notes))
+
+
+def _with_revocation(policy: Policy, *, says: bool) -> Policy:
+    """Evidence that was handed over counts as long as it says itself, unless the policy has its own word on it."""
+    if says:
+        return policy
+    return replace(policy, revocation=replace(policy.revocation, crl_max_age=None, ocsp_max_age=None))
+
+
+def _authorities(blobs: list[bytes], what: str, notes: list[str]) -> list[Certificate]:
+    """Parsed CA certificates; one that does not parse is left out with a note, so that nothing is accepted by it."""
+    found: dict[bytes, Certificate] = {}
+    for number, der in enumerate(blobs, 1):
+        try:
+            certificate = Certificate.parse(der)
+            _ = certificate.spki_sha256, certificate.subject_key, certificate.subject_key_id
+        except (Refusal, ValueError) as error:
+            notes.append(f"{what} {number} was left out: {error}")
+            continue
+        found[certificate.der] = certificate
+    return list(found.values())
+
+
+def _ca(certificate: Certificate, *, anchor: bool) -> CaCertificate:
+    return CaCertificate(certificate.der, certificate.spki_sha256, anchor=anchor)
