@@ -27,7 +27,7 @@ def json_body(request: HttpRequest, kind: type[Body]) -> Body:
         Refusal: REQUEST_MALFORMED (not JSON by its content type or its text, wrong types, NUL), REQUEST_TOO_LARGE.
     """
     if request.content_type != "application/json":
-        raise Refusal(Reason.REQUEST_MALFORMED, f"content type {request.content_type[:60]!r}")
+        raise Refusal(Reason.REQUEST_MALFORMED, f"content type {(request.content_type or '')[:60]!r}")
     length = request.headers.get("Content-Length", "")
     if length.isdigit() and int(length) > MAX_BODY:
         raise Refusal(Reason.REQUEST_TOO_LARGE, f"{length[:12]} bytes")

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from calock.server.audit.canonical import clean
 from calock.server.http import SiteRequest
 from calock.server.sessions.cookies import pre_login_value
 from calock.server.sessions.models import Session
@@ -32,7 +33,7 @@ class RequestContext:
             site=request.site.code,
             origin=request.site_origin,
             ip=request.client_ip,
-            user_agent=request.headers.get("User-Agent", "")[:300],
+            user_agent=clean(request.headers.get("User-Agent", "")),
             browser=hashlib.sha256(value.encode()).hexdigest() if value else "",
             session=request.login_session,
             at=timezone.now(),

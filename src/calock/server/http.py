@@ -14,7 +14,7 @@ from calock.server.sites.profile import Profile
 class SiteRequest(HttpRequest):
     """A request after every middleware. ``user`` and ``login_session`` are both set, or neither is."""
 
-    site: Profile
+    site: Profile  # type: ignore[assignment]  # typed for django.contrib.sites, which we do not use
     site_origin: str
     """Configured scheme and host (and port) of the site: what a lock's answer must have been signed for."""
     client_ip: str | None

@@ -7,6 +7,7 @@ from pathlib import Path
 import dj_database_url
 
 from calock.server.config import read_config
+from calock.server.sites.registry import SITES
 from calock.wire.driver import PORTS
 
 CALOCK = read_config()
@@ -47,11 +48,13 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "calock.server.sites.language.LanguageMiddleware",
     "calock.server.sites.middleware.SiteMiddleware",
     "calock.server.sessions.middleware.SessionMiddleware",
     "calock.server.middleware.RefusalMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "calock.server.middleware.OriginCsrfMiddleware",
+    "calock.server.middleware.OriginMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
@@ -76,6 +79,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "calock.server.sites.context.site",
             ]
         },
     }
@@ -89,6 +93,8 @@ LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 STATIC_URL = "static/"
 STATIC_ROOT = CALOCK.data / "static"
+STATICFILES_DIRS = [(f"sites/{path.parent.name}", path) for path in sorted(SITES.glob("*/static"))]  # each site's own look
+LOCALE_PATHS = [SITES.parent / "locale"]
 SILENCED_SYSTEM_CHECKS = [
     "admin.E408",  # our own session middleware sets request.user
     "admin.E410",  # same, for the session

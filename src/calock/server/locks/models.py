@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from calock.server.accounts.models import Account, Role
 from calock.server.providers.models import CaRecord, Provider
 
 
@@ -64,6 +66,24 @@ class LockKey(models.Model):
         return self.spki_sha256
 
 
+class BindingQuerySet(models.QuerySet["Binding"]):
+    def live(self) -> BindingQuerySet:
+        return self.filter(unbound_at__isnull=True)
+
+    def visible_to(self, account: Account) -> BindingQuerySet:
+        """His own; for an organisation's administrator those of its members. Nobody sees another organisation's."""
+        if account.role == Role.ORGANISATION_ADMIN and account.organisation_id is not None:
+            return self.filter(account__organisation_id=account.organisation_id)
+        return self.filter(account=account)
+
+    def newest_first(self) -> BindingQuerySet:
+        return self.order_by("-bound_at", "id")
+
+
+class BindingManager(models.Manager["Binding"].from_queryset(BindingQuerySet)):  # type: ignore[misc]
+    pass
+
+
 class Binding(models.Model):
     """Lock ↔ account. Ended by 解除绑定, never deleted."""
 
@@ -78,7 +98,8 @@ class Binding(models.Model):
     )
     unbound_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[BindingManager] = BindingManager()
 
     class Meta:
         constraints = (

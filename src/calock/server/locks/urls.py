@@ -1,5 +1,11 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from calock.server.locks import views
+
+urlpatterns = [
+    path("bindings", views.bindings),
+    path("bindings/<uuid:binding>/end", views.end),
+    path("step-up", views.step_up),
+]

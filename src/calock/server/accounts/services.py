@@ -1,0 +1,110 @@
+"""Verbs of accounts. Each owns its transaction and writes its audit row in it."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server import throttle
+from calock.server.accounts import passwords
+from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.passwords import Attempt
+from calock.server.audit.events import Event
+from calock.server.audit.services import record, record_refusal
+from calock.server.context import RequestContext
+from calock.server.sessions.services import end_sessions_of_account
+
+
+def change_own_password(*, account: Account, old: str, new: str, context: RequestContext) -> None:
+    """Set a new password; every other session of the account ends.
+
+    Raises:
+        Refusal: CREDENTIALS_WRONG for the old one, PASSWORD_UNACCEPTABLE, TOO_MANY_ATTEMPTS, SERVER_BUSY.
+    """
+    throttle.refuse_when_too_many("password", context.ip)
+    try:
+        prove_by_password(account, old, context=context)
+        chosen = passwords.require_acceptable(account, new)
+    except Refusal as refusal:
+        record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=account.pk)
+        raise
+    with transaction.atomic():
+        _store_password(account, chosen, context=context, must_change=False)
+        record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk)
+
+
+def prove_by_password(account: Account, password: str, *, context: RequestContext) -> None:
+    """Make sure that somebody who is logged in knows the account's password.
+
+    Raises:
+        Refusal: CREDENTIALS_WRONG (also while locked out), SERVER_BUSY.
+    """
+    attempt = passwords.try_password(account, passwords.normalised(password), at=context.at)
+    if attempt == Attempt.RIGHT:
+        return
+    throttle.count_failure("password", context.ip)
+    if attempt == Attempt.WRONG_AND_LOCKED:
+        record(Event.ACCOUNT_PASSWORD_LOCKED, context=context, actor=account, subject=account.pk)
+    raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
+
+
+def _store_password(account: Account, password: str, *, context: RequestContext, must_change: bool) -> None:
+    account.set_password(password)
+    account.must_change_password = must_change
+    account.password_changed_at = context.at
+    account.failed_passwords = 0
+    account.password_locked_until = None
+    fields = ["password", "must_change_password", "password_changed_at", "failed_passwords", "password_locked_until"]
+    account.save(update_fields=fields)
+    end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)
+
+
+def _require_authority(by: Account, member: Account) -> None:
+    """Operators over everybody; an organisation's administrator over its ordinary members.
+
+    Raises:
+        Refusal: NOT_FOUND for whoever is outside: a guessed id must not tell that it exists.
+    """
+    if by.is_operator and by.pk != member.pk:
+        return
+    same = by.organisation_id is not None and by.organisation_id == member.organisation_id
+    if by.role == Role.ORGANISATION_ADMIN and same and member.role == Role.MEMBER:
+        return
+    raise Refusal(Reason.NOT_FOUND, "outside this account's authority")
+
+
+def reset_password(*, member: Account, password: str, by: Account, context: RequestContext) -> None:
+    """Give a member a first password, which he must change. All his sessions end.
+
+    Raises:
+        Refusal: NOT_FOUND, PASSWORD_UNACCEPTABLE.
+    """
+    try:
+        _require_authority(by, member)
+        chosen = passwords.require_acceptable(member, password)
+    except Refusal as refusal:
+        record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=by, subject=member.pk)
+        raise
+    with transaction.atomic():
+        _store_password(member, chosen, context=context, must_change=True)
+        record(Event.ACCOUNT_PASSWORD_RESET, context=context, actor=by, subject=member.pk, organisation=member.organisation_id)
+
+
+def set_account_state(*, member: Account, state: AccountState, by: Account, context: RequestContext) -> None:
+    """Disable or enable an account. Disabling ends every session at once; its locks stay reserved for it.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    event = Event.ACCOUNT_ENABLED if state == AccountState.ACTIVE else Event.ACCOUNT_DISABLED
+    try:
+        _require_authority(by, member)
+    except Refusal as refusal:
+        record_refusal(event, refusal, context=context, actor=by, subject=member.pk)
+        raise
+    with transaction.atomic():
+        Account.objects.filter(pk=member.pk).update(state=state)
+        member.state = state
+        if state != AccountState.ACTIVE:
+            end_sessions_of_account(account_id=member.pk, reason="account disabled", at=context.at)
+        record(event, context=context, actor=by, subject=member.pk, organisation=member.organisation_id)

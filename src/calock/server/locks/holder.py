@@ -1,0 +1,86 @@
+"""What the server keeps of a lock's certificate: no personal id in clear, only its keyed hash and its masked form."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from calock.core.identity import Identity
+from calock.server.challenges.answers import Proof
+from calock.server.keys import key_for
+
+
+def holder_hmac(kind: str, holder_id: str) -> str:
+    """HMAC-SHA256 of a holder's id with a key only this server has; empty for no id."""
+    if not holder_id:
+        return ""
+    return hmac.new(key_for("holder"), f"{kind}\x1f{holder_id}".encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A proven certificate in the terms of our tables."""
+
+    provider: str
+    ca_spki_sha256: str
+    ca_group: str
+    serial: str
+    cert_sha256: str
+    spki_sha256: str
+    lock_id: str
+    holder_kind: str
+    holder_id: str = field(repr=False)
+    holder_hmac: str
+    holder_masked: str
+    subject_cn: str
+    algorithm: str
+    not_before: datetime
+    not_after: datetime
+    der: bytes
+
+    @classmethod
+    def of(cls, proof: Proof) -> Seen:
+        certificate, identity = proof.certificate, proof.identity
+        return cls(
+            provider=proof.provider.code,
+            ca_spki_sha256=proof.issuer.spki_sha256,
+            ca_group=proof.issuer.group,
+            serial=certificate.serial_hex,
+            cert_sha256=certificate.sha256,
+            spki_sha256=certificate.spki_sha256,
+            lock_id=_lock_id(identity, certificate.spki_sha256),
+            holder_kind=identity.holder_kind,
+            holder_id=identity.holder_id,
+            holder_hmac=holder_hmac(identity.holder_kind, identity.holder_id),
+            holder_masked=identity.holder_masked[:32],
+            subject_cn=certificate.subject_cn[:200],
+            algorithm=certificate.algorithm,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+            der=certificate.der,
+        )
+
+
+def _lock_id(identity: Identity, spki_sha256: str) -> str:
+    """The lock's name. A device serial is the client's word: alone it would let anybody claim a stranger's lock id first."""
+    if identity.lock_source != "device":
+        return identity.lock_id[:64]
+    return f"{identity.lock_id[-24:]}-{spki_sha256[:8].upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the database knows about a certificate at login: its lock, and the live binding if there is one."""
+
+    certificate_id: uuid.UUID
+    lock_id: uuid.UUID
+    cert_sha256: str
+    superseded_by_other_key: bool
+    binding_id: uuid.UUID | None
+    account_id: uuid.UUID | None
+    account_state: str
+    organisation_id: uuid.UUID | None
+    organisation_state: str

@@ -1,0 +1,216 @@
+"""Bind a lock to an account, and end a binding. The database decides every race: one live binding per lock, one lock per key."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from calock.core.challenge import Challenge, Purpose
+from calock.core.refusals import Reason, Refusal
+from calock.server import throttle
+from calock.server.accounts.models import Account
+from calock.server.audit.canonical import clean
+from calock.server.audit.events import Event
+from calock.server.audit.services import record, record_refusal
+from calock.server.challenges.answers import Proof, judge, open_answer, provider_facts, spent_if_refused
+from calock.server.challenges.services import Aim, spend
+from calock.server.context import RequestContext
+from calock.server.locks.holder import Seen
+from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.locks.step_up import Evidence, prove
+from calock.server.locks.versions import add_version, continues, current_version, lock_of
+from calock.server.masking import mask_name
+from calock.server.providers.models import Provider
+from calock.server.sessions.services import end_sessions_of_lock, is_fresh
+from calock.wire.driver import Device
+
+MAX_REASON = 200
+ATTEMPTS = 4
+"""How often a bind that lost a race is looked at again; the second look finds the winner's rows."""
+
+
+def bind_lock(
+    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
+) -> Binding:
+    """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to him already.
+
+    ``by`` is the member himself or his organisation's administrator, with a proof of himself not older than five minutes.
+
+    Raises:
+        Refusal: NOT_FOUND (a member outside ``by``'s authority), STEP_UP_REQUIRED, everything the answer can be refused for,
+            PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
+            KEY_ALREADY_KNOWN. Each is audited.
+    """
+    try:
+        require_may_bind(member=member, by=by, context=context)
+        throttle.refuse_when_too_many("bind", context.ip)
+        return _bind_answer(
+            member=member, provider=provider, challenge=challenge, token=token, device=device, by=by, context=context
+        )
+    except Refusal as refusal:
+        throttle.count_failure("bind", context.ip)
+        record_refusal(Event.BINDING_REFUSED, refusal, context=context, actor=by, subject=member.pk, provider=provider)
+        raise
+
+
+def require_may_bind(*, member: Account, by: Account, context: RequestContext) -> None:
+    """Whether ``by`` may bind a lock for ``member`` now.
+
+    Raises:
+        Refusal: NOT_FOUND, STEP_UP_REQUIRED.
+    """
+    if not Account.objects.bindable_by(by).filter(pk=member.pk).exists():
+        raise Refusal(Reason.NOT_FOUND, "not an account that this one may bind for")
+    if context.session is None or not is_fresh(context.session, at=context.at):
+        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+
+
+def _bind_answer(
+    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
+) -> Binding:
+    aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
+    opened, answer = open_answer(challenge, token, aim=aim, context=context)
+    with spent_if_refused(opened):
+        chosen = Provider.objects.filter(code=provider).first()
+        expired_allowed = chosen is not None and chosen.allow_expired_binding
+        proof = judge(opened, challenge, answer, context=context, device=device, provider=provider, expired_allowed=expired_allowed)
+        _require_own_organisation(proof, member)
+        return _bind_until_decided(opened, Seen.of(proof), member=member, by=by, context=context)
+
+
+def _require_own_organisation(proof: Proof, member: Account) -> None:
+    """A certificate of an organisation is bound only to that organisation's members; a personal one is not asked."""
+    if proof.identity.holder_kind != "uscc":
+        return
+    own = member.organisation.uscc if member.organisation else ""
+    if own != proof.identity.holder_id:
+        facts = provider_facts(proof.provider.code)
+        raise Refusal(Reason.HOLDER_NOT_ORGANISATION, "the certificate names another organisation", facts)
+
+
+def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
+    for _ in range(ATTEMPTS):
+        try:
+            with transaction.atomic():
+                spend(challenge)
+                return _bind_rows(seen, member=member, by=by, context=context)
+        except IntegrityError:
+            continue  # somebody else inserted the lock, its key or the binding between our look and our insert
+    raise Refusal(Reason.SERVER_BUSY, "lost every race")
+
+
+def _bind_rows(seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
+    lock = lock_of(seen)
+    live = Binding.objects.live().select_related("account").filter(lock=lock).first() if lock else None
+    if lock is not None and live is not None:
+        return _already_live(lock, live, seen, member=member, by=by, context=context)
+    if lock is None:
+        lock = Lock(provider=Provider.objects.get(code=seen.provider), lock_id=seen.lock_id)
+        lock.save(force_insert=True)
+    _take_version(lock, seen, context=context)
+    binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site)
+    binding.save(force_insert=True)
+    _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
+    return binding
+
+
+def _already_live(lock: Lock, live: Binding, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
+    if live.account_id != member.pk:
+        facts = {"holder": mask_name(live.account.name), "since": timezone.localtime(live.bound_at).date().isoformat()}
+        raise Refusal(Reason.LOCK_BOUND_TO_OTHER, "the lock has a live binding", facts)
+    current = current_version(lock)
+    if current is None or current.cert_sha256 == seen.cert_sha256:
+        raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account")
+    if not continues(current, seen):
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock")
+    _take_version(lock, seen, context=context)
+    _record(Event.CERTIFICATE_RENEWED, live, seen, by=by, context=context)
+    return live
+
+
+def _take_version(lock: Lock, seen: Seen, *, context: RequestContext) -> None:
+    """Make the proven certificate the lock's current one, unless it is one the lock has left behind."""
+    known = LockCertificate.objects.filter(ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial).first()
+    if known is None:
+        add_version(lock, seen, at=context.at)
+    elif known.cert_sha256 != seen.cert_sha256:
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another certificate with the serial number of a known one")
+    elif known.superseded_at is not None:
+        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "the lock has a newer certificate")
+
+
+def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context: RequestContext) -> None:
+    record(
+        event,
+        context=context,
+        actor=by,
+        subject=binding.account_id,
+        organisation=binding.account.organisation_id,
+        lock=binding.lock_id,
+        provider=seen.provider,
+        details={"binding": str(binding.pk), "certificate": seen.cert_sha256, "for_other": binding.account_id != by.pk},
+    )
+
+
+def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Account, context: RequestContext) -> Binding:
+    """End a binding. The history stays; sessions that stood on the lock end with it.
+
+    ``by`` sees the binding: his own, or as administrator his organisation's. ``evidence`` proves ``by`` himself.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, STEP_UP_REQUIRED, STEP_UP_FAILED, what a
+            step-up answer can be refused for. Each is audited.
+    """
+    row: Binding | None = None
+    try:
+        row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
+        why = _require_endable(row, clean(reason.strip(), MAX_REASON), by=by)
+        assert row is not None
+        prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
+        return _end(row, why, by=by, context=context)
+    except Refusal as refusal:
+        record_refusal(
+            Event.BINDING_END_REFUSED,
+            refusal,
+            context=context,
+            actor=by,
+            subject=row.account_id if row else None,
+            lock=row.lock_id if row else None,
+            details={"binding": str(binding)},
+        )
+        raise
+
+
+def _require_endable(row: Binding | None, reason: str, *, by: Account) -> str:
+    if row is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
+    if row.unbound_at is not None:
+        raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended before")
+    if not reason:
+        raise Refusal(Reason.REASON_MISSING, "no reason given")
+    others = Binding.objects.live().filter(account_id=row.account_id).exclude(pk=row.pk)
+    if row.account_id == by.pk and not by.has_usable_password() and not others.exists():
+        raise Refusal(Reason.LAST_LOCK, "the account has no password and no other lock")
+    return reason
+
+
+def _end(row: Binding, reason: str, *, by: Account, context: RequestContext) -> Binding:
+    with transaction.atomic():
+        live = Binding.objects.live().filter(pk=row.pk)
+        if not live.update(unbound_at=context.at, unbound_by=by, reason=reason):
+            raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
+        ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
+        record(
+            Event.BINDING_ENDED,
+            context=context,
+            actor=by,
+            subject=row.account_id,
+            organisation=row.account.organisation_id,
+            lock=row.lock_id,
+            provider=row.lock.provider.code,
+            details={"binding": str(row.pk), "sessions_ended": ended, "for_other": row.account_id != by.pk},
+        )
+    row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
+    return row

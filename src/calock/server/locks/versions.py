@@ -1,0 +1,95 @@
+"""A lock's certificates over time: adding one, and deciding whether an unknown one continues a known lock.
+
+Renewal rule (docs/decisions): same provider's CA group, same holder id, a predecessor with a live binding; with the same key
+automatically, with a new key after a step-up. Across providers never.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.locks.holder import Seen
+from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
+from calock.server.providers.models import CaRecord
+
+
+def current_version(lock: Lock) -> LockCertificate | None:
+    return LockCertificate.objects.select_related("ca_record").filter(lock=lock, superseded_at__isnull=True).first()
+
+
+def lock_of(seen: Seen) -> Lock | None:
+    """The lock this certificate belongs to: by the certificate, else by its key, else by the provider's lock id.
+
+    Raises:
+        Refusal: KEY_ALREADY_KNOWN when the key stands under another lock than the certificate's lock id says.
+    """
+    known = LockCertificate.objects.select_related("lock__provider").filter(
+        ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial
+    )
+    certificate = known.first()
+    if certificate is not None:
+        return certificate.lock
+    by_id = Lock.objects.select_related("provider").filter(provider__code=seen.provider, lock_id=seen.lock_id).first()
+    key = LockKey.objects.select_related("lock__provider").filter(pk=seen.spki_sha256).first()
+    if key is None:
+        return by_id
+    if key.lock.provider.code != seen.provider or (by_id is not None and by_id.pk != key.lock_id):
+        raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under another lock")
+    return key.lock
+
+
+def continues(version: LockCertificate, seen: Seen) -> bool:
+    """Whether ``seen`` is the same holder's next certificate from the same CA group.
+
+    Certificates that name no holder id continue one another only over the same key and the same subject.
+    """
+    if version.ca_record.group != seen.ca_group:
+        return False
+    if version.holder_hmac or seen.holder_hmac:
+        return version.holder_hmac == seen.holder_hmac
+    return version.spki_sha256 == seen.spki_sha256 and version.subject_cn == seen.subject_cn
+
+
+def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
+    """Make ``seen`` the current certificate of ``lock``, inside the caller's transaction."""
+    previous = current_version(lock)
+    if previous is not None:
+        LockCertificate.objects.filter(pk=previous.pk).update(superseded_at=at)
+    LockKey.objects.get_or_create(spki_sha256=seen.spki_sha256, defaults={"lock": lock})
+    version = LockCertificate(
+        lock=lock,
+        ca_record=CaRecord.objects.get(spki_sha256=seen.ca_spki_sha256),
+        serial=seen.serial,
+        cert_sha256=seen.cert_sha256,
+        spki_sha256=seen.spki_sha256,
+        holder_hmac=seen.holder_hmac,
+        holder_masked=seen.holder_masked,
+        subject_cn=seen.subject_cn,
+        algorithm=seen.algorithm,
+        not_before=seen.not_before,
+        not_after=seen.not_after,
+        der=seen.der,
+        supersedes=previous,
+    )
+    version.save(force_insert=True)
+    return version
+
+
+def renew_at_login(seen: Seen, *, at: datetime) -> tuple[Lock, LockCertificate]:
+    """A certificate nobody has seen: add it when it is a renewal over the same key, else say what stands in the way.
+
+    Raises:
+        Refusal: LOCK_NOT_BOUND, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, KEY_ALREADY_KNOWN.
+    """
+    lock = lock_of(seen)
+    if lock is None or not Binding.objects.live().filter(lock=lock).exists():
+        raise Refusal(Reason.LOCK_NOT_BOUND, "no live binding for this certificate, its key or its lock id")
+    previous = current_version(lock)
+    if previous is None or not continues(previous, seen):
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock")
+    if previous.revoked_at is not None:
+        raise Refusal(Reason.LOCK_NOT_BOUND, "the certificate that was bound is revoked: it passes nothing on")
+    if previous.spki_sha256 != seen.spki_sha256:
+        raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key")
+    return lock, add_version(lock, seen, at=at)

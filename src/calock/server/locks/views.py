@@ -1,0 +1,93 @@
+"""``/api/bindings``, ``/api/bindings/<id>/end`` and ``/api/step-up``."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+from django.http import HttpResponse
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.api import Message, call, json_body, reply
+from calock.server.context import RequestContext
+from calock.server.http import SiteRequest, require_account
+from calock.server.locks.models import Binding
+from calock.server.locks.rows import rows_of
+from calock.server.locks.services import bind_lock, unbind_lock
+from calock.server.locks.step_up import Evidence, confirm_session
+from calock.wire.driver import Device
+
+LIMIT = 1000
+
+
+class BindRequest(Message, frozen=True):
+    challenge: str
+    token: msgspec.Raw
+    member: uuid.UUID
+    provider: str
+    device: Device | None = None
+
+
+class StepUpRequest(Message, frozen=True):
+    password: str = ""
+    challenge: str = ""
+    token: msgspec.Raw = msgspec.Raw()
+
+    def evidence(self) -> Evidence:
+        return Evidence(self.password, self.challenge, bytes(self.token))
+
+
+class EndRequest(StepUpRequest, frozen=True):
+    reason: str = ""
+
+
+def _row(binding: Binding, context: RequestContext) -> dict[str, object]:
+    whole = Binding.objects.select_related("account", "bound_by", "lock__provider").get(pk=binding.pk)
+    return rows_of([whole], at=context.at)[0]
+
+
+@call("GET", "POST")
+def bindings(request: SiteRequest) -> HttpResponse:
+    """GET: the live bindings this account may see, newest first. POST: bind."""
+    account, _ = require_account(request)
+    context = RequestContext.of(request)
+    if request.method == "POST":
+        return _bind(request, account, context)
+    rows = Binding.objects.visible_to(account).live().newest_first().select_related("account", "bound_by", "lock__provider")
+    return reply({"bindings": rows_of(list(rows[:LIMIT]), at=context.at)})
+
+
+def _bind(request: SiteRequest, account: Account, context: RequestContext) -> HttpResponse:
+    body = json_body(request, BindRequest)
+    member = Account.objects.select_related("organisation").filter(pk=body.member).first()
+    if member is None:
+        raise Refusal(Reason.NOT_FOUND, "no such account")
+    binding = bind_lock(
+        member=member,
+        provider=body.provider[:50],
+        challenge=body.challenge,
+        token=bytes(body.token),
+        device=body.device,
+        by=account,
+        context=context,
+    )
+    return reply({"binding": _row(binding, context), "message": "绑定成功"})
+
+
+@call("POST")
+def end(request: SiteRequest, binding: uuid.UUID) -> HttpResponse:
+    """解除绑定."""
+    account, _ = require_account(request)
+    body = json_body(request, EndRequest)
+    unbind_lock(binding=binding, reason=body.reason, evidence=body.evidence(), by=account, context=RequestContext.of(request))
+    return reply({"message": "解除绑定成功"})
+
+
+@call("POST")
+def step_up(request: SiteRequest) -> HttpResponse:
+    """Make the session fresh again."""
+    _, session = require_account(request)
+    body = json_body(request, StepUpRequest)
+    confirm_session(session=session, evidence=body.evidence(), context=RequestContext.of(request))
+    return reply({"message": "已确认"})

@@ -1,0 +1,44 @@
+"""``POST /api/login``. The form of the password login is a page of the portal; both call this app's services."""
+
+from __future__ import annotations
+
+import msgspec
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from calock.server.api import Message, call, json_body, reply
+from calock.server.context import RequestContext
+from calock.server.http import SiteRequest
+from calock.server.login.services import login_with_lock
+from calock.server.sessions import cookies
+from calock.wire.driver import Device
+
+
+class LoginRequest(Message, frozen=True):
+    challenge: str
+    token: msgspec.Raw
+    device: Device | None = None
+    provider: str = ""
+    next: str = ""
+
+
+def landing(request: SiteRequest, wanted: str = "") -> str:
+    """Where to go after login: a local path the page asked for, else the site's landing page."""
+    local = wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
+    return wanted if local else reverse(f"portal:{request.site.landing}")
+
+
+@call("POST")
+def login(request: SiteRequest) -> HttpResponse:
+    body = json_body(request, LoginRequest)
+    entered = login_with_lock(
+        challenge=body.challenge,
+        token=bytes(body.token),
+        device=body.device,
+        provider=body.provider[:50],
+        context=RequestContext.of(request),
+    )
+    response = reply({"next": landing(request, body.next)})
+    cookies.set_session(response, entered.cookie)
+    return response
