@@ -32,7 +32,7 @@ def read_lock() -> Mapping[str, Mapping[str, str]]:
 
 
 def _pip(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - own arguments
+    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise WheelError("pip " + arguments[0] + ": " + "\n".join(said[-8:]))

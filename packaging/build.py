@@ -1,0 +1,235 @@
+"""Build the driver packages that the download centre serves: ``make packages``.
+
+Each is a zip with wheels, installer, licences and a signed manifest (``calock.wire.package``). The same sources, settings and key
+give the same bytes. The signing key is the operator's: ``CALOCK_PACKAGE_KEY_FILE`` names it (Ed25519, PEM). Without it a practice
+key is made beside the packages, and the packages allow the practice sites on this computer only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from licences import LicenceError, licences
+from targets import PYTHONS, TARGETS, Target
+from wheels import WheelError, build_own, fetch
+
+import calock
+from calock.agent.config import ConfigError, check_origin
+from calock.wire.archive import write_archive
+from calock.wire.package import FORMAT, MANIFEST, SIGNATURE, inspect, parse_manifest
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+SCRIPTS = {
+    "linux": ("install.sh", "uninstall.sh"),
+    "macos": ("install.command", "uninstall.command"),
+    "windows": ("install.cmd", "install.ps1", "uninstall.cmd", "uninstall.ps1"),
+}
+PRACTICE_PORTS = range(8000, 8010)
+PRACTICE_HOSTS = {"shanxi": ("shanxi.localhost", "127.0.0.1", "localhost"), "zcy": ("zcy.localhost",)}
+
+
+class BuildError(RuntimeError):
+    """A package cannot be built; says why."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build with."""
+
+    key: Ed25519PrivateKey
+    origins: Mapping[str, tuple[str, ...]]
+    """By site."""
+    epoch: int
+    """Seconds since 1970 of the sources: the only time that enters a package."""
+    wheels: Path
+    out: Path
+
+
+def source_epoch() -> int:
+    """``SOURCE_DATE_EPOCH``, else the time of the last commit, else the start of 2026."""
+    if os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(os.environ["SOURCE_DATE_EPOCH"])
+    command = ["git", "-C", str(REPOSITORY), "log", "-1", "--format=%ct"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        said = ""
+    return int(said) if said.isdigit() else 1767225600
+
+
+def load_signing_key(out: Path) -> Ed25519PrivateKey:
+    """The operator's key, else a practice key, made once and kept in ``out``."""
+    named = os.environ.get("CALOCK_PACKAGE_KEY_FILE", "")
+    path = Path(named) if named else out / "practice-key.pem"
+    if not named and not path.exists():
+        made = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(made)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise BuildError(f"{path}: not an unencrypted private key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BuildError(f"{path}: packages are signed with Ed25519")
+    return key
+
+
+def public_text(key: Ed25519PrivateKey) -> str:
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return base64.b64encode(raw).decode()
+
+
+def read_origins(settings: Path | None) -> dict[str, tuple[str, ...]]:
+    """Origins by site from a settings file, or those of the practice sites."""
+    if settings is None:
+        return {
+            site: tuple(f"http://{host}:{port}" for port in PRACTICE_PORTS for host in hosts)
+            for site, hosts in PRACTICE_HOSTS.items()
+        }
+    try:
+        sites = tomllib.loads(settings.read_text("utf-8"))["sites"]
+        return {site: tuple(check_origin(origin) for origin in value["origins"]) for site, value in sites.items()}
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ConfigError) as error:
+        raise BuildError(f"{settings}: {error}") from error
+
+
+def _scripts(target: Target, words: Mapping[str, str]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for name in SCRIPTS[target.os]:
+        text = (HERE / "scripts" / name.replace(".command", ".sh")).read_text("utf-8")
+        if target.os == "windows":
+            text = text.replace("\n", "\r\n")
+        # PowerShell 5 reads Chinese only after a byte order mark
+        files[name] = text.encode("utf-8-sig" if name.endswith(".ps1") else "utf-8")
+    for path in sorted((HERE / "installer").glob("*.py")):
+        files[f"installer/{path.name}"] = path.read_bytes()
+    readme = (HERE / "scripts" / f"readme-{target.os}.txt").read_text("utf-8")
+    for word, value in words.items():
+        readme = readme.replace(f"@{word}@", value)
+    files["安装说明.txt"] = readme.replace("\n", "\r\n").encode("utf-8-sig")
+    return files
+
+
+def _manifest(
+    order: Order, product: Mapping[str, Any], catalogue: Mapping[str, Any], target: Target, files: dict[str, bytes]
+) -> bytes:
+    import hashlib  # noqa: PLC0415 - only here
+
+    origins = [origin for site in product["sites"] for origin in order.origins.get(site, ())]
+    if not origins:
+        raise BuildError(f"{product['code']}: the settings name no origin of {', '.join(product['sites'])}")
+    manifest = {
+        "format": FORMAT,
+        "code": product["code"],
+        "title": product["title"],
+        "version": calock.__version__,
+        "os": target.os,
+        "arch": target.arch,
+        "sites": product["sites"],
+        "providers": product["providers"],
+        "origins": origins,
+        "key": public_text(order.key),
+        "released": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(order.epoch)),
+        "changes": catalogue["changes"].get(calock.__version__, "").strip(),
+        "modules": catalogue["modules"].get(target.os, {}),
+        "files": {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in files.items()},
+    }
+    return json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def _dos_time(epoch: int) -> tuple[int, int]:
+    at = time.gmtime(epoch)
+    return at.tm_hour << 11 | at.tm_min << 5 | at.tm_sec // 2, (at.tm_year - 1980) << 9 | at.tm_mon << 5 | at.tm_mday
+
+
+def build_one(order: Order, product: Mapping[str, Any], catalogue: Mapping[str, Any], target: Target, own: Path) -> Path:
+    """Build one package; it is inspected as the server will before it is put in place."""
+    wheels = [*fetch(target, order.wheels), own]
+    files = {f"wheels/{path.name}": path.read_bytes() for path in wheels}
+    words = {"TITLE": product["title"], "VERSION": calock.__version__, "CODE": product["code"], "PYTHONS": "、".join(PYTHONS)}
+    files |= _scripts(target, words)
+    files |= licences(wheels)
+    text = _manifest(order, product, catalogue, target, files)
+    files[MANIFEST] = text
+    files[SIGNATURE] = base64.b64encode(order.key.sign(text)) + b"\n"
+    manifest = parse_manifest(text)
+    runnable = frozenset(f"{manifest.folder}/{name}" for name in SCRIPTS[target.os] if not name.endswith((".cmd", ".ps1")))
+    whole = io.BytesIO()
+    inner = {f"{manifest.folder}/{name}": data for name, data in files.items()}
+    write_archive(whole, inner, executable=runnable, dos_time=_dos_time(order.epoch))
+    inspect(whole, [public_text(order.key)])
+    order.out.mkdir(parents=True, exist_ok=True)
+    path = order.out / manifest.file_name
+    path.write_bytes(whole.getvalue())
+    return path
+
+
+def build(order: Order, *, only: frozenset[str] = frozenset()) -> list[Path]:
+    """Build every package, or those whose code or system (``linux-x86_64``) is in ``only``.
+
+    Raises:
+        BuildError, WheelError, LicenceError: see there.
+    """
+    catalogue = tomllib.loads((HERE / "products.toml").read_text("utf-8"))
+    own = build_own(REPOSITORY, order.wheels, order.epoch)
+    codes = {product["code"] for product in catalogue["product"]}
+    names = {target.name for target in TARGETS}
+    if only - codes - names:
+        raise BuildError(f"neither a package nor a system: {', '.join(sorted(only - codes - names))}")
+    built = []
+    for target in TARGETS:
+        for product in catalogue["product"]:
+            if (only & codes and product["code"] not in only) or (only & names and target.name not in only):
+                continue
+            built.append(build_one(order, product, catalogue, target, own))
+            print(built[-1].name, flush=True)
+    (order.out / "package-key.txt").write_text(public_text(order.key) + "\n", "utf-8")
+    return built
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--out", type=Path, default=REPOSITORY / "dist" / "packages", help="where the zips go (default dist/packages)"
+    )
+    parser.add_argument("--wheels", type=Path, default=REPOSITORY / "build" / "wheels", help="where fetched wheels are kept")
+    parser.add_argument("--settings", type=Path, help="a deployment's origins, see settings.example.toml (default: practice sites)")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CODE|SYSTEM", help="only this package or system, repeatable"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        order = Order(
+            key=load_signing_key(arguments.out),
+            origins=read_origins(arguments.settings),
+            epoch=source_epoch(),
+            wheels=arguments.wheels,
+            out=arguments.out,
+        )
+        build(order, only=frozenset(arguments.only))
+    except (BuildError, WheelError, LicenceError) as error:
+        sys.stderr.write(f"packaging: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
