@@ -95,11 +95,9 @@ class SkfBackend:
             return "\n".join(sorted(quote_from_bytes(name) for name in self._present()))
 
     def watch(self, notify: Callable[[], None]) -> bool:
-        watch = Watch(self._library, self.fingerprint, notify)
-        if watch.start():
-            self._watch = watch
-            return True
-        return False
+        self._watch = Watch(self._library, self.fingerprint, notify)
+        self._watch.start()
+        return True
 
     def close(self) -> None:
         if self._watch is not None:

@@ -1,4 +1,8 @@
-"""Notice plug and unplug: the library's own blocking wait in a thread, else polling."""
+"""Notice plug and unplug: the library's own blocking wait in one thread, and always a look at the device list in another.
+
+Vendors differ: some libraries do not support the wait, some come back from it at once with nothing, some block and never report.
+So the wait only makes it faster; the list is what is relied on.
+"""
 
 from __future__ import annotations
 
@@ -12,43 +16,52 @@ from calock.agent.backends.skf.library import SkfLibrary
 from calock.core.refusals import Refusal
 
 _EVENTS: Final = (1, 2)  # plugged in, pulled out
+_LOOK_SECONDS: Final = 1.0
 _AT_ONCE: Final = 0.05
-"""Seconds. A wait that comes back sooner without an event is no wait; polling takes its place."""
+"""Seconds. A wait that comes back sooner without an event is no wait."""
 _STORM: Final = 16
 """So many events each at once after the last are a library that repeats itself, not a person with locks."""
-_TRIAL: Final = 0.2
-_POLL: Final = 1.0
 
 
 class Watch:
-    """Calls ``notify`` at each change. Stops for good when the library cannot wait and ``start`` has said so."""
+    """Calls ``notify`` at each change, from its own threads. They are daemons: a library that hangs cannot keep the process."""
 
     def __init__(self, library: SkfLibrary, fingerprint: Callable[[], str], notify: Callable[[], None]) -> None:
         self._library = library
         self._fingerprint = fingerprint
         self._notify = notify
         self._ending = threading.Event()
-        self._useless = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="skf-events", daemon=True)
-        self._started = False
+        self._seen = ""
+        self._threads = [threading.Thread(target=self._look, name="skf-look", daemon=True)]
+        if library.binding.has("WaitForDevEvent"):
+            self._threads.append(threading.Thread(target=self._wait, name="skf-events", daemon=True))
 
-    def start(self) -> bool:
-        """Begin to wait; False when the library turns out at once not to support waiting (the caller then polls)."""
-        if not self._library.binding.has("WaitForDevEvent"):
-            return False
-        self._thread.start()
-        self._started = not self._useless.wait(_TRIAL)
-        if not self._started:
-            self._ending.set()
-        return self._started
+    def start(self) -> None:
+        self._seen = self._state()  # before the first listing, so that no change can fall between the two
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End the wait. The thread is a daemon: a library that ignores the cancellation cannot keep the process."""
+        """End both threads, as far as the library lets them."""
         self._ending.set()
         self._library.cancel_wait()
-        self._thread.join(timeout=_POLL)
+        for thread in self._threads:
+            thread.join(timeout=_LOOK_SECONDS)
 
-    def _run(self) -> None:
+    def _look(self) -> None:
+        while not self._ending.wait(_LOOK_SECONDS):
+            now = self._state()
+            if now != self._seen:
+                self._seen = now
+                self._notify()
+
+    def _state(self) -> str:
+        try:
+            return self._fingerprint()
+        except Refusal as refusal:
+            return f"!{refusal.reason}"  # unreadable is a state of its own
+
+    def _wait(self) -> None:
         quick = 0
         while not self._ending.is_set():
             begun = time.monotonic()
@@ -61,20 +74,4 @@ class Watch:
             if happened:
                 self._notify()
             if code != OK or (at_once and not happened) or quick > _STORM:
-                break
-        self._useless.set()
-        self._poll()
-
-    def _poll(self) -> None:
-        before = self._state()
-        while not self._ending.wait(_POLL):
-            now = self._state()
-            if now != before:
-                before = now
-                self._notify()
-
-    def _state(self) -> str:
-        try:
-            return self._fingerprint()
-        except Refusal as refusal:
-            return f"!{refusal.reason}"  # unreadable is a state of its own
+                return  # looking is left
