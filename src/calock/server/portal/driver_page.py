@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from calock.server import refusals
 from calock.server.http import SiteRequest
-from calock.server.portal.render import site_providers
+from calock.server.sites.api import offered_providers
 from calock.wire import driver
 
 _PREFIXES = ("DRIVER_", "LOCK_", "PIN_", "MODULE_", "ORIGIN_", "HOST_NOT", "PEER_", "SEVERAL_", "CERTIFICATE_EXPIRED", "SERVER_BUSY")
@@ -59,7 +59,7 @@ def _words() -> dict[str, str]:
 def driver_context(request: SiteRequest) -> dict[str, Any]:
     """Context of a page with a device strip: ``providers`` and the JSON ``driver_data`` its script reads."""
     site = request.site
-    providers = site_providers(site)
+    providers = offered_providers(site)
     download = reverse(f"portal:{site.driver.page}")
     refused = {reason: entry for reason, entry in refusals.catalogue().items() if reason.startswith(_PREFIXES)}
     absent = refused["DRIVER_ABSENT"]

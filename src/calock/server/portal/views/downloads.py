@@ -9,13 +9,14 @@ from django.views.decorators.http import require_safe
 
 from calock.server.http import SiteRequest
 from calock.server.portal.packages import SYSTEMS, offers, system_choices
-from calock.server.portal.render import page, site_providers
+from calock.server.portal.render import page
+from calock.server.sites.api import offered_providers
 
 
 def _context(request: SiteRequest) -> dict[str, Any]:
     found = offers(request.site, request.headers.get("User-Agent", ""))
     os = request.GET.get("os", "")
-    providers = site_providers(request.site)
+    providers = offered_providers(request.site)
     code = request.GET.get("provider", "")
     code = code if code in {provider.code for provider in providers} else ""
     shown = [offer for offer in found if os not in SYSTEMS or offer.os == os]

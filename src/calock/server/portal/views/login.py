@@ -42,14 +42,14 @@ def login(request: HttpRequest) -> HttpResponse:
 def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
     username = request.POST.get("username", "")
     try:
-        _session, cookie = services.login_with_password(
+        entered = services.login_with_password(
             username=username, password=request.POST.get("password", ""), context=RequestContext.of(request)
         )
     except Refusal as refusal:
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         return _show(request, wanted, status=ENTRIES[refusal.reason].status, refusal=told, username=username[:64])
     response = HttpResponseRedirect(next_page(request, wanted))
-    cookies.set_session(response, cookie)
+    cookies.set_session(response, entered.cookie)
     return response
 
 

@@ -11,13 +11,14 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.http import SiteRequest
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.failures import CATALOGUE
-from calock.server.portal.render import page, site_providers
+from calock.server.portal.render import page
+from calock.server.sites.api import offered_providers
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     site = cast(SiteRequest, request).site
-    return page(cast(SiteRequest, request), "home", "home", providers=site_providers(site))
+    return page(cast(SiteRequest, request), "home", "home", providers=offered_providers(site))
 
 
 @require_safe
@@ -52,7 +53,7 @@ def help_certificate(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     entry = next((entry for entry in site_request.site.help if entry.page == "help_certificate"), None)
     return page(
-        site_request, "help-certificate", "help_certificate", section="help", entry=entry, providers=site_providers(site_request.site)
+        site_request, "help-certificate", "help_certificate", section="help", entry=entry, providers=offered_providers(site_request.site)
     )
 
 
@@ -69,7 +70,7 @@ def versions(request: HttpRequest) -> HttpResponse:
 @require_safe
 def contact(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
-    return page(site_request, "contact", "contact", providers=site_providers(site_request.site))
+    return page(site_request, "contact", "contact", providers=offered_providers(site_request.site))
 
 
 @require_safe
