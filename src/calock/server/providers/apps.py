@@ -9,6 +9,7 @@ class ProvidersConfig(AppConfig):
     verbose_name = "CA 互认"
 
     def ready(self) -> None:
-        from calock.server.providers.decisions import register_kinds  # noqa: PLC0415 - models load first
+        from calock.server.providers import decisions, taking_over  # noqa: PLC0415 - models load first
 
-        register_kinds()
+        decisions.register_kinds()
+        taking_over.register_kinds()

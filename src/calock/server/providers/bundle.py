@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -26,21 +27,24 @@ FORMAT: Literal["calock-provider-bundle/1"] = "calock-provider-bundle/1"
 MAX_BYTES = 2 * 1024 * 1024  # the register of a whole country has some hundred CA certificates of 2 KB
 
 T = TypeVar("T")
-Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,48}$")]
-Line = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Url = Annotated[str, Meta(max_length=500, pattern=r"^(https?://[!-~]+)?$")]
+Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,48}\Z")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*\Z"
+Line = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_ONE_LINE)]
+Short = Annotated[str, Meta(max_length=64, pattern=_ONE_LINE)]
+Url = Annotated[str, Meta(max_length=500, pattern=r"^(https?://[!-~]+)?\Z")]
 Blob = Annotated[bytes, Meta(max_length=16 * 1024)]
 
 
 class BundleSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["crl", "ocsp"]
-    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[!-~]+$")]
+    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[!-~]+\Z")]
     private_network: bool
 
 
 class BundleCa(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: Blob
-    group: Annotated[Line, Meta(max_length=64)]
+    group: Short
     anchor: bool
     state: Literal["recognised", "suspended", "withdrawn"]
     sources: Annotated[tuple[BundleSource, ...], Meta(max_length=20)]
@@ -48,13 +52,13 @@ class BundleCa(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BundleProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: Code
-    name: Annotated[Line, Meta(min_length=1, max_length=100)]
-    short_name: Annotated[Line, Meta(min_length=1, max_length=100)]
+    name: Name
+    short_name: Name
     legal_name: Line
     state: Literal["enabled", "suspended"]
     sites: Annotated[tuple[Code, ...], Meta(max_length=50)]
     rules: dict[str, Any]
-    hotline: Annotated[Line, Meta(max_length=64)]
+    hotline: Short
     website: Url
     renew_url: Url
     unlock_url: Url
@@ -66,14 +70,14 @@ class BundleProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a bundle says. ``made_at`` (ISO 8601) keeps an older bundle from being taken over after a newer one."""
 
-    made_at: Annotated[str, Meta(max_length=40, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")]
+    made_at: Annotated[str, Meta(max_length=40, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")]
     providers: Annotated[tuple[BundleProvider, ...], Meta(max_length=500)]
 
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["calock-provider-bundle/1"]
     payload: str
-    key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     signature: Annotated[str, Meta(max_length=100)]
 
 
@@ -91,8 +95,10 @@ def write_bundle(bundle: Bundle, key: Ed25519PrivateKey) -> bytes:
     return msgspec.json.encode(_Envelope(FORMAT, text(payload).decode(), key_id(public), text(signature).decode())) + b"\n"
 
 
-def read_bundle(data: bytes, keys: Mapping[str, bytes]) -> Bundle:
-    """Read a bundle that one of ``keys`` (key id to raw public key) signed. Nothing of the payload is looked at before.
+def read_bundle(data: bytes, keys: Mapping[str, bytes]) -> tuple[Bundle, str]:
+    """Read a bundle that one of ``keys`` (key id to raw public key) signed, and say which one.
+
+    Nothing of the payload is looked at before its signature holds.
 
     Raises:
         Refusal: BUNDLE_TOO_LARGE, BUNDLE_MALFORMED, BUNDLE_SIGNER_UNKNOWN, BUNDLE_SIGNATURE_INVALID.
@@ -110,7 +116,7 @@ def read_bundle(data: bytes, keys: Mapping[str, bytes]) -> Bundle:
         raise Refusal(Reason.BUNDLE_SIGNATURE_INVALID, "the signature does not fit the payload") from error
     bundle = _decode(payload, Bundle, "payload")
     _check(bundle)
-    return bundle
+    return bundle, envelope.key
 
 
 def _signed(payload: bytes) -> bytes:
@@ -132,7 +138,11 @@ def _decode(data: bytes, kind: type[T], where: str) -> T:
 
 
 def _check(bundle: Bundle) -> None:
-    """What types do not say: no code twice, rules that the verifier understands."""
+    """What types do not say: a moment that exists, no code twice, rules that the verifier understands."""
+    try:
+        datetime.fromisoformat(bundle.made_at)
+    except ValueError as error:
+        raise Refusal(Reason.BUNDLE_MALFORMED, "made_at is no moment") from error
     codes = [provider.code for provider in bundle.providers]
     if len(codes) != len(set(codes)):
         raise Refusal(Reason.BUNDLE_MALFORMED, "a provider stands in it twice")

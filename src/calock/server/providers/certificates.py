@@ -43,8 +43,8 @@ def _der(data: bytes) -> bytes:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the PEM text does not parse") from error
 
 
-def read_ca_certificate(data: bytes, *, at: datetime) -> CaFile:
-    """Read one certificate, DER or PEM, and check that it may stand in the register at ``at``.
+def read_ca_certificate(data: bytes, *, at: datetime | None) -> CaFile:
+    """Read one certificate, DER or PEM, and check that it may stand in the register at ``at`` (None: dates do not matter).
 
     Raises:
         Refusal: CA_CERTIFICATE_REFUSED: unparsable, not a CA (RFC 5280 clause 4.2.1.9), keyCertSign not allowed by its key usage
@@ -58,14 +58,14 @@ def read_ca_certificate(data: bytes, *, at: datetime) -> CaFile:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, str(refusal)) from refusal
 
 
-def _checked(parsed: Certificate, at: datetime) -> CaFile:
+def _checked(parsed: Certificate, at: datetime | None) -> CaFile:
     if parsed.version != 3 or not parsed.is_ca:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "not a CA certificate: basicConstraints does not say cA")
     if "key_cert_sign" not in (parsed.key_usage or ()):
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "its key usage does not allow to sign certificates")
     if parsed.algorithm not in ("SM2", "RSA", "EC") or parsed.key_size < (2048 if parsed.algorithm == "RSA" else 256):
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"key {parsed.algorithm} {parsed.key_size} is too weak for a CA")
-    if not parsed.not_before <= at <= parsed.not_after:
+    if at is not None and not parsed.not_before <= at <= parsed.not_after:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "outside its dates")
     return CaFile(
         der=parsed.der,

@@ -57,11 +57,11 @@ def _change_state(approval: Approval, operator: Account, context: RequestContext
     record.state = _TO_STATE[approval.kind]
     record.save()
     details: dict[str, Any] = {"spki_sha256": record.spki_sha256, "anchor": record.anchor, "approval": str(approval.pk)}
-    details |= _settle(record.provider, timezone.now())
+    details |= settle(record.provider, timezone.now())
     record_change(_EVENT[approval.kind], record.provider, operator, context, details)
 
 
-def _settle(provider: Provider, at: datetime) -> dict[str, Any]:
+def settle(provider: Provider, at: datetime) -> dict[str, Any]:
     """Nothing stays standing on what is gone: a provider without an anchor is suspended, and sessions without ground end."""
     suspended = provider.state == ProviderState.ENABLED and not has_anchor(provider)
     if suspended:

@@ -48,7 +48,7 @@ class RegisterState(models.Model):
 
 def register_macs() -> list[str]:
     """MACs of all rows of the register as they are stored now."""
-    return [*Provider.objects.order_by().values_list("mac", flat=True), *CaRecord.objects.order_by().values_list("mac", flat=True)]
+    return [mac for model in (Provider, CaRecord, BundleKey) for mac in model.objects.order_by().values_list("mac", flat=True)]
 
 
 class _Sealed(models.Model):
@@ -213,3 +213,24 @@ class RevocationSource(models.Model):
             # a job that stores what it fetched names its fields, and so never seals an address somebody changed
             self.mac = seal.source_mac(self)
         super().save(*args, update_fields=update_fields, **kwargs)
+
+
+class BundleKey(_Sealed):
+    """An Ed25519 key whose bundles this server takes over. Pinned by two operators, retired by one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField("名称", max_length=100)
+    key_id = models.CharField("公钥 SHA-256", max_length=64, unique=True)
+    public_key = models.CharField("公钥", max_length=64, help_text="raw Ed25519 public key, hex")
+    retired = models.BooleanField("已停用", default=False)
+    last_made_at = models.DateTimeField("最近导入的签发时间", null=True, blank=True, help_text="an older bundle is refused")
+    pinned_at = models.DateTimeField("固定时间", auto_now_add=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "互认包签名公钥"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def sealed_mac(self) -> str:
+        return seal.bundle_key_mac(self)

@@ -11,12 +11,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from calock.server.keys import key_for
 
 if TYPE_CHECKING:
-    from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
+    from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
 
 
 def _mac(kind: str, fields: list[object]) -> str:
@@ -62,6 +63,12 @@ def source_mac(source: RevocationSource) -> str:
     return _mac("source", [str(source.ca_record_id), str(source.kind), source.url, source.private_network])
 
 
+def bundle_key_mac(key: BundleKey) -> str:
+    """MAC over a key whose bundles are believed, and how new the newest one was."""
+    made_at = key.last_made_at.astimezone(UTC).isoformat() if key.last_made_at else ""
+    return _mac("bundle_key", [str(key.pk), key.key_id, key.public_key, key.retired, made_at, key.version])
+
+
 def register_mac(revision: int, macs: Iterable[str]) -> str:
     """MAC over the whole register: its revision and every row's MAC."""
     return _mac("register", [revision, sorted(macs)])
@@ -73,6 +80,10 @@ def provider_is_intact(provider: Provider) -> bool:
 
 def ca_record_is_intact(record: CaRecord) -> bool:
     return hmac.compare_digest(record.mac, ca_record_mac(record))
+
+
+def bundle_key_is_intact(key: BundleKey) -> bool:
+    return hmac.compare_digest(key.mac, bundle_key_mac(key))
 
 
 def source_is_intact(source: RevocationSource) -> bool:

@@ -21,6 +21,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
 from calock.server.providers import seal
 from calock.server.providers.models import (
+    BundleKey,
     CaRecord,
     CaState,
     Provider,
@@ -124,7 +125,8 @@ def load_register() -> LoadedRegister:
     """
     state = RegisterState.objects.filter(pk=1).first()
     providers = list(Provider.objects.prefetch_related("ca_records__provider"))
-    _check_seal(state, [p.mac for p in providers] + [r.mac for p in providers for r in p.ca_records.all()])
+    keys = BundleKey.objects.order_by().values_list("mac", flat=True)
+    _check_seal(state, [*(p.mac for p in providers), *(r.mac for p in providers for r in p.ca_records.all()), *keys])
     trusts: list[ProviderTrust] = []
     problems: list[Problem] = []
     for provider in providers:

@@ -1,0 +1,175 @@
+"""Hand the register to another server and take one over, as a signed bundle. Taking over waits for a second operator."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.db import transaction
+from django.utils import timezone
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.approvals.models import Approval
+from calock.server.approvals.services import propose, require_operator
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.context import RequestContext
+from calock.server.keys import key_for
+from calock.server.providers import seal
+from calock.server.providers.bundle import Bundle, BundleCa, BundleProvider, BundleSource, key_id, read_bundle, write_bundle
+from calock.server.providers.certificates import read_ca_certificate
+from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider
+from calock.server.providers.services import clean_rules
+
+BUNDLE_IMPORT, BUNDLE_PIN = "bundle.import", "bundle.pin"
+
+
+def signing_key() -> Ed25519PrivateKey:
+    """The key this server signs its bundles with; derived from its secret, so that every replica has the same."""
+    return Ed25519PrivateKey.from_private_bytes(key_for("bundle"))
+
+
+def own_public_key() -> bytes:
+    """What an operator of another server pins (32 bytes)."""
+    return signing_key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _sources(record: CaRecord) -> tuple[BundleSource, ...]:
+    rows = record.revocation_sources.order_by("kind", "url")
+    return tuple(BundleSource(kind=row.kind, url=row.url, private_network=row.private_network) for row in rows)  # type: ignore[arg-type]
+
+
+def describe_provider(provider: Provider) -> BundleProvider:
+    """One provider as a bundle says it. Pending CA records are nobody's decision yet and stay out."""
+    records = provider.ca_records.exclude(state=CaState.PENDING).order_by("spki_sha256")
+    return BundleProvider(
+        code=provider.code,
+        name=provider.name,
+        short_name=provider.short_name,
+        legal_name=provider.legal_name,
+        state=provider.state,  # type: ignore[arg-type]
+        sites=tuple(sorted(provider.sites)),
+        rules=clean_rules(provider.rules),
+        hotline=provider.hotline,
+        website=provider.website,
+        renew_url=provider.renew_url,
+        unlock_url=provider.unlock_url,
+        allow_expired_binding=provider.allow_expired_binding,
+        order=provider.order,
+        cas=tuple(
+            BundleCa(bytes(record.certificate), record.group, record.anchor, record.state, _sources(record))  # type: ignore[arg-type]
+            for record in records
+        ),
+    )
+
+
+def export_bundle(*, by: Account | None, context: RequestContext | None) -> bytes:
+    """The whole register as a bundle signed by this server, and an audit row with its hash. ``by`` None: the command line.
+
+    Raises:
+        Refusal: NOT_ALLOWED.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk) if by else None
+        bundle = Bundle(
+            made_at=timezone.now().isoformat(),
+            providers=tuple(describe_provider(provider) for provider in Provider.objects.order_by("code")),
+        )
+        data = write_bundle(bundle, signing_key())
+        details = {"sha256": hashlib.sha256(data).hexdigest(), "providers": len(bundle.providers)}
+        record(Event.PROVIDER_EXPORTED, actor=operator, context=context, details=details)
+    return data
+
+
+def pinned_keys() -> dict[str, bytes]:
+    """Keys whose bundles are believed now; rows that somebody changed behind the server's back are not among them."""
+    rows = BundleKey.objects.filter(retired=False)
+    return {row.key_id: bytes.fromhex(row.public_key) for row in rows if seal.bundle_key_is_intact(row)}
+
+
+def propose_key(*, name: str, public_key: str, reason: str, by: Account, context: RequestContext | None) -> Approval:
+    """Ask to believe bundles signed by an Ed25519 key (64 hex digits, or base64 of 32 bytes).
+
+    Raises:
+        Refusal: REQUEST_MALFORMED, or as ``approvals.services.propose``.
+    """
+    raw = _raw_key(public_key)
+    name = " ".join(name.split())[:100]
+    if not name or not name.isprintable():
+        raise Refusal(Reason.REQUEST_MALFORMED, "the key needs a name")
+    return propose(
+        kind=BUNDLE_PIN,
+        target=key_id(raw),
+        payload={"name": name, "public_key": raw.hex()},
+        summary=f"固定互认包签名公钥：{name}",
+        reason=reason,
+        by=by,
+        context=context,
+    )
+
+
+def _raw_key(text: str) -> bytes:
+    text = "".join(text.split())
+    try:
+        raw = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise Refusal(Reason.REQUEST_MALFORMED, "not an Ed25519 public key: 64 hex digits or base64 are wanted") from error
+    if len(raw) != 32:
+        raise Refusal(Reason.REQUEST_MALFORMED, "an Ed25519 public key has 32 bytes")
+    return raw
+
+
+def retire_key(*, key: BundleKey, by: Account, context: RequestContext | None) -> None:
+    """Believe no further bundle of a key; one operator may.
+
+    Raises:
+        Refusal: NOT_ALLOWED.
+    """
+    with transaction.atomic():
+        operator = require_operator(by.pk)
+        fresh = BundleKey.objects.select_for_update().get(pk=key.pk)
+        fresh.retired = True
+        fresh.save()
+        record(Event.BUNDLE_KEY_RETIRED, actor=operator, context=context, subject=fresh.pk, details={"key_id": fresh.key_id})
+
+
+def believed_bundle(data: bytes) -> tuple[Bundle, BundleKey]:
+    """Read a bundle and find the pinned key that signed it.
+
+    Raises:
+        Refusal: what ``read_bundle`` and ``read_ca_certificate`` refuse, and BUNDLE_OLDER when
+            one as new was taken over from that key before.
+    """
+    bundle, signer = read_bundle(data, pinned_keys())
+    key = BundleKey.objects.get(key_id=signer)
+    for provider in bundle.providers:
+        for ca in provider.cas:
+            read_ca_certificate(ca.certificate, at=None)
+    if key.last_made_at is not None and datetime.fromisoformat(bundle.made_at) <= key.last_made_at:
+        raise Refusal(Reason.BUNDLE_OLDER, f"made at {bundle.made_at}")
+    return bundle, key
+
+
+def propose_import(*, data: bytes, reason: str, by: Account, context: RequestContext | None) -> Approval:
+    """Ask to take over a bundle. It is read and judged now, and again when it is approved.
+
+    Raises:
+        Refusal: as :func:`believed_bundle` and ``approvals.services.propose``.
+    """
+    bundle, key = believed_bundle(data)
+    payload: dict[str, Any] = {"bundle": data.decode(), "sha256": hashlib.sha256(data).hexdigest(), "key_id": key.key_id}
+    return propose(
+        kind=BUNDLE_IMPORT,
+        target=payload["sha256"],
+        payload=payload,
+        summary=f"导入互认包：{key.name}，{len(bundle.providers)} 家服务商",
+        reason=reason,
+        by=by,
+        context=context,
+    )

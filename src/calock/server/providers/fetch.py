@@ -1,0 +1,368 @@
+"""Fetch revocation data from the addresses an operator named, and from nowhere else.
+
+On ``http.client``: the address that was checked must be the address that is connected to, and every read must respect one deadline.
+Libraries with pools, retries and redirects of their own hide exactly these two.
+
+What is refused before a byte leaves: a host or port that is not the provider record's, another scheme than http and https, a user
+name in the address, and a name that resolves to anything not public, unless the operator said that this source is in his own
+network; link-local, multicast and unspecified addresses not even then (cloud metadata services live there).
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from typing import IO, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+MAX_REDIRECTS = 2
+STALL = 5.0
+"""Seconds that one connect, one resolution or one read may take."""
+CHUNK = 64 * 1024
+
+_RESOLVERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
+
+Endpoint = tuple[str, str, int]
+"""(scheme, lower-case host, port)."""
+
+
+class FetchRefusedError(RuntimeError):
+    """We did not ask: the address is not one that may be fetched. The text is for operators."""
+
+
+class FetchFailedError(RuntimeError):
+    """We asked and got nothing usable. The text is for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one fetch: octets of the body, and seconds for all of it, redirects included."""
+
+    size: int
+    seconds: float
+
+
+OCSP_LIMITS = Limits(64 * 1024, 3.0)
+CRL_LIMITS = Limits(64 * 1024 * 1024, 120.0)
+CRL_LIVE_LIMITS = Limits(64 * 1024 * 1024, 5.0)
+"""While somebody waits at the login page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address that may be fetched, and where a redirect from it may lead."""
+
+    url: str
+    hosts: frozenset[Endpoint]
+    private_network: bool = False
+    proxy: str = ""
+    """``http://host:port`` of the egress proxy; it resolves names then, and must have rules of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came back. ``modified`` False: the source says that nothing changed since the given validators."""
+
+    modified: bool
+    size: int = 0
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(slots=True)
+class _Budget:
+    """One deadline for everything."""
+
+    limits: Limits
+    clock: Callable[[], float] = time.monotonic
+    end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.end = self.clock() + self.limits.seconds
+
+    def left(self) -> float:
+        """Seconds for the next step.
+
+        Raises:
+            FetchFailedError: there are none.
+        """
+        left = self.end - self.clock()
+        if left <= 0:
+            raise FetchFailedError(f"not finished within {self.limits.seconds:g} s")
+        return min(left, STALL)
+
+
+def endpoint_of(url: str) -> Endpoint:
+    """Scheme, host and port of an address.
+
+    Raises:
+        FetchRefusedError: not an http or https address as we accept them.
+    """
+    return _endpoint(_split(url))
+
+
+def _split(url: str) -> SplitResult:
+    if len(url) > 1000 or any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in url) or "\\" in url:
+        raise FetchRefusedError("the address has characters that no address has")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise FetchRefusedError("not an address") from error
+    if parts.scheme not in ("http", "https"):
+        raise FetchRefusedError(f"scheme {parts.scheme[:20]!r} is not fetched")
+    if not parts.hostname:
+        raise FetchRefusedError("the address names no host")
+    if "@" in parts.netloc:
+        raise FetchRefusedError("the address carries a user name")
+    return parts
+
+
+def _endpoint(parts: SplitResult) -> Endpoint:
+    host = (parts.hostname or "").rstrip(".")
+    try:
+        ascii_host = host if ":" in host else host.encode("idna").decode("ascii").lower()
+    except UnicodeError as error:
+        raise FetchRefusedError("the host is not a name") from error
+    return parts.scheme, ascii_host, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def fetch(
+    target: Target,
+    sink: IO[bytes],
+    *,
+    limits: Limits,
+    body: bytes | None = None,
+    content_type: str = "",
+    etag: str = "",
+    last_modified: str = "",
+    clock: Callable[[], float] = time.monotonic,
+) -> Fetched:
+    """Get (or with ``body`` post to) ``target`` and write the answer's body to ``sink``.
+
+    Raises:
+        FetchRefusedError: the address, or one it redirects to, may not be fetched; nothing was sent there.
+        FetchFailedError: no answer, an error status, too large or too slow.
+    """
+    budget = _Budget(limits, clock)
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "calock", "Connection": "close"}
+    if body is not None:
+        headers["Content-Type"] = content_type
+    if etag:
+        headers["If-None-Match"] = etag
+    if last_modified:
+        headers["If-Modified-Since"] = last_modified
+    url = target.url
+    for _ in range(MAX_REDIRECTS + 1):
+        response, close = _ask(target, url, budget, headers=headers, body=body)
+        try:
+            if response.status in (301, 302, 303, 307, 308) and body is None:
+                url = urljoin(url, response.headers.get("Location", ""))
+                continue
+            return _answer(response, sink, budget)
+        except (OSError, http.client.HTTPException) as error:
+            raise FetchFailedError(_plain(error)) from error
+        finally:
+            close()
+    raise FetchFailedError(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _answer(response: http.client.HTTPResponse, sink: IO[bytes], budget: _Budget) -> Fetched:
+    etag, modified = (response.headers.get(name, "")[:200] for name in ("ETag", "Last-Modified"))
+    if response.status == 304:
+        return Fetched(modified=False, etag=etag, last_modified=modified)
+    if response.status != 200:
+        raise FetchFailedError(f"answered with status {response.status}")
+    most = budget.limits.size
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > most:
+        raise FetchFailedError(f"announces {announced} bytes; at most {most}")
+    size = 0
+    while chunk := response.read1(CHUNK):
+        size += len(chunk)
+        if size > most:
+            raise FetchFailedError(f"longer than {most} bytes")
+        sink.write(chunk)
+        budget.left()
+    if announced.isdecimal() and len(announced) < 20 and size < int(announced):
+        raise FetchFailedError(f"ended after {size} of {announced} bytes")
+    return Fetched(modified=True, size=size, etag=etag, last_modified=modified)
+
+
+def _ask(
+    target: Target, url: str, budget: _Budget, *, headers: dict[str, str], body: bytes | None
+) -> tuple[http.client.HTTPResponse, Callable[[], None]]:
+    """Check the address, connect to exactly what was checked, and send the request."""
+    parts = _split(url)
+    endpoint = _endpoint(parts)
+    if endpoint not in target.hosts:
+        raise FetchRefusedError(f"{endpoint[1]}:{endpoint[2]} is not an address of this provider")
+    scheme, host, port = endpoint
+    path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+    connection = http.client.HTTPConnection(host, port)
+    raw: socket.socket | None = None
+    try:
+        raw = _connect(target, endpoint, budget)
+        if target.proxy and scheme == "http":
+            path = parts._replace(fragment="").geturl()
+        if scheme == "https":
+            raw.settimeout(budget.left())
+            raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+        connection.sock = _Bounded(raw, budget)  # type: ignore[assignment]  # the part of a socket that http.client uses
+        named = f"[{host}]" if ":" in host else host
+        headers = {"Host": named if port == (443 if scheme == "https" else 80) else f"{named}:{port}", **headers}
+        connection.request("GET" if body is None else "POST", path if path.startswith(("/", "http")) else f"/{path}", body, headers)
+        return connection.getresponse(), raw.close
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        if raw is not None:
+            raw.close()
+        raise FetchFailedError(_plain(error)) from error
+    except FetchFailedError:
+        if raw is not None:
+            raw.close()
+        raise
+
+
+def _connect(target: Target, endpoint: Endpoint, budget: _Budget) -> socket.socket:
+    scheme, host, port = endpoint
+    if target.proxy:
+        _refuse_literal(host, private_network=target.private_network)
+        _, proxy_host, proxy_port = _endpoint(_split(target.proxy))
+        connected = socket.create_connection((proxy_host, proxy_port), budget.left())
+        if scheme == "https":
+            _tunnel(connected, host, port, budget)
+        return connected
+    failure: OSError | None = None
+    for address in checked_addresses(_resolve(host, port, budget), host, private_network=target.private_network):
+        try:
+            return socket.create_connection((address, port), budget.left())
+        except OSError as error:
+            failure = error
+    raise failure or OSError("no address")
+
+
+def _resolve(host: str, port: int, budget: _Budget) -> list[str]:
+    """Resolve within the deadline: the system's resolver has none of its own."""
+    future = _RESOLVERS.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        return list(dict.fromkeys(str(item[4][0]) for item in future.result(timeout=budget.left())))
+    except FutureTimeoutError as error:
+        raise FetchFailedError("the name does not resolve in time") from error
+    except (OSError, UnicodeError) as error:
+        raise FetchFailedError("the name does not resolve") from error
+
+
+def checked_addresses(addresses: Iterable[str], host: str, *, private_network: bool) -> list[str]:
+    """Return ``addresses`` when every one of them may be connected to.
+
+    One that may not spoils all: a name that answers with a public and a private address is an attempt, not a mistake.
+
+    Raises:
+        FetchRefusedError: naming the host and the kind of address, not the address of a machine inside.
+    """
+    found = list(addresses)
+    for text in found:
+        kind = _kind(ipaddress.ip_address(text.partition("%")[0]))
+        if kind == "forbidden" or (kind == "private" and not private_network):
+            raise FetchRefusedError(f"{host} resolves to an address that is not public")
+    return found
+
+
+def _refuse_literal(host: str, *, private_network: bool) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return  # a name: the proxy resolves it
+    checked_addresses([str(address)], host, private_network=private_network)
+
+
+def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """``public``, ``private`` (an operator may allow it) or ``forbidden``; IPv4 inside IPv6 counts as what it carries."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return _kind(inner)
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        return "forbidden"
+    if isinstance(address, ipaddress.IPv4Address) and address in ipaddress.ip_network("0.0.0.0/8"):
+        return "forbidden"
+    return "public" if address.is_global and not address.is_reserved else "private"
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in ipaddress.ip_network("64:ff9b::/96") or (int(address) >> 32 == 0 and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+def _tunnel(connected: socket.socket, host: str, port: int, budget: _Budget) -> None:
+    name = f"[{host}]" if ":" in host else host
+    connected.settimeout(budget.left())
+    connected.sendall(f"CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n".encode("ascii"))
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        connected.settimeout(budget.left())
+        octet = connected.recv(1)  # one at a time: what follows belongs to TLS
+        if not octet or len(answer) > 8192:
+            raise FetchFailedError("the egress proxy does not answer")
+        answer += octet
+    if answer.split(b" ", 2)[1:2] != [b"200"]:
+        raise FetchFailedError("the egress proxy refused")
+
+
+class _Bounded:
+    """The part of a socket that ``http.client`` uses, with the deadline put before each read and write."""
+
+    def __init__(self, raw: socket.socket, budget: _Budget) -> None:
+        self._raw = raw
+        self._budget = budget
+
+    def sendall(self, data: Any) -> None:
+        self._raw.settimeout(self._budget.left())
+        self._raw.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        if mode != "rb":
+            raise ValueError("only for reading")
+        return io.BufferedReader(_Reader(self._raw, self._budget), CHUNK)
+
+    def close(self) -> None:
+        """Leave the socket to its owner: ``http.client`` closes it while the response is still being read."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, raw: socket.socket, budget: _Budget) -> None:
+        self._raw = raw
+        self._budget = budget
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._raw.settimeout(self._budget.left())
+        return self._raw.recv_into(buffer)
+
+
+def _plain(error: Exception) -> str:
+    """Say what went wrong for an operator: no addresses inside, no stack."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {getattr(error, 'reason', '') or 'failed'}"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return f"connection failed ({type(error).__name__})"

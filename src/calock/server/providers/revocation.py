@@ -1,0 +1,181 @@
+"""Revocation data as the login path sees it: held in memory, renewed when the store's manifest changes, never a query.
+
+One look at the manifest's time stamp a second; CRLs are mapped, not parsed; OCSP answers are kept until they run out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from django.utils import timezone
+
+from calock.core.certificate import Certificate
+from calock.core.crl_index import CrlIndex, IndexDamagedError
+from calock.core.evidence import CaGraph, CrlOffer, Evidence, OcspAnswer, Unusable, link_crls
+from calock.core.refusals import Reason
+from calock.core.register import ProviderTrust, Register
+from calock.core.revocation import FETCH_MAY_HELP
+from calock.core.verdict import Step, Verdict
+from calock.server.providers import ocsp_cache, revocation_store
+from calock.server.providers.revocation_store import Manifest, StoreDamagedError
+from calock.server.providers.trust import current_register
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the manifest: a new CRL works in every process of this machine after that."""
+
+log = structlog.get_logger(__name__)
+
+
+class StoredEvidence:
+    """What this machine holds, linked to the CA keys of one register. Immutable but for the cache of OCSP answers."""
+
+    def __init__(self, register: Register, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
+        self._offers: dict[str, list[CrlOffer]] = {}
+        self._unusable: dict[str, list[Unusable]] = {}
+        self.opened: dict[str, CrlIndex] = {}
+        self._graphs: dict[str, CaGraph] = {}
+        for item in manifest.troubles:
+            self._note(item.ca, Unusable("CRL", "", Reason(item.reason), item.detail, frozenset((item.ca,))))
+        for provider in register.providers:
+            self._add(provider, manifest, opened)
+
+    def _add(self, provider: ProviderTrust, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
+        graph = graph_of(provider)
+        indexes = []
+        for item in manifest.held:
+            if item.provider != provider.code:
+                continue
+            try:
+                index = opened.get(item.file) or revocation_store.open_index(item.file)
+            except IndexDamagedError as error:
+                log.critical("crl_index_damaged", provider=provider.code, url=item.url, detail=str(error))
+                detail = f"the stored index is damaged: {error}"
+                self._note(item.ca, Unusable("CRL", item.sha256, Reason.REVOCATION_UNTRUSTED, detail, frozenset((item.ca,))))
+                continue
+            self.opened[item.file] = index
+            indexes.append(index)
+        self._offers.update(link_crls(indexes, graph))
+        self._graphs.update({certificate.spki_sha256: graph for certificate in graph.certificates})
+
+    def _note(self, ca: str, item: Unusable) -> None:
+        self._unusable.setdefault(ca, []).append(item)
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        return self._offers.get(issuer.spki_sha256, ())
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
+        graph = self._graphs.get(issuer.spki_sha256)
+        return ocsp_cache.answers(issuer, serial, graph=graph) if graph else ()
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        return self._unusable.get(issuer.spki_sha256, ())
+
+
+class DamagedEvidence:
+    """The store cannot be believed: everything that needs it is refused."""
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        key = frozenset((issuer.spki_sha256,))
+        return (
+            Unusable("CRL", "", Reason.REVOCATION_UNTRUSTED, "the store of revocation data was changed outside the server", key),
+        )
+
+
+def graph_of(provider: ProviderTrust) -> CaGraph:
+    """CA certificates of one provider: only these may sign its revocation data, whatever names others have."""
+    parsed = [(ca.anchor, Certificate.parse(ca.der)) for ca in provider.cas]
+    return CaGraph(
+        (certificate for anchor, certificate in parsed if anchor),
+        (certificate for anchor, certificate in parsed if not anchor),
+        policy=provider.policy,
+        at=timezone.now(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    evidence: Evidence
+    opened: dict[str, CrlIndex]
+    register: Register
+    stamp: tuple[int, int, int]
+    checked_at: float
+
+
+class _Keeper:
+    """The evidence of this process. One thread renews it; the others wait for that one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: _Kept | None = None
+
+    def forget(self) -> None:
+        with self._lock:
+            self._kept = None
+
+    def get(self) -> Evidence:
+        register = current_register()
+        kept = self._kept
+        if kept is not None and kept.register is register and time.monotonic() - kept.checked_at < LOOK_EVERY:
+            return kept.evidence
+        with self._lock:
+            return self._renewed(register)
+
+    def _renewed(self, register: Register) -> Evidence:
+        kept, now, stamp = self._kept, time.monotonic(), revocation_store.stamp()
+        if kept is not None and kept.register is register and kept.stamp == stamp:
+            self._kept = replace(kept, checked_at=now)
+            return kept.evidence
+        if kept is None or kept.register is not register:
+            ocsp_cache.forget_memory()  # other keys or rules: what was verified under the old ones is verified again
+        try:
+            stored = StoredEvidence(register, revocation_store.read_manifest(), kept.opened if kept else {})
+        except StoreDamagedError as error:
+            log.critical("crl_store_damaged", detail=str(error))
+            self._kept = _Kept(DamagedEvidence(), {}, register, stamp, now)
+        else:
+            self._kept = _Kept(stored, stored.opened, register, stamp, now)
+        return self._kept.evidence
+
+
+_keeper = _Keeper()
+
+
+def current_evidence() -> Evidence:
+    """Revocation data of this machine; at most ``LOOK_EVERY`` seconds behind the store.
+
+    Raises:
+        Refusal: REGISTER_DAMAGED, as ``current_register``.
+    """
+    return _keeper.get()
+
+
+def forget_evidence() -> None:
+    """Look at the store again at the next use: after a change in this process, and between tests."""
+    _keeper.forget()
+    ocsp_cache.forget_memory()
+
+
+def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
+    """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources once and judge again.
+
+    Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
+    """
+    verdict = verify(current_evidence())
+    failure = verdict.failure
+    if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP:
+        return verdict
+    from calock.server.providers.revocation_live import fetch_missing  # noqa: PLC0415 - most logins never need it
+
+    if not verdict.path or not fetch_missing(verdict):
+        return verdict
+    return verify(current_evidence())

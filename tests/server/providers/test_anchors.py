@@ -1,0 +1,300 @@
+"""Recognising, suspending and withdrawing a CA: two operators, exactly what was read, effect on trust and sessions (A34, A99)."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import IntegrityError, transaction
+from register_help import AT_START, ca_session, operator
+
+from calock.core.refusals import Reason, Refusal
+from calock.demo import pki
+from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.approvals.models import Approval, ApprovalState
+from calock.server.approvals.services import approve, reject, take_back
+from calock.server.audit.models import AuditEvent
+from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
+from calock.server.providers.trust import current_register
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def newcomer() -> pki.Authority:
+    return pki.make_root("新根 CA", "EC", not_before=AT_START, not_after=pki.years(AT_START, 20))
+
+
+def ask(world, certificate: bytes, *, by=None, anchor=True) -> Approval:
+    return propose_ca(
+        provider=world.provider,
+        certificate=certificate,
+        anchor=anchor,
+        group="root-2",
+        reason="CA 换发根证书",
+        by=by or world.first,
+        context=None,
+    )
+
+
+def agree(approval: Approval, by: Account, **changes) -> Approval:
+    seen = {"approval_id": approval.pk, "version": approval.version, "sha256": approval.sha256, **changes}
+    return approve(**seen, by=by, context=None)
+
+
+def step(world, kind: str, record: CaRecord | None = None) -> Approval:
+    row = CaRecord.objects.get(pk=(record or world.intermediate).pk)
+    return propose_ca_state(record=row, version=row.version, kind=kind, reason="按通报处理", by=world.first, context=None)
+
+
+def trusted() -> set[str]:
+    return {ca.spki_sha256 for provider in current_register().providers if not provider.suspended for ca in provider.cas}
+
+
+def refused(reason: Reason):
+    return pytest.raises(Refusal, match=f"^{reason}")
+
+
+def test_a_ca_is_trusted_only_after_the_second_operator(world, newcomer):
+    approval = ask(world, newcomer.certificate)
+    assert newcomer.key.spki_sha256 not in trusted()
+    assert CaRecord.objects.get(spki_sha256=newcomer.key.spki_sha256).state == CaState.PENDING
+    agree(approval, world.second)
+    assert newcomer.key.spki_sha256 in trusted()
+
+
+def test_the_audit_rows_name_both_operators_and_the_hash(world, newcomer):
+    agree(ask(world, newcomer.certificate), world.second)
+    proposed = AuditEvent.objects.get(event="approval:proposed")
+    approved = AuditEvent.objects.get(event="approval:approved")
+    recognised = AuditEvent.objects.get(event="provider:anchor:approved")
+    assert (proposed.actor, approved.actor, recognised.actor) == (world.first.pk, world.second.pk, world.second.pk)
+    assert recognised.details["cert_sha256"] == hashlib.sha256(newcomer.certificate).hexdigest()
+    assert recognised.details["spki_sha256"] == newcomer.key.spki_sha256
+    assert proposed.details["sha256"] == approved.details["sha256"]
+
+
+def test_pem_is_taken_as_well(world, newcomer):
+    pem = x509.load_der_x509_certificate(newcomer.certificate).public_bytes(Encoding.PEM)
+    agree(ask(world, pem), world.second)
+    assert newcomer.key.spki_sha256 in trusted()
+    with refused(Reason.CA_CERTIFICATE_REFUSED):
+        ask(world, pem + pem)
+
+
+def test_nobody_approves_his_own_proposal(world, newcomer):
+    approval = ask(world, newcomer.certificate)
+    with refused(Reason.SECOND_OPERATOR_NEEDED):
+        agree(approval, world.first)
+    assert newcomer.key.spki_sha256 not in trusted()
+
+
+def test_the_database_refuses_a_self_approval_as_well(world, newcomer):
+    approval = ask(world, newcomer.certificate)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Approval.objects.filter(pk=approval.pk).update(state=ApprovalState.APPROVED, decided_by=world.first)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Approval.objects.filter(pk=approval.pk).update(state=ApprovalState.APPROVED)
+
+
+@pytest.mark.parametrize("change", [{"role": Role.ORGANISATION_ADMIN}, {"role": Role.MEMBER}, {"state": AccountState.DISABLED}])
+@pytest.mark.parametrize("who", ["first", "second"])
+def test_a_role_taken_away_between_open_and_click_counts(world, newcomer, change, who):
+    approval = ask(world, newcomer.certificate)
+    Account.objects.filter(pk=getattr(world, who).pk).update(**change)
+    with refused(Reason.NOT_ALLOWED):
+        agree(approval, world.second)
+    assert newcomer.key.spki_sha256 not in trusted()
+
+
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.ORGANISATION_ADMIN])
+def test_only_operators_propose(world, newcomer, role):
+    stranger = Account.objects.create_account(username="x", name="某", role=role)
+    with refused(Reason.NOT_ALLOWED):
+        ask(world, newcomer.certificate, by=stranger)
+    assert not CaRecord.objects.filter(spki_sha256=newcomer.key.spki_sha256).exists()
+
+
+def test_approving_twice_does_it_once(world, newcomer):
+    approval = ask(world, newcomer.certificate)
+    agree(approval, world.second)
+    with refused(Reason.APPROVAL_CLOSED):
+        agree(approval, operator("bing"))
+    assert AuditEvent.objects.filter(event="provider:anchor:approved").count() == 1
+
+
+def test_an_edited_proposal_is_not_the_one_that_was_read(world, newcomer, authority):
+    approval = ask(world, newcomer.certificate)
+    other = pki.make_root("调包", "EC", not_before=AT_START, not_after=pki.years(AT_START, 20))
+    stored = Approval.objects.get(pk=approval.pk)
+    stored.payload["anchor"] = False
+    Approval.objects.filter(pk=approval.pk).update(payload=stored.payload)
+    with refused(Reason.REGISTER_DAMAGED):
+        agree(approval, world.second)
+    with refused(Reason.REGISTER_DAMAGED):
+        agree(approval, world.second, sha256=stored.sha256)
+    assert other.key.spki_sha256 not in trusted()
+
+
+@pytest.mark.parametrize("seen", [{"version": 7}, {"sha256": "0" * 64}])
+def test_a_stale_page_approves_nothing(world, newcomer, seen):
+    approval = ask(world, newcomer.certificate)
+    with refused(Reason.VERSION_CHANGED):
+        agree(approval, world.second, **seen)
+
+
+def test_a_target_changed_since_the_proposal_is_looked_at_anew(world):
+    approval = step(world, CA_SUSPEND)
+    world.intermediate.refresh_from_db()
+    world.intermediate.group = "other"
+    world.intermediate.save()
+    with refused(Reason.VERSION_CHANGED):
+        agree(approval, world.second)
+    assert Approval.objects.get(pk=approval.pk).state == ApprovalState.PENDING  # nothing half-written
+
+
+def test_a_rejected_or_taken_back_proposal_does_nothing_and_can_be_made_again(world, newcomer):
+    first = ask(world, newcomer.certificate)
+    with refused(Reason.SECOND_OPERATOR_NEEDED):
+        reject(approval_id=first.pk, version=first.version, by=world.first, context=None, note="不")
+    reject(approval_id=first.pk, version=first.version, by=world.second, context=None, note="摘要与电话核对不符")
+    second = ask(world, newcomer.certificate)
+    with refused(Reason.NOT_ALLOWED):
+        take_back(approval_id=second.pk, version=second.version, by=world.second, context=None)
+    take_back(approval_id=second.pk, version=second.version, by=world.first, context=None)
+    assert newcomer.key.spki_sha256 not in trusted()
+    agree(ask(world, newcomer.certificate), world.second)
+    assert newcomer.key.spki_sha256 in trusted()
+
+
+def test_one_open_proposal_per_target(world):
+    step(world, CA_WITHDRAW)
+    with refused(Reason.VERSION_CHANGED):
+        step(world, CA_WITHDRAW)
+
+
+def test_an_old_proposal_is_closed(world, newcomer):
+    approval = ask(world, newcomer.certificate)
+    Approval.objects.filter(pk=approval.pk).update(proposed_at=AT_START)
+    with refused(Reason.APPROVAL_CLOSED):
+        agree(approval, world.second)
+    ask(world, newcomer.certificate)  # and does not stand in the way of a new one
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "a\x00b", "长" * 201])
+def test_a_proposal_needs_a_reason(world, newcomer, reason):
+    with refused(Reason.REASON_MISSING):
+        propose_ca(
+            provider=world.provider,
+            certificate=newcomer.certificate,
+            anchor=True,
+            group="",
+            reason=reason,
+            by=world.first,
+            context=None,
+        )
+
+
+@pytest.mark.parametrize(("kind", "state"), [(CA_SUSPEND, CaState.SUSPENDED), (CA_WITHDRAW, CaState.WITHDRAWN)])
+def test_a_ca_that_goes_takes_its_sessions_with_it_and_no_others(world, kind, state, newcomer):
+    agree(ask(world, newcomer.certificate), world.second)
+    on_it, elsewhere = ca_session(world), ca_session(world, record=CaRecord.objects.get(spki_sha256=newcomer.key.spki_sha256))
+    agree(step(world, kind), world.second)
+    assert CaRecord.objects.get(pk=world.intermediate.pk).state == state
+    assert world.intermediate.spki_sha256 not in trusted()
+    on_it.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert on_it.ended_at is not None
+    assert elsewhere.ended_at is None
+    assert (
+        AuditEvent.objects.get(event__in=["provider:anchor:suspended", "provider:anchor:withdrawn"]).details["sessions_ended"] == 1
+    )
+
+
+def test_withdrawing_the_only_anchor_ends_what_stood_below_it_and_suspends_the_provider(world):
+    session = ca_session(world)
+    agree(step(world, CA_WITHDRAW, world.anchor), world.second)
+    session.refresh_from_db()
+    assert session.ended_at is not None
+    assert Provider.objects.get(pk=world.provider.pk).state == ProviderState.SUSPENDED
+    assert trusted() == set()
+
+
+def test_a_suspended_ca_comes_back_and_a_withdrawn_one_only_as_a_new_proposal(world):
+    agree(step(world, CA_SUSPEND), world.second)
+    agree(step(world, CA_RESUME), world.second)
+    assert world.intermediate.spki_sha256 in trusted()
+    agree(step(world, CA_WITHDRAW), world.second)
+    with refused(Reason.REQUEST_MALFORMED):
+        step(world, CA_RESUME)
+    agree(ask(world, bytes(world.intermediate.certificate), anchor=False), world.second)
+    assert world.intermediate.spki_sha256 in trusted()
+
+
+def hostile_certificates(authority: pki.Authority) -> dict[str, bytes]:
+    key, dates = pki.make_key("EC"), {"not_before": AT_START, "not_after": pki.years(AT_START, 20)}
+    name = pki.name("根 CA")
+    ca = pki.ca_extensions(key, issuer=key)
+    issue = pki.Authority(key, name, b"", ()).issue
+    small = pki.make_key("RSA", rsa_bits=1024)
+    return {
+        "empty": b"",
+        "noise": b"\x30\x82" + bytes(300),
+        "too large": b"\x30" * 20_000,
+        "text": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "leaf": authority.issue_lock("张三", key, **dates),
+        "version 1": issue(name, key.spki_der, **dates, version=0),
+        "no key usage": issue(name, key.spki_der, **dates, extensions=[e for e in ca if e[0] != "2.5.29.15"]),
+        "may not sign certificates": issue(
+            name, key.spki_der, **dates, extensions=[*(e for e in ca if e[0] != "2.5.29.15"), pki.key_usage("crl_sign")]
+        ),
+        "not cA": issue(name, key.spki_der, **dates, extensions=[e for e in ca if e[0] != "2.5.29.19"]),
+        "RSA 1024": pki.make_root("弱", "RSA", small, **dates).certificate,
+        "expired": pki.make_root("旧", "EC", not_before=pki.years(AT_START, -5), not_after=AT_START).certificate,
+        "not yet valid": pki.make_root(
+            "新", "EC", not_before=pki.years(AT_START, 9), not_after=pki.years(AT_START, 20)
+        ).certificate,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "empty", "noise", "too large", "text", "leaf", "version 1", "no key usage", "may not sign certificates", "not cA",
+        "RSA 1024", "expired", "not yet valid",
+    ],
+)  # fmt: skip
+def test_what_is_no_ca_certificate_never_becomes_an_anchor(world, authority, name):
+    """A20: a non-CA certificate as anchor lets its owner mint others."""
+    with refused(Reason.CA_CERTIFICATE_REFUSED):
+        ask(world, hostile_certificates(authority)[name])
+    assert CaRecord.objects.count() == 2
+    assert not Approval.objects.exists()
+
+
+def test_a_known_key_is_not_recorded_twice(world, authority):
+    with refused(Reason.CA_KEY_KNOWN):
+        ask(world, authority.certificate)
+    other = Provider.objects.create(code="other", name="另一家", short_name="另一家", state=ProviderState.SUSPENDED)
+    with refused(Reason.CA_KEY_KNOWN):
+        propose_ca(
+            provider=other,
+            certificate=authority.certificate,
+            anchor=True,
+            group="",
+            reason="同一公钥",
+            by=world.first,
+            context=None,
+        )
+
+
+def test_a_newer_certificate_of_the_same_key_replaces_the_older_after_approval(world, authority):
+    newer = pki.make_root("练习根 CA", "SM2", authority.key, not_before=AT_START, not_after=pki.years(AT_START, 40)).certificate
+    approval = ask(world, newer)
+    assert bytes(CaRecord.objects.get(pk=world.anchor.pk).certificate) == authority.certificate
+    agree(approval, world.second)
+    assert bytes(CaRecord.objects.get(pk=world.anchor.pk).certificate) == newer
+    assert CaRecord.objects.count() == 2

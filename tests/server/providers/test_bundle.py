@@ -1,0 +1,260 @@
+"""The signed provider bundle: round trip, two operators, and everything a stranger may send instead (A17, A20, A99)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calock.core.refusals import Reason, Refusal
+from calock.demo import pki
+from calock.server.accounts.models import Account
+from calock.server.approvals.services import approve
+from calock.server.audit.models import AuditEvent
+from calock.server.providers.bundle import FORMAT, MAX_BYTES, Bundle, key_id, read_bundle, write_bundle
+from calock.server.providers.exchange import (
+    describe_provider,
+    export_bundle,
+    own_public_key,
+    pinned_keys,
+    propose_import,
+    propose_key,
+    retire_key,
+    signing_key,
+)
+from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.trust import check_at_start, current_register, forget_register
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+KEYS = {key_id(PUBLIC): PUBLIC}
+
+
+def refused(reason: Reason):
+    return pytest.raises(Refusal, match=f"^{reason}")
+
+
+def signed(payload: object) -> bytes:
+    """An envelope whose signature holds, whatever the payload says."""
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    text = base64.b64encode
+    signature = KEY.sign(FORMAT.encode() + b"\n" + raw)
+    return json.dumps(
+        {"format": FORMAT, "payload": text(raw).decode(), "key": key_id(PUBLIC), "signature": text(signature).decode()}
+    ).encode()
+
+
+GOOD = {
+    "made_at": "2026-11-22T00:00:00+00:00",
+    "providers": [
+        {
+            "code": "x", "name": "n", "short_name": "s", "legal_name": "", "state": "suspended", "sites": [], "rules": {},
+            "hotline": "", "website": "", "renew_url": "", "unlock_url": "", "allow_expired_binding": False, "order": 1, "cas": [],
+        }
+    ],
+}  # fmt: skip
+
+
+def changed(**values):
+    return {**GOOD, "providers": [{**GOOD["providers"][0], **values}]}
+
+
+def test_a_bundle_reads_as_it_was_written():
+    bundle = msgspec.convert(GOOD, Bundle)
+    assert read_bundle(write_bundle(bundle, KEY), KEYS) == (bundle, key_id(PUBLIC))
+
+
+CA = {"certificate": "", "group": "", "anchor": True, "state": "recognised", "sources": []}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"", b"null", b"[]", b"{}", b'"' * 10, b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000,
+        {**GOOD, "more": 1}, {**GOOD, "made_at": "yesterday"}, {**GOOD, "made_at": "2026-99-99T00:00:00Z"},
+        {**GOOD, "providers": {}}, changed(code="x\n"),
+        {**GOOD, "providers": GOOD["providers"] * 2}, {**GOOD, "providers": GOOD["providers"] * 501},
+        changed(code="../x"), changed(code="X"), changed(code=""), changed(name=""), changed(name="a\nb"), changed(name="n" * 101),
+        changed(is_admin=True), changed(state="pending"), changed(order=-1), changed(order=10**30), changed(website="javascript:1"),
+        changed(rules={"unknown": 1}), changed(rules={"grace_days": 10**400}), changed(rules=[]), changed(sites=["a"] * 51),
+        changed(cas=[{**CA, "state": "pending"}]), changed(cas=[{**CA, "certificate": "%%%"}]), changed(cas=[CA] * 201),
+        changed(cas=[{**CA, "certificate": base64.b64encode(bytes(20_000)).decode()}]), changed(cas=[{**CA, "mac": "x"}]),
+        changed(cas=[{**CA, "sources": [{"kind": "crl", "url": "file:///etc/passwd", "private_network": False}]}]),
+    ],
+)  # fmt: skip
+def test_signed_nonsense_is_refused(payload):
+    with refused(Reason.BUNDLE_MALFORMED):
+        read_bundle(signed(payload), KEYS)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"null", b"[]", b"\x00" * 50, b'{"format":"calock-provider-bundle/2"}', b"[" * 200_000]
+)
+def test_an_envelope_that_is_none_is_refused(data):
+    with refused(Reason.BUNDLE_MALFORMED):
+        read_bundle(data, KEYS)
+
+
+def test_a_bundle_has_a_size():
+    with refused(Reason.BUNDLE_TOO_LARGE):
+        read_bundle(b" " * (MAX_BYTES + 1), KEYS)
+
+
+def test_another_signer_or_another_payload_is_refused():
+    with refused(Reason.BUNDLE_SIGNER_UNKNOWN):
+        read_bundle(signed(GOOD), {})
+    envelope = json.loads(signed(GOOD))
+    with refused(Reason.BUNDLE_SIGNATURE_INVALID):
+        read_bundle(
+            json.dumps({**envelope, "payload": base64.b64encode(json.dumps(changed(order=2)).encode()).decode()}).encode(), KEYS
+        )
+    with refused(Reason.BUNDLE_SIGNATURE_INVALID):
+        read_bundle(signed(GOOD), {key_id(PUBLIC): own_public_key()})
+
+
+def mutated(data: bytes, seed: int) -> bytes:
+    chance = random.Random(seed)
+    out = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        where = chance.randrange(len(out))
+        step = chance.randrange(3)
+        if step == 0:
+            out[where] = chance.randrange(256)
+        elif step == 1:
+            del out[where : where + chance.randint(1, 40)]
+        else:
+            out[where:where] = out[chance.randrange(len(out)) :][:40]
+        out = out or bytearray(b"{")
+    return bytes(out)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_any_input_is_read_or_refused(seed):
+    payload = json.dumps(GOOD).encode()
+    for data in (mutated(signed(GOOD), seed), signed(mutated(payload, seed))):
+        try:
+            read_bundle(data, KEYS)
+        except Refusal as refusal:
+            assert refusal.reason.startswith("BUNDLE_")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_are_refused(data):
+    with pytest.raises(Refusal):
+        read_bundle(data, KEYS)
+
+
+# --- with the register
+
+
+def pin(world, public: bytes = b"") -> BundleKey:
+    raw = public or own_public_key()
+    approval = propose_key(name="省平台", public_key=raw.hex(), reason="电话核对公钥", by=world.first, context=None)
+    agree(approval, world.second)
+    return BundleKey.objects.get(key_id=key_id(raw))
+
+
+def agree(approval, by: Account) -> None:
+    approve(approval_id=approval.pk, version=approval.version, sha256=approval.sha256, by=by, context=None)
+
+
+def take(world, data: bytes) -> None:
+    agree(propose_import(data=data, reason="同步互认目录", by=world.first, context=None), world.second)
+
+
+def empty_the_register() -> None:
+    RevocationSource.objects.all().delete()
+    for row in (*CaRecord.objects.all(), *Provider.objects.all()):
+        row.delete()
+
+
+def test_the_register_goes_out_and_comes_back_the_same(world):
+    pin(world)
+    before = [describe_provider(provider) for provider in Provider.objects.all()]
+    fingerprint = current_register().fingerprint
+    data = export_bundle(by=world.first, context=None)
+    empty_the_register()
+    assert current_register().providers == ()
+    take(world, data)
+    assert [describe_provider(provider) for provider in Provider.objects.all()] == before
+    assert current_register().fingerprint == fingerprint
+    check_at_start()
+    assert AuditEvent.objects.filter(event="provider:imported").count() == 1
+
+
+def test_nothing_is_taken_over_before_the_second_operator(world):
+    pin(world)
+    data = export_bundle(by=world.first, context=None)
+    empty_the_register()
+    propose_import(data=data, reason="同步互认目录", by=world.first, context=None)
+    assert Provider.objects.count() == 0
+
+
+def test_a_bundle_of_an_unpinned_or_retired_key_is_not_taken_over(world):
+    data = export_bundle(by=world.first, context=None)
+    with refused(Reason.BUNDLE_SIGNER_UNKNOWN):
+        propose_import(data=data, reason="r", by=world.first, context=None)
+    key = pin(world)
+    approval = propose_import(data=data, reason="r", by=world.first, context=None)
+    retire_key(key=key, by=world.second, context=None)
+    with refused(Reason.BUNDLE_SIGNER_UNKNOWN):
+        agree(approval, world.second)
+
+
+def test_an_older_bundle_does_not_bring_back_what_was_withdrawn(world):
+    pin(world)
+    older = export_bundle(by=world.first, context=None)
+    newer = export_bundle(by=world.first, context=None)
+    take(world, newer)
+    for data in (older, newer):
+        with refused(Reason.BUNDLE_OLDER):
+            propose_import(data=data, reason="r", by=world.first, context=None)
+
+
+def test_a_key_pinned_in_the_database_is_not_pinned(world):
+    pin(world)
+    row = BundleKey.objects.get()
+    BundleKey.objects.filter(pk=row.pk).update(public_key=PUBLIC.hex(), key_id=key_id(PUBLIC))
+    assert pinned_keys() == {}
+    BundleKey.objects.filter(pk=row.pk).update(public_key=row.public_key, key_id=row.key_id)
+    RegisterState.objects.update(revision=99)
+    forget_register()
+    with refused(Reason.REGISTER_DAMAGED):
+        current_register()
+
+
+@pytest.mark.parametrize("text", ["", "zz" * 32, "00" * 31, "00" * 33, "=" * 44, "\u0660" * 64])
+def test_a_pinned_key_is_an_ed25519_key(world, text):
+    with refused(Reason.REQUEST_MALFORMED):
+        propose_key(name="k", public_key=text, reason="r", by=world.first, context=None)
+
+
+def test_a_bundle_with_a_leaf_as_anchor_is_refused(world, authority):
+    pin(world)
+    dates = {"not_before": datetime(2025, 1, 1, tzinfo=UTC), "not_after": datetime(2035, 1, 1, tzinfo=UTC)}
+    leaf = authority.issue_lock("张三", pki.make_key("EC"), **dates)
+    bad = changed(cas=[{**CA, "certificate": base64.b64encode(leaf).decode()}])
+    data = write_bundle(msgspec.convert(bad, Bundle, strict=False, builtin_types=()), signing_key())
+    with refused(Reason.CA_CERTIFICATE_REFUSED):
+        propose_import(data=data, reason="r", by=world.first, context=None)
+
+
+def test_a_bundle_cannot_move_a_key_to_another_provider(world):
+    pin(world)
+    (provider,) = [describe_provider(row) for row in Provider.objects.all()]
+    stolen = msgspec.structs.replace(provider, code="thief")
+    data = write_bundle(Bundle(made_at="2030-01-01T00:00:00Z", providers=(stolen,)), signing_key())
+    approval = propose_import(data=data, reason="r", by=world.first, context=None)
+    with refused(Reason.CA_KEY_KNOWN):
+        agree(approval, world.second)
+    assert not Provider.objects.filter(code="thief").exists()
