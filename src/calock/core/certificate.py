@@ -20,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-from calock.core import extensions, names, walk
+from calock.core import extensions, names, tolerance, walk
 from calock.core.layout import Extension, Layout, key_oids, read_layout
 from calock.core.refusals import Reason, Refusal
 
@@ -40,6 +40,18 @@ OID_RSA = "1.2.840.113549.1.1.1"
 T = TypeVar("T")
 
 
+def _load(der_bytes: bytes) -> x509.Certificate:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old encodings that the gate judges by name
+        try:
+            return x509.load_der_x509_certificate(der_bytes)
+        except ValueError:
+            better = tolerance.readable_form(der_bytes)
+            if better is None:
+                raise
+            return x509.load_der_x509_certificate(better)
+
+
 class Certificate:
     """One strictly parsed certificate. Compare and hash by its DER."""
 
@@ -57,9 +69,7 @@ class Certificate:
         if len(der_bytes) > MAX_SIZE:
             raise Refusal(Reason.CERTIFICATE_TOO_LARGE, f"{len(der_bytes)} bytes; at most {MAX_SIZE}")
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # old encodings that the gate judges by name
-                return cls(der_bytes, x509.load_der_x509_certificate(der_bytes))
+            return cls(der_bytes, _load(der_bytes))
         except x509.InvalidVersion as error:
             raise Refusal(Reason.CERTIFICATE_VERSION, "unknown certificate version") from error
         except (ValueError, TypeError) as error:
@@ -80,8 +90,25 @@ class Certificate:
         return hashlib.sha256(self.der).hexdigest()
 
     @cached_property
+    def readable(self) -> x509.Certificate:
+        """The form whose extension list ``cryptography`` reads; the same as ``parsed`` but for :mod:`calock.core.tolerance`."""
+        better = tolerance.readable_form(self.der)
+        return self.parsed if better is None else x509.load_der_x509_certificate(better)
+
+    @cached_property
+    def _outer(self) -> tuple[int, int]:
+        """Where the signed part begins and ends."""
+        try:
+            start, stop = walk.whole(self.der)
+            return start, walk.expect(self.der, start, stop, walk.SEQUENCE)[1]
+        except walk.WalkError as error:
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
+
+    @property
     def tbs(self) -> bytes:
-        return self.parsed.tbs_certificate_bytes
+        """The signed part, as it stands in the certificate."""
+        start, stop = self._outer
+        return self.der[start:stop]
 
     @cached_property
     def _layout(self) -> Layout:
@@ -234,7 +261,7 @@ class Certificate:
     @cached_property
     def signature_algorithms_agree(self) -> bool:
         """Whether the AlgorithmIdentifier inside the signed part is the one outside (RFC 5280 clause 4.1.1.2)."""
-        return self.der[self.der.index(self.tbs) + len(self.tbs) :].startswith(self._layout.signature_algorithm)
+        return self.der.startswith(self._layout.signature_algorithm, self._outer[1])
 
     # --- extensions
 

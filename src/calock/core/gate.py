@@ -9,11 +9,9 @@ import warnings
 from collections.abc import Callable
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from calock.core import walk
-from calock.core.certificate import OID_BASIC_CONSTRAINTS, Certificate
+from calock.core.certificate import Certificate
 from calock.core.keys import Fault, key_fault
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -127,46 +125,10 @@ def _decodable(certificate: Certificate) -> Fault | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _ = _canonical(certificate).extensions
+            _ = certificate.readable.extensions
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         return Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}"
     return None
-
-
-def _canonical(certificate: Certificate) -> x509.Certificate:
-    """The parsed certificate, with an explicitly written ``cA FALSE`` left out: see :mod:`calock.core.extensions`."""
-    value = certificate.value_of(OID_BASIC_CONSTRAINTS)
-    if value is None or not value.startswith(b"\x30\x03\x01\x01\x00"):
-        return certificate.parsed
-    wordy = walk.encode(walk.OCTET_STRING, value)
-    tbs = certificate.tbs
-    if tbs.count(wordy) != 1:
-        return certificate.parsed
-    short = walk.encode(walk.OCTET_STRING, b"\x30\x00")
-    return x509.load_der_x509_certificate(_replace_nested(certificate.der, wordy, short))
-
-
-def _replace_nested(der: bytes, old: bytes, new: bytes) -> bytes:
-    """Replace one element somewhere inside ``der`` and correct the lengths of everything around it."""
-    at = der.index(old)
-    around: list[tuple[int, int, int, int]] = []
-    position, end = 0, len(der)
-    while position < at:
-        for element in walk.children(der, position, end):
-            if element[2] <= at < element[3]:
-                around.append(element)
-                position, end = element[2], element[3]
-                break
-        else:
-            break
-        if position == at:
-            break
-    inner_start, inner = at, new
-    inner_end = at + len(old)
-    for tag, begin, start, stop in reversed(around):
-        inner = walk.encode(tag, der[start:inner_start] + inner + der[inner_end:stop])
-        inner_start, inner_end = begin, stop
-    return inner
 
 
 def _strict(certificate: Certificate) -> Fault | None:

@@ -134,21 +134,19 @@ def _judge(leaf: Certificate, issuers: tuple[Issuer, ...], *, at: datetime, prov
 
 
 def _chain(leaf: Certificate, issuers: tuple[Issuer, ...], policy: Policy) -> Check:
-    store = crypto.X509Store()
-    target = crypto.X509.from_cryptography(leaf.parsed)
-    store.add_cert(issuers[-1].openssl if issuers else target)
-    store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | (STRICT if policy.strict_extensions else 0))
-    context = crypto.X509StoreContext(store, target, [issuer.openssl for issuer in issuers[:-1]])
     try:
-        context.verify_certificate()
+        store = crypto.X509Store()
+        target = crypto.load_certificate(crypto.FILETYPE_ASN1, leaf.der)
+        store.add_cert(issuers[-1].openssl if issuers else target)
+        store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | (STRICT if policy.strict_extensions else 0))
+        crypto.X509StoreContext(store, target, [issuer.openssl for issuer in issuers[:-1]]).verify_certificate()
     except crypto.X509StoreContextError as error:
         code, depth, text = error.errors[0], error.errors[1], error.errors[2]
         return failed(Step.PATH, "chain", _reason(int(code)), f"certificate {depth} of the path: {text}")
-    return passed(
-        Step.PATH,
-        "chain",
-        f"{len(issuers) + 1} certificates, anchor {(issuers[-1].ca.spki_sha256 if issuers else leaf.spki_sha256)[:16]}",
-    )
+    except crypto.Error:
+        return failed(Step.PATH, "chain", Reason.PATH_INVALID, "OpenSSL cannot read a certificate of the path")
+    anchor = issuers[-1].ca.spki_sha256 if issuers else leaf.spki_sha256
+    return passed(Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {anchor[:16]}")
 
 
 def _reason(code: int) -> Reason:

@@ -103,7 +103,9 @@ class Policy:
     eku_required: bool = False
     key_usage_required: bool = True
     required_policies: tuple[str, ...] = ()
-    """Initial policy set (RFC 5280 clause 6.1.1 c): when not empty, one of these must be valid for the path."""
+    """When not empty, one of these certificate policies must be valid for the whole path."""
+    initial_policies: tuple[str, ...] = ()
+    """user-initial-policy-set (RFC 5280 clause 6.1.1 c) that only counts where a CA or ``require_explicit_policy`` demands one."""
     disallowed_policies: tuple[str, ...] = ESTONIAN_MOBILE_ID
     require_explicit_policy: bool = False
     inhibit_policy_mapping: bool = False
@@ -245,7 +247,7 @@ def _check_policy(value: Policy) -> None:
         raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 1024 to 16384")
     if not 1 <= value.max_depth <= 16 or not 0 <= value.grace_days <= 366:
         raise PolicyError("policy.max_depth: 1 to 16; policy.grace_days: 0 to 366")
-    for oids in (value.ekus, value.required_policies, value.disallowed_policies):
+    for oids in (value.ekus, value.required_policies, value.initial_policies, value.disallowed_policies):
         if not all(_OID.fullmatch(text) for text in oids):
             raise PolicyError("policy: an object identifier is not dotted decimal")
 

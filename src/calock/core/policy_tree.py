@@ -46,8 +46,8 @@ class _State:
 def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str]:
     """Process ``path`` (leaf first, anchor last; the anchor's own extensions do not count).
 
-    ``policy.required_policies`` is the user-initial-policy-set, empty = any-policy; when it is not empty, an explicit policy is
-    required. Returns the policies of the anchor's domain for which the path is valid.
+    ``policy.required_policies``, else ``initial_policies``, is the user-initial-policy-set; empty = any-policy.
+    Returns the policies of the anchor's domain for which the path is valid.
 
     Raises:
         PolicyFault: RFC 5280 clause 6.1 says that the path is not valid for them.
@@ -66,7 +66,7 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
         if number < count:
             _map(state, certificate)
             _count_down(state, certificate)
-    return _wrap_up(state, certificates[-1], frozenset(policy.required_policies))
+    return _wrap_up(state, certificates[-1], frozenset(policy.required_policies or policy.initial_policies))
 
 
 def _value(certificate: Certificate, oid: str, decode: Callable[[bytes], T]) -> T | None:

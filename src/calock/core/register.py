@@ -69,7 +69,7 @@ class Issuer:
     @cached_property
     def openssl(self) -> crypto.X509:
         """The certificate as OpenSSL holds it."""
-        return crypto.X509.from_cryptography(self.certificate.parsed)
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
 
 
 class Register:

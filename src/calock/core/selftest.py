@@ -1,4 +1,4 @@
-"""Known answers, right and wrong, for everything a login rests on. The server refuses to start when one of them is not as it should be.
+"""Known answers, right and wrong, for everything a login rests on. The server refuses to start when one comes out otherwise.
 
 What it catches: an OpenSSL that takes the empty SM2 signer ID (all before 4.0), one built without SM2, a libcrypto that verifies
 anything, a pyOpenSSL on another OpenSSL than the wheel's.

@@ -1,0 +1,54 @@
+"""Two encodings that real identity cards carry, that ``cryptography`` refuses, and that cannot be read in two ways.
+
+Both are on Finnish cards (DVV), which other Web eID validators accept: NULL parameters beside an ECDSA signature algorithm (RFC 5758
+clause 3.2 wants them absent) and an explicitly written ``cA FALSE`` (X.690 clause 11.5 wants a DEFAULT left out). What is returned
+here is only for *reading* fields: signatures and fingerprints are always taken over the original bytes.
+"""
+
+from __future__ import annotations
+
+from calock.core import walk
+
+_ECDSA_NULL = {
+    bytes.fromhex(f"300c06082a8648ce3d0403{digest}0500"): bytes.fromhex(f"300a06082a8648ce3d0403{digest}")
+    for digest in ("02", "03", "04")
+}
+_BASIC_CONSTRAINTS = bytes.fromhex("0603551d13")
+_WRITTEN_FALSE = bytes.fromhex("04053003010100")
+_LEFT_OUT = bytes.fromhex("04023000")
+_EXTENSIONS = 0xA3
+
+
+def readable_form(der: bytes) -> bytes | None:
+    """The certificate with those encodings put right; None when it has neither, or is no certificate."""
+    try:
+        start, stop = walk.whole(der)
+        tbs, *rest = _elements(der, start, stop)
+        start, stop = walk.whole(tbs)
+        fields = [_repaired(element) for element in _elements(tbs, start, stop)]
+    except (walk.WalkError, ValueError):
+        return None
+    rest = [_repaired(element) for element in rest]
+    better = walk.encode(walk.SEQUENCE, walk.encode(walk.SEQUENCE, b"".join(fields)) + b"".join(rest))
+    return better if better != der else None
+
+
+def _elements(data: bytes, start: int, stop: int) -> list[bytes]:
+    return [data[begin:end] for _, begin, _, end in walk.children(data, start, stop)]
+
+
+def _repaired(element: bytes) -> bytes:
+    if element[0] != _EXTENSIONS:
+        return _ECDSA_NULL.get(element, element)
+    start, stop = walk.whole(element, _EXTENSIONS)
+    start, stop = walk.expect(element, start, stop, walk.SEQUENCE)
+    extensions = [_repaired_extension(extension) for extension in _elements(element, start, stop)]
+    return walk.encode(_EXTENSIONS, walk.encode(walk.SEQUENCE, b"".join(extensions)))
+
+
+def _repaired_extension(extension: bytes) -> bytes:
+    start, stop = walk.whole(extension)
+    body = extension[start:stop]
+    if body.startswith(_BASIC_CONSTRAINTS) and body.endswith(_WRITTEN_FALSE):
+        return walk.encode(walk.SEQUENCE, body.removesuffix(_WRITTEN_FALSE) + _LEFT_OUT)
+    return extension
