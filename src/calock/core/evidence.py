@@ -49,6 +49,7 @@ class OcspAnswer:
     stapled: bool = False
     live: bool = False
     """Just fetched by us for this decision: the narrower age limit holds."""
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +288,14 @@ def best_delta(crl: CrlIndex, indexes: Iterable[CrlIndex]) -> CrlIndex | None:
 
 
 def answers_of(
-    message: OcspMessage, issuer: Certificate, serial: int, *, graph: CaGraph, stapled: bool = False, live: bool = False
+    message: OcspMessage,
+    issuer: Certificate,
+    serial: int,
+    *,
+    graph: CaGraph,
+    stapled: bool = False,
+    live: bool = False,
+    received_at: datetime | None = None,
 ) -> list[OcspAnswer]:
     """Answers of one response about one certificate; of several the newest, but a revocation before all.
 
@@ -299,7 +307,7 @@ def answers_of(
         return []
     responder = find_responder(message, issuer, known=graph.certificates, policy=graph.policy, at=graph.at)
     chosen = max(found, key=lambda item: (item.status.value == "revoked", item.this_update))
-    return [OcspAnswer(chosen, responder, message.sha256, stapled, live)]
+    return [OcspAnswer(chosen, responder, message.sha256, stapled, live, received_at)]
 
 
 def split_pem(blob: bytes, label: bytes) -> list[bytes]:

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "calock.server.challenges",
     "calock.server.login",
     "calock.server.audit",
+    "calock.server.jobs",
     "calock.server.downloads",
     "calock.server.sites",
     "calock.server.portal",

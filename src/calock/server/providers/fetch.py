@@ -216,7 +216,7 @@ def _ask(
         if scheme == "https":
             raw.settimeout(budget.left())
             raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
-        connection.sock = _Bounded(raw, budget)  # type: ignore[assignment]  # the part of a socket that http.client uses
+        connection.sock = _Bounded(raw, budget)  # the part of a socket that http.client uses
         named = f"[{host}]" if ":" in host else host
         headers = {"Host": named if port == (443 if scheme == "https" else 80) else f"{named}:{port}", **headers}
         connection.request("GET" if body is None else "POST", path if path.startswith(("/", "http")) else f"/{path}", body, headers)

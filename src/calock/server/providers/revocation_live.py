@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from calock.core.certificate import Certificate
@@ -113,12 +114,13 @@ def _answers(
 
 
 def _remember(source: RevocationSource, error: str, reason: Reason, at: datetime) -> None:
-    if source.last_error != error[:300]:
-        record(
-            Event.REVOCATION_FAILED, provider=source.ca_record.provider.code, reason=reason,
-            details={"url": source.url, "kind": source.kind, "error": error[:200]},
-        )  # fmt: skip
-    RevocationSource.objects.filter(pk=source.pk).update(last_fetched_at=at, last_error=error[:300])
+    with transaction.atomic():
+        if source.last_error != error[:300]:
+            record(
+                Event.REVOCATION_FAILED, provider=source.ca_record.provider.code, reason=reason,
+                details={"url": source.url, "kind": source.kind, "error": error[:200]},
+            )  # fmt: skip
+        RevocationSource.objects.filter(pk=source.pk).update(last_fetched_at=at, last_error=error[:300])
     log.warning("revocation_fetch_failed", url=source.url, provider=source.ca_record.provider.code, error=error)
 
 

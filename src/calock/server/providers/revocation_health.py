@@ -1,0 +1,52 @@
+"""How each source of revocation data stands: what an operator's page shows and what the background job warns of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from calock.server.providers.models import RevocationSource, SourceKind
+
+WARN_AT = 0.75
+"""Part of a CRL's life after which its successor is overdue."""
+
+
+class Health(StrEnum):
+    """From best to worst."""
+
+    GOOD = "good"
+    NEVER = "never"  # nothing was fetched from it yet
+    FAILING = "failing"  # the last attempt failed; what is held still counts
+    AGEING = "ageing"  # past three quarters of its life
+    EXPIRED = "expired"  # logins that need it are refused
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """One source now."""
+
+    source: RevocationSource
+    health: Health
+    used: float | None
+    """Part of the CRL's life that is over, 0 to 1 and more; None when there is none."""
+    left: timedelta | None
+    """Until nextUpdate."""
+
+
+def health_of(source: RevocationSource, *, at: datetime) -> SourceHealth:
+    """Judge one row; nothing is fetched."""
+    if source.kind == SourceKind.OCSP or source.this_update is None or source.next_update is None:
+        if source.last_error:
+            return SourceHealth(source, Health.FAILING, None, None)
+        return SourceHealth(source, Health.GOOD if source.last_ok_at else Health.NEVER, None, None)
+    left = source.next_update - at
+    life = (source.next_update - source.this_update) or timedelta(seconds=1)
+    used = (at - source.this_update) / life
+    if left <= timedelta():
+        health = Health.EXPIRED
+    elif used >= WARN_AT:
+        health = Health.AGEING
+    else:
+        health = Health.FAILING if source.last_error else Health.GOOD
+    return SourceHealth(source, health, used, left)
