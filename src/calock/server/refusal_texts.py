@@ -56,6 +56,7 @@ PASSWORD_LOGIN = Action("用账号密码登录", "Log in with your password", "l
 BIND = Action("去绑定", "Bind it", "login")
 BINDINGS = Action("查看 CA 绑定", "See the bound locks", "bindings")
 DRIVER = Action("CA 驱动下载", "Download the CA driver", "drivers")
+NEWER_DRIVER = Action("下载新版本", "Download the newer version", "drivers", fact="newer_url")
 CONTACT = Action("联系客服", "Contact us", "contact")
 HOME = Action("返回首页", "Back to the home page", "home")
 CHECK = Action("环境检测", "Check this computer", "check")
@@ -208,7 +209,7 @@ ENTRIES: dict[R, Entry] = {
     R.PIN_CANCELLED: Entry(403, Words("已取消输入 PIN 码", "The PIN entry was cancelled"), RETRY),
     R.LOCK_SIGNATURE_WRONG: Entry(502, Words("CA 锁的签名与其证书不符，请联系 CA 机构检查", "The lock's signature does not fit its certificate; ask your CA"), _help("F27")),
     # packages
-    R.PACKAGE_WITHDRAWN: Entry(410, Words("该版本驱动已撤回，请下载新版本", "This version was withdrawn; download the newer one"), DRIVER),
+    R.PACKAGE_WITHDRAWN: Entry(410, Words("该版本驱动已撤回，请下载 {newer_version} 版", "This version was withdrawn; download version {newer_version}", "该版本驱动已撤回，请下载其他版本", "This version was withdrawn; download another one"), NEWER_DRIVER),
     R.PACKAGE_DAMAGED: Entry(503, Words("驱动文件校验未通过，已停止下载", "The stored file failed its check and is not served"), CONTACT),
     R.PACKAGE_REFUSED: Entry(400, Words("上传的文件不是可用的驱动包：{why}", "The upload is not an acceptable package: {why}", "上传的文件不是可用的驱动包", "The upload is not an acceptable package"), HOME),
 }  # fmt: skip

@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("calock.server.login.urls")),
     path("api/", include("calock.server.locks.urls")),
     path("api/", include("calock.server.sites.api")),
+    path("downloads/", include("calock.server.downloads.urls")),
     path("", include("calock.server.portal.urls")),
 ]
 
