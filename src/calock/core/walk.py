@@ -1,0 +1,140 @@
+"""A bounded walker over DER: lengths checked, nothing copied, nothing recursive.
+
+``cryptography`` parses what has its size bounded by nature. A CRL with a million entries has not: there, and where a field is
+not exposed, the bytes are walked in place. Source: X.690 clauses 8.1 and 10.1 (definite, minimal lengths).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+INTEGER = 0x02
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+OID = 0x06
+ENUMERATED = 0x0A
+UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
+SEQUENCE = 0x30
+
+Bytes = bytes | memoryview
+
+
+class WalkError(ValueError):
+    """These bytes are not the DER that was expected here."""
+
+
+def element(data: Bytes, position: int, stop: int) -> tuple[int, int, int]:
+    """Read one tag and length: ``(tag, start of contents, end of contents)``.
+
+    Raises:
+        WalkError: truncated, indefinite or not minimal length, or a tag number above 30.
+    """
+    if position + 2 > stop:
+        raise WalkError("truncated")
+    tag = data[position]
+    if tag & 0x1F == 0x1F:
+        raise WalkError("high tag number")
+    size = data[position + 1]
+    start = position + 2
+    if size >= 0x80:
+        octets = size & 0x7F
+        if not 1 <= octets <= 4 or start + octets > stop:
+            raise WalkError("length form")
+        size = int.from_bytes(data[start : start + octets], "big")
+        start += octets
+        if size < 0x80 or size >> (8 * (octets - 1)) == 0:
+            raise WalkError("length not minimal")
+    end = start + size
+    if end > stop:
+        raise WalkError("truncated")
+    return tag, start, end
+
+
+def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
+    """Read an element that must have this tag: ``(start of contents, end of contents)``."""
+    found, start, end = element(data, position, stop)
+    if found != tag:
+        raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
+    return start, end
+
+
+def whole(data: Bytes, tag: int = SEQUENCE) -> tuple[int, int]:
+    """Read the one element that ``data`` is; bytes after it are an error."""
+    start, end = expect(data, 0, len(data), tag)
+    if end != len(data):
+        raise WalkError("bytes after the end")
+    return start, end
+
+
+def children(data: Bytes, start: int, stop: int, limit: int = 1000) -> list[tuple[int, int, int, int]]:
+    """List the elements between ``start`` and ``stop``: ``(tag, position, start of contents, end of contents)``."""
+    found = []
+    position = start
+    while position < stop:
+        tag, first, end = element(data, position, stop)
+        found.append((tag, position, first, end))
+        if len(found) > limit:
+            raise WalkError(f"more than {limit} elements")
+        position = end
+    return found
+
+
+def encode(tag: int, contents: bytes) -> bytes:
+    """Encode one element with a minimal length."""
+    size = len(contents)
+    if size < 0x80:
+        return bytes((tag, size)) + contents
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + contents
+
+
+def encode_integer(value: int) -> bytes:
+    """Encode an INTEGER."""
+    return encode(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def integer(contents: Bytes) -> int:
+    """Read the contents of an INTEGER (minimal form only)."""
+    if not contents or (
+        len(contents) > 1 and ((contents[0] == 0 and contents[1] < 0x80) or (contents[0] == 0xFF and contents[1] >= 0x80))
+    ):
+        raise WalkError("integer not minimal")
+    return int.from_bytes(contents, "big", signed=True)
+
+
+def oid(contents: Bytes) -> str:
+    """Read the contents of an OBJECT IDENTIFIER as dotted text."""
+    if not contents or len(contents) > 64 or contents[-1] & 0x80:
+        raise WalkError("object identifier")
+    arcs: list[int] = []
+    value = 0
+    fresh = True
+    for octet in bytes(contents):
+        if fresh and octet == 0x80:
+            raise WalkError("object identifier not minimal")
+        value = (value << 7) | (octet & 0x7F)
+        fresh = not octet & 0x80
+        if fresh:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
+
+
+def time(tag: int, contents: Bytes) -> datetime:
+    """Read UTCTime or GeneralizedTime as RFC 5280 clause 4.1.2.5 allows them: seconds, Z, no fraction."""
+    text = bytes(contents)
+    if tag == UTC_TIME and len(text) == 13:
+        text = (b"19" if text[:2] >= b"50" else b"20") + text
+    elif tag != GENERALIZED_TIME or len(text) != 15:
+        raise WalkError("time")
+    digits = text[:14]
+    if text[14:] != b"Z" or not digits.isdigit():
+        raise WalkError("time")
+    try:
+        return datetime(
+            int(digits[:4]), int(digits[4:6]), int(digits[6:8]), int(digits[8:10]), int(digits[10:12]), int(digits[12:]), tzinfo=UTC
+        )
+    except ValueError as error:
+        raise WalkError("time") from error
