@@ -19,11 +19,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from wsproto import ConnectionType, WSConnection
+from wsproto import events as wsevents
 
 from calock.agent.backends.softlock import create_soft_lock
 from calock.agent.instance import Note, read_note
 from calock.demo import pki
+from calock.wire.driver import EVENTS_PATH, EVENTS_SUBPROTOCOL
 
 ORIGIN = "https://www.gov.example"
 PIN = "012345"
@@ -66,7 +70,7 @@ def make_certificate(
 def make_lock(
     directory: Path, algorithm: pki.Algorithm = "SM2", *, serial: str = "3301000045102205", pin: str = PIN, **options: Any
 ) -> Made:
-    """Make and plug one practice lock; ``options`` go to ``create_soft_lock`` and, as ``certificate=…``, replace its certificate."""
+    """Make and plug one practice lock; ``options`` go to ``create_soft_lock``, but ``key``, ``certificate`` and ``issue``."""
     key = options.pop("key", None) or pki.make_key(algorithm)
     certificate = options.pop("certificate", None)
     if certificate is None:
@@ -146,7 +150,7 @@ class DriverProcess:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> DriverProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,6 +189,70 @@ class DriverProcess:
     def authenticate(self, lock: str | None = None, pin: str = PIN, challenge: str = CHALLENGE, **more: Any) -> Reply:
         lock = lock or self.locks()[0]["id"]
         return self.call("/v1/authenticate", {"lock": lock, "challenge": challenge, "pin": pin, **more})
+
+
+class Events:
+    """A WebSocket to ``/v1/events`` with exactly the headers one wants; refused upgrades give ``accepted`` False."""
+
+    def __init__(
+        self, port: int, *, origin: str | None = ORIGIN, host: str | None = None, subprotocol: str | None = EVENTS_SUBPROTOCOL
+    ):
+        self.status = 101
+        self.closed: int | None = None
+        self._texts: list[str] = []
+        self._socket = socket.create_connection(("127.0.0.1", port), LONG)
+        self._ws = WSConnection(ConnectionType.CLIENT)
+        extra = [(b"Origin", origin.encode())] if origin is not None else []
+        subprotocols = [subprotocol] if subprotocol else []
+        opening = wsevents.Request(
+            host=host or f"127.0.0.1:{port}", target=EVENTS_PATH, extra_headers=extra, subprotocols=subprotocols
+        )
+        self._socket.sendall(self._ws.send(opening))
+        self.accepted = False
+        while not self.accepted and self.closed is None and self.status == 101:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except ConnectionResetError:
+            data = b""
+        self._ws.receive_data(data or None)
+        for event in self._ws.events():
+            if isinstance(event, wsevents.AcceptConnection):
+                self.accepted = True
+            elif isinstance(event, wsevents.RejectConnection):
+                self.status = event.status_code
+            elif isinstance(event, wsevents.TextMessage):
+                self._texts.append(event.data)
+            elif isinstance(event, wsevents.CloseConnection):
+                self.closed = event.code
+        if not data and self.closed is None:
+            self.closed = 1006
+
+    def next(self) -> dict[str, Any]:
+        """Wait for the next event."""
+        while not self._texts:
+            assert self.closed is None, f"closed with {self.closed}"
+            self._receive()
+        return json.loads(self._texts.pop(0))
+
+    def send(self, event: wsevents.Event) -> None:
+        self._socket.sendall(self._ws.send(event))
+
+    def send_raw(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def wait_closed(self) -> int:
+        while self.closed is None:
+            self._receive()
+        return self.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 @contextlib.contextmanager

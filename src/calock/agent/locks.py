@@ -114,7 +114,7 @@ class LockTable:
 
     async def _refresh_one(self, module: Module) -> bool:
         seen = self._seen.setdefault(module, _Seen())
-        if module.busy and seen.listing is not None:
+        if module.operating and seen.listing is not None:
             self._wanted_later()
             return False
         try:

@@ -45,6 +45,8 @@ class Module:
         self.failure = ""
         self.restarts = 0
         self.running = False
+        self.operating = False
+        """A person waits for this module: a listing does not queue behind that."""
         self._changed = changed
         self._command = list(command or worker_command())
         self._patience = patience
@@ -71,22 +73,25 @@ class Module:
 
     async def authenticate(self, request: pipe.Authenticate) -> bytes:
         """Get one signature; raises what the backend refused, or MODULE_FAILED."""
-        reply = await self._ask(request, OPERATION_SECONDS)
+        reply = await self._operate(request)
         if not isinstance(reply, pipe.Signed):
             raise await self._broken("unexpected answer")
         return reply.signature
 
     async def change_pin(self, request: pipe.ChangePin) -> None:
-        reply = await self._ask(request, OPERATION_SECONDS)
+        reply = await self._operate(request)
         if not isinstance(reply, pipe.Done):
             raise await self._broken("unexpected answer")
 
+    async def _operate(self, request: pipe.Authenticate | pipe.ChangePin) -> pipe.FromWorker:
+        self.operating = True
+        try:
+            return await self._ask(request, OPERATION_SECONDS)
+        finally:
+            self.operating = False
+
     def next_id(self) -> int:
         return next(self._ids)
-
-    @property
-    def busy(self) -> bool:
-        return self._turn.locked()
 
     async def start(self) -> None:
         """Start the worker if it does not run; a failure is kept in ``failure`` and tried again later."""

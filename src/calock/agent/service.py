@@ -42,7 +42,7 @@ class Service:
     def __init__(self, config: Config, table: LockTable) -> None:
         self.config, self.table = config, table
         self.operations = Operations(table)
-        self.signing_rate = Bucket(burst=10, per_second=config.signatures_per_minute / 60)
+        self.signing_rate = Bucket(burst=max(1, config.signatures_per_minute // 2), per_second=config.signatures_per_minute / 60)
         self._started = time.monotonic()
         self._listeners = 0
 

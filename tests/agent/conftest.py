@@ -1,0 +1,39 @@
+"""Drivers for the tests: a real process each, on a free port, with practice locks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent.driving import DriverProcess
+
+FAULT_DRIVER = (sys.executable, str(Path(__file__).with_name("fault_driver.py")))
+Start = Callable[..., DriverProcess]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start drivers; all of them end with the test. ``faulty=True`` gives workers that misbehave on demand."""
+    running: list[DriverProcess] = []
+
+    def begin(*, faulty: bool = False, **options: Any) -> DriverProcess:
+        directory = tmp_path / f"driver{len(running)}"
+        directory.mkdir()
+        if faulty:
+            options["command"] = FAULT_DRIVER
+        driver = DriverProcess(directory, **options)
+        running.append(driver)
+        return driver
+
+    yield begin
+    for driver in running:
+        driver.close()
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> Path:
+    """Directory of practice locks for ``start(soft_dir=locks)``."""
+    return tmp_path / "locks"
