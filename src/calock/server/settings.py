@@ -94,6 +94,8 @@ LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 STATIC_URL = "static/"
 STATIC_ROOT = CALOCK.data / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()  # nothing collected yet: tests, development
 STATICFILES_DIRS = [(f"sites/{path.parent.name}", path) for path in sorted(SITES.glob("*/static"))]  # each site's own look
 LOCALE_PATHS = [SITES.parent / "locale"]
 SILENCED_SYSTEM_CHECKS = [
@@ -130,5 +132,5 @@ LANGUAGE_COOKIE_SECURE = not CALOCK.insecure_http
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "calock.server.static.Storage"},
 }

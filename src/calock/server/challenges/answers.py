@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from calock.core.certificate import Certificate
 from calock.core.challenge import Challenge
+from calock.core.evidence import Evidence
 from calock.core.identity import Identity
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust
@@ -20,6 +21,7 @@ from calock.core.verify import Setting, judge_token
 from calock.server.challenges.services import Aim, open_challenge, spend_quietly
 from calock.server.context import RequestContext
 from calock.server.providers.models import Provider
+from calock.server.providers.revocation import with_live_answers
 from calock.server.providers.trust import current_register
 from calock.wire.driver import Device
 from calock.wire.token import AuthToken, parse_token
@@ -102,17 +104,18 @@ def judge(
     Raises:
         Refusal: the reason of the first check that failed, with facts for its sentence.
     """
-    from calock.server.providers.revocation import current_evidence  # noqa: PLC0415 - to be moved up when it stands
-
     setting = Setting(
         current_register(),
         context.at,
-        current_evidence(),
-        provider or None,
-        context.site,
+        provider=provider or None,
+        site=context.site,
         device_serial=device.serial[:MAX_SERIAL] if device else "",
     )
-    verdict = judge_token(token, setting, origin=context.origin, challenge=text)
+
+    def verify(evidence: Evidence) -> Verdict:
+        return judge_token(token, replace(setting, evidence=evidence), origin=context.origin, challenge=text)
+
+    verdict = with_live_answers(verify)
     if expired_allowed and verdict.reason == Reason.CERTIFICATE_EXPIRED and verdict.certificate is not None:
         # as on its last day, and without revocation: CAs drop expired certificates from their lists
         last_day = verdict.certificate.not_after - timedelta(seconds=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -28,8 +28,7 @@ from calock.wire.driver import Device
 AIM = Aim(Purpose.LOGIN)
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
+class LoggedIn(NamedTuple):
     """A new session and the value its cookie must get: the only time the server has it."""
 
     session: Session
@@ -169,3 +168,10 @@ def _enter_by_password(account: Account, context: RequestContext) -> LoggedIn:
         session.save(force_insert=True)
         record(Event.LOGIN_PASSWORD_SUCCEEDED, context=context, actor=account, subject=account.pk)
     return LoggedIn(session, cookie)
+
+
+def logout(*, session: Session, context: RequestContext) -> None:
+    """End a session because its person says so."""
+    with transaction.atomic():
+        end_session(session=session, reason="logout", at=context.at)
+        record(Event.SESSION_ENDED, context=context, actor=session.account, subject=session.account_id)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import QuerySet
 
+from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
 from calock.server.context import RequestContext
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
@@ -63,6 +67,19 @@ def end_sessions_of_account(*, account_id: uuid.UUID, reason: str, at: datetime,
 
 def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> int:
     return end_sessions(Session.objects.filter(lock_id=lock_id), reason=reason, at=at)
+
+
+def end_own_session(*, session: Session, by: Account, context: RequestContext) -> None:
+    """End one of the sessions of ``by``, as its owner sees fit.
+
+    Raises:
+        Refusal: NOT_FOUND for another's session.
+    """
+    if session.account_id != by.pk:
+        raise Refusal(Reason.NOT_FOUND, "another account's session")
+    with transaction.atomic():
+        end_session(session=session, reason="ended by its owner", at=context.at)
+        record(Event.SESSIONS_REVOKED, context=context, actor=by, subject=by.pk, details={"session": session.digest[:16]})
 
 
 def is_fresh(session: Session, *, at: datetime) -> bool:

@@ -1,0 +1,17 @@
+"""Static files under names with a hash once they were collected; under their own names before, in tests and development."""
+
+from __future__ import annotations
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # no type information published
+    """``calock serve`` collects at every start; a process that never did still shows pages."""
+
+    manifest_strict = False
+
+    def stored_name(self, name: str) -> str:
+        if not self.hashed_files:
+            return name
+        stored: str = super().stored_name(name)
+        return stored
