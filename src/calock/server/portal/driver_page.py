@@ -51,6 +51,11 @@ def _words() -> dict[str, str]:
         "choose": _("请选择"),
         "password_missing": _("请输入登录密码"),
         "reason_missing": _("请填写解除绑定的原因"),
+        "picture": _("示意图：浏览器询问时点“允许”"),
+        "cancelled": _("已取消"),
+        "extension_failed": _("Web eID 扩展没有完成操作"),
+        "fill_in": _("去填写"),
+        "ended": _("已解除绑定"),
         "insecure": _("当前页面不是安全连接，浏览器会拦截 CA 驱动"),
         "old_browser": _("当前浏览器不支持 CA 登录，请使用 Chrome、Edge 或 360 极速模式"),
     }

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from calock.server.downloads.models import DriverPackage, PackageState
+from calock.server.downloads.models import DriverPackage
 from calock.server.sites.profile import Profile
 
 SYSTEMS = {"windows": "Windows", "linux": "Linux", "macos": "macOS"}
@@ -51,12 +51,7 @@ def system_of(user_agent: str) -> tuple[str, str]:
 def offers(site: Profile, user_agent: str) -> list[Offer]:
     """The newest published package of every kind that this site offers, the recommended one first."""
     os, arch = system_of(user_agent)
-    newest: dict[tuple[str, str, str], DriverPackage] = {}
-    rows = DriverPackage.objects.filter(state=PackageState.PUBLISHED).prefetch_related("providers").order_by("released_at", "version")
-    for row in rows:
-        if not row.sites or site.code in row.sites:
-            newest[row.code, row.os, row.arch] = row
-    found = [_offer(row, recommended=(row.code, row.os, row.arch) == (site.driver.package, os, arch)) for row in newest.values()]
+    found = [_offer(row, recommended=(row.code, row.os, row.arch) == (site.driver.package, os, arch)) for row in DriverPackage.objects.for_site(site.code)]
     return sorted(found, key=lambda offer: (not offer.recommended, offer.os != os, offer.title, offer.system))
 
 

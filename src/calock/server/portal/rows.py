@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from calock.server.locks import rows as locks_rows
 from calock.server.locks.models import Binding, LockCertificate
-from calock.server.providers.models import CaState, ProviderState
+from calock.server.locks.rows import Status as LockStatus
 from calock.server.sites.profile import Line, Profile
-
-SOON = timedelta(days=30)
-
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -27,24 +25,26 @@ class Status:
 
 
 def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool = False) -> Status:
-    """The certificate's status as the list shows it. The login asks the revocation store again; this is what is known now."""
+    """The certificate's status in words. The login asks the revocation store again; this is what is known now."""
     if ended:
         return Status(_("已解除"), "")
-    if certificate is None:
-        return Status(_("未知"), "", _("插入这把锁登录一次，即可刷新证书信息"))
-    provider = certificate.ca_record.provider
-    if certificate.revoked_at is not None:
-        return Status(_("已吊销"), "bad", _("请联系 CA 机构补办"))
-    if provider.state != ProviderState.ENABLED or certificate.ca_record.state != CaState.RECOGNISED:
-        return Status(_("不受信任"), "bad", _("该 CA 已暂停互认"))
-    if at < certificate.not_before:
-        return Status(_("未生效"), "warn", _("到生效日再使用"))
-    if at > certificate.not_after:
-        return Status(_("已过期"), "bad", _("请联系 CA 机构续期，续期后无需重新绑定"))
-    if certificate.not_after - at <= SOON:
-        days = (certificate.not_after - at).days
-        return Status(_("即将到期"), "warn", _("还有 %(days)d 天到期，请尽快续期") % {"days": days})
-    return Status(_("正常"), "good")
+    known = locks_rows.status_of(certificate, at)
+    match known:
+        case LockStatus.VALID:
+            return Status(_("正常"), "good")
+        case LockStatus.EXPIRING:
+            days = (certificate.not_after - at).days if certificate else 0
+            return Status(_("即将到期"), "warn", _("还有 %(days)d 天到期，请尽快续期") % {"days": days})
+        case LockStatus.EXPIRED:
+            return Status(_("已过期"), "bad", _("请联系 CA 机构续期，续期后无需重新绑定"))
+        case LockStatus.NOT_YET_VALID:
+            return Status(_("未生效"), "warn", _("到生效日再使用"))
+        case LockStatus.REVOKED:
+            return Status(_("已吊销"), "bad", _("请联系 CA 机构补办"))
+        case LockStatus.UNTRUSTED:
+            return Status(_("不受信任"), "bad", _("该 CA 已暂停互认"))
+        case LockStatus.UNKNOWN:
+            return Status(_("未知"), "", _("插入这把锁登录一次，即可刷新证书信息"))
 
 
 @dataclass(frozen=True, slots=True)

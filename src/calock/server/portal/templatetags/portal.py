@@ -51,3 +51,15 @@ def file_size(size: int) -> str:
     if size >= 1 << 20:
         return f"{size / (1 << 20):.1f} MB"
     return f"{max(1, round(size / 1024))} KB"
+
+
+_BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("Mac OS X", "macOS"), ("Linux", "Linux"))
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """A browser's own words, as much as a person recognises: ``Chrome · Windows``."""
+    name = next((label for mark, label in _BROWSERS if mark in user_agent), "")
+    system = next((label for mark, label in _SYSTEMS if mark in user_agent), "")
+    return " · ".join(filter(None, (name, system))) or "-"

@@ -16,10 +16,10 @@ from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
 from calock.server.context import RequestContext
 from calock.server.http import SiteRequest, require_account
-from calock.server.login import services
 from calock.server.portal.render import page
 from calock.server.refusal_texts import ENTRIES
 from calock.server.sessions.models import Session
+from calock.server.sessions.services import end_own_session
 
 SHOWN = 20
 TOKEN = 16
@@ -55,7 +55,7 @@ def end_session(request: HttpRequest) -> HttpResponse:
     if not chosen and name != "others":
         raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
     for row in chosen:
-        services.end_own_session(session=row, by=account, context=RequestContext.of(site_request))
+        end_own_session(session=row, by=account, context=RequestContext.of(site_request))
     return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
 
 

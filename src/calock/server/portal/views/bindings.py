@@ -12,21 +12,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account, Role
+from calock.server.accounts.models import Account
 from calock.server.http import SiteRequest, require_account
 from calock.server.locks.models import Binding
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
+from calock.server.sessions.services import STEP_UP
 
 PER_PAGE = 10
-
-
-def visible_to(account: Account) -> QuerySet[Binding]:
-    """His own bindings; for an organisation's administrator those of its members. An operator uses the console."""
-    if account.role == Role.ORGANISATION_ADMIN and account.organisation_id is not None:
-        return Binding.objects.filter(account__organisation_id=account.organisation_id)
-    return Binding.objects.filter(account=account)
 
 
 def _search(bindings: QuerySet[Binding], words: str) -> QuerySet[Binding]:
@@ -40,10 +34,10 @@ def _search(bindings: QuerySet[Binding], words: str) -> QuerySet[Binding]:
 def binding_list(request: HttpRequest) -> HttpResponse:
     """Query: ``q`` search words, ``state`` live or ended, ``page``."""
     site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, session = require_account(site_request)
     words = request.GET.get("q", "").replace("\0", "").strip()[:64]
     ended = request.GET.get("state") == "ended"
-    bindings = _search(visible_to(account).filter(unbound_at__isnull=not ended), words)
+    bindings = _search(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
     ordered = with_certificates(bindings).order_by("-unbound_at" if ended else "-bound_at", "id")
     pages = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
     rows = rows_of(list(pages), site=site_request.site, at=timezone.now(), first=pages.start_index())
@@ -56,6 +50,7 @@ def binding_list(request: HttpRequest) -> HttpResponse:
         pages=pages,
         words=words,
         ended=ended,
+        fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - timezone.now()).total_seconds())),
         members=list(Account.objects.bindable_by(account).order_by("name", "username")),
         **driver_context(site_request),
     )
@@ -70,7 +65,7 @@ def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     """
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
-    binding = with_certificates(visible_to(account)).filter(pk=binding_id).first()
+    binding = with_certificates(Binding.objects.visible_to(account)).filter(pk=binding_id).first()
     if binding is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
     row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)

@@ -31,4 +31,4 @@ def user_center(request: HttpRequest) -> HttpResponse:
     account, session = require_account(cast(SiteRequest, request))
     bindings = Binding.objects.filter(account=account, unbound_at__isnull=True)
     rows = rows_of(bindings, site=cast(SiteRequest, request).site, at=timezone.now())
-    return page(cast(SiteRequest, request), "user-center", "user_center", rows=rows, login_session=session)
+    return page(cast(SiteRequest, request), "user-center", "user_center", rows=rows, login_session=session, role=account.get_role_display())

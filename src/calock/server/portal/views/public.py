@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.http import SiteRequest
+from calock.server.portal.checks import STEPS, check_words
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.failures import CATALOGUE
 from calock.server.portal.render import page
@@ -28,7 +30,9 @@ def guide(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def help_centre(request: HttpRequest) -> HttpResponse:
-    return page(cast(SiteRequest, request), "help", "help")
+    site_request = cast(SiteRequest, request)
+    own = any(entry.page == "help_certificate" for entry in site_request.site.help)
+    return page(site_request, "help", "help", has_certificate_page=own)
 
 
 @require_safe
@@ -88,4 +92,11 @@ def privacy(request: HttpRequest) -> HttpResponse:
 @require_safe
 def check(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
-    return page(site_request, "check", "check", **driver_context(site_request))
+    return page(
+        site_request, "check", "check", check_list=STEPS, check_words={**check_words(), **_check_links()}, **driver_context(site_request)
+    )
+
+
+def _check_links() -> dict[str, str]:
+    names = {"login_href": "login", "renew_href": "help_certificate", "list_href": "help_certificate", "clock_href": "help_failures"}
+    return {key: reverse(f"portal:{name}") for key, name in names.items()}

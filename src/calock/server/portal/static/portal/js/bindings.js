@@ -47,6 +47,30 @@ function step() {
   }
 }
 
+// --- a fresh proof of oneself, asked for before the PIN so that no try of it is wasted
+
+const stepUp = dialog.querySelector("[data-step-up]");
+const stepUpField = stepUp.querySelector("input");
+let freshUntil = performance.now() + Number(dialog.dataset.fresh) * 1000 - 15000;
+
+function drawStepUp() {
+  stepUp.hidden = performance.now() < freshUntil;
+}
+
+async function proveOneself() {
+  drawStepUp();
+  if (stepUp.hidden) return;
+  const password = stepUpField.value;
+  if (!password) {
+    stepUpField.focus();
+    throw new Refused({ reason: "STEP_UP_REQUIRED", message: say("password_missing"), action: { label: say("fill_in"), href: "" }, number: "" });
+  }
+  stepUpField.value = "";
+  await call("/api/step-up", { password });
+  freshUntil = performance.now() + 280000;
+  drawStepUp();
+}
+
 function context() {
   return { member: dialog.querySelector("[data-member]").value, provider: chooser.provider };
 }
@@ -68,10 +92,12 @@ async function attempt(work) {
   } catch (error) {
     busy("");
     if (!(error instanceof Refused)) throw error;
-    const again = /^(PIN_WRONG|PIN_MISSING|PIN_CANCELLED|NETWORK|DRIVER_BUSY|CHALLENGE)/.test(error.reason);
+    if (error.reason === "STEP_UP_REQUIRED") freshUntil = 0;
+    drawStepUp();
+    const again = /^(STEP_UP|PIN_WRONG|PIN_MISSING|PIN_CANCELLED|NETWORK|DRIVER_BUSY|CHALLENGE)/.test(error.reason);
     showProblem(problem, { ...error.shown, again, stay: true }, () => {
       showProblem(problem, null);
-      chooser.pinField.focus();
+      (stepUp.hidden ? chooser.pinField : stepUpField).focus();
     });
     problem.scrollIntoView({ block: "nearest" });
     if (driver.state === "ready") driver.refresh();
@@ -87,6 +113,8 @@ function throughPage() {
       chooser.pinField.focus();
       return;
     }
+    chooser.requirePin();
+    await proveOneself();
     const { pin, useLastTry } = chooser.takePin();
     const aim = context();
     const text = await challenge("bind", aim);
@@ -101,6 +129,7 @@ function throughWindow() {
     const aim = context();
     let text;
     try {
+      await proveOneself();
       text = await challenge("bind", aim);
     } catch (error) {
       opened.popup.close();
@@ -118,8 +147,10 @@ chooser.pinField.addEventListener("keydown", (event) => {
 });
 if (data.pinEntry === "window") dialog.querySelector("[data-pin-field]").hidden = true;
 dialog.addEventListener("calock:drawn", step);
+dialog.addEventListener("toggle", () => dialog.open && drawStepUp());
 dialog.addEventListener("close", () => {
   chooser.clearPin();
+  stepUpField.value = "";
   showProblem(problem, null);
   if (later) later.hidden = true;
 });

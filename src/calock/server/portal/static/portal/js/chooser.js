@@ -148,10 +148,9 @@ export class Chooser {
     return lock;
   }
 
-  /** PIN as typed, a string; the field is emptied at once. */
-  takePin() {
-    const pin = this.pinField.value;
-    if (!pin) {
+  /** A PIN has been typed, and the last try is agreed to where it is the last. */
+  requirePin() {
+    if (!this.pinField.value) {
       this.pinField.focus();
       throw refuse("PIN_MISSING");
     }
@@ -160,7 +159,14 @@ export class Chooser {
       agreement.focus();
       throw new Refused({ ...refuse("PIN_LAST_TRY").shown, message: say("last_try") });
     }
+    return Boolean(agreement?.checked);
+  }
+
+  /** PIN as typed, a string, and whether its last try may be used; the field is emptied at once. */
+  takePin() {
+    const useLastTry = this.requirePin();
+    const pin = this.pinField.value;
     this.clearPin();
-    return { pin, useLastTry: Boolean(agreement?.checked) };
+    return { pin, useLastTry };
   }
 }
