@@ -214,3 +214,15 @@ def _end(row: Binding, reason: str, *, by: Account, context: RequestContext) -> 
         )
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
+
+
+def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
+    """End a binding as two operators decided; the caller has checked both. Inside the caller's transaction.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED.
+    """
+    row = Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first()
+    if row is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "no such binding")
+    return _end(row, clean(reason, MAX_REASON), by=by, context=context)
