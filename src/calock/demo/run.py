@@ -22,6 +22,7 @@ from calock.wire.driver import HEADER, HELLO_PATH, PORTS
 
 USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
+CRL_PORT = 8790
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
 
@@ -98,7 +99,7 @@ def find_driver(origin: str) -> int | None:
 
 def _start_crl_source(children: Children, place: Place) -> str:
     known = place.notes().get("crl_base", "")
-    wanted = int(known.rstrip("/").rpartition(":")[2] or 8790)
+    wanted = int(known.rstrip("/").rpartition(":")[2] or CRL_PORT)
     port = free_port(wanted)
     base = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "-m", "calock.demo.crl_source", str(place.root), str(port)]
@@ -165,7 +166,8 @@ def prepare(place: Place, *, say: Callable[[str], None]) -> Practice:
     """Make the world if it is not there. Slow steps are announced."""
     if not place.notes().get("made"):
         say(f"首次运行：正在 {place.root} 准备练习环境… First run: preparing the practice world…")
-    return build(place.root)
+    known = place.notes().get("crl_base", "")
+    return build(place.root, crl_base=known or f"http://127.0.0.1:{free_port(CRL_PORT)}/")
 
 
 __all__ = ["AlreadyRunningError", "ChildError", "find_driver", "free_port", "only_one", "origins", "prepare", "run"]

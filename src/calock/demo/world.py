@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calock.core.certificate import Certificate
 from calock.core.policy import IdentityRule, IdentityRules, Policy
 from calock.demo import pki
 from calock.demo.authorities import FAMILIES, PROVIDERS, Family, ProviderSpec, load_families, make_family, save_family
-from calock.demo.keyring import MadeLock, make_locks
+from calock.demo.keyring import MadeLock, lock, make_locks
 from calock.demo.people import ACCOUNTS, ORGANISATIONS, PASSWORD
 from calock.demo.place import Place
 
@@ -114,34 +113,26 @@ def _people() -> None:
 
 
 def _provider(spec: ProviderSpec, order: int, practice: Practice, crl_base: str) -> None:
-    from calock.server.providers.models import CaRecord, CaState, Provider, RevocationSource  # noqa: PLC0415 - needs Django set up
+    from calock.server.providers.installation import CaToInstall, install_provider  # noqa: PLC0415 - needs Django set up
 
-    provider = Provider.objects.create(
+    own = [family for family in practice.families.values() if family.spec.provider == spec.code]
+    install_provider(
         code=spec.code,
-        name=spec.name,
-        short_name=spec.short_name,
-        sites=list(spec.sites),
-        hotline=spec.hotline,
-        order=10 * (order + 1),
+        values={"name": spec.name, "short_name": spec.short_name, "hotline": spec.hotline, "order": 10 * (order + 1)},
         rules=RULES.to_json(),
-    )
-    for family in practice.families.values():
-        if family.spec.provider != spec.code:
-            continue
-        for file_name, authority in family.authorities():
-            certificate = Certificate.parse(authority.certificate)
-            record = CaRecord.objects.create(
-                provider=provider,
-                group=family.spec.code,
+        sites=spec.sites,
+        cas=[
+            CaToInstall(
+                authority.certificate,
                 anchor=authority is family.root,
-                spki_sha256=certificate.spki_sha256,
-                certificate=certificate.der,
-                subject=certificate.subject_text,
-                state=CaState.RECOGNISED,
-                not_before=certificate.not_before,
-                not_after=certificate.not_after,
+                group=family.spec.code,
+                crl_urls=(crl_base + file_name,),
+                private_network=True,
             )
-            RevocationSource.objects.create(ca_record=record, kind="crl", url=crl_base + file_name, private_network=True)
+            for family in own
+            for file_name, authority in family.authorities()
+        ],
+    )
 
 
 def move_crl_source(crl_base: str) -> None:
@@ -173,6 +164,8 @@ def prepare_server(root: Path) -> None:
 def build(root: Path, *, now: datetime | None = None, crl_base: str = "http://127.0.0.1:8790/") -> Practice:
     """Make the world at ``root``, or open the one that is there. Its data is kept; a build that was interrupted is made anew.
 
+    The port of ``crl_base`` must be free. With a clock of another time (``now``) no lock is bound: that takes today's checks.
+
     Raises:
         WorldError: ``root`` holds something else, or a world of another version.
     """
@@ -193,8 +186,17 @@ def build(root: Path, *, now: datetime | None = None, crl_base: str = "http://12
     prepare_server(root)
     _migrate()
     fill_database(practice, crl_base=crl_base)
+    if now is None:
+        _bind_sample(practice, crl_base)
     place.write_notes({"version": VERSION, "made": practice.now.isoformat(), "crl_base": crl_base})
     return practice
+
+
+def _bind_sample(practice: Practice, crl_base: str) -> None:
+    from calock.demo.bound import bind_sample  # noqa: PLC0415 - needs Django set up
+
+    port = int(crl_base.rstrip("/").rpartition(":")[2])
+    bind_sample(practice, lock("bound"), username="cssbjgys03", provider="zhejiang-tiangu", crl_port=port)
 
 
 def _migrate() -> None:

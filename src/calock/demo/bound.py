@@ -1,0 +1,82 @@
+"""Bind one practice lock as its holder would: a challenge, the lock's signature, the platform's own checks. No row is made up."""
+
+from __future__ import annotations
+
+import threading
+from base64 import b64encode
+from dataclasses import replace
+
+import msgspec
+from django.utils import timezone
+
+from calock.agent.backends.soft import SoftBackend
+from calock.agent.signing import prepare
+from calock.core.certificate import Certificate
+from calock.core.challenge import Purpose
+from calock.demo.crl_source import CrlSource
+from calock.demo.keyring import LockSpec
+from calock.demo.world import Practice
+from calock.server.accounts.models import Account
+from calock.server.challenges.services import Aim, issue_challenge
+from calock.server.context import RequestContext
+from calock.server.jobs.crls import CrlSchedule
+from calock.server.locks.services import bind_lock
+from calock.server.sessions.models import SessionMethod
+from calock.server.sessions.services import end_session, new_session
+from calock.wire.token import FORMAT, AuthToken
+
+ORIGIN = "http://shanxi.localhost"
+
+
+def _fetch_crls(practice: Practice, port: int) -> None:
+    """Have the server fetch every CRL once from the practice source, which runs only for this moment."""
+    source = CrlSource(practice, port)
+    thread = threading.Thread(target=source.serve_forever, daemon=True)
+    thread.start()
+    try:
+        schedule = CrlSchedule()
+        schedule.tick()
+        schedule.wait()
+    finally:
+        source.shutdown()
+        thread.join()
+        source.server_close()
+
+
+def _answer(practice: Practice, spec: LockSpec, challenge: str) -> bytes:
+    """The token that this lock makes for ``challenge``."""
+    backend = SoftBackend(practice.place.locks)
+    lock = next(lock for lock in backend.list_locks().locks if lock.serial == spec.serial)
+    to_sign = prepare(Certificate.parse(lock.certificate), origin=ORIGIN, challenge=challenge)
+    signature = backend.sign(
+        lock.key, certificate=lock.certificate, pin=bytearray(spec.pin.encode()), to_sign=to_sign, use_last_try=False
+    )
+    token = AuthToken(
+        format=FORMAT,
+        unverified_certificate=b64encode(lock.certificate).decode(),
+        algorithm=to_sign.algorithm,
+        signature=b64encode(signature).decode(),
+    )
+    return msgspec.json.encode(token)
+
+
+def bind_sample(practice: Practice, spec: LockSpec, *, username: str, provider: str, crl_port: int) -> None:
+    """Bind ``spec`` to ``username``, by himself.
+
+    Raises:
+        Refusal: whatever the platform finds wrong with it.
+    """
+    _fetch_crls(practice, crl_port)
+    member = Account.objects.get(username=username)
+    at = timezone.now()
+    visit = RequestContext(
+        site="shanxi", origin=ORIGIN, ip="127.0.0.1", user_agent="calock demo", browser="", session=None, at=at
+    )  # fmt: skip
+    session, _ = new_session(account_id=member.pk, method=SessionMethod.PASSWORD, context=visit)
+    session.save(force_insert=True)
+    context = replace(visit, session=session)
+    aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
+    challenge, _ = issue_challenge(aim=aim, context=context)
+    token = _answer(practice, spec, challenge)
+    bind_lock(member=member, provider=provider, challenge=challenge, token=token, device=None, by=member, context=context)
+    end_session(session=session, reason="demo", at=at)
