@@ -20,6 +20,15 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the text says which file and why."""
 
 
+class Compat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For pages written for other CA middleware (``docs/compat.md``). Off unless asked for."""
+
+    synctl: bool = False
+    """Answer ``POST /synctl`` for the configured origins."""
+    port: int | None = None
+    """One more port, for that path alone: the one such pages have built in is 21051."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -38,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     signatures_per_minute: int = 20
     port: int | None = None
     """One fixed port instead of the first free one of ``calock.wire.driver.PORTS``; 0 takes any."""
+    compat: Compat = Compat()
 
     def merged(self, later: Config) -> Config:
         """Add ``later`` to this one."""

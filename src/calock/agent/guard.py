@@ -75,17 +75,21 @@ class Guard:
             return
         origin = _one(headers, "origin")
         scope[ORIGIN_KEY] = origin
-        if origin in self._origins and scope["path"].startswith("/v1/"):
+        api = self.is_api(scope["path"])
+        if origin in self._origins and api:
             send = _with_headers(send, _cors(origin))
         if not self._rate.take(origin):
             await _answer(scope, receive, send, Reason.TOO_MANY_ATTEMPTS, "too many requests")
         elif scope["type"] == "http" and scope["method"] == "OPTIONS":
             await _preflight(headers, send)
-        elif scope["type"] == "http" and not _well_formed(scope, headers):
+        elif scope["type"] == "http" and not self.well_formed(scope, headers):
             await _answer(scope, receive, send, Reason.REQUEST_MALFORMED, "POST, application/json and X-Calock: 1")
         else:
-            page = not scope["path"].startswith("/v1/")
-            await self._app(scope, receive, _with_headers(send, _ALWAYS + (_PAGE_HEADERS if page else ())))
+            await self._app(scope, receive, _with_headers(send, _ALWAYS + (() if api else _PAGE_HEADERS)))
+
+    def is_api(self, path: str) -> bool:
+        """Whether pages of the configured platforms may ask for this path; all others are the driver's own pages."""
+        return path.startswith("/v1/")
 
     def _judge(self, scope: Scope, headers: Headers) -> int:
         """0: go on. Otherwise the status of the empty refusal."""
@@ -94,16 +98,23 @@ class Guard:
         host = _one(headers, "host")
         if host not in self._hosts:
             return 421
-        allowed = (
-            self._allowed_api(scope, headers) if scope["path"].startswith("/v1/") else self._allowed_page(scope, headers, host)
-        )
+        allowed = self.allowed_api(scope, headers) if self.is_api(scope["path"]) else self._allowed_page(scope, headers, host)
         return 0 if allowed else 403
 
-    def _allowed_api(self, scope: Scope, headers: Headers) -> bool:
+    def origin_allowed(self, headers: Headers) -> bool:
+        """Whether the browser's one ``Origin`` is exactly a configured one."""
+        return _one(headers, "origin") in self._origins
+
+    def allowed_api(self, scope: Scope, headers: Headers) -> bool:
+        """Whether this request for a platform's path may come in."""
         origin = _one(headers, "origin")
         if scope["type"] == "websocket":
             return scope["path"] == wire.EVENTS_PATH and (origin in self._origins or origin in self._own)
         return origin in self._origins
+
+    def well_formed(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request that may come in has the form that no simple request of a foreign page can have."""
+        return _well_formed(scope, headers)
 
     def _allowed_page(self, scope: Scope, headers: Headers, host: str) -> bool:
         """Judge the driver's own pages: top-level navigation and same-origin requests, never another's frame, image or script."""

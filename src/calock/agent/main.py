@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from calock import __version__
 from calock.agent import config as configuration
 from calock.agent.config import Config, ConfigError
@@ -112,7 +114,15 @@ async def run(config: Config, instance: Instance, listener: socket.socket, *, sh
             status.show()
 
     app = application([*service.routes(), *window.routes(), *status.routes()], opened=opened, closed=table.close)
-    await server_for(Guard(app, origins=config.origins, port=port)).serve(sockets=[listener])
+    guarded: ASGIApp = Guard(app, origins=config.origins, port=port)
+    sockets = [listener]
+    if config.compat.synctl:
+        from calock.agent.compat.synctl import with_compat  # noqa: PLC0415 - only who switched it on loads it
+
+        extra = None if config.compat.port is None else listen((config.compat.port,))
+        sockets += [extra] if extra else []
+        guarded = with_compat(guarded, service, port=port, extra_port=extra.getsockname()[1] if extra else None)
+    await server_for(guarded).serve(sockets=sockets)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
