@@ -23,6 +23,7 @@ from calock.wire.driver import HEADER, HELLO_PATH, PORTS
 USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
 CRL_PORT = 8790
+SERVE = "import sys; from calock.server.serve import main; sys.exit(main(sys.argv[1:]))"
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
 
@@ -114,7 +115,7 @@ def _start_driver(children: Children, place: Place, port: int) -> int:
     allowed = json.dumps(origins([*USUAL_PORTS, *([] if port in USUAL_PORTS else [port])]))
     (folder / "agent.toml").write_text(f"origins = {allowed}\nsoft_dir = {json.dumps(str(place.locks))}\n", "utf-8")
     home = {"XDG_CONFIG_HOME": str(place.driver_home), "XDG_STATE_HOME": str(place.driver_home / "state")}
-    driver = children.add(Child("driver", [calock_command(), "agent"], log=place.logs / "driver.log", environment=home))
+    driver = children.add(Child("driver", [sys.executable, "-m", "calock.agent"], log=place.logs / "driver.log", environment=home))
     found: list[int] = []
 
     def listening() -> bool:
@@ -128,7 +129,7 @@ def _start_driver(children: Children, place: Place, port: int) -> int:
 
 
 def _start_server(children: Children, place: Place, port: int) -> None:
-    command = [calock_command(), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
     environment = {"CALOCK_PUBLIC_PORT": str(port)}
     server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))
     server.wait_until(lambda: _answers(port, "/api/site") is not None)
