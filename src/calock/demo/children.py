@@ -31,8 +31,17 @@ def _die_with_parent() -> None:
 class Child:
     """One program, its output in a log file. It gets a session of its own: Ctrl-C reaches only us, and we stop it in order."""
 
-    def __init__(self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.name, self.log = name, log
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        passing: bool = False,
+    ) -> None:
+        """``passing``: it has one thing to do and may end when it is done."""
+        self.name, self.log, self.passing = name, log, passing
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
                 command,
@@ -102,6 +111,6 @@ class Children:
         """
         while not stopping():
             for child in self._children:
-                if not child.running:
+                if not child.running and not child.passing:
                     raise ChildError(f"{child.name} ended by itself; its last words are in {child.log}")
             time.sleep(0.2)

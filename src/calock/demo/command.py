@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int, default=8000, help="port of the sites (default 8000; another free one if it is taken)")
     made.add_argument("--reset", action="store_true", help="delete the practice world and make a new one")
     made.add_argument("--prepare-only", action="store_true", help="make the practice world, start nothing")
+    made.add_argument("--no-packages", action="store_true", help="build no driver packages for the download centre")
     commands = made.add_subparsers(dest="action", metavar="plug NAME | unplug NAME | locks")
     for action, text in (("plug", "plug a practice lock in"), ("unplug", "pull a practice lock out")):
         command = commands.add_parser(action, help=text)
@@ -81,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _reset(place)
         if arguments.prepare_only:
             with only_one(place):
-                prepare(place, say=_say)
+                prepare(place, packages=not arguments.no_packages, everything=True, say=_say)
             return 0
-        run(place, port=arguments.port, say=_say)
+        run(place, port=arguments.port, packages=not arguments.no_packages, say=_say)
     except (WorldError, AlreadyRunningError, ChildError, OSError) as error:
         sys.stderr.write(f"calock demo: {error}\n")
         return 1

@@ -43,19 +43,9 @@ class Place:
         return self.root / "demo" / "locks"
 
     @property
-    def wheels(self) -> Path:
-        """Wheels fetched for the driver packages, kept so that the second build needs no network."""
-        return self.root / "demo" / "wheels"
-
-    @property
     def packages(self) -> Path:
-        """Driver packages as built, before they are uploaded to the catalogue."""
+        """Driver packages as built, before they are uploaded to the catalogue, and the practice key that signs them."""
         return self.root / "demo" / "packages"
-
-    @property
-    def signing_key(self) -> Path:
-        """The practice key that signs driver packages (Ed25519, PEM)."""
-        return self.root / "demo" / "package-signing-key.pem"
 
     @property
     def logs(self) -> Path:
@@ -72,7 +62,7 @@ class Place:
 
     def create(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for directory in (self.pki, self.crls, self.locks, self.wheels, self.packages, self.logs, self.driver_home):
+        for directory in (self.pki, self.crls, self.locks, self.packages, self.logs, self.driver_home):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def notes(self) -> dict[str, Any]:

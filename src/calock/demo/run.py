@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from calock.demo.children import Child, ChildError, Children
+from calock.demo.packages import add_packages
 from calock.demo.place import Place
 from calock.demo.story import story
 from calock.demo.world import Practice, build, move_crl_source
@@ -135,14 +136,14 @@ def _start_server(children: Children, place: Place, port: int) -> None:
     server.wait_until(lambda: _answers(port, "/api/site") is not None)
 
 
-def run(place: Place, *, port: int, say: Callable[[str], None]) -> None:
+def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) -> None:
     """Prepare the world, start everything, tell the story, wait for SIGINT or SIGTERM, stop everything.
 
     Raises:
         AlreadyRunningError, WorldError, ChildError: see there.
     """
     with only_one(place):
-        practice = prepare(place, say=say)
+        practice = prepare(place, packages=packages, say=say)
         chosen = free_port(port, *USUAL_PORTS)
         stop: list[int] = []
 
@@ -157,18 +158,27 @@ def run(place: Place, *, port: int, say: Callable[[str], None]) -> None:
             place.write_notes({**place.notes(), "crl_base": base, "port": chosen})
             driver_port = _start_driver(children, place, chosen)
             _start_server(children, place, chosen)
+            if packages:
+                log = place.logs / "packages.log"
+                children.add(
+                    Child("packages", [sys.executable, "-m", "calock.demo.packages", str(place.root)], log=log, passing=True)
+                )
             say(story(practice.place, port=chosen, driver_port=driver_port, command=calock_command()))
             with contextlib.suppress(KeyboardInterrupt):
                 children.watch(lambda: bool(stop))
             say("正在停止… Stopping…")
 
 
-def prepare(place: Place, *, say: Callable[[str], None]) -> Practice:
-    """Make the world if it is not there. Slow steps are announced."""
-    if not place.notes().get("made"):
-        say(f"首次运行：正在 {place.root} 准备练习环境… First run: preparing the practice world…")
+def prepare(place: Place, *, packages: bool, everything: bool = False, say: Callable[[str], None]) -> Practice:
+    """Make the world if it is not there, and the driver packages for this computer or for all. Slow steps are announced."""
+    first = not place.notes().get("made")
+    if first:
+        say(f"首次运行：正在 {place.root} 准备练习环境，约需一分钟… First run: preparing the practice world, about a minute…")
     known = place.notes().get("crl_base", "")
-    return build(place.root, crl_base=known or f"http://127.0.0.1:{free_port(CRL_PORT)}/")
+    practice = build(place.root, crl_base=known or f"http://127.0.0.1:{free_port(CRL_PORT)}/")
+    if packages:
+        add_packages(place, everything=everything, say=say)
+    return practice
 
 
 __all__ = ["AlreadyRunningError", "ChildError", "find_driver", "free_port", "only_one", "origins", "prepare", "run"]
