@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.db import models
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    def update(self, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - Django's signature
+        raise TypeError("audit rows are append-only")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("audit rows are append-only")
+
+
+class AuditEventManager(models.Manager["AuditEvent"].from_queryset(AuditEventQuerySet)):  # type: ignore[misc]
+    pass
 
 
 class AuditEvent(models.Model):
@@ -25,6 +37,8 @@ class AuditEvent(models.Model):
     details = models.JSONField(default=dict)
     mac = models.CharField(max_length=64)
 
+    objects: ClassVar[AuditEventManager] = AuditEventManager()
+
     class Meta:
         ordering = ("-id",)
         verbose_name = verbose_name_plural = "审计记录"
@@ -39,3 +53,20 @@ class AuditEvent(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - Django's signature
         raise TypeError("audit rows are append-only")
+
+
+class AuditSeal(models.Model):
+    """One batch of rows under one signed root. The same head also stands in a file outside the database."""
+
+    seq = models.PositiveBigIntegerField(primary_key=True)
+    first_id = models.PositiveBigIntegerField()
+    last_id = models.PositiveBigIntegerField()
+    leaves = models.BinaryField(help_text="for each row its id (8 octets) and its leaf hash (32): names the row that changed")
+    head = models.TextField(help_text="the signed head, one line of JSON")
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("seq",)
+
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.first_id}-{self.last_id}"

@@ -1,0 +1,195 @@
+"""The audit trail: safe to write anything into, and every single change to it is found and named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from calock.core.refusals import Reason
+from calock.server.audit.canonical import clean, mac_of, new_number
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.sealing import BATCH, heads_path, seal_audit
+from calock.server.audit.services import build, record
+from calock.server.audit.tree import public_hex, seal_key
+from calock.server.audit.verification import verify_audit
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _own_heads_file():
+    heads_path().unlink(missing_ok=True)
+    yield
+    heads_path().unlink(missing_ok=True)
+
+
+def rows(count):
+    return [record(Event.LOGIN_CA_REFUSED, reason=Reason.LOCK_NOT_BOUND, details={"n": n}) for n in range(count)]
+
+
+def findings():
+    return verify_audit(public_key=public_hex(seal_key(settings.CALOCK.data))).findings
+
+
+def sql(text, *values):
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+
+
+def test_a_trail_nobody_touched_is_whole():
+    rows(5)
+    assert seal_audit(at=timezone.now()) == 5
+    rows(2)
+    report = verify_audit(public_key=public_hex(seal_key(settings.CALOCK.data)))
+    assert (report.rows, report.sealed, report.findings) == (7, 5, ())
+
+
+@pytest.mark.parametrize("column", ["reason", "event", "actor", "at", "details", "ip", "number"])
+def test_a_changed_row_is_named(column):
+    made = rows(4)
+    seal_audit(at=timezone.now())
+    value = {
+        "actor": "11111111111111111111111111111111",
+        "at": "2020-01-01 00:00:00",
+        "details": '{"n":9}',
+        "ip": "10.9.9.9",
+    }.get(column, "x")
+    sql(f"UPDATE audit_auditevent SET {column} = %s WHERE id = %s", value, made[2].pk)
+    assert made[2].pk in {finding.row for finding in findings()}
+    assert {finding.row for finding in findings()} == {made[2].pk}
+
+
+def test_an_unsealed_row_that_was_changed_is_named_as_well():
+    made = rows(3)
+    sql("UPDATE audit_auditevent SET reason = '' WHERE id = %s", made[1].pk)
+    assert [finding.row for finding in findings()] == [made[1].pk]
+
+
+def test_a_deleted_row_is_named():
+    made = rows(6)
+    seal_audit(at=timezone.now())
+    sql("DELETE FROM audit_auditevent WHERE id = %s", made[3].pk)
+    found = findings()
+    assert [(finding.row, finding.what) for finding in found] == [(made[3].pk, "deleted")]
+
+
+def test_two_rows_that_changed_places_are_named():
+    made = rows(4)
+    seal_audit(at=timezone.now())
+    sql("UPDATE audit_auditevent SET id = 999999 WHERE id = %s", made[0].pk)
+    sql("UPDATE audit_auditevent SET id = %s WHERE id = %s", made[0].pk, made[1].pk)
+    sql("UPDATE audit_auditevent SET id = %s WHERE id = 999999", made[1].pk)
+    assert {finding.row for finding in findings()} == {made[0].pk, made[1].pk}
+
+
+def test_a_row_written_with_the_stolen_key_after_sealing_is_found():
+    made = rows(2)
+    gap = made[1].pk
+    seal_audit(at=timezone.now())
+    row = AuditEvent.objects.get(pk=gap)
+    row.reason = Reason.ACCOUNT_DISABLED.value
+    sql("UPDATE audit_auditevent SET reason = %s, mac = %s WHERE id = %s", row.reason, mac_of(row), gap)
+    assert [(finding.row, finding.what) for finding in findings()] == [(gap, "changed after its batch was sealed")]
+
+
+def test_a_tail_cut_off_with_its_seals_is_found_by_the_file_outside():
+    made = rows(4)
+    seal_audit(at=timezone.now())
+    rows(3)
+    seal_audit(at=timezone.now())
+    sql("DELETE FROM audit_auditevent WHERE id > %s", made[-1].pk)
+    sql("DELETE FROM audit_auditseal WHERE seq = 2")
+    texts = [str(finding) for finding in findings()]
+    assert any("seal 2" in text and "gone from the database" in text for text in texts)
+    assert any("3 rows are gone" in text for text in texts)
+
+
+def test_a_head_made_with_another_key_is_found():
+    rows(2)
+    seal_audit(at=timezone.now())
+    head = json.loads(heads_path().read_text())
+    head["root"] = "00" * 32
+    heads_path().write_text(json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n")
+    texts = [str(finding) for finding in findings()]
+    assert any("not signed by the sealing key" in text for text in texts)
+    assert any("not the one in the heads file" in text for text in texts)
+
+
+def test_a_list_of_leaves_made_to_fit_a_changed_row_is_found():
+    made = rows(2)
+    seal_audit(at=timezone.now())
+    seal = AuditSeal.objects.get()
+    AuditSeal.objects.update(leaves=bytes(seal.leaves)[:40])
+    texts = [str(finding) for finding in findings()]
+    assert "seal 1: its list of rows was changed" in texts
+    assert any(f"row {made[1].pk}" in text for text in texts)
+
+
+def test_sealing_goes_on_in_batches_and_twice_changes_nothing():
+    AuditEvent.objects.bulk_create([_unsaved() for _ in range(BATCH + 5)])
+    assert seal_audit(at=timezone.now()) == BATCH + 5
+    assert seal_audit(at=timezone.now()) == 0
+    assert [seal.seq for seal in AuditSeal.objects.all()] == [1, 2]
+    assert len(heads_path().read_text().splitlines()) == 2
+    assert findings() == ()
+
+
+def _unsaved():
+    return build(Event.LOGIN_CA_REFUSED)
+
+
+def test_heads_that_a_crash_kept_from_the_file_are_written_the_next_time():
+    rows(1)
+    seal_audit(at=timezone.now())
+    heads_path().unlink()
+    seal_audit(at=timezone.now())
+    assert findings() == ()
+
+
+def test_the_command_names_the_bad_row_and_fails(capsys):
+    made = rows(3)
+    seal_audit(at=timezone.now())
+    call_command("verify_audit")
+    assert "whole: 3 rows, 3 of them sealed" in capsys.readouterr().out
+    sql("UPDATE audit_auditevent SET reason = '' WHERE id = %s", made[0].pk)
+    with pytest.raises(CommandError) as refused:
+        call_command("verify_audit")
+    assert refused.value.returncode == 1
+    assert f"row {made[0].pk} ({made[0].number})" in capsys.readouterr().out
+
+
+def test_rows_cannot_be_changed_or_deleted_through_the_application():
+    row = rows(1)[0]
+    for attempt in (row.save, row.delete, AuditEvent.objects.all().delete, lambda: AuditEvent.objects.update(reason="")):
+        with pytest.raises(TypeError):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one\r\ntwo", "one··two"),
+        ("\x1b[31mred", "·[31mred"),
+        ("a\x00b", "a·b"),
+        ("right\u202eleft", "right·left"),
+        ("\ud800", "·"),
+        ("x" * 1_000_000, "x" * 299 + "…"),
+    ],
+)
+def test_text_from_outside_becomes_one_short_printable_line(text, shown):
+    assert clean(text) == shown
+    row = record(Event.REQUEST_REFUSED, details={"detail": text})
+    assert AuditEvent.objects.get(pk=row.pk).details["detail"] == shown
+
+
+def test_numbers_can_be_read_out_and_do_not_repeat():
+    now = timezone.now()
+    numbers = {new_number(now) for _ in range(2000)}
+    assert len(numbers) == 2000
+    assert all(len(number) == 21 and not set(number) & set("ILOU") for number in numbers)
