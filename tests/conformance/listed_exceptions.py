@@ -31,3 +31,7 @@ WEBEID_11 = {
 
 SM2: dict[str, str] = {}
 WYCHEPROOF: dict[str, str] = {}
+
+WEBEID_OCSP: dict[str, str] = {}
+
+DIFFERENTIAL: dict[str, str] = {}

@@ -113,7 +113,9 @@ def sm2() -> Iterator[Outcome]:
     yield case("chain", True, "leaf.pem", "root.pem", "int.pem")
     yield case("chain with CRLs", True, "leaf.pem", "root.pem", "int.pem", *clean)
     yield case("revoked leaf", False, "leaf.pem", "root.pem", "int.pem", "--crl", place / "root.crl", place / "int_rev.crl")
-    yield case("OCSP for the leaf", True, "leaf.pem", "root.pem", "int.pem", "--crl", place / "root.crl", "--ocsp", place / "resp.der")
+    yield case(
+        "OCSP for the leaf", True, "leaf.pem", "root.pem", "int.pem", "--crl", place / "root.crl", "--ocsp", place / "resp.der"
+    )
     yield case("empty signer ID", False, "nleaf.pem", "nroot.pem", "nint.pem")
     yield case("empty signer ID under the right root", False, "nleaf.pem", "root.pem", "int.pem")
     yield case("CRL of the root missing", False, "leaf.pem", "root.pem", "int.pem", "--crl", place / "int.crl")
@@ -184,3 +186,19 @@ def _verifies(key: bytes, algorithm: str, vector: dict[str, Any]) -> tuple[bool,
     except Refusal as refusal:
         return False, str(refusal)
     return True, ""
+
+
+# --- Web eID's OCSP responses
+
+
+def webeid_ocsp() -> Iterator[Outcome]:
+    """The responses of Web eID's own OCSP tests about one certificate, judged as files."""
+    place = SUITES / "webeid"
+    index = webeid_index()
+    for case in index["ocsp_responses"]:
+        answer = calock(
+            "certificate", "explain", place / index["certificates"][case["subject"]]["file"], "--json", "--only", "path,revocation",
+            "--anchors", place / index["certificates"][case["issuer"]]["file"], "--ocsp", place / case["file"],
+            "--at", case["clock"] or "2021-09-17T18:25:24Z",
+        )  # fmt: skip
+        yield _outcome("webeid-ocsp", case["java_test"], expected=case["expect"] == "accept", answer=answer)

@@ -1,7 +1,7 @@
 """Two encodings that real identity cards carry, that ``cryptography`` refuses, and that cannot be read in two ways.
 
-Both are on Finnish cards (DVV), which other Web eID validators accept: NULL parameters beside an ECDSA signature algorithm (RFC 5758
-clause 3.2 wants them absent) and an explicitly written ``cA FALSE`` (X.690 clause 11.5 wants a DEFAULT left out). What is returned
+Both are on Finnish cards (DVV) that other Web eID validators accept: NULL parameters beside an ECDSA signature algorithm (RFC
+5758 clause 3.2 wants them absent) and an explicitly written ``cA FALSE`` (X.690 clause 11.5 leaves a DEFAULT out). What is returned
 here is only for *reading* fields: signatures and fingerprints are always taken over the original bytes.
 """
 
