@@ -169,7 +169,7 @@ def fetch(
                 continue
             return _answer(response, sink, budget)
         except (OSError, http.client.HTTPException) as error:
-            raise FetchFailedError(_plain(error)) from error
+            raise _failed(error, budget) from error
         finally:
             close()
     raise FetchFailedError(f"more than {MAX_REDIRECTS} redirects")
@@ -224,7 +224,7 @@ def _ask(
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         if raw is not None:
             raw.close()
-        raise FetchFailedError(_plain(error)) from error
+        raise _failed(error, budget) from error
     except FetchFailedError:
         if raw is not None:
             raw.close()
@@ -292,8 +292,11 @@ def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
             return _kind(inner)
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return "forbidden"
-    if isinstance(address, ipaddress.IPv4Address) and address in ipaddress.ip_network("0.0.0.0/8"):
-        return "forbidden"
+    if isinstance(address, ipaddress.IPv4Address):
+        if address in ipaddress.ip_network("0.0.0.0/8"):
+            return "forbidden"
+        if address in ipaddress.ip_network("192.0.0.0/24"):  # protocol assignments; older Pythons take some for global
+            return "private"
     return "public" if address.is_global and not address.is_reserved else "private"
 
 
@@ -355,6 +358,12 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         self._raw.settimeout(self._budget.left())
         return self._raw.recv_into(buffer)
+
+
+def _failed(error: Exception, budget: _Budget) -> FetchFailedError:
+    if isinstance(error, TimeoutError) and budget.clock() >= budget.end:
+        return FetchFailedError(f"not finished within {budget.limits.seconds:g} s")
+    return FetchFailedError(_plain(error))
 
 
 def _plain(error: Exception) -> str:

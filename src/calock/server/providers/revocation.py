@@ -24,6 +24,8 @@ from calock.server.providers import ocsp_cache, revocation_store
 from calock.server.providers.revocation_store import Manifest, StoreDamagedError
 from calock.server.providers.trust import current_register
 
+MAX_ROUNDS = 2
+"""Times that one login may wait for something to be fetched: for the lock's certificate, and for its CA."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the manifest: a new CRL works in every process of this machine after that."""
 
@@ -122,10 +124,10 @@ class _Keeper:
         with self._lock:
             self._kept = None
 
-    def get(self) -> Evidence:
+    def get(self, *, look: bool = False) -> Evidence:
         register = current_register()
         kept = self._kept
-        if kept is not None and kept.register is register and time.monotonic() - kept.checked_at < LOOK_EVERY:
+        if not look and kept is not None and kept.register is register and time.monotonic() - kept.checked_at < LOOK_EVERY:
             return kept.evidence
         with self._lock:
             return self._renewed(register)
@@ -166,16 +168,18 @@ def forget_evidence() -> None:
 
 
 def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
-    """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources once and judge again.
+    """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources and judge again.
 
     Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
     """
     verdict = verify(current_evidence())
-    failure = verdict.failure
-    if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP:
-        return verdict
-    from calock.server.providers.revocation_live import fetch_missing  # noqa: PLC0415 - most logins never need it
+    for _ in range(MAX_ROUNDS):
+        failure = verdict.failure
+        if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
+            break
+        from calock.server.providers.revocation_live import fetch_missing  # noqa: PLC0415 - most logins never need it
 
-    if not verdict.path or not fetch_missing(verdict):
-        return verdict
-    return verify(current_evidence())
+        if not fetch_missing(verdict):
+            break
+        verdict = verify(_keeper.get(look=True))
+    return verdict

@@ -1,0 +1,204 @@
+"""A live source of revocation data on 127.0.0.1, as good or as hostile as a test wants it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from lock_world import Family, family, make_lock
+
+from calock.core.certificate import Certificate
+from calock.core.ocsp import OID_NONCE
+from calock.server.providers.installation import CaToInstall, install_provider
+from calock.server.providers.models import RevocationSource
+from calock.server.providers.trust import forget_register
+
+Answer = Callable[["Handler"], None]
+HOUR = timedelta(hours=1)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: LiveSource
+    protocol_version = "HTTP/1.1"
+
+    def _serve(self) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        length = int(self.headers.get("Content-Length") or 0)
+        self.body = self.rfile.read(length)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.server.answers.get(self.path.partition("?")[0], not_found)(self)
+        self.close_connection = True
+
+    do_GET = do_POST = do_CONNECT = _serve
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def send(self, body: bytes, *, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class LiveSource(ThreadingHTTPServer):
+    """``answers`` by path; ``asked`` is what came in."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[str] = []
+        self.over = threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+    def serve(self, path: str, body: bytes, **headers: str) -> None:
+        self.answers[path] = lambda handler: handler.send(body, **headers)
+
+    def stop(self) -> None:
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+
+@contextmanager
+def live_source() -> Iterator[LiveSource]:
+    source = LiveSource()
+    try:
+        yield source
+    finally:
+        source.stop()
+
+
+def not_found(handler: Handler) -> None:
+    handler.send(b"", status=404)
+
+
+def conditional(body: bytes) -> Answer:
+    """A source that knows ETags."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+
+    def answer(handler: Handler) -> None:
+        if handler.headers.get("If-None-Match") == etag:
+            handler.send_response(304)
+            handler.send_header("ETag", etag)
+            handler.end_headers()
+        else:
+            handler.send(body, ETag=etag)
+
+    return answer
+
+
+def redirect(location: str) -> Answer:
+    return lambda handler: handler.send(b"", status=302, Location=location)
+
+
+def dripping(handler: Handler) -> None:
+    """One octet now and then, for ever; never a pause long enough to be called one."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "50000")
+    handler.end_headers()
+    while not handler.server.over.wait(0.05):
+        handler.wfile.write(b"0")
+
+
+def dripping_headers(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while not handler.server.over.wait(0.05):
+        handler.wfile.write(b"a")
+
+
+def endless(size: int, *, announced: bool) -> Answer:
+    """``size`` octets of zeros, with or without saying so first."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        if announced:
+            handler.send_header("Content-Length", str(size))
+        handler.end_headers()
+        block = bytes(1 << 20)
+        for _ in range(size >> 20):
+            handler.wfile.write(block)
+
+    return answer
+
+
+def nonce_of(request: bytes) -> bytes:
+    """The nonce inside an OCSP request."""
+    from cryptography.x509 import ocsp
+
+    parsed = ocsp.load_der_ocsp_request(request)
+    return next(item.value.nonce for item in parsed.extensions if item.oid.dotted_string == OID_NONCE)
+
+
+def moment() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class CrlWorld:
+    """One installed provider whose sources are a live server's paths ``/issuing.crl``, ``/root.crl`` and ``/ocsp``."""
+
+    def __init__(self, source: LiveSource, algorithm: str = "EC", *, rules: object = None, ocsp: bool = False) -> None:
+        self.source = source
+        self.family: Family = family(algorithm)
+        self.number = 10
+        install_provider(
+            code=self.family.provider,
+            values={"name": "练习平台", "short_name": "练习 CA"},
+            rules=rules or {},
+            sites=["shanxi"],
+            cas=[
+                CaToInstall(self.family.root.certificate, anchor=True, crl_urls=(source.url("/root.crl"),), private_network=True),
+                CaToInstall(
+                    self.family.issuing.certificate,
+                    anchor=False,
+                    crl_urls=(source.url("/issuing.crl"),),
+                    ocsp_urls=(source.url("/ocsp"),) if ocsp else (),
+                    private_network=True,
+                ),
+            ],
+        )
+        forget_register()
+        self.lock = make_lock(algorithm)
+        self.leaf = Certificate.parse(self.lock.certificate)
+        self.publish()
+
+    @property
+    def path(self) -> list[Certificate]:
+        return [self.leaf, *map(Certificate.parse, (self.family.issuing.certificate, self.family.root.certificate))]
+
+    @property
+    def issuing(self) -> RevocationSource:
+        return RevocationSource.objects.select_related("ca_record__provider").get(url=self.source.url("/issuing.crl"))
+
+    @property
+    def root(self) -> RevocationSource:
+        return RevocationSource.objects.select_related("ca_record__provider").get(url=self.source.url("/root.crl"))
+
+    def crl(self, *, reason: str | None = None, authority=None, revoked: int | None = None, **fields) -> bytes:
+        now = moment()
+        self.number += 1
+        fields.setdefault("this_update", now - timedelta(minutes=5))
+        fields.setdefault("next_update", now + 6 * HOUR)
+        fields.setdefault("number", self.number)
+        entries = [(revoked or self.leaf.serial, now - HOUR, reason)] if reason else []
+        return (authority or self.family.issuing).crl(entries, **fields)
+
+    def publish(self, body: bytes | None = None, *, reason: str | None = None) -> bytes:
+        """Serve a CRL for the locks' CA, and a clean one for the CA above."""
+        body = self.crl(reason=reason) if body is None else body
+        self.source.serve("/issuing.crl", body)
+        if "/root.crl" not in self.source.answers:
+            self.source.serve("/root.crl", self.crl(authority=self.family.root))
+        return body

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from revocation_source import CrlWorld, live_source
+
+from calock.server.providers import ocsp_cache, revocation_store
+from calock.server.providers.revocation import forget_evidence
+
+
+@pytest.fixture(autouse=True)
+def _empty_store():
+    """Every test starts with a machine that has fetched nothing."""
+    for place in (revocation_store.directory(), ocsp_cache.directory()):
+        shutil.rmtree(place, ignore_errors=True)
+    forget_evidence()
+    yield
+    forget_evidence()
+
+
+@pytest.fixture
+def source():
+    with live_source() as server:
+        yield server
+
+
+@pytest.fixture
+def world(db, source):
+    return CrlWorld(source)
+
+
+@pytest.fixture
+def sm2_world(db, source):
+    return CrlWorld(source, "SM2")

@@ -1,0 +1,291 @@
+"""A live source that works, fails and attacks: what counts afterwards, and the reason that the user and the operator see."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from revocation_source import HOUR, conditional, dripping, endless, moment, redirect
+
+from calock.core.refusals import Reason
+from calock.core.revocation import check_revocation
+from calock.demo import pki
+from calock.server.audit.models import AuditEvent
+from calock.server.providers import revocation_refresh, revocation_store
+from calock.server.providers.fetch import Limits
+from calock.server.providers.models import RevocationSource
+from calock.server.providers.revocation import current_evidence, forget_evidence
+from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl
+from calock.server.providers.trust import current_register
+
+pytestmark = pytest.mark.django_db
+
+
+def user_sees(world, at=None):
+    """Reason with which a login is refused now; None = revocation does not stand in its way."""
+    forget_evidence()
+    policy = current_register().provider(world.family.provider).policy
+    return check_revocation(world.path, evidence=current_evidence(), policy=policy, at=at or moment()).reason
+
+
+def refresh_both(world):
+    outcomes = refresh_crl(world.root), refresh_crl(world.issuing)
+    assert [outcome.error for outcome in outcomes] == ["", ""]
+    return outcomes
+
+
+def test_nothing_fetched_yet_refuses(world):
+    assert user_sees(world) is Reason.REVOCATION_UNAVAILABLE
+
+
+@pytest.mark.parametrize("fixture", ["world", "sm2_world"])
+def test_a_fetched_crl_counts_and_is_written_down(fixture, request):
+    world = request.getfixturevalue(fixture)
+    _, outcome = refresh_both(world)
+    assert outcome.changed
+    assert user_sees(world) is None
+    row = world.issuing
+    assert row.next_update is not None
+    assert row.last_ok_at is not None
+    assert AuditEvent.objects.filter(event="provider:revocation:fetched", provider=world.family.provider).count() == 2
+
+
+@pytest.mark.parametrize("fixture", ["world", "sm2_world"])
+def test_revoked_means_out_at_the_next_refresh(fixture, request):
+    world = request.getfixturevalue(fixture)
+    refresh_both(world)
+    world.publish(reason="keyCompromise")
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_every_process_of_the_machine_sees_a_new_crl_without_being_told(world):
+    refresh_both(world)
+    evidence = current_evidence()
+    before = revocation_store.stamp()
+    world.publish(reason="superseded")
+    refresh_both(world)
+    assert revocation_store.stamp() != before
+    assert evidence.crls_for(world.path[1])[0].crl.lookup(world.leaf.serial) is None  # the old state stays whole
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_source_killed_what_was_fetched_counts_until_its_end(world, source):
+    refresh_both(world)
+    source.stop()
+    outcome = refresh_crl(world.issuing)
+    assert outcome.reason is Reason.REVOCATION_UNAVAILABLE
+    assert outcome.error == "connection refused"
+    assert user_sees(world) is None
+    assert user_sees(world, at=moment() + 7 * HOUR) is Reason.REVOCATION_STALE
+    assert world.issuing.last_error == "connection refused"
+
+
+def test_source_killed_before_the_first_fetch(world, source):
+    source.stop()
+    assert refresh_crl(world.issuing).reason is Reason.REVOCATION_UNAVAILABLE
+    assert user_sees(world) is Reason.REVOCATION_UNAVAILABLE
+
+
+def test_a_failure_is_audited_once_not_every_minute(world, source):
+    source.stop()
+    for _ in range(3):
+        refresh_crl(world.issuing)
+    failures = AuditEvent.objects.filter(event="provider:revocation:failed")
+    assert [(row.reason, row.details["error"]) for row in failures] == [("REVOCATION_UNAVAILABLE", "connection refused")]
+
+
+def test_crl_that_ended_is_not_taken_and_the_operator_is_told(world):
+    world.publish(world.crl(this_update=moment() - 2 * HOUR, next_update=moment() - HOUR))
+    outcome = refresh_crl(world.issuing)
+    assert outcome.reason is Reason.REVOCATION_STALE
+    assert "ended at" in world.issuing.last_error
+    refresh_crl(world.root)
+    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_wrong_signer(world):
+    stranger = pki.make_root("stranger", "EC", not_before=moment() - HOUR, not_after=moment() + HOUR)
+    world.publish(world.crl(key=stranger.key))
+    outcome = refresh_crl(world.issuing)
+    assert outcome.error == "CRL signature: the signature does not hold"
+    refresh_crl(world.root)
+    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_wrong_signer_never_replaces_a_good_crl(world):
+    refresh_both(world)
+    stranger = pki.make_root("stranger", "EC", not_before=moment() - HOUR, not_after=moment() + HOUR)
+    world.publish(world.crl(key=stranger.key, reason="keyCompromise"))
+    assert not refresh_crl(world.issuing).ok
+    assert user_sees(world) is None
+
+
+def test_the_root_may_not_speak_for_the_locks_of_the_ca_below(world):
+    world.publish(world.crl(authority=world.family.root))
+    assert refresh_crl(world.issuing).error == "the CRL does not speak for this CA"
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        pytest.param(lambda now: {"number": 5}, id="number"),
+        pytest.param(lambda now: {"this_update": now - 3 * HOUR}, id="thisUpdate"),
+        pytest.param(lambda now: {"number": None}, id="no-number"),
+    ],
+)
+def test_an_older_crl_does_not_bring_a_revoked_lock_back(world, older):
+    world.publish(reason="keyCompromise")
+    refresh_both(world)
+    world.publish(world.crl(**older(moment())))
+    outcome = refresh_crl(world.issuing)
+    assert outcome.reason is Reason.REVOCATION_UNTRUSTED
+    assert "seen before" in outcome.error
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_an_older_crl_is_refused_after_the_machine_lost_its_files(world):
+    import shutil
+
+    world.publish(reason="keyCompromise")
+    refresh_both(world)
+    shutil.rmtree(revocation_store.directory())
+    world.publish(world.crl(number=3))
+    assert "seen before" in refresh_crl(world.issuing).error
+
+
+@pytest.mark.parametrize("kept", [0, 1, 60, 200, -1])
+def test_truncated(world, kept):
+    body = world.crl()
+    world.publish(body[:kept])
+    outcome = refresh_crl(world.issuing)
+    assert outcome.reason is Reason.REVOCATION_UNTRUSTED
+    refresh_crl(world.root)
+    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_truncated_on_the_wire(world, source):
+    def short(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        handler.wfile.write(bytes(100))
+
+    source.answers["/issuing.crl"] = short
+    outcome = refresh_crl(world.issuing)
+    assert (outcome.reason, outcome.error) == (Reason.REVOCATION_UNAVAILABLE, "ended after 100 of 5000 bytes")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_100_mb(world, source, announced):
+    source.answers["/issuing.crl"] = endless(100 << 20, announced=announced)
+    outcome = refresh_crl(world.issuing)
+    assert outcome.reason is Reason.REVOCATION_UNAVAILABLE
+    assert "67108864" in outcome.error
+    assert not list(revocation_store.directory().glob(".fetch-*"))
+
+
+def test_slow_drip(world, source):
+    source.answers["/issuing.crl"] = dripping
+    outcome = refresh_crl(world.issuing, limits=Limits(1 << 20, 0.3))
+    assert outcome.error == "not finished within 0.3 s"
+
+
+def test_redirect_to_a_private_address_is_not_followed(world, source):
+    source.answers["/issuing.crl"] = redirect("http://169.254.169.254/latest/meta-data")
+    outcome = refresh_crl(world.issuing)
+    assert outcome.error == "169.254.169.254:80 is not an address of this provider"
+
+
+def test_redirect_within_the_providers_addresses(world, source):
+    source.serve("/moved.crl", world.crl(reason="superseded"))
+    source.answers["/issuing.crl"] = redirect("/moved.crl")
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_a_second_source_of_the_same_ca(world, source):
+    refresh_both(world)
+    extra = RevocationSource(ca_record=world.issuing.ca_record, kind="crl", url=source.url("/second.crl"), private_network=True)
+    extra.save()
+    source.serve("/second.crl", world.crl(reason="keyCompromise"))
+    assert refresh_crl(extra).ok
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_two_crls_in_one_answer(world):
+    import base64
+
+    pem = b"".join(
+        b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(world.crl(**extra)) + b"-----END X509 CRL-----\n"
+        for extra in ({}, {"reason": "keyCompromise"})
+    )
+    world.publish(pem)
+    assert refresh_crl(world.issuing).error == "2 CRLs in one answer"
+
+
+def test_pem(world):
+    import base64
+
+    body = b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(world.crl(reason="superseded")) + b"-----END X509 CRL-----\n"
+    world.publish(body)
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_unchanged_crls_are_not_fetched_again_when_the_source_can_say_so(world, source):
+    source.answers["/issuing.crl"] = conditional(world.crl())
+    refresh_both(world)
+    outcome = refresh_crl(world.issuing)
+    assert (outcome.ok, outcome.changed, outcome.size, outcome.validators) == (True, False, 0, True)
+    assert AuditEvent.objects.filter(event="provider:revocation:fetched").count() == 2
+
+
+def test_an_address_changed_in_the_database_is_not_fetched(world, source):
+    source.serve("/evil.crl", world.crl())
+    RevocationSource.objects.filter(pk=world.issuing.pk).update(url=source.url("/evil.crl"))
+    row = RevocationSource.objects.get(url=source.url("/evil.crl"))
+    assert refresh_crl(row).error == "the address was changed outside the server"
+    assert "GET /evil.crl" not in source.asked
+
+
+def test_a_removed_source_no_longer_counts(world):
+    refresh_both(world)
+    world.issuing.delete()
+    assert forget_removed_sources() == 1
+    assert user_sees(world) is Reason.REVOCATION_UNAVAILABLE
+
+
+def test_a_tampered_index_is_refused(world):
+    refresh_both(world)
+    held = revocation_store.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
+    path = revocation_store.directory() / held.file
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_a_tampered_manifest_refuses_everybody(world):
+    refresh_both(world)
+    path = revocation_store.directory() / "manifest"
+    path.write_bytes(path.read_bytes().replace(b"issuing.crl", b"issuing.crx"))
+    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_a_crl_older_than_the_age_limit_is_stale_and_the_emergency_lifts_that_until_its_own_end(world):
+    from dataclasses import replace
+
+    refresh_both(world)
+    policy = current_register().provider(world.family.provider).policy
+    late = moment() + 5 * HOUR
+    tight = replace(policy, revocation=replace(policy.revocation, crl_max_age=3600))
+    emergency = replace(tight, revocation=replace(tight.revocation, emergency_until=(late + HOUR).isoformat()))
+
+    def reason(rules, at):
+        return check_revocation(world.path, evidence=current_evidence(), policy=rules, at=at).reason
+
+    assert reason(tight, late) is Reason.REVOCATION_STALE
+    assert reason(emergency, late) is None
+    assert reason(emergency, late + 2 * HOUR) is Reason.REVOCATION_STALE  # past nextUpdate, whatever anybody says
+    assert revocation_refresh.CRL_LIMITS.seconds >= timedelta(minutes=1).total_seconds()
