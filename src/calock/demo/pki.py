@@ -82,7 +82,8 @@ class Key:
         """Sign as certificates are signed: RSA PKCS#1 v1.5, ECDSA and SM2 as DER. ``digest`` defaults to SHA-256."""
         if self.algorithm == "SM2":
             return libcrypto.sm2_sign(self.private_pkcs8, message, signer_id)
-        private = serialization.load_der_private_key(self.private_pkcs8, None)
+        # our own key: checking its primes again for every signature would cost far more than signing
+        private = serialization.load_der_private_key(self.private_pkcs8, None, unsafe_skip_rsa_key_validation=True)
         chosen = digest or hashes.SHA256()
         if isinstance(private, rsa.RSAPrivateKey):
             return private.sign(message, padding.PKCS1v15(), chosen)
