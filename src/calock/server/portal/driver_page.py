@@ -15,6 +15,9 @@ from calock.wire import driver
 
 _PREFIXES = ("DRIVER_", "LOCK_", "PIN_", "MODULE_", "ORIGIN_", "HOST_NOT", "PEER_", "SEVERAL_", "CERTIFICATE_EXPIRED", "SERVER_BUSY")
 
+_DOWNLOAD = ("DRIVER_ABSENT", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED", "PEER_NOT_ALLOWED")
+"""Refusals whose one action is this site's own download word."""
+
 
 def _words() -> dict[str, str]:
     return {
@@ -67,8 +70,9 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
     providers = offered_providers(site)
     download = reverse(f"portal:{site.driver.page}")
     refused = {reason: entry for reason, entry in refusals.catalogue().items() if reason.startswith(_PREFIXES)}
-    absent = refused["DRIVER_ABSENT"]
-    refused["DRIVER_ABSENT"] = {**absent, "action": {"label": str(site.dialog.driver_link), "href": download}}
+    for reason in _DOWNLOAD:
+        refused[reason] = {**refused[reason], "action": {"label": str(site.dialog.driver_link), "href": download}}
+    refused["DRIVER_TOO_OLD"]["action"]["href"] = download
     data = {
         "protocol": driver.PROTOCOL,
         "ports": driver.PORTS,

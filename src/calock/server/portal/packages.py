@@ -20,6 +20,7 @@ ARCHITECTURES = {"x86_64": "x86-64", "arm64": "ARM64"}
 class Offer:
     """One package on a page. ``recommended``: this site's own driver for the system that asks."""
 
+    code: str
     title: str
     version: str
     system: str
@@ -58,6 +59,7 @@ def offers(site: Profile, user_agent: str) -> list[Offer]:
 def _offer(row: DriverPackage, *, recommended: bool) -> Offer:
     providers = list(row.providers.all())
     return Offer(
+        code=row.code,
         title=row.title,
         version=row.version,
         system=f"{SYSTEMS.get(row.os, row.os)} {ARCHITECTURES.get(row.arch, row.arch)}",

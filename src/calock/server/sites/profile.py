@@ -164,6 +164,8 @@ class BindingDialog(_Part, frozen=True, kw_only=True):
     provider_label: Text
     certificate_label: Text
     pin_label: Text
+    pin_step: Text
+    """What the step of typing it is called."""
     driver_link: Text
     driver_absent: Text
     confirm: Text

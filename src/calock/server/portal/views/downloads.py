@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from calock.server.http import SiteRequest
-from calock.server.portal.packages import SYSTEMS, offers, system_choices
+from calock.server.portal.packages import SYSTEMS, Offer, offers, system_choices
 from calock.server.portal.render import page
 from calock.server.sites.api import offered_providers
 
 
-def _context(request: SiteRequest) -> dict[str, Any]:
-    found = offers(request.site, request.headers.get("User-Agent", ""))
-    os = request.GET.get("os", "")
-    providers = offered_providers(request.site)
-    code = request.GET.get("provider", "")
-    code = code if code in {provider.code for provider in providers} else ""
-    shown = [offer for offer in found if os not in SYSTEMS or offer.os == os]
-    return {
-        "best": next((offer for offer in found if offer.recommended), None),
-        "packages": [offer for offer in shown if not code or code in offer.provider_codes],
-        "any_packages": bool(found),
-        "providers": providers,
-        "systems": system_choices(),
-        "chosen_os": os,
-        "chosen_provider": code,
-    }
+def _offers(request: SiteRequest) -> list[Offer]:
+    return offers(request.site, request.headers.get("User-Agent", ""))
 
 
 @require_safe
@@ -38,11 +24,42 @@ def area(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def application(request: HttpRequest) -> HttpResponse:
+    """The site's own driver as the manual's one row, for this computer where that is known; the other systems below."""
     site_request = cast(SiteRequest, request)
-    return page(site_request, "ca-downloads", "ca_downloads", section="guide", menu_current="downloads", **_context(site_request))
+    found = _offers(site_request)
+    own = [offer for offer in found if offer.code == site_request.site.driver.package]
+    best = next((offer for offer in own if offer.recommended), own[0] if own else None)
+    return page(
+        site_request,
+        "ca-downloads",
+        "ca_downloads",
+        section="guide",
+        menu_current="downloads",
+        best=best,
+        others=[offer for offer in found if offer is not best],
+        providers=offered_providers(site_request.site),
+    )
 
 
 @require_safe
 def drivers(request: HttpRequest) -> HttpResponse:
+    """Every driver of the site. Query: ``os`` and ``provider`` narrow the list; unknown values narrow nothing."""
     site_request = cast(SiteRequest, request)
-    return page(site_request, "drivers", "drivers", section="guide", **_context(site_request))
+    found = _offers(site_request)
+    providers = offered_providers(site_request.site)
+    os = request.GET.get("os", "")
+    code = request.GET.get("provider", "")
+    code = code if code in {provider.code for provider in providers} else ""
+    shown = [offer for offer in found if os not in SYSTEMS or offer.os == os]
+    return page(
+        site_request,
+        "drivers",
+        "drivers",
+        section="guide",
+        packages=[offer for offer in shown if not code or code in offer.provider_codes],
+        any_packages=bool(found),
+        providers=providers,
+        systems=system_choices(),
+        chosen_os=os,
+        chosen_provider=code,
+    )

@@ -63,7 +63,8 @@ function stripAction(driver) {
 /** Draw one device strip: what is going on, and at most one thing to do. */
 export function drawStrip(place, driver) {
   const empty = driver.state === "ready" && driver.locks.length === 0;
-  place.className = `device ${empty ? "warn" : TONES[driver.state]}`;
+  const calm = empty || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
+  place.className = `device ${calm ? "warn" : TONES[driver.state]}`;
   place.dataset.state = driver.state;
   place.dataset.reason = driver.reason;
   const action = stripAction(driver);
