@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def _uninstall(code: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="installer", description="Install or uninstall the CA driver for the current user.")
+    parser.add_argument("--discard", action="store_true", help="afterwards remove the folder that an update was unpacked into")
     parser.add_argument("--uninstall", nargs="?", const="", metavar="CODE", help="remove this package, or everything")
     arguments = parser.parse_args()
     try:
@@ -79,7 +81,15 @@ def main() -> int:
     except OSError as error:
         print(f"未完成：无法写入文件。Not done: {error}", file=sys.stderr)
         return 1
+    finally:
+        _discard(Path(__file__).resolve().parent.parent.parent, wanted=arguments.discard)
     return 0
+
+
+def _discard(folder: Path, *, wanted: bool) -> None:
+    """Remove what ``calock.agent.update`` unpacked: it was stopped with the driver and cannot do it itself."""
+    if wanted and folder.name.startswith("calock-update-"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

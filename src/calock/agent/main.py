@@ -22,6 +22,7 @@ from calock.agent.modules import Module
 from calock.agent.service import Service, application
 from calock.agent.serving import NoPortError, listen, server_for
 from calock.agent.status import Status, open_status_page
+from calock.agent.update_page import Updates
 from calock.agent.window import Window
 from calock.wire.driver import PORTS
 
@@ -113,7 +114,8 @@ async def run(config: Config, instance: Instance, listener: socket.socket, *, sh
         if show:
             status.show()
 
-    app = application([*service.routes(), *window.routes(), *status.routes()], opened=opened, closed=table.close)
+    routes = [*service.routes(), *window.routes(), *status.routes(), *Updates(service, status).routes()]
+    app = application(routes, opened=opened, closed=table.close)
     guarded: ASGIApp = Guard(app, origins=config.origins, port=port)
     sockets = [listener]
     if config.compat.synctl:

@@ -105,13 +105,18 @@ class Status:
         self._sessions = [*self._sessions[-MAX_SESSIONS + 1 :], secret]
         return json_reply({"session": secret})
 
-    def _require_session(self, request: Request) -> None:
+    def require_session(self, request: Request) -> None:
+        """Only the page that this user's own program opened.
+
+        Raises:
+            Refusal: SESSION_ENDED.
+        """
         given = request.headers.get(SESSION_HEADER, "")
         if not any(hmac.compare_digest(given, secret) for secret in self._sessions):
             raise Refusal(Reason.SESSION_ENDED, "open the status page from the driver's menu entry")
 
     async def view(self, request: Request) -> Response:
-        self._require_session(request)
+        self.require_session(request)
         await read_message(request, _Nothing)
         service, table = self._service, self._service.table
         await table.refresh()
@@ -129,7 +134,7 @@ class Status:
         return json_reply(View(__version__, config.package, self._port, config.origins, locks, listed.problems, service.diagnose()))
 
     async def change_pin(self, request: Request) -> Response:
-        self._require_session(request)
+        self.require_session(request)
         message = await read_message(request, wire.ChangePin)
         self._service.require_rate(OWN)
         return json_reply(await self._service.operations.change_pin(OWN, message))

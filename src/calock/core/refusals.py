@@ -153,6 +153,7 @@ class Reason(StrEnum):
     PACKAGE_WITHDRAWN = "PACKAGE_WITHDRAWN"
     PACKAGE_DAMAGED = "PACKAGE_DAMAGED"  # the stored file no longer has its recorded hash
     PACKAGE_REFUSED = "PACKAGE_REFUSED"  # an upload that is not an acceptable package
+    UPDATE_UNREACHABLE = "UPDATE_UNREACHABLE"  # the driver cannot ask its platform for a newer version
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is the field's, not an error of ours

@@ -165,7 +165,7 @@ ENTRIES: dict[R, Entry] = {
     R.NOT_FOUND: Entry(404, Words("页面或记录不存在", "There is no such page or record"), HOME),
     R.SESSION_REQUIRED: Entry(401, Words("请先登录", "Please log in first"), LOGIN),
     R.SESSION_ENDED: Entry(401, Words("登录已失效，请重新登录", "Your session is over, please log in again"), LOGIN),
-    R.TOO_MANY_ATTEMPTS: Entry(429, Words("尝试次数过多，请 {seconds} 秒后再试", "Too many attempts, try again in {seconds} seconds", "尝试次数过多，请稍后再试", "Too many attempts, try again later"), RETRY),
+    R.TOO_MANY_ATTEMPTS: Entry(429, Words("尝试次数过多，请 {seconds} 秒后再试", "Too many attempts, try again in {seconds} seconds", "尝试次数过多，请稍后再试", "Too many attempts, try again later"), RETRY, Event.REQUESTS_THROTTLED),
     R.SERVER_BUSY: Entry(503, Words("当前登录人数较多，请稍候重试", "Many people are logging in, please try again in a moment"), RETRY),
     R.CSRF_FAILED: Entry(403, Words("页面已失效，请刷新后重试", "This page is out of date; reload it and try again"), HOME),
     R.HOST_UNKNOWN: Entry(421, Words("此服务器上没有该网址的平台，请核对地址", "No platform of this server has this address"), HOME),
@@ -212,4 +212,5 @@ ENTRIES: dict[R, Entry] = {
     R.PACKAGE_WITHDRAWN: Entry(410, Words("该版本驱动已撤回，请下载 {newer_version} 版", "This version was withdrawn; download version {newer_version}", "该版本驱动已撤回，请下载其他版本", "This version was withdrawn; download another one"), NEWER_DRIVER),
     R.PACKAGE_DAMAGED: Entry(503, Words("驱动文件校验未通过，已停止下载", "The stored file failed its check and is not served"), CONTACT),
     R.PACKAGE_REFUSED: Entry(400, Words("上传的文件不是可用的驱动包：{why}", "The upload is not an acceptable package: {why}", "上传的文件不是可用的驱动包", "The upload is not an acceptable package"), HOME),
+    R.UPDATE_UNREACHABLE: Entry(503, Words("暂时无法检查驱动更新", "The platform cannot be asked for a newer driver now"), DRIVER),
 }  # fmt: skip

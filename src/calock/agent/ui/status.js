@@ -186,6 +186,35 @@ async function refresh() {
   }
 }
 
+function updateRow(found) {
+  if (found.problem) return row(`${found.title} ${found.version}`, element("span", "pill warn", "暂时无法检查更新"));
+  if (!found.newer) return row(`${found.title} ${found.version}`, element("span", "pill good", "已是最新版本"));
+  const made = element("li", "row");
+  const text = element("span", "", `${found.title} ${found.version}：有新版本 ${found.newer}（${(found.size / 1048576).toFixed(1)} MB）`);
+  const install = element("button", "end", `更新到 ${found.newer}`);
+  install.type = "button";
+  install.addEventListener("click", async () => {
+    install.disabled = true;
+    try {
+      await call2("/status/updates/install", { code: found.code });
+      install.textContent = "正在下载并安装，完成后驱动会自动重新启动…";
+    } catch (error) {
+      install.disabled = false;
+      trouble(sentence(error));
+    }
+  });
+  made.append(text, install);
+  return made;
+}
+
+async function lookForUpdates() {
+  try {
+    const { packages } = await call2("/status/updates", {});
+    rows($("packages"), packages.map(updateRow), "");
+    $("updates").hidden = !packages.length;
+  } catch { /* the page says elsewhere that the driver does not answer */ }
+}
+
 $("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText($("diagnosis").textContent);
   $("copied").textContent = "已复制。";
@@ -201,6 +230,7 @@ async function start() {
     } catch { /* an old code: the session kept by this tab may still do */ }
   }
   await refresh();
+  lookForUpdates();
   follow(refresh, () => show("驱动已停止，正在重新连接…", "warn"));
 }
 
