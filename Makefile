@@ -2,17 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MESSAGES := src/calock/server/locale/en/LC_MESSAGES/django
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
 .PHONY: run test lint conformance fuzz packages bench demo-reset clean
 
-run: $(VENV)/run.stamp  ## install, make the practice world, start driver and server, say what to click
+run: $(VENV)/run.stamp $(MESSAGES).mo  ## install, make the practice world, start driver and server, say what to click
 	$(BIN)/calock demo
 
-demo-reset: $(VENV)/run.stamp  ## the same from the start
+demo-reset: $(VENV)/run.stamp $(MESSAGES).mo  ## the same from the start
 	$(BIN)/calock demo --reset
 
-test: $(VENV)/test.stamp lint  ## everything; ends with pytest's summary
+test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## everything; ends with pytest's summary
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
@@ -29,7 +30,7 @@ fuzz: $(VENV)/test.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
 	$(BIN)/python -m pip install -q atheris
 	$(BIN)/python tests/fuzz/run.py
 
-packages: $(VENV)/run.stamp  ## the driver packages that the download centre serves
+packages: $(VENV)/run.stamp $(MESSAGES).mo  ## the driver packages that the download centre serves
 	$(BIN)/python packaging/build.py
 
 bench: $(VENV)/test.stamp  ## figures; see bench/README.md
@@ -48,6 +49,10 @@ $(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml tools/system-packages
 	PYTHON=$(PYTHON) tools/system-packages test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	touch $@
+
+$(MESSAGES).mo: $(MESSAGES).po | $(VENV)/bin/python
+	test -x $(BIN)/pybabel || $(BIN)/python -m pip install -q --disable-pip-version-check babel
+	$(BIN)/pybabel -q compile -i $< -o $@ -l en
 
 clean:
 	rm -rf $(VENV) .calock build dist
