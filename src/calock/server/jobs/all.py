@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.runner import Job
@@ -13,6 +14,10 @@ from calock.server.providers import ocsp_cache
 
 def _spent_challenges() -> int:
     return sweep_spent_challenges(at=timezone.now())
+
+
+def _seal() -> int:
+    return seal_audit(at=timezone.now())
 
 
 def _ocsp_files() -> int:
@@ -26,5 +31,6 @@ def all_jobs() -> list[Job]:
         Job("crl", 5.0, crls.tick, crls.wait),
         Job("sessions", 20.0, sweep_sessions),
         Job("spent-challenges", 60.0, _spent_challenges),
+        Job("audit-seal", 60.0, _seal),
         Job("ocsp-files", 3600.0, _ocsp_files),
     ]
