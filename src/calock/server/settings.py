@@ -21,7 +21,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.Account"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "calock.server.console",  # before the admin: its templates take the place of the admin's
+    "calock.server.console.apps.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",

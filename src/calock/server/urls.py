@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -10,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("calock.server.locks.urls")),
     path("api/", include("calock.server.sites.api")),
     path("downloads/", include("calock.server.downloads.urls")),
+    path("console/", admin.site.urls),
     path("", include("calock.server.portal.urls")),
 ]
 

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+
+
+class ConsoleConfig(AppConfig):
+    default = True
+    name = "calock.server.console"
+    label = "console"
+    verbose_name = "运营控制台"
+
+    def ready(self) -> None:
+        from calock.server.console.emergency import register_kinds  # noqa: PLC0415 - models load first
+
+        register_kinds()
+
+
+class ConsoleAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site in place of its own: ``@admin.register`` in any app lands in the console."""
+
+    default = False
+    default_site = "calock.server.console.site.OperatorSite"

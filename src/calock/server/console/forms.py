@@ -1,0 +1,88 @@
+"""Forms of the console. What they do not name cannot be set through them; the services judge again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+
+from calock.core.policy import Policy, PolicyError
+from calock.server.providers.models import Provider, ProviderState
+from calock.server.providers.services import DESCRIPTION_FIELDS
+from calock.server.sites.registry import sites
+
+MAX_RULES = 64 * 1024
+
+
+class ProviderForm(forms.Form):
+    """What people read of a provider."""
+
+    code = forms.SlugField(label="代码", max_length=50, help_text="小写字母、数字和连字符；创建后不可更改")
+    name = forms.CharField(label="CA 服务商", max_length=100, help_text="列表中显示的名称，如：山西CA互认平台")
+    short_name = forms.CharField(label="简称", max_length=100, help_text="选择框中显示的名称，如：山西 CA")
+    legal_name = forms.CharField(label="法人名称", max_length=200, required=False)
+    hotline = forms.CharField(label="服务热线", max_length=64, required=False)
+    website = forms.URLField(label="网站", required=False, assume_scheme="https")
+    renew_url = forms.URLField(label="续期网址", required=False, assume_scheme="https")
+    unlock_url = forms.URLField(label="解锁网址", required=False, assume_scheme="https")
+    order = forms.IntegerField(label="显示次序", min_value=0, max_value=100000, initial=100, help_text="数字小的在前")
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
+
+    def __init__(self, *args: Any, creating: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["version" if creating else "code"]
+
+    @staticmethod
+    def initial_of(provider: Provider) -> dict[str, Any]:
+        return {"version": provider.version, **{name: getattr(provider, name) for name in DESCRIPTION_FIELDS}}
+
+    def values(self) -> dict[str, Any]:
+        """As the services take them."""
+        return {name: self.cleaned_data[name] for name in DESCRIPTION_FIELDS}
+
+
+class TrustForm(forms.Form):
+    """What decides trust in a provider; a second operator reads the differences."""
+
+    state = forms.ChoiceField(label="状态", choices=ProviderState.choices)
+    sites = forms.MultipleChoiceField(label="认可的站点", required=False, widget=forms.CheckboxSelectMultiple)
+    allow_expired_binding = forms.BooleanField(
+        label="允许绑定已过期证书", required=False, help_text="仅影响绑定；过期证书始终不能登录"
+    )
+    rules = forms.CharField(
+        label="验证规则（JSON）",
+        max_length=MAX_RULES,
+        widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false"}),
+        help_text="算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；未知的键会被拒绝",
+    )
+    reason = forms.CharField(label="理由", max_length=200)
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choice = self.fields["sites"]
+        assert isinstance(choice, forms.MultipleChoiceField)
+        choice.choices = [(profile.code, profile.names.platform) for profile in sites().values()]
+
+    @staticmethod
+    def initial_of(provider: Provider) -> dict[str, Any]:
+        return {
+            "state": provider.state,
+            "sites": provider.sites,
+            "allow_expired_binding": provider.allow_expired_binding,
+            "rules": json.dumps(Policy.from_json(provider.rules).to_json(), ensure_ascii=False, indent=2),
+            "version": provider.version,
+        }
+
+    def clean_rules(self) -> dict[str, Any]:
+        try:
+            return Policy.from_json(json.loads(self.cleaned_data["rules"])).to_json()
+        except json.JSONDecodeError as error:
+            raise forms.ValidationError(f"第 {error.lineno} 行不是有效的 JSON") from error
+        except (PolicyError, RecursionError) as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def values(self) -> dict[str, Any]:
+        """As the service takes them."""
+        return dict(self.cleaned_data)

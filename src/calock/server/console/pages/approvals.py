@@ -1,0 +1,70 @@
+"""What waits for a second operator, what was decided, and the decision itself."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.approvals.kinds import kind_of
+from calock.server.approvals.models import Approval
+from calock.server.approvals.services import approve, reject, take_back
+from calock.server.console.pages.common import asking, page, told
+
+RECENT = 30
+
+
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    waiting = Approval.objects.open_at(timezone.now()).select_related("proposed_by")
+    others = Approval.objects.exclude(pk__in=waiting.values("pk")).select_related("proposed_by", "decided_by")
+    decided = others.order_by("-decided_at", "-proposed_at")[:RECENT]
+    return page(
+        request,
+        "console/approvals.html",
+        title="双人复核",
+        open=[(row, kind_of(row).title) for row in waiting],
+        decided=[(row, kind_of(row).title) for row in decided],
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def decide(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    approval = get_object_or_404(Approval.objects.select_related("proposed_by", "decided_by"), pk=key)
+    if request.method == "POST":
+        _decide(request, approval)
+        return HttpResponseRedirect(reverse("admin:approvals"))
+    operator, context = asking(request)
+    return page(
+        request,
+        "console/approval.html",
+        title=kind_of(approval).title,
+        approval=approval,
+        facts=kind_of(approval).facts(approval),
+        mine=approval.proposed_by_id == operator.pk,
+        open=approval.state == "pending" and context.at < approval.closes_at,
+        intact=approval.is_intact(),
+    )
+
+
+def _decide(request: HttpRequest, approval: Approval) -> None:
+    operator, context = asking(request)
+    step, version = request.POST.get("step", ""), request.POST.get("version", "")
+    with told(request, {"approve": "已复核通过并执行", "reject": "已驳回", "take_back": "已撤销"}.get(step, "")):
+        if not version.isdecimal() or len(version) > 9:
+            raise Refusal(Reason.REQUEST_MALFORMED, "version")
+        seen = {"approval_id": approval.pk, "version": int(version), "by": operator, "context": context}
+        note = request.POST.get("note", "")
+        if step == "approve":
+            approve(**seen, sha256=request.POST.get("sha256", ""), note=note)
+        elif step == "reject":
+            reject(**seen, note=note)
+        elif step == "take_back":
+            take_back(**seen)
+        else:
+            raise Refusal(Reason.REQUEST_MALFORMED, "step")

@@ -1,0 +1,40 @@
+"""What every page of the console does the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from calock.core.refusals import Refusal
+from calock.server import refusals
+from calock.server.accounts.models import Account
+from calock.server.context import RequestContext
+from calock.server.http import SiteRequest
+
+
+def page(request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any) -> HttpResponse:
+    """Render a console page in its frame."""
+    return render(request, template, {**admin.site.each_context(request), "title": title, **context}, status=status)
+
+
+def asking(request: HttpRequest) -> tuple[Account, RequestContext]:
+    """The operator and the context of his request, as services take them."""
+    site_request = cast(SiteRequest, request)
+    return cast(Account, site_request.user), RequestContext.of(site_request)
+
+
+@contextmanager
+def told(request: HttpRequest, done: str) -> Iterator[None]:
+    """Say ``done`` after the act, or why it was refused; the page is shown again either way."""
+    try:
+        yield
+    except Refusal as refusal:
+        detail = f"（{refusal.detail}）" if refusal.detail else ""
+        messages.error(request, refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"] + detail)
+    else:
+        messages.success(request, done)

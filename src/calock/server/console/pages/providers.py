@@ -1,0 +1,112 @@
+"""Pages of the provider register: the list, one provider with its CA certificates and sources, and its changes."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from calock.core.refusals import Refusal
+from calock.server import refusals
+from calock.server.approvals.models import Approval
+from calock.server.console.forms import ProviderForm, TrustForm
+from calock.server.console.pages.common import asking, page, told
+from calock.server.console.pages.dashboard import provider_row
+from calock.server.console.register_steps import STEPS, take_step
+from calock.server.console.statistics import ProviderCount, by_provider
+from calock.server.providers.models import Provider
+from calock.server.providers.services import create_provider, edit_provider, propose_trust
+
+
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    at = timezone.now()
+    counts = by_provider(at)
+    providers = Provider.objects.prefetch_related("ca_records__revocation_sources")
+    rows = [provider_row(provider, counts.get(provider.code, ProviderCount()), at) for provider in providers]
+    return page(request, "console/providers.html", title="CA 服务商", rows=rows)
+
+
+def _address(provider: Provider) -> str:
+    return reverse("admin:provider", args=[provider.pk])
+
+
+@require_GET
+def detail(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    provider = get_object_or_404(Provider.objects.prefetch_related("ca_records__revocation_sources"), pk=key)
+    at = timezone.now()
+    targets = [str(provider.pk), *(str(record.pk) for record in provider.ca_records.all())]
+    records = sorted(provider.ca_records.all(), key=lambda record: (record.state == "withdrawn", not record.anchor, record.subject))
+    return page(
+        request,
+        "console/provider.html",
+        title=provider.name,
+        provider=provider,
+        records=records,
+        row=provider_row(provider, by_provider(at).get(provider.code, ProviderCount()), at),
+        waiting_here=Approval.objects.open_at(at).filter(target__in=targets).select_related("proposed_by"),
+    )
+
+
+def _say(form: ProviderForm | TrustForm, refusal: Refusal) -> None:
+    """Show beside the form why a service refused it."""
+    text = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
+    form.add_error(None, f"{text}（{refusal.detail}）" if refusal.detail else text)
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    form = ProviderForm(request.POST or None, creating=True)
+    if request.method == "POST" and form.is_valid():
+        operator, context = asking(request)
+        try:
+            provider = create_provider(code=form.cleaned_data["code"], values=form.values(), by=operator, context=context)
+            return HttpResponseRedirect(_address(provider))
+        except Refusal as refusal:
+            _say(form, refusal)
+    return page(request, "console/provider_form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"))
+
+
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    provider = get_object_or_404(Provider, pk=key)
+    form = ProviderForm(request.POST or None, initial=ProviderForm.initial_of(provider))
+    if request.method == "POST" and form.is_valid():
+        operator, context = asking(request)
+        try:
+            edit_provider(
+                provider=provider, version=form.cleaned_data["version"], values=form.values(), by=operator, context=context
+            )
+            return HttpResponseRedirect(_address(provider))
+        except Refusal as refusal:
+            _say(form, refusal)
+    return page(request, "console/provider_form.html", title=f"编辑：{provider.name}", form=form, back=_address(provider))
+
+
+@require_http_methods(["GET", "POST"])
+def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    provider = get_object_or_404(Provider, pk=key)
+    form = TrustForm(request.POST or None, initial=TrustForm.initial_of(provider))
+    if request.method == "POST" and form.is_valid():
+        operator, context = asking(request)
+        try:
+            propose_trust(provider=provider, **form.values(), by=operator, context=context)
+            return HttpResponseRedirect(reverse("admin:approvals"))
+        except Refusal as refusal:
+            _say(form, refusal)
+    title = f"状态、站点与规则：{provider.name}"
+    return page(request, "console/provider_form.html", title=title, form=form, back=_address(provider), two=True)
+
+
+@require_POST
+def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    """One step on a provider, its CA certificates or its sources."""
+    provider = get_object_or_404(Provider, pk=key)
+    operator, context = asking(request)
+    with told(request, STEPS.get(request.POST.get("step", ""), "")):
+        take_step(provider, request.POST, request.FILES.get("certificate"), by=operator, context=context)
+    return HttpResponseRedirect(_address(provider))

@@ -1,0 +1,27 @@
+"""Addresses of the console's own pages, below those of Django's admin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpResponse
+
+from calock.server.console.pages import approvals, bundles, confirm, dashboard, failures, providers
+
+View = Callable[..., HttpResponse]
+
+PAGES: tuple[tuple[str, View, str], ...] = (
+    ("confirm/", confirm.confirm, "confirm"),
+    ("trust/", dashboard.dashboard, "dashboard"),
+    ("failures/", failures.failures, "failures"),
+    ("providers/", providers.overview, "providers"),
+    ("providers/new/", providers.new, "provider_new"),
+    ("providers/<uuid:key>/", providers.detail, "provider"),
+    ("providers/<uuid:key>/edit/", providers.edit, "provider_edit"),
+    ("providers/<uuid:key>/trust/", providers.trust, "provider_trust"),
+    ("providers/<uuid:key>/step/", providers.step, "provider_step"),
+    ("approvals/", approvals.overview, "approvals"),
+    ("approvals/<uuid:key>/", approvals.decide, "approval"),
+    ("bundles/", bundles.overview, "bundles"),
+    ("bundles/export/", bundles.export, "bundle_export"),
+)

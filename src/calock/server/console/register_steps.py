@@ -1,0 +1,79 @@
+"""The buttons of a provider's page, each one service call."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TypeVar
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Model, QuerySet
+from django.http import QueryDict
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.context import RequestContext
+from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
+from calock.server.providers.certificates import MAX_BYTES
+from calock.server.providers.models import CaRecord, Provider, RevocationSource
+from calock.server.providers.services import suspend_provider
+from calock.server.providers.sources import add_source, remove_source
+
+T = TypeVar("T", bound=Model)
+
+STEPS = {
+    "suspend": "服务商已暂停，相关会话已结束",
+    "propose": "已提出互认 CA 证书，等待另一位运营人员复核",
+    CA_SUSPEND: "已提出暂停，等待另一位运营人员复核",
+    CA_WITHDRAW: "已提出撤回，等待另一位运营人员复核",
+    CA_RESUME: "已提出恢复，等待另一位运营人员复核",
+    "add_source": "已添加吊销信息来源",
+    "remove_source": "已移除吊销信息来源",
+}
+"""What the page says when a step was taken."""
+
+
+def _one(rows: QuerySet[T], text: str) -> T:
+    try:
+        return rows.get(pk=uuid.UUID(text) if "-" in text else int(text[:18]))
+    except (ValueError, rows.model.DoesNotExist) as error:
+        raise Refusal(Reason.NOT_FOUND, "not a part of this provider") from error
+
+
+def _version(form: QueryDict) -> int:
+    text = form.get("version", "")
+    if not text.isdecimal() or len(text) > 9:
+        raise Refusal(Reason.REQUEST_MALFORMED, "version")
+    return int(text)
+
+
+def take_step(
+    provider: Provider, form: QueryDict, certificate: UploadedFile | None, *, by: Account, context: RequestContext
+) -> None:
+    """Do what the button says.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED, NOT_FOUND (a record or source of another provider), or what the service refuses.
+    """
+    step, reason = form.get("step", ""), form.get("reason", "")
+    records = CaRecord.objects.filter(provider=provider)
+    if step == "suspend":
+        suspend_provider(provider=provider, reason=reason, by=by, context=context)
+    elif step == "propose":
+        pasted = form.get("pem", "").encode(errors="replace")
+        data = certificate.read(MAX_BYTES + 1) if certificate else pasted
+        anchor, group = form.get("anchor") == "on", form.get("group", "")
+        propose_ca(provider=provider, certificate=data, anchor=anchor, group=group, reason=reason, by=by, context=context)
+    elif step in (CA_SUSPEND, CA_WITHDRAW, CA_RESUME):
+        record = _one(records, form.get("record", ""))
+        propose_ca_state(record=record, version=_version(form), kind=step, reason=reason, by=by, context=context)
+    elif step == "add_source":
+        record = _one(records, form.get("record", ""))
+        inside = form.get("private_network") == "on"
+        add_source(
+            record=record, kind=form.get("kind", ""), url=form.get("url", ""), private_network=inside, by=by, context=context
+        )
+    elif step == "remove_source":
+        rows = RevocationSource.objects.filter(ca_record__provider=provider)
+        remove_source(source=_one(rows, form.get("source", "")), by=by, context=context)
+    else:
+        raise Refusal(Reason.REQUEST_MALFORMED, "step")

@@ -1,0 +1,56 @@
+"""The console: Django's admin for lists, our own pages for everything that changes something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
+
+from calock.server.approvals.models import Approval
+from calock.server.console.access import gate
+from calock.server.console.navigation import navigation
+
+LEFT_OUT = {"login", "logout", "password_change", "password_change_done", "app_list", "view_on_site", "autocomplete"}
+"""Addresses of Django's admin that the platform has its own pages for, or needs not at all."""
+
+
+class OperatorSite(AdminSite):
+    site_header = site_title = index_title = "运营控制台"
+    enable_nav_sidebar = False
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return gate(request) is None
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponseBase]:
+        inner = super().admin_view(view, cacheable)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            return gate(request) or inner(request, *args, **kwargs)
+
+        return guarded
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        from calock.server.console.pages import urls  # noqa: PLC0415 - pages need the site's models
+
+        kept = [url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT]
+        own = [path(route, self.admin_view(view), name=name) for route, view, name in urls.PAGES]
+        return [*own, *kept]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:  # noqa: ARG002 - Django's signature
+        return []  # navigation.py is the menu
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        waiting = Approval.objects.open_at(timezone.now()).count()
+        return {
+            **super().each_context(request),
+            "navigation": navigation(request.path_info, waiting=waiting),
+            "waiting": waiting,
+        }
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
+        return HttpResponseRedirect(reverse("admin:dashboard"))

@@ -1,0 +1,40 @@
+"""Verbs of organisations."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.context import RequestContext
+from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import end_sessions
+
+
+def set_organisation_state(*, organisation: Organisation, state: OrganisationState, by: Account, context: RequestContext) -> int:
+    """Disable or enable an organisation. Disabling ends every session of its members at once; returns how many.
+
+    Raises:
+        Refusal: NOT_ALLOWED for anybody but an active operator.
+    """
+    with transaction.atomic():
+        operator = Account.objects.filter(pk=by.pk).first()
+        if operator is None or not operator.is_active or not operator.is_operator:
+            raise Refusal(Reason.NOT_ALLOWED, "only an active operator may do this")
+        Organisation.objects.filter(pk=organisation.pk).update(state=state)
+        organisation.state = state
+        disabled = state != OrganisationState.ACTIVE
+        members = Session.objects.filter(account__organisation=organisation)
+        ended = end_sessions(members, reason="organisation disabled", at=context.at) if disabled else 0
+        record(
+            Event.ORGANISATION_DISABLED if disabled else Event.ORGANISATION_ENABLED,
+            context=context,
+            actor=operator,
+            subject=organisation.pk,
+            organisation=organisation.pk,
+            details={"sessions_ended": ended},
+        )
+    return ended
