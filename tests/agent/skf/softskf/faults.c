@@ -1,7 +1,9 @@
 #include "softskf.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Looks for "FUNCTION NAME" or "* NAME"; with a NAME that ends in '=' the rest of the line is put into value. */
@@ -52,4 +54,29 @@ ULONG enter(const char *function) {
     if (fault(function, "remove")) pull_out_all();
     if (find_fault(function, "fail=", value, sizeof value)) return (ULONG)strtoul(value, NULL, 16);
     return SAR_OK;
+}
+
+static uint64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+Span begin(const char *function) { return (Span){function, now()}; }
+
+/* Runs when an exported function returns, whichever way. */
+void end(const Span *span) {
+    static _Atomic uint64_t spent;
+    static _Atomic int used;
+    char path[PATH_SIZE];
+    if (strcmp(span->function, "WaitForDevEvent") == 0) return;
+    atomic_fetch_add(&spent, now() - span->begun);
+    if (strcmp(span->function, "VerifyPIN") == 0) used = 1;
+    if (strcmp(span->function, "DisConnectDev") != 0) return;
+    uint64_t total = atomic_exchange(&spent, 0);
+    int with_pin = atomic_exchange(&used, 0);
+    FILE *file = join(path, softskf_root(), "timing") && access(path, W_OK) == 0 ? fopen(path, "a") : NULL;
+    if (file == NULL) return;
+    fprintf(file, "%s %llu\n", with_pin ? "used" : "read", (unsigned long long)total);
+    fclose(file);
 }

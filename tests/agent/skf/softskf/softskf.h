@@ -7,6 +7,8 @@
  *   DEVICE/APP/containers/NAME/        sign.key sign.crt enc.key enc.crt  (keys PEM, certificates DER)
  *   fault                              lines "FUNCTION FAULT" (function without SKF_, or *)
  *   trace                              when it exists, every call appends its name
+ *   timing                             when it exists, DisConnectDev appends "used|read NANOSECONDS": time spent in the calls since
+ *                                      the last one (but the waiting one), and whether a PIN was tried among them
  *
  * Faults of every function: hang, crash, abort, fail=HEX (return that code), remove (the lock is pulled out now).
  * The others are named where they act. */
@@ -37,7 +39,13 @@ size_t list_directories(const char *path, char *list, size_t size, bool (*wanted
 /* faults.c: SKF_ENTER is the first line of every exported function */
 bool fault(const char *function, const char *name);
 ULONG enter(const char *function);
-#define SKF_ENTER(function) do { ULONG code_ = enter(function); if (code_ != SAR_OK) return code_; } while (0)
+typedef struct { const char *function; uint64_t begun; } Span;
+Span begin(const char *function);
+void end(const Span *span);
+#define SKF_ENTER(function) \
+    __attribute__((cleanup(end))) const Span span_ = begin(function); \
+    ULONG entered_ = enter(function); \
+    if (entered_ != SAR_OK) return entered_
 
 /* device.c, application.c */
 ULONG check_device(const Device *device);
