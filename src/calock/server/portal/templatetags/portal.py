@@ -8,7 +8,7 @@ from django import template
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from calock.server.sites.profile import Link
 
@@ -18,7 +18,7 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """The inline SVG ``templates/icons/<name>.svg``."""
-    return render_to_string(f"icons/{name}.svg")
+    return mark_safe(render_to_string(f"icons/{name}.svg").strip())  # noqa: S308 - our own files
 
 
 @register.filter
