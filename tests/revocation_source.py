@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from cryptography.x509 import ocsp
 from lock_world import Family, family, make_lock
 
 from calock.core.certificate import Certificate
@@ -34,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.answers.get(self.path.partition("?")[0], not_found)(self)
         self.close_connection = True
 
-    do_GET = do_POST = do_CONNECT = _serve
+    do_GET = do_POST = do_CONNECT = _serve  # noqa: N815 - the names http.server calls
 
     def log_message(self, *args: object) -> None:
         pass
@@ -136,8 +137,6 @@ def endless(size: int, *, announced: bool) -> Answer:
 
 def nonce_of(request: bytes) -> bytes:
     """The nonce inside an OCSP request."""
-    from cryptography.x509 import ocsp
-
     parsed = ocsp.load_der_ocsp_request(request)
     return next(item.value.nonce for item in parsed.extensions if item.oid.dotted_string == OID_NONCE)
 

@@ -257,6 +257,12 @@ def _check_revocation(value: RevocationRules) -> None:
         number = getattr(value, item.name)
         if isinstance(number, int) and not 0 <= number <= 10**9:
             raise PolicyError(f"revocation.{item.name}: 0 to 10^9")
+    if not all(_PINNED_RESPONDER.fullmatch(text) for text in value.responders):
+        raise PolicyError("revocation.responders: <SPKI SHA-256 of the CA>:<SPKI SHA-256 of the signer>, lower-case hex")
+    try:
+        _ = value.emergency_end
+    except ValueError as error:
+        raise PolicyError("revocation.emergency_until: not an ISO 8601 moment") from error
 
 
 def _check_rule(value: IdentityRule) -> None:

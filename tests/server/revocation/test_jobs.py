@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from revocation_source import HOUR, CrlWorld, moment
+from revocation_source import HOUR, CrlWorld, conditional, moment
 
 from calock.server.challenges.models import SpentChallenge
 from calock.server.jobs import crls
@@ -20,7 +20,7 @@ from calock.server.jobs.runner import Job, Runner
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import current_evidence
 from calock.server.providers.revocation_health import Health, health_of
-from calock.server.providers.revocation_refresh import Outcome
+from calock.server.providers.revocation_refresh import Outcome, refresh_crl
 
 NOW = moment()
 
@@ -107,10 +107,6 @@ def test_a_slow_source_delays_no_other_and_is_not_asked_twice(source):
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_fetch_a_source_one_after_the_other(source):
     """Single-flight: eight at once cost one download when the source can say that nothing changed."""
-    from revocation_source import conditional
-
-    from calock.server.providers.revocation_refresh import refresh_crl
-
     world = CrlWorld(source)
     source.answers["/issuing.crl"] = conditional(world.crl())
     row = world.issuing
@@ -150,7 +146,7 @@ def test_a_job_that_fails_runs_again_and_disturbs_no_other():
         failed.release()
         raise RuntimeError("broken")
 
-    runner = Runner([Job("good", 0.01, lambda: ran.release()), Job("bad", 0.01, fails)])
+    runner = Runner([Job("good", 0.01, ran.release), Job("bad", 0.01, fails)])
     thread = threading.Thread(target=runner.run)
     thread.start()
     try:

@@ -9,11 +9,12 @@ from revocation_source import HOUR, CrlWorld, dripping, endless, moment, nonce_o
 
 from calock.core.evidence import Evidence
 from calock.core.refusals import Reason
-from calock.core.verify import judge_certificate, Setting
 from calock.core.verdict import Step
+from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
 from calock.server.providers import ocsp_cache, revocation_live
 from calock.server.providers.fetch import Limits
+from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import forget_evidence, with_live_answers
 from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register, forget_register
@@ -87,7 +88,7 @@ def test_revoked_and_on_hold(world, reason, seen):
     assert judged(world.lock.certificate).reason is seen
 
 
-def test_A40_unknown_is_refused_and_not_asked_again_at_once(world):
+def test_a40_unknown_is_refused_and_not_asked_again_at_once(world):
     answer_with(world, status="unknown")
     for _ in range(3):
         assert judged(world.lock.certificate).reason is Reason.REVOCATION_UNKNOWN
@@ -103,82 +104,80 @@ def expect_unavailable(world, error):
 
 @pytest.fixture(autouse=True)
 def _ocsp_row(monkeypatch):
-    from calock.server.providers.models import RevocationSource
-
-    monkeypatch.setattr(CrlWorld, "issuing_ocsp", property(lambda self: RevocationSource.objects.get(kind="ocsp")), raising=False)
+    monkeypatch.setattr(CrlWorld, "issuing_ocsp", property(lambda _: RevocationSource.objects.get(kind="ocsp")), raising=False)
 
 
-def test_A40_an_old_answer_replayed_without_nonce(world):
+def test_a40_an_old_answer_replayed_without_nonce(world):
     answer_with(world, echo=False, this_update=moment() - timedelta(minutes=30))
     expect_unavailable(world, "the OCSP answer is older than 600 s")
 
 
-def test_A40_a_fresh_answer_without_nonce_counts_by_its_age(world):
+def test_a40_a_fresh_answer_without_nonce_counts_by_its_age(world):
     answer_with(world, echo=False)
     assert judged(world.lock.certificate).reason is None
 
 
-def test_A40_another_nonce(world):
+def test_a40_another_nonce(world):
     answer_with(world, nonce=b"\1" * 32)
     expect_unavailable(world, "the OCSP answer does not carry our nonce")
 
 
-def test_A40_signer_without_ocsp_signing(world):
+def test_a40_signer_without_ocsp_signing(world):
     signer = world.family.issuing.responder(not_before=moment() - HOUR, not_after=moment() + HOUR, ekus=())
     answer_with(world, responder=signer)
     expect_unavailable(world, "the OCSP signer's certificate is not for OCSP signing (id-kp-OCSPSigning)")
 
 
-def test_A40_delegated_signer(world):
+def test_a40_delegated_signer(world):
     signer = world.family.issuing.responder(not_before=moment() - HOUR, not_after=moment() + HOUR)
     answer_with(world, responder=signer)
     assert judged(world.lock.certificate).reason is None
 
 
-def test_A40_delegate_of_the_root_may_not_answer_for_the_ca_below(world):
+def test_a40_delegate_of_the_root_may_not_answer_for_the_ca_below(world):
     signer = world.family.root.responder(not_before=moment() - HOUR, not_after=moment() + HOUR)
     answer_with(world, responder=signer)
     expect_unavailable(world, "the OCSP signer's certificate was not issued by the CA's own key")
 
 
-def test_A40_wrong_signer(world):
+def test_a40_wrong_signer(world):
     answer_with(world, key=pki.make_key(world.family.issuing.key.algorithm))
     expect_unavailable(world, "OCSP signature: the signature does not hold")
 
 
-def test_A40_about_another_serial(world):
+def test_a40_about_another_serial(world):
     answer_with(world, serial=4711)
     expect_unavailable(world, "the OCSP answer is about another certificate")
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 5, 6])
-def test_A40_try_later_and_other_errors(world, code):
+def test_a40_try_later_and_other_errors(world, code):
     world.source.serve("/ocsp", bytes([0x30, 3, 0x0A, 1, code]))
     assert judged(world.lock.certificate).reason is Reason.REVOCATION_UNAVAILABLE
     assert world.issuing_ocsp.last_error.startswith("the OCSP responder answered")
 
 
-def test_A40_status_500(world):
+def test_a40_status_500(world):
     world.source.answers["/ocsp"] = lambda handler: handler.send(b"", status=500)
     expect_unavailable(world, "answered with status 500")
 
 
-def test_A40_huge_body(world):
+def test_a40_huge_body(world):
     world.source.answers["/ocsp"] = endless(2 << 30, announced=False)
     expect_unavailable(world, "longer than 65536 bytes")
 
 
-def test_A40_slow_drip(world, monkeypatch):
+def test_a40_slow_drip(world, monkeypatch):
     monkeypatch.setattr(revocation_live, "OCSP_LIMITS", Limits(65536, 0.3))
     world.source.answers["/ocsp"] = dripping
     expect_unavailable(world, "not finished within 0.3 s")
 
 
-def test_A40_the_limits_are_the_promised_ones():
-    assert revocation_live.OCSP_LIMITS == Limits(64 * 1024, 3.0)
+def test_a40_the_limits_are_the_promised_ones():
+    assert Limits(64 * 1024, 3.0) == revocation_live.OCSP_LIMITS
 
 
-def test_A43_nobody_is_asked_about_a_certificate_of_a_stranger(world):
+def test_a43_nobody_is_asked_about_a_certificate_of_a_stranger(world):
     stranger = pki.make_root("stranger", "EC", not_before=moment() - HOUR, not_after=moment() + HOUR)
     url = world.source.url("/from-the-certificate.crl")
     der = stranger.issue_lock("x", pki.make_key("EC"), not_before=moment() - HOUR, not_after=moment() + HOUR, crl_url=url)
@@ -186,7 +185,7 @@ def test_A43_nobody_is_asked_about_a_certificate_of_a_stranger(world):
     assert world.source.asked == []
 
 
-def test_A42_an_address_inside_a_recognised_certificate_is_not_followed(world):
+def test_a42_an_address_inside_a_recognised_certificate_is_not_followed(world):
     der = world.family.issuing.issue_lock(
         "x",
         pki.make_key(world.family.issuing.key.algorithm),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -145,8 +148,6 @@ def test_an_older_crl_does_not_bring_a_revoked_lock_back(world, older):
 
 
 def test_an_older_crl_is_refused_after_the_machine_lost_its_files(world):
-    import shutil
-
     world.publish(reason="keyCompromise")
     refresh_both(world)
     shutil.rmtree(revocation_store.directory())
@@ -214,8 +215,6 @@ def test_a_second_source_of_the_same_ca(world, source):
 
 
 def test_two_crls_in_one_answer(world):
-    import base64
-
     pem = b"".join(
         b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(world.crl(**extra)) + b"-----END X509 CRL-----\n"
         for extra in ({}, {"reason": "keyCompromise"})
@@ -225,8 +224,6 @@ def test_two_crls_in_one_answer(world):
 
 
 def test_pem(world):
-    import base64
-
     body = b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(world.crl(reason="superseded")) + b"-----END X509 CRL-----\n"
     world.publish(body)
     refresh_both(world)
@@ -274,8 +271,6 @@ def test_a_tampered_manifest_refuses_everybody(world):
 
 
 def test_a_crl_older_than_the_age_limit_is_stale_and_the_emergency_lifts_that_until_its_own_end(world):
-    from dataclasses import replace
-
     refresh_both(world)
     policy = current_register().provider(world.family.provider).policy
     late = moment() + 5 * HOUR

@@ -74,10 +74,8 @@ def test_nobody_is_thrown_out_without_a_cause(two):
     assert [ended(session) for session in two] == ["", ""]
 
 
-@pytest.mark.parametrize(
-    ("reason", "seen"), [("keyCompromise", "certificate revoked"), ("certificateHold", "certificate on hold")]
-)
-def test_A45_revoked_while_the_session_lives(world, two, reason, seen):
+@pytest.mark.parametrize(("reason", "seen"), [("keyCompromise", "certificate revoked"), ("certificateHold", "certificate on hold")])
+def test_a45_revoked_while_the_session_lives(world, two, reason, seen):
     world.publish(reason=reason)
     refresh(world)
     assert sweep_sessions().ended == 1
@@ -89,7 +87,7 @@ def test_A45_revoked_while_the_session_lives(world, two, reason, seen):
     assert sweep_sessions().ended == 0
 
 
-def test_A45_the_certificate_runs_out(two):
+def test_a45_the_certificate_runs_out(two):
     at = Certificate.parse(bytes(LockCertificate.objects.get(lock=two[0].lock).der)).not_after + timedelta(seconds=1)
     Session.objects.update(expires_at=at + HOUR)
     sweep_sessions(at=at)
@@ -129,7 +127,7 @@ def test_a_dead_crl_source_throws_nobody_out(world, two, source):
     assert [ended(session) for session in two] == ["", ""]
 
 
-def test_R8_the_clocks_add_up_to_the_promised_minute():
+def test_r8_the_clocks_add_up_to_the_promised_minute():
     sweeps = next(job.every for job in all_jobs() if job.name == "sessions")
     assert sweeps <= 20
     assert EVERY <= 60

@@ -1,0 +1,449 @@
+"""The revocation step: which evidence counts for which certificate, what decides when sources disagree, and the reasons."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.x509 import ocsp as reference
+
+from calock.core import ocsp
+from calock.core.certificate import Certificate
+from calock.core.evidence import MemoryEvidence
+from calock.core.policy import Policy, PolicyError, RevocationRules
+from calock.core.refusals import Reason
+from calock.core.revocation import check_revocation
+from calock.demo import der, pki
+
+AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+class World:
+    """Root, issuing CA, one leaf; what is published about them is up to the test."""
+
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        self.root = pki.make_root(f"{algorithm} root", algorithm, not_before=AT - 900 * DAY, not_after=AT + 900 * DAY)
+        self.issuing = self.root.intermediate("issuing", not_before=AT - 900 * DAY, not_after=AT + 900 * DAY)
+        self.key = pki.make_key(algorithm)
+        self.leaf = self.issue()
+
+    def issue(self, **fields) -> Certificate:
+        fields = {"not_before": AT - 30 * DAY, "not_after": AT + 30 * DAY, **fields}
+        return Certificate.parse(self.issuing.issue_lock("leaf", self.key, **fields))
+
+    def root_crl(self, revoked=(), **fields) -> bytes:
+        return self.root.crl(revoked, **{"this_update": AT - DAY, "next_update": AT + 30 * DAY, **fields})
+
+    def crl(self, reason: str | None = None, *, serial: int | None = None, authority=None, **fields) -> bytes:
+        entries = [(serial or self.leaf.serial, AT - DAY, reason)] if reason else []
+        return (authority or self.issuing).crl(entries, **{"this_update": AT - HOUR, "next_update": AT + DAY, **fields})
+
+    def answer(self, status: str = "good", *, serial: int | None = None, authority=None, **fields) -> bytes:
+        values = {"this_update": AT - timedelta(minutes=5), "next_update": AT + HOUR, **fields}
+        return (authority or self.issuing).ocsp(self.leaf.serial if serial is None else serial, status, **values)
+
+    def judge(self, *crls, ocsp=(), stapled=(), at=AT, leaf=None, policy=None, root_crl=None, others=(), **rules):
+        policy = policy or Policy(revocation=RevocationRules(**rules))
+        root, issuing = Certificate.parse(self.root.certificate), Certificate.parse(self.issuing.certificate)
+        blobs = [*crls, *([] if root_crl is False else [root_crl or self.root_crl()])]
+        evidence = MemoryEvidence(blobs, ocsp, anchors=[root], others=[issuing, *others], policy=policy, at=at)
+        path = [leaf or self.leaf, issuing, root]
+        return check_revocation(path, evidence=evidence, policy=policy, at=at, stapled=stapled)
+
+    def reason(self, *crls, **fields) -> Reason | None:
+        return self.judge(*crls, **fields).reason
+
+    def detail(self, *crls, **fields) -> str:
+        checks = self.judge(*crls, **fields).checks
+        return next(check.detail for check in checks if check.passed is False)
+
+
+WORLDS = {name: World(name) for name in ("EC", "SM2", "RSA")}
+
+
+@pytest.fixture(params=WORLDS)
+def world(request):
+    return WORLDS[request.param]
+
+
+@pytest.fixture
+def ec():
+    return WORLDS["EC"]
+
+
+# --- CRL
+
+
+def test_not_on_the_crl_is_good(world):
+    result = world.judge(world.crl())
+    assert result.reason is None
+    assert [status.source for status in result.statuses] == ["crl", "crl"]
+    assert result.statuses[0].next_update == AT + DAY
+    assert len(result.statuses[0].evidence_sha256) == 64
+
+
+def test_a36_revoked_held_and_taken_off_hold_by_a_delta(world):
+    def delta(reason):
+        return world.crl(reason, number=7, this_update=AT - HOUR / 2, extra=[("2.5.29.27", True, der.integer(5))])
+
+    assert world.reason(world.crl("keyCompromise", number=5)) is Reason.CERTIFICATE_REVOKED
+    held = world.crl("certificateHold", number=5)
+    assert world.reason(held) is Reason.CERTIFICATE_ON_HOLD
+    assert world.reason(held, delta("removeFromCRL")) is None
+    assert world.reason(held, delta("removeFromCRL"), delta=False) is Reason.CERTIFICATE_ON_HOLD
+    assert world.reason(world.crl(number=5), delta("keyCompromise")) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(world.crl("keyCompromise", number=5), delta("removeFromCRL")) is Reason.CERTIFICATE_REVOKED
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"number": 5}, "not newer than the base"),
+        ({"number": 7, "base": 6}, "starts after the base"),
+        ({"number": 7, "next_update": AT - HOUR / 4}, "has run out"),
+        ({"number": 7, "this_update": AT - 2 * HOUR}, "older than the base"),
+    ],
+)
+def test_a36_a_delta_that_does_not_fit_lifts_nothing(ec, fields, why):
+    base = fields.pop("base", 5)
+    values = {"number": 7, "this_update": AT - HOUR / 2, "extra": [("2.5.29.27", True, der.integer(base))], **fields}
+    assert ec.reason(ec.crl("certificateHold", number=5), ec.crl("removeFromCRL", **values)) is Reason.CERTIFICATE_ON_HOLD, why
+
+
+def test_a36_a_delta_alone_is_no_data(ec):
+    delta = ec.crl(number=7, extra=[("2.5.29.27", True, der.integer(5))])
+    assert ec.reason(delta) is Reason.REVOCATION_UNAVAILABLE
+
+
+def test_a37_crl_of_another_ca_with_the_same_name(world):
+    other = pki.make_root(f"{world.algorithm} root", world.algorithm, not_before=AT - DAY, not_after=AT + DAY)
+    twin = other.intermediate("issuing", not_before=AT - DAY, not_after=AT + DAY)
+    known = [Certificate.parse(twin.certificate)]
+    assert world.reason(world.crl(authority=twin)) is Reason.REVOCATION_UNTRUSTED
+    # also when the other CA is a recognised one: its CRL counts, but not for this key
+    assert world.reason(world.crl(authority=twin), others=known) is Reason.REVOCATION_UNAVAILABLE
+    # and it cannot overrule the right one
+    assert (
+        world.reason(world.crl("keyCompromise"), world.crl(authority=twin, number=99), others=known) is Reason.CERTIFICATE_REVOKED
+    )
+
+
+def test_a38_the_newer_crl_counts(world):
+    older, newer = world.crl("keyCompromise", number=1, this_update=AT - 2 * HOUR), world.crl(number=2)
+    assert world.reason(older, newer) is None
+    older, newer = world.crl(number=1, this_update=AT - 2 * HOUR), world.crl("keyCompromise", number=2)
+    assert world.reason(older, newer) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(newer, older) is Reason.CERTIFICATE_REVOKED
+
+
+def test_a38_past_next_update_fails_closed(world):
+    ended = world.crl(next_update=AT - timedelta(seconds=1))
+    assert world.reason(ended) is Reason.REVOCATION_STALE
+    assert world.reason(ended, mode="if_available") is Reason.REVOCATION_STALE
+    assert world.reason(world.crl(next_update=AT)) is None
+
+
+def test_a38_revoked_stays_revoked_on_a_crl_that_has_run_out(world):
+    assert world.reason(world.crl("keyCompromise", next_update=AT - HOUR / 2)) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(world.crl("certificateHold", next_update=AT - HOUR / 2)) is Reason.REVOCATION_STALE
+
+
+def test_from_the_future(world):
+    assert world.reason(world.crl(this_update=AT + timedelta(minutes=4))) is None
+    assert world.reason(world.crl(this_update=AT + timedelta(minutes=6))) is Reason.REVOCATION_STALE
+
+
+def test_age_limits_for_locks_and_for_cas_apart(ec):
+    old = ec.crl(this_update=AT - 25 * HOUR)
+    assert ec.reason(old) is Reason.REVOCATION_STALE
+    assert ec.reason(old, crl_max_age=None) is None
+    months = ec.root_crl(this_update=AT - 90 * DAY, next_update=AT + 90 * DAY)
+    assert ec.reason(ec.crl(), root_crl=months) is None
+    assert ec.reason(ec.crl(), root_crl=months, ca_crl_max_age=86400) is Reason.REVOCATION_STALE
+
+
+def test_emergency_lifts_the_age_limit_and_nothing_else(ec):
+    old = ec.crl(this_update=AT - 25 * HOUR)
+    until = (AT + HOUR).isoformat()
+    assert ec.reason(old, emergency_until=until) is None
+    assert ec.reason(old, emergency_until=(AT - HOUR).isoformat()) is Reason.REVOCATION_STALE
+    assert ec.reason(ec.crl(next_update=AT - HOUR / 2), emergency_until=until) is Reason.REVOCATION_STALE
+    assert ec.reason(emergency_until=until) is Reason.REVOCATION_UNAVAILABLE
+    with pytest.raises(PolicyError):
+        Policy.from_json({"revocation": {"emergency_until": "soon"}})
+
+
+def test_a41_intermediate_revoked_leaf_fine(world):
+    issuing = Certificate.parse(world.issuing.certificate)
+    result = world.judge(world.crl(), root_crl=world.root_crl([(issuing.serial, AT - DAY, "cACompromise")]))
+    assert result.reason is Reason.CA_REVOKED
+    assert [check.name for check in result.checks if check.passed is False] == ["revocation-ca-1"]
+
+
+def test_a41_nothing_known_of_the_intermediate(world):
+    assert world.reason(world.crl(), root_crl=False) is Reason.REVOCATION_UNAVAILABLE
+
+
+def test_no_data_is_unavailable_and_only_that_may_be_waived(world):
+    assert world.reason() is Reason.REVOCATION_UNAVAILABLE
+    result = world.judge(mode="if_available", root_crl=world.root_crl())
+    assert result.reason is None
+    assert result.checks[0].passed is None
+    assert world.reason(world.crl("keyCompromise"), mode="if_available") is Reason.CERTIFICATE_REVOKED
+    assert world.reason(b"rubbish", mode="if_available") is Reason.REVOCATION_UNTRUSTED
+
+
+def test_mode_off_skips_and_says_so(ec):
+    (check,) = ec.judge(ec.crl("keyCompromise"), mode="off").checks
+    assert check.passed is None
+    assert "switched off" in check.detail
+
+
+def test_a39_two_crls_in_one_pem(world):
+    def pem(data):
+        return b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(data) + b"-----END X509 CRL-----\n"
+
+    older, newer = world.crl(number=1, this_update=AT - 2 * HOUR), world.crl("keyCompromise", number=2)
+    for both in (pem(older) + pem(newer), pem(newer) + pem(older), b"# comment\n" + pem(newer) + b"\n" + pem(older)):
+        assert world.reason(both) is Reason.CERTIFICATE_REVOKED
+
+
+def idp(**fields) -> list[pki.Extension]:
+    values = {
+        "full_name": None, "relative_name": None, "only_contains_user_certs": False, "only_contains_ca_certs": False,
+        "only_some_reasons": None, "indirect_crl": False, "only_contains_attribute_certs": False,
+    }  # fmt: skip
+    return [pki.extension(x509.IssuingDistributionPoint(**{**values, **fields}), critical=True)]
+
+
+def uri(text: str) -> list[x509.GeneralName]:
+    return [x509.UniformResourceIdentifier(text)]
+
+
+def test_a39_idp_that_does_not_fit_the_certificate(ec):
+    leaf = ec.issue(crl_url="http://ca.example/a.crl")
+    for fields in (
+        {"full_name": uri("http://ca.example/b.crl")},
+        {"only_contains_ca_certs": True},
+        {"only_contains_attribute_certs": True},
+    ):
+        assert ec.reason(ec.crl(extra=idp(**fields)), leaf=leaf) is Reason.REVOCATION_UNAVAILABLE
+    for fields in ({"full_name": uri("http://ca.example/a.crl")}, {"only_contains_user_certs": True}):
+        assert ec.reason(ec.crl(extra=idp(**fields)), leaf=leaf) is None
+        revoked = ec.crl("keyCompromise", serial=leaf.serial, extra=idp(**fields))
+        assert ec.reason(revoked, leaf=leaf) is Reason.CERTIFICATE_REVOKED
+
+
+def test_a39_reasons_must_be_covered_together(ec):
+    some = frozenset({x509.ReasonFlags.key_compromise, x509.ReasonFlags.ca_compromise})
+    rest = frozenset(x509.ReasonFlags) - some - {x509.ReasonFlags.unspecified, x509.ReasonFlags.remove_from_crl}
+    first, second = ec.crl(extra=idp(only_some_reasons=some)), ec.crl(extra=idp(only_some_reasons=rest))
+    assert ec.reason(first) is Reason.REVOCATION_UNTRUSTED
+    assert ec.reason(first, second) is None
+    assert ec.reason(first, ec.crl("superseded", extra=idp(only_some_reasons=rest))) is Reason.CERTIFICATE_REVOKED
+
+
+def test_a_separate_crl_key_counts_while_its_certificate_does(ec):
+    key = pki.make_key("EC")
+
+    def signer(usages=("crl_sign",), by=None, **fields):
+        dates = {"not_before": AT - DAY, "not_after": AT + DAY, **fields}
+        certificate = (by or ec.root).issue(ec.issuing.subject, key.spki_der, extensions=[pki.key_usage(*usages)], **dates)
+        return pki.Authority(key, ec.issuing.subject, certificate, (certificate,))
+
+    def reason(made, crl_of=None, **fields):
+        return ec.reason(ec.crl(crl_of, authority=made), others=[Certificate.parse(made.certificate)], **fields)
+
+    assert reason(signer()) is None
+    assert reason(signer(), "superseded") is Reason.CERTIFICATE_REVOKED
+    assert reason(signer(("crl_sign", "key_cert_sign"))) is Reason.REVOCATION_UNAVAILABLE  # a second CA of that name
+    assert reason(signer(not_after=AT - HOUR)) is Reason.REVOCATION_UNTRUSTED
+    assert reason(signer(by=pki.make_root("x", "EC", not_before=AT - DAY, not_after=AT + DAY))) is Reason.REVOCATION_UNAVAILABLE
+    made = signer()
+    revoked = ec.root_crl([(Certificate.parse(made.certificate).serial, AT - DAY, "keyCompromise")])
+    assert reason(made, root_crl=revoked) is Reason.REVOCATION_UNTRUSTED
+
+
+# --- OCSP
+
+
+def test_a_good_answer_is_enough_for_the_leaf(world):
+    result = world.judge(ocsp=[world.answer()])
+    assert result.reason is None
+    assert result.statuses[0].source == "ocsp"
+
+
+@pytest.mark.parametrize("digest", ["sha1", "sha256", "sm3"])
+def test_certificate_ids_by_each_hash(world, digest):
+    assert world.reason(ocsp=[world.answer(digest=digest)]) is None
+
+
+def test_a_stapled_answer_is_judged_like_the_others(world):
+    assert world.judge(stapled=[world.answer()]).statuses[0].source == "stapled"
+    assert world.reason(stapled=[world.answer("revoked")]) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(stapled=[world.answer(this_update=AT - 2 * HOUR)]) is Reason.REVOCATION_STALE
+    assert world.reason(stapled=[world.answer(key=pki.make_key(world.algorithm))]) is Reason.REVOCATION_UNTRUSTED
+    assert world.reason(stapled=[b"rubbish"]) is Reason.REVOCATION_UNTRUSTED
+    assert world.reason(world.crl(), stapled=[b"rubbish"]) is None
+
+
+def test_revoked_by_any_source_is_final(world):
+    revoked_crl, revoked_answer = world.crl("keyCompromise"), world.answer("revoked", reason="keyCompromise")
+    assert world.reason(revoked_crl, ocsp=[world.answer()]) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(world.crl(), ocsp=[revoked_answer]) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(world.crl(), ocsp=[world.answer(), revoked_answer]) is Reason.CERTIFICATE_REVOKED
+    assert world.reason(world.crl(), ocsp=[world.answer()], stapled=[revoked_answer]) is Reason.CERTIFICATE_REVOKED
+    old = world.answer("revoked", this_update=AT - 9 * DAY, next_update=AT - 8 * DAY)
+    assert world.reason(world.crl(), ocsp=[old]) is Reason.CERTIFICATE_REVOKED
+
+
+def test_a40_unknown_is_refused_whatever_else_says(world):
+    unknown = world.answer("unknown")
+    assert world.reason(ocsp=[unknown]) is Reason.REVOCATION_UNKNOWN
+    assert world.reason(world.crl(), ocsp=[unknown]) is Reason.REVOCATION_UNKNOWN
+
+
+def test_on_hold(world):
+    assert world.reason(ocsp=[world.answer("revoked", reason="certificateHold")]) is Reason.CERTIFICATE_ON_HOLD
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"this_update": AT - 61 * timedelta(minutes=1)}, Reason.REVOCATION_STALE),
+        ({"this_update": AT - 59 * timedelta(minutes=1)}, None),
+        ({"this_update": AT - HOUR / 2, "next_update": AT - 6 * timedelta(minutes=1)}, Reason.REVOCATION_STALE),
+        ({"this_update": AT - HOUR / 2, "next_update": AT - 4 * timedelta(minutes=1)}, None),
+        ({"this_update": AT - 11 * timedelta(minutes=1), "next_update": None}, Reason.REVOCATION_STALE),
+        ({"this_update": AT - 9 * timedelta(minutes=1), "next_update": None}, None),
+        ({"this_update": AT + 4 * timedelta(minutes=1)}, None),
+        ({"this_update": AT + 6 * timedelta(minutes=1)}, Reason.REVOCATION_STALE),
+    ],
+)
+def test_a40_ages(world, fields, expected):
+    assert world.reason(ocsp=[world.answer(**fields)]) is expected
+
+
+def test_a40_another_serial_is_no_answer(world):
+    assert world.reason(ocsp=[world.answer(serial=99)]) is Reason.REVOCATION_UNAVAILABLE
+
+
+def test_a40_duplicates_the_newest_but_revoked_wins(world):
+    def single(status, minutes):
+        return world.issuing.single_response(
+            world.leaf.serial, status, this_update=AT - timedelta(minutes=minutes), next_update=AT + HOUR
+        )
+
+    assert world.reason(ocsp=[world.answer(this_update=AT - 3 * HOUR, more=[single("good", 1)])]) is None
+    assert world.reason(ocsp=[world.answer(more=[single("revoked", 50)])]) is Reason.CERTIFICATE_REVOKED
+
+
+def delegate(world, **fields):
+    dates = {"not_before": AT - DAY, "not_after": AT + DAY, **fields}
+    return dates.pop("by", world.issuing).responder(**dates)
+
+
+def test_delegated_responder(world):
+    assert world.reason(ocsp=[world.answer(responder=delegate(world))]) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"ekus": ()}, "id-kp-OCSPSigning"),
+        ({"ekus": ("1.3.6.1.5.5.7.3.2", "2.5.29.37.0")}, "id-kp-OCSPSigning"),
+        ({"not_after": AT - HOUR}, "not valid at this time"),
+        ({"not_before": AT + HOUR}, "not valid at this time"),
+    ],
+)
+def test_a40_delegates_that_may_not_answer(world, fields, detail):
+    assert detail in world.detail(ocsp=[world.answer(responder=delegate(world, **fields))])
+
+
+def test_a40_delegate_of_the_ca_above(world):
+    made = world.answer(responder=delegate(world, by=world.root))
+    assert "not issued by the CA's own key" in world.detail(ocsp=[made])
+
+
+def test_a40_delegate_of_a_delegate(world):
+    first = delegate(world)
+    second = delegate(world, by=first)
+    answer = world.answer(responder=second, responder_certificates=[second.certificate, first.certificate])
+    assert "not issued by the CA's own key" in world.detail(ocsp=[answer])
+
+
+def test_a40_one_responder_key_for_two_cas_needs_a_certificate_of_each(world):
+    """PyHanko's multitasking responder: certified by one CA, answering for its neighbour."""
+    neighbour = world.root.intermediate("neighbour", not_before=AT - DAY, not_after=AT + DAY)
+    made = world.answer(responder=delegate(world, by=neighbour))
+    assert world.reason(ocsp=[made]) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_nocheck_is_believed_of_short_lives_only(world):
+    long_lived = {"not_before": AT - 60 * DAY, "not_after": AT + 60 * DAY}
+    for nocheck, fields, expected in (
+        (True, {}, None),
+        (True, long_lived, Reason.REVOCATION_UNTRUSTED),
+        (False, {}, Reason.REVOCATION_UNTRUSTED),
+    ):
+        made = world.answer(responder=delegate(world, nocheck=nocheck, **fields))
+        assert world.reason(ocsp=[made]) is expected
+        if expected is not None:  # then its own status decides, by CRL
+            assert world.reason(world.crl(), ocsp=[made]) is None
+
+
+def test_a_revoked_responder_says_nothing(ec):
+    responder = delegate(ec, nocheck=False)
+    serial = Certificate.parse(responder.certificate).serial
+    revoked = ec.crl("keyCompromise", serial=serial)
+    result = ec.judge(revoked, ocsp=[ec.answer("unknown", responder=responder)])
+    assert result.reason is None  # the CRL says that the leaf is good; what the revoked responder says does not count
+
+
+def test_a_pinned_responder_is_pinned_for_one_ca(world):
+    stranger = pki.make_root("responder", world.algorithm, not_before=AT - DAY, not_after=AT + DAY)
+    made = world.answer(responder=stranger)
+    assert world.reason(ocsp=[made]) is Reason.REVOCATION_UNTRUSTED
+
+    def pinned(ca):
+        return Policy(revocation=RevocationRules(responders=(f"{ca.key.spki_sha256}:{stranger.key.spki_sha256}",)))
+
+    assert world.reason(ocsp=[made], policy=pinned(world.issuing)) is None
+    assert world.reason(ocsp=[made], policy=pinned(world.root)) is Reason.REVOCATION_UNTRUSTED
+
+
+def test_a40_wrong_responder_id(ec):
+    """Signed by the right key, but naming another: what OpenSSL's corpus calls WRID."""
+    impostor = replace(ec.issuing, key=pki.make_key("EC"))
+    made = ec.answer(responder=impostor, responder_certificates=[], key=ec.issuing.key)
+    assert "neither the CA nor sent along" in ec.detail(ocsp=[made])
+
+
+def test_a40_error_answers_are_unavailable(world):
+    for code in (1, 2, 3, 5, 6):
+        assert world.reason(ocsp=[bytes([0x30, 3, 0x0A, 1, code])]) is Reason.REVOCATION_UNAVAILABLE
+
+
+def test_the_request_says_what_we_mean(world):
+    issuer = Certificate.parse(world.issuing.certificate)
+    for algorithm in (ocsp.OID_SHA1, ocsp.OID_SHA256, ocsp.OID_SM3):
+        data = ocsp.build_request(issuer, world.leaf.serial, nonce=b"n" * 32, algorithm=algorithm)
+        parsed = reference.load_der_ocsp_request(data)
+        assert parsed.serial_number == world.leaf.serial
+        assert parsed.issuer_key_hash == ocsp.digest(algorithm, ocsp.key_bits(issuer.spki_der))
+        assert parsed.issuer_name_hash == ocsp.digest(algorithm, issuer.subject_der)
+        assert parsed.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce == b"n" * 32
+    with pytest.raises(ValueError, match="32"):
+        ocsp.build_request(issuer, 1, nonce=b"short")
+
+
+def test_unusable_evidence_says_why(ec):
+    assert "CRL: not a CRL" in ec.detail(b"rubbish")
+    assert "CRL signature" in ec.detail(ec.crl(key=pki.make_key("EC")))
+    assert ec.detail() == "no revocation data for this issuer"
