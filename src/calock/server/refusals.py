@@ -72,7 +72,11 @@ def _audit(request: SiteRequest, refusal: Refusal) -> None:
     actor = context.session.account if context.session else None
     if actor is None and refusal.reason == Reason.NOT_FOUND:
         return
-    if throttle.count_failure("request", context.ip):
+    if refusal.reason == Reason.TOO_MANY_ATTEMPTS:
+        worth_a_row = throttle.first_this_minute("throttled", context.ip)
+    else:
+        worth_a_row = throttle.count_failure("request", context.ip)
+    if worth_a_row:
         record_refusal(
             ENTRIES[refusal.reason].event, refusal, context=context, actor=actor, details={"path": request.path_info[:120]}
         )

@@ -55,3 +55,8 @@ def refuse_when_too_many(kind: str, ip: str | None) -> None:
 def count_failure(kind: str, ip: str | None) -> bool:
     """Count one failure of an address; False when it is past the limit."""
     return limiter().hit(_failures(), kind, address_key(ip))
+
+
+def first_this_minute(kind: str, ip: str | None) -> bool:
+    """Whether this is the address's first of its kind in a minute: what is worth a row once, not a thousand times."""
+    return limiter().hit(RateLimitItemPerMinute(1), f"once {kind}", address_key(ip))

@@ -1,12 +1,37 @@
-"""Logging in with a lock: who gets in, and what exactly stops everybody else."""
+"""Logging in with a lock: who gets in, and what exactly stops everybody else, recorded and with nothing half-written."""
 
 from __future__ import annotations
 
-import pytest
-from lock_world import HOST, Browser, make_lock
+import base64
+import json
+from datetime import timedelta
 
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from lock_world import (
+    NOW,
+    ORIGIN,
+    USCC,
+    Browser,
+    context,
+    family,
+    id_card,
+    install,
+    make_lock,
+    reason_of,
+    spare_key,
+)
+
+from calock.server.accounts.models import Account, AccountState
 from calock.server.audit.models import AuditEvent
-from calock.server.locks.models import Binding
+from calock.server.challenges.models import SpentChallenge
+from calock.server.challenges.services import issue_challenge
+from calock.server.locks.models import Binding, LockCertificate
+from calock.server.login.services import AIM, login_with_lock
+from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.providers.models import Provider, ProviderState
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
 
@@ -21,16 +46,530 @@ def bound(world, lock, member=None):
     return Binding.objects.get(pk=answer.json()["binding"]["id"])
 
 
+def refused(answer, reason, *, status=None):
+    """The refusal a person sees, the row an auditor sees, and that nobody came in."""
+    told = answer.json()["error"]
+    assert told["reason"] == reason
+    assert 400 <= answer.status_code < 500
+    if status is not None:
+        assert answer.status_code == status
+    assert told["message"]
+    assert "{" not in told["message"]
+    assert told["action"]["label"]
+    row = AuditEvent.objects.get(number=told["number"])
+    assert row.reason == reason
+    assert not Session.objects.filter(method="ca").exists()
+    return row
+
+
+def send(browser, challenge, token, **fields):
+    return browser.post("/api/login", {"challenge": challenge, "token": token, **fields})
+
+
 @pytest.mark.parametrize("algorithm", ["SM2", "EC", "RSA"])
 def test_a_bound_lock_lets_its_account_in(lock_world, algorithm):
     lock = make_lock(algorithm)
-    bound(lock_world, lock)
+    binding = bound(lock_world, lock)
     browser = Browser()
     answer = browser.log_in(lock, provider=lock.family.provider)
     assert answer.status_code == 200, answer.content.decode()
+    assert answer.json() == {"next": "/apps/"}
     session = Session.objects.get(digest=cookies.digest(browser.client.cookies[cookies.session_cookie()].value))
-    assert session.account == lock_world.member
-    assert session.method == "ca"
+    assert (session.account, session.method, session.lock_id) == (lock_world.member, "ca", binding.lock_id)
     row = AuditEvent.objects.get(event="login:ca:succeeded")
-    assert (row.actor, row.lock, row.provider) == (lock_world.member.pk, session.lock_id, lock.family.provider)
-    assert HOST  # the challenge was signed for this host
+    assert (row.actor, row.lock, row.provider) == (lock_world.member.pk, binding.lock_id, lock.family.provider)
+    assert browser.client.get("/api/bindings").json()["bindings"][0]["lockId"] == "SX-0001"
+
+
+def test_the_transaction_is_four_statements(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    Browser().log_in(lock)  # the register is read once per process
+    browser = Browser()
+    challenge = browser.challenge()
+    body = {"challenge": challenge, "token": lock.sign(challenge), "provider": lock.family.provider}
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert browser.post("/api/login", body).status_code == 200
+    texts = [
+        query["sql"].split()[0] for query in queries if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"))
+    ]
+    assert texts == ["INSERT", "SELECT", "INSERT", "INSERT"]
+
+
+def test_issuing_challenges_writes_nothing(lock_world):
+    browser = Browser()
+    browser.challenge()
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(5):
+            browser.challenge()
+    assert len(queries) == 0
+
+
+# --- challenge
+
+
+def test_an_answer_works_once(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    challenge = browser.challenge()
+    token = lock.sign(challenge)
+    assert send(browser, challenge, token).status_code == 200
+    answer = send(browser, challenge, token)
+    assert (answer.status_code, reason_of(answer)) == (409, "CHALLENGE_SPENT")
+    assert Session.objects.filter(method="ca").count() == 1
+    assert AuditEvent.objects.filter(event="login:ca:succeeded").count() == 1
+
+
+def test_a_failed_attempt_uses_the_challenge_up(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    challenge = browser.challenge()
+    wrong = {**lock.sign(challenge), "signature": base64.b64encode(bytes(64)).decode()}
+    refused(send(browser, challenge, wrong), "SIGNATURE_INVALID")
+    refused(send(browser, challenge, lock.sign(challenge)), "CHALLENGE_SPENT")
+
+
+def test_an_expired_challenge_is_refused(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    early = context(at=timezone.now() - timedelta(seconds=121), browser=_browser_digest(browser))
+    text, _ = issued(early)
+    refused(send(browser, text, lock.sign(text)), "CHALLENGE_EXPIRED")
+
+
+def _browser_digest(browser):
+    browser.challenge()
+    return cookies.digest(browser.client.cookies[cookies.pre_login_cookie()].value)
+
+
+def issued(made):
+    return issue_challenge(aim=AIM, context=made)
+
+
+def test_a_challenge_from_the_future_is_refused(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    text, _ = issued(context(at=timezone.now() + timedelta(hours=1), browser=_browser_digest(browser)))
+    refused(send(browser, text, lock.sign(text)), "CHALLENGE_FROM_FUTURE")
+
+
+def test_a_challenge_of_another_purpose_is_refused_and_spent(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    browser.challenge()
+    browser.enter(lock_world.member)
+    text = browser.challenge("bind", provider=lock.family.provider)
+    token = lock.sign(text)
+    answer = send(browser, text, token)
+    assert reason_of(answer) == "CHALLENGE_WRONG_PURPOSE"
+    aim = {"member": str(lock_world.member.pk), "provider": lock.family.provider}
+    answer = browser.post("/api/bindings", {"challenge": text, "token": token, **aim})
+    assert reason_of(answer) == "CHALLENGE_SPENT"
+
+
+def test_a_challenge_of_another_browser_is_refused(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    victim, attacker = Browser(), Browser()
+    attacker.challenge()
+    text = victim.challenge()
+    refused(send(attacker, text, lock.sign(text)), "CHALLENGE_WRONG_CONTEXT")
+    refused(send(victim, text, lock.sign(text)), "CHALLENGE_SPENT")
+
+
+def test_a_browser_without_the_pre_login_cookie_is_refused(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    text = Browser().challenge()
+    refused(send(Browser(), text, lock.sign(text)), "CHALLENGE_WRONG_CONTEXT")
+
+
+def test_a_challenge_of_another_site_is_refused(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    text = browser.challenge()
+    browser.client.defaults["HTTP_HOST"] = "zcy.localhost:8000"
+    answer = browser.client.post(
+        "/api/login", json.dumps({"challenge": text, "token": lock.sign(text)}), content_type="application/json",
+        headers={"host": "zcy.localhost:8000"},
+    )  # fmt: skip
+    refused(answer, "CHALLENGE_WRONG_CONTEXT")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "CHALLENGE_MALFORMED"),
+        ("c1.login.x", "CHALLENGE_MALFORMED"),
+        ("c1.login." + "a" * 200, "CHALLENGE_MALFORMED"),
+        ("nul\x00", "CHALLENGE_MALFORMED"),
+        ("c1.login.tovqb7." + "A" * 43 + "." + "B" * 22 + "." + "C" * 22, "CHALLENGE_FORGED"),
+    ],
+)
+def test_a_text_that_is_not_ours_is_refused(lock_world, text, reason):
+    lock = make_lock()
+    browser = Browser()
+    browser.challenge()
+    refused(send(browser, text, lock.sign(text)), reason)
+    assert not SpentChallenge.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://shanxi.localhost:8000",
+        "http://shanxi.localhost",
+        "http://shanxi.localhost:8001",
+        "http://a.shanxi.localhost:8000",
+        "http://shanxi.localhost.:8000",
+        "http://SHANXI.localhost:8000",
+        "http://shanxi.localhost:8000/",
+        "http://xn--shnxi-0ra.localhost:8000",
+        "http://zcy.localhost:8000",
+        "null",
+        "",
+    ],
+)
+def test_an_answer_for_another_origin_is_refused(lock_world, origin):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    text = browser.challenge()
+    refused(send(browser, text, lock.sign(text, origin=origin)), "SIGNATURE_INVALID")
+
+
+def test_a_signature_over_other_bytes_is_no_answer(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    for message in (b"a document", ORIGIN.encode()):
+        browser = Browser()
+        text = browser.challenge()
+        refused(send(browser, text, lock.sign(text, message=message)), "SIGNATURE_INVALID")
+    browser = Browser()
+    text = browser.challenge()
+    refused(send(browser, text, lock.sign(text, message=(ORIGIN + text).encode())), "SIGNATURE_INVALID")
+
+
+# --- token
+
+GOOD = {"format": "web-eid:1.0", "unverifiedCertificate": "AAAA", "algorithm": "SM2", "signature": "AAAA"}
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("", "TOKEN_MALFORMED"),
+        (None, "TOKEN_MALFORMED"),
+        (1, "TOKEN_MALFORMED"),
+        ([], "TOKEN_MALFORMED"),
+        ({}, "TOKEN_MALFORMED"),
+        ({**GOOD, "signature": 5}, "TOKEN_MALFORMED"),
+        ({**GOOD, "algorithm": None}, "TOKEN_MALFORMED"),
+        ({**GOOD, "signature": ""}, "TOKEN_EMPTY"),
+        ({**GOOD, "format": "web-eid:2"}, "TOKEN_FORMAT_UNSUPPORTED"),
+        ({**GOOD, "format": "x" * 200}, "TOKEN_FORMAT_UNSUPPORTED"),
+        ({**GOOD, "unverifiedCertificate": "A" * 10_001}, "TOKEN_TOO_LARGE"),
+        ({**GOOD, "unverifiedCertificate": "not base64!"}, "TOKEN_MALFORMED"),
+        ({**GOOD, "unverifiedCertificate": "A\x00AA"}, "TOKEN_MALFORMED"),
+        ({**GOOD, "unverifiedCertificate": "AA\nAA"}, "TOKEN_MALFORMED"),
+        ({**GOOD, "signature": "_-__"}, "TOKEN_MALFORMED"),
+        (GOOD, "CERTIFICATE_UNPARSABLE"),
+    ],
+)
+def test_a_token_that_is_none_is_refused(lock_world, token, reason):
+    browser = Browser()
+    row = refused(send(browser, browser.challenge(), token), reason)
+    assert row.event == "login:ca:refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "status"),
+    [
+        (b"", "REQUEST_MALFORMED", 400),
+        (b"x", "REQUEST_MALFORMED", 400),
+        (b"\x00", "REQUEST_MALFORMED", 400),
+        (b"\xff\xfe{}", "REQUEST_MALFORMED", 400),
+        (b"[]", "REQUEST_MALFORMED", 400),
+        (b'{"challenge": 1, "token": {}}', "REQUEST_MALFORMED", 400),
+        (b'{"token": {}}', "REQUEST_MALFORMED", 400),
+        (b'{"challenge": "c1", "token": {}, "device": []}', "REQUEST_MALFORMED", 400),
+        (b"[" * 60_000, "REQUEST_MALFORMED", 400),
+        (b"a" * 70_000, "REQUEST_TOO_LARGE", 413),
+        (b"a" * 10_000_000, "REQUEST_TOO_LARGE", 413),
+    ],
+)
+def test_a_body_that_is_none_is_refused(lock_world, body, reason, status):
+    browser = Browser()
+    browser.challenge()
+    refused(browser.post("/api/login", body), reason, status=status)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+def test_only_json_is_read(lock_world, kind):
+    browser = Browser()
+    refused(browser.post("/api/login", b'{"challenge":"c1","token":{}}', content_type=kind), "REQUEST_MALFORMED")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "named", "reason"),
+    [
+        ("SM2", "ES256", "ALGORITHM_KEY_MISMATCH"),
+        ("SM2", "RS256", "ALGORITHM_KEY_MISMATCH"),
+        ("EC", "SM2", "ALGORITHM_KEY_MISMATCH"),
+        ("RSA", "ES256", "ALGORITHM_KEY_MISMATCH"),
+        ("RSA", "none", "ALGORITHM_NOT_ALLOWED"),
+        ("EC", "HS256", "ALGORITHM_NOT_ALLOWED"),
+        ("RSA", "RS1", "ALGORITHM_NOT_ALLOWED"),
+        ("EC", "es256", "ALGORITHM_NOT_ALLOWED"),
+    ],
+)
+def test_the_algorithm_must_fit_the_key(lock_world, algorithm, named, reason):
+    lock = make_lock(algorithm)
+    bound(lock_world, lock)
+    browser = Browser()
+    text = browser.challenge()
+    refused(send(browser, text, lock.sign(text, algorithm=named)), reason)
+
+
+# --- certificate
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "says"),
+    [
+        ({"not_before": NOW - timedelta(days=400), "not_after": NOW - timedelta(days=3)}, "CERTIFICATE_EXPIRED", "证书已于"),
+        ({"not_before": NOW + timedelta(days=2)}, "CERTIFICATE_NOT_YET_VALID", "证书尚未生效"),
+        ({"usages": ("key_encipherment", "data_encipherment")}, "KEY_USAGE_NOT_SIGNING", "请选择签名证书"),
+        ({"ekus": ("1.3.6.1.5.5.7.3.1",)}, "EXTENDED_KEY_USAGE", "请选择签名证书"),
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["SM2", "RSA"])
+def test_a_certificate_that_may_not_log_in_is_refused(lock_world, algorithm, fields, reason, says):
+    lock = make_lock(algorithm, **fields)
+    answer = Browser().log_in(lock)
+    refused(answer, reason, status=403)
+    assert says in answer.json()["error"]["message"]
+
+
+def test_the_sentence_for_an_expired_certificate_names_the_day(lock_world):
+    answer = Browser().log_in(make_lock(not_before=NOW - timedelta(days=400), not_after=NOW - timedelta(days=3)))
+    day = timezone.localtime(NOW - timedelta(days=3)).date().isoformat()
+    assert answer.json()["error"]["message"] == f"证书已于 {day} 过期"
+
+
+@pytest.mark.parametrize(("why", "reason"), [("keyCompromise", "CERTIFICATE_REVOKED"), ("certificateHold", "CERTIFICATE_ON_HOLD")])
+def test_a_revoked_or_suspended_certificate_is_refused(lock_world, why, reason):
+    lock = make_lock()
+    bound(lock_world, lock)
+    lock_world.revoke(lock, why)
+    answer = Browser().log_in(lock)
+    refused(answer, reason)
+    assert answer.json()["error"]["message"].startswith("证书已被")
+
+
+def test_without_revocation_data_nobody_comes_in(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    lock_world.without_evidence = True
+    answer = Browser().log_in(lock)
+    refused(answer, "REVOCATION_UNAVAILABLE")
+    assert answer.json()["error"]["message"] == "暂时无法核验证书状态"
+
+
+def test_a_certificate_from_outside_is_refused(lock_world):
+    lock = make_lock("SM2", provider="waimian")
+    answer = Browser().log_in(lock)
+    refused(answer, "CERTIFICATE_UNTRUSTED")
+    assert answer.json()["error"]["message"] == "该证书不在本平台互认范围"
+
+
+def test_a_ca_certificate_is_no_lock(lock_world):
+    owner = family("SM2")
+    lock = make_lock()
+    lock.key, lock.certificate = owner.issuing.key, owner.issuing.certificate
+    refused(Browser().log_in(lock), "CERTIFICATE_IS_CA")
+
+
+def test_the_chosen_provider_must_have_issued_the_certificate(lock_world):
+    lock = make_lock("EC")
+    bound(lock_world, lock)
+    refused(Browser().log_in(lock, provider="lianxi-sm2"), "PROVIDER_MISMATCH")
+
+
+def test_a_provider_of_another_site_is_refused(lock_world):
+    owner = family("EC", "bieshang")
+    install(owner, sites=["zcy"])
+    refused(Browser().log_in(make_lock("EC", provider="bieshang")), "PROVIDER_NOT_RECOGNISED_HERE")
+
+
+def test_a_suspended_provider_lets_nobody_in(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    provider = Provider.objects.get(code=lock.family.provider)
+    provider.state = ProviderState.SUSPENDED
+    provider.save()
+    refused(Browser().log_in(lock), "PROVIDER_SUSPENDED")
+
+
+# --- binding, account, organisation
+
+
+def test_a_lock_nobody_bound_is_refused(lock_world):
+    answer = Browser().log_in(make_lock())
+    refused(answer, "LOCK_NOT_BOUND")
+    assert answer.json()["error"]["message"] == "该 CA 锁尚未绑定账户，请先用账号密码登录后绑定"
+    assert not LockCertificate.objects.exists()
+
+
+def test_a_disabled_account_stays_out_and_keeps_its_lock(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    Account.objects.filter(pk=lock_world.member.pk).update(state=AccountState.DISABLED)
+    refused(Browser().log_in(lock), "ACCOUNT_DISABLED")
+    browser = Browser()
+    browser.enter(lock_world.colleague)
+    assert reason_of(browser.bind(lock, lock_world.colleague)) == "LOCK_BOUND_TO_OTHER"
+
+
+def test_a_disabled_organisation_keeps_its_members_out(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    Organisation.objects.filter(pk=lock_world.organisation.pk).update(state=OrganisationState.DISABLED)
+    refused(Browser().log_in(lock), "ORGANISATION_DISABLED")
+
+
+def test_another_certificate_with_a_known_serial_does_not_inherit(lock_world):
+    lock = make_lock(serial=4711)
+    bound(lock_world, lock)
+    twin = make_lock(serial=4711, number=1, name="另一人")
+    refused(Browser().log_in(twin), "LOCK_HOLDER_CHANGED")
+
+
+# --- renewal
+
+
+def test_a_renewal_over_the_same_key_needs_nothing(lock_world):
+    lock = make_lock(uscc=USCC)
+    binding = bound(lock_world, lock)
+    renewed = make_lock(uscc=USCC, not_after=NOW + timedelta(days=700))
+    assert Browser().log_in(renewed).status_code == 200
+    versions = LockCertificate.objects.filter(lock=binding.lock_id).order_by("created_at")
+    assert [version.superseded_at is None for version in versions] == [False, True]
+    assert versions[1].supersedes == versions[0]
+    assert AuditEvent.objects.filter(event="binding:certificate:renewed", lock=binding.lock_id).count() == 1
+    assert Browser().log_in(lock).status_code == 200  # the old certificate of the same key, still valid
+
+
+def test_a_renewal_with_a_new_key_needs_the_password_once(lock_world):
+    lock = make_lock(uscc=USCC)
+    binding = bound(lock_world, lock)
+    renewed = make_lock(number=1, uscc=USCC)
+    answer = Browser().log_in(renewed)
+    refused(answer, "RENEWAL_NEEDS_STEP_UP")
+    browser = Browser()
+    browser.enter(lock_world.member)
+    confirmed = browser.bind(renewed, lock_world.member)
+    assert confirmed.json()["binding"]["id"] == str(binding.pk)
+    assert Browser().log_in(renewed).status_code == 200
+    Session.objects.all().delete()
+    refused(Browser().log_in(lock), "CERTIFICATE_SUPERSEDED")
+
+
+def test_another_holders_certificate_on_the_same_lock_does_not_inherit(lock_world):
+    lock = make_lock(person_id=id_card("14010119900101123"))
+    bound(lock_world, lock)
+    for number in (0, 1):
+        other = make_lock(number=number, name="李四", person_id=id_card("14010119920303123"))
+        refused(Browser().log_in(other), "LOCK_HOLDER_CHANGED")
+
+
+def test_a_renewal_of_a_revoked_certificate_passes_nothing_on(lock_world):
+    lock = make_lock(uscc=USCC)
+    binding = bound(lock_world, lock)
+    LockCertificate.objects.filter(lock=binding.lock_id).update(revoked_at=timezone.now())
+    refused(Browser().log_in(make_lock(uscc=USCC, not_after=NOW + timedelta(days=700))), "LOCK_NOT_BOUND")
+
+
+def test_another_provider_never_renews(lock_world):
+    lock = make_lock(uscc=USCC)
+    bound(lock_world, lock)
+    owner = family("SM2", "dier")
+    install(owner)
+    lock_world.families.append(owner)
+    same_key = owner.issuing.issue_lock(
+        "测试单位_张三", spare_key("SM2", 0), not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=9),
+        lock_id="SX-0001", uscc=USCC,
+    )  # fmt: skip
+    lock.certificate = same_key
+    refused(Browser().log_in(lock), "KEY_ALREADY_KNOWN")
+
+
+# --- sessions and floods
+
+
+def test_login_starts_a_new_session_and_ends_the_old_one(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    browser = Browser()
+    old = browser.enter(lock_world.colleague)
+    before = browser.client.cookies[cookies.session_cookie()].value
+    assert browser.log_in(lock).status_code == 200
+    assert browser.client.cookies[cookies.session_cookie()].value != before
+    old.refresh_from_db()
+    assert old.end_reason == "new login"
+
+
+def test_one_address_cannot_fill_the_audit_trail(lock_world, settings):
+    limit = settings.CALOCK.failures_per_minute
+    browser = Browser(ip="198.51.100.9")
+    browser.challenge()
+    answers_seen = [send(browser, "x", GOOD).status_code for _ in range(limit + 20)]
+    assert answers_seen[-1] == 429
+    assert answers_seen.count(400) == limit
+    assert AuditEvent.objects.filter(event="login:ca:refused").count() == limit
+    assert AuditEvent.objects.filter(reason="TOO_MANY_ATTEMPTS").count() == 1
+    neighbour = Browser(ip="198.51.100.10")
+    neighbour.challenge()
+    assert reason_of(send(neighbour, "x", GOOD)) == "CHALLENGE_MALFORMED"
+
+
+def test_a_failure_between_session_and_audit_row_leaves_neither(lock_world, monkeypatch):
+    lock = make_lock()
+    bound(lock_world, lock)
+    text, _ = issued(context())
+
+    def broken(row):
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("calock.server.login.store.insert_audit", broken)
+    with pytest.raises(RuntimeError):
+        login_with_lock(challenge=text, token=json.dumps(lock.sign(text)).encode(), device=None, provider="", context=context())
+    assert not Session.objects.filter(method="ca").exists()
+    assert not AuditEvent.objects.filter(event="login:ca:succeeded").exists()
+
+
+def test_the_page_may_be_asked_for_only_on_this_site(lock_world):
+    lock = make_lock()
+    bound(lock_world, lock)
+    for wanted in ("//evil.example/", "/\\evil.example", "https:evil.example", "\t//evil.example", "javascript:alert(1)", ""):
+        assert Browser().log_in(lock, next=wanted).json() == {"next": "/apps/"}
+    assert Browser().log_in(lock, next="/system/ca/").json() == {"next": "/system/ca/"}
+
+
+def test_holder_ids_are_stored_only_as_keyed_hashes(lock_world):
+    lock = make_lock(person_id=id_card("14010119900101123"), uscc="")
+    bound(lock_world, lock)
+    row = LockCertificate.objects.get()
+    assert len(row.holder_hmac) == 64
+    assert row.holder_masked.endswith(id_card("14010119900101123")[-4:])
+    assert "140101" not in row.holder_masked
+    details = json.dumps([event.details for event in AuditEvent.objects.all()])
+    assert id_card("14010119900101123") not in details

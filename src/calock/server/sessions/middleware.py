@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -14,6 +15,7 @@ from django.utils import timezone
 from calock.core.refusals import Reason, Refusal
 from calock.server import refusals
 from calock.server.http import SiteRequest
+from calock.server.locks.models import Binding
 from calock.server.organisations.models import OrganisationState
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
@@ -22,20 +24,20 @@ from calock.server.sessions.services import TOUCH, end_session, idle_limit
 OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
 
 
-def _why_over(session: Session, now: datetime) -> str:
+def _why_over(session: Session, now: datetime, *, has_binding: bool) -> str:
     """Why this session may not be used now; empty when it may."""
-    account = session.account
     if session.ended_at is not None:
         return session.end_reason or "ended"
-    if now >= session.expires_at:
-        return "expired"
-    if now - session.last_seen_at > idle_limit(account):
-        return "idle"
-    if not account.is_active:
-        return "account disabled"
-    if account.organisation is not None and account.organisation.state != OrganisationState.ACTIVE:
-        return "organisation disabled"
-    return ""
+    account = session.account
+    organisation = account.organisation
+    rules = (
+        ("expired", now >= session.expires_at),
+        ("idle", now - session.last_seen_at > idle_limit(account)),
+        ("account disabled", not account.is_active),
+        ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
+        ("lock unbound", session.lock_id is not None and not has_binding),
+    )
+    return next((why for why, over in rules if over), "")
 
 
 class SessionMiddleware:
@@ -69,12 +71,14 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, False
-        rows = Session.objects.select_related("account__organisation").filter(digest=cookies.digest(value), site=request.site.code)
-        session = rows.first()
+        # a login and the end of its binding may cross each other: a lock session counts only while the binding lives
+        binding = Binding.objects.live().filter(lock=OuterRef("lock"), account=OuterRef("account"))
+        rows = Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
+        session = rows.filter(digest=cookies.digest(value), site=request.site.code).first()
         if session is None:
             return None, False
         now = timezone.now()
-        over = _why_over(session, now)
+        over = _why_over(session, now, has_binding=session.has_binding)
         if over:
             if session.ended_at is None:
                 end_session(session=session, reason=over, at=now)

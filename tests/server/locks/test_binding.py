@@ -1,0 +1,428 @@
+"""Binding and unbinding: who may, for whom, with what proof; and the database as referee of every race."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from lock_world import NOW, OTHER_USCC, PASSWORD, USCC, Browser, context, id_card, install, make_lock, make_lock_world, reason_of
+
+from calock.core.challenge import Purpose
+from calock.core.refusals import Refusal
+from calock.server.accounts.models import Account, AccountState
+from calock.server.audit.models import AuditEvent
+from calock.server.challenges import answers
+from calock.server.challenges.services import Aim, issue_challenge
+from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
+from calock.server.locks.services import bind_lock
+from calock.server.providers.models import Provider
+from calock.server.sessions.models import Session
+
+pytestmark = pytest.mark.django_db
+
+
+def logged_in(account, **kwargs):
+    browser = Browser(**kwargs)
+    browser.enter(account)
+    return browser
+
+
+def with_password(account):
+    account.set_password(PASSWORD)
+    account.save()
+    return account
+
+
+def refused(answer, reason, event="binding:lock:refused"):
+    told = answer.json()["error"]
+    assert told["reason"] == reason
+    assert 400 <= answer.status_code < 500
+    row = AuditEvent.objects.get(number=told["number"])
+    assert (row.reason, row.event) == (reason, event)
+    return told
+
+
+def end(browser, binding, **body):
+    return browser.post(f"/api/bindings/{binding}/end", {"reason": "离职", **body})
+
+
+# --- binding
+
+
+def test_a_member_binds_for_himself(lock_world):
+    answer = logged_in(lock_world.member).bind(make_lock(), lock_world.member)
+    row = answer.json()["binding"]
+    assert (row["account"]["name"], row["boundBy"], row["lockId"], row["status"]) == ("张三", "张三", "SX-0001", "valid")
+    event = AuditEvent.objects.get(event="binding:lock:added")
+    assert (event.actor, event.subject, event.details["for_other"]) == (lock_world.member.pk, lock_world.member.pk, False)
+
+
+def test_an_administrator_binds_for_a_member(lock_world):
+    answer = logged_in(lock_world.admin).bind(make_lock(), lock_world.member)
+    row = answer.json()["binding"]
+    assert (row["account"]["name"], row["boundBy"]) == ("张三", "王管理")
+    event = AuditEvent.objects.get(event="binding:lock:added")
+    assert (event.actor, event.subject, event.details["for_other"]) == (lock_world.admin.pk, lock_world.member.pk, True)
+
+
+@pytest.mark.parametrize(
+    ("by", "member"),
+    [
+        ("member", "colleague"),
+        ("member", "admin"),
+        ("admin", "outsider"),
+        ("outside_admin", "member"),
+        ("operator", "member"),
+        ("expert", "member"),
+        ("admin", "operator"),
+    ],
+)
+def test_nobody_binds_outside_his_authority(lock_world, by, member):
+    browser = logged_in(getattr(lock_world, by))
+    told = refused(browser.bind(make_lock(), getattr(lock_world, member)), "NOT_FOUND")
+    assert told["facts"] == {}
+    assert not Lock.objects.exists()
+
+
+def test_a_disabled_member_gets_no_lock(lock_world):
+    Account.objects.filter(pk=lock_world.member.pk).update(state=AccountState.DISABLED)
+    refused(logged_in(lock_world.admin).bind(make_lock(), lock_world.member), "NOT_FOUND")
+
+
+def test_a_proof_older_than_five_minutes_does_not_do(lock_world):
+    with_password(lock_world.member)
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    Session.objects.filter(pk=session.pk).update(authenticated_at=timezone.now() - timedelta(minutes=5, seconds=1))
+    refused(browser.bind(make_lock(), lock_world.member), "STEP_UP_REQUIRED")
+    refused(browser.post("/api/step-up", {"password": "wrong"}), "STEP_UP_FAILED", "login:step_up:refused")
+    assert browser.post("/api/step-up", {"password": PASSWORD}).status_code == 200
+    assert browser.bind(make_lock(), lock_world.member).status_code == 200
+
+
+def test_step_up_with_the_own_lock(lock_world):
+    own, foreign = make_lock(), make_lock("EC", lock_id="SX-0002")
+    logged_in(lock_world.member).bind(own, lock_world.member)
+    logged_in(lock_world.colleague).bind(foreign, lock_world.colleague)
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    old = timezone.now() - timedelta(minutes=20)
+    Session.objects.filter(pk=session.pk).update(authenticated_at=old)
+    text = browser.challenge("stepup")
+    refused(
+        browser.post("/api/step-up", {"challenge": text, "token": foreign.sign(text)}), "STEP_UP_FAILED", "login:step_up:refused"
+    )
+    refused(browser.post("/api/step-up", {"challenge": text, "token": own.sign(text)}), "CHALLENGE_SPENT", "login:step_up:refused")
+    text = browser.challenge("stepup")
+    assert browser.post("/api/step-up", {"challenge": text, "token": own.sign(text)}).status_code == 200
+    assert Session.objects.get(pk=session.pk).authenticated_at > old
+
+
+def test_a_bound_lock_is_not_bound_again(lock_world):
+    lock = make_lock()
+    logged_in(lock_world.member).bind(lock, lock_world.member)
+    refused(logged_in(lock_world.member).bind(lock, lock_world.member), "LOCK_ALREADY_BOUND")
+    told = refused(logged_in(lock_world.admin).bind(lock, lock_world.colleague), "LOCK_BOUND_TO_OTHER")
+    assert told["message"] == "该 CA 锁已绑定其他用户（张*），一把 CA 锁只能绑定一个用户"
+    assert told["facts"]["since"] == timezone.localtime(timezone.now()).date().isoformat()
+    assert Binding.objects.count() == 1
+
+
+def test_another_certificate_over_a_known_key_is_the_same_lock(lock_world):
+    logged_in(lock_world.member).bind(make_lock(), lock_world.member)
+    other_id = make_lock(lock_id="SX-0009")
+    refused(logged_in(lock_world.colleague).bind(other_id, lock_world.colleague), "LOCK_BOUND_TO_OTHER")
+
+
+def test_a_key_of_one_lock_does_not_come_back_under_another_known_lock(lock_world):
+    first, second = make_lock(), make_lock(number=1, lock_id="SX-0002")
+    logged_in(lock_world.member).bind(first, lock_world.member)
+    logged_in(lock_world.member).bind(second, lock_world.member)
+    mixed = make_lock(number=0, lock_id="SX-0002")
+    refused(logged_in(lock_world.member).bind(mixed, lock_world.member), "KEY_ALREADY_KNOWN")
+
+
+def test_an_organisations_certificate_stays_in_the_organisation(lock_world):
+    foreign = make_lock(uscc=OTHER_USCC)
+    told = refused(logged_in(lock_world.member).bind(foreign, lock_world.member), "HOLDER_NOT_ORGANISATION")
+    assert told["message"] == "证书单位与当前账户单位不一致"
+    refused(logged_in(lock_world.expert).bind(make_lock(uscc=USCC), lock_world.expert), "HOLDER_NOT_ORGANISATION")
+    assert logged_in(lock_world.member).bind(make_lock(uscc=USCC), lock_world.member).status_code == 200
+
+
+def test_an_expert_binds_a_personal_lock(lock_world):
+    lock = make_lock(person_id=id_card("14010119900101123"))
+    assert logged_in(lock_world.expert).bind(lock, lock_world.expert).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"not_before": NOW - timedelta(days=400), "not_after": NOW - timedelta(days=3)}, "CERTIFICATE_EXPIRED"),
+        ({"not_before": NOW + timedelta(days=3)}, "CERTIFICATE_NOT_YET_VALID"),
+        ({"usages": ("key_encipherment",)}, "KEY_USAGE_NOT_SIGNING"),
+    ],
+)
+def test_a_certificate_that_cannot_log_in_is_not_bound(lock_world, fields, reason):
+    refused(logged_in(lock_world.member).bind(make_lock(**fields), lock_world.member), reason)
+    assert not Lock.objects.exists()
+
+
+def test_a_revoked_certificate_is_not_bound(lock_world):
+    lock = make_lock()
+    lock_world.revoke(lock)
+    refused(logged_in(lock_world.member).bind(lock, lock_world.member), "CERTIFICATE_REVOKED")
+
+
+def test_a_provider_may_allow_expired_certificates_to_be_bound_but_not_to_log_in(lock_world):
+    install(lock_world.families[0], allow_expired_binding=True)
+    lock = make_lock(not_before=NOW - timedelta(days=400), not_after=NOW - timedelta(days=3))
+    answer = logged_in(lock_world.member).bind(lock, lock_world.member)
+    assert answer.json()["binding"]["status"] == "expired"
+    assert reason_of(Browser().log_in(lock)) == "CERTIFICATE_EXPIRED"
+    assert Provider.objects.get(code=lock.family.provider).allow_expired_binding
+
+
+def test_an_answer_made_for_one_member_or_provider_binds_no_other(lock_world):
+    lock = make_lock()
+    browser = logged_in(lock_world.admin)
+    aim = {"member": str(lock_world.member.pk), "provider": lock.family.provider}
+    for changed in ({"member": str(lock_world.colleague.pk)}, {"provider": "lianxi-ec"}):
+        text = browser.challenge("bind", **aim)
+        answer = browser.post("/api/bindings", {"challenge": text, "token": lock.sign(text), **aim, **changed})
+        refused(answer, "CHALLENGE_WRONG_CONTEXT")
+    text = browser.challenge("bind", **aim)
+    stranger = logged_in(lock_world.admin)
+    refused(stranger.post("/api/bindings", {"challenge": text, "token": lock.sign(text), **aim}), "CHALLENGE_WRONG_CONTEXT")
+
+
+def test_a_login_answer_binds_nothing(lock_world):
+    lock = make_lock()
+    browser = logged_in(lock_world.member)
+    text = browser.challenge("login")
+    aim = {"member": str(lock_world.member.pk), "provider": lock.family.provider}
+    refused(browser.post("/api/bindings", {"challenge": text, "token": lock.sign(text), **aim}), "CHALLENGE_WRONG_PURPOSE")
+
+
+def test_the_chosen_provider_must_be_the_locks(lock_world):
+    refused(logged_in(lock_world.member).bind(make_lock("EC"), lock_world.member, provider="lianxi-sm2"), "PROVIDER_MISMATCH")
+
+
+def test_one_account_has_several_locks_and_losing_one_keeps_the_other(lock_world):
+    with_password(lock_world.member)
+    first, second = make_lock(), make_lock("EC", lock_id="SX-0002")
+    browser = logged_in(lock_world.member)
+    one = browser.bind(first, lock_world.member).json()["binding"]["id"]
+    browser.bind(second, lock_world.member)
+    assert end(browser, one, password=PASSWORD).status_code == 200
+    assert reason_of(Browser().log_in(first)) == "LOCK_NOT_BOUND"
+    assert Browser().log_in(second).status_code == 200
+
+
+@pytest.mark.parametrize(("serial", "shown"), [("ABC1234567", "ABC1234567-"), ("", ""), ("x" * 500, "x" * 24), ("<script>", "")])
+def test_a_device_serial_names_a_lock_only_together_with_its_key(lock_world, serial, shown):
+    install(lock_world.families[0], rules={"identity": {"lock": [{"source": "device"}]}})
+    lock = make_lock(lock_id="")
+    device = {"serial": serial, "label": "UKey", "manufacturer": "x"}
+    answer = logged_in(lock_world.member).bind(lock, lock_world.member, device=device)
+    lock_id = answer.json()["binding"]["lockId"]
+    assert lock_id.startswith(shown)
+    assert lock.key.spki_sha256[:8].upper() in lock_id
+    assert len(lock_id) <= 64
+    thief = make_lock(number=1, lock_id="")
+    assert logged_in(lock_world.colleague).bind(thief, lock_world.colleague, device=device).status_code == 200
+
+
+# --- unbinding
+
+
+@pytest.fixture
+def bound(lock_world):
+    with_password(lock_world.member)
+    with_password(lock_world.admin)
+    lock = make_lock()
+    answer = logged_in(lock_world.member).bind(lock, lock_world.member)
+    return lock, answer.json()["binding"]["id"]
+
+
+def test_unbinding_ends_the_locks_sessions_and_keeps_the_history(lock_world, bound):
+    lock, binding = bound
+    by_lock = Browser()
+    by_lock.log_in(lock)
+    browser = logged_in(lock_world.member)
+    assert end(browser, binding, password=PASSWORD).json() == {"message": "解除绑定成功"}
+    assert reason_of(by_lock.client.get("/api/bindings")) == "SESSION_ENDED"
+    row = Binding.objects.get(pk=binding)
+    assert (row.unbound_by, row.reason) == (lock_world.member, "离职")
+    assert AuditEvent.objects.get(event="binding:lock:ended").details["sessions_ended"] == 1
+    assert browser.client.get("/api/bindings").json() == {"bindings": []}
+    refused(end(browser, binding, password=PASSWORD), "BINDING_ALREADY_ENDED", "binding:lock:end_refused")
+
+
+def test_an_unbound_lock_can_be_bound_again_by_another(lock_world, bound):
+    lock, binding = bound
+    end(logged_in(lock_world.member), binding, password=PASSWORD)
+    assert logged_in(lock_world.colleague).bind(lock, lock_world.colleague).status_code == 200
+    assert Binding.objects.filter(lock__lock_id="SX-0001").count() == 2
+    assert LockCertificate.objects.count() == LockKey.objects.count() == 1
+    assert Browser().log_in(lock).status_code == 200
+    assert Session.objects.get(method="ca").account == lock_world.colleague
+
+
+def test_unbinding_with_the_lock_itself(lock_world, bound):
+    lock, binding = bound
+    browser = logged_in(lock_world.member)
+    text = browser.challenge("unbind", binding=binding)
+    assert end(browser, binding, challenge=text, token=lock.sign(text)).status_code == 200
+
+
+def test_an_unbind_answer_is_for_one_binding(lock_world, bound):
+    lock, binding = bound
+    second = make_lock("EC", lock_id="SX-0002")
+    browser = logged_in(lock_world.member)
+    other = browser.bind(second, lock_world.member).json()["binding"]["id"]
+    text = browser.challenge("unbind", binding=other)
+    answer = end(browser, binding, challenge=text, token=lock.sign(text))
+    refused(answer, "CHALLENGE_WRONG_CONTEXT", "binding:lock:end_refused")
+    text = browser.challenge("stepup")
+    answer = end(browser, binding, challenge=text, token=lock.sign(text))
+    refused(answer, "CHALLENGE_WRONG_PURPOSE", "binding:lock:end_refused")
+    assert Binding.objects.live().count() == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({}, "STEP_UP_REQUIRED"),
+        ({"password": ""}, "STEP_UP_REQUIRED"),
+        ({"password": "wrong"}, "STEP_UP_FAILED"),
+        ({"password": "x" * 2000}, "STEP_UP_FAILED"),
+        ({"password": PASSWORD, "reason": ""}, "REASON_MISSING"),
+        ({"password": PASSWORD, "reason": " \n "}, "REASON_MISSING"),
+        ({"challenge": "x", "token": {}}, "TOKEN_MALFORMED"),
+    ],
+)
+def test_unbinding_wants_a_reason_and_a_proof(lock_world, bound, body, reason):
+    _, binding = bound
+    refused(end(logged_in(lock_world.member), binding, **body), reason, "binding:lock:end_refused")
+    assert Binding.objects.live().count() == 1
+
+
+def test_an_administrator_unbinds_for_a_member_with_his_own_password(lock_world, bound):
+    _, binding = bound
+    browser = logged_in(lock_world.admin)
+    assert end(browser, binding, password=PASSWORD, reason="岗位调整\x00\r\n" + "长" * 500).status_code == 200
+    row = Binding.objects.get(pk=binding)
+    assert row.unbound_by == lock_world.admin
+    assert len(row.reason) == 200
+    assert row.reason.startswith("岗位调整···")
+
+
+@pytest.mark.parametrize("by", ["colleague", "outsider", "outside_admin", "operator", "expert"])
+def test_nobody_else_unbinds_or_learns_that_it_exists(lock_world, bound, by):
+    _, binding = bound
+    actor = with_password(getattr(lock_world, by))
+    told = refused(end(logged_in(actor), binding, password=PASSWORD), "BINDING_NOT_FOUND", "binding:lock:end_refused")
+    unknown = end(logged_in(actor), "00000000-0000-4000-8000-000000000000", password=PASSWORD).json()["error"]
+    assert {**told, "number": ""} == {**unknown, "number": ""}
+
+
+def test_the_only_way_into_an_account_is_not_taken_away(lock_world):
+    lock = make_lock()
+    lock_world.member.set_unusable_password()
+    lock_world.member.save()
+    browser = logged_in(lock_world.member)
+    binding = browser.bind(lock, lock_world.member).json()["binding"]["id"]
+    text = browser.challenge("unbind", binding=binding)
+    refused(end(browser, binding, challenge=text, token=lock.sign(text)), "LAST_LOCK", "binding:lock:end_refused")
+    with_password(lock_world.admin)
+    assert end(logged_in(lock_world.admin), binding, password=PASSWORD).status_code == 200
+
+
+# --- races
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_people_bind_one_lock_at_once_and_one_wins(monkeypatch):
+    world = make_lock_world("SM2")
+    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    world.evidence()
+    lock = make_lock()
+    people = [Account.objects.create_account(username=f"ren{n}", name=f"人{n}", organisation=world.organisation) for n in range(50)]
+    prepared = []
+    for person in people:
+        made = context(account=person, ip=f"192.0.2.{people.index(person)}")
+        text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made)
+        prepared.append((person, made, text, json.dumps(lock.sign(text)).encode()))
+    outcomes = in_parallel([lambda item=item: _bind(lock, *item) for item in prepared])
+    assert sorted(outcomes) == ["LOCK_BOUND_TO_OTHER"] * 49 + ["bound"]
+    assert Binding.objects.count() == Lock.objects.count() == LockKey.objects.count() == LockCertificate.objects.count() == 1
+    assert AuditEvent.objects.filter(event="binding:lock:added").count() == 1
+    assert AuditEvent.objects.filter(reason="LOCK_BOUND_TO_OTHER").count() == 49
+
+
+def _bind(lock, person, made, text, token):
+    try:
+        bind_lock(member=person, provider=lock.family.provider, challenge=text, token=token, device=None, by=person, context=made)
+    except Refusal as refusal:
+        return refusal.reason.value
+    return "bound"
+
+
+def in_parallel(acts):
+    """Start every act at the same moment, each with a database connection of its own; their results."""
+    gate = threading.Barrier(len(acts))
+    results = [None] * len(acts)
+
+    def run(number, act):
+        gate.wait(timeout=60)
+        try:
+            results[number] = act()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(acts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    return results
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_answer_posted_many_times_at_once_opens_one_session(monkeypatch):
+    world = make_lock_world("SM2")
+    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    lock = make_lock()
+    assert logged_in(world.member).bind(lock, world.member).status_code == 200
+    for _ in range(3):
+        first = Browser()
+        text = first.challenge()
+        body = {"challenge": text, "token": lock.sign(text)}
+        pre = first.client.cookies["calock-pre"].value
+
+        def post(body=body, pre=pre):
+            browser = Browser()
+            browser.client.cookies["calock-pre"] = pre
+            return browser.post("/api/login", body).status_code
+
+        before = Session.objects.filter(method="ca").count()
+        statuses = in_parallel([post] * 20)
+        assert sorted(statuses) == [200] + [409] * 19
+        assert Session.objects.filter(method="ca").count() == before + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_unbinding_twice_at_once_ends_it_once(monkeypatch):
+    world = make_lock_world("SM2")
+    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    with_password(world.member)
+    browser = logged_in(world.member)
+    binding = browser.bind(make_lock(), world.member).json()["binding"]["id"]
+    statuses = in_parallel([lambda: end(logged_in(world.member), binding, password=PASSWORD).status_code] * 4)
+    assert sorted(statuses) == [200, 409, 409, 409]
+    assert AuditEvent.objects.filter(event="binding:lock:ended").count() == 1

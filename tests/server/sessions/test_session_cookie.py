@@ -1,0 +1,171 @@
+"""Sessions: what a cookie is worth, on which site, for how long, and what ends it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from lock_world import HOST, Browser, context, make_lock
+
+from calock.core.refusals import Refusal
+from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.services import set_account_state
+from calock.server.audit.models import AuditEvent
+from calock.server.challenges.services import sweep_spent_challenges
+from calock.server.locks.models import Binding
+from calock.server.login.services import logout
+from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.sessions import cookies
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import end_own_session
+
+pytestmark = pytest.mark.django_db
+
+
+def alive(browser):
+    return browser.client.get("/api/bindings").status_code == 200
+
+
+def reason(browser):
+    return browser.client.get("/api/bindings").json()["error"]["reason"]
+
+
+def test_the_table_does_not_hold_the_cookie(lock_world):
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    value = browser.client.cookies["calock"].value
+    assert len(value) == 43
+    assert value not in json.dumps(list(Session.objects.values()), default=str)
+    assert session.digest == cookies.digest(value)
+
+
+@pytest.mark.parametrize("value", ["", "x", "a" * 43, "a" * 44, "../../etc", "é" * 43, '"' + "a" * 43 + '"', "a" * 4000, "a;b=c"])
+def test_a_malformed_or_unknown_cookie_is_no_session(lock_world, value):
+    client = Client(
+        headers={"host": HOST}, HTTP_COOKIE=f"calock={value}; other=\xff\xfe; " + "; ".join(f"c{n}=1" for n in range(100))
+    )
+    answer = client.get("/api/bindings")
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (401, "SESSION_REQUIRED")
+
+
+def test_a_session_belongs_to_one_site(lock_world):
+    browser = Browser()
+    browser.enter(lock_world.member)
+    assert alive(browser)
+    answer = browser.client.get("/api/bindings", headers={"host": "zcy.localhost:8000"})
+    assert answer.json()["error"]["reason"] == "SESSION_REQUIRED"
+
+
+@pytest.mark.parametrize(("who", "minutes"), [("member", 30), ("operator", 15)])
+def test_idle_sessions_end(lock_world, who, minutes):
+    browser = Browser()
+    session = browser.enter(getattr(lock_world, who))
+    rows = Session.objects.filter(pk=session.pk)
+    rows.update(last_seen_at=timezone.now() - timedelta(minutes=minutes) + timedelta(seconds=20))
+    assert alive(browser)
+    rows.update(last_seen_at=timezone.now() - timedelta(minutes=minutes, seconds=1))
+    assert reason(browser) == "SESSION_ENDED"
+    assert rows.get().end_reason == "idle"
+
+
+def test_no_session_lives_longer_than_twelve_hours(lock_world):
+    browser = Browser()
+    session = browser.enter(lock_world.member, at=timezone.now() - timedelta(hours=12, seconds=1))
+    Session.objects.filter(pk=session.pk).update(last_seen_at=timezone.now())
+    assert reason(browser) == "SESSION_ENDED"
+
+
+def test_being_there_is_noted_at_most_every_half_minute(lock_world):
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    seen = Session.objects.get(pk=session.pk).last_seen_at
+    assert alive(browser)
+    assert Session.objects.get(pk=session.pk).last_seen_at == seen
+    Session.objects.filter(pk=session.pk).update(last_seen_at=timezone.now() - timedelta(minutes=2))
+    assert alive(browser)
+    assert Session.objects.get(pk=session.pk).last_seen_at > seen
+
+
+def test_logging_out_ends_the_session_on_the_server(lock_world):
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    logout(session=session, context=context())
+    assert reason(browser) == "SESSION_ENDED"
+    assert browser.client.cookies["calock"].value == ""
+    assert AuditEvent.objects.get(event="session:ended").actor == lock_world.member.pk
+
+
+def test_disabling_an_account_ends_its_sessions_at_once(lock_world):
+    browser = Browser()
+    browser.enter(lock_world.member)
+    made = context(account=lock_world.admin)
+    set_account_state(member=lock_world.member, state=AccountState.DISABLED, by=lock_world.admin, context=made)
+    assert reason(browser) == "SESSION_ENDED"
+    set_account_state(member=lock_world.member, state=AccountState.ACTIVE, by=lock_world.admin, context=made)
+    assert reason(browser) == "SESSION_REQUIRED"
+
+
+@pytest.mark.parametrize("model", ["account", "organisation"])
+def test_a_session_does_not_outlive_a_change_made_in_the_database(lock_world, model):
+    browser = Browser()
+    browser.enter(lock_world.member)
+    if model == "account":
+        Account.objects.filter(pk=lock_world.member.pk).update(state=AccountState.DISABLED)
+    else:
+        Organisation.objects.filter(pk=lock_world.organisation.pk).update(state=OrganisationState.DISABLED)
+    assert reason(browser) == "SESSION_ENDED"
+
+
+def test_a_lock_session_needs_its_live_binding(lock_world):
+    lock = make_lock()
+    admin = Browser()
+    admin.enter(lock_world.admin)
+    admin.bind(lock, lock_world.member)
+    browser = Browser()
+    browser.log_in(lock)
+    assert alive(browser)
+    Binding.objects.update(unbound_at=timezone.now())  # ended while a login was under way
+    assert reason(browser) == "SESSION_ENDED"
+
+
+def test_one_can_end_only_ones_own_sessions(lock_world):
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    with pytest.raises(Refusal):
+        end_own_session(session=session, by=lock_world.colleague, context=context(account=lock_world.colleague))
+    assert alive(browser)
+    end_own_session(session=session, by=lock_world.member, context=context(account=lock_world.member))
+    assert reason(browser) == "SESSION_ENDED"
+
+
+def test_a_page_asks_for_login_and_remembers_where_to_go(lock_world):
+    answer = Browser().client.get("/system/ca/?q=a&page=2")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/login/?next=%2Fsystem%2Fca%2F%3Fq%3Da%26page%3D2"
+
+
+def test_cookies_are_locked_down_on_a_real_site(lock_world, settings):
+    settings.CALOCK = replace(settings.CALOCK, insecure_http=False)
+    client = Client(headers={"host": "shanxi.localhost"})
+    answer = client.post("/api/challenge", '{"purpose":"login"}', content_type="application/json")
+    morsel = answer.cookies["__Host-calock-pre"]
+    assert (morsel["secure"], morsel["httponly"], morsel["samesite"], morsel["path"], morsel["domain"]) == (
+        True,
+        True,
+        "Lax",
+        "/",
+        "",
+    )
+
+
+def test_old_spent_challenges_are_swept_and_young_ones_kept(lock_world):
+    browser = Browser()
+    browser.challenge()
+    browser.post("/api/login", {"challenge": browser.challenge(), "token": make_lock().sign("x")})
+    now = timezone.now()
+    assert sweep_spent_challenges(at=now) == 0
+    assert sweep_spent_challenges(at=now + timedelta(minutes=20)) == 1
