@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent.driving import DriverProcess
+from agent.driving import DriverProcess, make_lock
 
 FAULT_DRIVER = (sys.executable, str(Path(__file__).with_name("fault_driver.py")))
 Start = Callable[..., DriverProcess]
@@ -37,3 +37,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def locks(tmp_path: Path) -> Path:
     """Directory of practice locks for ``start(soft_dir=locks)``."""
     return tmp_path / "locks"
+
+
+@pytest.fixture(scope="module")
+def shared_driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverProcess]:
+    """One driver with one SM2 lock for a whole module, for requests that change nothing; without rate limits in the way."""
+    directory = tmp_path_factory.mktemp("shared")
+    settings = directory / "agent.toml"
+    settings.write_text("signatures_per_minute = 60000\nrequests_per_second = 2000\n")
+    make_lock(directory / "locks")
+    with DriverProcess(directory, options=["--config", str(settings)]) as driver:
+        yield driver

@@ -42,7 +42,7 @@ def until(condition: Callable[[], Any], what: str = "condition", seconds: float 
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(0.06)
     raise AssertionError(f"{what} did not come about")
 
 
@@ -223,6 +223,8 @@ class Events:
                 self.accepted = True
             elif isinstance(event, wsevents.RejectConnection):
                 self.status = event.status_code
+            elif isinstance(event, wsevents.Ping):
+                self.send(event.response())
             elif isinstance(event, wsevents.TextMessage):
                 self._texts.append(event.data)
             elif isinstance(event, wsevents.CloseConnection):

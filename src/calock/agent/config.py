@@ -45,6 +45,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pin_entry: tuple[Literal["page", "window"], ...] = ("page", "window")
     signatures_per_minute: int = 20
+    """Per page; half of them at once."""
+    requests_per_second: int = 20
+    """Per page, of every kind; three times as many at once."""
     port: int | None = None
     """One fixed port instead of the first free one of ``calock.wire.driver.PORTS``; 0 takes any."""
     compat: Compat = Compat()
@@ -95,6 +98,8 @@ def check_origin(origin: str) -> str:
     local = host in ("localhost", "127.0.0.1") or host.endswith(".localhost")
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
         raise ConfigError(f"origin {origin!r}: only https, or http to this computer")
+    if not host:
+        raise ConfigError(f"origin {origin!r}: no host")
     default = 443 if parts.scheme == "https" else 80
     rebuilt = f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
     if rebuilt != origin or not origin.isascii() or "*" in origin:

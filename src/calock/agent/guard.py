@@ -55,14 +55,20 @@ class Guard:
     """ASGI middleware around the whole driver."""
 
     def __init__(
-        self, app: ASGIApp, *, origins: Iterable[str], port: int, same_user: Callable[[Scope], bool] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        origins: Iterable[str],
+        port: int,
+        requests_per_second: int = 20,
+        same_user: Callable[[Scope], bool] | None = None,
     ) -> None:
         self._app = app
         self._origins = frozenset(origins)
         self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         self._own = frozenset(f"http://{host}" for host in self._hosts)
         self._same_user = same_user or (lambda scope: is_same_user(scope.get("client"), scope.get("server")))
-        self._rate = Bucket(burst=60, per_second=20)
+        self._rate = Bucket(burst=3 * requests_per_second, per_second=requests_per_second)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

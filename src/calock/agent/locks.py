@@ -113,14 +113,14 @@ class LockTable:
                 self._moved.notify_all()
 
     async def _refresh_one(self, module: Module) -> bool:
-        seen = self._seen.setdefault(module, _Seen())
-        if module.operating and seen.listing is not None:
+        if module.operating and module in self._seen:
             self._wanted_later()
             return False
         try:
             listing = await module.list_locks()
         except Refusal as refusal:
             listing = Listing(problems=(str(refusal.reason),))
+        seen = self._seen.get(module, _Seen())  # only now: another listing may have come in between
         if listing == seen.listing:
             return False
         plugs = {(r.device, r.certificate): seen.plugs.get((r.device, r.certificate), "") for r in listing.locks}

@@ -116,7 +116,7 @@ async def run(config: Config, instance: Instance, listener: socket.socket, *, sh
 
     routes = [*service.routes(), *window.routes(), *status.routes(), *Updates(service, status).routes()]
     app = application(routes, opened=opened, closed=table.close)
-    guarded: ASGIApp = Guard(app, origins=config.origins, port=port)
+    guarded: ASGIApp = Guard(app, origins=config.origins, port=port, requests_per_second=config.requests_per_second)
     sockets = [listener]
     if config.compat.synctl:
         from calock.agent.compat.synctl import with_compat  # noqa: PLC0415 - only who switched it on loads it

@@ -1,0 +1,121 @@
+"""Vendor libraries that hang, crash and lie: one clear message, never the driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from agent.driving import PIN, Events, make_lock, until
+
+
+@pytest.fixture
+def two_vendors(start, tmp_path: Path):
+    """A driver with two modules; returns it and the directory of the one that will misbehave."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    make_lock(good, "SM2", serial="1111")
+    make_lock(bad, "EC", serial="2222")
+    driver = start(soft_dir=good, faulty=True, options=["--pkcs11", str(bad)])
+    until(lambda: len(driver.locks()) == 2, "both modules to run")
+    return driver, bad
+
+
+def of(driver, module: str) -> list[dict]:
+    return [lock for lock in driver.locks() if lock["module"] == module]
+
+
+@pytest.mark.parametrize("fault", ["hang", "segfault", "exit", "print garbage"])
+@pytest.mark.parametrize("call", ["sign", "list"])
+def test_one_vendors_fault_costs_one_message_and_no_other_lock(two_vendors, fault: str, call: str) -> None:
+    driver, bad = two_vendors
+    lock = of(driver, "bad")[0]["id"]
+    (bad / "fault").write_text(f"{fault} in {call}")
+    if call == "sign":
+        reply = driver.authenticate(lock)
+        assert fault == "print garbage" or (reply.status, reply.reason) == (502, "MODULE_FAILED")
+    elif fault != "print garbage":
+        problems = driver.call("/v1/locks").json["problems"]
+        assert problems == [{"module": "bad", "reason": "MODULE_FAILED"}]
+    assert driver.authenticate(of(driver, "good")[0]["id"]).status == 200
+    (bad / "fault").unlink()
+    again = until(lambda: of(driver, "bad"), "the module to come back")
+    assert driver.authenticate(again[0]["id"]).status == 200
+    assert driver.call("/v1/locks").json["problems"] == []
+
+
+def test_a_crash_between_two_calls_is_noticed_and_told(two_vendors) -> None:
+    driver, bad = two_vendors
+    with Events(driver.port) as events:
+        events.next()
+        (bad / "fault").write_text("exit in poll")
+        noticed = events.next()
+        (bad / "fault").unlink()
+        assert events.next()["revision"] > noticed["revision"]
+    until(lambda: of(driver, "bad"), "the module to come back")
+    states = {module["module"]: module for module in driver.call("/v1/diagnosis").json["modules"]}
+    assert states["bad"]["restarts"] >= 1
+    assert states["good"]["restarts"] == 0
+
+
+def test_what_a_library_says_when_it_fails_is_not_passed_on(two_vendors) -> None:
+    driver, bad = two_vendors
+    (bad / "fault").write_text("raise in sign")
+    reply = driver.authenticate(of(driver, "bad")[0]["id"])
+    assert reply.reason == "MODULE_FAILED"
+    assert PIN not in reply.body.decode() + driver.log
+    assert "张三" not in reply.body.decode() + driver.log
+
+
+@pytest.mark.parametrize("fault", ["wrong signature", "short signature", "long signature", "empty signature"])
+def test_a_wrong_signature_never_leaves_the_driver(two_vendors, fault: str) -> None:
+    driver, bad = two_vendors
+    (bad / "fault").write_text(f"{fault} in sign")
+    reply = driver.authenticate(of(driver, "bad")[0]["id"])
+    assert (reply.status, reply.reason) == (502, "LOCK_SIGNATURE_WRONG")
+
+
+def test_a_lock_pulled_out_between_pin_and_signature(two_vendors) -> None:
+    driver, bad = two_vendors
+    (bad / "fault").write_text("pulled out in sign")
+    reply = driver.authenticate(of(driver, "bad")[0]["id"])
+    assert (reply.status, reply.reason) == (410, "LOCK_REMOVED")
+    until(lambda: not of(driver, "bad"), "the lock to leave the list")
+
+
+@pytest.mark.parametrize(("fault", "shown"), [("many", 1), ("huge", 0), ("long texts", 1)])
+def test_lists_without_bounds_stay_bounded(two_vendors, fault: str, shown: int) -> None:
+    driver, bad = two_vendors
+    (bad / "fault").write_text(f"{fault} in list")
+    reply = driver.call("/v1/locks")
+    assert len(reply.body) < 100_000
+    mine = [lock for lock in reply.json["locks"] if lock["module"] == "bad"]
+    assert bool(mine) is bool(shown)
+    assert all(len(str(lock)) < 2000 for lock in mine)
+    assert of(driver, "good")
+
+
+def test_a_module_that_does_not_load_is_named_and_the_others_work(start, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    make_lock(good, "SM2")
+    bad.mkdir()
+    (bad / "fault").write_text("does not load")
+    driver = start(soft_dir=good, faulty=True, options=["--pkcs11", str(bad)])
+    reply = until(lambda: (r := driver.call("/v1/locks").json)["problems"] and r["locks"] and r, "both to be known")
+    assert reply["problems"] == [{"module": "bad", "reason": "MODULE_FAILED"}]
+    assert driver.authenticate().status == 200
+
+
+def test_workers_end_with_the_driver_even_when_they_hang(two_vendors) -> None:
+    driver, bad = two_vendors
+    children = [int(pid) for pid in Path(f"/proc/{driver.process.pid}/task/{driver.process.pid}/children").read_text().split()]
+    assert len(children) >= 2
+    (bad / "fault").write_text("hang in poll")
+    driver.process.kill()  # no farewell
+    driver.process.wait()
+    until(lambda: not any(_alive(pid) for pid in children), "the workers to end")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
