@@ -10,6 +10,7 @@ Source: RFC 5280 clause 6.1. Anchors may be intermediates, as in Web eID: trust 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,15 +68,18 @@ def check_path(
     ``provider``: code of the provider the person chose; ``site``: site on which the certificate is used. None = do not check.
     """
     best: Path | None = None
-    for issuers in _candidates(leaf, register):
+    search = _Search(leaf, register)
+    for issuers in search.candidates():
         judged = _judge(leaf, issuers, at=at, provider=provider, site=site)
         if judged.holds:
             return judged
         best = _better(best, judged)
-    return best or Path((_unknown_issuer(leaf, register),))
+    return best or Path((_no_path(leaf, register, cut=search.cut),))
 
 
-def _unknown_issuer(leaf: Certificate, register: Register) -> Check:
+def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
+    if cut:
+        return failed(Step.PATH, "issuer", Reason.PATH_TOO_LONG, "no anchor within the number of certificates that is allowed")
     known = register.named(leaf.issuer_key)
     detail = "its issuer's name is known, but not with this key" if known else "its issuer is none of the recognised CAs"
     return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)
@@ -94,23 +98,35 @@ def _issuers_of(certificate: Certificate, register: Register) -> list[Issuer]:
     return sorted(fitting, key=lambda issuer: (issuer.key_id != certificate.authority_key_id, not issuer.ca.anchor))
 
 
-def _candidates(leaf: Certificate, register: Register) -> Iterator[tuple[Issuer, ...]]:
-    """Write down paths from the leaf's issuer to an anchor, shortest first, without judging them."""
-    itself = register.anchor_with(leaf.der)
-    if itself is not None:
-        yield ()
-        return
-    waiting: list[tuple[Issuer, ...]] = [(issuer,) for issuer in _safe_issuers(leaf, register)]
-    visits = found = 0
-    while waiting and visits < MAX_VISITS and found < MAX_CANDIDATES:
-        path = waiting.pop(0)
-        visits += 1
-        if path[-1].ca.anchor:
-            found += 1
-            yield path
-        elif len(path) < path[0].provider.policy.max_depth - 1:
-            seen = {issuer.ca.der for issuer in path}
-            waiting += [(*path, up) for up in _safe_issuers(path[-1].certificate, register) if up.ca.der not in seen][:MAX_VISITS]
+class _Search:
+    """Writes down paths from the leaf's issuer to an anchor, shortest first, without judging them."""
+
+    def __init__(self, leaf: Certificate, register: Register) -> None:
+        self.leaf = leaf
+        self.register = register
+        self.cut = False
+        """Some path was given up because it grew too long."""
+
+    def candidates(self) -> Iterator[tuple[Issuer, ...]]:
+        if self.register.anchor_with(self.leaf.der) is not None:
+            yield ()
+            return
+        waiting: deque[tuple[Issuer, ...]] = deque((issuer,) for issuer in _safe_issuers(self.leaf, self.register))
+        visits = found = 0
+        while waiting and visits < MAX_VISITS and found < MAX_CANDIDATES:
+            path = waiting.popleft()
+            visits += 1
+            if path[-1].ca.anchor:
+                found += 1
+                yield path
+            elif len(path) + 1 < path[0].provider.policy.max_depth:
+                waiting += self._longer(path)
+            else:
+                self.cut = True
+
+    def _longer(self, path: tuple[Issuer, ...]) -> list[tuple[Issuer, ...]]:
+        seen = {issuer.ca.der for issuer in path}
+        return [(*path, above) for above in _safe_issuers(path[-1].certificate, self.register) if above.ca.der not in seen]
 
 
 def _safe_issuers(certificate: Certificate, register: Register) -> list[Issuer]:

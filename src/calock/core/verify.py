@@ -7,7 +7,6 @@ the key can make the server do the costly steps.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -218,7 +217,7 @@ def decode_base64(text: str, what: str) -> bytes:
         Refusal: TOKEN_MALFORMED.
     """
     try:
-        return base64.b64decode(text, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise Refusal(Reason.TOKEN_MALFORMED, f"{what} is not base64") from error
 
