@@ -150,10 +150,16 @@ def measure_events(running: DriverProcess, ports: softskf.SoftSkf, count: int) -
         for name, process in zip(("main", "worker 1", "worker 2"), processes, strict=False):
             rows.append((f"after {number:>5} events, {name}", f"{_memory(process)}   descriptors {process.descriptors}"))
     table("Growth", rows)
-    first, last = marks[0][1], marks[-1][1]
-    grown = sum(b.resident_mib - a.resident_mib for a, b in zip(first, last, strict=True))
     same = children(running.process.pid) == worker
-    print(f"  resident memory, last mark against first: {grown:+.2f} MiB; workers are the same processes: {same}")
+    print(
+        f"  resident memory per 1,000 events: {_growth(marks, 0, 1):+.2f} MiB in the first half, {_growth(marks, 1, 2):+.2f} in the second"
+    )
+    print(f"  workers are the same processes: {same}")
+
+
+def _growth(marks: list[tuple[int, list[Process]]], first: int, last: int) -> float:
+    (start, before), (stop, after) = marks[first], marks[last]
+    return sum(b.resident_mib - a.resident_mib for a, b in zip(before, after, strict=True)) * 1000 / (stop - start)
 
 
 def verdict(name: str, value: float) -> None:

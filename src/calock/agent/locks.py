@@ -23,6 +23,8 @@ from calock.wire import driver as wire
 log = logging.getLogger("calock.agent.locks")
 
 MAX_CERTIFICATE = 16 * 1024
+MAX_HANDLES = 512
+"""How many handles are remembered after their lock went away: enough to say "pulled out" instead of "never seen"."""
 MAX_RECORDS = 64
 """Per module: bounds what a broken lock or library can make us show."""
 _SIGNING_USAGES = {"digital_signature", "content_commitment"}
@@ -71,7 +73,7 @@ class LockTable:
         self.revision = 1
         self._seen: dict[Module, _Seen] = {}
         self._key = secrets.token_bytes(32)
-        self._listed: set[tuple[str, str]] = set()
+        self._listed: dict[tuple[str, str], None] = {}
         self._moved = asyncio.Condition()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -165,9 +167,16 @@ class LockTable:
         infos = []
         for entry in self.entries():
             handle = self.handle_of(origin, entry)
-            self._listed.add((origin, handle))
+            self._remember(origin, handle)
             infos.append(_info(entry, handle, self._handle(origin, entry.module.path, entry.record.device)))
         return wire.Locks(locks=tuple(infos), problems=tuple(self.problems()))
+
+    def _remember(self, origin: str, handle: str) -> None:
+        """Keep the newest handles: each plug makes a new one, and the driver runs for months."""
+        self._listed.pop((origin, handle), None)
+        self._listed[origin, handle] = None
+        while len(self._listed) > MAX_HANDLES:
+            del self._listed[next(iter(self._listed))]
 
     def resolve(self, origin: str, handle: str) -> Entry:
         """Find the certificate behind a handle that was given to this origin.
