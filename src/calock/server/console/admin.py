@@ -12,25 +12,46 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.services import reset_password, set_account_state
 from calock.server.approvals.models import Approval
 from calock.server.console.audit_admin import AuditEventAdmin
 from calock.server.console.emergency import EMERGENCY_UNBIND, propose_unbind
-from calock.server.console.lists import ReadOnlyAdmin, SinceFilter, badge, shown
+from calock.server.console.lists import (
+    ReadOnlyAdmin,
+    SinceFilter,
+    badge,
+    choice_filter,
+    column,
+    provider_choices,
+    shown,
+    site_choices,
+)
 from calock.server.console.lock_versions import attempts_of, versions_of
 from calock.server.console.pages.common import asking, told
 from calock.server.locks.models import Binding, Lock
 from calock.server.masking import mask_name
-from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
 from calock.server.organisations.services import set_organisation_state
 
 
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     template = "console/account.html"
-    list_display = ("username", "masked", "organisation", "role", "state_badge", "locks", "created_at")
-    list_filter = ("role", "state", "must_change_password")
+    list_display = (
+        "username",
+        "masked",
+        column("单位", "organisation"),
+        column("角色", "role"),
+        "state_badge",
+        "locks",
+        column("创建时间", "created_at"),
+    )
+    list_filter = (
+        choice_filter("角色", "role", lambda: list(Role.choices)),
+        choice_filter("状态", "state", lambda: list(AccountState.choices)),
+    )
+    search_help_text = "账户、姓名、单位或统一社会信用代码"
     search_fields = ("username", "name", "organisation__name", "organisation__uscc")
     list_select_related = ("organisation",)
     done = {"disable": "账户已停用，其会话已结束", "enable": "账户已启用", "reset": "密码已重置，本人下次登录须修改"}
@@ -77,8 +98,12 @@ class AccountAdmin(ReadOnlyAdmin):
 @admin.register(Organisation)
 class OrganisationAdmin(ReadOnlyAdmin):
     template = "console/organisation.html"
-    list_display = ("name", "uscc", "kind", "state_badge", "people", "created_at")
-    list_filter = ("kind", "state")
+    list_display = ("name", "uscc", column("类型", "kind"), "state_badge", "people", column("创建时间", "created_at"))
+    list_filter = (
+        choice_filter("类型", "kind", lambda: list(OrganisationKind.choices)),
+        choice_filter("状态", "state", lambda: list(OrganisationState.choices)),
+    )
+    search_help_text = "单位名称或统一社会信用代码"
     search_fields = ("name", "uscc")
     done = {"disable": "单位已停用，其全部成员的会话已结束", "enable": "单位已启用"}
 
@@ -111,8 +136,9 @@ class OrganisationAdmin(ReadOnlyAdmin):
 @admin.register(Lock)
 class LockAdmin(ReadOnlyAdmin):
     template = "console/lock.html"
-    list_display = ("lock_id", "provider", "versions", "bound_to", "created_at")
-    list_filter = ("provider",)
+    list_display = ("lock_id", column("CA 服务商", "provider"), "versions", "bound_to", column("首次出现", "created_at"))
+    list_filter = (choice_filter("CA 服务商", "provider__code", provider_choices),)
+    search_help_text = "CA锁ID、证书序列号、证书名称或账户"
     search_fields = ("lock_id", "certificates__serial", "certificates__subject_cn", "bindings__account__username")
     list_select_related = ("provider",)
 
@@ -154,8 +180,14 @@ class BoundSince(SinceFilter):
 @admin.register(Binding)
 class BindingAdmin(ReadOnlyAdmin):
     template = "console/binding.html"
-    list_display = ("lock_number", "provider", "account_name", "by_name", "bound_at", "live_badge")
-    list_filter = (BoundFilter, "lock__provider", "site", BoundSince)
+    list_display = ("lock_number", "provider", "account_name", "by_name", column("绑定时间", "bound_at"), "live_badge")
+    list_filter = (
+        BoundFilter,
+        choice_filter("CA 服务商", "lock__provider__code", provider_choices),
+        choice_filter("站点", "site", site_choices),
+        BoundSince,
+    )
+    search_help_text = "CA锁ID、账户或单位"
     search_fields = ("lock__lock_id", "account__username", "account__organisation__name")
     list_select_related = ("lock__provider", "account", "bound_by")
     ordering = ("-bound_at",)

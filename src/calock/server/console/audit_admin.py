@@ -15,7 +15,16 @@ from calock.server.accounts.models import Account
 from calock.server.audit.canonical import mac_of
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.console.lists import ReadOnlyAdmin, SinceFilter, badge, shown
+from calock.server.console.lists import (
+    ReadOnlyAdmin,
+    SinceFilter,
+    badge,
+    choice_filter,
+    column,
+    provider_choices,
+    shown,
+    site_choices,
+)
 from calock.server.console.statistics import words_of
 
 CHECKED_AT_ONCE = 5000
@@ -65,9 +74,25 @@ class OutcomeFilter(admin.SimpleListFilter):
 class AuditEventAdmin(ReadOnlyAdmin):
     template = "console/audit_row.html"
     change_list_template = "console/audit_list.html"
-    list_display = ("at", "number", "event_words", "reason_words", "actor_name", "provider", "site", "ip", "intact")
-    list_display_links = ("number",)
-    list_filter = (SinceFilter, SubjectFilter, OutcomeFilter, "provider", "site")
+    list_display = (
+        column("时间", "at"),
+        "number_shown",
+        "event_words",
+        "reason_words",
+        "actor_shown",
+        column("CA 服务商", "provider"),
+        column("站点", "site"),
+        column("IP", "ip"),
+        "intact",
+    )
+    list_display_links = ("number_shown",)
+    list_filter = (
+        SinceFilter,
+        SubjectFilter,
+        OutcomeFilter,
+        choice_filter("CA 服务商", "provider", provider_choices),
+        choice_filter("站点", "site", site_choices),
+    )
     search_fields = ("number", "event", "reason", "ip", "actor_name")
     search_help_text = "编号、账户、原因代码或 IP"
     ordering = ("-id",)
@@ -84,8 +109,12 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def reason_words(self, row: AuditEvent) -> str:
         return words_of(row.reason) if row.reason else ""
 
+    @shown("编号")
+    def number_shown(self, row: AuditEvent) -> str:
+        return row.number
+
     @shown("操作人")
-    def actor_name(self, row: Any) -> str:
+    def actor_shown(self, row: Any) -> str:
         name: str | None = row.actor_name
         return name or "-"
 

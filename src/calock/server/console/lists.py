@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -15,6 +15,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from calock.server.console.pages.common import page
+from calock.server.portal.templatetags.portal import moment
+from calock.server.providers.models import Provider
+from calock.server.sites.registry import sites
 
 
 def badge(tone: str, words: str) -> SafeString:
@@ -99,6 +102,46 @@ class SinceFilter(admin.SimpleListFilter):
         return queryset if chosen is None else queryset.filter(**{f"{self.field}__gt": timezone.now() - chosen[1]})
 
 
+def choice_filter(title: str, field: str, choices: Callable[[], list[tuple[str, str]]]) -> type[admin.SimpleListFilter]:
+    """Rows whose ``field`` has the chosen value; ``choices`` are asked when the page is shown."""
+
+    class ChoiceFilter(admin.SimpleListFilter):
+        parameter_name = field.replace("__", "-")
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.title = title
+            super().__init__(*args, **kwargs)
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return choices()
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            chosen = self.value()
+            return queryset.filter(**{field: chosen}) if chosen in dict(self.lookup_choices) else queryset
+
+    return ChoiceFilter
+
+
+def provider_choices() -> list[tuple[str, str]]:
+    return [(code, name) for code, name in Provider.objects.values_list("code", "name")]
+
+
+def site_choices() -> list[tuple[str, str]]:
+    return [(code, profile.names.platform) for code, profile in sites().items()]
+
+
 def shown(words: str, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A column with a Chinese heading."""
     return admin.display(description=words, ordering=order)
+
+
+def column(words: str, field: str) -> Callable[[Any], Any]:
+    """A column that shows a field: the words of a choice, a moment as the manuals print it, ``-`` for nothing."""
+
+    @shown(words, field)
+    def value_of(row: Any) -> Any:
+        words_of_choice = getattr(row, f"get_{field}_display", None)
+        value = words_of_choice() if words_of_choice else getattr(row, field)
+        return moment(value) if isinstance(value, datetime) else value or "-"
+
+    return value_of
