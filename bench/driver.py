@@ -151,9 +151,8 @@ def measure_events(running: DriverProcess, ports: softskf.SoftSkf, count: int) -
             rows.append((f"after {number:>5} events, {name}", f"{_memory(process)}   descriptors {process.descriptors}"))
     table("Growth", rows)
     same = children(running.process.pid) == worker
-    print(
-        f"  resident memory per 1,000 events: {_growth(marks, 0, 1):+.2f} MiB in the first half, {_growth(marks, 1, 2):+.2f} in the second"
-    )
+    early, late = _growth(marks, 0, 1), _growth(marks, 1, 2)
+    print(f"  resident memory per 1,000 events: {early:+.2f} MiB in the first half, {late:+.2f} MiB in the second")
     print(f"  workers are the same processes: {same}")
 
 
