@@ -37,7 +37,21 @@ def test_width_is_found_when_the_library_cannot_stand_null(ports: SoftSkf, libra
 def test_width_probe_survives_the_library(ports: SoftSkf, library_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_SECONDS", 1)
     ports.fault(f"EnumDev {fault}")
-    assert ulong_size(str(library_path)) == 4
+    assert ulong_size(str(library_path)) is None
+
+
+def test_width_that_could_not_be_probed_is_seen_at_the_first_lock(
+    ports: SoftSkf, library_path: Path, pairs: dict[str, Pair], width: Width
+) -> None:
+    ports.add("key0", {"c": (pairs["SM2"], None)})
+    ports.fault("EnumDev crash")
+    backend = SkfBackend(library_path)
+    ports.fault()
+    (record,) = backend.list_locks().locks
+    assert record.serial == "3301000045102205"
+    assert backend._library.binding.ulong * 8 == width
+    wanted = to_sign_for(record.certificate)
+    assert backend.sign(record.key, certificate=record.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False)
 
 
 @pytest.mark.parametrize("width_", [32, 64])

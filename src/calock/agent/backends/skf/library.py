@@ -33,7 +33,10 @@ class SkfLibrary:
     """One vendor library, loaded into this process. Any call may hang or crash it: use it in a worker only."""
 
     def __init__(self, path: str, ulong: UlongSize | None = None) -> None:
-        self.binding = Binding(load(path), ulong or probe.ulong_size(path))
+        known = ulong or probe.ulong_size(path)
+        self._loaded = load(path)
+        self._guessed = known is None
+        self.binding = Binding(self._loaded, known or 4)  # the standard's, until a DEVINFO says otherwise
 
     # --- devices
 
@@ -52,6 +55,16 @@ class SkfLibrary:
         Raises:
             SkfError: SkfMisbehaviour when what the library wrote is not this ULONG's DEVINFO.
         """
+        try:
+            return self._device_info(device)
+        except SkfMisbehaviour:
+            if not self._guessed:
+                raise
+        self._guessed = False
+        self.binding = Binding(self._loaded, 8)  # the guard took what was too long for 4: nothing was overwritten
+        return self._device_info(device)
+
+    def _device_info(self, device: Device) -> DeviceInfo:
         ulong = self.binding.ulong
         buffer = Guarded("SKF_GetDevInfo", DEVINFO_SIZE[ulong])
         self.binding.call("GetDevInfo", device, buffer)

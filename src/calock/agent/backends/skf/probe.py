@@ -22,14 +22,14 @@ _LIST_SIZE: Final = 8192
 _UNKNOWN: Final = 1
 
 
-def ulong_size(path: str) -> UlongSize:
-    """Return 4 or 8: the bytes of ULONG in the library at ``path``; 4, the standard's, where it cannot be told.
+def ulong_size(path: str) -> UlongSize | None:
+    """Return 4 or 8: the bytes of ULONG in the library at ``path``; None where it does not tell.
 
     Loading may fail here as it will fail again, with its reason, in ``binding.load``.
     """
     if sys.platform == "win32":  # unsigned long has 32 bits there, also in 64-bit programs
         return 4
-    return _ask_in_child(path, with_list=False) or _ask_in_child(path, with_list=True) or 4
+    return _ask_in_child(path, with_list=False) or _ask_in_child(path, with_list=True)
 
 
 def width_from(cell: bytes) -> UlongSize | None:
