@@ -142,7 +142,7 @@ class Pkcs11Backend:
     def _login(self, token: Any, pin: bytearray, *, write: bool = False) -> Iterator[Any]:
         """Log in once; after a wrong PIN, say how many tries are left as far as the token tells."""
         try:
-            session = token.open(user_pin=bytes(pin), rw=write)
+            session = token.open(user_pin=pin.decode(), rw=write)
         except errors.PinIncorrect as error:
             state = _pin_state(self._fresh(token))
             if state.locked:
@@ -165,7 +165,7 @@ class Pkcs11Backend:
             base.require_length(new, state)
             base.require_try_allowed(old, state, use_last_try=use_last_try)
             with self._login(token, old, write=True) as session:
-                session.set_pin(bytes(old).decode(), bytes(new).decode())
+                session.set_pin(old.decode(), new.decode())
 
     def fingerprint(self) -> str:
         try:
