@@ -28,9 +28,8 @@ from calock.wire.token import FORMAT, AuthToken
 ORIGIN = "http://shanxi.localhost"
 
 
-def _fetch_crls(practice: Practice, port: int) -> None:
+def _fetch_crls(source: CrlSource) -> None:
     """Have the server fetch every CRL once from the practice source, which runs only for this moment."""
-    source = CrlSource(practice, port)
     thread = threading.Thread(target=source.serve_forever, daemon=True)
     thread.start()
     try:
@@ -40,7 +39,6 @@ def _fetch_crls(practice: Practice, port: int) -> None:
     finally:
         source.shutdown()
         thread.join()
-        source.server_close()
 
 
 def _answer(practice: Practice, spec: LockSpec, challenge: str) -> bytes:
@@ -60,13 +58,13 @@ def _answer(practice: Practice, spec: LockSpec, challenge: str) -> bytes:
     return msgspec.json.encode(token)
 
 
-def bind_sample(practice: Practice, spec: LockSpec, *, username: str, provider: str, crl_port: int) -> None:
+def bind_sample(practice: Practice, spec: LockSpec, *, username: str, provider: str, source: CrlSource) -> None:
     """Bind ``spec`` to ``username``, by himself.
 
     Raises:
         Refusal: whatever the platform finds wrong with it.
     """
-    _fetch_crls(practice, crl_port)
+    _fetch_crls(source)
     member = Account.objects.get(username=username)
     at = timezone.now()
     visit = RequestContext(

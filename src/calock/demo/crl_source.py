@@ -1,6 +1,6 @@
 """A small CRL source on 127.0.0.1: serves the practice CAs' CRLs and signs them anew before they grow old.
 
-Run as ``python -m calock.demo.crl_source DIRECTORY PORT``; it prints its address when it listens.
+Run as ``python -m calock.demo.crl_source DIRECTORY PORT``; it writes its address to ``Place.crl_address`` when it listens.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ class CrlSource(ThreadingHTTPServer):
         self._names = {name for family in practice.families.values() for name, _ in family.authorities()}
         self._signing = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    @classmethod
+    def open(cls, practice: Practice, port: int) -> CrlSource:
+        """Listen on ``port``, or on any free one when somebody else has it."""
+        try:
+            return cls(practice, port)
+        except OSError:
+            return cls(practice, 0)
 
     @property
     def base(self) -> str:
@@ -64,9 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
 def main(arguments: list[str]) -> None:
     directory, port = arguments
     practice = open_practice(Path(directory))
-    source = CrlSource(practice, int(port))
-    sys.stdout.write(f"CRL source at {source.base}\n")
-    sys.stdout.flush()
+    source = CrlSource.open(practice, int(port))
+    fresh = practice.place.crl_address.with_suffix(".new")
+    fresh.write_text(source.base, "utf-8")
+    fresh.replace(practice.place.crl_address)  # whoever waits for it reads it whole
     source.serve_forever()
 
 

@@ -38,6 +38,11 @@ class Place:
         return self.root / "demo" / "crls"
 
     @property
+    def crl_address(self) -> Path:
+        """Where the CRL source says that it listens."""
+        return self.root / "demo" / "crl-source-address"
+
+    @property
     def locks(self) -> Path:
         """The soft backend's directory: practice locks, plugged in and in the drawer."""
         return self.root / "demo" / "locks"

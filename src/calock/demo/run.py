@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from calock.agent.instance import read_note
 from calock.demo.children import Child, ChildError, Children
 from calock.demo.packages import add_packages
 from calock.demo.place import Place
 from calock.demo.story import story
 from calock.demo.world import Practice, build, move_crl_source
-from calock.wire.driver import HEADER, HELLO_PATH, PORTS
+from calock.wire.driver import HEADER, HELLO_PATH
 
 USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
@@ -89,25 +90,29 @@ def _answers(port: int, path: str, *, body: str | None = None, headers: dict[str
     return {}
 
 
-def find_driver(origin: str) -> int | None:
-    """Port on which a calock driver answers ``origin``; None when none does."""
+def driver_port(place: Place, origin: str) -> int | None:
+    """Port on which the demonstration's own driver answers ``origin``; None while it does not."""
+    note = read_note(place.driver_home / "state" / "calock")
+    if note is None:
+        return None
     headers = {"Origin": origin, "Content-Type": "application/json", HEADER: "1"}
-    for port in PORTS:
-        hello = _answers(port, HELLO_PATH, body="{}", headers=headers)
-        if hello and hello.get("driver") == "calock":
-            return port
-    return None
+    hello = _answers(note.port, HELLO_PATH, body="{}", headers=headers)
+    return note.port if hello and hello.get("driver") == "calock" else None
 
 
 def _start_crl_source(children: Children, place: Place) -> str:
-    known = place.notes().get("crl_base", "")
-    wanted = int(known.rstrip("/").rpartition(":")[2] or CRL_PORT)
-    port = free_port(wanted)
-    base = f"http://127.0.0.1:{port}/"
+    port = _port_of(place.notes().get("crl_base", "")) or CRL_PORT
+    place.crl_address.unlink(missing_ok=True)
     command = [sys.executable, "-m", "calock.demo.crl_source", str(place.root), str(port)]
     source = children.add(Child("CRL source", command, log=place.logs / "crl-source.log"))
-    source.wait_until(lambda: _answers(port, "/huren-sm2.crl") is not None)
+    source.wait_until(place.crl_address.exists)
+    base = place.crl_address.read_text("utf-8")
+    source.wait_until(lambda: _answers(_port_of(base), "/huren-sm2.crl") is not None)
     return base
+
+
+def _port_of(base: str) -> int:
+    return int(base.rstrip("/").rpartition(":")[2] or 0)
 
 
 def _start_driver(children: Children, place: Place, port: int) -> int:
@@ -120,9 +125,7 @@ def _start_driver(children: Children, place: Place, port: int) -> int:
     found: list[int] = []
 
     def listening() -> bool:
-        answering = find_driver(f"http://shanxi.localhost:{port}")
-        if answering is not None:
-            found.append(answering)
+        found.extend(filter(None, [driver_port(place, f"http://shanxi.localhost:{port}")]))
         return bool(found)
 
     driver.wait_until(listening)
@@ -156,14 +159,14 @@ def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) 
             base = _start_crl_source(children, place)
             move_crl_source(base)
             place.write_notes({**place.notes(), "crl_base": base, "port": chosen})
-            driver_port = _start_driver(children, place, chosen)
+            driver = _start_driver(children, place, chosen)
             _start_server(children, place, chosen)
             if packages:
                 log = place.logs / "packages.log"
                 children.add(
                     Child("packages", [sys.executable, "-m", "calock.demo.packages", str(place.root)], log=log, passing=True)
                 )
-            say(story(practice.place, port=chosen, driver_port=driver_port, command=calock_command()))
+            say(story(practice.place, port=chosen, driver_port=driver, command=calock_command()))
             with contextlib.suppress(KeyboardInterrupt):
                 children.watch(lambda: bool(stop))
             say("正在停止… Stopping…")
@@ -174,11 +177,10 @@ def prepare(place: Place, *, packages: bool, everything: bool = False, say: Call
     first = not place.notes().get("made")
     if first:
         say(f"首次运行：正在 {place.root} 准备练习环境，约需一分钟… First run: preparing the practice world, about a minute…")
-    known = place.notes().get("crl_base", "")
-    practice = build(place.root, crl_base=known or f"http://127.0.0.1:{free_port(CRL_PORT)}/")
+    practice = build(place.root, crl_port=CRL_PORT)
     if packages:
         add_packages(place, everything=everything, say=say)
     return practice
 
 
-__all__ = ["AlreadyRunningError", "ChildError", "find_driver", "free_port", "only_one", "origins", "prepare", "run"]
+__all__ = ["AlreadyRunningError", "ChildError", "driver_port", "free_port", "only_one", "origins", "prepare", "run"]

@@ -21,6 +21,7 @@ from calock.demo.people import ACCOUNTS, ORGANISATIONS, PASSWORD
 from calock.demo.place import Place
 
 if TYPE_CHECKING:
+    from calock.demo.crl_source import CrlSource
     from calock.server.accounts.models import Account
     from calock.server.organisations.models import Organisation
 
@@ -161,10 +162,11 @@ def prepare_server(root: Path) -> None:
     django.setup()
 
 
-def build(root: Path, *, now: datetime | None = None, crl_base: str = "http://127.0.0.1:8790/") -> Practice:
+def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> Practice:
     """Make the world at ``root``, or open the one that is there. Its data is kept; a build that was interrupted is made anew.
 
-    The port of ``crl_base`` must be free. With a clock of another time (``now``) no lock is bound: that takes today's checks.
+    The register names a CRL source on ``crl_port``, or on another when that is taken; :func:`move_crl_source` corrects it later.
+    With a clock of another time (``now``) no lock is bound: that takes today's checks.
 
     Raises:
         WorldError: ``root`` holds something else, or a world of another version.
@@ -185,18 +187,20 @@ def build(root: Path, *, now: datetime | None = None, crl_base: str = "http://12
     practice = make_practice(root, now=now)
     prepare_server(root)
     _migrate()
-    fill_database(practice, crl_base=crl_base)
-    if now is None:
-        _bind_sample(practice, crl_base)
-    place.write_notes({"version": VERSION, "made": practice.now.isoformat(), "crl_base": crl_base})
+    from calock.demo.crl_source import CrlSource  # noqa: PLC0415 - that module imports this one
+
+    with CrlSource.open(practice, crl_port) as source:
+        fill_database(practice, crl_base=source.base)
+        if now is None:
+            _bind_sample(practice, source)
+    place.write_notes({"version": VERSION, "made": practice.now.isoformat(), "crl_base": source.base})
     return practice
 
 
-def _bind_sample(practice: Practice, crl_base: str) -> None:
+def _bind_sample(practice: Practice, source: CrlSource) -> None:
     from calock.demo.bound import bind_sample  # noqa: PLC0415 - needs Django set up
 
-    port = int(crl_base.rstrip("/").rpartition(":")[2])
-    bind_sample(practice, lock("bound"), username="cssbjgys03", provider="zhejiang-tiangu", crl_port=port)
+    bind_sample(practice, lock("bound"), username="cssbjgys03", provider="zhejiang-tiangu", source=source)
 
 
 def _migrate() -> None:

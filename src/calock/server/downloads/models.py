@@ -40,15 +40,15 @@ class DriverPackage(models.Model):
     """One downloadable driver file. The file lies in the store under its SHA-256, addressed by id, never by a name."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    code = models.SlugField(help_text="e.g. shanxi-huren; the same over versions and systems")
-    title = models.CharField(max_length=100, help_text="e.g. 山西互认驱动")
+    code = models.SlugField("代码", help_text="e.g. shanxi-huren; the same over versions and systems")
+    title = models.CharField("名称", max_length=100, help_text="e.g. 山西互认驱动")
     providers = models.ManyToManyField("providers.Provider", related_name="driver_packages", blank=True)
     sites = models.JSONField(default=list, help_text="codes of the sites that offer it; none: every site")
-    os = models.CharField(max_length=16, help_text="linux, windows, macos")
-    arch = models.CharField(max_length=16, help_text="x86_64, arm64")
-    version = models.CharField(max_length=32)
-    file_name = models.CharField(max_length=150)
-    size = models.PositiveBigIntegerField()
+    os = models.CharField("系统", max_length=16, help_text="linux, windows, macos")
+    arch = models.CharField("架构", max_length=16, help_text="x86_64, arm64")
+    version = models.CharField("版本", max_length=32)
+    file_name = models.CharField("文件名", max_length=150)
+    size = models.PositiveBigIntegerField("大小")
     sha256 = models.CharField(max_length=64)
     sm3 = models.CharField(max_length=64)
     manifest = models.TextField(
@@ -56,11 +56,11 @@ class DriverPackage(models.Model):
     )
     signature = models.TextField(help_text="Base64 of the Ed25519 signature over the manifest")
     changes = models.TextField(blank=True)
-    state = models.CharField(max_length=16, choices=PackageState.choices, default=PackageState.DRAFT)
-    released_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField("状态", max_length=16, choices=PackageState.choices, default=PackageState.DRAFT)
+    released_at = models.DateTimeField("发布时间", null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_reason = models.CharField(max_length=200, blank=True)
-    downloads = models.PositiveBigIntegerField(default=0, help_text="complete downloads")
+    downloads = models.PositiveBigIntegerField("下载次数", default=0, help_text="complete downloads")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[models.Manager[DriverPackage]] = models.Manager.from_queryset(PackageQuerySet)()
@@ -68,7 +68,7 @@ class DriverPackage(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=("code", "os", "arch", "version"), name="one_file_per_code_system_version"),)
         ordering = ("code", "os", "arch", "-released_at")
-        verbose_name = verbose_name_plural = "CA 驱动"
+        verbose_name = verbose_name_plural = "CA 驱动包"
 
     def __str__(self) -> str:
         return f"{self.title} {self.version} {self.os}/{self.arch}"
