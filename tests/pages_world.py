@@ -1,5 +1,7 @@
 """The rows behind the pages: the manuals' sample rows among others, made through the models, with real package files."""
 
+# ruff: noqa: E501 - one row of sample data is one line
+
 from __future__ import annotations
 
 import re
@@ -58,7 +60,15 @@ def provider(code: str, name: str, short: str, sites: list[str], order: int) -> 
 
 
 def bind(
-    of: Provider, lock_id: str, subject: str, not_after: datetime | None, account: Account, *, by: Account, at: datetime, site: str = "shanxi"
+    of: Provider,
+    lock_id: str,
+    subject: str,
+    not_after: datetime | None,
+    account: Account,
+    *,
+    by: Account,
+    at: datetime,
+    site: str = "shanxi",
 ) -> Binding:
     """A bound lock; ``not_after`` None: imported without its certificate."""
     lock = Lock.objects.create(provider=of, lock_id=lock_id)

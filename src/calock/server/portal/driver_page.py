@@ -13,7 +13,18 @@ from calock.server.http import SiteRequest
 from calock.server.sites.api import offered_providers
 from calock.wire import driver
 
-_PREFIXES = ("DRIVER_", "LOCK_", "PIN_", "MODULE_", "ORIGIN_", "HOST_NOT", "PEER_", "SEVERAL_", "CERTIFICATE_EXPIRED", "SERVER_BUSY")
+_PREFIXES = (
+    "DRIVER_",
+    "LOCK_",
+    "PIN_",
+    "MODULE_",
+    "ORIGIN_",
+    "HOST_NOT",
+    "PEER_",
+    "SEVERAL_",
+    "CERTIFICATE_EXPIRED",
+    "SERVER_BUSY",
+)
 
 _DOWNLOAD = ("DRIVER_ABSENT", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED", "PEER_NOT_ALLOWED")
 """Refusals whose one action is this site's own download word."""

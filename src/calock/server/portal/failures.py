@@ -1,7 +1,9 @@
 """可能失败原因: the catalogue F01-F30, in the order in which a computer is examined.
 
-The sentence of the moment comes from ``refusal_texts``; this is the same list to read at leisure: what it is, how it shows, what helps.
+The sentence of the moment comes from ``refusal_texts``; this is the same list to read at leisure: what it is and what helps.
 """
+
+# ruff: noqa: E501 - one cause of the catalogue is one line, its sentences whole, as they are translated
 
 from __future__ import annotations
 

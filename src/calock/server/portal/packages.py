@@ -52,7 +52,10 @@ def system_of(user_agent: str) -> tuple[str, str]:
 def offers(site: Profile, user_agent: str) -> list[Offer]:
     """The newest published package of every kind that this site offers, the recommended one first."""
     os, arch = system_of(user_agent)
-    found = [_offer(row, recommended=(row.code, row.os, row.arch) == (site.driver.package, os, arch)) for row in DriverPackage.objects.for_site(site.code)]
+    found = [
+        _offer(row, recommended=(row.code, row.os, row.arch) == (site.driver.package, os, arch))
+        for row in DriverPackage.objects.for_site(site.code)
+    ]
     return sorted(found, key=lambda offer: (not offer.recommended, offer.os != os, offer.title, offer.system))
 
 

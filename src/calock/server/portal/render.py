@@ -10,6 +10,8 @@ from django.shortcuts import render
 from calock.server.http import SiteRequest
 
 
-def page(request: SiteRequest, template: str, current: str, *, section: str = "", status: int = 200, **context: Any) -> HttpResponse:
+def page(
+    request: SiteRequest, template: str, current: str, *, section: str = "", status: int = 200, **context: Any
+) -> HttpResponse:
     """``current`` is the page's name; ``section`` the navigation entry it belongs to when it has none itself."""
     return render(request, f"pages/{template}.html", {"current": current, "section": section, **context}, status=status)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from calock.server.locks import rows as locks_rows
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.rows import Status as LockStatus
-from calock.server.sites.profile import Line, Profile
+from calock.server.sites.profile import Profile
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -24,27 +25,24 @@ class Status:
     hint: str = ""
 
 
+_WORDS = {
+    LockStatus.VALID: (_("正常"), "good", ""),
+    LockStatus.EXPIRING: (_("即将到期"), "warn", _("还有 %(days)d 天到期，请尽快续期")),
+    LockStatus.EXPIRED: (_("已过期"), "bad", _("请联系 CA 机构续期，续期后无需重新绑定")),
+    LockStatus.NOT_YET_VALID: (_("未生效"), "warn", _("到生效日再使用")),
+    LockStatus.REVOKED: (_("已吊销"), "bad", _("请联系 CA 机构补办")),
+    LockStatus.UNTRUSTED: (_("不受信任"), "bad", _("该 CA 已暂停互认")),
+    LockStatus.UNKNOWN: (_("未知"), "", _("插入这把锁登录一次，即可刷新证书信息")),
+}
+
+
 def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool = False) -> Status:
     """The certificate's status in words. The login asks the revocation store again; this is what is known now."""
     if ended:
-        return Status(_("已解除"), "")
-    known = locks_rows.status_of(certificate, at)
-    match known:
-        case LockStatus.VALID:
-            return Status(_("正常"), "good")
-        case LockStatus.EXPIRING:
-            days = (certificate.not_after - at).days if certificate else 0
-            return Status(_("即将到期"), "warn", _("还有 %(days)d 天到期，请尽快续期") % {"days": days})
-        case LockStatus.EXPIRED:
-            return Status(_("已过期"), "bad", _("请联系 CA 机构续期，续期后无需重新绑定"))
-        case LockStatus.NOT_YET_VALID:
-            return Status(_("未生效"), "warn", _("到生效日再使用"))
-        case LockStatus.REVOKED:
-            return Status(_("已吊销"), "bad", _("请联系 CA 机构补办"))
-        case LockStatus.UNTRUSTED:
-            return Status(_("不受信任"), "bad", _("该 CA 已暂停互认"))
-        case LockStatus.UNKNOWN:
-            return Status(_("未知"), "", _("插入这把锁登录一次，即可刷新证书信息"))
+        return Status(str(_("已解除")), "")
+    word, tone, hint = _WORDS[locks_rows.status_of(certificate, at)]
+    days = (certificate.not_after - at).days if certificate else 0
+    return Status(str(word), tone, str(hint) % {"days": days} if hint else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +81,19 @@ def time_text(at: datetime | None) -> str:
     return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _text(line: Line, binding: Binding, certificate: LockCertificate | None, number: int) -> str:
-    lock = binding.lock
-    match line.value:
-        case "number":
-            return str(number)
-        case "account_name":
-            return binding.account.name
-        case "account_username":
-            return binding.account.username
-        case "provider":
-            return lock.provider.name
-        case "subject":
-            return certificate.subject_cn if certificate else "-"
-        case "lock_id":
-            return lock.lock_id
-        case "lock_id_short":
-            return shorten(lock.lock_id)
-        case "not_after":
-            return time_text(certificate.not_after if certificate else None)
-        case "bound_by":
-            return binding.bound_by.name
-        case "bound_at":
-            return time_text(binding.bound_at)
-        case "status" | "actions":
-            return ""
-
-
+_TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
+    "account_name": lambda binding, _certificate: binding.account.name,
+    "account_username": lambda binding, _certificate: binding.account.username,
+    "provider": lambda binding, _certificate: binding.lock.provider.name,
+    "subject": lambda _binding, certificate: certificate.subject_cn if certificate else "-",
+    "lock_id": lambda binding, _certificate: binding.lock.lock_id,
+    "lock_id_short": lambda binding, _certificate: shorten(binding.lock.lock_id),
+    "not_after": lambda _binding, certificate: time_text(certificate.not_after if certificate else None),
+    "bound_by": lambda binding, _certificate: binding.bound_by.name,
+    "bound_at": lambda binding, _certificate: time_text(binding.bound_at),
+    "status": lambda _binding, _certificate: "",
+    "actions": lambda _binding, _certificate: "",
+}
 _KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock"}
 
 
@@ -123,7 +107,7 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int) -> Row
             label = line.label
             if line.value == "provider":
                 label = site.bindings.provider_labels.get(binding.lock.provider.code, label)
-            text = _text(line, binding, certificate, number)
+            text = str(number) if line.value == "number" else _TEXTS[line.value](binding, certificate)
             lines.append(CellLine(_KINDS.get(line.value, "text"), str(label) if label else "", text))
         cells.append(Cell(str(column.label), tuple(lines)))
     return Row(binding, certificate, status_of(certificate, at, ended=binding.unbound_at is not None), tuple(cells))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +27,7 @@ TOKEN = 16
 """A session is named on its page by the first 16 hex digits of its digest: enough among one account's, useless as a cookie."""
 
 
-def _live(account_id: object) -> list[Session]:
+def _live(account_id: uuid.UUID) -> list[Session]:
     rows = Session.objects.filter(account_id=account_id, ended_at__isnull=True, expires_at__gt=timezone.now())
     return list(rows.select_related("lock__provider").order_by("-created_at"))
 
@@ -65,10 +66,8 @@ def password(request: HttpRequest) -> HttpResponse:
     account, _session = require_account(site_request)
     if request.method != "POST":
         return _password_page(site_request, done="changed" in request.GET)
-    new = request.POST.get("new", "")
     try:
-        if new != request.POST.get("again", ""):
-            raise Refusal(Reason.PASSWORD_UNACCEPTABLE, "typed twice differently", {"why": _("两次输入不一致")})
+        new = _typed_twice(request)
         change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=RequestContext.of(site_request))
     except Refusal as refusal:
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
@@ -76,9 +75,23 @@ def password(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("portal:password") + "?changed")
 
 
+def _typed_twice(request: HttpRequest) -> str:
+    new = request.POST.get("new", "")
+    if new != request.POST.get("again", ""):
+        raise Refusal(Reason.PASSWORD_UNACCEPTABLE, "typed twice differently", {"why": _("两次输入不一致")})
+    return new
+
+
 def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -> HttpResponse:
     account, _session = require_account(request)
     rules = _("至少 %(length)d 个字符，不能包含账户名或姓名，不能是常见密码") % {"length": MIN_LENGTH}
     return page(
-        request, "password", "password", section="system", status=status, rules=rules, forced=account.must_change_password, **context
+        request,
+        "password",
+        "password",
+        section="system",
+        status=status,
+        rules=rules,
+        forced=account.must_change_password,
+        **context,
     )

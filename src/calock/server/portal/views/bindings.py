@@ -27,7 +27,9 @@ def _search(bindings: QuerySet[Binding], words: str) -> QuerySet[Binding]:
     if not words:
         return bindings
     found = Q(account__name__icontains=words) | Q(account__username__icontains=words) | Q(lock__lock_id__icontains=words)
-    return bindings.filter(found | Q(lock__provider__name__icontains=words) | Q(lock__certificates__subject_cn__icontains=words)).distinct()
+    return bindings.filter(
+        found | Q(lock__provider__name__icontains=words) | Q(lock__certificates__subject_cn__icontains=words)
+    ).distinct()
 
 
 @require_safe

@@ -6,12 +6,20 @@ from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from calock.server.accounts.models import Role
 from calock.server.http import SiteRequest, require_account
 from calock.server.locks.models import Binding
 from calock.server.portal.render import page
 from calock.server.portal.rows import rows_of
+
+ROLES = {
+    Role.MEMBER: gettext_lazy("普通成员"),
+    Role.ORGANISATION_ADMIN: gettext_lazy("机构管理员"),
+    Role.OPERATOR: gettext_lazy("平台运营"),
+}
 
 
 @require_safe
@@ -31,4 +39,6 @@ def user_center(request: HttpRequest) -> HttpResponse:
     account, session = require_account(cast(SiteRequest, request))
     bindings = Binding.objects.filter(account=account, unbound_at__isnull=True)
     rows = rows_of(bindings, site=cast(SiteRequest, request).site, at=timezone.now())
-    return page(cast(SiteRequest, request), "user-center", "user_center", rows=rows, login_session=session, role=account.get_role_display())
+    return page(
+        cast(SiteRequest, request), "user-center", "user_center", rows=rows, login_session=session, role=ROLES[Role(account.role)]
+    )

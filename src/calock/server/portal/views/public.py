@@ -57,7 +57,12 @@ def help_certificate(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     entry = next((entry for entry in site_request.site.help if entry.page == "help_certificate"), None)
     return page(
-        site_request, "help-certificate", "help_certificate", section="help", entry=entry, providers=offered_providers(site_request.site)
+        site_request,
+        "help-certificate",
+        "help_certificate",
+        section="help",
+        entry=entry,
+        providers=offered_providers(site_request.site),
     )
 
 
@@ -93,10 +98,20 @@ def privacy(request: HttpRequest) -> HttpResponse:
 def check(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     return page(
-        site_request, "check", "check", check_list=STEPS, check_words={**check_words(), **_check_links()}, **driver_context(site_request)
+        site_request,
+        "check",
+        "check",
+        check_list=STEPS,
+        check_words={**check_words(), **_check_links()},
+        **driver_context(site_request),
     )
 
 
 def _check_links() -> dict[str, str]:
-    names = {"login_href": "login", "renew_href": "help_certificate", "list_href": "help_certificate", "clock_href": "help_failures"}
+    names = {
+        "login_href": "login",
+        "renew_href": "help_certificate",
+        "list_href": "help_certificate",
+        "clock_href": "help_failures",
+    }
     return {key: reverse(f"portal:{name}") for key, name in names.items()}

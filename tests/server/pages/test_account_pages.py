@@ -1,0 +1,125 @@
+"""Log in by the form, sessions and password: what a person sees, right and wrong."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pages_world import PASSWORD, Page, World, browser, read
+
+from calock.server.sessions.models import Session
+
+
+@pytest.fixture
+def known(world: World) -> World:
+    for account in (world.admin, world.zcy_admin, world.member):
+        account.set_password(PASSWORD)
+        account.save()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("site", "username", "landing"), [("shanxi", "cssbjgys02", "/apps/"), ("zcy", "yuhaiqin", "/user-center/")]
+)
+def test_login_lands_where_the_site_says(known: World, site: str, username: str, landing: str):
+    client = browser(site)
+    response = client.post("/login/", {"username": username, "password": PASSWORD, "next": ""})
+    assert (response.status_code, response["Location"]) == (302, landing)
+    assert "测试供应商管理员" in read(client, landing).text or "俞海琴" in read(client, landing).text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "goes"),
+    [
+        ("/system/ca/", "/system/ca/"),
+        ("https://evil.example/", "/apps/"),
+        ("//evil.example/", "/apps/"),
+        ("/\\evil.example/", "/apps/"),
+        ("javascript:alert(1)", "/apps/"),
+    ],
+)
+def test_login_goes_on_within_the_site_only(known: World, wanted: str, goes: str):
+    response = browser("shanxi").post("/login/", {"username": "cssbjgys02", "password": PASSWORD, "next": wanted})
+    assert response["Location"] == goes
+
+
+def test_a_wrong_password_is_said_once_with_one_action(known: World):
+    response = browser("shanxi").post("/login/", {"username": "cssbjgys02", "password": "wrong"})
+    page = Page(response.content.decode())
+    assert response.status_code == 401
+    assert "账户或密码不正确" in page.text
+    alert = response.content.decode().split('role="alert"', 1)[1].split("</div>", 1)[0]
+    assert re.findall(r'href="([^"]*)"', alert) == ["/login/#ca"]
+    assert [field.get("value", "") for field in page.all("input") if field.get("type") == "password"] == ["", ""]
+    assert [field["value"] for field in page.all("input") if field.get("name") == "username"] == ["cssbjgys02"]
+
+
+def test_who_is_logged_in_is_not_asked_again(world: World):
+    response = browser("shanxi", world.admin).get("/login/?next=/system/ca/")
+    assert (response.status_code, response["Location"]) == (302, "/system/ca/")
+
+
+def test_logout_ends_the_session_on_the_server(world: World):
+    client = browser("shanxi", world.admin)
+    cookie = dict(client.cookies)
+    assert client.get("/logout/").status_code == 405
+    assert client.post("/logout/")["Location"] == "/"
+    assert Session.objects.get().ended_at is not None
+    client.cookies.update(cookie)
+    assert client.get("/apps/").status_code == 302
+
+
+def test_one_of_my_sessions_can_be_ended_and_no_one_elses(world: World):
+    own, other = browser("shanxi", world.admin), browser("shanxi", world.admin)
+    stranger = browser("shanxi", world.member)
+    current = list(Session.objects.filter(account=world.admin).order_by("created_at"))
+    page = own.get("/sessions/").content.decode()
+    assert current[1].pk[:16] in page
+    assert current[1].pk not in page
+    assert stranger.post("/sessions/end/", {"session": current[1].pk[:16]}).status_code == 404
+    assert other.get("/apps/").status_code == 200
+    assert own.post("/sessions/end/", {"session": current[1].pk[:16]}).status_code == 302
+    assert other.get("/apps/").status_code == 302
+    assert own.get("/apps/").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["", "0" * 16, "%", "x" * 64])
+def test_a_session_that_is_not_there_is_not_found(world: World, name: str):
+    client = browser("shanxi", world.admin)
+    browser("shanxi", world.admin)
+    assert client.post("/sessions/end/", {"session": name}).status_code == 404
+    assert Session.objects.filter(ended_at__isnull=True).count() == 2
+
+
+def test_all_other_sessions_end_at_once(world: World):
+    own, other, third = (browser("shanxi", world.admin) for _ in range(3))
+    own.post("/sessions/end/", {"session": "others"})
+    assert [client.get("/apps/").status_code for client in (own, other, third)] == [200, 302, 302]
+
+
+def test_a_password_set_by_somebody_else_must_be_changed_first(known: World):
+    known.member.must_change_password = True
+    known.member.save()
+    client = browser("shanxi", known.member)
+    assert client.get("/apps/")["Location"] == "/password/"
+    assert "首次登录请先修改密码" in read(client, "/password/").text
+    new = "Huang-He-9-Zhi-Shui"
+    response = client.post("/password/", {"current": PASSWORD, "new": new, "again": new})
+    assert (response.status_code, response["Location"]) == (302, "/password/?changed")
+    assert client.get("/apps/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "again", "says"),
+    [
+        (PASSWORD, "Huang-He-9-Zhi-Shui", "Huang-He-9-Zhi-Shuo", "两次输入不一致"),
+        (PASSWORD, "short", "short", "至少"),
+        ("wrong", "Huang-He-9-Zhi-Shui", "Huang-He-9-Zhi-Shui", "不正确"),
+    ],
+)
+def test_a_password_that_cannot_be_taken_is_explained(known: World, current: str, new: str, again: str, says: str):
+    response = browser("shanxi", known.member).post("/password/", {"current": current, "new": new, "again": again})
+    assert 400 <= response.status_code < 500
+    assert says in Page(response.content.decode()).text
+    known.member.refresh_from_db()
+    assert known.member.check_password(PASSWORD)

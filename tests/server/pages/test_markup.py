@@ -1,0 +1,106 @@
+"""What every page owes its readers and its security policy."""
+
+# ruff: noqa: E501 - lists of names
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pages_world import Page, World, browser, read
+
+PUBLIC = (
+    "/", "/guide/", "/guide/downloads/", "/guide/downloads/ca/", "/downloads/", "/login/", "/help/", "/help/driver/", "/help/binding/",
+    "/help/login/", "/help/certificate/", "/help/failures/", "/help/versions/", "/contact/", "/legal/", "/legal/privacy/", "/check/",
+)  # fmt: skip
+PRIVATE = ("/apps/", "/user-center/", "/system/", "/system/ca/", "/system/ca/?state=ended", "/sessions/", "/password/")
+
+
+def _pages(world: World, site: str, *, english: bool = False) -> dict[str, Page]:
+    account = world.admin if site == "shanxi" else world.zcy_admin
+    client = browser(site, account, english=english)
+    own = next(iter(account.bindings.all()))
+    found = {path: read(browser(site, english=english), path) for path in PUBLIC}
+    found |= {path: read(client, path) for path in (*PRIVATE, f"/system/ca/{own.pk}/")}
+    found["/nothing/"] = read(client, "/nothing/", 404)
+    return found
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_nothing_runs_or_styles_inline(world: World, site: str):
+    for path, page in _pages(world, site).items():
+        assert page.inline_scripts == [], path
+        assert page.all("style") == [], path
+        for tag, attributes in page.elements:
+            assert "style" not in attributes, (path, tag)
+            assert not [name for name in attributes if name.startswith("on")], (path, tag)
+            assert "javascript:" not in attributes.get("href", ""), path
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_pages_can_be_read_by_everyone(world: World, site: str):
+    for path, page in _pages(world, site).items():
+        assert page.all("html")[0]["lang"] == "zh-CN", path
+        assert len(page.all("h1")) == 1, path
+        assert len(page.all("main")) == 1, path
+        assert len(page.ids) == len(set(page.ids)), (path, sorted(page.ids))
+        assert all("alt" in image for image in page.all("img")), path
+        named = {label.get("for") for label in page.all("label")}
+        for field in page.all("input") + page.all("select") + page.all("textarea"):
+            labelled = field.get("id") in named or "aria-label" in field or "label" in field["_inside"].split()
+            assert labelled or field.get("type") == "hidden", (path, field)
+        for target in (element for _, element in page.elements if "aria-controls" in element):
+            assert target["aria-controls"] in page.ids, path
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_a_pin_field_belongs_to_no_form_and_is_not_remembered(world: World, site: str):
+    account = world.admin if site == "shanxi" else world.zcy_admin
+    for path, client in (("/login/", browser(site)), ("/system/ca/", browser(site, account))):
+        fields = [field for field in read(client, path).all("input") if "data-pin" in field]
+        assert len(fields) == 1, path
+        assert "form" not in fields[0]["_inside"].split(), path
+        assert "name" not in fields[0], path
+        assert fields[0]["autocomplete"] == "off", path
+        assert fields[0]["type"] == "password", path
+
+
+def test_policy_lets_scripts_only_from_here_and_connections_only_here_and_to_the_driver(world: World):
+    policy = browser("shanxi").get("/login/")["Content-Security-Policy"]
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";") if rule.strip()}
+    assert rules["script-src"] == ["'self'"]
+    assert rules["style-src"] == ["'self'"]
+    assert rules["frame-ancestors"] == ["'none'"]
+    assert all(source == "'self'" or re.fullmatch(r"(http|ws)://127\.0\.0\.1:4711[3-6]", source) for source in rules["connect-src"])
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_english_pages_are_english(world: World, site: str):
+    """Names of people, organisations, CAs and packages stay as they are; nothing else is left in Chinese."""
+    names = ("中文", "测试供应商管理员", "测试供应商有限公司", "测试供应商", "测试_政采云测试", "俞海琴", "李明", "运营甲", "山西CA互认平台",
+             "山西 CA", "浙江天谷CA", "浙江天谷 CA 驱动", "政采云CA互认平台", "政采云 CA 驱动", "政采云 CA", "山西互认驱动", "检测完成")  # fmt: skip
+    chinese = re.compile(r"[一-鿿]+")
+    left = {}
+    for path, page in _pages(world, site, english=True).items():
+        assert page.all("html")[0]["lang"] == "en", path
+        text = page.text
+        for name in sorted(names, key=len, reverse=True):
+            text = text.replace(name, "")
+        if found := chinese.findall(text):
+            left[path] = found
+    assert left == {}
+
+
+def test_the_switch_stays_and_returns_to_the_page(world: World):
+    client = browser("shanxi")
+    assert read(client, "/contact/").all("html")[0]["lang"] == "zh-CN"
+    response = client.post("/language/", {"language": "en", "next": "/contact/"})
+    assert (response.status_code, response["Location"]) == (302, "/contact/")
+    assert "Contact" in read(client, "/contact/").text
+    assert client.post("/language/", {"language": "zh-hans", "next": "https://evil.example/"})["Location"] == "/"
+    assert "联系我们" in read(client, "/contact/").text
+
+
+def test_a_browser_that_prefers_english_still_gets_chinese_first(world: World):
+    response = browser("shanxi").get("/", headers={"accept-language": "en-US,en;q=0.9"})
+    assert response["Content-Language"] == "zh-hans"

@@ -1,0 +1,84 @@
+"""A site is data: strictly read, complete in both languages, found by host name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from calock.server.sites.registry import SITES, ProfileError, load_profile, load_sites, site_for_host
+
+
+@pytest.fixture
+def two_sites(tmp_path: Path) -> Path:
+    for code in ("shanxi", "zcy"):
+        (tmp_path / code).mkdir()
+        shutil.copy(SITES / code / "profile.toml", tmp_path / code)
+    return tmp_path
+
+
+def _change(root: Path, code: str, old: str, new: str) -> None:
+    path = root / code / "profile.toml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def test_the_delivered_sites_load():
+    assert list(load_sites(environ={})) == ["shanxi", "zcy"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('code = "shanxi"', 'code = "shanxi"\nsurprise = 1', "surprise"),
+        ('landing = "apps"', "", "landing"),
+        ('landing = "apps"', 'landing = "somewhere"', "somewhere"),
+        ('pin_entry = "page-then-window"', 'pin_entry = "server"', "server"),
+        ("ca_icon = false", 'ca_icon = "no"', "ca_icon"),
+        ('code = "shanxi"', 'code = "zcy"', "zcy"),
+        ('page = "home"', 'page = "https://evil.example/"', "evil"),
+        ('hosts = ["shanxi.localhost"', 'hosts = ["https://shanxi.localhost/"', "host name"),
+        ("[names]", "[names", "profile.toml"),
+        (', en = "Home" }', " }", "en"),
+    ],
+)  # fmt: skip
+def test_a_profile_that_makes_no_sense_is_refused_by_name(two_sites: Path, old: str, new: str, named: str):
+    _change(two_sites, "shanxi", old, new)
+    with pytest.raises(ProfileError, match=named):
+        load_profile(two_sites / "shanxi", environ={})
+
+
+def test_one_host_belongs_to_one_site(two_sites: Path):
+    _change(two_sites, "zcy", 'hosts = ["zcy.localhost"]', 'hosts = ["zcy.localhost", "shanxi.localhost"]')
+    with pytest.raises(ProfileError, match=r"shanxi\.localhost belongs to"):
+        load_sites(two_sites, environ={})
+
+
+def test_exactly_one_site_is_the_default(two_sites: Path):
+    _change(two_sites, "shanxi", "default = true", "default = false")
+    with pytest.raises(ProfileError, match="default"):
+        load_sites(two_sites, environ={})
+
+
+def test_an_operator_sets_the_hosts(two_sites: Path):
+    loaded = load_sites(two_sites, environ={"CALOCK_HOSTS_ZCY": "www.zcygov.cn, login.zcygov.cn"})
+    assert loaded["zcy"].hosts == ("www.zcygov.cn", "login.zcygov.cn")
+    with pytest.raises(ProfileError, match="host name"):
+        load_sites(two_sites, environ={"CALOCK_HOSTS_ZCY": "https://www.zcygov.cn"})
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("shanxi.localhost:8000", "shanxi"),
+        ("ZCY.localhost", "zcy"),
+        ("evil.example", None),
+        ("shanxi.localhost.evil.example", None),
+        ("", None),
+    ],
+)
+def test_hosts_find_their_site(host: str, code: str | None):
+    found = site_for_host(host)
+    assert (found.code if found else None) == code
