@@ -210,56 +210,74 @@ def walk_entries(data: walk.Bytes, start: int, stop: int) -> Iterator[Record]:
     Raises:
         Refusal: REVOCATION_UNTRUSTED; malformed, an entry of another issuer, an unknown critical entry extension, or too many.
     """
-    extensions: dict[bytes, int] = {}
-    days: dict[bytes, int] = {}
-    element = walk.element
+    reader = _EntryReader()
     position = start
     count = 0
     try:
-        while position < stop:  # one loop without calls of our own but three: it runs a million times
+        while position < stop:
             count += 1
-            if count > MAX_ENTRIES:
-                raise unusable(f"more than {MAX_ENTRIES} entries")
-            tag, first, end = element(data, position, stop)
-            if tag != walk.SEQUENCE:
-                raise walk.WalkError("CRL entry")  # noqa: TRY301 - the number of the entry is added below
-            tag, serial, after = element(data, first, end)
-            if tag != walk.INTEGER or not 0 < after - serial <= SERIAL_SIZE:
-                raise walk.WalkError("serial of a CRL entry")  # noqa: TRY301 - same
-            number = bytes(data[serial:after])
-            tag, moment, last = element(data, after, end)
-            seconds = _seconds(tag, bytes(data[moment:last]), days)
-            reason = 0
-            if last != end:
-                blob = bytes(data[last:end])
-                known = extensions.get(blob)
-                if known is None:
-                    known = _entry_reason(blob)
-                    if len(extensions) < 1024:  # a handful in practice; hostile data may not grow it
-                        extensions[blob] = known
-                reason = known
-            yield number[::-1].ljust(SERIAL_SIZE, b"\xff" if number[0] & 0x80 else b"\0"), reason, seconds
+            tag, first, end = walk.element(data, position, stop)
+            if tag != walk.SEQUENCE or count > MAX_ENTRIES:
+                raise walk.WalkError("not an entry" if tag != walk.SEQUENCE else f"more than {MAX_ENTRIES}")  # noqa: TRY301 - same end
+            yield reader.read(bytes(data[first:end]))
             position = end
     except walk.WalkError as error:
         raise unusable(f"CRL entry {count}: {error}") from error
 
 
-def _seconds(tag: int, text: bytes, days: dict[bytes, int]) -> int:
-    """Epoch seconds of a revocationDate, 0 to 2^32 - 1. Days repeat, so they are computed once each."""
-    cut = len(text) - 7
-    day = days.get(text[:cut])
-    if day is None:
-        moment = walk.time(tag, text[:cut] + b"000000Z") if cut in (6, 8) else walk.time(tag, text)
-        day = int(moment.timestamp())
-        if len(days) < 65536:
-            days[text[:cut]] = day
-    clock = text[cut:]
-    if cut != (6 if tag == walk.UTC_TIME else 8) or tag not in (walk.UTC_TIME, walk.GENERALIZED_TIME):
-        raise walk.WalkError("time")
-    if clock[6:] != b"Z" or not clock[:6].isdigit() or clock[:2] > b"23" or clock[2:4] > b"59" or clock[4:6] > b"59":
-        raise walk.WalkError("time")
-    value = day + int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + int(clock[4:6])
-    return min(max(value, 0), 0xFFFFFFFF)
+class _EntryReader:
+    """Reads entries; what repeats (days, times of day, extensions) is computed once. All of it is bounded."""
+
+    def __init__(self) -> None:
+        self._extensions: dict[bytes, int] = {}
+        self._days: dict[bytes, int] = {}
+        self._clocks: dict[bytes, int] = {}
+
+    def read(self, entry: bytes) -> Record:
+        """Read the contents of one entry: ``INTEGER · Time · SEQUENCE?``.
+
+        It runs a million times, so it looks at the octets itself. Neither number nor time is ever long enough for a length of more
+        than one octet; one that has it ends beyond the entry, and is refused for that.
+        """
+        size = len(entry)
+        try:
+            after = 2 + entry[1]
+            end = after + 2 + entry[after + 1]
+        except IndexError as error:
+            raise walk.WalkError("truncated") from error
+        number = entry[2:after]
+        if entry[0] != walk.INTEGER or not 0 < len(number) <= SERIAL_SIZE or end > size:
+            raise walk.WalkError("serial or time of an entry")
+        reason = 0
+        if end != size:
+            blob = entry[end:]
+            known = self._extensions.get(blob)
+            reason = self._reason(blob) if known is None else known
+        moment = entry[after + 2 : end]
+        day = self._days.get(moment[:-7])
+        clock = self._clocks.get(moment[-7:])
+        if day is None or clock is None or entry[after] != (walk.UTC_TIME if end - after == 15 else walk.GENERALIZED_TIME):
+            day, clock = self._time(entry[after], moment)
+        seconds = day + clock
+        if not 0 <= seconds <= 0xFFFFFFFF:
+            seconds = 0 if seconds < 0 else 0xFFFFFFFF
+        return number[::-1].ljust(SERIAL_SIZE, b"\xff" if number[0] & 0x80 else b"\0"), reason, seconds
+
+    def _time(self, tag: int, moment: bytes) -> tuple[int, int]:
+        """Seconds of the day's start and of the time of day."""
+        found = walk.time(tag, moment)
+        clock = found.hour * 3600 + found.minute * 60 + found.second
+        day = int(found.timestamp()) - clock
+        if len(self._days) < 65536:
+            self._days[moment[:-7]] = day
+        self._clocks[moment[-7:]] = clock
+        return day, clock
+
+    def _reason(self, blob: bytes) -> int:
+        reason = _entry_reason(blob)
+        if len(self._extensions) < 1024:  # a handful in practice; hostile data may not grow it
+            self._extensions[blob] = reason
+        return reason
 
 
 def _entry_reason(blob: bytes) -> int:

@@ -3,16 +3,18 @@
 The CRL is verified and walked once, by whoever builds the index. Everybody else opens the block: no parsing, no object per entry,
 and the pages of the file are the machine's, not the process's.
 
-Layout (all numbers big-endian): magic 8 · size of the header 4 · header (JSON) · fan-out 257 × 4 · records n × 26 · MAC 32.
+Layout (all numbers big-endian): magic 8 · size of the header 4 · header (JSON) · fan-out 65537 × 4 · records n × 26 · MAC 32.
 A record is the serial (21 octets, two's complement, least significant octet first), the reason code (1) and the revocation time
-in epoch seconds (4). Records are sorted; ``fanout[b]`` is the number of records whose first octet is below ``b``: least
-significant octets are spread evenly whatever way a CA numbers its certificates. The MAC is keyed BLAKE2b over all before it.
+in epoch seconds (4). Records are sorted; ``fanout[b]`` is the number of records whose first two octets are below ``b``: least
+significant octets are spread evenly whatever way a CA numbers its certificates, so a handful of records is left to search. Small
+CRLs go without the fan-out. The MAC is keyed BLAKE2b over all before it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,13 +27,16 @@ import msgspec
 from calock.core import walk
 from calock.core.certificate import Certificate
 from calock.core.crl import HOLD, REMOVE, SERIAL_SIZE, CrlHead, Record, moment_of, read_crl, walk_entries
-from calock.core.crl_scope import Scope
+from calock.core.crl_scope import EVERYTHING, Scope
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 
-_MAGIC: Final = b"CALOCRL1"
+_MAGIC: Final = b"CALOCRL2"
 _SIZE: Final = Struct(">I")
-_FANOUT: Final = Struct(">257I")
+_PAIR: Final = Struct(">II")
+_FANOUT_SIZE: Final = 65537 * 4
+_FANOUT_FROM: Final = 2048
+"""Entries from which the fan-out pays."""
 _TAIL: Final = Struct(">BI")
 _RECORD: Final = SERIAL_SIZE + _TAIL.size
 _MAC: Final = 32
@@ -80,18 +85,18 @@ class Entry:
 
 
 class CrlIndex:
-    """One CRL whose signature was verified. Looking a serial up costs about a microsecond at any size."""
+    """One CRL whose signature was verified. Looking a serial up costs a microsecond or two at any size."""
 
     __slots__ = (
-        "_buffer", "_fanout", "_start", "base_number", "count", "issuer_der", "next_update", "number", "scope", "sha256",
-        "signer_der", "signer_spki_sha256", "this_update",
+        "_buffer", "_fanout", "_start", "base_number", "count", "is_complete", "issuer_der", "next_update", "number", "scope",
+        "sha256",        "signer_der", "signer_spki_sha256", "this_update",
     )  # fmt: skip
 
     def __init__(self, buffer: walk.Bytes) -> None:
         header, start = _read_header(buffer)
-        self._buffer = buffer
-        self._fanout = _FANOUT.unpack_from(buffer, start)
-        self._start = start + _FANOUT.size
+        self._buffer = bytes(buffer) if isinstance(buffer, memoryview) else buffer  # slices must be bytes, which compare
+        self._fanout = start if header.count >= _FANOUT_FROM else 0
+        self._start = start + (_FANOUT_SIZE if self._fanout else 0)
         self.signer_spki_sha256 = header.signer_spki_sha256
         self.signer_der = header.signer
         """Certificate (DER) whose key signed the CRL."""
@@ -103,8 +108,10 @@ class CrlIndex:
         self.sha256 = header.sha256
         """Of the CRL's DER."""
         self.scope = header.scope
+        self.is_complete = header.scope == EVERYTHING and not header.base_number
+        """It speaks for every certificate of its issuer, and for every reason."""
         self.count = header.count
-        if self._fanout[256] != header.count or len(buffer) != self._start + header.count * _RECORD + _MAC:
+        if len(buffer) != self._start + header.count * _RECORD + _MAC:
             raise IndexDamagedError("sizes do not fit")
 
     @classmethod
@@ -133,19 +140,21 @@ class CrlIndex:
         except OverflowError:
             return None  # longer than any serial a CRL may hold
         buffer, start = self._buffer, self._start
-        low, high = self._fanout[wanted[0]], self._fanout[wanted[0] + 1]
+        low, high = 0, self.count
+        if self._fanout:
+            low, high = _PAIR.unpack_from(buffer, self._fanout + ((wanted[0] << 8 | wanted[1]) << 2))
         while low < high:
             middle = (low + high) >> 1
             at = start + middle * _RECORD
-            found = buffer[at : at + SERIAL_SIZE]
-            if found == wanted:
-                reason, seconds = _TAIL.unpack_from(buffer, at + SERIAL_SIZE)
-                return Entry(reason, moment_of(seconds))
-            if bytes(found) < wanted:
+            if buffer[at : at + SERIAL_SIZE] < wanted:
                 low = middle + 1
             else:
                 high = middle
-        return None
+        at = start + low * _RECORD
+        if low == self.count or buffer[at : at + SERIAL_SIZE] != wanted:
+            return None
+        reason, seconds = _TAIL.unpack_from(buffer, at + SERIAL_SIZE)
+        return Entry(reason, moment_of(seconds))
 
 
 def _read_header(buffer: walk.Bytes) -> tuple[_Header, int]:
@@ -155,7 +164,7 @@ def _read_header(buffer: walk.Bytes) -> tuple[_Header, int]:
         (size,) = _SIZE.unpack_from(buffer, 8)
         start = 8 + _SIZE.size + size
         header = msgspec.json.decode(bytes(buffer[8 + _SIZE.size : start]), type=_Header)
-        if len(header.flags) != 3 or len(buffer) < start + _FANOUT.size + _MAC:
+        if len(header.flags) != 3:
             raise IndexDamagedError("truncated")
     except (msgspec.DecodeError, ValueError, IndexError) as error:
         raise IndexDamagedError(str(error)) from error
@@ -177,17 +186,26 @@ def write_index(head: CrlHead, signer: Certificate, records: Iterable[Record], o
     if head.base_number is None and any(_holds_removal(bucket) for bucket in buckets):
         raise Refusal(Reason.REVOCATION_UNTRUSTED, "removeFromCRL in a complete CRL")
     blocks = [_sorted(bucket) for bucket in _emptying(buckets)]
-    counts = [len(block) // _RECORD for block in blocks]
-    fanout = [0]
-    for count in counts:
-        fanout.append(fanout[-1] + count)
-    header = msgspec.json.encode(_header(head, signer, fanout[-1]))
+    count = sum(map(len, blocks)) // _RECORD
+    header = msgspec.json.encode(_header(head, signer, count))
+    fanout = _fanout(blocks) if count >= _FANOUT_FROM else b""
     digest = hashlib.blake2b(digest_size=_MAC, key=key)
-    for part in (_MAGIC, _SIZE.pack(len(header)), header, _FANOUT.pack(*fanout), *blocks):
+    for part in (_MAGIC, _SIZE.pack(len(header)), header, fanout, *blocks):
         digest.update(part)
         out.write(part)
     out.write(digest.digest())
-    return fanout[-1]
+    return count
+
+
+def _fanout(blocks: list[bytes]) -> bytes:
+    """Positions of each pair of first octets; ``blocks`` are the sorted records by their first octet."""
+    positions = []
+    before = 0
+    for block in blocks:
+        seconds = block[1::_RECORD]  # the second octet of every record, in order
+        positions += [before + bisect_left(seconds, octet) for octet in range(256)]
+        before += len(seconds)
+    return Struct(f">{len(positions) + 1}I").pack(*positions, before)
 
 
 def _emptying(buckets: list[bytearray]) -> Iterable[bytearray]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from calock.core.certificate import Certificate
 from calock.core.crl import HOLD, REASON_NAMES
-from calock.core.crl_index import Entry
+from calock.core.crl_index import CrlIndex, Entry
 from calock.core.crl_scope import ALL_REASONS
 from calock.core.evidence import MAX_DEPTH, CaGraph, CrlOffer, Evidence, OcspAnswer, answers_of
 from calock.core.ocsp import CertStatus, read_response
@@ -95,13 +96,24 @@ def check_revocation(
 
 
 def _check(depth: int, finding: Finding, rules: RevocationRules) -> Check:
-    name = "revocation-leaf" if depth == 0 else f"revocation-ca-{depth}"
     reason = finding.reason
+    if reason is None:
+        return _good_check(depth, finding.detail)
+    name = _name(depth)
     if depth and reason in _REVOKED:
         reason = Reason.CA_REVOKED
     if reason is Reason.REVOCATION_UNAVAILABLE and rules.mode == "if_available":
         return Check(Step.REVOCATION, name, None, None, f"not required by the provider's rules: {finding.detail}")
-    return Check(Step.REVOCATION, name, reason is None, reason, finding.detail)
+    return Check(Step.REVOCATION, name, False, reason, finding.detail)
+
+
+def _name(depth: int) -> str:
+    return "revocation-leaf" if depth == 0 else f"revocation-ca-{depth}"
+
+
+@lru_cache(maxsize=64)
+def _good_check(depth: int, detail: str) -> Check:
+    return Check(Step.REVOCATION, _name(depth), True, None, detail)
 
 
 class _Judge:
@@ -116,6 +128,9 @@ class _Judge:
 
     def finding(self, certificate: Certificate, issuer: Certificate, seen: frozenset[bytes] = frozenset()) -> Finding:
         """Decide about one certificate. ``seen``: certificates whose own status is being found out above us."""
+        usual = self._plainly_good(certificate, issuer)
+        if usual is not None:
+            return usual
         found = [*self._ocsp(certificate, issuer, seen)]
         found += self._crls(certificate, issuer, seen)
         if not found:
@@ -126,6 +141,22 @@ class _Judge:
         if not found:
             return Finding(Reason.REVOCATION_UNAVAILABLE, detail="no revocation data for this issuer")
         return min(found, key=lambda item: _STRONGEST.index(item.reason))
+
+    def _plainly_good(self, certificate: Certificate, issuer: Certificate) -> Finding | None:
+        """The usual case by the same rules with less ado: no OCSP, one complete CRL by the issuing key, in its time, not on it."""
+        offers = self.evidence.crls_for(issuer)
+        if self.stapled or len(offers) != 1:
+            return None
+        offer, at = offers[0], self.at
+        crl = offer.crl
+        if not crl.is_complete or offer.signer_path or offer.delta is not None or not crl.this_update <= at <= crl.next_update:
+            return None
+        limit = self.rules.ca_crl_max_age if certificate.is_ca else self.rules.crl_max_age
+        if limit is not None and (at - crl.this_update).total_seconds() > limit:
+            return None
+        if crl.lookup(certificate.serial) is not None or self.evidence.ocsp_for(issuer, certificate.serial):
+            return None
+        return _not_on(crl)
 
     # --- OCSP
 
@@ -240,7 +271,7 @@ class _Judge:
             changed = self._delta_entry(offer, certificate.serial)
             entry = changed or entry
         if entry is None or entry.removed:
-            return finding(None, "not on the CRL")
+            return _not_on(crl)
         return finding(*_revoked(entry.reason), entry)
 
     def _delta_entry(self, offer: CrlOffer, serial: int) -> Entry | None:
@@ -270,6 +301,10 @@ class _Judge:
             if own.reason is not None:
                 return f"the CRL signer's own status: {own.reason}"
         return ""
+
+
+def _not_on(crl: CrlIndex) -> Finding:
+    return Finding(None, "crl", "not on the CRL", crl.this_update, crl.next_update, crl.sha256)
 
 
 def _revoked(code: int) -> tuple[Reason, str]:
