@@ -19,10 +19,14 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.utils import CryptographyDeprecationWarning
 
 from calock.core import extensions, names, tolerance, walk
 from calock.core.layout import Extension, Layout, key_oids, read_layout
 from calock.core.refusals import Reason, Refusal
+
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
+# Old encodings, of which it warns, are judged by the gate under their own names.
 
 MAX_SIZE = 64 * 1024
 """Octets. Real lock certificates have 1 to 3 KB; a token's text limit leaves 7.5 KB."""
@@ -41,15 +45,13 @@ T = TypeVar("T")
 
 
 def _load(der_bytes: bytes) -> x509.Certificate:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old encodings that the gate judges by name
-        try:
-            return x509.load_der_x509_certificate(der_bytes)
-        except ValueError:
-            better = tolerance.readable_form(der_bytes)
-            if better is None:
-                raise
-            return x509.load_der_x509_certificate(better)
+    try:
+        return x509.load_der_x509_certificate(der_bytes)
+    except ValueError:
+        better = tolerance.readable_form(der_bytes)
+        if better is None:
+            raise
+        return x509.load_der_x509_certificate(better)
 
 
 class Certificate:
@@ -89,11 +91,19 @@ class Certificate:
         """Fingerprint of the whole certificate, lower-case hex."""
         return hashlib.sha256(self.der).hexdigest()
 
-    @cached_property
-    def readable(self) -> x509.Certificate:
-        """The form whose extension list ``cryptography`` reads; the same as ``parsed`` but for :mod:`calock.core.tolerance`."""
-        better = tolerance.readable_form(self.der)
-        return self.parsed if better is None else x509.load_der_x509_certificate(better)
+    def parse_extensions(self) -> x509.Extensions:
+        """Every known extension as ``cryptography`` reads it, strictly but for :mod:`calock.core.tolerance`.
+
+        Raises:
+            ValueError: a malformed extension (also its subclasses and ``UnsupportedAlgorithm``).
+        """
+        try:
+            return self.parsed.extensions
+        except ValueError:
+            better = tolerance.readable_form(self.der)
+            if better is None:
+                raise
+            return x509.load_der_x509_certificate(better).extensions
 
     @cached_property
     def _outer(self) -> tuple[int, int]:
@@ -121,9 +131,7 @@ class Certificate:
 
     @cached_property
     def serial(self) -> int:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zero and negative serials: the gate refuses them
-            return self.parsed.serial_number
+        return self.parsed.serial_number
 
     @property
     def serial_hex(self) -> str:
@@ -231,9 +239,7 @@ class Certificate:
         if self.algorithm == "SM2":
             return None
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return self.parsed.public_key()
+            return self.parsed.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return None
 

@@ -6,9 +6,12 @@ cards carry it and it cannot be read in two ways.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from calock.core import walk
 
 _BOOLEAN = 0x01
+_oid = lru_cache(maxsize=512)(walk.oid)
 
 KEY_USAGES = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
@@ -58,7 +61,7 @@ def oid_list(value: bytes) -> tuple[str, ...]:
     for tag, _, first, last in walk.children(value, start, stop):
         if tag != walk.OID:
             raise walk.WalkError("an object identifier is wanted")
-        found.append(walk.oid(value[first:last]))
+        found.append(_oid(value[first:last]))
     if not found:
         raise walk.WalkError("empty list")
     return tuple(found)
@@ -72,7 +75,7 @@ def policy_oids(value: bytes) -> tuple[str, ...]:
         if tag != walk.SEQUENCE:
             raise walk.WalkError("malformed policy information")
         begin, end = walk.expect(value, first, last, walk.OID)
-        found.append(walk.oid(value[begin:end]))
+        found.append(_oid(value[begin:end]))
     if not found or len(set(found)) != len(found):
         raise walk.WalkError("empty certificatePolicies, or a policy twice")
     return tuple(found)

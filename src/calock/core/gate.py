@@ -5,7 +5,6 @@ Source: RFC 5280 clause 4.1 and 4.2 for form; the provider's :class:`Policy` for
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from datetime import datetime
 
@@ -123,9 +122,7 @@ def _decodable(certificate: Certificate) -> Fault | None:
               certificate.subject_key_id, certificate.authority_key_id):  # fmt: skip
         pass  # reading is the check
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            _ = certificate.readable.extensions
+        certificate.parse_extensions()
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         return Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}"
     return None

@@ -20,6 +20,8 @@ MAX_TEXT = 256
 """Characters of an attribute that a rule looks at."""
 
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_VALUES = {character: number for number, character in enumerate(_USCC_ALPHABET)}
+_USCC_WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
 _USCC_SHAPE = re.compile(rf"[{_USCC_ALPHABET}]{{18}}")
 _ID_CARD_SHAPE = re.compile(r"[1-9]\d{16}[\dXx]")
 _TEXT_SHAPE = re.compile(r"[\x21-\x7e一-鿿](?:[\x20-\x7e一-鿿]{0,62}[\x21-\x7e一-鿿])?")
@@ -43,8 +45,8 @@ def uscc_valid(value: str) -> bool:
     """Whether 18 characters are a unified social credit code with the right check character (GB 32100 clause 4.2)."""
     if not _USCC_SHAPE.fullmatch(value):
         return False
-    total = sum(_USCC_ALPHABET.index(character) * pow(3, place, 31) for place, character in enumerate(value[:17]))
-    return _USCC_ALPHABET.index(value[17]) == -total % 31
+    total = sum(_USCC_VALUES[character] * weight for character, weight in zip(value, _USCC_WEIGHTS, strict=False))
+    return _USCC_VALUES[value[17]] == -total % 31
 
 
 def id_card_valid(value: str) -> bool:

@@ -31,8 +31,10 @@ def _powers(prime: int) -> frozenset[int]:
 
 
 _ROCA = tuple((prime, powers) for prime in _ROCA_PRIMES if len(powers := _powers(prime)) < prime - 1)
+_MODULI = (64, 63, 65, 11)
+_PERIOD = 64 * 63 * 65 * 11
 _SQUARES_64 = frozenset(value * value % 64 for value in range(64))
-_SQUARES_45045 = tuple((modulus, frozenset(v * v % modulus for v in range(modulus))) for modulus in (63, 65, 11))
+_SQUARES = tuple((modulus, frozenset(value * value % modulus for value in range(modulus))) for modulus in _MODULI)
 
 Fault = tuple[Reason, str]
 
@@ -49,11 +51,13 @@ def primes_too_close(modulus: int) -> bool:
         return True
     root += 1
     rest = root * root - modulus
-    step = 2 * root + 1
-    for _ in range(FERMAT_ROUNDS):
-        if rest & 63 in _SQUARES_64 and all(rest % m in squares for m, squares in _SQUARES_45045) and isqrt(rest) ** 2 == rest:
-            return True
-        rest += step
+    small, step = rest % _PERIOD, (2 * root + 1) % _PERIOD  # residues first: almost no number passes for a square by them
+    for number in range(FERMAT_ROUNDS):
+        if small & 63 in _SQUARES_64 and all(small % m in squares for m, squares in _SQUARES):
+            candidate = rest + number * (2 * root + number)  # (root + number)^2 - modulus
+            if isqrt(candidate) ** 2 == candidate:
+                return True
+        small = (small + step) % _PERIOD
         step += 2
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from calock.core import walk
@@ -28,6 +29,10 @@ class Layout(NamedTuple):
     spki: bytes
     extensions: tuple[Extension, ...]
     unique_ids: bool
+
+
+_oid = lru_cache(maxsize=512)(walk.oid)
+"""The same few dozen identifiers in every certificate."""
 
 
 def read_layout(tbs: bytes) -> Layout:
@@ -64,7 +69,7 @@ def read_extension(data: bytes, start: int, stop: int) -> Extension:
         WalkError: malformed.
     """
     first, after = walk.expect(data, start, stop, walk.OID)
-    name = walk.oid(data[first:after])
+    name = _oid(data[first:after])
     critical = False
     tag, inner, end = walk.element(data, after, stop)
     if tag == _BOOLEAN:
@@ -86,10 +91,10 @@ def key_oids(spki: bytes) -> tuple[str, str]:
     start, stop = walk.whole(spki, walk.SEQUENCE)
     inner, end = walk.expect(spki, start, stop, walk.SEQUENCE)
     first, after = walk.expect(spki, inner, end, walk.OID)
-    algorithm = walk.oid(spki[first:after])
+    algorithm = _oid(spki[first:after])
     if after == end:
         return algorithm, ""
     tag, begin, last = walk.element(spki, after, end)
     if tag == 0x05:
         return algorithm, ""
-    return algorithm, walk.oid(spki[begin:last]) if tag == walk.OID else "explicit"
+    return algorithm, _oid(spki[begin:last]) if tag == walk.OID else "explicit"

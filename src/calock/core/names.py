@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from calock.core import strings, walk
 
@@ -38,6 +39,7 @@ def _read(name: bytes) -> list[list[tuple[str, int, bytes]]]:
     return rdns
 
 
+@lru_cache(maxsize=512)
 def comparison_key(name: bytes) -> NameKey:
     """What two names that are equal under RFC 5280 clause 7.1 have in common: case, string type and white space folded.
 

@@ -12,23 +12,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from OpenSSL import crypto
-
 from calock.core.certificate import Certificate
+from calock.core.chain import chain_fault
 from calock.core.gate import ca_fault
+from calock.core.keys import Fault
 from calock.core.policy import Policy
 from calock.core.policy_tree import PolicyFault, check_policies
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import Issuer, ProviderTrust, Register
 from calock.core.verdict import Check, Step, failed, passed
-
-PARTIAL_CHAIN = 0x80000
-NO_CHECK_TIME = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME; pyOpenSSL has no name for it."""
-STRICT = 0x20
 
 MAX_CANDIDATES = 16
 """Paths that are judged for one certificate."""
@@ -75,6 +70,14 @@ def check_path(
             return judged
         best = _better(best, judged)
     return best or Path((_no_path(leaf, register, cut=search.cut),))
+
+
+def path_again(path: Path, *, at: datetime, provider: str | None, site: str | None) -> Path:
+    """A path that held before, with everything judged anew that time, choice and site can change."""
+    if path.provider is None:
+        return replace(path, checks=(path.checks[0], _dates(path.certificates, Policy(), at), *path.checks[2:]))
+    dates = _dates(path.certificates, path.provider.policy, at)
+    return replace(path, checks=(path.checks[0], dates, *path.checks[2:-1], _provider(path.provider, provider, site)))
 
 
 def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
@@ -150,17 +153,9 @@ def _judge(leaf: Certificate, issuers: tuple[Issuer, ...], *, at: datetime, prov
 
 
 def _chain(leaf: Certificate, issuers: tuple[Issuer, ...], policy: Policy) -> Check:
-    try:
-        store = crypto.X509Store()
-        target = crypto.load_certificate(crypto.FILETYPE_ASN1, leaf.der)
-        store.add_cert(issuers[-1].openssl if issuers else target)
-        store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | (STRICT if policy.strict_extensions else 0))
-        crypto.X509StoreContext(store, target, [issuer.openssl for issuer in issuers[:-1]]).verify_certificate()
-    except crypto.X509StoreContextError as error:
-        code, depth, text = error.errors[0], error.errors[1], error.errors[2]
-        return failed(Step.PATH, "chain", _reason(int(code)), f"certificate {depth} of the path: {text}")
-    except crypto.Error:
-        return failed(Step.PATH, "chain", Reason.PATH_INVALID, "OpenSSL cannot read a certificate of the path")
+    fault = chain_fault(leaf, issuers, strict=policy.strict_extensions)
+    if fault is not None:
+        return failed(Step.PATH, "chain", _reason(fault.code), f"certificate {fault.depth} of the path: {fault.text}")
     anchor = issuers[-1].ca.spki_sha256 if issuers else leaf.spki_sha256
     return passed(Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {anchor[:16]}")
 
@@ -185,10 +180,21 @@ def _dates(certificates: tuple[Certificate, ...], policy: Policy, at: datetime) 
 
 def _authorities(issuers: tuple[Issuer, ...], policy: Policy, at: datetime) -> Check:
     for number, issuer in enumerate(issuers, 1):
-        fault = ca_fault(issuer.certificate, policy, at, anchor=issuer.ca.anchor)
+        fault = _ca_fault(issuer, policy, at)
         if fault is not None:
             return failed(Step.PATH, "CA certificates", fault[0], f"CA certificate {number} of the path: {fault[1]}")
     return passed(Step.PATH, "CA certificates")
+
+
+def _ca_fault(issuer: Issuer, policy: Policy, at: datetime) -> Fault | None:
+    """Found once for each state of the dated exceptions, which are all that time changes here.
+
+    A policy lives as long as its register, and so as long as the issuer that remembers by its id.
+    """
+    key = (id(policy), policy.allows_legacy("SHA1", at), policy.allows_legacy("RSA1024", at))
+    if key not in issuer.faults:
+        issuer.faults[key] = ca_fault(issuer.certificate, policy, at, anchor=issuer.ca.anchor)
+    return issuer.faults[key]
 
 
 def _policies(certificates: tuple[Certificate, ...], policy: Policy) -> Check:

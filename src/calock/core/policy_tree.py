@@ -47,11 +47,13 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
     """Process ``path`` (leaf first, anchor last; the anchor's own extensions do not count).
 
     ``policy.required_policies``, else ``initial_policies``, is the user-initial-policy-set; empty = any-policy.
-    Returns the policies of the anchor's domain for which the path is valid.
+    Returns the policies of the anchor's domain for which the path is valid; anyPolicy when nobody asks.
 
     Raises:
         PolicyFault: RFC 5280 clause 6.1 says that the path is not valid for them.
     """
+    if not (policy.require_explicit_policy or policy.required_policies or any(map(_demanding, path))):
+        return frozenset({ANY_POLICY})  # nobody on the path can make a policy necessary, or mapping invalid
     certificates = list(reversed(path[:-1])) if len(path) > 1 else list(path)
     count = len(certificates)
     state = _State(
@@ -67,6 +69,10 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
             _map(state, certificate)
             _count_down(state, certificate)
     return _wrap_up(state, certificates[-1], frozenset(policy.required_policies or policy.initial_policies))
+
+
+def _demanding(certificate: Certificate) -> bool:
+    return OID_POLICY_CONSTRAINTS in certificate.by_oid or OID_POLICY_MAPPINGS in certificate.by_oid
 
 
 def _value(certificate: Certificate, oid: str, decode: Callable[[bytes], T]) -> T | None:

@@ -16,6 +16,7 @@ from OpenSSL import crypto
 from calock.core.certificate import Certificate
 from calock.core.names import NameKey
 from calock.core.policy import Policy
+from calock.core.refusals import Reason
 
 MAX_NAMESAKES = 32
 """CA certificates of one name that are considered for one certificate."""
@@ -62,6 +63,10 @@ class Issuer:
         self.certificate = Certificate.parse(ca.der)
         self.subject_key: NameKey = self.certificate.subject_key
         self.key_id: str = self.certificate.subject_key_id
+        # what is found out about it once and stays true as long as the register lives; filled by path.py and chain.py
+        self.faults: dict[tuple[int, bool, bool], tuple[Reason, str] | None] = {}
+        self.stores: dict[bool, crypto.X509Store] = {}
+        self.settled: dict[tuple[bool | str, ...], bool] = {}
 
     def __repr__(self) -> str:
         return f"<Issuer {self.provider.code} {self.ca.spki_sha256[:16]}>"

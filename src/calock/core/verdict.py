@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from calock.core.refusals import Reason, Refusal
@@ -41,6 +42,7 @@ class Check:
     detail: str = ""
 
 
+@lru_cache(maxsize=512)
 def passed(step: Step, name: str, detail: str = "") -> Check:
     return Check(step, name, True, None, detail)
 
