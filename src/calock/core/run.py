@@ -18,7 +18,7 @@ from calock.core.refusals import Refusal
 from calock.core.register import Register
 from calock.core.remember import Key, Known, Memory
 from calock.core.revocation import check_revocation
-from calock.core.verdict import Check, RevocationStatus, Step, Verdict, failed, skipped
+from calock.core.verdict import ALL_STEPS, Check, RevocationStatus, Step, Verdict, failed, skipped
 
 
 @dataclass(frozen=True, slots=True)
