@@ -182,8 +182,8 @@ def build_one(order: Order, product: Mapping[str, Any], catalogue: Mapping[str, 
     return path
 
 
-def build(order: Order, *, only: frozenset[str] = frozenset()) -> list[Path]:
-    """Build every package, or those whose code or system (``linux-x86_64``) is in ``only``.
+def build(order: Order, *, only: frozenset[str] = frozenset(), skip: frozenset[str] = frozenset()) -> list[Path]:
+    """Build every package, or those whose code or system (``linux-x86_64``) is in ``only`` and not in ``skip``.
 
     Raises:
         BuildError, WheelError, LicenceError: see there.
@@ -192,12 +192,13 @@ def build(order: Order, *, only: frozenset[str] = frozenset()) -> list[Path]:
     own = build_own(REPOSITORY, order.wheels, order.epoch)
     codes = {product["code"] for product in catalogue["product"]}
     names = {target.name for target in TARGETS}
-    if only - codes - names:
-        raise BuildError(f"neither a package nor a system: {', '.join(sorted(only - codes - names))}")
+    if (only | skip) - codes - names:
+        raise BuildError(f"neither a package nor a system: {', '.join(sorted((only | skip) - codes - names))}")
     built = []
     for target in TARGETS:
         for product in catalogue["product"]:
-            if (only & codes and product["code"] not in only) or (only & names and target.name not in only):
+            mine = {product["code"], target.name}
+            if mine & skip or (only & codes and not mine & only & codes) or (only & names and not mine & only & names):
                 continue
             built.append(build_one(order, product, catalogue, target, own))
             print(built[-1].name, flush=True)
@@ -215,6 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="CODE|SYSTEM", help="only this package or system, repeatable"
     )
+    parser.add_argument("--skip", action="append", default=[], metavar="CODE|SYSTEM", help="not this package or system, repeatable")
     arguments = parser.parse_args(argv)
     try:
         order = Order(
@@ -224,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
             wheels=arguments.wheels,
             out=arguments.out,
         )
-        build(order, only=frozenset(arguments.only))
+        build(order, only=frozenset(arguments.only), skip=frozenset(arguments.skip))
     except (BuildError, WheelError, LicenceError) as error:
         sys.stderr.write(f"packaging: {error}\n")
         return 1

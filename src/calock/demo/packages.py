@@ -9,10 +9,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import calock
+from calock.core.refusals import Refusal
 from calock.demo.place import Place
 
 SCRIPT = Path(calock.__file__).resolve().parents[2] / "packaging" / "build.py"
@@ -29,8 +30,8 @@ def this_system() -> str:
     return {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux") + "-" + machine
 
 
-def _build(place: Place, *only: str) -> None:
-    words = [word for name in only for word in ("--only", name)]
+def _build(place: Place, *, only: Iterable[str], skip: Iterable[str]) -> None:
+    words = [word for name in only for word in ("--only", name)] + [word for name in skip for word in ("--skip", name)]
     command = [sys.executable, str(SCRIPT), "--out", str(place.packages), *words]
     clean = {name: value for name, value in os.environ.items() if name != "CALOCK_PACKAGE_KEY_FILE"}
     done = subprocess.run(command, capture_output=True, text=True, env=clean, check=False)  # noqa: S603 - our own script
@@ -63,18 +64,19 @@ def add_packages(place: Place, *, everything: bool, say: Callable[[str], None]) 
     from calock.server.downloads.models import DriverPackage  # noqa: PLC0415 - needs Django set up
 
     whole = place.packages / f"complete-{calock.__version__}"
-    some = DriverPackage.objects.filter(version=calock.__version__).exists()
-    if whole.exists() or (some and not everything):
+    rows = DriverPackage.objects.filter(version=calock.__version__).values_list("os", "arch")
+    have = {f"{os_name}-{arch}" for os_name, arch in rows}
+    if whole.exists() or (have and not everything):
         return
     if not SCRIPT.exists():
         say("没有驱动安装包：不是在源代码目录中运行。 No driver packages: this is not a checkout.")
         return
     try:
-        _build(place, *(() if everything else (this_system(),)))
+        _build(place, only=() if everything else (this_system(),), skip=have)
         say(f"下载专区有了 {_take_in(place)} 个新的驱动安装包。 New driver packages in the download centre.")
         if everything:
             whole.touch()
-    except PackagesError as error:
+    except (PackagesError, Refusal) as error:
         say(f"驱动安装包没有建成：{error}\n  No driver packages were built; everything else works.")
 
 

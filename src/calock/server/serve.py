@@ -128,13 +128,15 @@ def _serve(host: str, port: int, workers: int) -> None:
     from granian.constants import Interfaces  # noqa: PLC0415 - the command's help must not need it
     from granian.server import Server  # noqa: PLC0415
 
+    from calock.server.downloads.slots import SLOTS  # noqa: PLC0415 - needs Django set up
+
     Server(
         "calock.server.wsgi:application",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=1,
+        blocking_threads=1 + SLOTS,  # a slow reader of a download holds one; the last is never lent to a download
         websockets=False,
         respawn_failed_workers=True,
     ).serve()
