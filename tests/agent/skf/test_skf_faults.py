@@ -104,6 +104,35 @@ def test_lock_that_does_not_tell_its_tries(ports: SoftSkf, backend: SkfBackend, 
     assert sign_once(backend, sm2)
 
 
+def test_lock_that_tells_its_tries_only_after_a_wrong_pin(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
+    ports.add("key0", {"c": (pairs["SM2"], None)}, left=2)
+    ports.fault("GetPINInfo fail=0A000003")
+    (record,) = backend.list_locks().locks
+
+    def change(old: bytes, *, use_last_try: bool = False) -> None:
+        backend.change_pin(record.key, old=bytearray(old), new=bytearray(b"222222"), use_last_try=use_last_try)
+
+    with pytest.raises(Refusal) as wrong:
+        change(b"999999")
+    assert wrong.value.facts["tries_left"] == 1
+    assert backend.list_locks().locks[0].pin.tries_left == 1
+    assert refusal_of(backend, record).reason is Reason.PIN_LAST_TRY
+    assert ports.field("key0", "left") == "1"
+    ports.unplug("key0")
+    assert backend.list_locks().locks == ()
+    ports.plug("key0")
+    assert backend.list_locks().locks[0].pin.tries_left is None  # it may have been unlocked elsewhere meanwhile
+    change(b"012345", use_last_try=False)
+    assert backend.list_locks().locks[0].pin.tries_left is None
+
+
+def test_unreadable_pin_state_is_no_licence_to_try(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    ports.fault("GetPINInfo fail=0A000001")
+    ports.start_trace()
+    assert refusal_of(backend, sm2).reason is Reason.MODULE_FAILED
+    assert "VerifyPIN" not in ports.trace()
+
+
 @pytest.mark.parametrize(
     "function", ["ConnectDev", "OpenApplication", "OpenContainer", "ExportCertificate", "VerifyPIN", "ECCSignData"]
 )

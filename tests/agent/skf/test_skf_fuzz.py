@@ -50,6 +50,7 @@ class Scribbler:
 
 def library(content: bytes, length: int, code: int) -> SkfLibrary:
     made = SkfLibrary.__new__(SkfLibrary)
+    made._guessed = False
     made.binding = cast("Binding", Scribbler(content, length, code))
     return made
 

@@ -11,9 +11,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from calock.agent.backends import base
 from calock.agent.backends.base import Listing, LockRecord, PinState, ToSign
-from calock.agent.backends.skf import rsa
-from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, PIN_INCORRECT, PIN_LOCKED, PIN_REASONS, SkfError
-from calock.agent.backends.skf.library import Application, Container, Device, SkfLibrary
+from calock.agent.backends.skf import opening, rsa
+from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_INCORRECT, PIN_LOCKED, PIN_REASONS, SkfError
+from calock.agent.backends.skf.library import Application, Container, SkfLibrary
 from calock.agent.backends.skf.structures import DeviceInfo, UlongSize, text
 from calock.agent.backends.skf.watch import Watch
 from calock.core.refusals import Reason, Refusal
@@ -52,6 +52,8 @@ class SkfBackend:
         self._library = SkfLibrary(str(path), ulong)
         self._turn = threading.RLock()
         self._watch: Watch | None = None
+        self._reported: dict[tuple[bytes, bytes], int] = {}
+        """Tries left as a failed try reported them, for locks that tell them in no other way: (device, application)."""
 
     # --- Backend
 
@@ -59,7 +61,10 @@ class SkfBackend:
         locks: list[LockRecord] = []
         problems: list[str] = []
         with self._turn:
-            for name in self._present():
+            present = self._present()
+            for place in [place for place in self._reported if place[0] not in present]:
+                del self._reported[place]  # it may have been unlocked elsewhere meanwhile
+            for name in present:
                 found: list[LockRecord] = []
                 try:
                     self._read_device(name, found)
@@ -74,20 +79,23 @@ class SkfBackend:
     def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
         if to_sign.algorithm not in ("SM2", "RS256"):
             raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"SKF locks sign SM2 and RS256, not {to_sign.algorithm}")
-        with self._operation(_Key.parse(key)) as (application, container):
+        where = _Key.parse(key)
+        with self._operation(where) as (application, container):
             base.require_same_certificate(self._library.certificate(container, signing=True), certificate)
-            base.require_try_allowed(pin, self._pin_state(application), use_last_try=use_last_try)
-            self._verify_pin(application, pin)
+            base.require_try_allowed(pin, self._pin_state(application, where), use_last_try=use_last_try)
+            with self._one_try(application, where):
+                self._verify_pin(application, pin)
             if to_sign.algorithm == "SM2":
                 return self._library.sign_sm2(container, to_sign.e)
             return rsa.sign(self._library, container, certificate, to_sign)
 
     def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
-        with self._operation(_Key.parse(key)) as (application, _):
-            state = self._pin_state(application)
+        where = _Key.parse(key)
+        with self._operation(where) as (application, _):
+            state = self._pin_state(application, where)
             base.require_length(new, state)
             base.require_try_allowed(old, state, use_last_try=use_last_try)
-            with self._pin_errors(application):
+            with self._one_try(application, where):
                 self._library.change_pin(application, old, new)
 
     def fingerprint(self) -> str:
@@ -113,16 +121,16 @@ class SkfBackend:
             raise error.refusal() from error
 
     def _read_device(self, name: bytes, found: list[LockRecord]) -> None:
-        with self._device(name) as device:
+        with opening.device(self._library, name) as device:
             info = self._library.device_info(device)
             for application_name in self._library.applications(device):
-                with self._application(device, application_name) as application:
+                with opening.application(self._library, device, application_name) as application:
                     found.extend(self._read_application(application, _Key(name, application_name, b""), info))
 
     def _read_application(self, application: Application, where: _Key, info: DeviceInfo) -> Iterator[LockRecord]:
         pin: PinState | None = None
         for name in self._library.containers(application):
-            with self._container(application, name) as container:
+            with opening.container(self._library, application, name) as container:
                 try:
                     certificate = self._library.certificate(container, signing=True)
                 except SkfError as error:
@@ -130,7 +138,7 @@ class SkfBackend:
                         raise
                     continue  # an encryption key alone, or a container not yet filled
             if pin is None:  # one PIN for the whole application
-                pin = self._pin_state(application)
+                pin = self._pin_state(application, where)
             yield LockRecord(
                 key=str(_Key(where.device, where.application, name)),
                 device=quote_from_bytes(where.device),
@@ -141,13 +149,14 @@ class SkfBackend:
                 pin=pin,
             )
 
-    def _pin_state(self, application: Application) -> PinState:
+    def _pin_state(self, application: Application, where: _Key) -> PinState:
         try:
             info = self._library.pin_info(application)
         except SkfError as error:
-            if error.reason is Reason.MODULE_FAILED:
-                return PinState()  # some libraries do not tell
-            raise
+            if error.code != NOT_SUPPORTED:
+                raise
+            left = self._reported.get((where.device, where.application))
+            return PinState(tries_left=left, locked=left == 0)
         told = 0 < info.tries_max <= _MAX_TRIES and info.tries_left <= _MAX_TRIES
         return PinState(
             tries_left=info.tries_left if told else None,
@@ -159,19 +168,19 @@ class SkfBackend:
     # --- using a key
 
     def _verify_pin(self, application: Application, pin: bytearray) -> None:
-        with self._pin_errors(application):
-            try:
-                self._library.verify_pin(application, pin)
-            except SkfError as error:
-                if error.code != ALREADY_LOGGED_IN:
-                    raise
-                # another program left the lock open: no PIN was tried yet, and an open lock must not stand in for one
-                self._library.clear_secure_state(application)
-                self._library.verify_pin(application, pin)
+        try:
+            self._library.verify_pin(application, pin)
+        except SkfError as error:
+            if error.code != ALREADY_LOGGED_IN:
+                raise
+            # another program left the lock open: no PIN was tried yet, and an open lock must not stand in for one
+            self._library.clear_secure_state(application)
+            self._library.verify_pin(application, pin)
 
     @contextlib.contextmanager
-    def _pin_errors(self, application: Application) -> Iterator[None]:
+    def _one_try(self, application: Application, where: _Key) -> Iterator[None]:
         """Turn a failed try into its refusal, with the tries left also where only GetPINInfo tells them."""
+        place = (where.device, where.application)
         try:
             yield
         except SkfError as error:
@@ -179,9 +188,12 @@ class SkfBackend:
                 raise
             left = 0 if error.code == PIN_LOCKED else error.tries_left
             if left is None:
-                left = self._pin_state(application).tries_left
+                left = self._pin_state(application, where).tries_left
+            if left is not None:
+                self._reported[place] = left
             reason = Reason.PIN_LOCKED if left == 0 else Reason.PIN_WRONG
             raise Refusal(reason, str(error), {} if left is None else {"tries_left": left}) from error
+        self._reported.pop(place, None)
 
     @contextlib.contextmanager
     def _operation(self, where: _Key) -> Iterator[tuple[Application, Container]]:
@@ -195,42 +207,12 @@ class SkfBackend:
                 raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
             try:
                 with (
-                    self._device(where.device) as device,
-                    self._application(device, where.application, used=True) as application,
-                    self._container(application, where.container) as container,
+                    opening.device(self._library, where.device) as device,
+                    opening.application(self._library, device, where.application, used=True) as application,
+                    opening.container(self._library, application, where.container) as container,
                 ):
                     yield application, container
             except SkfError as error:
                 if error.reason not in PIN_REASONS and where.device not in self._present():
                     raise Refusal(Reason.LOCK_REMOVED, str(error)) from error
                 raise error.refusal() from error
-
-    @contextlib.contextmanager
-    def _device(self, name: bytes) -> Iterator[Device]:
-        device = self._library.connect(name)
-        try:
-            yield device
-        finally:
-            with contextlib.suppress(SkfError):
-                self._library.disconnect(device)
-
-    @contextlib.contextmanager
-    def _application(self, device: Device, name: bytes, *, used: bool = False) -> Iterator[Application]:
-        application = self._library.open_application(device, name)
-        try:
-            yield application
-        finally:
-            if used:  # disconnecting does not end the PIN state, and other programs would inherit it
-                with contextlib.suppress(SkfError):
-                    self._library.clear_secure_state(application)
-            with contextlib.suppress(SkfError):
-                self._library.close_application(application)
-
-    @contextlib.contextmanager
-    def _container(self, application: Application, name: bytes) -> Iterator[Container]:
-        container = self._library.open_container(application, name)
-        try:
-            yield container
-        finally:
-            with contextlib.suppress(SkfError):
-                self._library.close_container(container)
