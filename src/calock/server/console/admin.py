@@ -73,6 +73,9 @@ class AccountAdmin(ReadOnlyAdmin):
         count: int = row.live_locks
         return count
 
+    def title_of(self, row: Account) -> str:
+        return f"{mask_name(row.name)}（{row.username}）"
+
     def context_of(self, row: Account) -> dict[str, Any]:
         at = timezone.now()
         return {
@@ -211,6 +214,9 @@ class BindingAdmin(ReadOnlyAdmin):
     @shown("状态")
     def live_badge(self, row: Binding) -> SafeString:
         return badge("good", "绑定中") if row.unbound_at is None else badge("", "已解除")
+
+    def title_of(self, row: Binding) -> str:
+        return f"绑定 {row.lock.lock_id}"
 
     def context_of(self, row: Binding) -> dict[str, Any]:
         open_now = Approval.objects.open_at(timezone.now()).filter(kind=EMERGENCY_UNBIND, target=str(row.pk))

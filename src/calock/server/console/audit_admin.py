@@ -6,6 +6,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +16,8 @@ from calock.server.accounts.models import Account
 from calock.server.audit.canonical import mac_of
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
+from calock.server.audit.tree import public_hex, seal_key
+from calock.server.audit.verification import verify_audit
 from calock.server.console.lists import (
     ReadOnlyAdmin,
     SinceFilter,
@@ -27,13 +30,24 @@ from calock.server.console.lists import (
 )
 from calock.server.console.statistics import words_of
 
-CHECKED_AT_ONCE = 5000
-"""Rows that one click checks; about a second's work."""
+CHECKED_AT_ONCE = 20_000
+"""Up to so many rows one click checks everything, seals included; above, the newest rows only, and the command does the rest."""
 
 
 def is_intact(row: AuditEvent) -> bool:
     """Whether the row is the one this server wrote."""
     return hmac.compare_digest(row.mac, mac_of(row))
+
+
+def _check() -> dict[str, Any]:
+    """What the list says after 校验完整性."""
+    if AuditEvent.objects.count() <= CHECKED_AT_ONCE:
+        report = verify_audit(public_key=public_hex(seal_key(settings.CALOCK.data)))
+        findings = [str(finding) for finding in report.findings]
+        return {"checked": report.rows, "sealed": report.sealed, "findings": findings[:20], "finding_count": len(findings)}
+    rows = AuditEvent.objects.order_by("-id")[:CHECKED_AT_ONCE].iterator()
+    findings = [f"{row.number}: MAC" for row in rows if not is_intact(row)]
+    return {"checked": CHECKED_AT_ONCE, "part": True, "findings": findings[:20], "finding_count": len(findings)}
 
 
 class SubjectFilter(admin.SimpleListFilter):
@@ -125,9 +139,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         checked: dict[str, Any] = {}
         if "verify" in request.GET:
-            rows = list(AuditEvent.objects.order_by("-id")[:CHECKED_AT_ONCE])
-            damaged = [row for row in rows if not is_intact(row)]
-            checked = {"checked": len(rows), "damaged": damaged[:20], "damaged_count": len(damaged)}
+            checked = _check()
             request.GET = request.GET.copy()
             del request.GET["verify"]
         return super().changelist_view(request, {**(extra_context or {}), **checked})

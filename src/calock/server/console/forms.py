@@ -67,11 +67,15 @@ class TrustForm(forms.Form):
 
     @staticmethod
     def initial_of(provider: Provider) -> dict[str, Any]:
+        try:
+            rules = Policy.from_json(provider.rules).to_json()
+        except PolicyError:
+            rules = provider.rules  # shown as they are, to be put right
         return {
             "state": provider.state,
             "sites": provider.sites,
             "allow_expired_binding": provider.allow_expired_binding,
-            "rules": json.dumps(Policy.from_json(provider.rules).to_json(), ensure_ascii=False, indent=2),
+            "rules": json.dumps(rules, ensure_ascii=False, indent=2),
             "version": provider.version,
         }
 

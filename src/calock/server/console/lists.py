@@ -70,7 +70,10 @@ class ReadOnlyAdmin(_ModelAdmin):
         if request.method == "POST":
             self.step(request, row)
             return HttpResponseRedirect(request.path)
-        return page(request, self.template, title=str(row), row=row, **self.context_of(row))
+        return page(request, self.template, title=self.title_of(row), row=row, **self.context_of(row))
+
+    def title_of(self, row: Any) -> str:
+        return str(row)
 
     def context_of(self, row: Any) -> dict[str, Any]:
         """What the row's page shows besides the row."""

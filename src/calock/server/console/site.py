@@ -15,7 +15,7 @@ from calock.server.approvals.models import Approval
 from calock.server.console.access import gate
 from calock.server.console.navigation import navigation
 
-LEFT_OUT = {"login", "logout", "password_change", "password_change_done", "app_list", "view_on_site", "autocomplete"}
+LEFT_OUT = {"login", "logout", "password_change", "password_change_done", "view_on_site", "autocomplete"}
 """Addresses of Django's admin that the platform has its own pages for, or needs not at all."""
 
 
@@ -51,6 +51,14 @@ class OperatorSite(AdminSite):
             "navigation": navigation(request.path_info, waiting=waiting),
             "waiting": waiting,
         }
+
+    def app_index(  # type: ignore[override]
+        self,
+        request: HttpRequest,
+        app_label: str,  # noqa: ARG002 - Django's signature
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002 - same
+    ) -> HttpResponse:
+        return self.index(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
         return HttpResponseRedirect(reverse("admin:dashboard"))

@@ -60,7 +60,7 @@ def _say(form: ProviderForm | TrustForm, refusal: Refusal) -> None:
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    form = ProviderForm(request.POST or None, creating=True)
+    form = ProviderForm(request.POST if request.method == "POST" else None, creating=True)
     if request.method == "POST" and form.is_valid():
         operator, context = asking(request)
         try:
@@ -74,7 +74,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
-    form = ProviderForm(request.POST or None, initial=ProviderForm.initial_of(provider))
+    form = ProviderForm(request.POST if request.method == "POST" else None, initial=ProviderForm.initial_of(provider))
     if request.method == "POST" and form.is_valid():
         operator, context = asking(request)
         try:
@@ -90,7 +90,7 @@ def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
-    form = TrustForm(request.POST or None, initial=TrustForm.initial_of(provider))
+    form = TrustForm(request.POST if request.method == "POST" else None, initial=TrustForm.initial_of(provider))
     if request.method == "POST" and form.is_valid():
         operator, context = asking(request)
         try:

@@ -1,0 +1,148 @@
+"""The trust dashboard, the failure statistics and the audit pages say what is so."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from calock.core.refusals import Reason
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.audit.services import record
+from calock.server.console.statistics import browser_of, by_provider, failures_since
+from calock.server.context import RequestContext
+from calock.server.providers.models import CaRecord, Provider, RevocationSource
+
+pytestmark = pytest.mark.django_db
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36"
+
+
+def happened(event: Event, *, ago: timedelta = timedelta(), agent: str = CHROME, **row) -> None:
+    at = timezone.now() - ago
+    context = RequestContext(site="shanxi", origin="", ip="192.0.2.1", user_agent=agent, browser="", session=None, at=at)
+    record(event, context=context, **row)
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (CHROME, "Chrome 147"),
+        (f"{CHROME} Edg/146.0.1", "Edge 146"),
+        ("Mozilla/5.0 (X11; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox 140"),
+        ("Mozilla/5.0 (Macintosh) AppleWebKit/605 (KHTML, like Gecko) Version/19.1 Safari/605", "Safari 19"),
+        ("", "其他"),
+        ("curl/8", "其他"),
+        ("Chrome/" * 5000, "其他"),
+    ],
+)
+def test_browsers_have_the_names_people_use(agent, name):
+    assert browser_of(agent) == name
+
+
+def test_logins_and_refusals_are_counted_by_provider_reason_and_period(world):
+    happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi")
+    happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi", ago=timedelta(days=2))
+    happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi", ago=timedelta(days=8))
+    happened(Event.LOGIN_CA_REFUSED, provider="lianxi", reason=Reason.REVOCATION_STALE)
+    happened(Event.LOGIN_CA_REFUSED, reason=Reason.CERTIFICATE_UNTRUSTED, ago=timedelta(days=2))
+    counts = by_provider(timezone.now())
+    one = counts["lianxi"]
+    assert (one.logins_day, one.logins_week, one.refused_day, one.refused_week) == (1, 2, 1, 1)
+    assert [(item.reason, item.day, item.week) for item in counts[""].top] == [("CERTIFICATE_UNTRUSTED", 0, 1)]
+
+
+def test_failures_are_counted_by_reason_browser_and_provider(world, first):
+    happened(Event.LOGIN_CA_REFUSED, provider="lianxi", reason=Reason.LOCK_NOT_BOUND)
+    happened(Event.LOGIN_PASSWORD_REFUSED, reason=Reason.CREDENTIALS_WRONG, agent=f"{CHROME} Edg/146.0")
+    happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi")
+    found = failures_since(timezone.now() - timedelta(hours=1))
+    assert (found.attempts, found.refused) == (3, 2)
+    assert {reason for reason, _, _ in found.reasons} == {"LOCK_NOT_BOUND", "CREDENTIALS_WRONG"}
+    assert {name: (refused, every) for name, refused, every in found.browsers} == {"Chrome 147": (1, 2), "Edge 146": (1, 1)}
+    html = first.get("/console/failures/?period=1h").content.decode()
+    assert "LOCK_NOT_BOUND" in html
+    assert "练习 CA 互认平台" in html
+    assert first.get("/console/failures/?period=%00").status_code == 200
+
+
+def source(**values) -> None:
+    row = RevocationSource.objects.get()
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(values))
+
+
+@pytest.mark.parametrize(
+    ("used", "words"),
+    [(0.5, "正常"), (0.76, "临近过期"), (1.2, "已过期")],
+)
+def test_the_dashboard_warns_when_three_quarters_of_a_crls_life_are_over(world, first, used, words):
+    now, life = timezone.now(), timedelta(hours=10)
+    source(this_update=now - used * life, next_update=now + (1 - used) * life, last_ok_at=now)
+    html = first.get("/console/trust/").content.decode()
+    row = html[html.index("http://127.0.0.1:9/ca.crl") :][:900]
+    assert words in row
+    assert f'value="{min(100, round(100 * used))}"' in row
+    assert ("需要处理" in html) == (used > 0.75)
+
+
+def test_the_dashboard_shows_the_last_error_as_text(world, first):
+    source(last_error="<script>alert(1)</script> timed out")
+    html = first.get("/console/trust/").content.decode()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; timed out" in html
+    assert "<script>alert" not in html
+
+
+def test_the_dashboard_says_that_a_row_was_tampered_with(world, first):
+    assert "登记异常" not in first.get("/console/trust/").content.decode()
+    CaRecord.objects.filter(pk=world.intermediate.pk).update(group="x")
+    html = first.get("/console/trust/").content.decode()
+    assert "登记异常" in html
+    assert "ca_tampered" in html
+    Provider.objects.update(rules={"unknown": 1})
+    for address in ("/console/trust/", "/console/providers/", f"/console/providers/{world.provider.pk}/trust/"):
+        assert first.get(address).status_code == 200
+
+
+def test_the_audit_list_filters_and_finds(world, first):
+    happened(Event.LOGIN_CA_REFUSED, provider="lianxi", reason=Reason.LOCK_NOT_BOUND)
+    happened(Event.PACKAGE_PUBLISHED, ago=timedelta(days=3), actor=world.second)
+    refused, published = AuditEvent.objects.get(reason="LOCK_NOT_BOUND"), AuditEvent.objects.get(event="package:published")
+    for query, hits in (
+        ("", (True, True)),
+        ("about=login", (True, False)),
+        ("about=package", (False, True)),
+        ("refused=1", (True, False)),
+        ("since=24h", (True, False)),
+        ("provider=lianxi", (True, False)),
+        ("q=yi", (False, True)),
+        (f"q={refused.number}", (True, False)),
+    ):
+        html = first.get(f"/console/audit/auditevent/?{query}").content.decode()
+        assert (refused.number in html, published.number in html) == hits, query
+
+
+def test_a_changed_audit_row_is_found_by_the_check_on_its_row_and_on_its_page(world, first):
+    happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi")
+    html = first.get("/console/audit/auditevent/?verify=1").content.decode()
+    assert re.search(r"全部 \d+ 条记录完整", html)
+    row = AuditEvent.objects.latest("id")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_auditevent SET event = 'login:ca:refused' WHERE id = %s", [row.pk])
+    html = first.get("/console/audit/auditevent/?verify=1").content.decode()
+    assert "发现 1 处异常" in html
+    assert row.number in html
+    assert html.count("被改动") == 1
+    assert "被改动" in first.get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
+
+
+def test_audit_rows_take_no_post(world, first):
+    happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi")
+    row = AuditEvent.objects.latest("id")
+    assert first.post(f"/console/audit/auditevent/{row.pk}/change/", {"event": "x"}).status_code == 404
+    assert AuditEvent.objects.get(pk=row.pk).event == "login:ca:succeeded"

@@ -1,0 +1,185 @@
+"""Accounts, organisations, bindings and locks in the console: what operators may do about people, and what takes two."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+import pytest
+from console_help import browser_of
+from django.utils import timezone
+
+from calock.core.refusals import Reason
+from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.approvals.models import Approval
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.audit.services import record
+from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.organisations.models import Organisation
+from calock.server.sessions.models import Session
+
+pytestmark = pytest.mark.django_db
+
+
+def account_page(account) -> str:
+    return f"/console/accounts/account/{account.pk}/change/"
+
+
+def live_sessions(account) -> int:
+    return Session.objects.filter(account=account, ended_at__isnull=True).count()
+
+
+def version(lock: Lock, world, *, spki: str = "a" * 64, holder: str = "h" * 64, before: LockCertificate | None = None):
+    now = timezone.now()
+    if before is not None:
+        before.superseded_at = now
+        before.save()
+    return LockCertificate.objects.create(
+        lock=lock, ca_record=world.intermediate, serial=secrets.token_hex(8), cert_sha256=secrets.token_hex(32), spki_sha256=spki,
+        holder_hmac=holder, holder_masked="9114****X0", subject_cn="山西测试科技有限公司", algorithm="SM2",
+        not_before=now - timedelta(days=9), not_after=now + timedelta(days=9), der=b"", supersedes=before,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def lock(world):
+    return Lock.objects.create(provider=world.provider, lock_id="7301401000450001")
+
+
+@pytest.fixture
+def binding(world, member, lock):
+    version(lock, world)
+    return Binding.objects.create(lock=lock, account=member, bound_by=member, bound_at=timezone.now(), site="shanxi")
+
+
+def test_names_are_masked_and_accounts_are_found(world, first, member):
+    html = first.get("/console/accounts/account/?q=cssbjgys").content.decode()
+    assert "cssbjgys02" in html
+    assert "张*" in html
+    assert "张三" not in html + first.get(account_page(member)).content.decode()
+
+
+def test_disabling_an_account_ends_its_sessions_and_enabling_lets_it_in_again(world, first, member):
+    browser_of(member)
+    first.post(account_page(member), {"step": "disable"})
+    assert Account.objects.get(pk=member.pk).state == AccountState.DISABLED
+    assert live_sessions(member) == 0
+    first.post(account_page(member), {"step": "enable"})
+    assert Account.objects.get(pk=member.pk).is_active
+    assert {row.actor for row in AuditEvent.objects.filter(event__in=["account:disabled", "account:enabled"])} == {world.first.pk}
+
+
+def test_a_reset_password_must_be_changed_and_is_never_shown(world, first, member):
+    browser_of(member)
+    answer = first.post(account_page(member), {"step": "reset", "password": "Xin-Mi-Ma-20261122"}, follow=True)
+    fresh = Account.objects.get(pk=member.pk)
+    assert fresh.check_password("Xin-Mi-Ma-20261122")
+    assert fresh.must_change_password
+    assert live_sessions(member) == 0
+    assert "Xin-Mi-Ma" not in answer.content.decode() + str(list(AuditEvent.objects.values()))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"step": "reset"},
+        {"step": "reset", "password": "kurz"},
+        {"step": "promote", "role": "operator"},
+        {"role": "operator", "step": ""},
+    ],
+)
+def test_a_strange_form_changes_no_account(world, first, member, form):
+    """A96, A98: no field of a form makes anybody an operator."""
+    before = Account.objects.filter(pk=member.pk).values().get()
+    assert first.post(account_page(member), form, follow=True).status_code == 200
+    assert Account.objects.filter(pk=member.pk).values().get() == before
+    assert Account.objects.get(pk=member.pk).role == Role.MEMBER
+
+
+def test_an_operator_does_not_disable_himself(world, first):
+    first.post(account_page(world.first), {"step": "disable"})
+    assert Account.objects.get(pk=world.first.pk).is_active
+
+
+def test_disabling_an_organisation_ends_the_sessions_of_all_its_members(world, first, member, organisation):
+    other = Account.objects.create_account(username="elsewhere", name="李四")
+    browser_of(member)
+    browser_of(other)
+    address = f"/console/organisations/organisation/{organisation.pk}/change/"
+    first.post(address, {"step": "disable"})
+    assert Organisation.objects.get(pk=organisation.pk).state == "disabled"
+    assert (live_sessions(member), live_sessions(other)) == (0, 1)
+    first.post(address, {"step": "enable"})
+    first.post(address, {"step": "nonsense"})
+    assert Organisation.objects.get(pk=organisation.pk).state == "active"
+
+
+def unbind_address(binding) -> str:
+    return f"/console/locks/binding/{binding.pk}/change/"
+
+
+def test_an_emergency_unbind_takes_two_operators(world, first, second, member, binding):
+    now = timezone.now()
+    session = Session.objects.create(
+        digest=secrets.token_hex(32), account=member, site="shanxi", method="ca", lock=binding.lock, created_at=now,
+        last_seen_at=now, expires_at=now + timedelta(hours=1), authenticated_at=now,
+    )  # fmt: skip
+    first.post(unbind_address(binding), {"step": "unbind", "reason": "本人持身份证到场核验，锁已遗失"})
+    approval = Approval.objects.get()
+    assert Binding.objects.get().unbound_at is None
+    form = {"step": "approve", "version": 1, "sha256": approval.sha256}
+    first.post(f"/console/approvals/{approval.pk}/", form)
+    assert Binding.objects.get().unbound_at is None
+    second.post(f"/console/approvals/{approval.pk}/", form)
+    ended = Binding.objects.get()
+    session.refresh_from_db()
+    assert ended.unbound_by == world.second
+    assert "锁已遗失" in ended.reason
+    assert session.ended_at is not None
+    assert AuditEvent.objects.filter(event="binding:lock:ended", actor=world.second.pk).count() == 1
+
+
+def test_an_emergency_unbind_needs_a_reason_and_a_live_binding(world, first, second, member, binding):
+    first.post(unbind_address(binding), {"step": "unbind", "reason": " "})
+    first.post(unbind_address(binding), {"step": "x", "reason": "r"})
+    assert not Approval.objects.exists()
+    first.post(unbind_address(binding), {"step": "unbind", "reason": "锁已遗失"})
+    approval = Approval.objects.get()
+    Binding.objects.update(unbound_at=timezone.now(), unbound_by=member, reason="自己解除")  # meanwhile
+    form = {"step": "approve", "version": 1, "sha256": approval.sha256}
+    answer = second.post(f"/console/approvals/{approval.pk}/", form, follow=True)
+    assert "alert bad" in answer.content.decode()
+    assert Binding.objects.get().reason == "自己解除"
+    assert Approval.objects.get().state == "pending"
+
+
+def test_the_lock_page_says_why_a_renewal_was_inherited(world, first, lock, binding):
+    one = LockCertificate.objects.get()
+    two = version(lock, world, before=one)
+    record(Event.CERTIFICATE_RENEWED, lock=lock.pk, details={"certificate": two.cert_sha256, "how": "same key, at login"})
+    version(lock, world, spki="b" * 64, before=two)
+    html = first.get(f"/console/locks/lock/{lock.pk}/change/").content.decode()
+    assert "登录时自动沿用原绑定（密钥未变）" in html
+    assert "密钥已变，须本人再次确认身份" in html
+    assert html.count("✓ 同一持有人标识") == 2
+
+
+def test_the_lock_page_says_why_a_certificate_did_not_inherit(world, first, lock, binding):
+    record(Event.LOGIN_CA_REFUSED, lock=lock.pk, reason=Reason.LOCK_HOLDER_CHANGED)
+    html = first.get(f"/console/locks/lock/{lock.pk}/change/").content.decode()
+    assert "LOCK_HOLDER_CHANGED" in html
+    assert "没有被拒绝的续期" not in html
+
+
+def test_lists_filter_and_search(world, first, member, binding):
+    for address, hit in (
+        ("locks/binding/?q=730140", True),
+        ("locks/binding/?q=nothing", False),
+        ("locks/binding/?live=0", False),
+        ("locks/binding/?live=1", True),
+        ("locks/binding/?lock-provider-code=lianxi", True),
+        ("locks/lock/?q=7301401000450001", True),
+    ):
+        assert ("7301401000450001" in first.get(f"/console/{address}").content.decode()) == hit, address

@@ -1,0 +1,249 @@
+"""The register in the browser: what operators press, what they read before, and what hostile forms do not achieve."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from register_help import AT_START, ca_session
+
+from calock.demo import pki
+from calock.server.approvals.models import Approval, ApprovalState
+from calock.server.audit.models import AuditEvent
+from calock.server.providers.exchange import own_public_key
+from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider, ProviderState, RevocationSource
+from calock.server.providers.trust import current_register
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def newcomer():
+    return pki.make_root("新根 <b>CA</b>", "EC", not_before=AT_START, not_after=pki.years(AT_START, 20))
+
+
+def page_of(world) -> str:
+    return f"/console/providers/{world.provider.pk}/"
+
+
+def press(browser, world, **form):
+    return browser.post(f"{page_of(world)}step/", form, follow=True)
+
+
+def read(browser, address: str) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def decide(browser, approval: Approval, step: str, **changes):
+    address = f"/console/approvals/{approval.pk}/"
+    html = read(browser, address)
+    hidden = dict(re.findall(r'<input type="hidden" name="(version|sha256)" value="([^"]*)"', html))
+    return browser.post(address, {**hidden, "step": step, **changes}, follow=True)
+
+
+def propose(browser, world, certificate: bytes, **form):
+    file = SimpleUploadedFile("ca.cer", certificate)
+    return press(browser, world, step="propose", certificate=file, anchor="on", group="root", reason="换发根证书", **form)
+
+
+def trusted() -> set[str]:
+    return {ca.spki_sha256 for provider in current_register().providers if not provider.suspended for ca in provider.cas}
+
+
+def test_two_operators_recognise_a_ca_in_their_browsers(world, first, second, newcomer):
+    assert "等待另一位运营人员复核" in propose(first, world, newcomer.certificate).content.decode()
+    approval = Approval.objects.get()
+    html = read(second, f"/console/approvals/{approval.pk}/")
+    assert newcomer.key.spki_sha256 in html
+    assert "信任锚" in html
+    assert "&lt;b" in html  # a name from a certificate is text
+    assert "<b>CA" not in html
+    assert "已复核通过并执行" in decide(second, approval, "approve").content.decode()
+    assert newcomer.key.spki_sha256 in trusted()
+    rows = AuditEvent.objects.filter(event__in=["approval:proposed", "approval:approved"]).order_by("id")
+    assert [(row.actor, row.ip) for row in rows] == [(world.first.pk, "127.0.0.1"), (world.second.pk, "127.0.0.1")]
+
+
+def test_the_proposer_sees_no_approve_button_and_pressing_it_anyway_is_refused(world, first, newcomer):
+    propose(first, world, newcomer.certificate)
+    approval = Approval.objects.get()
+    html = read(first, f"/console/approvals/{approval.pk}/")
+    assert 'value="approve"' not in html
+    answer = first.post(
+        f"/console/approvals/{approval.pk}/", {"step": "approve", "version": 1, "sha256": approval.sha256}, follow=True
+    )
+    assert "提出人不能复核自己的申请" in answer.content.decode()
+    assert newcomer.key.spki_sha256 not in trusted()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"version": "9"}, {"version": "x"}, {"version": ""}, {"version": "1" * 40}, {"sha256": ""}, {"step": "x"}, {"step": ""}],
+)
+def test_a_strange_decision_changes_nothing(world, first, second, newcomer, form):
+    propose(first, world, newcomer.certificate)
+    approval = Approval.objects.get()
+    assert decide(second, approval, form.pop("step", "approve"), **form).status_code == 200
+    assert Approval.objects.get().state == ApprovalState.PENDING
+    assert newcomer.key.spki_sha256 not in trusted()
+
+
+def test_a_rejection_needs_a_note(world, first, second, newcomer):
+    propose(first, world, newcomer.certificate)
+    decide(second, Approval.objects.get(), "reject", note="")
+    assert Approval.objects.get().state == ApprovalState.PENDING
+    decide(second, Approval.objects.get(), "reject", note="公钥摘要与电话核对不符")
+    assert Approval.objects.get().state == ApprovalState.REJECTED
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x30\x82", b"not a certificate", b"A" * 100_000, "证书".encode()])
+def test_a_file_that_is_no_certificate_is_refused_on_the_page(world, first, data):
+    assert "该文件不能作为 CA 证书登记" in propose(first, world, data).content.decode()
+    assert not Approval.objects.exists()
+    assert "该文件不能作为 CA 证书登记" in press(first, world, step="propose", reason="x").content.decode()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {}, {"step": ""}, {"step": "x" * 5000}, {"step": "ca.withdraw"}, {"step": "ca.withdraw", "record": "x", "version": "1"},
+        {"step": "ca.withdraw", "record": "00000000-0000-0000-0000-000000000001", "version": "1", "reason": "r"},
+        {"step": "remove_source", "source": "9" * 30}, {"step": "remove_source", "source": "\x00"}, {"step": "remove_source"},
+        {"step": "add_source", "record": "1", "kind": "ftp", "url": "x"}, {"step": "suspend"},
+        {"step": "suspend", "reason": "\x00"}, {"step": "suspend", "reason": "x" * 5000},
+    ],
+)  # fmt: skip
+def test_a_strange_step_changes_nothing(world, first, form):
+    before = (Provider.objects.values().get(), RevocationSource.objects.count())
+    assert press(first, world, **form).status_code == 200
+    assert (Provider.objects.values().get(), RevocationSource.objects.count()) == before
+    assert not Approval.objects.exists()
+
+
+def test_parts_of_another_provider_cannot_be_reached_through_this_one(world, first):
+    other = Provider.objects.create(code="other", name="另一家", short_name="另一家", state=ProviderState.SUSPENDED)
+    source = RevocationSource.objects.get()
+    address = f"/console/providers/{other.pk}/step/"
+    first.post(address, {"step": "remove_source", "source": source.pk})
+    first.post(address, {"step": "ca.withdraw", "record": world.anchor.pk, "version": world.anchor.version, "reason": "r"})
+    assert RevocationSource.objects.count() == 1
+    assert not Approval.objects.exists()
+
+
+def test_the_emergency_stop_and_the_way_back(world, first, second):
+    session = ca_session(world)
+    press(first, world, step="suspend", reason="CA 通报根密钥疑似泄露")
+    session.refresh_from_db()
+    assert session.ended_at is not None
+    assert trusted() == set()
+    form = trust_form(first, world, state="enabled")
+    assert first.post(f"{page_of(world)}trust/", form).status_code == 302
+    html = read(second, f"/console/approvals/{Approval.objects.get().pk}/")
+    assert "暂停 → 启用" in html
+    decide(second, Approval.objects.get(), "approve")
+    assert len(trusted()) == 2
+
+
+def trust_form(browser, world, **changes):
+    provider = Provider.objects.get(pk=world.provider.pk)
+    return {
+        "state": provider.state,
+        "sites": provider.sites,
+        "rules": json.dumps(provider.rules),
+        "version": provider.version,
+        "reason": "按合同变更",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"rules": "{"}, "第 1 行不是有效的 JSON"),
+        ({"rules": '{"unknown": 1}'}, "unknown key"),
+        ({"rules": "[" * 5000}, "policy"),
+        ({"rules": '{"grace_days": 1e999}'}, "grace_days"),
+        ({"sites": ["nowhere"]}, "nowhere"),
+        ({"state": "open"}, "open"),
+        ({"reason": ""}, "必填"),
+        ({"version": "1"}, "内容已被他人修改"),
+    ],
+)
+def test_the_trust_form_says_what_is_wrong(world, first, change, says):
+    Provider.objects.get(pk=world.provider.pk).save()
+    answer = first.post(f"{page_of(world)}trust/", trust_form(first, world, **change))
+    assert answer.status_code == 200
+    assert says in answer.content.decode() or says == "policy"
+    assert not Approval.objects.exists()
+
+
+def test_a_form_sets_only_what_it_shows(world, first):
+    """A98: more fields than the form has change nothing."""
+    extra = {"state": "suspended", "sites": "zcy", "rules": "{}", "mac": "0" * 64, "is_operator": "1"}
+    answer = first.post("/console/providers/new/", {"code": "xin", "name": "新 CA", "short_name": "新", "order": "7", **extra})
+    assert answer.status_code == 302
+    provider = Provider.objects.get(code="xin")
+    assert (provider.state, provider.sites, provider.order) == (ProviderState.SUSPENDED, [], 7)
+    version = Provider.objects.get(pk=world.provider.pk).version
+    form = {"name": "改名", "short_name": "改", "order": "1", "version": version, **extra}
+    assert first.post(f"{page_of(world)}edit/", form).status_code == 302
+    changed = Provider.objects.get(pk=world.provider.pk)
+    assert (changed.name, changed.state, changed.sites) == ("改名", ProviderState.ENABLED, ["shanxi"])
+    assert len(trusted()) == 2
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"code": "a b", "name": "n", "short_name": "s", "order": "1"}, {"code": "x" * 51}, {"name": "\x00"}]
+)
+def test_a_new_provider_needs_its_fields(world, first, form):
+    answer = first.post("/console/providers/new/", form)
+    assert answer.status_code == 200
+    assert 'class="error"' in answer.content.decode()
+    assert Provider.objects.count() == 1
+
+
+def test_a_taken_code_is_said_on_the_form(world, first):
+    answer = first.post("/console/providers/new/", {"code": "lianxi", "name": "n", "short_name": "s", "order": "1"})
+    assert "alert bad" in answer.content.decode()
+
+
+def test_the_register_goes_out_and_in_through_the_pages(world, first, second):
+    exported = first.get("/console/bundles/export/")
+    assert exported["Content-Disposition"].startswith("attachment")
+    first.post(
+        "/console/bundles/",
+        {"step": "pin", "name": "省平台", "public_key": base64.b64encode(own_public_key()).decode(), "reason": "核对"},
+    )
+    decide(second, Approval.objects.get(kind="bundle.pin"), "approve")
+    assert BundleKey.objects.get().name == "省平台"
+    world.intermediate.state = CaState.WITHDRAWN
+    world.intermediate.save()
+    first.post("/console/bundles/", {"step": "import", "reason": "同步", "bundle": SimpleUploadedFile("b.json", exported.content)})
+    approval = Approval.objects.get(kind="bundle.import")
+    assert "withdrawn → recognised" in read(second, f"/console/approvals/{approval.pk}/")
+    decide(second, approval, "approve")
+    assert CaRecord.objects.get(pk=world.intermediate.pk).state == CaState.RECOGNISED
+    assert "内容" not in first.post("/console/bundles/", {"step": "retire", "key": BundleKey.objects.get().pk}).content.decode()
+    assert BundleKey.objects.get().retired
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"step": "import"}, {"step": "retire", "key": "x"}, {"step": "pin", "name": "", "public_key": "zz"}]
+)
+def test_a_strange_bundle_form_changes_nothing(world, first, form):
+    assert first.post("/console/bundles/", form, follow=True).status_code == 200
+    assert not BundleKey.objects.exists()
+    assert not Approval.objects.exists()
+
+
+def test_a_bundle_nobody_pinned_is_refused_on_the_page(world, first):
+    data = first.get("/console/bundles/export/").content
+    form = {"step": "import", "reason": "r", "bundle": SimpleUploadedFile("b.json", data)}
+    assert "签名公钥未被固定" in first.post("/console/bundles/", form, follow=True).content.decode()
+    form = {"step": "import", "reason": "r", "bundle": SimpleUploadedFile("b.json", b"\xff" * 3_000_000)}
+    assert "互认包过大" in first.post("/console/bundles/", form, follow=True).content.decode()
