@@ -1,0 +1,112 @@
+"""Fuzz targets for revocation data: each takes any bytes and must end in a value or a refusal.
+
+Alone: ``python tests/fuzz/revocation_targets.py crl|crl_entries|crl_index|ocsp [--runs N] [--seed N]`` (needs atheris).
+"""
+
+# ruff: noqa: PLC0415, T201 - the parsers are imported under the fuzzer's instrumentation; a script that prints
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+CORPUS = Path(__file__).parent / "corpus"
+AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+
+
+def crl(data: bytes) -> None:
+    """A whole CRL: read, walked, scope and times included."""
+    from calock.core.crl import read_crl, walk_entries
+    from calock.core.refusals import Refusal
+
+    try:
+        head = read_crl(data)
+        for _ in walk_entries(data, *head.entries):
+            pass
+    except Refusal:
+        pass
+
+
+def crl_entries(data: bytes) -> None:
+    """The entries alone: the one part that cryptography does not read."""
+    from calock.core.crl import walk_entries
+    from calock.core.refusals import Refusal
+
+    try:
+        for serial, reason, seconds in walk_entries(data, 0, len(data)):
+            if len(serial) != 21 or not 0 <= reason <= 10 or not 0 <= seconds < 1 << 32:
+                raise AssertionError("a record out of its bounds")
+    except Refusal:
+        pass
+
+
+def crl_index(data: bytes) -> None:
+    """An index file whose seal fits: also then nothing but a damaged index may come of it."""
+    from calock.core.crl_index import CrlIndex, IndexDamagedError
+
+    try:
+        index = CrlIndex.open(data + hashlib.blake2b(data, digest_size=32, key=b"k").digest(), b"k")
+        index.lookup(1)
+        index.lookup(2**159)
+    except IndexDamagedError:
+        pass
+
+
+def ocsp(data: bytes) -> None:
+    """An OCSP response, up to the search for its signer."""
+    from calock.core.ocsp import names_certificate, read_response
+    from calock.core.refusals import Refusal
+
+    try:
+        message = read_response(data)
+        for answer in message.answers:
+            names_certificate(answer.cert_id, _issuer(), answer.cert_id.serial)
+        _find_signer(message)
+    except Refusal:
+        pass
+
+
+def _find_signer(message: object) -> None:
+    from calock.core.policy import Policy
+    from calock.core.responder import find_responder
+
+    find_responder(message, _issuer(), known=(), policy=Policy(), at=AT)  # type: ignore[arg-type]
+
+
+def _issuer() -> object:
+    from calock.core.certificate import Certificate
+
+    return Certificate.parse((CORPUS / "issuer.der").read_bytes())
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"crl": crl, "crl_entries": crl_entries, "crl_index": crl_index, "ocsp": ocsp}
+SEEDS = {"crl": "crl", "crl_entries": "crl_entries", "crl_index": "crl_index", "ocsp": "ocsp"}
+
+
+def main() -> None:
+    import atheris
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=20261122)
+    chosen = parser.parse_args()
+    print(f"{chosen.target}: {chosen.runs} inputs, seed {chosen.seed}", flush=True)
+    with atheris.instrument_imports(include=["calock"]):
+        import calock.core.crl_index
+        import calock.core.responder  # noqa: F401 - imported here so that it is instrumented
+    with tempfile.TemporaryDirectory() as found:
+        atheris.Setup(
+            [sys.argv[0], f"-runs={chosen.runs}", f"-seed={chosen.seed}", "-max_len=4096", "-rss_limit_mb=2048", "-timeout=5",
+             "-print_final_stats=1", found, str(CORPUS / SEEDS[chosen.target])],
+            TARGETS[chosen.target],
+        )  # fmt: skip
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
