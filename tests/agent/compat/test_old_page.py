@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from agent.chromium import Site, chromium, serving
 from agent.driving import CHALLENGE, PIN, DriverProcess, Made, make_lock
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from calock.core import signatures
-
-CHROMIUM = "/usr/bin/chromium"
+from calock.core.certificate import Certificate
 
 # how pages of that family call: a synchronous request, the value out of retVal, the token sent along afterwards
 OLD_PAGE = """<!doctype html><meta charset="utf-8"><title>旧版 CA 登录</title>
@@ -62,41 +60,16 @@ def lock(tmp_path: Path) -> Made:
 
 
 @pytest.fixture
-def site() -> Iterator[ThreadingHTTPServer]:
-    """A platform on this computer; its pages are put in ``pages``."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.server.pages.get(self.path, "").encode()  # type: ignore[attr-defined]  # set below
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.pages = {}  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def site() -> Iterator[Site]:
+    """A platform on this computer."""
+    with serving(Site({})) as running:
+        yield running
 
 
 @pytest.fixture
 def browser_page() -> Iterator[Page]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip("no Chromium here")
-    arguments = [
-        "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"
-    ]  # fmt: skip
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium() as browser:
         yield browser.new_page()
-        browser.close()
 
 
 def start(tmp_path: Path, origin: str) -> DriverProcess:
@@ -110,10 +83,10 @@ def check_answer(text: str, lock: Made, origin: str) -> None:
     signatures.verify(lock.key.spki_der, "SM2", message, base64.b64decode(token["signature"]))
 
 
-def test_old_page_logs_in(tmp_path: Path, lock: Made, site: ThreadingHTTPServer, browser_page: Page) -> None:
-    origin = f"http://127.0.0.1:{site.server_port}"
+def test_old_page_logs_in(tmp_path: Path, lock: Made, site: Site, browser_page: Page) -> None:
+    origin = site.at("old")
     with start(tmp_path, origin) as driver:
-        site.pages["/"] = OLD_PAGE % driver.port  # type: ignore[attr-defined]
+        site.pages["/"] = OLD_PAGE % driver.port
         browser_page.goto(origin + "/")
         browser_page.evaluate("fill()")
         assert browser_page.locator("#UserList option").all_text_contents() == ["测试_政采云测试"]
@@ -126,20 +99,20 @@ def test_old_page_logs_in(tmp_path: Path, lock: Made, site: ThreadingHTTPServer,
         check_answer(right["answer"], lock, origin)
 
 
-def test_page_of_a_stranger_gets_nothing(tmp_path: Path, lock: Made, site: ThreadingHTTPServer, browser_page: Page) -> None:
-    origin = f"http://127.0.0.1:{site.server_port}"
+def test_page_of_a_stranger_gets_nothing(tmp_path: Path, lock: Made, site: Site, browser_page: Page) -> None:
+    origin = site.at("old")
     with start(tmp_path, "https://www.gov.example") as driver:
-        site.pages["/"] = OLD_PAGE % driver.port  # type: ignore[attr-defined]
+        site.pages["/"] = OLD_PAGE % driver.port
         browser_page.goto(origin + "/")
         with pytest.raises(Exception, match="NetworkError"):  # the preflight was refused
             browser_page.evaluate("fill()")
         assert browser_page.locator("#UserList option").count() == 0
 
 
-def test_sof_module_in_the_browser(tmp_path: Path, lock: Made, site: ThreadingHTTPServer, browser_page: Page) -> None:
-    origin = f"http://127.0.0.1:{site.server_port}"
+def test_sof_module_in_the_browser(tmp_path: Path, lock: Made, site: Site, browser_page: Page) -> None:
+    origin = site.at("old")
     with start(tmp_path, origin) as driver:
-        site.pages["/"] = NEW_PAGE % (driver.port, driver.port)  # type: ignore[attr-defined]
+        site.pages["/"] = NEW_PAGE % (driver.port, driver.port)
         browser_page.goto(origin + "/")
         browser_page.wait_for_function("window.sof")
 
@@ -163,6 +136,15 @@ def test_sof_module_in_the_browser(tmp_path: Path, lock: Made, site: ThreadingHT
         assert sof(f"SOF_GetCertInfoByOid('{certificate}', '1.2.156.10260.4.1.4')") == "91140100MA0EXAMPL3"
         assert sof(f"SOF_ValidateCert('{certificate}')") == 0
         assert sof("SOF_ValidateCert('AAAA')") == -6
+        browser_page.evaluate(
+            "async p => window.sof = await (await import(p.url)).connect({ports: [p.port], numbering: 'xtx'})",
+            {"url": f"{driver.address}/compat/sof.js", "port": driver.port},
+        )
+        parsed = Certificate.parse(lock.certificate)
+        assert sof(f"SOF_GetCertInfo('{certificate}', 17)") == "测试_政采云测试"
+        assert sof(f"SOF_GetCertInfo('{certificate}', 8)") == parsed.issuer_cn
+        assert sof(f"SOF_GetCertInfo('{certificate}', 12)") == parsed.not_after.strftime("%Y%m%d%H%M%S")
+        assert int(str(sof(f"SOF_GetCertInfo('{certificate}', 2)")), 16) == parsed.serial
         assert sof(f"SOF_SignData('{handle}', 'x')") == ""
         assert sof("SOF_GetLastError()") == 0x0B000009
         check_answer(str(sof(f"SOF_Authenticate('{handle}', '{PIN}', '{CHALLENGE}')")), lock, origin)
