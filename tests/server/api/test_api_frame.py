@@ -241,7 +241,7 @@ def test_who_sees_a_binding(lock_world, a_binding, role):
 @pytest.mark.parametrize("role", ROLES)
 def test_who_may_touch_a_binding(lock_world, a_binding, role):
     answer = as_role(lock_world, role).post(f"/api/bindings/{a_binding}/end", {"reason": "x", "password": "wrong"})
-    expected = {"nobody": "SESSION_REQUIRED", "member": "STEP_UP_FAILED", "admin": "STEP_UP_FAILED"}.get(role, "BINDING_NOT_FOUND")
+    expected = {"nobody": "SESSION_REQUIRED", "member": "LAST_LOCK", "admin": "STEP_UP_FAILED"}.get(role, "BINDING_NOT_FOUND")
     assert reason_of(answer) == expected
     assert Binding.objects.live().count() == 1
 

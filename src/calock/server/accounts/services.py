@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+
 from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
@@ -9,10 +12,44 @@ from calock.server import throttle
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.passwords import Attempt
+from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.context import RequestContext
+from calock.server.organisations.models import Organisation
 from calock.server.sessions.services import end_sessions_of_account
+
+
+def create_account(
+    *,
+    username: str,
+    name: str,
+    role: Role,
+    organisation: Organisation | None = None,
+    password: str | None = None,
+    by: Account | None = None,
+    context: RequestContext | None = None,
+) -> tuple[Account, str]:
+    """A new account and its first password, which must be changed at the first login. ``by`` None is the server's owner.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED for a name that is taken or not one line of text, NOT_ALLOWED, PASSWORD_UNACCEPTABLE.
+    """
+    if by is not None and not by.is_operator:
+        raise Refusal(Reason.NOT_ALLOWED, "only operators create accounts")
+    if not re.fullmatch(r"[\w.@+-]{2,64}", username) or not name.strip() or clean(name, 64) != name:
+        raise Refusal(Reason.REQUEST_MALFORMED, "account: 2 to 64 letters, digits and .@+-_ ; name: at most 64 characters")
+    account = Account(username=username, name=name, role=role, organisation=organisation, must_change_password=True)
+    first = passwords.require_acceptable(account, password or secrets.token_urlsafe(12))
+    account.set_password(first)
+    with transaction.atomic():
+        if Account.objects.filter(username=username).exists():
+            raise Refusal(Reason.REQUEST_MALFORMED, "this account exists")
+        account.save(force_insert=True)
+        place = organisation.pk if organisation else None
+        details = {"role": str(role)}
+        record(Event.ACCOUNT_CREATED, context=context, actor=by, subject=account.pk, organisation=place, details=details)
+    return account, first
 
 
 def change_own_password(*, account: Account, old: str, new: str, context: RequestContext) -> None:

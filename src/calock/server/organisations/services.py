@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from calock.core.identity import uscc_valid
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.context import RequestContext
-from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions
+
+
+def create_organisation(
+    *, name: str, uscc: str, kind: OrganisationKind, by: Account | None = None, context: RequestContext | None = None
+) -> Organisation:
+    """``by`` None is the server's owner at the command line.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED: no name, a 统一社会信用代码 whose check character is wrong (GB 32100), or one that exists.
+    """
+    if not name.strip() or len(name) > 200:
+        raise Refusal(Reason.REQUEST_MALFORMED, "an organisation has a name of at most 200 characters")
+    if not uscc_valid(uscc):
+        raise Refusal(Reason.REQUEST_MALFORMED, "the check character of the 统一社会信用代码 does not hold")
+    with transaction.atomic():
+        if Organisation.objects.filter(uscc=uscc).exists():
+            raise Refusal(Reason.REQUEST_MALFORMED, "an organisation with this 统一社会信用代码 exists")
+        organisation = Organisation.objects.create(name=name.strip(), uscc=uscc, kind=kind)
+        record(Event.ORGANISATION_CREATED, context=context, actor=by, subject=organisation.pk, organisation=organisation.pk)
+    return organisation
 
 
 def set_organisation_state(*, organisation: Organisation, state: OrganisationState, by: Account, context: RequestContext) -> int:

@@ -1,0 +1,79 @@
+"""The owner's command line: organisations and accounts of a new platform."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError, call_command
+from lock_world import OTHER_USCC, USCC, context
+
+from calock.core.refusals import Refusal
+from calock.server.accounts.models import Account, Role
+from calock.server.accounts.services import create_account
+from calock.server.audit.models import AuditEvent
+from calock.server.login.services import login_with_password
+from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.organisations.services import set_organisation_state
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_new_platform_gets_an_organisation_its_administrator_and_an_operator(capsys):
+    call_command("create_organisation", "测试供应商有限公司", USCC)
+    call_command("create_account", "guanli01", "王管理", "--role", "organisation_admin", "--organisation", USCC)
+    call_command("create_account", "yunying09", "运营", "--role", "operator")
+    password = next(line for line in capsys.readouterr().out.splitlines() if "guanli01" in line).rpartition(" ")[2]
+    account = Account.objects.get(username="guanli01")
+    assert (account.organisation.uscc, account.must_change_password) == (USCC, True)
+    assert login_with_password(username="guanli01", password=password, context=context())
+    assert AuditEvent.objects.filter(event="account:created").count() == 2
+    assert password not in repr(list(AuditEvent.objects.values()))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["create_organisation", "名", USCC[:-1] + ("1" if USCC[-1] != "1" else "2")],
+        ["create_organisation", " ", USCC],
+        ["create_account", "a b", "名"],
+        ["create_account", "x", "名"],
+        ["create_account", "xx", "名\n"],
+        ["create_account", "xx", "名", "--organisation", OTHER_USCC],
+        ["create_account", "xx", "名", "--role", "organisation_admin"],
+        ["create_account", "xx", "名", "--role", "root"],
+    ],
+)
+def test_nonsense_is_refused_and_writes_nothing(arguments):
+    with pytest.raises(CommandError):
+        call_command(*arguments)
+    assert not Organisation.objects.exists()
+    assert not Account.objects.exists()
+
+
+def test_nothing_exists_twice(lock_world):
+    for arguments in (["create_organisation", "又", USCC], ["create_account", "zhangsan", "又"]):
+        with pytest.raises(CommandError):
+            call_command(*arguments)
+
+
+@pytest.mark.parametrize("who", ["member", "admin", "outside_admin"])
+def test_nobody_but_an_operator_makes_accounts_or_closes_organisations(lock_world, who):
+    actor = getattr(lock_world, who)
+    made = context(account=actor)
+    with pytest.raises(Refusal):
+        create_account(username="neu", name="新", role=Role.OPERATOR, by=actor, context=made)
+    with pytest.raises(Refusal):
+        set_organisation_state(organisation=lock_world.other_organisation, state=OrganisationState.DISABLED, by=actor, context=made)
+    assert not Account.objects.filter(username="neu").exists()
+
+
+def test_closing_an_organisation_ends_its_members_sessions(lock_world):
+    member = context(account=lock_world.member).session
+    outsider = context(account=lock_world.outsider).session
+    made = context(account=lock_world.operator)
+    set_organisation_state(
+        organisation=lock_world.organisation, state=OrganisationState.DISABLED, by=lock_world.operator, context=made
+    )
+    member.refresh_from_db()
+    outsider.refresh_from_db()
+    assert member.end_reason == "organisation disabled"
+    assert outsider.ended_at is None

@@ -1,0 +1,206 @@
+"""``calock serve`` as a stranger runs it: a real process on an empty directory, real HTTP, a clean end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+START = 90.0
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALOCK_", "DATABASE_", "DJANGO_"))}
+    return {**kept, "CALOCK_DATA": str(data), "CALOCK_INSECURE_HTTP": "1", "PYTHONPATH": os.pathsep.join(sys.path), **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from calock.cli import main; sys.exit(main())", *arguments]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port: int, path: str, *, method: str = "GET", body: str | None = None, **headers: str):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, {"Host": f"shanxi.localhost:{port}", **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def children_of(pid: int) -> list[str]:
+    """Ids of the processes that any thread of a process started."""
+    return [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+
+
+class Server:
+    def __init__(self, data: Path, *arguments: str, **more: str) -> None:
+        self.port = free_port()
+        self.log = (data / "serve.log").open("w+")
+        self.process = subprocess.Popen(
+            command("serve", "--port", str(self.port), *arguments),
+            env=environment(data, **more),
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.wait()
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(self.text())
+            try:
+                if ask(self.port, "/healthz")[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.1)  # the process is starting; the deadline above ends it
+        raise AssertionError(self.text())
+
+    def text(self) -> str:
+        self.log.flush()
+        return Path(self.log.name).read_text()
+
+    def stop(self) -> int:
+        os.kill(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("serve"), "--workers", "2")
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+
+
+def test_both_sites_answer_with_hashed_static_files(server):
+    status, headers, body = ask(server.port, "/")
+    assert status == 200
+    assert "山西政府采购平台" in body.decode()
+    path = next(part for part in body.decode().split('"') if part.startswith("/static/portal/css/base."))
+    assert path != "/static/portal/css/base.css"
+    status, headers, _ = ask(server.port, path)
+    assert status == 200
+    assert "immutable" in headers["Cache-Control"]
+    status, _, body = ask(server.port, "/api/site", Host=f"zcy.localhost:{server.port}")
+    assert json.loads(body)["code"] == "zcy"
+
+
+def test_a_10_mb_body_and_garbage_are_refused_and_the_server_lives(server):
+    head = "POST /api/login HTTP/1.1\r\nHost: shanxi.localhost\r\nContent-Type: application/json\r\n"
+    big = f"{head}Content-Length: 10000000\r\n\r\n".encode() + b"x" * 10_000_000
+    smuggled = f"{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode()
+    for request in (
+        big,
+        smuggled,
+        b"\x16\x03\x01 not HTTP \r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+            try:
+                raw.sendall(request)
+                answer = raw.recv(64)
+            except ConnectionError:  # the server answered before it had read everything, and hung up
+                answer = b""
+            assert answer[:10] in (b"", b"HTTP/1.1 4"), answer
+    assert ask(server.port, "/healthz")[0] == 200
+
+
+def test_concurrent_requests_are_all_answered(server):
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda _: ask(server.port, "/login/")[0], range(64)))
+    assert statuses == [200] * 64
+
+
+def test_the_jobs_run_beside_it(server):
+    children = children_of(server.process.pid)
+    lines = [Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode() for child in children]
+    assert any(" django jobs " in f" {line} " for line in lines), lines
+
+
+def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
+    running = Server(tmp_path, "--workers", "1")
+    children = children_of(running.process.pid)
+    assert children
+    assert running.stop() in (0, 130)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    with pytest.raises(OSError, match="refused"):
+        ask(running.port, "/healthz")
+    assert "Traceback" not in running.text()
+
+
+def refused_start(data: Path, **more: str) -> str:
+    done = subprocess.run(
+        command("serve", "--port", str(free_port())),
+        env=environment(data, **more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(tmp_path):
+    for arguments in (["migrate", "--verbosity", "0"],):
+        subprocess.run(command("manage", *arguments), env=environment(tmp_path), check=True, timeout=120)
+    with sqlite3.connect(tmp_path / "calock.sqlite3") as database:
+        columns = {row[1]: row[2] for row in database.execute("PRAGMA table_info(providers_provider)")}
+        values = {name: 0 if "int" in kind or kind == "bool" else "" for name, kind in columns.items()}
+        values |= {"id": "1" * 32, "code": "x", "name": "x", "short_name": "x", "state": "enabled", "sites": "[]", "rules": "{}"}
+        marks = ", ".join("?" for _ in values)
+        names = ", ".join(f'"{name}"' for name in values)
+        database.execute(f"INSERT INTO providers_provider ({names}) VALUES ({marks})", list(values.values()))
+    assert "register" in refused_start(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"CALOCK_INSECURE_HTTP": "yes"}, "CALOCK_INSECURE_HTTP must be 0 or 1"),
+        ({"CALOCK_SECRET_KEY": "short"}, "at least 32 characters"),
+        ({"CALOCK_SECRET_KEY_FILE": "/nonexistent/key"}, "does not exist"),
+        ({"CALOCK_PUBLIC_PORT": "70000"}, "CALOCK_PUBLIC_PORT must be a number"),
+        ({"CALOCK_FAILURES_PER_MINUTE": "many"}, "CALOCK_FAILURES_PER_MINUTE must be a number"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_named(tmp_path, more, says):
+    assert says in refused_start(tmp_path, **more)
+
+
+@pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "x"], ["--workers", "0"], ["--nonsense"]])
+def test_arguments_that_make_no_sense_are_refused(tmp_path, arguments):
+    done = subprocess.run(
+        command("serve", *arguments), env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "usage: calock serve" in done.stderr
+
+
+def test_help_says_what_a_stranger_needs(tmp_path):
+    done = subprocess.run(
+        command("serve", "--help"), env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    for word in ("--host", "--port", "--workers", "CALOCK_DATA", "DATABASE_URL", "CALOCK_INSECURE_HTTP"):
+        assert word in done.stdout
