@@ -1,0 +1,264 @@
+"""Window mode in a real Chromium: the user's PIN in the driver's own window, the answer to exactly the page that asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from agent.chromium import WINDOW_PAGE, Site, chromium, chromium_path, serving
+from agent.driving import CHALLENGE, PIN, DriverProcess, make_lock, until
+from agent.test_service import verify
+from playwright.sync_api import Browser, Page
+
+from calock.agent.backends.softlock import plug, unplug
+from calock.agent.window import TICKET_SECONDS, Tickets, purpose_of
+from calock.core.refusals import Reason, Refusal
+from calock.wire import driver as wire
+
+STATE = "s" * 22
+FORM = {"challenge": CHALLENGE, "state": STATE}
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
+needs_chromium = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serving(Site({"/": WINDOW_PAGE})) as found:
+        yield found
+
+
+@pytest.fixture
+def driver(start, site: Site, locks: Path) -> DriverProcess:
+    make_lock(locks)
+    return start(soft_dir=locks, origins=[site.at("shanxi")])
+
+
+def opened(browser: Browser, driver: DriverProcess, origin: str, challenge: str = CHALLENGE, lock: str = "") -> tuple[Page, Page]:
+    """(the platform's page, the driver's window)."""
+    page = browser.new_context(locale="zh-CN").new_page()
+    page.goto(origin)
+    with page.expect_popup() as popup:
+        page.evaluate("([a, c, s, l]) => ask(a, c, s, l)", [driver.address, challenge, STATE, lock])
+    return page, popup.value
+
+
+def wait_closed(window: Page, page: Page) -> None:
+    """Wait until the window is closed; asking the page lets Playwright hear of it."""
+    until(lambda: page.title() and window.is_closed(), "the window to close")
+
+
+def wait_refused(window: Page, page: Page) -> None:
+    """Wait until the browser shows its own error page for the empty refusal."""
+    until(lambda: page.title() and window.url.startswith("chrome-error:"), "the browser's error page")
+
+
+def answers(page: Page) -> list[dict]:
+    return [heard["data"] for heard in page.evaluate("heard") if heard["data"]["type"] == "calock-answer"]
+
+
+@needs_chromium
+def test_the_user_sees_who_asks_and_the_page_gets_the_answer(browser: Browser, driver: DriverProcess, site: Site) -> None:
+    origin = site.at("shanxi")
+    page, window = opened(browser, driver, origin, CHALLENGE.replace("login", "bind"))
+    window.wait_for_selector(".lock")
+    assert window.inner_text("h1") == f"shanxi.localhost:{site.port}"
+    assert "绑定 CA 锁" in window.inner_text(".who")
+    assert "测试单位_张三" in window.inner_text(".lock")
+    assert "还可尝试 6 次" in window.inner_text("#tries")
+    window.fill("#pin", "111111")
+    window.keyboard.press("Enter")
+    window.get_by_text("PIN 码错误，还可尝试 5 次。").wait_for()
+    assert window.input_value("#pin") == ""
+    window.fill("#pin", PIN)
+    window.keyboard.press("Enter")
+    page.wait_for_function("heard.length > 1")
+    assert page.evaluate("heard.map((one) => one.origin)") == [driver.address] * 2
+    assert page.evaluate("heard[0].data") == {"type": "calock-ready", "state": STATE}
+    [answer] = answers(page)
+    assert answer["state"] == STATE
+    verify(answer["answer"], origin=origin, challenge=CHALLENGE.replace("login", "bind"))
+    wait_closed(window, page)
+    assert len(answers(page)) == 1
+
+
+@needs_chromium
+def test_cancelling_is_told(browser: Browser, driver: DriverProcess, site: Site) -> None:
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    window.click("#cancel")
+    page.wait_for_function("heard.length > 1")
+    assert answers(page)[0]["error"]["reason"] == "PIN_CANCELLED"
+
+
+@needs_chromium
+def test_the_window_shows_locks_as_they_come_and_go(browser: Browser, driver: DriverProcess, site: Site, locks: Path) -> None:
+    unplug(locks, "3301000045102205")
+    _, window = opened(browser, driver, site.at("shanxi"))
+    window.get_by_text("未检测到 CA 锁").wait_for()
+    plug(locks, "3301000045102205")
+    window.wait_for_selector(".lock")
+    unplug(locks, "3301000045102205")
+    window.get_by_text("未检测到 CA 锁").wait_for()
+
+
+@needs_chromium
+def test_the_last_try_is_used_only_after_the_box_is_ticked(browser: Browser, start, site: Site, locks: Path) -> None:
+    make_lock(locks, tries_left=1)
+    driver = start(soft_dir=locks, origins=[site.at("shanxi")])
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    window.fill("#pin", PIN)
+    window.click("#ok")
+    window.get_by_text("只剩最后一次机会，请先确认").wait_for()
+    window.check("#useLast")
+    window.fill("#pin", PIN)
+    window.click("#ok")
+    page.wait_for_function("heard.length > 1")
+    verify(answers(page)[0]["answer"], origin=site.at("shanxi"))
+
+
+@needs_chromium
+@pytest.mark.parametrize("host", ["evil", "shanxi.evil"])
+def test_another_origin_gets_an_empty_refusal_and_no_window(browser: Browser, driver: DriverProcess, site: Site, host: str) -> None:
+    page, window = opened(browser, driver, site.at(host))
+    wait_refused(window, page)
+    assert page.evaluate("heard") == []
+
+
+@needs_chromium
+def test_a_page_that_replaces_its_own_content_does_not_get_anothers_answer(
+    browser: Browser, driver: DriverProcess, site: Site
+) -> None:
+    """The opener has moved to another origin when the answer comes: postMessage names the attested origin, so nobody hears it."""
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    page.goto(site.at("evil"))
+    window.fill("#pin", PIN)
+    window.click("#ok")
+    wait_closed(window, page)
+    assert page.evaluate("heard") == []
+
+
+@needs_chromium
+def test_without_a_referrer_the_origin_is_null_and_refused(browser: Browser, start, locks: Path) -> None:
+    make_lock(locks)
+    with serving(Site({"/": WINDOW_PAGE}, headers={"Referrer-Policy": "no-referrer"})) as site:
+        driver = start(soft_dir=locks, origins=[site.at("shanxi")])
+        page, window = opened(browser, driver, site.at("shanxi"))
+        wait_refused(window, page)
+        assert page.evaluate("heard") == []
+
+
+def post(driver: DriverProcess, form: dict | str, **headers: str):
+    body = form if isinstance(form, str) else urlencode(form)
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": driver.origins[0]}
+    return driver.request("POST", "/window/authenticate", body.encode(), {**kind, **NAVIGATION, **headers})
+
+
+def ticket(driver: DriverProcess) -> str:
+    html = post(driver, FORM).body.decode()
+    return html.split('data-ticket="')[1].split('"')[0]
+
+
+def own(driver: DriverProcess, path: str, message: dict, **headers: str):
+    return driver.call(path, message, origin=driver.address, **{"Sec-Fetch-Site": "same-origin", **headers})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "null"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Mode": "cors"}, {"Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Mode": ""}, {"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Dest": "frame"}, {"Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Dest": "object"},
+    ],
+)  # fmt: skip
+def test_only_a_top_level_navigation_of_an_allowed_page_opens_the_window(driver: DriverProcess, headers: dict) -> None:
+    assert post(driver, FORM).status == 200
+    reply = post(driver, FORM, **headers)
+    assert (reply.status, reply.body) == (403, b"")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "", "challenge=x", "x", urlencode({"challenge": CHALLENGE}), urlencode({"state": STATE}), urlencode(FORM) + "&state=other",
+        urlencode({**FORM, "pin": PIN}), urlencode({**FORM, "origin": "https://evil.example"}), urlencode({**FORM, "state": "short"}),
+        urlencode({**FORM, "state": "<b>" * 9}), urlencode({**FORM, "challenge": "<b>"}), urlencode({**FORM, "lock": "x" * 65}),
+        "%zz", "challenge=" + "a" * 20000,
+    ],
+)  # fmt: skip
+def test_bad_forms_are_refused(driver: DriverProcess, form: str) -> None:
+    assert post(driver, form).status in (400, 413)
+
+
+def test_the_window_cannot_be_framed_or_cached_and_holds_no_inline_script(driver: DriverProcess) -> None:
+    reply = post(driver, FORM)
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+    assert "unsafe" not in reply.headers["content-security-policy"]
+    assert reply.headers["x-frame-options"] == "DENY"
+    assert reply.headers["cache-control"] == "no-store"
+    assert "access-control-allow-origin" not in reply.headers
+
+
+def test_a_ticket_gives_one_answer(driver: DriverProcess) -> None:
+    key = ticket(driver)
+    [lock] = own(driver, "/window/locks", {"ticket": key}).json["locks"]
+    message = {"ticket": key, "lock": lock["id"], "pin": PIN}
+    assert own(driver, "/window/sign", {**message, "pin": "999999"}).reason == "PIN_WRONG"
+    answer = own(driver, "/window/sign", message).json
+    verify(answer["answer"], origin=driver.origins[0])
+    assert own(driver, "/window/sign", message).reason == "SESSION_ENDED"
+    assert own(driver, "/window/locks", {"ticket": key}).reason == "SESSION_ENDED"
+
+
+def test_b29_no_answer_after_cancel(driver: DriverProcess) -> None:
+    key = ticket(driver)
+    [lock] = own(driver, "/window/locks", {"ticket": key}).json["locks"]
+    assert own(driver, "/window/cancel", {"ticket": key}).json["error"]["reason"] == "PIN_CANCELLED"
+    assert own(driver, "/window/sign", {"ticket": key, "lock": lock["id"], "pin": PIN}).reason == "SESSION_ENDED"
+
+
+@pytest.mark.parametrize("path", ["/window/locks", "/window/sign", "/window/cancel"])
+def test_the_windows_calls_are_its_own(driver: DriverProcess, path: str) -> None:
+    key = ticket(driver)
+    for origin in (driver.origins[0], "null", "https://evil.example", f"http://127.0.0.1:{driver.port + 1}"):
+        reply = driver.call(path, {"ticket": key}, origin=origin)
+        assert (reply.status, reply.body) == (403, b"")
+    assert own(driver, path, {"ticket": key}, **{"Sec-Fetch-Site": "cross-site"}).status == 403
+
+
+def test_a_ticket_lives_ten_minutes() -> None:
+    now = [0.0]
+    tickets = Tickets(clock=lambda: now[0])
+    key = tickets.issue("https://a.example", wire.WindowRequest(challenge=CHALLENGE, state=STATE))
+    now[0] = TICKET_SECONDS - 1
+    assert tickets.get(key).origin == "https://a.example"
+    now[0] = TICKET_SECONDS
+    with pytest.raises(Refusal) as refused:
+        tickets.take(key)
+    assert refused.value.reason is Reason.SESSION_ENDED
+
+
+def test_a_page_that_opens_many_windows_loses_its_oldest_and_nobody_elses() -> None:
+    tickets = Tickets()
+    request = wire.WindowRequest(challenge=CHALLENGE, state=STATE)
+    other = tickets.issue("https://b.example", request)
+    mine = [tickets.issue("https://a.example", request) for _ in range(40)]
+    assert tickets.get(other)
+    assert tickets.get(mine[-1])
+    with pytest.raises(Refusal):
+        tickets.get(mine[0])
+
+
+def test_purposes_in_words() -> None:
+    assert purpose_of(CHALLENGE) == "登录"
+    assert purpose_of("c1.stepup.x") == "确认您的身份"
+    assert purpose_of("c9.login.x") == purpose_of("a" * 44) == "验证您的身份"
