@@ -99,9 +99,9 @@ async function attempt(work) {
       showProblem(problem, null);
       (stepUp.hidden ? chooser.pinField : stepUpField).focus();
     });
+    if (error.reason.startsWith("PIN") && !later?.hidden) chooser.pinField.focus({ preventScroll: true });
     problem.scrollIntoView({ block: "nearest" });
     if (driver.state === "ready") driver.refresh();
-    if (error.reason.startsWith("PIN") && !later?.hidden) chooser.pinField.focus();
   }
 }
 

@@ -117,14 +117,24 @@ export class Chooser {
     const narrowed = this.part("chips") && this.chip ? locks.filter((lock) => (this.providerOf(lock)?.code ?? lock.issuer) === this.chip) : locks;
     field.hidden = always ? this.driver.state !== "ready" : narrowed.length < 2;
     if (always) this.part("locks-empty").hidden = locks.length > 0;
-    this.#replace(place, narrowed.map((lock) => lockCard(lock, this.group, lock.id === this.chosen, this.providerOf(lock))));
+    const code = this.select?.value;
+    const ordered = code ? narrowed.toSorted((left, right) => this.#stranger(left, code) - this.#stranger(right, code)) : narrowed;
+    place.classList.toggle("many", ordered.length > 3);
+    this.#replace(place, ordered.map((lock) => lockCard(lock, this.group, lock.id === this.chosen, this.providerOf(lock))));
+  }
+
+  /** Locks of the chosen driver stand first, expired ones last. */
+  #stranger(lock, code) {
+    return (this.providerOf(lock)?.code === code ? 0 : 1) + (lock.expired ? 2 : 0);
   }
 
   /** Redraw without taking the focus away from whoever moves through the choices with the keyboard. */
   #replace(place, children) {
+    const { scrollTop } = place;
     const focused = place.contains(document.activeElement) ? document.activeElement.value : null;
     place.replaceChildren(...children);
-    if (focused !== null) place.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus();
+    if (focused !== null) place.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    place.scrollTop = scrollTop;
   }
 
   clearPin() {
