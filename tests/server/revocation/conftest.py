@@ -7,6 +7,7 @@ from revocation_source import CrlWorld, live_source
 
 from calock.server.providers import ocsp_cache, revocation_store
 from calock.server.providers.revocation import forget_evidence
+from calock.server.providers.revocation_live import forget_failures
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +16,7 @@ def _empty_store():
     for place in (revocation_store.directory(), ocsp_cache.directory()):
         shutil.rmtree(place, ignore_errors=True)
     forget_evidence()
+    forget_failures()
     yield
     forget_evidence()
 

@@ -212,3 +212,17 @@ def test_the_crl_is_fetched_live_when_nobody_answers_by_ocsp(db, source):
     world = CrlWorld(source)
     assert judged(world.lock.certificate).reason is None
     assert sorted(source.asked) == ["GET /issuing.crl", "GET /root.crl"]
+
+
+def test_one_dead_responder_holds_up_one_login_not_all(world):
+    world.source.answers["/ocsp"] = lambda handler: handler.send(b"", status=503)
+    algorithm = world.family.issuing.key.algorithm
+    for number in range(5):
+        der = world.family.issuing.issue_lock(
+            f"user {number}", pki.make_key(algorithm), not_before=moment() - HOUR, not_after=moment() + HOUR
+        )
+        assert judged(der).reason is Reason.REVOCATION_UNAVAILABLE
+    assert len(asked(world)) == 1
+    revocation_live.forget_failures()
+    answer_with(world)
+    assert judged(world.lock.certificate).reason is None

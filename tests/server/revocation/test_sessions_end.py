@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from lock_world import YEARS
-from revocation_source import HOUR, CrlWorld, moment
+from revocation_source import HOUR, CrlWorld, moment, nonce_of
 
 from calock.core.certificate import Certificate
 from calock.demo.pki import make_key
@@ -14,9 +14,9 @@ from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.crls import EVERY
-from calock.server.jobs.sessions import sweep_sessions
+from calock.server.jobs.sessions import renew_ocsp, sweep_sessions
 from calock.server.locks.models import Lock, LockCertificate
-from calock.server.providers.models import CaState, Provider, ProviderState
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
 from calock.server.providers.revocation import forget_evidence
 from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import forget_register
@@ -38,9 +38,9 @@ def refresh(world):
     forget_evidence()
 
 
-def log_in(world, certificate: Certificate, name: str) -> Session:
+def log_in(world, certificate: Certificate, name: str, record: CaRecord | None = None) -> Session:
     """A session as a login with this lock leaves it."""
-    record = world.issuing.ca_record
+    record = record or world.issuing.ca_record
     lock = Lock.objects.create(provider=record.provider, lock_id=name)
     LockCertificate.objects.create(
         lock=lock, ca_record=record, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
@@ -131,3 +131,34 @@ def test_r8_the_clocks_add_up_to_the_promised_minute():
     sweeps = next(job.every for job in all_jobs() if job.name == "sessions")
     assert sweeps <= 20
     assert EVERY <= 60
+
+
+def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(db, source):
+    world = CrlWorld(source, "EC", ocsp=True)
+    record = world.issuing.ca_record
+    world.issuing.delete()
+    assert refresh_crl(world.root).ok
+    status = ["good"]
+
+    def answer(handler):
+        reason = {"reason": "keyCompromise"} if status[0] == "revoked" else {}
+        handler.send(
+            world.family.issuing.ocsp(
+                world.leaf.serial,
+                status[0],
+                this_update=moment(),
+                next_update=moment() + HOUR,
+                nonce=nonce_of(handler.body),
+                **reason,
+            )
+        )
+
+    source.answers["/ocsp"] = answer
+    session = log_in(world, world.leaf, "one", record)
+    assert renew_ocsp() == 1
+    assert not sweep_sessions()
+    status[0] = "revoked"
+    assert renew_ocsp() == 1
+    assert sweep_sessions().ended == 1
+    assert ended(session) == "certificate revoked"
+    assert renew_ocsp() == 0

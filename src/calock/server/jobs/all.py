@@ -8,7 +8,7 @@ from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.runner import Job
-from calock.server.jobs.sessions import sweep_sessions
+from calock.server.jobs.sessions import renew_ocsp, sweep_sessions
 from calock.server.providers import ocsp_cache
 
 
@@ -30,6 +30,7 @@ def all_jobs() -> list[Job]:
     return [
         Job("crl", 5.0, crls.tick, crls.wait),
         Job("sessions", 20.0, sweep_sessions),
+        Job("ocsp", 60.0, renew_ocsp),
         Job("spent-challenges", 60.0, _spent_challenges),
         Job("audit-seal", 60.0, _seal),
         Job("ocsp-files", 3600.0, _ocsp_files),

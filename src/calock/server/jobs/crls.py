@@ -16,6 +16,7 @@ from django.utils import timezone
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation_health import WARN_AT, Health, health_of
 from calock.server.providers.revocation_refresh import Outcome, crl_sources, forget_removed_sources, refresh_crl
+from calock.server.providers.trust import current_register
 
 EVERY = 60.0
 """Seconds between two looks at a source: how long a revocation may take to get here (the promise is a minute)."""
@@ -64,10 +65,12 @@ class CrlSchedule:
         self._plans: dict[int, _Plan] = {}
         self._pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="crl")
         self._guard = threading.Lock()
+        self._emergencies_warned = float("-inf")
 
     def tick(self) -> int:
         """Start what is due; how many. A source that is being fetched is left alone."""
         now = self._clock()
+        self._warn_of_emergencies(now)
         sources = crl_sources()
         with self._guard:
             self._plans = {source.pk: self._plans.get(source.pk) or _Plan() for source in sources}
@@ -102,6 +105,16 @@ class CrlSchedule:
         fresh = RevocationSource.objects.filter(pk=source.pk).first() or source
         outcome = Outcome(fresh, outcome.changed, outcome.error, outcome.reason, outcome.size, outcome.entries, outcome.validators)
         plan.due = self._clock() + wait_after(outcome, plan.failures, at=timezone.now())
+
+    def _warn_of_emergencies(self, now: float) -> None:
+        """An operator's emergency is never silent: it is said again and again until it ends."""
+        if now - self._emergencies_warned < WARN_EVERY:
+            return
+        self._emergencies_warned = now
+        for provider in current_register().providers:
+            end = provider.policy.revocation.emergency_end
+            if end is not None and timezone.now() < end:
+                log.error("revocation_emergency", provider=provider.code, until=end.isoformat())
 
     def _warn(self, source: RevocationSource, plan: _Plan, now: float) -> None:
         found = health_of(source, at=timezone.now())

@@ -5,6 +5,7 @@ Only what is known to be bad ends a session. A CRL that cannot be fetched refuse
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from calock.core.revocation import check_revocation
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.models import LockCertificate
-from calock.server.providers.models import Provider
-from calock.server.providers.revocation import current_evidence
+from calock.server.providers.models import Provider, RevocationSource, SourceKind
+from calock.server.providers.revocation import current_evidence, graph_of
+from calock.server.providers.revocation_live import fetch_ocsp
 from calock.server.providers.standing import end_sessions_without_ground
 from calock.server.providers.trust import current_register
 from calock.server.sessions.models import Session
@@ -68,6 +70,29 @@ def sweep_sessions(*, at: datetime | None = None) -> Sweep:
         if reason is not None:
             ended += _end(row, reason, at)
     return Sweep(looked_at, ended)
+
+
+def renew_ocsp(*, at: datetime | None = None, most: int = 200, seconds: float = 40.0) -> int:
+    """Ask OCSP anew about locks with live sessions whose CA publishes no CRL; how many were asked about.
+
+    The next sweep ends the sessions of those that were revoked. What does not fit waits for the next minute.
+    """
+    at = at or timezone.now()
+    end = time.monotonic() + seconds
+    published = set(RevocationSource.objects.values_list("ca_record__spki_sha256", "kind"))
+    register = current_register()
+    asked = 0
+    for row in _current_certificates(at):
+        key = row.ca_record.spki_sha256
+        issuers = register.with_key(key)
+        if (key, SourceKind.OCSP) not in published or (key, SourceKind.CRL) in published or not issuers:
+            continue
+        if asked >= most or time.monotonic() > end:
+            break
+        asked += 1
+        leaf = Certificate.parse(bytes(row.der))
+        fetch_ocsp(leaf, issuers[0].certificate, graph=graph_of(issuers[0].provider), at=at, anew=True)
+    return asked
 
 
 def _end_without_ground(provider: Provider, at: datetime) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,12 +31,15 @@ from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.revocation import graph_of
 from calock.server.providers.revocation_refresh import refresh_crl, target_of
 
+BROKEN = 10.0
+"""Seconds for which nobody of this process asks a responder that did not answer: a dead one must not hold every login up."""
 RETRY_CRL = 30.0
 """Seconds between two attempts at one CRL source on behalf of somebody who waits."""
 
 log = structlog.get_logger(__name__)
 _flights: dict[tuple[str, int], threading.Lock] = {}
 _guard = threading.Lock()
+_broken: dict[int, float] = {}
 
 
 def fetch_missing(verdict: Verdict) -> bool:
@@ -52,13 +56,14 @@ def fetch_missing(verdict: Verdict) -> bool:
     return _fetch_crls([ca.spki_sha256 for ca in verdict.provider.cas], at)
 
 
-def fetch_ocsp(certificate: Certificate, issuer: Certificate, *, graph: CaGraph, at: datetime) -> bool:
+def fetch_ocsp(certificate: Certificate, issuer: Certificate, *, graph: CaGraph, at: datetime, anew: bool = False) -> bool:
     """Ask the OCSP sources of the issuing CA in turn until one gives an acceptable answer; True when one did.
 
-    Single-flight for each certificate in this process; after a failure nobody asks for ``ocsp_cache.NEGATIVE`` seconds.
+    Single-flight for each certificate in this process; after a failure nobody asks for ``ocsp_cache.NEGATIVE`` seconds. ``anew``:
+    ask also when an answer is at hand.
     """
     with _flight((issuer.spki_sha256, certificate.serial)):
-        if ocsp_cache.answers(issuer, certificate.serial, graph=graph):
+        if not anew and ocsp_cache.answers(issuer, certificate.serial, graph=graph):
             return True
         if ocsp_cache.asked_lately(issuer, certificate.serial):
             return False
@@ -73,14 +78,18 @@ def fetch_ocsp(certificate: Certificate, issuer: Certificate, *, graph: CaGraph,
 
 
 def _ask(source: RevocationSource, certificate: Certificate, issuer: Certificate, *, graph: CaGraph, at: datetime) -> bool:
+    if _broken.get(source.pk, 0.0) > time.monotonic():
+        return False
     try:
         found, der = _answers(source, certificate, issuer, graph=graph, at=at)
     except (FetchRefusedError, FetchFailedError) as error:
+        _broken[source.pk] = time.monotonic() + BROKEN
         _remember(source, str(error), Reason.REVOCATION_UNAVAILABLE, at)
         return False
     except Refusal as refusal:
         _remember(source, refusal.detail or refusal.reason.value, refusal.reason, at)
         return False
+    _broken.pop(source.pk, None)
     ocsp_cache.put(issuer, certificate.serial, found, der)
     RevocationSource.objects.filter(pk=source.pk).update(
         last_fetched_at=at, last_ok_at=at, last_error="", this_update=found[0].answer.this_update
@@ -131,6 +140,11 @@ def _fetch_crls(keys: list[str], at: datetime) -> bool:
         if source.last_fetched_at is None or (at - source.last_fetched_at).total_seconds() >= RETRY_CRL:
             changed |= refresh_crl(source, at=at, limits=CRL_LIVE_LIMITS).changed
     return changed
+
+
+def forget_failures() -> None:
+    """Ask everybody again: between tests."""
+    _broken.clear()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import hashlib
 import mmap
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,10 +97,13 @@ def _endpoints(rows: Iterator[RevocationSource]) -> Iterator[tuple[str, str, int
 def refresh_crl(source: RevocationSource, *, at: datetime | None = None, limits: Limits = CRL_LIMITS) -> Outcome:
     """Fetch, verify, index and store the CRL of one source; never raises for anything that comes from outside.
 
-    Single-flight: while another process of this machine is at the same source, this one waits for it and then finds nothing new.
+    Single-flight: while another process of this machine is at the same source, this one waits for it (as long as a fetch may take)
+    and then finds nothing new.
     """
     at = at or timezone.now()
-    with _flight(source):
+    with _flight(source, limits.seconds) as alone:
+        if not alone:
+            return Outcome(source, error="somebody else is fetching it", reason=Reason.REVOCATION_UNAVAILABLE)
         source = RevocationSource.objects.select_related("ca_record__provider").get(pk=source.pk)
         try:
             outcome = _attempt(source, at, limits)
@@ -236,13 +240,24 @@ def forget_removed_sources() -> int:
 
 
 @contextmanager
-def _flight(source: RevocationSource) -> Iterator[None]:
+def _flight(source: RevocationSource, seconds: float) -> Iterator[bool]:
+    """Hold the source's one lock of this machine; False when it is not free within ``seconds``."""
     name = hashlib.sha256(f"{source.ca_record_id}{source.url}".encode()).hexdigest()[:16]
     place = revocation_store.directory() / "flights"
     place.mkdir(mode=0o700, exist_ok=True)
+    end = time.monotonic() + seconds
     with (place / name).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    yield False
+                    return
+                time.sleep(0.05)
+            else:
+                yield True
+                return
 
 
 @contextmanager
