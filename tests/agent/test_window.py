@@ -190,7 +190,8 @@ def test_only_a_top_level_navigation_of_an_allowed_page_opens_the_window(driver:
     "form",
     [
         "", "challenge=x", "x", urlencode({"challenge": CHALLENGE}), urlencode({"state": STATE}), urlencode(FORM) + "&state=other",
-        urlencode({**FORM, "pin": PIN}), urlencode({**FORM, "origin": "https://evil.example"}), urlencode({**FORM, "state": "short"}),
+        urlencode({**FORM, "pin": PIN}), urlencode({**FORM, "origin": "https://evil.example"}),
+        urlencode({**FORM, "state": "short"}),
         urlencode({**FORM, "state": "<b>" * 9}), urlencode({**FORM, "challenge": "<b>"}), urlencode({**FORM, "lock": "x" * 65}),
         "%zz", "challenge=" + "a" * 20000,
     ],
