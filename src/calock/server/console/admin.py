@@ -58,7 +58,8 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         live = Count("bindings", filter=Q(bindings__unbound_at__isnull=True))
-        return super().get_queryset(request).annotate(live_locks=live).order_by("username")
+        rows: QuerySet[Account] = super().get_queryset(request).annotate(live_locks=live).order_by("username")
+        return rows
 
     @shown("姓名")
     def masked(self, row: Account) -> str:
@@ -111,7 +112,8 @@ class OrganisationAdmin(ReadOnlyAdmin):
     done = {"disable": "单位已停用，其全部成员的会话已结束", "enable": "单位已启用"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organisation]:
-        return super().get_queryset(request).annotate(member_count=Count("members")).order_by("name")
+        rows: QuerySet[Organisation] = super().get_queryset(request).annotate(member_count=Count("members")).order_by("name")
+        return rows
 
     @shown("状态", "state")
     def state_badge(self, row: Organisation) -> SafeString:
@@ -148,7 +150,8 @@ class LockAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Lock]:
         live = Binding.objects.live().select_related("account")
         rows = super().get_queryset(request).annotate(version_count=Count("certificates", distinct=True))
-        return rows.prefetch_related(Prefetch("bindings", queryset=live, to_attr="live")).order_by("-created_at")
+        found: QuerySet[Lock] = rows.prefetch_related(Prefetch("bindings", queryset=live, to_attr="live")).order_by("-created_at")
+        return found
 
     @shown("证书版本")
     def versions(self, row: Any) -> int:

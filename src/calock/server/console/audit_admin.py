@@ -14,10 +14,10 @@ from django.utils.safestring import SafeString
 
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import mac_of
-from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
+from calock.server.console.event_words import event_words
 from calock.server.console.lists import (
     ReadOnlyAdmin,
     SinceFilter,
@@ -91,8 +91,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_display = (
         column("时间", "at"),
         "number_shown",
-        "event_words",
-        "reason_words",
+        "event_shown",
+        "reason_shown",
         "actor_shown",
         column("CA 服务商", "provider"),
         column("站点", "site"),
@@ -113,14 +113,15 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         name = Account.objects.filter(pk=OuterRef("actor")).values("username")
-        return super().get_queryset(request).annotate(actor_name=Subquery(name, output_field=CharField()))
+        rows: QuerySet[AuditEvent] = super().get_queryset(request).annotate(actor_name=Subquery(name, output_field=CharField()))
+        return rows
 
     @shown("事件", "event")
-    def event_words(self, row: AuditEvent) -> str:
-        return EVENT_WORDS.get(row.event, row.event)
+    def event_shown(self, row: AuditEvent) -> str:
+        return event_words(row.event)
 
     @shown("原因", "reason")
-    def reason_words(self, row: AuditEvent) -> str:
+    def reason_shown(self, row: AuditEvent) -> str:
         return words_of(row.reason) if row.reason else ""
 
     @shown("编号")
@@ -140,72 +141,15 @@ class AuditEventAdmin(ReadOnlyAdmin):
         checked: dict[str, Any] = {}
         if "verify" in request.GET:
             checked = _check()
-            request.GET = request.GET.copy()
-            del request.GET["verify"]
+            others = request.GET.copy()
+            del others["verify"]
+            request.GET = others  # type: ignore[assignment]  # else the list takes it for a filter
         return super().changelist_view(request, {**(extra_context or {}), **checked})
 
     def context_of(self, row: AuditEvent) -> dict[str, Any]:
         return {
-            "event_words": EVENT_WORDS.get(row.event, row.event),
+            "event_words": event_words(row.event),
             "reason_words": words_of(row.reason) if row.reason else "",
             "intact": is_intact(row),
             "details": sorted(row.details.items()),
         }
-
-
-EVENT_WORDS = {
-    Event.LOGIN_CA_SUCCEEDED: "CA 登录成功",
-    Event.LOGIN_CA_REFUSED: "CA 登录被拒",
-    Event.LOGIN_PASSWORD_SUCCEEDED: "密码登录成功",
-    Event.LOGIN_PASSWORD_REFUSED: "密码登录被拒",
-    Event.STEP_UP_SUCCEEDED: "再次确认身份",
-    Event.STEP_UP_REFUSED: "再次确认身份失败",
-    Event.SESSION_ENDED: "退出登录",
-    Event.SESSIONS_REVOKED: "会话被结束",
-    Event.BINDING_ADDED: "绑定 CA 锁",
-    Event.BINDING_ENDED: "解除绑定",
-    Event.BINDING_REFUSED: "绑定被拒",
-    Event.BINDING_END_REFUSED: "解除绑定被拒",
-    Event.CERTIFICATE_RENEWED: "续期沿用绑定",
-    Event.CERTIFICATE_REVOKED: "证书被吊销",
-    Event.ACCOUNT_CREATED: "新建账户",
-    Event.ACCOUNT_CHANGED: "修改账户",
-    Event.ACCOUNT_DISABLED: "停用账户",
-    Event.ACCOUNT_ENABLED: "启用账户",
-    Event.ACCOUNT_PASSWORD_CHANGED: "修改密码",
-    Event.ACCOUNT_PASSWORD_RESET: "重置密码",
-    Event.ACCOUNT_PASSWORD_LOCKED: "密码登录锁定",
-    Event.ACCOUNT_PASSWORD_REFUSED: "修改密码被拒",
-    Event.ORGANISATION_DISABLED: "停用单位",
-    Event.ORGANISATION_ENABLED: "启用单位",
-    Event.PROVIDER_CREATED: "新增服务商",
-    Event.PROVIDER_CHANGED: "修改服务商",
-    Event.PROVIDER_SUSPENDED: "暂停服务商",
-    Event.PROVIDER_RESUMED: "恢复服务商",
-    Event.PROVIDER_IMPORTED: "导入互认包",
-    Event.PROVIDER_EXPORTED: "导出互认包",
-    Event.REGISTER_RESEALED: "重新封存登记",
-    Event.BUNDLE_KEY_PINNED: "固定互认包公钥",
-    Event.BUNDLE_KEY_RETIRED: "停用互认包公钥",
-    Event.ANCHOR_APPROVED: "互认 CA 证书",
-    Event.ANCHOR_SUSPENDED: "暂停 CA 证书",
-    Event.ANCHOR_RESUMED: "恢复 CA 证书",
-    Event.ANCHOR_WITHDRAWN: "撤回 CA 证书",
-    Event.REVOCATION_SOURCE_CHANGED: "变更吊销来源",
-    Event.REVOCATION_FETCHED: "获取吊销信息",
-    Event.REVOCATION_FAILED: "获取吊销信息失败",
-    Event.APPROVAL_PROPOSED: "提出复核申请",
-    Event.APPROVAL_APPROVED: "复核通过",
-    Event.APPROVAL_REJECTED: "复核驳回",
-    Event.APPROVAL_TAKEN_BACK: "撤销申请",
-    Event.PACKAGE_UPLOADED: "上传驱动包",
-    Event.PACKAGE_PUBLISHED: "发布驱动包",
-    Event.PACKAGE_WITHDRAWN: "撤回驱动包",
-    Event.PACKAGE_DOWNLOADED: "下载驱动包",
-    Event.PACKAGE_REFUSED: "驱动包被拒",
-    Event.ACCESS_REFUSED: "越权访问被拒",
-    Event.REQUEST_REFUSED: "请求被拒",
-    Event.REQUESTS_THROTTLED: "请求过于频繁",
-    Event.SERVER_FAILED: "服务器错误",
-}
-"""What people call the events."""

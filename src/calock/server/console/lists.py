@@ -130,7 +130,7 @@ def provider_choices() -> list[tuple[str, str]]:
 
 
 def site_choices() -> list[tuple[str, str]]:
-    return [(code, profile.names.platform) for code, profile in sites().items()]
+    return [(code, str(profile.names.platform)) for code, profile in sites().items()]
 
 
 def shown(words: str, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import TypeVar
+from typing import IO, TypeVar
 
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
@@ -34,9 +33,12 @@ STEPS = {
 
 def _one(rows: QuerySet[T], text: str) -> T:
     try:
-        return rows.get(pk=uuid.UUID(text) if "-" in text else int(text[:18]))
-    except (ValueError, rows.model.DoesNotExist) as error:
-        raise Refusal(Reason.NOT_FOUND, "not a part of this provider") from error
+        found = rows.filter(pk=uuid.UUID(text) if "-" in text else int(text[:18])).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, "not a part of this provider")
+    return found
 
 
 def _version(form: QueryDict) -> int:
@@ -46,9 +48,7 @@ def _version(form: QueryDict) -> int:
     return int(text)
 
 
-def take_step(
-    provider: Provider, form: QueryDict, certificate: UploadedFile | None, *, by: Account, context: RequestContext
-) -> None:
+def take_step(provider: Provider, form: QueryDict, certificate: IO[bytes] | None, *, by: Account, context: RequestContext) -> None:
     """Do what the button says.
 
     Raises:

@@ -81,7 +81,8 @@ class ProviderCount:
 
 
 def _grouped(rows: QuerySet[AuditEvent], *columns: str) -> Iterable[dict[str, str | int]]:
-    return rows.order_by().values(*columns).annotate(count=Count("id"))
+    grouped: Iterable[dict[str, str | int]] = rows.order_by().values(*columns).annotate(count=Count("id"))
+    return grouped
 
 
 def by_provider(at: datetime) -> dict[str, ProviderCount]:

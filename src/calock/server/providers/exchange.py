@@ -82,7 +82,8 @@ def export_bundle(*, by: Account | None, context: RequestContext | None) -> byte
             providers=tuple(describe_provider(provider) for provider in Provider.objects.order_by("code")),
         )
         data = write_bundle(bundle, signing_key())
-        details = {"sha256": hashlib.sha256(data).hexdigest(), "providers": len(bundle.providers)}
+        digest = hashlib.sha256(data).hexdigest()
+        details: dict[str, str | int] = {"sha256": digest, "providers": len(bundle.providers)}
         record(Event.PROVIDER_EXPORTED, actor=operator, context=context, details=details)
     return data
 

@@ -41,7 +41,7 @@ def _take_provider(wanted: BundleProvider) -> Provider:
     provider.save()
     for ca in wanted.cas:
         _take_ca(provider, ca)
-    if wanted.state == ProviderState.ENABLED and has_anchor(provider):
+    if wanted.state == "enabled" and has_anchor(provider):
         provider.state = ProviderState.ENABLED
         provider.save()
     return provider

@@ -100,7 +100,9 @@ def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Prob
         policy = Policy.from_json(provider.rules)
     except (Refusal, ValueError, TypeError) as error:
         return None, [Problem(ProblemKind.RULES_UNUSABLE, provider.code, str(error))]
-    read = [_ca_certificate(record) for record in provider.ca_records.all() if record.state == CaState.RECOGNISED]
+    # in one order on every replica, so that equal registers have equal fingerprints
+    recognised = sorted((r for r in provider.ca_records.all() if r.state == CaState.RECOGNISED), key=lambda r: r.spki_sha256)
+    read = [_ca_certificate(record) for record in recognised]
     problems = [item for item in read if isinstance(item, Problem)]
     cas = tuple(item for item in read if isinstance(item, CaCertificate))
     suspended = provider.state != ProviderState.ENABLED

@@ -58,13 +58,13 @@ def _decide(request: HttpRequest, approval: Approval) -> None:
     with told(request, {"approve": "已复核通过并执行", "reject": "已驳回", "take_back": "已撤销"}.get(step, "")):
         if not version.isdecimal() or len(version) > 9:
             raise Refusal(Reason.REQUEST_MALFORMED, "version")
-        seen = {"approval_id": approval.pk, "version": int(version), "by": operator, "context": context}
-        note = request.POST.get("note", "")
+        key, seen, note = approval.pk, int(version), request.POST.get("note", "")
         if step == "approve":
-            approve(**seen, sha256=request.POST.get("sha256", ""), note=note)
+            sha256 = request.POST.get("sha256", "")
+            approve(approval_id=key, version=seen, sha256=sha256, by=operator, context=context, note=note)
         elif step == "reject":
-            reject(**seen, note=note)
+            reject(approval_id=key, version=seen, by=operator, context=context, note=note)
         elif step == "take_back":
-            take_back(**seen)
+            take_back(approval_id=key, version=seen, by=operator, context=context)
         else:
             raise Refusal(Reason.REQUEST_MALFORMED, "step")

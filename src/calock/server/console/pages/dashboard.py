@@ -75,7 +75,7 @@ def provider_row(provider: Provider, counts: ProviderCount, at: datetime) -> Pro
     if provider.state != ProviderState.ENABLED:
         tone = ""
     else:
-        tones = {item.tone for item in (*cas, *sources)}
+        tones = {ca.tone for ca in cas} | {source.tone for source in sources}
         tone = next((tone for tone in ("bad", "warn") if tone in tones), "good")
     return ProviderRow(provider, tone, cas, sources, counts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import IO, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -102,11 +103,16 @@ def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     return page(request, "console/provider_form.html", title=title, form=form, back=_address(provider), two=True)
 
 
+def _file(request: HttpRequest) -> IO[bytes] | None:
+    file = request.FILES.get("certificate")
+    return None if file is None else cast(IO[bytes], file)
+
+
 @require_POST
 def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """One step on a provider, its CA certificates or its sources."""
     provider = get_object_or_404(Provider, pk=key)
     operator, context = asking(request)
     with told(request, STEPS.get(request.POST.get("step", ""), "")):
-        take_step(provider, request.POST, request.FILES.get("certificate"), by=operator, context=context)
+        take_step(provider, request.POST, _file(request), by=operator, context=context)
     return HttpResponseRedirect(_address(provider))

@@ -76,9 +76,9 @@ class Command(BaseCommand):
                 "compare every hash that `register list` prints with what was decided, then add --yes-the-list-is-right"
             )
         with transaction.atomic():
-            for model, mac in ((Provider, seal.provider_mac), (CaRecord, seal.ca_record_mac), (BundleKey, seal.bundle_key_mac)):
-                for row in model.objects.select_for_update():  # type: ignore[attr-defined]
-                    model.objects.filter(pk=row.pk).update(mac=mac(row))  # type: ignore[attr-defined, operator]
+            for model in (Provider, CaRecord, BundleKey):
+                for row in model.objects.select_for_update():
+                    model.objects.filter(pk=row.pk).update(mac=row.sealed_mac())
             for source in RevocationSource.objects.select_for_update():
                 RevocationSource.objects.filter(pk=source.pk).update(mac=seal.source_mac(source))
             state, _ = RegisterState.objects.select_for_update().get_or_create(pk=1)
