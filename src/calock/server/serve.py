@@ -35,7 +35,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this computer only)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="server processes (default: one per core up to four; at most two with SQLite)")
-    parser.add_argument("--no-jobs", action="store_true", help="leave CRL refresh, sealing and sweeping to another machine")
+    parser.add_argument(
+        "--no-jobs", action="store_true", help="jobs run as `calock manage jobs`; every machine needs them, CRLs lie on each"
+    )
     chosen = parser.parse_args(arguments)
     if not 1 <= chosen.port <= 65535:
         parser.error("--port is a number from 1 to 65535")
@@ -102,7 +104,7 @@ class Jobs:
         self._thread.start()
 
     def _watch(self) -> None:
-        command = [sys.executable, "-m", "django", "jobs", "--settings", "calock.server.settings"]
+        command = [sys.executable, "-m", "django", "jobs", "--with-parent", "--settings", "calock.server.settings"]
         while not self._stopping.is_set():
             # a session of its own: Ctrl-C at the terminal reaches the server, which then stops this in its turn
             self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and command
