@@ -123,7 +123,8 @@ def test_b03_a_name_that_is_rebound_to_this_computer_reaches_nothing(start, lock
     """DNS rebinding: the page's own name now leads to the driver, so its requests are same-origin for the browser."""
     make_lock(locks)
     driver = start(soft_dir=locks)
-    with chromium("--host-resolver-rules=MAP rebound.example 127.0.0.1") as browser:
+    without_its_own_defence = "--disable-features=LocalNetworkAccessChecks"  # not every browser has it
+    with chromium("--host-resolver-rules=MAP rebound.example 127.0.0.1", without_its_own_defence) as browser:
         page = browser.new_context().new_page()
         place = f"http://rebound.example:{driver.port}/"
         page.route(
