@@ -1,0 +1,206 @@
+"""A whole running platform for the journeys: practice world, CRL source, server, driver, with locks of every kind plugged in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import softskf_lock
+from agent.softhsm import SoftHsm, make_softhsm
+
+from calock.demo import pki
+from calock.demo.children import Child, Children
+from calock.demo.keyring import lock as practice_lock
+from calock.demo.keyring import move
+from calock.demo.people import PASSWORD, organisation
+from calock.demo.place import Place
+from calock.demo.run import _start_crl_source, _start_server, calock_command, driver_port, free_port
+from calock.demo.world import open_practice
+
+SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}
+
+
+@dataclass(frozen=True)
+class HardLock:
+    """A lock that is not a practice file: in SoftHSM2, or behind the soft SKF library."""
+
+    tail: str
+    """Last four characters of the serial that the driver reports: how a page tells locks apart."""
+    pin: str
+    site: str
+    owner: str
+    """Username of the account that binds it."""
+
+
+@dataclass
+class Platform:
+    """Addresses and directories of what is running."""
+
+    place: Place
+    port: int
+    children: Children
+    hard: dict[str, HardLock]
+    environment: dict[str, str]
+    skf: softskf_lock.SoftSkf
+    driver: Child | None = None
+
+    def address(self, site: str, path: str = "/") -> str:
+        return f"http://{SITES[site]}:{self.port}{path}"
+
+    def start_driver(self) -> None:
+        self.driver = self.children.add(
+            Child("driver", [calock_command(), "agent"], log=self.place.logs / "driver.log", environment=self.environment)
+        )
+        self.driver.wait_until(lambda: driver_port(self.place, self.address("shanxi")[:-1]) is not None)
+
+    def stop_driver(self) -> None:
+        assert self.driver is not None
+        self.driver.stop()
+        self.children._children.remove(self.driver)
+        self.driver = None
+
+    def allow(self, origin: str) -> None:
+        """Add an origin to the driver's list, and start the driver anew with it."""
+        folder = self.place.driver_home / "calock" / "agent.d"
+        folder.mkdir(exist_ok=True)
+        (folder / "public.toml").write_text(f"origins = [{json.dumps(origin)}]\n", "utf-8")
+        self.stop_driver()
+        self.start_driver()
+
+    def plug(self, name: str, *, plugged: bool = True) -> None:
+        move(self.place.locks, practice_lock(name), plugged=plugged)
+
+    def logs(self) -> str:
+        return "".join(path.read_text("utf-8", "replace") for path in self.place.logs.glob("*.log"))
+
+    def manage(self, *command: str) -> str:
+        done = subprocess.run(
+            [calock_command(), "manage", *command],
+            env={**os.environ, "CALOCK_DATA": str(self.place.root), "CALOCK_INSECURE_HTTP": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+
+def _hard_locks(
+    place: Place, tokens: Path
+) -> tuple[dict[str, HardLock], SoftHsm, softskf_lock.SoftSkf, dict[softskf_lock.Width, Path]]:
+    """Make locks of the practice CAs in SoftHSM2 and behind the soft SKF library."""
+    practice = open_practice(place.root)
+    now = datetime.now(UTC).replace(microsecond=0)
+
+    def issued(family: str, holder: str, lock_id: str, algorithm: pki.Algorithm) -> softskf_lock.Pair:
+        key, sample = pki.make_key(algorithm), organisation(holder)
+        certificate = practice.families[family].issuing.issue_lock(
+            sample.name, key, not_before=now - timedelta(days=30), not_after=now + timedelta(days=700),
+            organisation=sample.name, uscc=sample.uscc, lock_id=lock_id,
+        )  # fmt: skip
+        return softskf_lock.Pair(key, certificate)
+
+    hard: dict[str, HardLock] = {}
+    hsm = make_softhsm(tokens / "hsm")
+    assert hsm, "these tests need SoftHSM2"
+    for name, family, holder, algorithm, pin, site, owner in (
+        ("hsm-rsa", "tiangu-rsa", "supplier", "RSA", "654321", "shanxi", "cssbjgys02"),
+        ("hsm-p256", "zcy-p256", "zcy", "EC", "012345", "zcy", "yuhaiqin"),
+    ):
+        hsm.add_token(name, pin)
+        serial = _token_serial(hsm, name)
+        pair = issued(family, holder, serial, algorithm)
+        hsm.put(name, pin, pair.key, pair.certificate)
+        hard[name] = HardLock(serial[-4:], pin, site, owner)
+    libraries = softskf_lock.build(tokens / "lib")
+    skf = softskf_lock.SoftSkf(tokens / "skf")
+    for name, family, holder, algorithm, serial, site, owner in (
+        ("skf-sm2", "huren-sm2", "supplier", "SM2", "7301409900001101", "shanxi", "cssbjgys02"),
+        ("skf-rsa", "tiangu-rsa", "supplier", "RSA", "7301409900001102", "shanxi", "cssbjgys02"),
+        ("skf-zcy-sm2", "zcy-sm2", "zcy", "SM2", "3301009900001103", "zcy", "yuhaiqin"),
+    ):
+        skf.add(name, {"SIGN": (issued(family, holder, serial, algorithm), None)}, serial=serial)
+        hard[name] = HardLock(serial[-4:], softskf_lock.PIN, site, owner)
+    return hard, hsm, skf, libraries
+
+
+def _token_serial(hsm: SoftHsm, label: str) -> str:
+    """What the token calls itself, as ``softhsm2-util`` shows it."""
+    shown = subprocess.run(
+        ["softhsm2-util", "--show-slots"], env={**os.environ, **hsm.environment}, capture_output=True, text=True, check=True
+    ).stdout
+    serial = ""
+    for line in shown.splitlines():
+        name, _, value = line.strip().partition(":")
+        if name == "Serial number":
+            serial = value.strip()
+        elif name == "Label" and value.strip() == label:
+            return serial
+    raise AssertionError(f"no token {label}")
+
+
+@contextmanager
+def _environment(root: Path) -> Iterator[None]:
+    """Give the platform's programs their own data and settings instead of the tests'."""
+    names = ("CALOCK_DATA", "CALOCK_INSECURE_HTTP", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+    saved = {name: os.environ.pop(name, None) for name in names}
+    os.environ.update(CALOCK_DATA=str(root), CALOCK_INSECURE_HTTP="1")
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def running(root: Path, tokens: Path, *, width: softskf_lock.Width = 32) -> Iterator[Platform]:
+    """Prepare a practice world at ``root`` and run it until the block ends."""
+    with _environment(root), Children() as children:
+        prepared = subprocess.run(
+            [calock_command(), "demo", "--data", str(root), "--prepare-only"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert prepared.returncode == 0, prepared.stdout + prepared.stderr
+        place = Place(root)
+        hard, hsm, skf, libraries = _hard_locks(place, tokens)
+        port = free_port(0)
+        environment = _configure_driver(place, port, pkcs11=Path(hsm.module), skf=libraries[width])
+        environment |= {**hsm.environment, "SOFTSKF_DIR": str(skf.root)}
+        platform = Platform(place, port, children, hard, environment, skf)
+        base = _start_crl_source(children, place)
+        moved = "import sys; from pathlib import Path; from calock.demo import world; world.build(Path(sys.argv[1])); world.move_crl_source(sys.argv[2])"
+        subprocess.run([sys.executable, "-c", moved, str(root), base], check=True)
+        platform.start_driver()
+        _start_server(children, place, port)
+        yield platform
+
+
+def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Path) -> dict[str, str]:
+    """Write the driver's configuration; return the environment that makes it read this one."""
+    folder = place.driver_home / "calock"
+    folder.mkdir(exist_ok=True)
+    settings = {
+        "origins": [f"http://{host}:{port}" for host in (*SITES.values(), "127.0.0.1", "localhost")],
+        "soft_dir": str(place.locks),
+        "pkcs11": [str(pkcs11)],
+        "skf": [str(skf)],
+        "signatures_per_minute": 600,
+    }
+    (folder / "agent.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()), "utf-8")
+    return {"XDG_CONFIG_HOME": str(place.driver_home), "XDG_STATE_HOME": str(place.driver_home / "state")}
+
+
+def chromium() -> str | None:
+    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+
+__all__ = ["PASSWORD", "SITES", "HardLock", "Platform", "chromium", "running"]

@@ -1,0 +1,161 @@
+"""What people see when something is wrong with their lock, PIN or driver: the cause, and one thing to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from journeys.people import PATIENCE, Person, tail_of
+from journeys.platform import Platform
+from playwright.sync_api import expect
+
+from calock.demo.keyring import lock
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("expired", "过期"), ("revoked", "吊销"), ("outside", "互认范围")],
+)
+def test_a_lock_that_must_not_log_in(person: Person, name: str, words: str) -> None:
+    person.ca_login(tail_of(person.platform, name), lock(name).pin)
+    person.expect_refused(words)
+    assert "/login/" in person.page.url
+    person.picture(f"refused-{name}", phone=name == "revoked")
+
+
+def test_a_locked_pin_leads_to_the_hotline_before_anything_is_typed(person: Person) -> None:
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, "pin-locked"))
+    expect(panel.locator("[data-pin-facts]")).to_contain_text("锁定")
+    expect(panel.locator("[data-pin-facts]")).to_contain_text("0351-0000-000")
+    expect(panel.locator("[data-pin]")).to_be_disabled()
+    person.picture("refused-pin-locked", phone=False)
+
+
+@pytest.mark.parametrize(("name", "words"), [("expired", "过期"), ("revoked", "吊销"), ("outside", "互认范围")])
+def test_a_lock_that_must_not_be_bound(person: Person, name: str, words: str) -> None:
+    person.log_in("cssbjgys02")
+    person.bind(tail_of(person.platform, name), lock(name).pin)
+    person.expect_refused(words)
+
+
+def test_a_lock_of_somebody_else(person: Person) -> None:
+    """一把 CA 锁只能绑定一个用户: the other's name is masked."""
+    person.log_in("cssbjgys02")
+    person.bind(tail_of(person.platform, "bound"), lock("bound").pin)
+    shown = person.expect_refused("已绑定其他用户")
+    expect(shown).to_contain_text("李*")
+    expect(shown).not_to_contain_text("李明")
+
+
+def test_a_wrong_pin_tells_the_tries_left_and_is_not_kept_in_the_field(person: Person) -> None:
+    tail = tail_of(person.platform, "p256")
+    panel = person.ca_login(tail, "999999")
+    person.expect_refused("PIN 码错误，还可尝试 5 次")
+    expect(panel.locator("[data-pin]")).to_have_value("")
+    expect(panel.locator("[data-pin-facts]")).to_contain_text("5")
+    # the right one, with its leading zero, sets the count back
+    panel.locator("[data-pin]").fill("012345")
+    panel.locator("[data-ca-submit]").click()
+    person.expect_refused("尚未绑定")
+    expect(panel.locator("[data-pin-facts]")).to_contain_text("6")
+
+
+def test_an_empty_pin_costs_no_try(person: Person) -> None:
+    panel = person.ca_login(tail_of(person.platform, "p256"), "")
+    person.expect_refused("PIN")
+    expect(panel.locator("[data-pin-facts]")).to_contain_text("6")
+
+
+def test_the_last_try_is_never_used_without_the_users_word(person: Person) -> None:
+    person.platform.plug("expert")
+    try:
+        tail = tail_of(person.platform, "expert")
+        panel = person.ca_login(tail, "999990")
+        for left in (5, 4, 3, 2, 1):
+            person.expect_refused(f"还可尝试 {left} 次")
+            if left > 1:
+                panel.locator("[data-pin]").fill(f"99999{left}")
+                panel.locator("[data-ca-submit]").click()
+        panel.locator("[data-pin]").fill(lock("expert").pin)
+        panel.locator("[data-ca-submit]").click()
+        expect(person.page.locator("[data-problem]:visible")).to_contain_text("最后")
+        panel.get_by_role("checkbox").check()
+        panel.locator("[data-pin]").fill(lock("expert").pin)
+        panel.locator("[data-ca-submit]").click()
+        person.expect_refused("尚未绑定")  # the PIN was right
+    finally:
+        person.platform.plug("expert", plugged=False)
+
+
+def test_a_lock_pulled_out_between_pin_and_button(person: Person) -> None:
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, "rsa"))
+    panel.locator("[data-pin]").fill(lock("rsa").pin)
+    # the page hears of it, but a click may come first: the driver is asked with a handle that is no longer there
+    person.page.route("**/v1/locks", lambda route: route.abort())
+    person.platform.plug("rsa", plugged=False)
+    try:
+        panel.locator("[data-ca-submit]").click()
+        expect(person.page.locator("[data-problem]:visible")).to_be_visible()
+        assert "/login/" in person.page.url
+    finally:
+        person.page.unroute("**/v1/locks")
+        person.platform.plug("rsa")
+
+
+@pytest.fixture
+def without_driver(platform: Platform) -> Iterator[None]:
+    platform.stop_driver()
+    yield
+    if platform.driver is None:
+        platform.start_driver()
+
+
+@pytest.mark.usefixtures("without_driver")
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_no_driver_is_said_and_noticed_when_it_comes(person: Person, site: str) -> None:
+    """Z-24, Z-25: “CA 客户端驱动未安装, 请下载”, then by itself 检测完成."""
+    person.site = site
+    person.go("/login/")
+    person.page.get_by_role("tab", name="CA 登录").click()
+    shown = person.page.locator("[data-ca-login]")
+    expect(shown).to_contain_text("CA 客户端驱动未安装, 请下载", timeout=PATIENCE)
+    expect(shown.get_by_role("link", name="下载").first).to_be_visible()
+    person.picture("driver-absent")
+    person.platform.start_driver()
+    expect(shown.locator("[data-device]")).to_contain_text("检测完成", timeout=PATIENCE)
+
+
+def test_the_driver_stops_in_the_middle(person: Person) -> None:
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, "sm2"))
+    panel.locator("[data-pin]").fill(lock("sm2").pin)
+    person.platform.stop_driver()
+    try:
+        panel.locator("[data-ca-submit]").click()
+        expect(person.page.locator("[data-problem]:visible")).to_be_visible(timeout=PATIENCE)
+        assert "/login/" in person.page.url
+    finally:
+        person.platform.start_driver()
+    expect(panel.locator("[data-device]")).to_contain_text("检测完成", timeout=PATIENCE)
+
+
+def test_why_it_may_fail_opens_by_hover_focus_and_tap(person: Person) -> None:
+    """S-39: 可能失败原因."""
+    panel = person.open_ca_login()
+    button, popover = panel.locator("[data-popover-button]"), panel.locator("#failure-help")
+    expect(popover).to_be_hidden()
+    button.hover()
+    expect(popover).to_be_visible()
+    person.picture("failure-help", phone=False)
+    person.page.mouse.move(5, 5)
+    expect(popover).to_be_hidden()
+    panel.get_by_role("link", name="下载驱动").focus()
+    person.page.keyboard.press("Tab")
+    expect(button).to_be_focused()
+    expect(popover).to_be_visible()
+    person.page.keyboard.press("Escape")
+    expect(popover).to_be_hidden()
+    button.click()
+    expect(popover).to_be_visible()
