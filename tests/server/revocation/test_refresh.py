@@ -214,13 +214,24 @@ def test_a_second_source_of_the_same_ca(world, source):
     assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 
 
-def test_two_crls_in_one_answer(world):
+@pytest.mark.parametrize("order", [1, -1])
+def test_a39_two_crls_in_one_answer_are_both_read(world, order):
     pem = b"".join(
         b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(world.crl(**extra)) + b"-----END X509 CRL-----\n"
-        for extra in ({}, {"reason": "keyCompromise"})
+        for extra in [{}, {"reason": "keyCompromise", "number": 99}][::order]
     )
     world.publish(pem)
-    assert refresh_crl(world.issuing).error == "2 CRLs in one answer"
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+    assert world.issuing.crl_number == "63"
+
+
+def test_a39_a_bundle_that_holds_other_cas_crls_too(world):
+    both = [world.crl(authority=world.family.root), world.crl(reason="superseded")]
+    parts = (b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(item) + b"-----END X509 CRL-----\n" for item in both)
+    world.publish(b"".join(parts))
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 
 
 def test_pem(world):

@@ -49,6 +49,9 @@ from calock.server.providers.revocation import graph_of
 from calock.server.providers.revocation_store import Held, Trouble
 from calock.server.providers.trust import current_register
 
+MAX_BUNDLE = 16
+"""CRLs in one PEM answer."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -135,19 +138,14 @@ def _attempt(source: RevocationSource, at: datetime, limits: Limits) -> Outcome:
 
 
 def _take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> Outcome:
-    der = _der(data)
-    head = read_crl(der)
     validators = bool(got.etag or got.last_modified)
-    held = revocation_store.read_manifest().of(source.ca_record.spki_sha256, source.url)
-    if held is not None and held.sha256 == head.sha256 == source.sha256:
-        return Outcome(source, size=got.size, validators=validators)
     provider = current_register().provider(source.ca_record.provider.code)
     if provider is None:
         raise unusable("the provider is not enabled")
-    graph = graph_of(provider)
-    signer = _signer(der, head, graph, at)
-    if source.ca_record.spki_sha256 not in {item.spki_sha256 for item in graph.speaks_for(signer)}:
-        raise unusable("the CRL does not speak for this CA")
+    der, head, signer = _newest(_ders(data), source.ca_record.spki_sha256, graph_of(provider), at)
+    held = revocation_store.read_manifest().of(source.ca_record.spki_sha256, source.url)
+    if held is not None and held.sha256 == head.sha256 == source.sha256:
+        return Outcome(source, size=got.size, validators=validators)
     _refuse_going_back(source, head)
     if head.next_update < at:
         raise Refusal(Reason.REVOCATION_STALE, f"the source serves a CRL that ended at {head.next_update.isoformat()}")
@@ -159,14 +157,35 @@ def _take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> 
     return Outcome(source, changed=True, size=got.size, entries=entries, validators=validators)
 
 
-def _der(data: Bytes) -> Bytes:
-    """Take the DER out of PEM when the source serves that; one CRL an address."""
+def _ders(data: Bytes) -> list[Bytes]:
+    """Take the DER out of PEM when the source serves that, however many there are."""
     if bytes(data[:11]) != b"-----BEGIN ":
-        return data
+        return [data]
     found = split_pem(bytes(data), b"X509 CRL")
-    if len(found) != 1:
+    if not 1 <= len(found) <= MAX_BUNDLE:
         raise unusable(f"{len(found)} CRLs in one answer")
-    return found[0]
+    return [*found]
+
+
+def _newest(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHead, Certificate]:
+    """Of all CRLs in one answer the newest that speaks for this CA; every one of them is read."""
+    usable: list[tuple[Bytes, CrlHead, Certificate]] = []
+    refusal: Refusal | None = None
+    for der in ders:
+        try:
+            head = read_crl(der)
+            signer = _signer(der, head, graph, at)
+            if ca not in {item.spki_sha256 for item in graph.speaks_for(signer)}:
+                raise unusable("the CRL does not speak for this CA")
+        except Refusal as found:
+            refusal = refusal or found
+        else:
+            usable.append((der, head, signer))
+    if not usable:
+        raise refusal or unusable("no CRL")
+    if len({head.scope for _, head, _ in usable}) > 1:
+        raise unusable("CRLs of several scopes in one answer; each needs an address of its own")
+    return max(usable, key=lambda item: (item[1].this_update, item[1].number or 0))
 
 
 def _signer(der: Bytes, head: CrlHead, graph: CaGraph, at: datetime) -> Certificate:
