@@ -56,7 +56,6 @@ def _words() -> dict[str, str]:
         "try_again": _("重试"),
         "window_wait": _("请在驱动窗口中输入 PIN 码"),
         "window_blocked": _("浏览器拦截了驱动窗口，请允许本站弹出窗口后重试"),
-        "window_closed": _("驱动窗口已关闭，没有完成操作"),
         "window_silent": _("驱动窗口没有应答，请确认驱动已安装并启动"),
         "number": _("编号 {number}"),
         "copied": _("已复制"),

@@ -97,7 +97,7 @@ const CHECKS = {
   },
 };
 // what cannot be known without these
-const NEEDS = { version: "driver", module: "version", lock: "version", pin: "lock", certificate: "lock", provider: "lock" };
+const NEEDS = { driver: "permission", version: "driver", module: "version", lock: "version", pin: "lock", certificate: "lock", provider: "lock" };
 const MARKS = { good: "✓", bad: "!", warn: "!" };
 
 function show(item, result) {
@@ -134,11 +134,8 @@ async function run() {
     if (turn !== running) return;
     show(item, result);
     report.push([name, result.tone, result.code ?? ""]);
-    if (result.tone === "bad") failed.add(name);
-    if (result.stop) ["driver", "version", "lock"].forEach((each) => failed.add(each));
-    if (result.stop) NEEDS.driver = "driver";
+    if (result.tone === "bad" || result.stop) failed.add(name);
   }
-  delete NEEDS.driver;
   finish([...failed].length === 0);
 }
 

@@ -42,7 +42,7 @@ export function askWindow({ popup, name }, { challenge, lock = "", port = 0 }) {
     let current = ports.shift();
     let ready = false;
     let silence = 0;
-    const watch = setInterval(() => popup.closed && finish(reject, trouble("window_closed")), 400);
+    const watch = setInterval(() => popup.closed && finish(reject, refuse("PIN_CANCELLED")), 400);
     const finish = (settle, value) => {
       clearInterval(watch);
       clearTimeout(silence);
