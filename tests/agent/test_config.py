@@ -1,0 +1,84 @@
+"""The driver's configuration: exact, merged from packages, and refused when it is not understood."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calock.agent import config
+from calock.agent.config import Config, ConfigError
+
+
+def test_packages_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "config_home", lambda: tmp_path)
+    (tmp_path / "agent.d").mkdir()
+    (tmp_path / "agent.toml").write_text('origins = ["https://a.example"]\nlog_level = "debug"\n')
+    (tmp_path / "agent.d" / "10-shanxi.toml").write_text(
+        'origins = ["https://b.example", "https://a.example"]\nskf = ["/opt/x.so"]\npackage = "shanxi"\n'
+    )
+    (tmp_path / "agent.d" / "20-zcy.toml").write_text('origins = ["https://c.example"]\nskf = ["/opt/y.so"]\n')
+    found = config.load()
+    assert found.origins == ("https://a.example", "https://b.example", "https://c.example")
+    assert found.skf == ("/opt/x.so", "/opt/y.so")
+    assert (found.package, found.log_level) == ("shanxi", "debug")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orgins = []",
+        "origins = 'x'",
+        "origins = ['http://a.example']",
+        "=",
+        "port = 'x'",
+        "pin_entry = ['sms']",
+        "log_level = 'all'",
+    ],
+)
+def test_what_is_not_understood_is_refused_with_the_files_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"agent\.toml|origin"):
+        config.load(path)
+
+
+def test_a_missing_file_that_was_asked_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        config.load(tmp_path / "none.toml")
+
+
+def test_no_files_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "config_home", lambda: tmp_path)
+    assert config.load() == Config()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://www.ccgp-shanxi.gov.cn",
+        "https://x.example:8443",
+        "http://shanxi.localhost:8000",
+        "http://127.0.0.1:8000",
+        "https://xn--fiqs8s.example",
+    ],
+)
+def test_origins_as_browsers_send_them(origin: str) -> None:
+    assert config.check_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--origin", "http://evil.example"],
+        ["--config", "/nonexistent.toml"],
+        ["--log-level", "all"],
+        ["--unknown"],
+        ["agent://open?x=1"],
+    ],
+)
+def test_unusable_arguments_end_with_2(arguments: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "calock.agent", "--state-dir", str(tmp_path), *arguments]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
