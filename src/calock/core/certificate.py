@@ -12,7 +12,6 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import TypeVar
 
 from cryptography import x509
@@ -23,6 +22,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from calock.core import extensions, names, tolerance, walk
 from calock.core.layout import Extension, Layout, key_oids, read_layout
+from calock.core.lazy import lazy
 from calock.core.refusals import Reason, Refusal
 
 warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
@@ -86,7 +86,7 @@ class Certificate:
     def __repr__(self) -> str:
         return f"<Certificate {self.sha256[:16]}>"
 
-    @cached_property
+    @lazy
     def sha256(self) -> str:
         """Fingerprint of the whole certificate, lower-case hex."""
         return hashlib.sha256(self.der).hexdigest()
@@ -105,7 +105,7 @@ class Certificate:
                 raise
             return x509.load_der_x509_certificate(better).extensions
 
-    @cached_property
+    @lazy
     def _outer(self) -> tuple[int, int]:
         """Where the signed part begins and ends."""
         try:
@@ -120,7 +120,7 @@ class Certificate:
         start, stop = self._outer
         return self.der[start:stop]
 
-    @cached_property
+    @lazy
     def _layout(self) -> Layout:
         try:
             return read_layout(self.tbs)
@@ -129,7 +129,7 @@ class Certificate:
 
     # --- identity of the certificate
 
-    @cached_property
+    @lazy
     def serial(self) -> int:
         return self.parsed.serial_number
 
@@ -143,11 +143,11 @@ class Certificate:
         """1 to 3 as people count them."""
         return self.parsed.version.value + 1
 
-    @cached_property
+    @lazy
     def not_before(self) -> datetime:
         return self.parsed.not_valid_before_utc
 
-    @cached_property
+    @lazy
     def not_after(self) -> datetime:
         return self.parsed.not_valid_after_utc
 
@@ -161,12 +161,12 @@ class Certificate:
     def issuer_der(self) -> bytes:
         return self._layout.issuer
 
-    @cached_property
+    @lazy
     def subject_key(self) -> names.NameKey:
         """Subject in the comparison form of RFC 5280 clause 7.1."""
         return names.comparison_key(self.subject_der)
 
-    @cached_property
+    @lazy
     def issuer_key(self) -> names.NameKey:
         return names.comparison_key(self.issuer_der)
 
@@ -174,12 +174,12 @@ class Certificate:
     def self_issued(self) -> bool:
         return self.subject_key == self.issuer_key
 
-    @cached_property
+    @lazy
     def subject_attributes(self) -> tuple[tuple[str, str], ...]:
         """(dotted OID, text) in the order of the certificate."""
         return names.attributes(self.subject_der)
 
-    @cached_property
+    @lazy
     def issuer_attributes(self) -> tuple[tuple[str, str], ...]:
         return names.attributes(self.issuer_der)
 
@@ -210,12 +210,12 @@ class Certificate:
     def spki_der(self) -> bytes:
         return self._layout.spki
 
-    @cached_property
+    @lazy
     def spki_sha256(self) -> str:
         """What identifies a key, and so a CA: lower-case hex."""
         return hashlib.sha256(self.spki_der).hexdigest()
 
-    @cached_property
+    @lazy
     def key_oids(self) -> tuple[str, str]:
         """(algorithm, named curve) of the key; the curve is empty where there is none, ``explicit`` for explicit parameters."""
         try:
@@ -223,7 +223,7 @@ class Certificate:
         except walk.WalkError as error:
             raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
 
-    @cached_property
+    @lazy
     def algorithm(self) -> str:
         """``SM2``, ``RSA``, ``EC``, or the dotted OID of another kind of key."""
         algorithm, curve = self.key_oids
@@ -233,7 +233,7 @@ class Certificate:
             return "SM2" if curve == OID_SM2_CURVE else "EC"
         return algorithm
 
-    @cached_property
+    @lazy
     def public_key(self) -> CertificatePublicKeyTypes | None:
         """The key as ``cryptography`` gives it; None for SM2 and for keys it refuses."""
         if self.algorithm == "SM2":
@@ -259,12 +259,12 @@ class Certificate:
         key = self.public_key
         return key.key_size if isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)) else 0
 
-    @cached_property
+    @lazy
     def signature_algorithm(self) -> str:
         """Dotted OID of the outer signature algorithm."""
         return self.parsed.signature_algorithm_oid.dotted_string
 
-    @cached_property
+    @lazy
     def signature_algorithms_agree(self) -> bool:
         """Whether the AlgorithmIdentifier inside the signed part is the one outside (RFC 5280 clause 4.1.1.2)."""
         return self.der.startswith(self._layout.signature_algorithm, self._outer[1])
@@ -275,7 +275,7 @@ class Certificate:
     def extensions(self) -> tuple[Extension, ...]:
         return self._layout.extensions
 
-    @cached_property
+    @lazy
     def by_oid(self) -> Mapping[str, Extension]:
         """Extensions by OID; of duplicates (the gate refuses them) the first."""
         return {extension.oid: extension for extension in reversed(self.extensions)}
@@ -284,7 +284,7 @@ class Certificate:
         extension = self.by_oid.get(oid)
         return extension.value if extension else None
 
-    @cached_property
+    @lazy
     def basic_constraints(self) -> tuple[bool, int | None] | None:
         """(cA, pathLenConstraint), or None when the extension is absent.
 
@@ -298,27 +298,27 @@ class Certificate:
         constraints = self.basic_constraints
         return constraints is not None and constraints[0]
 
-    @cached_property
+    @lazy
     def key_usage(self) -> frozenset[str] | None:
         """Names of :data:`extensions.KEY_USAGES` that are set, or None when the extension is absent."""
         return self._decode(OID_KEY_USAGE, extensions.key_usage)
 
-    @cached_property
+    @lazy
     def eku(self) -> tuple[str, ...] | None:
         """Dotted OIDs, or None when the extension is absent."""
         return self._decode(OID_EXTENDED_KEY_USAGE, extensions.oid_list)
 
-    @cached_property
+    @lazy
     def policies(self) -> tuple[str, ...] | None:
         """Dotted OIDs of certificatePolicies, or None when the extension is absent."""
         return self._decode(OID_CERTIFICATE_POLICIES, extensions.policy_oids)
 
-    @cached_property
+    @lazy
     def subject_key_id(self) -> str:
         """Lower-case hex, empty when absent."""
         return self._decode(OID_SUBJECT_KEY_ID, extensions.octets) or ""
 
-    @cached_property
+    @lazy
     def authority_key_id(self) -> str:
         """KeyIdentifier of the AuthorityKeyIdentifier, lower-case hex, empty when absent."""
         return self._decode(OID_AUTHORITY_KEY_ID, extensions.authority_key_id) or ""

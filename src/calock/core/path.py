@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from calock.core.certificate import Certificate
 from calock.core.chain import chain_fault
@@ -45,9 +45,8 @@ class Path:
     provider: ProviderTrust | None = None
     issuer: Issuer | None = None
 
-    @property
-    def holds(self) -> bool:
-        return bool(self.certificates) and all(check.passed is not False for check in self.checks)
+    holds: bool = False
+    """Every check passed, and there is a certificate chain at all."""
 
 
 def claimed_issuer(leaf: Certificate, register: Register) -> Issuer | None:
@@ -72,12 +71,17 @@ def check_path(
     return best or Path((_no_path(leaf, register, cut=search.cut),))
 
 
-def path_again(path: Path, *, at: datetime, provider: str | None, site: str | None) -> Path:
-    """A path that held before, with everything judged anew that time, choice and site can change."""
-    if path.provider is None:
-        return replace(path, checks=(path.checks[0], _dates(path.certificates, Policy(), at), *path.checks[2:]))
-    dates = _dates(path.certificates, path.provider.policy, at)
-    return replace(path, checks=(path.checks[0], dates, *path.checks[2:-1], _provider(path.provider, provider, site)))
+def lifetime(path: Path) -> tuple[datetime, datetime]:
+    """The moments between which the dates of every certificate of a path hold."""
+    leaf, *above = path.certificates
+    grace = path.provider.policy.grace if path.provider else timedelta(0)
+    ends = [leaf.not_after + grace, *(certificate.not_after for certificate in above)]
+    return max(certificate.not_before for certificate in path.certificates), min(ends)
+
+
+def provider_fits(trust: ProviderTrust | None, *, provider: str | None, site: str | None) -> bool:
+    """Whether the provider of a path is usable, recognised by the site, and the chosen one."""
+    return trust is None or _provider(trust, provider, site).passed is True
 
 
 def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
@@ -149,7 +153,7 @@ def _judge(leaf: Certificate, issuers: tuple[Issuer, ...], *, at: datetime, prov
         checks += [_dates(certificates, policy, at), _authorities(issuers, policy, at), _policies(certificates, policy)]
         if trust is not None:
             checks.append(_provider(trust, provider, site))
-    return Path(tuple(checks), certificates, issuers, trust, issuer)
+    return Path(tuple(checks), certificates, issuers, trust, issuer, holds=all(check.passed for check in checks))
 
 
 def _chain(leaf: Certificate, issuers: tuple[Issuer, ...], policy: Policy) -> Check:

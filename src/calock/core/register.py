@@ -9,11 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from OpenSSL import crypto
 
 from calock.core.certificate import Certificate
+from calock.core.lazy import lazy
 from calock.core.names import NameKey
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
@@ -71,7 +71,7 @@ class Issuer:
     def __repr__(self) -> str:
         return f"<Issuer {self.provider.code} {self.ca.spki_sha256[:16]}>"
 
-    @cached_property
+    @lazy
     def openssl(self) -> crypto.X509:
         """The certificate as OpenSSL holds it."""
         return crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
@@ -130,7 +130,7 @@ class Register:
         """The anchor that is exactly this certificate."""
         return self._anchors.get(der)
 
-    @cached_property
+    @lazy
     def fingerprint(self) -> str:
         """SHA-256 (hex) over everything that can change a verdict: the same for two registers that judge alike."""
         digest = hashlib.sha256()

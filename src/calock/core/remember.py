@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 
 from calock.core.certificate import Certificate
 from calock.core.identity import Identity
@@ -25,11 +27,12 @@ class Known:
     """The lasting part of one accepted decision."""
 
     certificate: Certificate
-    gate: tuple[Check, ...]
+    checks: Mapping[Step, tuple[Check, ...]]
     path: Path
-    profile: tuple[Check, ...]
-    identity_checks: tuple[Check, ...]
     identity: Identity | None
+    start: datetime
+    end: datetime
+    """Between these the dates of the whole path hold; outside everything is judged anew."""
 
 
 class Memory:

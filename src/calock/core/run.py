@@ -11,7 +11,7 @@ from calock.core.certificate import Certificate
 from calock.core.evidence import Evidence, NoEvidence
 from calock.core.gate import check_gate
 from calock.core.identity import Identity, check_identity
-from calock.core.path import Path, check_path, claimed_issuer, path_again
+from calock.core.path import Path, check_path, claimed_issuer, lifetime, provider_fits
 from calock.core.policy import Policy
 from calock.core.profile import check_profile
 from calock.core.refusals import Refusal
@@ -54,9 +54,7 @@ class Run:
     refused: bool = False
     identity: Identity | None = None
     revocation: tuple[RevocationStatus, ...] = ()
-    gate_checks: tuple[Check, ...] = ()
-    profile_checks: tuple[Check, ...] = ()
-    identity_checks: tuple[Check, ...] = ()
+    done: dict[Step, tuple[Check, ...]] = field(default_factory=dict)
 
     def add(self, *checks: Check) -> None:
         self.checks += checks
@@ -66,10 +64,14 @@ class Run:
         if step not in self.setting.steps:
             return
         if self.refused:
-            self.add(skipped(step, step.value, "not reached"))
+            self.checks.append(skipped(step, step.value, "not reached"))
+            return
+        if self.known is not None and step is not Step.REVOCATION:
+            self.checks += self.known.checks[step]
             return
         try:
-            self.add(*STEPS[step](self))
+            self.done[step] = checks = tuple(STEPS[step](self))
+            self.add(*checks)
         except Refusal as refusal:  # a malformed field met only here, e.g. when the gate was left out
             self.add(failed(step, "readable", refusal.reason, refusal.detail))
 
@@ -91,9 +93,7 @@ class Run:
         return self.path
 
     def gate(self) -> Iterable[Check]:
-        if self.known is None:
-            self.gate_checks = tuple(check_gate(self.certificate, self.policy(), self.setting.at))
-        return self.gate_checks
+        return check_gate(self.certificate, self.policy(), self.setting.at)
 
     def judged_path(self) -> Iterable[Check]:
         judged_by = self.policy()
@@ -119,30 +119,17 @@ class Run:
         return list(result.checks)
 
     def profile(self) -> Iterable[Check]:
-        if self.known is None:
-            self.profile_checks = tuple(check_profile(self.certificate, self.policy()))
-        return self.profile_checks
+        return check_profile(self.certificate, self.policy())
 
     def read_identity(self) -> Iterable[Check]:
-        if self.known is None:
-            checks, self.identity = check_identity(self.certificate, self.policy(), device_serial=self.setting.device_serial)
-            self.identity_checks = tuple(checks)
-        return self.identity_checks
-
-    def recall(self, known: Known) -> None:
-        """Take over what is remembered, unless time, choice or site speak against the path that is."""
-        setting = self.setting
-        path = path_again(known.path, at=setting.at, provider=setting.provider, site=setting.site)
-        if path.holds:
-            self.known, self.path, self.certificate = known, path, known.certificate
-            self.gate_checks, self.profile_checks = known.gate, known.profile
-            self.identity_checks, self.identity = known.identity_checks, known.identity
+        checks, self.identity = check_identity(self.certificate, self.policy(), device_serial=self.setting.device_serial)
+        return checks
 
     def keep(self, memory: Memory, key: Key) -> None:
-        """Remember an accepted certificate, unless a dated exception took part in it."""
+        """Remember an accepted certificate, unless a dated exception may have taken part in it."""
         path = self.path
         if self.known is None and not self.refused and path is not None and path.holds and not self.policy().legacy:
-            known = Known(self.certificate, self.gate_checks, path, self.profile_checks, self.identity_checks, self.identity)
+            known = Known(self.certificate, self.done, path, self.identity, *lifetime(path))
             memory.keep(key, self.setting.register, known)
 
     def verdict(self) -> Verdict:
@@ -157,6 +144,16 @@ class Run:
             identity=self.identity,
             revocation=self.revocation,
         )
+
+
+def recalled(setting: Setting, key: Key) -> Run | None:
+    """A run that starts from what is remembered, when time, choice and site do not speak against it."""
+    known = setting.memory.recall(key, setting.register) if setting.memory is not None else None
+    if known is None or not known.start <= setting.at <= known.end:
+        return None
+    if not provider_fits(known.path.provider, provider=setting.provider, site=setting.site):
+        return None
+    return Run(setting, known.certificate, known=known, path=known.path, identity=known.identity)
 
 
 STEPS: dict[Step, Callable[[Run], Iterable[Check]]] = {

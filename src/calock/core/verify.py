@@ -7,7 +7,6 @@ the key can make the server do the costly steps.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -20,7 +19,8 @@ from calock.core.certificate import Certificate
 from calock.core.evidence import Evidence
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import Register
-from calock.core.run import Run, Setting
+from calock.core.remember import Memory
+from calock.core.run import Run, Setting, recalled
 from calock.core.verdict import ALL_STEPS, Check, Step, Verdict, failed, passed, skipped
 
 __all__ = ["MAX_STAPLED", "Setting", "Token", "judge_certificate", "judge_token", "verify_certificate", "verify_token"]
@@ -56,29 +56,25 @@ def judge_certificate(der: bytes, setting: Setting) -> Verdict:
 def judge_token(token: Token, setting: Setting, *, origin: str, challenge: str) -> Verdict:
     """Judge one answer in this setting. Never raises for anything that is in ``token``."""
     try:
-        certificate, signature, stapled = _decoded(token)
+        der = decode_base64(token.unverified_certificate, "the certificate")
+        signature = decode_base64(token.signature, "the signature")
+        stapled = _stapled(token)
+        if stapled:
+            setting = replace(setting, stapled=(*setting.stapled, *stapled))
+        key = Memory.key(der, setting.steps, setting.device_serial)
+        run = recalled(setting, key) or Run(setting, Certificate.parse(der))
     except Refusal as refusal:
-        step = Step.GATE if refusal.reason in (Reason.CERTIFICATE_UNPARSABLE, Reason.CERTIFICATE_TOO_LARGE) else Step.TOKEN
+        step = Step.TOKEN if refusal.reason in (Reason.TOKEN_MALFORMED, Reason.TOKEN_TOO_LARGE) else Step.GATE
         return Verdict((failed(step, "readable", refusal.reason, refusal.detail),))
-    if stapled:
-        setting = _with_stapled(setting, stapled)
-    run = Run(setting, certificate)
-    key = None
-    if setting.memory is not None:
-        key = setting.memory.key(certificate.der, setting.steps, setting.device_serial)
-        known = setting.memory.recall(key, setting.register)
-        if known is not None:
-            run.recall(known)
-            certificate = run.certificate
-    run.add(_fit(token, certificate, run))
+    run.add(_fit(token, run))
     run.do(Step.GATE)
     if run.refused:
         run.add(skipped(Step.SIGNATURE, "signature", "not reached"))
     else:
-        run.add(check_signature(token.algorithm, certificate, signature, origin=origin, challenge=challenge))
+        run.add(check_signature(token.algorithm, run.certificate, signature, origin=origin, challenge=challenge))
     for step in (Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY):
         run.do(step)
-    if setting.memory is not None and key is not None:
+    if setting.memory is not None:
         run.keep(setting.memory, key)
     return run.verdict()
 
@@ -96,18 +92,15 @@ def check_signature(algorithm: str, certificate: Certificate, signature: bytes, 
     return passed(Step.SIGNATURE, "signature", algorithm)
 
 
-def _fit(token: Token, certificate: Certificate, run: Run) -> Check:
+def _fit(token: Token, run: Run) -> Check:
+    kind = run.certificate.algorithm
     try:
-        signatures.require_fit(token.algorithm, certificate.algorithm)
+        signatures.require_fit(token.algorithm, kind)
     except Refusal as refusal:
         return failed(Step.SIGNATURE, "algorithm", refusal.reason, refusal.detail)
-    if certificate.algorithm not in run.policy().algorithms:
+    if kind not in run.policy().algorithms:
         return failed(Step.SIGNATURE, "algorithm", Reason.ALGORITHM_NOT_ALLOWED, f"{token.algorithm} is not one of the provider's")
     return passed(Step.SIGNATURE, "algorithm", token.algorithm)
-
-
-def _with_stapled(setting: Setting, stapled: tuple[bytes, ...]) -> Setting:
-    return replace(setting, stapled=(*setting.stapled, *stapled))
 
 
 def decode_base64(text: str, what: str) -> bytes:
@@ -117,21 +110,18 @@ def decode_base64(text: str, what: str) -> bytes:
         Refusal: TOKEN_MALFORMED.
     """
     try:
-        data = base64.b64decode(text, validate=True)
+        data = binascii.a2b_base64(text)
     except (binascii.Error, ValueError) as error:
         raise Refusal(Reason.TOKEN_MALFORMED, f"{what} is not base64") from error
-    if base64.b64encode(data) != text.encode():
+    if binascii.b2a_base64(data, newline=False) != text.encode():
         raise Refusal(Reason.TOKEN_MALFORMED, f"{what} is not canonical base64")
     return data
 
 
-def _decoded(token: Token) -> tuple[Certificate, bytes, tuple[bytes, ...]]:
-    der = decode_base64(token.unverified_certificate, "the certificate")
-    signature = decode_base64(token.signature, "the signature")
+def _stapled(token: Token) -> tuple[bytes, ...]:
     if len(token.stapled_ocsp) > MAX_STAPLED:
         raise Refusal(Reason.TOKEN_TOO_LARGE, f"more than {MAX_STAPLED} stapled responses")
-    stapled = tuple(decode_base64(text, "a stapled response") for text in token.stapled_ocsp)
-    return Certificate.parse(der), signature, stapled
+    return tuple(decode_base64(text, "a stapled response") for text in token.stapled_ocsp)
 
 
 def verify_certificate(
