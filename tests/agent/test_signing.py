@@ -15,7 +15,6 @@ from calock.core.libcrypto import der_to_raw, sm2_digest, sm3
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 
-
 _LONG = {"not_before": pki.EPOCH, "not_after": pki.EPOCH.replace(year=pki.EPOCH.year + 20)}
 
 
