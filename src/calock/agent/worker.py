@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -86,11 +87,13 @@ class Worker:
 
     def _serve(self, backend: Backend, *, polls: bool) -> None:
         seen = backend.fingerprint() if polls else ""
+        due = time.monotonic() + POLL_SECONDS
         while True:
             try:
-                request = self._queue.get(timeout=POLL_SECONDS if polls else None)
+                request = self._queue.get(timeout=max(0.0, due - time.monotonic()) if polls else None)
             except queue.Empty:
                 now = backend.fingerprint()
+                due = time.monotonic() + POLL_SECONDS
                 if now != seen:
                     seen = now
                     self._send(pipe.Changed())
