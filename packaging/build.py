@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import io
 import json
 import os
@@ -131,11 +132,6 @@ def _scripts(target: Target, words: Mapping[str, str]) -> dict[str, bytes]:
 def _manifest(
     order: Order, product: Mapping[str, Any], catalogue: Mapping[str, Any], target: Target, files: dict[str, bytes]
 ) -> bytes:
-    import hashlib  # noqa: PLC0415 - only here
-
-    origins = [origin for site in product["sites"] for origin in order.origins.get(site, ())]
-    if not origins:
-        raise BuildError(f"{product['code']}: the settings name no origin of {', '.join(product['sites'])}")
     manifest = {
         "format": FORMAT,
         "code": product["code"],
@@ -145,7 +141,7 @@ def _manifest(
         "arch": target.arch,
         "sites": product["sites"],
         "providers": product["providers"],
-        "origins": origins,
+        "origins": _origins(order, product),
         "key": public_text(order.key),
         "released": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(order.epoch)),
         "changes": catalogue["changes"].get(calock.__version__, "").strip(),
@@ -182,6 +178,18 @@ def build_one(order: Order, product: Mapping[str, Any], catalogue: Mapping[str, 
     return path
 
 
+def _is_wanted(mine: set[str], codes: frozenset[str], names: frozenset[str], skip: frozenset[str]) -> bool:
+    """``codes`` and ``names``: what was asked for of each kind; nothing asked for is everything."""
+    return not mine & skip and (not codes or bool(mine & codes)) and (not names or bool(mine & names))
+
+
+def _origins(order: Order, product: Mapping[str, Any]) -> list[str]:
+    origins = [origin for site in product["sites"] for origin in order.origins.get(site, ())]
+    if not origins:
+        raise BuildError(f"{product['code']}: the settings name no origin of {', '.join(product['sites'])}")
+    return origins
+
+
 def build(order: Order, *, only: frozenset[str] = frozenset(), skip: frozenset[str] = frozenset()) -> list[Path]:
     """Build every package, or those whose code or system (``linux-x86_64``) is in ``only`` and not in ``skip``.
 
@@ -189,19 +197,23 @@ def build(order: Order, *, only: frozenset[str] = frozenset(), skip: frozenset[s
         BuildError, WheelError, LicenceError: see there.
     """
     catalogue = tomllib.loads((HERE / "products.toml").read_text("utf-8"))
-    own = build_own(REPOSITORY, order.wheels, order.epoch)
     codes = {product["code"] for product in catalogue["product"]}
     names = {target.name for target in TARGETS}
     if (only | skip) - codes - names:
         raise BuildError(f"neither a package nor a system: {', '.join(sorted((only | skip) - codes - names))}")
+    wanted = [
+        (target, product)
+        for target in TARGETS
+        for product in catalogue["product"]
+        if _is_wanted({product["code"], target.name}, only & codes, only & names, skip)
+    ]
+    for _, product in wanted:
+        _origins(order, product)
+    own = build_own(REPOSITORY, order.wheels, order.epoch)
     built = []
-    for target in TARGETS:
-        for product in catalogue["product"]:
-            mine = {product["code"], target.name}
-            if mine & skip or (only & codes and not mine & only & codes) or (only & names and not mine & only & names):
-                continue
-            built.append(build_one(order, product, catalogue, target, own))
-            print(built[-1].name, flush=True)
+    for target, product in wanted:
+        built.append(build_one(order, product, catalogue, target, own))
+        print(built[-1].name, flush=True)
     (order.out / "package-key.txt").write_text(public_text(order.key) + "\n", "utf-8")
     return built
 

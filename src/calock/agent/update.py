@@ -87,7 +87,11 @@ def open_url(url: str) -> Opened:
         OSError, HTTPException: it cannot be reached or does not answer 200.
     """
     opener = urllib.request.build_opener(_NoRedirect)
-    request = urllib.request.Request(url, headers={"User-Agent": "calock-driver"})  # noqa: S310 - checked: https, or this computer
+    parts = urllib.parse.urlsplit(url)
+    headers = {"User-Agent": "calock-driver", "Host": parts.netloc}
+    if (parts.hostname or "").endswith(".localhost"):  # RFC 6761 clause 6.3: this computer; not every resolver knows
+        url = parts._replace(netloc="127.0.0.1" + (f":{parts.port}" if parts.port else "")).geturl()
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked: https, or this computer
     opened: Opened = opener.open(request, timeout=TIMEOUT)
     return opened
 

@@ -1,0 +1,175 @@
+"""``calock demo`` as a person runs it: start, look, plug, stop, start again, start over."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("demo")
+COMMAND = [sys.executable, "-c", "import sys; from calock.demo.command import main; sys.exit(main(sys.argv[1:]))"]
+
+
+def run(root, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CALOCK_DATA": str(root)}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    return subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
+
+
+def rows(root, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(root / "calock.sqlite3") as database:
+        return database.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """One world for the tests that only look at it."""
+    root = tmp_path_factory.mktemp("demo") / "data"
+    done = run(root, "--prepare-only", "--no-packages")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root
+
+
+def test_prepare_makes_a_whole_world_with_one_real_binding(prepared):
+    assert rows(prepared, "select count(*) from accounts_account") == [(7,)]
+    assert rows(prepared, "select count(*) from locks_binding where unbound_at is null") == [(1,)]
+    assert rows(prepared, "select count(*) from audit_auditevent where event = 'binding:lock:added'") == [(1,)]
+    assert rows(prepared, "select count(*) from providers_revocationsource where last_error != '' or this_update is null") == [(0,)]
+
+
+def test_a_second_run_keeps_everything(prepared):
+    before = rows(prepared, "select id, password from accounts_account order by id")
+    locks = {path.name: path.read_bytes() for path in (prepared / "demo" / "locks").rglob("*.lock")}
+    done = run(prepared, "--prepare-only", "--no-packages")
+    assert done.returncode == 0, done.stderr
+    assert rows(prepared, "select id, password from accounts_account order by id") == before
+    assert {path.name: path.read_bytes() for path in (prepared / "demo" / "locks").rglob("*.lock")} == locks
+
+
+def test_plug_and_unplug(prepared):
+    assert "已拔出" in run(prepared, "unplug", "sm2").stdout
+    assert "○ sm2" in run(prepared, "locks").stdout
+    assert "已经是这样" in run(prepared, "unplug", "sm2").stdout
+    assert "已插入" in run(prepared, "plug", "sm2").stdout
+    assert "● sm2" in run(prepared, "locks").stdout
+    assert run(prepared, "plug", "nonsense").returncode == 2
+
+
+def test_reset_deletes_only_a_practice_world(tmp_path):
+    (tmp_path / "letters.txt").write_text("mine")
+    done = run(tmp_path, "--reset", "--prepare-only", "--no-packages")
+    assert done.returncode == 1
+    assert "nothing there was deleted" in done.stderr
+    assert (tmp_path / "letters.txt").read_text() == "mine"
+
+
+def test_an_interrupted_build_is_made_anew(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "calock-demo.json").write_text(json.dumps({"version": 1, "made": ""}))
+    (root / "calock.sqlite3").write_bytes(b"half a database")
+    done = run(root, "--prepare-only", "--no-packages")
+    assert done.returncode == 0, done.stderr
+    assert rows(root, "select count(*) from accounts_account") == [(7,)]
+
+
+class Running:
+    """A demonstration in a process of its own, read until it tells its story."""
+
+    def __init__(self, root, port: int) -> None:
+        environment = {**os.environ, "CALOCK_DATA": str(root)}
+        environment.pop("DJANGO_SETTINGS_MODULE", None)
+        words = ["--no-packages", "--port", str(port)]
+        self.process = subprocess.Popen(
+            [*COMMAND, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        self.said = ""
+
+    def read_until(self, words: str, seconds: float = 120) -> str:
+        deadline = time.monotonic() + seconds
+        assert self.process.stdout is not None
+        while words not in self.said:
+            assert time.monotonic() < deadline, self.said
+            ready, _, _ = select.select([self.process.stdout], [], [], 1.0)
+            if ready:
+                chunk = os.read(self.process.stdout.fileno(), 65536)
+                assert chunk, self.said
+                self.said += chunk.decode("utf-8", "replace")
+        return self.said
+
+    def interrupt(self) -> int:
+        os.killpg(self.process.pid, signal.SIGINT)  # as Ctrl-C does
+        return self.process.wait(60)
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_runs_tells_its_story_and_stops_whole(prepared):
+    demo = Running(prepared, free_port())
+    try:
+        said = demo.read_until("start over")
+        site = re.search(r"http://shanxi\.localhost:(\d+)/", said)
+        driver = re.search(r"driver +127\.0\.0\.1:(\d+)", said)
+        assert site
+        assert driver
+        port, driver_port = int(site[1]), int(driver[1])
+        for host in (f"shanxi.localhost:{port}", f"zcy.localhost:{port}", f"127.0.0.1:{port}"):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": host})
+            assert urllib.request.urlopen(request).status == 200
+        headers = {"Origin": f"http://zcy.localhost:{port}", "Content-Type": "application/json", "X-Calock": "1"}
+        ask = urllib.request.Request(f"http://127.0.0.1:{driver_port}/v1/locks", b"{}", headers)
+        assert len(json.load(urllib.request.urlopen(ask))["locks"]) == 10
+        other = run(prepared, "--prepare-only", "--no-packages")
+        assert (other.returncode, "already runs" in other.stderr) == (1, True)
+    finally:
+        status = demo.interrupt()
+    assert status == 0
+    assert not listening(port)
+    assert not listening(driver_port)
+    notes = json.loads((prepared / "calock-demo.json").read_text("utf-8"))
+    assert not listening(int(notes["crl_base"].rstrip("/").rpartition(":")[2]))
+
+
+def test_a_taken_port_gives_way_to_another(prepared):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        demo = Running(prepared, int(taken.getsockname()[1]))
+        try:
+            said = demo.read_until("start over")
+            assert f"shanxi.localhost:{taken.getsockname()[1]}/" not in said
+        finally:
+            assert demo.interrupt() == 0
+
+
+def test_killed_hard_it_leaves_nothing_listening(prepared):
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells children that their parent died")
+    demo = Running(prepared, free_port())
+    said = demo.read_until("start over")
+    port = int(re.search(r"http://shanxi\.localhost:(\d+)/", said)[1])
+    demo.process.kill()
+    demo.process.wait()
+    deadline = time.monotonic() + 60
+    while listening(port):
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.1)
