@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dj_database_url
 
+from calock.server import logs
 from calock.server.config import read_config
 from calock.server.sites.registry import SITES
 from calock.wire.driver import PORTS
@@ -140,3 +141,5 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "calock.server.static.Storage"},
 }
+LOGGING = logs.LOGGING
+logs.configure()

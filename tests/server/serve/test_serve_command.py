@@ -204,3 +204,26 @@ def test_help_says_what_a_stranger_needs(tmp_path):
     assert done.returncode == 0
     for word in ("--host", "--port", "--workers", "CALOCK_DATA", "DATABASE_URL", "CALOCK_INSECURE_HTTP"):
         assert word in done.stdout
+
+
+def test_a_real_site_speaks_https_only_and_locks_its_cookies_down(tmp_path):
+    running = Server(tmp_path, "--workers", "1", "--no-jobs", CALOCK_INSECURE_HTTP="0")
+    try:
+        origin = f"https://shanxi.localhost:{running.port}"
+        _, headers, _ = ask(running.port, "/login/")
+        assert headers["Strict-Transport-Security"] == "max-age=31536000"
+        token = next(value for value in headers.get_all("Set-Cookie") if value.startswith("__Host-csrf="))
+        assert "Secure" in token
+        cookie, value = token.split(";")[0], token.split(";")[0].partition("=")[2]
+        sent = {"Content-Type": "application/json", "Cookie": cookie, "X-CSRFToken": value, "Referer": origin + "/login/"}
+        status, headers, _ = ask(running.port, "/api/challenge", method="POST", body='{"purpose":"login"}', Origin=origin, **sent)
+        assert status == 200
+        made = headers["Set-Cookie"]
+        assert made.startswith("__Host-calock-pre=")
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in made.split(";")}
+        plain = origin.replace("https", "http")
+        status, _, _ = ask(running.port, "/api/challenge", method="POST", body='{"purpose":"login"}', Origin=plain, **sent)
+        assert status == 403
+        assert "Forbidden" not in running.text()  # refusals are audit rows, not log lines
+    finally:
+        running.stop()
