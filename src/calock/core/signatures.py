@@ -25,7 +25,8 @@ class _Algorithm(NamedTuple):
     key: str
     digest: hashes.HashAlgorithm | None
     hash_function: Callable[[bytes], bytes]
-    pss: bool = False
+    ecdsa: ec.ECDSA | None = None
+    padding: padding.AsymmetricPadding | None = None
 
 
 def _sha256(data: bytes) -> bytes:
@@ -41,12 +42,12 @@ def _sha512(data: bytes) -> bytes:
 
 
 _SHA = {"256": (hashes.SHA256(), _sha256), "384": (hashes.SHA384(), _sha384), "512": (hashes.SHA512(), _sha512)}
-_ALGORITHMS: dict[str, _Algorithm] = {
-    "SM2": _Algorithm("SM2", None, libcrypto.sm3),
-    **{f"ES{bits}": _Algorithm("EC", *_SHA[bits]) for bits in _SHA},
-    **{f"RS{bits}": _Algorithm("RSA", *_SHA[bits]) for bits in _SHA},
-    **{f"PS{bits}": _Algorithm("RSA", *_SHA[bits], pss=True) for bits in _SHA},
-}
+_ALGORITHMS: dict[str, _Algorithm] = {"SM2": _Algorithm("SM2", None, libcrypto.sm3)}
+for _bits, (_digest, _function) in _SHA.items():
+    _pss = padding.PSS(padding.MGF1(_digest), _digest.digest_size)
+    _ALGORITHMS[f"ES{_bits}"] = _Algorithm("EC", _digest, _function, ecdsa=ec.ECDSA(_digest))
+    _ALGORITHMS[f"RS{_bits}"] = _Algorithm("RSA", _digest, _function, padding=padding.PKCS1v15())
+    _ALGORITHMS[f"PS{_bits}"] = _Algorithm("RSA", _digest, _function, padding=_pss)
 ALGORITHMS = frozenset(_ALGORITHMS)
 """Every name an answer may carry."""
 
@@ -113,12 +114,11 @@ def verify(spki_der: bytes, algorithm: str, message: bytes, signature: bytes) ->
 def verify_with(key: PublicKeyTypes | CertificatePublicKeyTypes, algorithm: str, message: bytes, signature: bytes) -> None:
     """Like :func:`verify` for an RSA or EC key that is already loaded."""
     named = _named(algorithm)
-    assert named.digest is not None or named.key == "SM2"
     try:
-        if named.key == "EC" and isinstance(key, ec.EllipticCurvePublicKey) and named.digest:
-            key.verify(_ecdsa_der(key.curve.name, signature), message, ec.ECDSA(named.digest))
-        elif named.key == "RSA" and isinstance(key, rsa.RSAPublicKey) and named.digest:
-            key.verify(signature, message, _padding(named, named.digest), named.digest)
+        if named.key == "EC" and isinstance(key, ec.EllipticCurvePublicKey) and named.ecdsa is not None:
+            key.verify(_ecdsa_der(key.curve.name, signature), message, named.ecdsa)
+        elif named.key == "RSA" and isinstance(key, rsa.RSAPublicKey) and named.padding is not None and named.digest is not None:
+            key.verify(signature, message, named.padding, named.digest)
         else:
             raise Refusal(Reason.ALGORITHM_KEY_MISMATCH, f"{algorithm} with a key of another kind")
     except (InvalidSignature, ValueError) as error:
@@ -130,10 +130,6 @@ def _named(algorithm: str) -> _Algorithm:
     if named is None:
         raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"algorithm {algorithm[:20]!r}")
     return named
-
-
-def _padding(named: _Algorithm, chosen: hashes.HashAlgorithm) -> padding.AsymmetricPadding:
-    return padding.PSS(padding.MGF1(chosen), chosen.digest_size) if named.pss else padding.PKCS1v15()
 
 
 def _verify_sm2(spki_der: bytes, message: bytes, signature: bytes) -> None:
