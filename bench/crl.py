@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from calock.core import libcrypto
+from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.crl import read_crl, walk_entries
+from calock.core.crl import read_crl
+from calock.core.crl_entries import walk_entries
 from calock.core.crl_index import CrlIndex, write_index
-from calock.core.evidence import CaGraph, link_crls
+from calock.core.evidence import link_crls
 from calock.core.policy import Policy
 from calock.core.register import CaCertificate, ProviderTrust, Register
 from calock.core.signatures import signed_message

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calock.core.certificate import Certificate
-from calock.core.crl import MAX_SIZE, SERIAL_SIZE, read_crl, walk_entries
+from calock.core.crl import MAX_SIZE, read_crl
+from calock.core.crl_entries import SERIAL_SIZE, walk_entries
 from calock.core.crl_index import CrlIndex, IndexDamagedError, build_index, write_index
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal

@@ -9,8 +9,9 @@ from cryptography.x509 import ocsp as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.evidence import CaGraph, answers_of
+from calock.core.evidence import answers_of
 from calock.core.ocsp import MAX_SIZE, CertStatus, read_response
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal

@@ -20,7 +20,8 @@ AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 def crl(data: bytes) -> None:
     """A whole CRL: read, walked, scope and times included."""
-    from calock.core.crl import read_crl, walk_entries
+    from calock.core.crl import read_crl
+    from calock.core.crl_entries import walk_entries
     from calock.core.refusals import Refusal
 
     try:
@@ -33,7 +34,7 @@ def crl(data: bytes) -> None:
 
 def crl_entries(data: bytes) -> None:
     """The entries alone: the one part that cryptography does not read."""
-    from calock.core.crl import walk_entries
+    from calock.core.crl_entries import walk_entries
     from calock.core.refusals import Refusal
 
     try:

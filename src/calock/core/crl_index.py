@@ -26,7 +26,8 @@ import msgspec
 
 from calock.core import walk
 from calock.core.certificate import Certificate
-from calock.core.crl import HOLD, REMOVE, SERIAL_SIZE, CrlHead, Record, moment_of, read_crl, walk_entries
+from calock.core.crl import CrlHead, read_crl
+from calock.core.crl_entries import HOLD, REMOVE, SERIAL_SIZE, Record, moment_of, walk_entries
 from calock.core.crl_scope import EVERYTHING, Scope
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -71,7 +72,7 @@ class Entry:
     """A certificate that is on a CRL."""
 
     reason: int
-    """CRLReason code; see :data:`calock.core.crl.REASON_NAMES`."""
+    """CRLReason code; see :data:`calock.core.crl_entries.REASON_NAMES`."""
     revoked_at: datetime
 
     @property

@@ -21,6 +21,7 @@ from cryptography.x509 import ocsp
 from calock.core import libcrypto, walk
 from calock.core.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
+from calock.core.signed_data import unusable
 
 MAX_SIZE = 64 * 1024
 """Octets of one response."""
@@ -85,11 +86,6 @@ class OcspMessage:
     tbs: bytes = field(repr=False)
     signature: bytes = field(repr=False)
     sha256: str = ""
-
-
-def unusable(detail: str) -> Refusal:
-    """Build the refusal for an answer that exists but cannot be believed."""
-    return Refusal(Reason.REVOCATION_UNTRUSTED, detail)
 
 
 @lru_cache(maxsize=4096)

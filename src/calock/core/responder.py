@@ -15,9 +15,9 @@ from enum import Enum
 
 from calock.core import names, walk
 from calock.core.certificate import Certificate
-from calock.core.ocsp import OcspMessage, key_bits, unusable
+from calock.core.ocsp import OcspMessage, key_bits
 from calock.core.policy import Policy
-from calock.core.signed_data import SignatureProblemError, check_issued, check_signature
+from calock.core.signed_data import SignatureProblemError, check_issued, check_signature, unusable
 
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 OCSP_NOCHECK = "1.3.6.1.5.5.7.48.1.5"

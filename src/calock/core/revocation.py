@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 
+from calock.core.ca_graph import MAX_DEPTH, CaGraph
 from calock.core.certificate import Certificate
-from calock.core.crl import HOLD, REASON_NAMES
-from calock.core.crl_index import CrlIndex, Entry
+from calock.core.crl_entries import HOLD
+from calock.core.crl_index import Entry
 from calock.core.crl_scope import ALL_REASONS
-from calock.core.evidence import MAX_DEPTH, CaGraph, CrlOffer, Evidence, OcspAnswer, answers_of
+from calock.core.evidence import CrlOffer, Evidence, OcspAnswer, answers_of
+from calock.core.findings import Finding, not_on, revoked, strongest
 from calock.core.ocsp import CertStatus, read_response
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
@@ -27,29 +29,6 @@ FETCH_MAY_HELP = frozenset({Reason.REVOCATION_UNAVAILABLE, Reason.REVOCATION_STA
 """Outcomes that newer data from the provider's own sources could change."""
 
 _REVOKED = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
-_STRONGEST = (
-    Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED, Reason.REVOCATION_UNKNOWN, None,
-    Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED, Reason.REVOCATION_UNAVAILABLE,
-)  # fmt: skip
-"""Which finding decides when several sources speak; None = good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one source, or in the end all of them, say about one certificate. ``reason`` None = good."""
-
-    reason: Reason | None
-    source: str = ""
-    detail: str = ""
-    this_update: datetime | None = None
-    next_update: datetime | None = None
-    sha256: str = ""
-    revoked_at: datetime | None = None
-
-    def status(self, certificate: Certificate) -> RevocationStatus:
-        return RevocationStatus(
-            certificate.sha256, self.source, self.this_update, self.next_update, self.sha256, self.revoked_at, self.detail
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +119,7 @@ class _Judge:
             ]
         if not found:
             return Finding(Reason.REVOCATION_UNAVAILABLE, detail="no revocation data for this issuer")
-        return min(found, key=lambda item: _STRONGEST.index(item.reason))
+        return strongest(found)
 
     def _plainly_good(self, certificate: Certificate, issuer: Certificate) -> Finding | None:
         """The usual case by the same rules with less ado: no OCSP, one complete CRL by the issuing key, in its time, not on it."""
@@ -156,7 +135,7 @@ class _Judge:
             return None
         if crl.lookup(certificate.serial) is not None or self.evidence.ocsp_for(issuer, certificate.serial):
             return None
-        return _not_on(crl)
+        return not_on(crl)
 
     # --- OCSP
 
@@ -183,12 +162,12 @@ class _Judge:
         if problem:
             return finding(Reason.REVOCATION_UNTRUSTED, problem)
         if answer.status is CertStatus.REVOKED and answer.reason != HOLD and answer.this_update <= self.at + self._skew:
-            return finding(*_revoked(answer.reason))  # final, however old the answer is
+            return finding(*revoked(answer.reason))  # final, however old the answer is
         late = self._answer_age_problem(item)
         if late:
             return finding(Reason.REVOCATION_STALE, late)
         if answer.status is CertStatus.REVOKED:
-            return finding(*_revoked(answer.reason))
+            return finding(*revoked(answer.reason))
         if answer.status is CertStatus.UNKNOWN:
             return finding(Reason.REVOCATION_UNKNOWN, "the OCSP responder does not know this certificate")
         return finding(None, "good by OCSP")
@@ -226,7 +205,7 @@ class _Judge:
         if certificate.der in seen or len(seen) >= MAX_DEPTH:
             return "the OCSP signer's own status cannot be found out"
         found = [*self._crls(certificate, issuer, seen | {certificate.der})]
-        own = min(found, key=lambda entry: _STRONGEST.index(entry.reason), default=Finding(Reason.REVOCATION_UNAVAILABLE))
+        own = strongest(found or [Finding(Reason.REVOCATION_UNAVAILABLE)])
         return "" if own.reason is None else f"the OCSP signer's own status: {own.reason}"
 
     # --- CRL
@@ -271,8 +250,8 @@ class _Judge:
             changed = self._delta_entry(offer, certificate.serial)
             entry = changed or entry
         if entry is None or entry.removed:
-            return _not_on(crl)
-        return finding(*_revoked(entry.reason), entry)
+            return not_on(crl)
+        return finding(*revoked(entry.reason), entry)
 
     def _delta_entry(self, offer: CrlOffer, serial: int) -> Entry | None:
         """Entry of the delta CRL, when there is one in its time: it may add, and may lift a hold."""
@@ -301,12 +280,3 @@ class _Judge:
             if own.reason is not None:
                 return f"the CRL signer's own status: {own.reason}"
         return ""
-
-
-def _not_on(crl: CrlIndex) -> Finding:
-    return Finding(None, "crl", "not on the CRL", crl.this_update, crl.next_update, crl.sha256)
-
-
-def _revoked(code: int) -> tuple[Reason, str]:
-    name = REASON_NAMES.get(code, f"reason {code}")
-    return (Reason.CERTIFICATE_ON_HOLD if code == HOLD else Reason.CERTIFICATE_REVOKED), name

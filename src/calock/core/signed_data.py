@@ -19,6 +19,7 @@ from calock.core import libcrypto, walk
 from calock.core.certificate import Certificate
 from calock.core.libcrypto import SPKI_PREFIX
 from calock.core.policy import Policy
+from calock.core.refusals import Reason, Refusal
 
 SM2_WITH_SM3 = "1.2.156.10197.1.501"
 RSA_PSS = "1.2.840.113549.1.1.10"
@@ -41,6 +42,11 @@ _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "2.16.840.1.101.3.4.2.2": hashes.SHA384,
     "2.16.840.1.101.3.4.2.3": hashes.SHA512,
 }
+
+
+def unusable(detail: str) -> Refusal:
+    """Build the refusal for revocation data that exists but cannot be believed."""
+    return Refusal(Reason.REVOCATION_UNTRUSTED, detail)
 
 
 class SignatureProblemError(ValueError):

@@ -9,13 +9,11 @@ import pytest
 from revocation_source import dripping, dripping_headers, endless, redirect
 
 from calock.server.providers import fetch as module
+from calock.server.providers.addresses import FetchRefusedError, checked_addresses, endpoint_of
 from calock.server.providers.fetch import (
     FetchFailedError,
-    FetchRefusedError,
     Limits,
     Target,
-    checked_addresses,
-    endpoint_of,
     fetch,
 )
 
@@ -185,7 +183,18 @@ def test_the_egress_proxy_is_asked_for_the_whole_address(source):
 
 
 def test_the_egress_proxy_is_not_asked_for_a_machine_inside(source):
-    for url in ("http://169.254.169.254/", "http://10.0.0.8/", "https://127.0.0.1/"):
+    literals = (
+        "169.254.169.254",
+        "10.0.0.8",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:10.0.0.8]",
+    )
+    for url in (f"{scheme}://{literal}/" for literal in literals for scheme in ("http", "https")):
         with pytest.raises(FetchRefusedError):
             fetch(target(url, proxy=source.url("")), io.BytesIO(), limits=SMALL)
     assert source.asked == []

@@ -12,16 +12,24 @@ from __future__ import annotations
 
 import http.client
 import io
-import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import IO, Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin
+
+from calock.server.providers.addresses import (
+    Endpoint,
+    FetchRefusedError,
+    checked_addresses,
+    endpoint,
+    refuse_literal,
+    split,
+)
 
 MAX_REDIRECTS = 2
 STALL = 5.0
@@ -29,13 +37,6 @@ STALL = 5.0
 CHUNK = 64 * 1024
 
 _RESOLVERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
-
-Endpoint = tuple[str, str, int]
-"""(scheme, lower-case host, port)."""
-
-
-class FetchRefusedError(RuntimeError):
-    """We did not ask: the address is not one that may be fetched. The text is for operators."""
 
 
 class FetchFailedError(RuntimeError):
@@ -98,41 +99,6 @@ class _Budget:
         if left <= 0:
             raise FetchFailedError(f"not finished within {self.limits.seconds:g} s")
         return min(left, STALL)
-
-
-def endpoint_of(url: str) -> Endpoint:
-    """Scheme, host and port of an address.
-
-    Raises:
-        FetchRefusedError: not an http or https address as we accept them.
-    """
-    return _endpoint(_split(url))
-
-
-def _split(url: str) -> SplitResult:
-    if len(url) > 1000 or any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in url) or "\\" in url:
-        raise FetchRefusedError("the address has characters that no address has")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise FetchRefusedError("not an address") from error
-    if parts.scheme not in ("http", "https"):
-        raise FetchRefusedError(f"scheme {parts.scheme[:20]!r} is not fetched")
-    if not parts.hostname:
-        raise FetchRefusedError("the address names no host")
-    if "@" in parts.netloc:
-        raise FetchRefusedError("the address carries a user name")
-    return parts
-
-
-def _endpoint(parts: SplitResult) -> Endpoint:
-    host = (parts.hostname or "").rstrip(".")
-    try:
-        ascii_host = host if ":" in host else host.encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise FetchRefusedError("the host is not a name") from error
-    return parts.scheme, ascii_host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def fetch(
@@ -201,16 +167,16 @@ def _ask(
     target: Target, url: str, budget: _Budget, *, headers: dict[str, str], body: bytes | None
 ) -> tuple[http.client.HTTPResponse, Callable[[], None]]:
     """Check the address, connect to exactly what was checked, and send the request."""
-    parts = _split(url)
-    endpoint = _endpoint(parts)
-    if endpoint not in target.hosts:
-        raise FetchRefusedError(f"{endpoint[1]}:{endpoint[2]} is not an address of this provider")
-    scheme, host, port = endpoint
+    parts = split(url)
+    place = endpoint(parts)
+    if place not in target.hosts:
+        raise FetchRefusedError(f"{place[1]}:{place[2]} is not an address of this provider")
+    scheme, host, port = place
     path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     connection = http.client.HTTPConnection(host, port)
     raw: socket.socket | None = None
     try:
-        raw = _connect(target, endpoint, budget)
+        raw = _connect(target, place, budget)
         if target.proxy and scheme == "http":
             path = parts._replace(fragment="").geturl()
         if scheme == "https":
@@ -231,11 +197,11 @@ def _ask(
         raise
 
 
-def _connect(target: Target, endpoint: Endpoint, budget: _Budget) -> socket.socket:
-    scheme, host, port = endpoint
+def _connect(target: Target, place: Endpoint, budget: _Budget) -> socket.socket:
+    scheme, host, port = place
     if target.proxy:
-        _refuse_literal(host, private_network=target.private_network)
-        _, proxy_host, proxy_port = _endpoint(_split(target.proxy))
+        refuse_literal(host, private_network=target.private_network)
+        _, proxy_host, proxy_port = endpoint(split(target.proxy))
         connected = socket.create_connection((proxy_host, proxy_port), budget.left())
         if scheme == "https":
             _tunnel(connected, host, port, budget)
@@ -258,58 +224,6 @@ def _resolve(host: str, port: int, budget: _Budget) -> list[str]:
         raise FetchFailedError("the name does not resolve in time") from error
     except (OSError, UnicodeError) as error:
         raise FetchFailedError("the name does not resolve") from error
-
-
-def checked_addresses(addresses: Iterable[str], host: str, *, private_network: bool) -> list[str]:
-    """Return ``addresses`` when every one of them may be connected to.
-
-    One that may not spoils all: a name that answers with a public and a private address is an attempt, not a mistake.
-
-    Raises:
-        FetchRefusedError: naming the host and the kind of address, not the address of a machine inside.
-    """
-    found = list(addresses)
-    for text in found:
-        kind = _kind(ipaddress.ip_address(text.partition("%")[0]))
-        if kind == "forbidden" or (kind == "private" and not private_network):
-            raise FetchRefusedError(f"{host} resolves to an address that is not public")
-    return found
-
-
-def _refuse_literal(host: str, *, private_network: bool) -> None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return  # a name: the proxy resolves it
-    checked_addresses([str(address)], host, private_network=private_network)
-
-
-def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """``public``, ``private`` (an operator may allow it) or ``forbidden``; IPv4 inside IPv6 counts as what it carries."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = _embedded(address)
-        if inner is not None:
-            return _kind(inner)
-    if address.is_link_local or address.is_multicast or address.is_unspecified:
-        return "forbidden"
-    if isinstance(address, ipaddress.IPv4Address):
-        if address in ipaddress.ip_network("0.0.0.0/8"):
-            return "forbidden"
-        if address in ipaddress.ip_network("192.0.0.0/24"):  # protocol assignments; older Pythons take some for global
-            return "private"
-    return "public" if address.is_global and not address.is_reserved else "private"
-
-
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
-    if address in ipaddress.ip_network("64:ff9b::/96") or (int(address) >> 32 == 0 and int(address) > 1):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
 
 
 def _tunnel(connected: socket.socket, host: str, port: int, budget: _Budget) -> None:

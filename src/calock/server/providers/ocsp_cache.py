@@ -17,8 +17,9 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
+from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.evidence import CaGraph, OcspAnswer, answers_of
+from calock.core.evidence import OcspAnswer, answers_of
 from calock.core.ocsp import CertStatus, read_response
 from calock.core.refusals import Refusal
 

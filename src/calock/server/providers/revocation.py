@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import structlog
 from django.utils import timezone
 
+from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl_index import CrlIndex, IndexDamagedError
-from calock.core.evidence import CaGraph, CrlOffer, Evidence, OcspAnswer, Unusable, link_crls
+from calock.core.evidence import CrlOffer, Evidence, OcspAnswer, Unusable, link_crls
 from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
 from calock.core.revocation import FETCH_MAY_HELP

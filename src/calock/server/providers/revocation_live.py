@@ -18,15 +18,17 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.evidence import CaGraph, OcspAnswer, answers_of
+from calock.core.evidence import OcspAnswer, answers_of
 from calock.core.ocsp import OID_SHA1, OID_SM3, CertStatus, build_request, read_response
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Verdict
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import ocsp_cache
-from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS, FetchFailedError, FetchRefusedError, fetch
+from calock.server.providers.addresses import FetchRefusedError
+from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS, FetchFailedError, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.revocation import graph_of
 from calock.server.providers.revocation_refresh import refresh_crl, target_of

@@ -26,22 +26,23 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calock.core import names
+from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.crl import CrlHead, read_crl, unusable
-from calock.core.evidence import CaGraph, split_pem
+from calock.core.crl import CrlHead, read_crl
+from calock.core.evidence import split_pem
 from calock.core.refusals import Reason, Refusal
+from calock.core.signed_data import unusable
 from calock.core.walk import Bytes
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import revocation_store, seal
+from calock.server.providers.addresses import FetchRefusedError, endpoint_of
 from calock.server.providers.fetch import (
     CRL_LIMITS,
     Fetched,
     FetchFailedError,
-    FetchRefusedError,
     Limits,
     Target,
-    endpoint_of,
     fetch,
 )
 from calock.server.providers.models import RevocationSource, SourceKind

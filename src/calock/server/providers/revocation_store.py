@@ -23,7 +23,8 @@ import msgspec
 from django.conf import settings
 
 from calock.core.certificate import Certificate
-from calock.core.crl import CrlHead, walk_entries
+from calock.core.crl import CrlHead
+from calock.core.crl_entries import walk_entries
 from calock.core.crl_index import CrlIndex, IndexDamagedError, write_index
 from calock.core.walk import Bytes
 from calock.server.keys import key_for

@@ -1,0 +1,115 @@
+"""Which addresses this server may talk to when it fetches revocation data."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import SplitResult, urlsplit
+
+Endpoint = tuple[str, str, int]
+"""(scheme, lower-case host, port)."""
+
+
+class FetchRefusedError(RuntimeError):
+    """We did not ask: the address is not one that may be fetched. The text is for operators."""
+
+
+def endpoint_of(url: str) -> Endpoint:
+    """Scheme, host and port of an address.
+
+    Raises:
+        FetchRefusedError: not an http or https address as we accept them.
+    """
+    return endpoint(split(url))
+
+
+def split(url: str) -> SplitResult:
+    """Take an address apart after checking its form.
+
+    Raises:
+        FetchRefusedError: see :func:`endpoint_of`.
+    """
+    if len(url) > 1000 or any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in url) or "\\" in url:
+        raise FetchRefusedError("the address has characters that no address has")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise FetchRefusedError("not an address") from error
+    if parts.scheme not in ("http", "https"):
+        raise FetchRefusedError(f"scheme {parts.scheme[:20]!r} is not fetched")
+    if not parts.hostname:
+        raise FetchRefusedError("the address names no host")
+    if "@" in parts.netloc:
+        raise FetchRefusedError("the address carries a user name")
+    return parts
+
+
+def endpoint(parts: SplitResult) -> Endpoint:
+    """Scheme, host in its ASCII form and port, the scheme's own when none is named."""
+    host = (parts.hostname or "").rstrip(".")
+    try:
+        ascii_host = host if ":" in host else host.encode("idna").decode("ascii").lower()
+    except UnicodeError as error:
+        raise FetchRefusedError("the host is not a name") from error
+    return parts.scheme, ascii_host, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def checked_addresses(addresses: Iterable[str], host: str, *, private_network: bool) -> list[str]:
+    """Return ``addresses`` when every one of them may be connected to.
+
+    One that may not spoils all: a name that answers with a public and a private address is an attempt, not a mistake.
+
+    Raises:
+        FetchRefusedError: naming the host and the kind of address, not the address of a machine inside.
+    """
+    found = list(addresses)
+    for text in found:
+        kind = _kind(ipaddress.ip_address(text.partition("%")[0]))
+        if kind == "forbidden" or (kind == "private" and not private_network):
+            raise FetchRefusedError(f"{host} resolves to an address that is not public")
+    return found
+
+
+def refuse_literal(host: str, *, private_network: bool) -> None:
+    """Refuse an address written as numbers that may not be fetched; names pass: a proxy resolves them.
+
+    Raises:
+        FetchRefusedError: not public, or numbers in a form that only some programs read as an address (``127.1``, ``0x7f000001``).
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        last = host.rpartition(".")[2]
+        if last.isdigit() or last.startswith("0x"):
+            raise FetchRefusedError(f"{host} is neither a name nor a plain address") from None
+        return
+    checked_addresses([str(address)], host, private_network=private_network)
+
+
+def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """``public``, ``private`` (an operator may allow it) or ``forbidden``; IPv4 inside IPv6 counts as what it carries."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return _kind(inner)
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        return "forbidden"
+    if isinstance(address, ipaddress.IPv4Address):
+        if address in ipaddress.ip_network("0.0.0.0/8"):
+            return "forbidden"
+        if address in ipaddress.ip_network("192.0.0.0/24"):  # protocol assignments; older Pythons take some for global
+            return "private"
+    return "public" if address.is_global and not address.is_reserved else "private"
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in ipaddress.ip_network("64:ff9b::/96") or (int(address) >> 32 == 0 and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
