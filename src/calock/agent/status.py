@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import http.client
 import secrets
+import threading
 import time
 import webbrowser
 from collections.abc import Callable
@@ -84,7 +85,7 @@ class Status:
 
     def show(self) -> None:
         """Open the page in the user's browser."""
-        webbrowser.open(address(self._port, self.new_code()))
+        threading.Thread(target=webbrowser.open, args=(address(self._port, self.new_code()),), daemon=True).start()  # may block
 
     async def index(self, request: Request) -> Response:  # noqa: ARG002 - the page is the same for everybody: it holds nothing
         return page("status.html", version=__version__)
