@@ -22,7 +22,7 @@ from calock.demo.keyring import lock as practice_lock
 from calock.demo.keyring import move
 from calock.demo.people import PASSWORD, organisation
 from calock.demo.place import Place
-from calock.demo.run import _start_crl_source, _start_server, calock_command, driver_port, free_port
+from calock.demo.run import USUAL_PORTS, _start_crl_source, _start_server, calock_command, driver_port, free_port
 from calock.demo.world import open_practice
 
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}
@@ -172,12 +172,15 @@ def running(root: Path, tokens: Path, *, width: softskf_lock.Width = 32) -> Iter
         assert prepared.returncode == 0, prepared.stdout + prepared.stderr
         place = Place(root)
         hard, hsm, skf, libraries = _hard_locks(place, tokens)
-        port = free_port(0)
+        port = free_port(*USUAL_PORTS)  # the origins that practice driver packages allow
         environment = _configure_driver(place, port, pkcs11=Path(hsm.module), skf=libraries[width])
         environment |= {**hsm.environment, "SOFTSKF_DIR": str(skf.root)}
         platform = Platform(place, port, children, hard, environment, skf)
         base = _start_crl_source(children, place)
-        moved = "import sys; from pathlib import Path; from calock.demo import world; world.build(Path(sys.argv[1])); world.move_crl_source(sys.argv[2])"
+        moved = (
+            "import sys, pathlib; from calock.demo import world; "
+            "world.build(pathlib.Path(sys.argv[1])); world.move_crl_source(sys.argv[2])"
+        )
         subprocess.run([sys.executable, "-c", moved, str(root), base], check=True)
         platform.start_driver()
         _start_server(children, place, port)

@@ -72,10 +72,11 @@ def test_not_granted_is_coached_with_a_picture_and_one_action(public: PublicSite
     """Headless Chromium answers the prompt with no: what people see after a denial."""
     page = public.page()
     open_ca_tab(page, public.origin)
-    panel = page.locator("[data-ca-login]")
-    expect(panel).to_contain_text(re.compile("允许|授权"))
-    expect(panel.locator("[data-problem] img, [data-problem] svg").first).to_be_visible()
-    expect(panel).not_to_contain_text("CA 客户端驱动未安装")
+    state = page.locator("[data-ca-login] .state")
+    expect(state).to_contain_text("浏览器尚未允许本站访问本机的 CA 驱动")
+    expect(state.get_by_role("img", name=re.compile("示意图"))).to_be_visible()
+    expect(state.get_by_role("link")).to_have_count(1)
+    expect(state).not_to_contain_text("CA 客户端驱动未安装")
 
 
 def test_the_drivers_window_needs_no_permission(public: PublicSite) -> None:
