@@ -1,0 +1,115 @@
+"""Fuzz targets for what a stranger sends at login: certificate, answer, challenge; and for a provider's rules.
+
+Alone: ``python tests/fuzz/certificate_targets.py certificate|token|challenge|policy [--runs N] [--seed N]`` (needs atheris).
+"""
+
+# ruff: noqa: PLC0415, T201 - the parsers are imported under the fuzzer's instrumentation; a script that prints
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+CORPUS = Path(__file__).parent / "corpus"
+AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+
+
+@cache
+def _setting() -> Any:
+    """A register whose anchor is the first byte string of the corpus's own CA, so that paths are searched and judged."""
+    from calock.core.register import CaCertificate, ProviderTrust, Register
+    from calock.core.verify import Setting
+
+    anchor = CaCertificate.of((CORPUS / "anchor.der").read_bytes(), anchor=True)
+    return Setting(Register([ProviderTrust("fuzz", (anchor,))]), AT)
+
+
+def certificate(data: bytes) -> None:
+    """A certificate as it comes in: parsed, and taken through all five steps."""
+    from calock.cli.report import as_json, as_text
+    from calock.core.verify import judge_certificate
+
+    verdict = judge_certificate(data, _setting())
+    if verdict.accepted:
+        raise AssertionError("nothing is accepted without revocation data")
+    if verdict.certificate is not None:
+        _ = verdict.certificate.extensions if verdict.certificate.tbs else ()
+    as_json(verdict, AT, ())
+    as_text(verdict, AT, ())
+
+
+def token(data: bytes) -> None:
+    """An answer as JSON text, read and judged."""
+    from calock.core.refusals import Refusal
+    from calock.core.verify import judge_token
+    from calock.wire.token import parse_token
+
+    try:
+        answer = parse_token(data)
+    except Refusal:
+        return
+    if judge_token(answer, _setting(), origin="https://login.example", challenge="c").accepted:
+        raise AssertionError("accepted")
+
+
+def challenge(data: bytes) -> None:
+    """A challenge as text."""
+    from calock.core.challenge import open_challenge
+    from calock.core.refusals import Refusal
+
+    try:
+        open_challenge(data.decode("utf-8", "surrogateescape"), purpose="login", context=b"", key=bytes(32), now=AT)
+    except Refusal:
+        return
+    raise AssertionError("a challenge nobody issued was opened")
+
+
+def policy(data: bytes) -> None:
+    """A provider's rules as JSON."""
+    from calock.core.policy import Policy, PolicyError
+
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    try:
+        made = Policy.from_json(value)
+    except PolicyError:
+        return
+    if Policy.from_json(json.loads(json.dumps(made.to_json()))) != made:
+        raise AssertionError("it does not come back as it went")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"certificate": certificate, "token": token, "challenge": challenge, "policy": policy}
+
+
+def main() -> None:
+    import atheris
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=20261122)
+    chosen = parser.parse_args()
+    print(f"{chosen.target}: {chosen.runs} inputs, seed {chosen.seed}", flush=True)
+    with atheris.instrument_imports(include=["calock"]):
+        import calock.cli.report
+        import calock.core.verify
+        import calock.wire.token  # noqa: F401 - imported here so that they are instrumented
+    with tempfile.TemporaryDirectory() as found:
+        atheris.Setup(
+            [sys.argv[0], f"-runs={chosen.runs}", f"-seed={chosen.seed}", "-max_len=8192", "-rss_limit_mb=2048", "-timeout=5",
+             "-print_final_stats=1", found, str(CORPUS / chosen.target)],
+            TARGETS[chosen.target],
+        )  # fmt: skip
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
