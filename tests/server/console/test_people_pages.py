@@ -173,6 +173,12 @@ def test_the_lock_page_says_why_a_certificate_did_not_inherit(world, first, lock
     assert "没有被拒绝的续期" not in html
 
 
+def test_every_list_has_a_chinese_heading(world, first):
+    lists = {"accounts/account": "账户", "organisations/organisation": "单位", "locks/lock": "CA 锁", "locks/binding": "绑定"}
+    for address, words in {**lists, "audit/auditevent": "审计记录"}.items():
+        assert f"<h1>{words}</h1>" in first.get(f"/console/{address}/").content.decode(), address
+
+
 def test_lists_filter_and_search(world, first, member, binding):
     for address, hit in (
         ("locks/binding/?q=730140", True),

@@ -141,6 +141,7 @@ class OrganisationAdmin(ReadOnlyAdmin):
 @admin.register(Lock)
 class LockAdmin(ReadOnlyAdmin):
     template = "console/lock.html"
+    heading = "CA 锁"
     list_display = ("lock_id", column("CA 服务商", "provider"), "versions", "bound_to", column("首次出现", "created_at"))
     list_filter = (choice_filter("CA 服务商", "provider__code", provider_choices),)
     search_help_text = "CA锁ID、证书序列号、证书名称或账户"
@@ -186,6 +187,7 @@ class BoundSince(SinceFilter):
 @admin.register(Binding)
 class BindingAdmin(ReadOnlyAdmin):
     template = "console/binding.html"
+    heading = "绑定"
     list_display = ("lock_number", "provider", "account_name", "by_name", column("绑定时间", "bound_at"), "live_badge")
     list_filter = (
         BoundFilter,

@@ -40,6 +40,8 @@ class ReadOnlyAdmin(_ModelAdmin):
     show_full_result_count = False
     template = ""
     """The row's page."""
+    heading = ""
+    """Of the list; empty: the model's own words."""
     done: dict[str, str] = {}
     """What is said after each step of the row's page."""
 
@@ -51,6 +53,10 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        heading = self.heading or str(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": heading, **(extra_context or {})})
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         raise Http404
