@@ -239,5 +239,8 @@ def test_an_update_is_shown_then_installed_on_the_users_word(computer, shanxi_pa
     )  # fmt: skip
     out = done.stdout
     assert "有新版本 newer version 1.0.1\nstatus 3\n1.0.0\n" in out, out + done.stderr
-    assert "hello 200\n1.0.1\n" in out, out + done.stderr
+    after = out.partition("status 3\n")[2]
+    assert "安装完成，驱动已启动" in after, out + done.stderr
+    assert "hello 200\n" in after, out + done.stderr
+    assert "\n1.0.1\n" in after, out + done.stderr
     assert computer.files() == []
