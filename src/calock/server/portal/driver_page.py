@@ -74,6 +74,11 @@ def _words() -> dict[str, str]:
     }
 
 
+def picture(name: str) -> str:
+    """Address of a drawing of the browser's permission, in the page's language: ``prompt`` or ``denied``."""
+    return static(f"portal/img/permission-{name}{'-en' if refusals.is_english() else ''}.svg")
+
+
 def driver_context(request: SiteRequest) -> dict[str, Any]:
     """Context of a page with a device strip: ``providers`` and the JSON ``driver_data`` its script reads."""
     site = request.site
@@ -94,9 +99,6 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
         "check": reverse("portal:check"),
         "words": _words(),
         "refusals": refused,
-        "pictures": {
-            "DRIVER_PERMISSION_PROMPT": static("portal/img/permission-prompt.svg"),
-            "DRIVER_PERMISSION_DENIED": static("portal/img/permission-denied.svg"),
-        },
+        "pictures": {"DRIVER_PERMISSION_PROMPT": picture("prompt"), "DRIVER_PERMISSION_DENIED": picture("denied")},
     }
     return {"providers": providers, "driver_data": data}

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from calock.core.refusals import Reason, Refusal
 from calock.server.http import SiteRequest
 from calock.server.portal.checks import STEPS, check_words
-from calock.server.portal.driver_page import driver_context
+from calock.server.portal.driver_page import driver_context, picture
 from calock.server.portal.failures import CATALOGUE
 from calock.server.portal.render import page
 from calock.server.sites.api import offered_providers
@@ -68,7 +68,8 @@ def help_certificate(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def help_failures(request: HttpRequest) -> HttpResponse:
-    return page(cast(SiteRequest, request), "help-failures", "help_failures", section="help", failures=CATALOGUE)
+    site_request = cast(SiteRequest, request)
+    return page(site_request, "help-failures", "help_failures", section="help", failures=CATALOGUE, picture=picture("prompt"))
 
 
 @require_safe

@@ -196,10 +196,10 @@ ending.querySelector("[data-end-form]").addEventListener("submit", async (event)
   try {
     const secret = password.value;
     password.value = "";
-    const { message } = await call(`/api/bindings/${endingId}/end`, { reason: why, password: secret });
+    await call(`/api/bindings/${endingId}/end`, { reason: why, password: secret });
     await reloadList();
     closeDialog(ending);
-    toast(message ?? say("ended"));
+    toast(say("ended"));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     showProblem(endProblem, { ...error.shown, again: error.reason.startsWith("STEP_UP") }, () => password.focus());
