@@ -55,7 +55,21 @@ Value = Literal[
 """What a line of a list cell shows."""
 
 Icon = Literal[
-    "home", "book", "download", "lock", "key", "shield", "user", "users", "gear", "monitor", "phone", "help", "list", "grid", "clock"
+    "home",
+    "book",
+    "download",
+    "lock",
+    "key",
+    "shield",
+    "user",
+    "users",
+    "gear",
+    "monitor",
+    "phone",
+    "help",
+    "list",
+    "grid",
+    "clock",
 ]
 
 

@@ -52,7 +52,8 @@ def load_sites(root: Path = SITES, environ: Mapping[str, str] = os.environ) -> d
         ProfileError: no site, two sites with one host, or not exactly one default.
     """
     profiles = sorted(
-        (load_profile(path.parent, environ) for path in root.glob("*/profile.toml")), key=lambda profile: (profile.order, profile.code)
+        (load_profile(path.parent, environ) for path in root.glob("*/profile.toml")),
+        key=lambda profile: (profile.order, profile.code),
     )
     owner: dict[str, str] = {}
     for profile in profiles:
