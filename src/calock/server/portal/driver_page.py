@@ -60,8 +60,6 @@ def _words() -> dict[str, str]:
         "number": _("编号 {number}"),
         "copied": _("已复制"),
         "problem": _("驱动组件 {module} 没有响应，其他 CA 锁不受影响"),
-        "not_signing": _("请选择要绑定的证书"),
-        "choose": _("请选择"),
         "password_missing": _("请输入登录密码"),
         "reason_missing": _("请填写解除绑定的原因"),
         "picture": _("示意图：浏览器询问时点“允许”"),
