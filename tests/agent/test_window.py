@@ -180,9 +180,9 @@ def own(driver: DriverProcess, path: str, message: dict, **headers: str):
         {"Sec-Fetch-Dest": "object"},
     ],
 )  # fmt: skip
-def test_only_a_top_level_navigation_of_an_allowed_page_opens_the_window(driver: DriverProcess, headers: dict) -> None:
-    assert post(driver, FORM).status == 200
-    reply = post(driver, FORM, **headers)
+def test_only_a_top_level_navigation_of_an_allowed_page_opens_the_window(shared_driver: DriverProcess, headers: dict) -> None:
+    assert post(shared_driver, FORM).status == 200
+    reply = post(shared_driver, FORM, **headers)
     assert (reply.status, reply.body) == (403, b"")
 
 
@@ -196,12 +196,12 @@ def test_only_a_top_level_navigation_of_an_allowed_page_opens_the_window(driver:
         "%zz", "challenge=" + "a" * 20000,
     ],
 )  # fmt: skip
-def test_bad_forms_are_refused(driver: DriverProcess, form: str) -> None:
-    assert post(driver, form).status in (400, 413)
+def test_bad_forms_are_refused(shared_driver: DriverProcess, form: str) -> None:
+    assert post(shared_driver, form).status in (400, 413)
 
 
-def test_the_window_cannot_be_framed_or_cached_and_holds_no_inline_script(driver: DriverProcess) -> None:
-    reply = post(driver, FORM)
+def test_the_window_cannot_be_framed_or_cached_and_holds_no_inline_script(shared_driver: DriverProcess) -> None:
+    reply = post(shared_driver, FORM)
     assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
     assert "unsafe" not in reply.headers["content-security-policy"]
     assert reply.headers["x-frame-options"] == "DENY"
@@ -209,31 +209,31 @@ def test_the_window_cannot_be_framed_or_cached_and_holds_no_inline_script(driver
     assert "access-control-allow-origin" not in reply.headers
 
 
-def test_a_ticket_gives_one_answer(driver: DriverProcess) -> None:
-    key = ticket(driver)
-    [lock] = own(driver, "/window/locks", {"ticket": key}).json["locks"]
+def test_a_ticket_gives_one_answer(shared_driver: DriverProcess) -> None:
+    key = ticket(shared_driver)
+    [lock] = own(shared_driver, "/window/locks", {"ticket": key}).json["locks"]
     message = {"ticket": key, "lock": lock["id"], "pin": PIN}
-    assert own(driver, "/window/sign", {**message, "pin": "999999"}).reason == "PIN_WRONG"
-    answer = own(driver, "/window/sign", message).json
-    verify(answer["answer"], origin=driver.origins[0])
-    assert own(driver, "/window/sign", message).reason == "SESSION_ENDED"
-    assert own(driver, "/window/locks", {"ticket": key}).reason == "SESSION_ENDED"
+    assert own(shared_driver, "/window/sign", {**message, "pin": "999999"}).reason == "PIN_WRONG"
+    answer = own(shared_driver, "/window/sign", message).json
+    verify(answer["answer"], origin=shared_driver.origins[0])
+    assert own(shared_driver, "/window/sign", message).reason == "SESSION_ENDED"
+    assert own(shared_driver, "/window/locks", {"ticket": key}).reason == "SESSION_ENDED"
 
 
-def test_b29_no_answer_after_cancel(driver: DriverProcess) -> None:
-    key = ticket(driver)
-    [lock] = own(driver, "/window/locks", {"ticket": key}).json["locks"]
-    assert own(driver, "/window/cancel", {"ticket": key}).json["error"]["reason"] == "PIN_CANCELLED"
-    assert own(driver, "/window/sign", {"ticket": key, "lock": lock["id"], "pin": PIN}).reason == "SESSION_ENDED"
+def test_b29_no_answer_after_cancel(shared_driver: DriverProcess) -> None:
+    key = ticket(shared_driver)
+    [lock] = own(shared_driver, "/window/locks", {"ticket": key}).json["locks"]
+    assert own(shared_driver, "/window/cancel", {"ticket": key}).json["error"]["reason"] == "PIN_CANCELLED"
+    assert own(shared_driver, "/window/sign", {"ticket": key, "lock": lock["id"], "pin": PIN}).reason == "SESSION_ENDED"
 
 
 @pytest.mark.parametrize("path", ["/window/locks", "/window/sign", "/window/cancel"])
-def test_the_windows_calls_are_its_own(driver: DriverProcess, path: str) -> None:
-    key = ticket(driver)
-    for origin in (driver.origins[0], "null", "https://evil.example", f"http://127.0.0.1:{driver.port + 1}"):
-        reply = driver.call(path, {"ticket": key}, origin=origin)
+def test_the_windows_calls_are_its_own(shared_driver: DriverProcess, path: str) -> None:
+    key = ticket(shared_driver)
+    for origin in (shared_driver.origins[0], "null", "https://evil.example", f"http://127.0.0.1:{shared_driver.port + 1}"):
+        reply = shared_driver.call(path, {"ticket": key}, origin=origin)
         assert (reply.status, reply.body) == (403, b"")
-    assert own(driver, path, {"ticket": key}, **{"Sec-Fetch-Site": "cross-site"}).status == 403
+    assert own(shared_driver, path, {"ticket": key}, **{"Sec-Fetch-Site": "cross-site"}).status == 403
 
 
 def test_a_ticket_lives_ten_minutes() -> None:
