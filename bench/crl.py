@@ -172,8 +172,8 @@ def raw_signature(key: pki.Key, message: bytes) -> bytes:
     return signature if key.algorithm == "RSA" else libcrypto.der_to_raw(signature)
 
 
-def login(root: pki.Authority, issuing: pki.Authority, indexes: list[CrlIndex]) -> Callable[[], None]:
-    """One whole judgement of one answer, ready to be repeated."""
+def logins(root: pki.Authority, issuing: pki.Authority, *held: list[CrlIndex]) -> list[Callable[[], None]]:
+    """One whole judgement of one answer, ready to be repeated, over each of these sets of CRLs; all else is the same."""
     key = pki.make_key(root.key.algorithm)
     certificate = issuing.issue_lock("bench", key, not_before=AT - DAY, not_after=AT + 300 * DAY, lock_id="1")
     algorithm = {"SM2": "SM2", "EC": "ES256", "RSA": "RS256"}[key.algorithm]
@@ -185,21 +185,27 @@ def login(root: pki.Authority, issuing: pki.Authority, indexes: list[CrlIndex]) 
     cas = (CaCertificate.of(root.certificate, anchor=True), CaCertificate.of(issuing.certificate))
     register = Register([ProviderTrust("bench", cas)])
     graph = CaGraph([Certificate.parse(root.certificate)], [Certificate.parse(issuing.certificate)], policy=Policy(), at=AT)
-    setting = Setting(register, AT, StoredLike(indexes, graph))
 
-    def once() -> None:
-        verdict = judge_token(token, setting, origin=ORIGIN, challenge=CHALLENGE)
-        if not verdict.accepted:
-            raise RuntimeError(str(verdict.failure))
+    def ready(setting: Setting) -> Callable[[], None]:
+        def once() -> None:
+            verdict = judge_token(token, setting, origin=ORIGIN, challenge=CHALLENGE)
+            if not verdict.accepted:
+                raise RuntimeError(str(verdict.failure))
 
-    return once
+        return once
+
+    return [ready(Setting(register, AT, StoredLike(indexes, graph))) for indexes in held]
 
 
-def cost(run: Callable[[], None], rounds: int) -> float:
-    start = time.process_time()
+def medians(runs: list[Callable[[], None]], rounds: int) -> list[float]:
+    """Median CPU microseconds of each, taken in turns, so that whatever else the machine does meets all alike."""
+    samples: list[list[int]] = [[] for _ in runs]
     for _ in range(rounds):
-        run()
-    return (time.process_time() - start) / rounds * 1e6
+        for run, found in zip(runs, samples, strict=True):
+            start = time.process_time_ns()
+            run()
+            found.append(time.process_time_ns() - start)
+    return [statistics.median(found) / 1000 for found in samples]
 
 
 def main() -> int:
@@ -207,7 +213,7 @@ def main() -> int:
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--algorithm", choices=("SM2", "EC", "RSA"), default="SM2")
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -238,12 +244,9 @@ def measure(chosen: argparse.Namespace, root: pki.Authority, issuing: pki.Author
     opened = time.process_time() - start
     missed, again = lookup_cost(index, 200_000)
     without, with_it = memory(None, chosen.workers), memory(paths["large"], chosen.workers)
-    runs = {name: login(root, issuing, [open_index(paths[name]), open_index(paths["root"])]) for name in ("large", "small")}
-    samples: dict[str, list[float]] = {"large": [], "small": []}
-    for _ in range(9):
-        for name, run in runs.items():
-            samples[name].append(cost(run, chosen.rounds))
-    large, small = (statistics.median(samples[name]) for name in ("large", "small"))
+    clean = open_index(paths["root"])
+    runs = logins(root, issuing, [open_index(paths["large"]), clean], [open_index(paths["small"]), clean])
+    large, small = medians(runs, chosen.rounds)
     return {
         "algorithm": chosen.algorithm, "entries": index.count, "seed": chosen.seed, **sizes,
         "take in: read s": made["read"], "take in: verify s": made["verify"], "take in: index s": made["index"],
