@@ -79,7 +79,7 @@ export function drawStrip(place, driver) {
   const coach = place.parentElement.querySelector("[data-coach]");
   coach?.remove();
   if (drawn && (driver.state !== "failed" || data.pictures[driver.reason])) {
-    place.after(element("div", { class: "coach", "data-coach": true, "data-problem": "coach" }, drawn, ...problems(driver)));
+    place.after(element("div", { class: "coach", "data-coach": true }, drawn, ...problems(driver)));
   }
 }
 
