@@ -211,3 +211,9 @@ def test_nothing_costly_happens_before_the_signature_holds() -> None:
 def test_too_many_stapled_responses() -> None:
     token = answer(world().lock(), key("EC"), stapled_ocsp=("AA==",) * 5)
     assert world().judge_token(token).reason is Reason.TOKEN_TOO_LARGE
+
+
+def test_an_answer_with_a_malformed_key_identifier_is_refused_by_the_gate() -> None:
+    """Found by fuzzing: the provider's rules are looked up by that identifier before the gate has judged it."""
+    odd = world().raw_lock(("2.5.29.35", False, b"\x40\x02ab"), drop=("2.5.29.35",))
+    assert world().judge_token(answer(odd, key("EC"))).reason is Reason.CERTIFICATE_EXTENSION

@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,7 +44,10 @@ def main() -> int:
             continue
         start = time.monotonic()
         command = [sys.executable, str(script), name, "--runs", str(chosen.runs), "--seed", str(chosen.seed)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+        with tempfile.TemporaryDirectory() as scratch:  # where libFuzzer leaves what it found; its traceback is printed below
+            done = subprocess.run(
+                command, env=environment, cwd=scratch, capture_output=True, text=True, errors="replace", check=False
+            )
         facts = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
         runs, memory = facts.get("number_of_executed_units", "?"), facts.get("peak_rss_mb", "?")
         seconds = time.monotonic() - start

@@ -54,6 +54,13 @@ def _load(der_bytes: bytes) -> x509.Certificate:
         return x509.load_der_x509_certificate(better)
 
 
+def _comparable(name: bytes) -> names.NameKey:
+    try:
+        return names.comparison_key(name)
+    except walk.WalkError as error:
+        raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
+
+
 class Certificate:
     """One strictly parsed certificate. Compare and hash by its DER."""
 
@@ -164,11 +171,11 @@ class Certificate:
     @lazy
     def subject_key(self) -> names.NameKey:
         """Subject in the comparison form of RFC 5280 clause 7.1."""
-        return names.comparison_key(self.subject_der)
+        return _comparable(self.subject_der)
 
     @lazy
     def issuer_key(self) -> names.NameKey:
-        return names.comparison_key(self.issuer_der)
+        return _comparable(self.issuer_der)
 
     @property
     def self_issued(self) -> bool:

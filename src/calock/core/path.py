@@ -51,7 +51,7 @@ class Path:
 
 def claimed_issuer(leaf: Certificate, register: Register) -> Issuer | None:
     """The CA certificate that the leaf says issued it. Nothing is proved by that: it only chooses whose rules the gate applies."""
-    return next(iter(_issuers_of(leaf, register)), register.anchor_with(leaf.der))
+    return next(iter(_safe_issuers(leaf, register)), register.anchor_with(leaf.der))
 
 
 def check_path(

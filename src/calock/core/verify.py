@@ -93,8 +93,8 @@ def check_signature(algorithm: str, certificate: Certificate, signature: bytes, 
 
 
 def _fit(token: Token, run: Run) -> Check:
-    kind = run.certificate.algorithm
     try:
+        kind = run.certificate.algorithm
         signatures.require_fit(token.algorithm, kind)
     except Refusal as refusal:
         return failed(Step.SIGNATURE, "algorithm", refusal.reason, refusal.detail)

@@ -1,0 +1,182 @@
+"""``calock certificate explain`` and ``calock token explain`` as a stranger's script uses them: exit status, one line, JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from conformance.suite_cases import calock
+from trust_help import AT, CHALLENGE, ORIGIN, answer, key, world
+
+from calock import __version__
+from calock.cli import main
+
+
+def pem(*certificates: bytes) -> bytes:
+    body = (b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n" for der in certificates)
+    return b"a line before\n" + b"\n".join(body)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    here = world("SM2")
+    files = {
+        "root.pem": pem(here.root.certificate), "root.der": here.root.certificate, "ca.pem": pem(here.ca.certificate),
+        "both.pem": pem(here.root.certificate, here.ca.certificate), "lock.der": here.lock(), "lock.pem": pem(here.lock()),
+        "root.crl": here.crls()[0], "ca.crl": here.crls()[1], "revoked.crl": here.crls(4242)[1], "garbage": b"\x00garbage",
+        "empty": b"", "policy.json": b'{"grace_days": 3}', "required.json": b'{"revocation": {"mode": "require"}}',
+        "bad.json": b'{"grace": 3}', "notjson": b"{",
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def explain(place: Path, *arguments: str) -> tuple[int, dict[str, object] | None, str]:
+    given = [str(place / item) if (place / item).exists() and "/" not in item else item for item in arguments]
+    return calock("certificate", "explain", *given, "--at", AT.isoformat(), "--json")
+
+
+@pytest.mark.parametrize("lock", ["lock.der", "lock.pem"])
+@pytest.mark.parametrize("root", ["root.pem", "root.der", "both.pem"])
+def test_accepted(place: Path, lock: str, root: str) -> None:
+    status, report, _ = explain(place, lock, "--anchors", root, "--intermediates", "ca.pem")
+    assert report is not None
+    assert (status, report["accepted"], report["reason"]) == (0, True, None)
+    skipped = [check for check in report["checks"] if check["step"] == "revocation"]
+    assert [(check["passed"], check["detail"]) for check in skipped] == [(None, "no revocation data given")]
+    assert report["identity"]["holder_masked"].count("*") == 10
+
+
+def test_every_step_is_printed_in_order(place: Path) -> None:
+    _, report, _ = explain(place, "lock.der", "--anchors", "root.pem", "--intermediates", "ca.pem", "--crl", "root.crl", "ca.crl")
+    assert report is not None
+    steps = list(dict.fromkeys(check["step"] for check in report["checks"]))
+    assert steps == ["gate", "path", "revocation", "profile", "identity"]
+    assert all(set(check) == {"step", "name", "passed", "reason", "detail"} for check in report["checks"])
+    assert [entry["source"] for entry in report["revocation"]] == ["crl", "crl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["lock.der", "--anchors", "root.pem"], "CERTIFICATE_UNTRUSTED"),
+        (["garbage", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["empty", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["root.pem", "--anchors", "root.pem"], "CERTIFICATE_IS_CA"),
+        (["lock.der", "--anchors", "both.pem", "--crl", "root.crl", "revoked.crl"], "CERTIFICATE_REVOKED"),
+        (["lock.der", "--anchors", "root.pem", "--intermediates", "ca.pem", "--crl", "ca.crl"], "REVOCATION_UNAVAILABLE"),
+        (
+            ["lock.der", "--anchors", "root.pem", "--intermediates", "ca.pem", "--crl", "root.crl", "garbage"],
+            "REVOCATION_UNTRUSTED",
+        ),
+        (["lock.der", "--anchors", "root.pem", "--intermediates", "ca.pem", "--ocsp", "garbage"], "REVOCATION_UNTRUSTED"),
+        (["lock.der", "--anchors", "root.pem", "--intermediates", "ca.pem", "--policy", "required.json"], "REVOCATION_UNAVAILABLE"),
+    ],
+)
+def test_refused_with_the_reason(place: Path, arguments: list[str], reason: str) -> None:
+    status, report, _ = explain(place, *arguments)
+    assert report is not None
+    assert (status, report["reason"]) == (1, reason)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lock.der"],
+        ["lock.der", "--anchors"],
+        ["lock.der", "--anchors", "nowhere.pem"],
+        ["nowhere.der", "--anchors", "root.pem"],
+        ["lock.der", "--anchors", "garbage"],
+        ["lock.der", "--anchors", "empty"],
+        ["lock.der", "--anchors", "root.pem", "--crl", "nowhere.crl"],
+        ["lock.der", "--anchors", "root.pem", "--policy", "bad.json"],
+        ["lock.der", "--anchors", "root.pem", "--policy", "notjson"],
+        ["lock.der", "--anchors", "root.pem", "--only", "gate,everything"],
+        ["lock.der", "--anchors", "root.pem", "--at", "yesterday"],
+        ["lock.der", "--anchors", "root.pem", "--what"],
+        ["lock.der", "--anch", "root.pem"],
+    ],
+)
+def test_unusable_arguments_are_one_line(place: Path, arguments: list[str]) -> None:
+    given = [str(place / item) if (place / item).exists() else item for item in arguments]
+    status, report, said = calock("certificate", "explain", *given)
+    assert (status, report) == (2, None)
+    assert said.count("\n") == 1
+    assert said.startswith("calock certificate explain: ")
+
+
+def test_only_some_steps(place: Path) -> None:
+    status, report, _ = explain(place, "root.pem", "--anchors", "root.pem", "--only", "path,revocation")
+    assert report is not None
+    assert status == 0
+    assert {check["step"] for check in report["checks"]} == {"path", "revocation"}
+    assert len(report["path"]) == 1
+
+
+def test_an_anchor_that_cannot_be_used_is_left_out_and_said(place: Path) -> None:
+    damaged = bytearray(world("SM2").root.certificate)
+    damaged[20] ^= 0xFF
+    (place / "damaged.pem").write_bytes(pem(bytes(damaged[:-3])))
+    status, report, _ = explain(place, "lock.der", "--anchors", "damaged.pem", "--intermediates", "ca.pem")
+    assert report is not None
+    assert (status, report["reason"]) == (1, "CERTIFICATE_UNTRUSTED")
+    assert any("left out" in note for note in report["notes"])
+
+
+def test_people_read_a_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["certificate", "explain", str(place / "lock.der"), "--anchors", str(place / "root.pem"), "--at", AT.isoformat()])
+    shown = capsys.readouterr().out
+    assert status == 1
+    assert shown.rstrip().endswith("refused: CERTIFICATE_UNTRUSTED")
+    assert "REFUSED" in shown
+
+
+def _token(*arguments: str, **changes: str) -> tuple[int, dict[str, object] | None, str]:
+    made = answer(world("SM2").lock(), key("SM2"))
+    fields = {"format": made.format, "unverifiedCertificate": made.unverified_certificate, "algorithm": made.algorithm,
+              "signature": made.signature, **changes}  # fmt: skip
+    return calock("token", "explain", "--json", "--at", AT.isoformat(), *arguments, stdin=json.dumps(fields).encode())
+
+
+def test_token(place: Path) -> None:
+    trust = ["--anchors", str(place / "both.pem")]
+    assert _token(*trust, "--origin", ORIGIN, "--challenge", CHALLENGE)[0] == 0
+    for wrong in (["--origin", "https://other.example", "--challenge", CHALLENGE], ["--origin", ORIGIN, "--challenge", "another"]):
+        status, report, _ = _token(*trust, *wrong)
+        assert report is not None
+        assert (status, report["reason"]) == (1, "SIGNATURE_INVALID")
+    status, report, _ = _token(*trust, "--origin", ORIGIN, "--challenge", "")
+    assert report is not None
+    assert (status, report["reason"]) == (1, "CHALLENGE_MALFORMED")
+    status, report, _ = _token(*trust, "--origin", ORIGIN, "--challenge", CHALLENGE, format="web-eid:1.1")
+    assert report is not None
+    assert (status, report["reason"]) == (1, "TOKEN_FORMAT_UNSUPPORTED")
+
+
+@pytest.mark.parametrize(
+    "origin", ["not-url", "https://ria.ee/", "https://ria.ee/x", "http://ria.ee", "ria://ria.ee", "https:///ria.ee", "", "null",
+               "https://user@ria.ee", "https://RIA.ee", "https://ria.ee:99999", "https://ria.ee?x", "https://päike.ee"]
+)  # fmt: skip
+def test_origins_that_no_browser_writes(place: Path, origin: str) -> None:
+    status, report, said = _token("--anchors", str(place / "both.pem"), "--origin", origin, "--challenge", CHALLENGE)
+    assert (status, report) == (2, None)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("origin", ["https://ria.ee", "https://ria.ee:8443", "http://127.0.0.1:8000", "http://zcy.localhost:8000"])
+def test_origins_that_browsers_write(place: Path, origin: str) -> None:
+    assert _token("--anchors", str(place / "both.pem"), "--origin", origin, "--challenge", CHALLENGE)[0] == 1
+
+
+def test_commands_that_exist_and_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"calock {__version__}\n"
+    assert main(["--help"]) == 0
+    assert "certificate explain" in capsys.readouterr().out
+    assert main(["certificate", "--help"]) == 0
+    assert main(["certificate", "explain", "--help"]) == 0
+    assert main(["nonsense"]) == 2
+    assert main(["token"]) == 2

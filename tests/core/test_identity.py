@@ -1,0 +1,114 @@
+"""Reading lock and holder: check digits, prefixes, order of rules, masks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trust_help import USCC, world
+
+from calock.core import identity
+from calock.core.policy import IdentityRule, IdentityRules, Policy, RevocationRules
+from calock.core.refusals import Reason
+from calock.demo import der, pki
+
+ID_CARD = "11010519491231002X"
+"""The example of GB 11643-1999."""
+OFF = RevocationRules(mode="off")
+
+
+@pytest.mark.parametrize("value", [USCC, "91110000600037341L"])
+def test_uscc(value: str) -> None:
+    assert identity.uscc_valid(value)
+
+
+@given(st.text(alphabet="0123456789ABCDEFGHJKLMNPQRTUWXY", min_size=17, max_size=17))
+def test_exactly_one_check_character_fits(body: str) -> None:
+    assert sum(identity.uscc_valid(body + last) for last in "0123456789ABCDEFGHJKLMNPQRTUWXY") == 1
+
+
+@given(st.integers(0, 17), st.sampled_from("0123456789ABCDEFGHJKLMNPQRTUWXY"))
+def test_one_wrong_character_is_found(place: int, other: str) -> None:
+    changed = USCC[:place] + other + USCC[place + 1 :]
+    assert identity.uscc_valid(changed) == (changed == USCC)
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_judged(text: str) -> None:
+    assert identity.uscc_valid(text) in (True, False)
+    assert identity.id_card_valid(text) in (True, False)
+
+
+def test_id_card() -> None:
+    assert identity.id_card_valid(ID_CARD)
+    assert identity.id_card_valid(ID_CARD.lower())
+    assert not identity.id_card_valid("110105194912310021")
+    assert not identity.id_card_valid("110105194902310020")  # 31 February
+    assert not identity.id_card_valid("١١٠١٠٥١٩٤٩١٢٣١٠٠٢X")
+
+
+def _identify(certificate: bytes, *, serial: str = "", **rules: object) -> tuple[Reason | None, identity.Identity | None]:
+    policy = Policy(identity=IdentityRules(**rules), revocation=OFF)  # type: ignore[arg-type]
+    verdict = world().judge(certificate, policy, device_serial=serial)
+    return verdict.reason, verdict.identity
+
+
+def test_wrong_check_digit_is_refused_and_not_passed_over() -> None:
+    wrong = USCC[:-1] + "0"
+    reason, found = _identify(world().lock(uscc=wrong, person_id=ID_CARD))
+    assert (reason, found) == (Reason.HOLDER_ID_INVALID, None)
+
+
+def test_a_value_of_another_shape_does_not_apply() -> None:
+    reason, found = _identify(world().lock(uscc="123456789", person_id=ID_CARD))
+    assert reason is None
+    assert found is not None
+    assert (found.holder_kind, found.holder_id, found.holder_masked) == ("id_card", ID_CARD, "*" * 14 + "002X")
+    assert ID_CARD not in repr(found)
+
+
+def test_holder_required() -> None:
+    assert _identify(world().lock(uscc=""), holder_required=True) == (Reason.HOLDER_ID_MISSING, None)
+    assert _identify(world().lock(uscc=""))[0] is None
+
+
+def test_prefix_is_matched_and_cut_off() -> None:
+    rule = IdentityRule("oid", pki.LOCK_ID_OID, prefix=r"1@5013SF0", kind="id_card")
+    _, found = _identify(world().lock(lock_id="1@5013SF0" + ID_CARD), holder=(rule,))
+    assert found is not None
+    assert found.holder_id == ID_CARD
+    _, found = _identify(world().lock(lock_id="2@5013SF0" + ID_CARD), holder=(rule,))
+    assert found is not None
+    assert found.holder_id == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        der.utf8(USCC), der.printable(USCC), der.tlv(0x16, USCC.encode()), der.tlv(0x1E, USCC.encode("utf-16-be")), USCC.encode(),
+        der.octets(USCC.encode()), der.sequence(der.utf8(USCC)), der.tlv(0xA0, der.utf8(USCC)), der.tlv(0x80, USCC.encode()),
+    ],
+)  # fmt: skip
+def test_encodings_that_cas_use(value: bytes) -> None:
+    _, found = _identify(world().raw_lock((pki.USCC_OID, False, value)))
+    assert found is not None
+    assert found.holder_id == USCC
+
+
+def test_lock_rules_in_order() -> None:
+    by_extension, by_device = IdentityRule("oid", pki.LOCK_ID_OID), IdentityRule("device")
+    _, found = _identify(world().lock(lock_id="LOCK-1"), serial="DEVICE-1", lock=(by_extension, by_device))
+    assert found is not None
+    assert (found.lock_id, found.lock_source) == ("LOCK-1", "oid")
+    _, found = _identify(world().lock(), serial="DEVICE-1", lock=(by_extension, by_device))
+    assert found is not None
+    assert (found.lock_id, found.lock_source) == ("DEVICE-1", "device")
+    _, found = _identify(world().lock(), serial="DEVICE-1")
+    assert found is not None
+    assert found.lock_source == "key"
+
+
+def test_a_device_never_names_a_holder() -> None:
+    _, found = _identify(world().lock(uscc=""), serial=USCC, holder=(IdentityRule("device", kind="uscc"),))
+    assert found is not None
+    assert found.holder_id == ""

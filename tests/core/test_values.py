@@ -1,0 +1,121 @@
+"""Policies, names, certificates and the self-test as values: round trips, refusals, properties over any bytes."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trust_help import AT, KINDS, world
+
+from calock.core import names, selftest, tolerance
+from calock.core.certificate import Certificate
+from calock.core.path import check_path
+from calock.core.policy import Policy, PolicyError
+from calock.core.refusals import Refusal
+from calock.core.strings import first_text
+from calock.demo import der
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(list(Policy().to_json()))
+
+
+def test_policy_round_trip() -> None:
+    value = {
+        "legacy": [{"what": "SHA1", "until": "2027-01-01T00:00:00+00:00"}], "grace_days": 3, "required_policies": ["1.2.3"],
+        "identity": {"lock": [{"source": "dn", "oid": "2.5.4.5", "prefix": "^JJ", "kind": "text"}], "holder_required": True},
+        "revocation": {"mode": "if_available", "crl_max_age": None},
+    }  # fmt: skip
+    made = Policy.from_json(value)
+    assert Policy.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert made.revocation.mode == "if_available"
+    assert made.identity.lock[0].prefix == "^JJ"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [], None, {"what": 1}, {"grace_days": "3"}, {"grace_days": True}, {"grace_days": -1}, {"rsa_min_bits": 512},
+        {"algorithms": ["DSA"]}, {"ekus": ["clientAuth"]}, {"legacy": [{"what": "MD5", "until": "2027-01-01"}]},
+        {"legacy": [{"what": "SHA1", "until": "soon"}]}, {"legacy": [{"what": "SHA1"}]}, {"revocation": {"mode": "perhaps"}},
+        {"revocation": {"crl_max_age": -5}}, {"revocation": 5}, {"identity": {"holder": [{"source": "oid", "oid": "x"}]}},
+        {"identity": {"holder": [{"source": "oid", "oid": "1.2", "prefix": "("}]}}, {"identity": {"holder": [{}]}},
+        {"identity": {"holder": {}}}, {"max_depth": 99}, {"curves": "secp256r1"},
+    ],
+)  # fmt: skip
+def test_policy_refuses_what_is_not_meant(value: object) -> None:
+    with pytest.raises(PolicyError):
+        Policy.from_json(value)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4) | VALUES)
+def test_any_json_is_a_policy_or_a_policy_error(value: object) -> None:
+    try:
+        made = Policy.from_json(value)
+    except PolicyError:
+        return
+    assert Policy.from_json(made.to_json()) == made
+
+
+@cache
+def _lock(kind: str) -> bytes:
+    return world(kind).lock()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(KINDS), st.data())
+def test_any_damage_to_a_certificate_is_a_refusal_or_a_certificate(kind: str, data: st.DataObject) -> None:
+    whole = bytearray(_lock(kind))
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    verdict = world(kind).judge(bytes(whole))
+    assert verdict.accepted == (bytes(whole) == _lock(kind))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_no_certificate(data: bytes) -> None:
+    with pytest.raises(Refusal):
+        Certificate.parse(data)
+    assert tolerance.readable_form(data) in (None, data) or isinstance(tolerance.readable_form(data), bytes)
+    assert names.attributes(data) == () or isinstance(names.attributes(data), tuple)
+    assert first_text(data) is None or isinstance(first_text(data), str)
+
+
+def _name(value: bytes) -> bytes:
+    return der.sequence(der.set_of(der.sequence(der.oid("2.5.4.3"), value)))
+
+
+def test_names_compare_as_rfc_5280_says() -> None:
+    plain = names.comparison_key(_name(der.utf8("Practice CA")))
+    for same in (der.printable("practice ca"), der.utf8(" PRACTICE   CA "), der.tlv(0x1E, "practice CA".encode("utf-16-be"))):
+        assert names.comparison_key(_name(same)) == plain
+    for other in (der.utf8("PracticeCA"), der.utf8("Practice CA."), der.utf8("Рractice CA")):
+        assert names.comparison_key(_name(other)) != plain
+
+
+def test_real_cards_with_two_odd_encodings_are_read() -> None:
+    written_false, with_null = ("2.5.29.19", True, b"\x30\x03\x01\x01\x00"), bytes.fromhex("300c06082a8648ce3d0403020500")
+    lock = world().raw_lock(written_false, drop=("2.5.29.19",), algorithm=with_null)
+    certificate = Certificate.parse(lock)
+    assert certificate.sha256 != Certificate.parse(world().raw_lock()).sha256
+    assert certificate.basic_constraints == (False, None)
+    assert world().judge(lock).accepted
+    broken = lock[:-1] + bytes([lock[-1] ^ 1])
+    assert not check_path(Certificate.parse(broken), world().register(), at=AT).holds
+
+
+def test_self_test_holds_and_tells_when_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    selftest.require()
+    assert all(answer.right for answer in selftest.run())
+    monkeypatch.setattr(selftest.libcrypto, "sm2_verify", lambda *_: True)
+    with pytest.raises(selftest.SelfTestError, match="empty signer ID"):
+        selftest.require()
+    monkeypatch.setattr(selftest.libcrypto, "sm2_verify", lambda *_: 1 / 0)
+    with pytest.raises(selftest.SelfTestError, match="ZeroDivisionError"):
+        selftest.require()
