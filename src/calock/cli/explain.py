@@ -20,6 +20,7 @@ from calock.core.verify import Setting, judge_certificate, judge_token
 from calock.wire.token import parse_token
 
 ACCEPTED, REFUSED, UNUSABLE = 0, 1, 2
+_ANY_LIFE = 100_000  # days
 
 _EPILOG = textwrap.dedent("""\
     exit status: 0 accepted; 1 refused, with the reason code printed; 2 arguments that cannot be used.
@@ -27,7 +28,8 @@ _EPILOG = textwrap.dedent("""\
     Files are PEM (bundles too) or DER. Trust ends at the --anchors; they may be intermediate CAs. When neither --crl nor
     --ocsp is given, and no --policy demands it, revocation is reported as skipped; when either is given, every certificate of
     the path below the anchor needs an answer, and a missing, stale or unusable one refuses. Without a --policy that says
-    otherwise, revocation data count as long as they say themselves (nextUpdate).
+    otherwise, revocation data count as they say themselves: until nextUpdate, and an OCSP signer marked nocheck is not
+    checked further. docs/policy.md lists what a --policy may say.
     """)
 
 
@@ -141,10 +143,11 @@ def _read(options: argparse.Namespace) -> _Given:
 
 
 def _with_revocation(policy: Policy, *, says: bool) -> Policy:
-    """Evidence that was handed over counts as long as it says itself, unless the policy has its own word on it."""
+    """Evidence that was handed over counts as it says itself, unless the policy has its own word on it."""
     if says:
         return policy
-    return replace(policy, revocation=replace(policy.revocation, crl_max_age=None, ocsp_max_age=None))
+    as_written = replace(policy.revocation, crl_max_age=None, ocsp_max_age=None, nocheck_max_days=_ANY_LIFE)
+    return replace(policy, revocation=as_written)
 
 
 def _authorities(blobs: list[bytes], what: str, notes: list[str]) -> list[Certificate]:
