@@ -132,6 +132,19 @@ class Run:
             known = Known(self.certificate, self.done, path, self.identity, *lifetime(path))
             memory.keep(key, self.setting.register, known)
 
+    def repeated(self, fit: Check, signed: Check) -> Verdict:
+        """The verdict on a remembered certificate whose key has just signed: revocation is what remains to be judged."""
+        assert self.known is not None
+        done = self.known.checks
+        self.checks = [fit, *done.get(Step.GATE, ()), signed, *done.get(Step.PATH, ())]
+        self.do(Step.REVOCATION)
+        if self.refused:
+            self.do(Step.PROFILE)
+            self.do(Step.IDENTITY)
+        else:
+            self.checks += (*done.get(Step.PROFILE, ()), *done.get(Step.IDENTITY, ()))
+        return self.verdict()
+
     def verdict(self) -> Verdict:
         path = self.path
         holds = path is not None and path.holds

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -68,6 +69,12 @@ def digest(algorithm: str, data: bytes) -> bytes:
     return _named(algorithm).hash_function(data)
 
 
+@lru_cache(maxsize=128)
+def _origin_hash(function: Callable[[bytes], bytes], origin: str) -> bytes:
+    """A server has a handful of origins."""
+    return function(origin.encode())
+
+
 def signed_message(algorithm: str, origin: str, challenge: str) -> bytes:
     """hash(origin) ‖ hash(challenge): what a lock signs (and hashes again while signing). Both as UTF-8 text.
 
@@ -76,11 +83,11 @@ def signed_message(algorithm: str, origin: str, challenge: str) -> bytes:
     """
     function = _named(algorithm).hash_function
     try:
-        inner_origin = origin.encode()
+        inner_origin = _origin_hash(function, origin)
     except UnicodeEncodeError as error:
         raise Refusal(Reason.ORIGIN_NOT_ALLOWED, "origin is not text") from error
     try:
-        return function(inner_origin) + function(challenge.encode())
+        return inner_origin + function(challenge.encode())
     except UnicodeEncodeError as error:
         raise Refusal(Reason.CHALLENGE_MALFORMED, "challenge is not text") from error
 

@@ -66,7 +66,12 @@ def judge_token(token: Token, setting: Setting, *, origin: str, challenge: str) 
     except Refusal as refusal:
         step = Step.TOKEN if refusal.reason in (Reason.TOKEN_MALFORMED, Reason.TOKEN_TOO_LARGE) else Step.GATE
         return Verdict((failed(step, "readable", refusal.reason, refusal.detail),))
-    run.add(_fit(token, run))
+    fit = _fit(token, run)
+    if run.known is not None and fit.passed:
+        signed = check_signature(token.algorithm, run.certificate, signature, origin=origin, challenge=challenge)
+        if signed.passed:
+            return run.repeated(fit, signed)
+    run.add(fit)
     run.do(Step.GATE)
     if run.refused:
         run.add(skipped(Step.SIGNATURE, "signature", "not reached"))
