@@ -1,6 +1,6 @@
 """The rows B01 to B30 of the attack catalogue, one test or more each; what a browser does with them is in test_hostile_web.py.
 
-The table of rows, defences and tests is docs/threats-driver.md.
+The table of rows, defences and tests is docs/threats.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/threats-driver.md names a real test for each row B01 to B30."""
+"""docs/threats.md names a real test for each row B01 to B30."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TABLE = HERE.parents[1] / "docs" / "threats-driver.md"
+TABLE = HERE.parents[1] / "docs" / "threats.md"
 
 
 def test_each_row_names_tests_that_exist() -> None:

@@ -1,7 +1,7 @@
 """Whether the program at the other end of a loopback connection belongs to this user.
 
 Linux: the owner of the other end's socket, from ``/proc/net/tcp`` and ``tcp6``. Other systems offer no such table without
-elevated rights; there a driver of one user relies on Origin, Host and the PIN (docs/threats-driver.md, B14).
+elevated rights; there a driver of one user relies on Origin, Host and the PIN (docs/threats.md, B14).
 """
 
 from __future__ import annotations
