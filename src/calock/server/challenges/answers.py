@@ -16,6 +16,7 @@ from calock.core.evidence import Evidence
 from calock.core.identity import Identity
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust
+from calock.core.remember import Memory
 from calock.core.verdict import Step, Verdict
 from calock.core.verify import Setting, judge_token
 from calock.server.challenges.services import Aim, open_challenge, spend_quietly
@@ -55,6 +56,10 @@ def provider_facts(code: str) -> dict[str, str | int | bool]:
         return {}
     facts = {"hotline": provider.hotline, "renew_url": provider.renew_url, "unlock_url": provider.unlock_url}
     return {"provider": provider.short_name, **{name: value for name, value in facts.items() if value}}
+
+
+_memory = Memory()
+"""Of this process: what neither time nor revocation can change about the certificates that logged in last."""
 
 
 def _require(verdict: Verdict) -> None:
@@ -110,6 +115,7 @@ def judge(
         provider=provider or None,
         site=context.site,
         device_serial=device.serial[:MAX_SERIAL] if device else "",
+        memory=_memory,
     )
 
     def verify(evidence: Evidence) -> Verdict:
