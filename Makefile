@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml
 MESSAGES := src/calock/server/locale/en/LC_MESSAGES/django
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
-.PHONY: run test lint conformance fuzz packages bench demo-reset clean
+.PHONY: run test lint conformance fuzz packages bench demo-reset lock clean
 
 run: $(VENV)/run.stamp $(MESSAGES).mo  ## install, make the practice world, start driver and server, say what to click
 	$(BIN)/calock demo
@@ -41,18 +43,23 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calock needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[agent,server]'
+$(VENV)/run.stamp: $(VENV)/bin/python pyproject.toml requirements/run.txt
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps -e .
 	touch $@
 
-$(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml tools/system-packages
+$(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml requirements/test.txt tools/system-packages
 	PYTHON=$(PYTHON) tools/system-packages test
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	$(PIP) --require-hashes -r requirements/test.txt
+	$(PIP) --no-deps -e .
 	touch $@
 
-$(MESSAGES).mo: $(MESSAGES).po | $(VENV)/bin/python
-	test -x $(BIN)/pybabel || $(BIN)/python -m pip install -q --disable-pip-version-check babel
+$(MESSAGES).mo: $(MESSAGES).po | $(VENV)/run.stamp
 	$(BIN)/pybabel -q compile -i $< -o $@ -l en
+
+lock:  ## write the locked versions anew; needs uv
+	$(LOCK) --upgrade --extra agent --extra server -o requirements/run.txt
+	$(LOCK) --upgrade --extra dev -o requirements/test.txt
 
 clean:
 	rm -rf $(VENV) .calock build dist

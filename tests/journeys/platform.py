@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from calock.demo.place import Place
 from calock.demo.run import USUAL_PORTS, _start_crl_source, _start_server, calock_command, driver_port, free_port
 from calock.demo.world import open_practice
 
+SkfPorts = dict[softskf_lock.Width, softskf_lock.SoftSkf]
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}
 
 
@@ -49,7 +50,7 @@ class Platform:
     children: Children
     hard: dict[str, HardLock]
     environment: dict[str, str]
-    skf: softskf_lock.SoftSkf
+    skf: SkfPorts
     driver: Child | None = None
 
     def address(self, site: str, path: str = "/") -> str:
@@ -92,9 +93,7 @@ class Platform:
         return done.stdout
 
 
-def _hard_locks(
-    place: Place, tokens: Path
-) -> tuple[dict[str, HardLock], SoftHsm, softskf_lock.SoftSkf, dict[softskf_lock.Width, Path]]:
+def _hard_locks(place: Place, tokens: Path) -> tuple[dict[str, HardLock], SoftHsm, SkfPorts, dict[softskf_lock.Width, Path]]:
     """Make locks of the practice CAs in SoftHSM2 and behind the soft SKF library."""
     practice = open_practice(place.root)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -120,13 +119,16 @@ def _hard_locks(
         hsm.put(name, pin, pair.key, pair.certificate)
         hard[name] = HardLock(serial[-4:], pin, site, owner)
     libraries = softskf_lock.build(tokens / "lib")
-    skf = softskf_lock.SoftSkf(tokens / "skf")
-    for name, family, holder, algorithm, serial, site, owner in (
-        ("skf-sm2", "huren-sm2", "supplier", "SM2", "7301409900001101", "shanxi", "cssbjgys02"),
-        ("skf-rsa", "tiangu-rsa", "supplier", "RSA", "7301409900001102", "shanxi", "cssbjgys02"),
-        ("skf-zcy-sm2", "zcy-sm2", "zcy", "SM2", "3301009900001103", "zcy", "yuhaiqin"),
+    skf = {width: softskf_lock.SoftSkf(tokens / f"skf{width}") for width in softskf_lock.WIDTHS}
+    for width, name, family, holder, algorithm, serial, site, owner in (
+        (32, "skf32-sm2", "huren-sm2", "supplier", "SM2", "7301409900001101", "shanxi", "cssbjgys02"),
+        (32, "skf32-rsa", "tiangu-rsa", "supplier", "RSA", "7301409900001102", "shanxi", "cssbjgys02"),
+        (32, "skf32-zcy", "zcy-sm2", "zcy", "SM2", "3301009900001103", "zcy", "yuhaiqin"),
+        (64, "skf64-sm2", "huren-sm2", "supplier", "SM2", "7301409900001104", "shanxi", "cssbjgys02"),
+        (64, "skf64-rsa", "tiangu-rsa", "zcy", "RSA", "3301009900001105", "zcy", "yuhaiqin"),
+        (64, "skf64-zcy", "zcy-sm2", "zcy", "SM2", "3301009900001106", "zcy", "yuhaiqin"),
     ):
-        skf.add(name, {"SIGN": (issued(family, holder, serial, algorithm), None)}, serial=serial)
+        skf[width].add(name, {"SIGN": (issued(family, holder, serial, algorithm), None)}, serial=serial)
         hard[name] = HardLock(serial[-4:], softskf_lock.PIN, site, owner)
     return hard, hsm, skf, libraries
 
@@ -162,7 +164,7 @@ def _environment(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def running(root: Path, tokens: Path, *, width: softskf_lock.Width = 32) -> Iterator[Platform]:
+def running(root: Path, tokens: Path) -> Iterator[Platform]:
     """Prepare a practice world at ``root`` and run it until the block ends."""
     with _environment(root), Children() as children:
         prepared = subprocess.run(
@@ -173,8 +175,8 @@ def running(root: Path, tokens: Path, *, width: softskf_lock.Width = 32) -> Iter
         place = Place(root)
         hard, hsm, skf, libraries = _hard_locks(place, tokens)
         port = free_port(*USUAL_PORTS)  # the origins that practice driver packages allow
-        environment = _configure_driver(place, port, pkcs11=Path(hsm.module), skf=libraries[width])
-        environment |= {**hsm.environment, "SOFTSKF_DIR": str(skf.root)}
+        environment = _configure_driver(place, port, pkcs11=Path(hsm.module), skf=libraries.values())
+        environment |= {**hsm.environment, "SOFTSKF_DIR": str(skf[32].root), "SOFTSKF_DIR64": str(skf[64].root)}
         platform = Platform(place, port, children, hard, environment, skf)
         base = _start_crl_source(children, place)
         moved = (
@@ -187,7 +189,7 @@ def running(root: Path, tokens: Path, *, width: softskf_lock.Width = 32) -> Iter
         yield platform
 
 
-def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Path) -> dict[str, str]:
+def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Iterable[Path]) -> dict[str, str]:
     """Write the driver's configuration; return the environment that makes it read this one."""
     folder = place.driver_home / "calock"
     folder.mkdir(exist_ok=True)
@@ -195,7 +197,7 @@ def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Path) -> di
         "origins": [f"http://{host}:{port}" for host in (*SITES.values(), "127.0.0.1", "localhost")],
         "soft_dir": str(place.locks),
         "pkcs11": [str(pkcs11)],
-        "skf": [str(skf)],
+        "skf": [str(library) for library in skf],
         "signatures_per_minute": 600,
     }
     (folder / "agent.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()), "utf-8")

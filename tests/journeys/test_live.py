@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from journeys.people import Person, tail_of
 from playwright.sync_api import expect
@@ -28,11 +30,13 @@ def test_the_login_page_and_the_dialog_follow_the_lock(person: Person, site: str
     expect(cards).to_have_count(1)
 
 
-def test_a_lock_behind_a_vendor_library_is_followed_too(person: Person) -> None:
+@pytest.mark.parametrize("width", [32, 64])
+def test_a_lock_behind_a_vendor_library_is_followed_too(person: Person, width: Literal[32, 64]) -> None:
+    name = f"skf{width}-sm2"
     panel = person.open_ca_login()
-    cards = panel.locator("[data-locks] label", has_text=f"尾号 {person.platform.hard['skf-sm2'].tail}")
+    cards = panel.locator("[data-locks] label", has_text=f"尾号 {person.platform.hard[name].tail}")
     expect(cards).to_have_count(1)
-    person.platform.skf.unplug("skf-sm2")
+    person.platform.skf[width].unplug(name)
     expect(cards).to_have_count(0)
-    person.platform.skf.plug("skf-sm2")
+    person.platform.skf[width].plug(name)
     expect(cards).to_have_count(1)

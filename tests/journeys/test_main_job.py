@@ -16,7 +16,7 @@ SOFT = [
     ("zcy", "yuhaiqin", "zcy-p256"),
     ("zcy", "yuhaiqin", "zcy-rsa"),
 ]
-HARD = ["hsm-rsa", "hsm-p256", "skf-sm2", "skf-rsa", "skf-zcy-sm2"]
+HARD = ["hsm-rsa", "hsm-p256", "skf32-sm2", "skf32-rsa", "skf32-zcy", "skf64-sm2", "skf64-rsa", "skf64-zcy"]
 
 
 def bind_login_unbind(person: Person, *, owner: str, tail: str, pin: str) -> None:

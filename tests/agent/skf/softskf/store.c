@@ -7,7 +7,12 @@
 #include <unistd.h>
 
 const char *softskf_root(void) {
+#ifdef ULONG64 /* with both widths in one process tree, each may have ports of its own */
+    const char *root = getenv("SOFTSKF_DIR64");
+    if (root == NULL) root = getenv("SOFTSKF_DIR");
+#else
     const char *root = getenv("SOFTSKF_DIR");
+#endif
     return root != NULL ? root : "/nonexistent";
 }
 

@@ -1,0 +1,43 @@
+"""What `make` installs is what pyproject asks for, each file by its hash, from wherever the user's pip gets its packages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+EXTRAS = {"run.txt": ("agent", "server"), "test.txt": ("agent", "server", "dev")}
+
+
+def pinned(name: str) -> dict[str, tuple[Version, int]]:
+    """Project → (version, number of hashes)."""
+    found: dict[str, tuple[Version, int]] = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / "requirements" / name).read_text("utf-8")):
+        head = re.match(r"([\w.-]+)==(\S+)", block)
+        assert head, block[:80]
+        found[head[1].lower().replace("_", "-")] = (Version(head[2]), block.count("--hash=sha256:"))
+    return found
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_every_dependency_is_locked_within_its_range(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"]]
+    for extra in EXTRAS[name]:
+        wanted += project["optional-dependencies"][extra]
+    locked = pinned(name)
+    for requirement in map(Requirement, wanted):
+        if requirement.name != "calock":
+            version, hashes = locked[requirement.name.lower()]
+            assert version in requirement.specifier, requirement
+            assert hashes > 0
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_the_lock_names_no_address(name: str) -> None:
+    assert not re.search(r"https?:|--(extra-)?index|--find-links", (ROOT / "requirements" / name).read_text("utf-8"))
