@@ -33,7 +33,7 @@ SM2: dict[str, str] = {}
 WYCHEPROOF: dict[str, str] = {}
 
 WEBEID_OCSP = {
-    "whenNonceDiffers_thenThrows": "a file has no request whose nonce could differ; the server's fetcher judges nonces (tests/server)",
+    "whenNonceDiffers_thenThrows": "a file has no request whose nonce could differ; the server's fetcher judges nonces",
 }
 
 DIFFERENTIAL: dict[str, str] = {}

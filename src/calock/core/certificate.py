@@ -9,7 +9,6 @@ Source: RFC 5280 clause 4; GB/T 20518 for what Chinese CAs put in.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
@@ -18,40 +17,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.utils import CryptographyDeprecationWarning
 
 from calock.core import extensions, names, tolerance, walk
-from calock.core.layout import Extension, Layout, key_oids, read_layout
+from calock.core.layout import Extension, Layout, key_kind, key_oids, read_layout
 from calock.core.lazy import lazy
 from calock.core.refusals import Reason, Refusal
-
-warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
-# Old encodings, of which it warns, are judged by the gate under their own names.
 
 MAX_SIZE = 64 * 1024
 """Octets. Real lock certificates have 1 to 3 KB; a token's text limit leaves 7.5 KB."""
 
-OID_BASIC_CONSTRAINTS = "2.5.29.19"
-OID_KEY_USAGE = "2.5.29.15"
-OID_EXTENDED_KEY_USAGE = "2.5.29.37"
-OID_SUBJECT_KEY_ID = "2.5.29.14"
-OID_AUTHORITY_KEY_ID = "2.5.29.35"
-OID_CERTIFICATE_POLICIES = "2.5.29.32"
-OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
-OID_SM2_CURVE = "1.2.156.10197.1.301"
-OID_RSA = "1.2.840.113549.1.1.1"
-
 T = TypeVar("T")
-
-
-def _load(der_bytes: bytes) -> x509.Certificate:
-    try:
-        return x509.load_der_x509_certificate(der_bytes)
-    except ValueError:
-        better = tolerance.readable_form(der_bytes)
-        if better is None:
-            raise
-        return x509.load_der_x509_certificate(better)
 
 
 def _comparable(name: bytes) -> names.NameKey:
@@ -78,7 +53,7 @@ class Certificate:
         if len(der_bytes) > MAX_SIZE:
             raise Refusal(Reason.CERTIFICATE_TOO_LARGE, f"{len(der_bytes)} bytes; at most {MAX_SIZE}")
         try:
-            return cls(der_bytes, _load(der_bytes))
+            return cls(der_bytes, tolerance.load(der_bytes))
         except x509.InvalidVersion as error:
             raise Refusal(Reason.CERTIFICATE_VERSION, "unknown certificate version") from error
         except (ValueError, TypeError) as error:
@@ -104,13 +79,7 @@ class Certificate:
         Raises:
             ValueError: a malformed extension (also its subclasses and ``UnsupportedAlgorithm``).
         """
-        try:
-            return self.parsed.extensions
-        except ValueError:
-            better = tolerance.readable_form(self.der)
-            if better is None:
-                raise
-            return x509.load_der_x509_certificate(better).extensions
+        return tolerance.parsed_extensions(self.der, self.parsed)
 
     @lazy
     def _outer(self) -> tuple[int, int]:
@@ -233,12 +202,7 @@ class Certificate:
     @lazy
     def algorithm(self) -> str:
         """``SM2``, ``RSA``, ``EC``, or the dotted OID of another kind of key."""
-        algorithm, curve = self.key_oids
-        if algorithm == OID_RSA:
-            return "RSA"
-        if algorithm == OID_EC_PUBLIC_KEY:
-            return "SM2" if curve == OID_SM2_CURVE else "EC"
-        return algorithm
+        return key_kind(*self.key_oids)
 
     @lazy
     def public_key(self) -> CertificatePublicKeyTypes | None:
@@ -298,7 +262,7 @@ class Certificate:
         Raises:
             Refusal: CERTIFICATE_EXTENSION when malformed.
         """
-        return self._decode(OID_BASIC_CONSTRAINTS, extensions.basic_constraints)
+        return self._decode(extensions.OID_BASIC_CONSTRAINTS, extensions.basic_constraints)
 
     @property
     def is_ca(self) -> bool:
@@ -308,27 +272,27 @@ class Certificate:
     @lazy
     def key_usage(self) -> frozenset[str] | None:
         """Names of :data:`extensions.KEY_USAGES` that are set, or None when the extension is absent."""
-        return self._decode(OID_KEY_USAGE, extensions.key_usage)
+        return self._decode(extensions.OID_KEY_USAGE, extensions.key_usage)
 
     @lazy
     def eku(self) -> tuple[str, ...] | None:
         """Dotted OIDs, or None when the extension is absent."""
-        return self._decode(OID_EXTENDED_KEY_USAGE, extensions.oid_list)
+        return self._decode(extensions.OID_EXTENDED_KEY_USAGE, extensions.oid_list)
 
     @lazy
     def policies(self) -> tuple[str, ...] | None:
         """Dotted OIDs of certificatePolicies, or None when the extension is absent."""
-        return self._decode(OID_CERTIFICATE_POLICIES, extensions.policy_oids)
+        return self._decode(extensions.OID_CERTIFICATE_POLICIES, extensions.policy_oids)
 
     @lazy
     def subject_key_id(self) -> str:
         """Lower-case hex, empty when absent."""
-        return self._decode(OID_SUBJECT_KEY_ID, extensions.octets) or ""
+        return self._decode(extensions.OID_SUBJECT_KEY_ID, extensions.octets) or ""
 
     @lazy
     def authority_key_id(self) -> str:
         """KeyIdentifier of the AuthorityKeyIdentifier, lower-case hex, empty when absent."""
-        return self._decode(OID_AUTHORITY_KEY_ID, extensions.authority_key_id) or ""
+        return self._decode(extensions.OID_AUTHORITY_KEY_ID, extensions.authority_key_id) or ""
 
     def _decode(self, oid: str, decode: Callable[[bytes], T]) -> T | None:
         value = self.value_of(oid)

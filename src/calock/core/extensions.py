@@ -13,6 +13,13 @@ from calock.core import walk
 _BOOLEAN = 0x01
 _oid = lru_cache(maxsize=512)(walk.oid)
 
+OID_BASIC_CONSTRAINTS = "2.5.29.19"
+OID_KEY_USAGE = "2.5.29.15"
+OID_EXTENDED_KEY_USAGE = "2.5.29.37"
+OID_SUBJECT_KEY_ID = "2.5.29.14"
+OID_AUTHORITY_KEY_ID = "2.5.29.35"
+OID_CERTIFICATE_POLICIES = "2.5.29.32"
+
 KEY_USAGES = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
     "crl_sign", "encipher_only", "decipher_only",

@@ -10,6 +10,9 @@ from calock.core import walk
 _BOOLEAN = 0x01
 
 MAX_EXTENSIONS = 64
+OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+OID_SM2_CURVE = "1.2.156.10197.1.301"
+OID_RSA = "1.2.840.113549.1.1.1"
 
 
 class Extension(NamedTuple):
@@ -98,3 +101,12 @@ def key_oids(spki: bytes) -> tuple[str, str]:
     if tag == 0x05:
         return algorithm, ""
     return algorithm, _oid(spki[begin:last]) if tag == walk.OID else "explicit"
+
+
+def key_kind(algorithm: str, curve: str) -> str:
+    """``SM2``, ``RSA``, ``EC``, or the dotted OID of another kind of key."""
+    if algorithm == OID_RSA:
+        return "RSA"
+    if algorithm == OID_EC_PUBLIC_KEY:
+        return "SM2" if curve == OID_SM2_CURVE else "EC"
+    return algorithm

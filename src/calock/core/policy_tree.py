@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from calock.core import extensions, walk
-from calock.core.certificate import OID_CERTIFICATE_POLICIES, Certificate
+from calock.core.certificate import Certificate
 from calock.core.policy import Policy
 
 ANY_POLICY = "2.5.29.32.0"
@@ -87,7 +87,7 @@ def _value(certificate: Certificate, oid: str, decode: Callable[[bytes], T]) -> 
 
 def _descend(state: _State, certificate: Certificate, *, last: bool) -> dict[str, _Node]:
     """Clause 6.1.3 (d) and (e): the nodes that this certificate's policies leave."""
-    policies = _value(certificate, OID_CERTIFICATE_POLICIES, extensions.policy_oids) or ()
+    policies = _value(certificate, extensions.OID_CERTIFICATE_POLICIES, extensions.policy_oids) or ()
     if len(policies) > MAX_POLICIES:
         raise PolicyFault(f"more than {MAX_POLICIES} policies in one certificate")
     expecting = _expecting(state)

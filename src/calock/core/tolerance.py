@@ -7,7 +7,15 @@ here is only for *reading* fields: signatures and fingerprints are always taken 
 
 from __future__ import annotations
 
+import warnings
+
+from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
+
 from calock.core import walk
+
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
+# Old encodings, of which it warns, are judged by the gate under their own names.
 
 _ECDSA_NULL = {
     bytes.fromhex(f"300c06082a8648ce3d0403{digest}0500"): bytes.fromhex(f"300a06082a8648ce3d0403{digest}")
@@ -17,6 +25,36 @@ _BASIC_CONSTRAINTS = bytes.fromhex("0603551d13")
 _WRITTEN_FALSE = bytes.fromhex("04053003010100")
 _LEFT_OUT = bytes.fromhex("04023000")
 _EXTENSIONS = 0xA3
+
+
+def load(der: bytes) -> x509.Certificate:
+    """Parse a certificate.
+
+    Raises:
+        ValueError: not DER, or not a certificate.
+    """
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        better = readable_form(der)
+        if better is None:
+            raise
+        return x509.load_der_x509_certificate(better)
+
+
+def parsed_extensions(der: bytes, parsed: x509.Certificate) -> x509.Extensions:
+    """Every known extension of ``parsed``, whose DER is ``der``.
+
+    Raises:
+        ValueError: a malformed extension.
+    """
+    try:
+        return parsed.extensions
+    except ValueError:
+        better = readable_form(der)
+        if better is None:
+            raise
+        return x509.load_der_x509_certificate(better).extensions
 
 
 def readable_form(der: bytes) -> bytes | None:
