@@ -29,13 +29,6 @@ MAX_SIZE = 64 * 1024
 T = TypeVar("T")
 
 
-def _comparable(name: bytes) -> names.NameKey:
-    try:
-        return names.comparison_key(name)
-    except walk.WalkError as error:
-        raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
-
-
 class Certificate:
     """One strictly parsed certificate. Compare and hash by its DER."""
 
@@ -140,11 +133,11 @@ class Certificate:
     @lazy
     def subject_key(self) -> names.NameKey:
         """Subject in the comparison form of RFC 5280 clause 7.1."""
-        return _comparable(self.subject_der)
+        return names.readable_key(self.subject_der)
 
     @lazy
     def issuer_key(self) -> names.NameKey:
-        return _comparable(self.issuer_der)
+        return names.readable_key(self.issuer_der)
 
     @property
     def self_issued(self) -> bool:

@@ -6,6 +6,7 @@ import unicodedata
 from functools import lru_cache
 
 from calock.core import strings, walk
+from calock.core.refusals import Reason, Refusal
 
 COMMON_NAME = "2.5.4.3"
 ORGANISATION = "2.5.4.10"
@@ -47,6 +48,18 @@ def comparison_key(name: bytes) -> NameKey:
         WalkError: not a Name.
     """
     return tuple(frozenset((oid, _fold(tag, contents)) for oid, tag, contents in rdn) for rdn in _read(name))
+
+
+def readable_key(name: bytes) -> NameKey:
+    """Like :func:`comparison_key` for a certificate's name.
+
+    Raises:
+        Refusal: CERTIFICATE_UNPARSABLE.
+    """
+    try:
+        return comparison_key(name)
+    except walk.WalkError as error:
+        raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
 
 
 def _fold(tag: int, contents: bytes) -> str | bytes:
