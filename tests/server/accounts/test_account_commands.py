@@ -66,6 +66,29 @@ def test_nobody_but_an_operator_makes_accounts_or_closes_organisations(lock_worl
     assert not Account.objects.filter(username="neu").exists()
 
 
+def test_an_operator_makes_no_operators(lock_world):
+    """A34: a second account of the same person would approve what the first one proposed."""
+    made = context(account=lock_world.operator)
+    with pytest.raises(Refusal):
+        create_account(username="neu", name="新", role=Role.OPERATOR, by=lock_world.operator, context=made)
+    assert not Account.objects.filter(username="neu").exists()
+    create_account(username="neu", name="新", role=Role.MEMBER, by=lock_world.operator, context=made)
+
+
+def test_the_owner_gives_an_operator_a_new_first_password(lock_world, capsys):
+    session = context(account=lock_world.operator).session
+    call_command("reset_password", "yunying")
+    password = capsys.readouterr().out.strip().rpartition(" ")[2]
+    fresh = Account.objects.get(username="yunying")
+    assert fresh.check_password(password)
+    assert fresh.must_change_password
+    session.refresh_from_db()
+    assert session.ended_at is not None
+    assert AuditEvent.objects.get(event="account:password:reset").actor is None
+    with pytest.raises(CommandError):
+        call_command("reset_password", "niemand")
+
+
 def test_closing_an_organisation_ends_its_members_sessions(lock_world):
     member = context(account=lock_world.member).session
     outsider = context(account=lock_world.outsider).session

@@ -103,6 +103,20 @@ def test_an_operator_does_not_disable_himself(world, first):
     assert Account.objects.get(pk=world.first.pk).is_active
 
 
+def test_an_operator_does_not_become_two_by_resetting_a_colleagues_password(world, first):
+    """A34: whoever knows the second operator's password approves his own proposals."""
+    browser_of(world.second)
+    before = Account.objects.get(pk=world.second.pk).password
+    page = first.get(account_page(world.second)).content.decode()
+    assert 'name="password"' not in page
+    first.post(account_page(world.second), {"step": "reset", "password": "Xin-Mi-Ma-20261122"})
+    fresh = Account.objects.get(pk=world.second.pk)
+    assert fresh.password == before
+    assert live_sessions(world.second)
+    row = AuditEvent.objects.get(event=Event.ACCOUNT_PASSWORD_REFUSED.value)
+    assert (row.actor, row.subject, row.reason) == (world.first.pk, world.second.pk, Reason.NOT_ALLOWED)
+
+
 def test_disabling_an_organisation_ends_the_sessions_of_all_its_members(world, first, member, organisation):
     other = Account.objects.create_account(username="elsewhere", name="李四")
     browser_of(member)

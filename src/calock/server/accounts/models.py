@@ -28,10 +28,13 @@ class AccountQuerySet(models.QuerySet["Account"]):
         return self.none() if organisation_id is None else self.filter(organisation_id=organisation_id)
 
     def bindable_by(self, actor: Account) -> AccountQuerySet:
-        """Accounts for which ``actor`` may bind a lock: himself, and as administrator the active members of his own."""
+        """Accounts for which ``actor`` may bind a lock: himself, and as administrator the active members of his own.
+
+        Never an operator, even one who belongs to the organisation: whose lock is bound is who can log in.
+        """
         active = self.filter(state=AccountState.ACTIVE)
         if actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id is not None:
-            return active.filter(organisation_id=actor.organisation_id)
+            return active.filter(organisation_id=actor.organisation_id).exclude(role=Role.OPERATOR)
         return active.filter(pk=actor.pk)
 
 

@@ -6,6 +6,7 @@ import re
 import secrets
 
 from django.db import transaction
+from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server import throttle
@@ -18,6 +19,8 @@ from calock.server.audit.services import record, record_refusal
 from calock.server.context import RequestContext
 from calock.server.organisations.models import Organisation
 from calock.server.sessions.services import end_sessions_of_account
+
+SECOND_SELF = "operators are made and given passwords by the server's owner: one who could would approve his own proposals"
 
 
 def create_account(
@@ -37,6 +40,8 @@ def create_account(
     """
     if by is not None and not by.is_operator:
         raise Refusal(Reason.NOT_ALLOWED, "only operators create accounts")
+    if by is not None and role == Role.OPERATOR:
+        raise Refusal(Reason.NOT_ALLOWED, SECOND_SELF)
     if not re.fullmatch(r"[\w.@+-]{2,64}", username) or not name.strip() or clean(name, 64) != name:
         raise Refusal(Reason.REQUEST_MALFORMED, "account: 2 to 64 letters, digits and .@+-_ ; name: at most 64 characters")
     account = Account(username=username, name=name, role=role, organisation=organisation, must_change_password=True)
@@ -85,15 +90,16 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
     raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
 
 
-def _store_password(account: Account, password: str, *, context: RequestContext, must_change: bool) -> None:
+def _store_password(account: Account, password: str, *, context: RequestContext | None, must_change: bool) -> None:
+    at = context.at if context else timezone.now()
     account.set_password(password)
     account.must_change_password = must_change
-    account.password_changed_at = context.at
+    account.password_changed_at = at
     account.failed_passwords = 0
     account.password_locked_until = None
     fields = ["password", "must_change_password", "password_changed_at", "failed_passwords", "password_locked_until"]
     account.save(update_fields=fields)
-    end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)
+    end_sessions_of_account(account_id=account.pk, reason="password changed", at=at, but=context.session if context else None)
 
 
 def _require_authority(by: Account, member: Account) -> None:
@@ -110,14 +116,21 @@ def _require_authority(by: Account, member: Account) -> None:
     raise Refusal(Reason.NOT_FOUND, "outside this account's authority")
 
 
-def reset_password(*, member: Account, password: str, by: Account, context: RequestContext) -> None:
-    """Give a member a first password, which he must change. All his sessions end.
+def _require_may_reset(by: Account, member: Account) -> None:
+    _require_authority(by, member)
+    if member.is_operator:
+        raise Refusal(Reason.NOT_ALLOWED, SECOND_SELF)
+
+
+def reset_password(*, member: Account, password: str, by: Account | None, context: RequestContext | None) -> None:
+    """Give a member a first password, which he must change. All his sessions end. ``by`` None is the server's owner.
 
     Raises:
-        Refusal: NOT_FOUND, PASSWORD_UNACCEPTABLE.
+        Refusal: NOT_FOUND, NOT_ALLOWED for another operator's password, PASSWORD_UNACCEPTABLE.
     """
     try:
-        _require_authority(by, member)
+        if by is not None:
+            _require_may_reset(by, member)
         chosen = passwords.require_acceptable(member, password)
     except Refusal as refusal:
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=by, subject=member.pk)

@@ -1,0 +1,30 @@
+"""``calock manage reset_password``: the owner's way to help somebody whom no operator may help, an operator above all."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from calock.core.refusals import Refusal
+from calock.server.accounts.models import Account
+from calock.server.accounts.services import reset_password
+
+
+class Command(BaseCommand):
+    help = "Give an account a new first password and print it; it must be changed at the next login. Its sessions end."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username", help="账户")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        member = Account.objects.filter(username=options["username"]).first()
+        if member is None:
+            raise CommandError(f"there is no account {options['username']}")
+        password = secrets.token_urlsafe(12)
+        try:
+            reset_password(member=member, password=password, by=None, context=None)
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self.stdout.write(f"account {member.username}, first password: {password}")
