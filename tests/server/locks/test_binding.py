@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -88,6 +90,13 @@ def test_nobody_binds_outside_his_authority(lock_world, by, member):
     assert not Lock.objects.exists()
 
 
+def test_an_administrator_binds_no_lock_for_an_operator_of_his_own_organisation(lock_world):
+    """Whose account a lock opens is who its holder is: it would open the console."""
+    Account.objects.filter(pk=lock_world.operator.pk).update(organisation=lock_world.organisation)
+    refused(logged_in(lock_world.admin).bind(make_lock(), lock_world.operator), "NOT_FOUND")
+    assert not Lock.objects.exists()
+
+
 def test_a_disabled_member_gets_no_lock(lock_world):
     Account.objects.filter(pk=lock_world.member.pk).update(state=AccountState.DISABLED)
     refused(logged_in(lock_world.admin).bind(make_lock(), lock_world.member), "NOT_FOUND")
@@ -120,6 +129,45 @@ def test_step_up_with_the_own_lock(lock_world):
     text = browser.challenge("stepup")
     assert browser.post("/api/step-up", {"challenge": text, "token": own.sign(text)}).status_code == 200
     assert Session.objects.get(pk=session.pk).authenticated_at > old
+
+
+def stepped_up(lock_world, lock):
+    browser = Browser()
+    browser.enter(lock_world.member)
+    text = browser.challenge("stepup")
+    return browser.post("/api/step-up", {"challenge": text, "token": lock.sign(text)})
+
+
+def test_step_up_takes_no_certificate_that_could_not_log_in(lock_world):
+    """The lock's old key, another holder's certificate and a renewal nobody confirmed name the right lock and prove nothing."""
+    first, second = make_lock(uscc=USCC), make_lock(number=1, uscc=USCC)
+    logged_in(lock_world.member).bind(first, lock_world.member)
+    refused(stepped_up(lock_world, second), "STEP_UP_FAILED", "login:step_up:refused")
+    logged_in(lock_world.member).bind(second, lock_world.member)
+    refused(stepped_up(lock_world, first), "STEP_UP_FAILED", "login:step_up:refused")
+    refused(
+        stepped_up(lock_world, make_lock(number=2, name="李四", person_id=id_card("14010119920303123"))),
+        "STEP_UP_FAILED",
+        "login:step_up:refused",
+    )
+    assert stepped_up(lock_world, second).status_code == 200
+    assert stepped_up(lock_world, make_lock(number=1, uscc=USCC, not_after=NOW + timedelta(days=700))).status_code == 200
+
+
+def test_no_address_fills_the_audit_trail_with_bindings_endings_or_step_ups(lock_world, settings):
+    """A76: past the limit one row a minute says so, whatever is asked for."""
+    settings.CALOCK = dataclasses.replace(settings.CALOCK, failures_per_minute=2)
+    foreign, browser = make_lock("EC", lock_id="SX-0002"), logged_in(lock_world.member)
+    attempts = {
+        "login:step_up:refused": lambda: stepped_up(lock_world, foreign),
+        "binding:lock:refused": lambda: browser.bind(foreign, lock_world.outsider),
+        "binding:lock:end_refused": lambda: end(browser, uuid.uuid4(), password="x"),
+    }
+    for event, attempt in attempts.items():
+        answers = [attempt() for _ in range(5)]
+        assert [answer.status_code == 429 for answer in answers] == [False, False, True, True, True]
+        assert AuditEvent.objects.filter(event=event).count() == 2
+    assert AuditEvent.objects.filter(reason="TOO_MANY_ATTEMPTS").count() == 1
 
 
 def test_a_bound_lock_is_not_bound_again(lock_world):

@@ -43,9 +43,9 @@ def bind_lock(
             PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
             KEY_ALREADY_KNOWN. Each is audited.
     """
+    throttle.refuse_when_too_many("bind", context.ip)  # before anything is recorded: one row a minute says it
     try:
         require_may_bind(member=member, by=by, context=context)
-        throttle.refuse_when_too_many("bind", context.ip)
         return _bind_answer(
             member=member, provider=provider, challenge=challenge, token=token, device=device, by=by, context=context
         )
@@ -161,8 +161,9 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
 
     Raises:
         Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, STEP_UP_REQUIRED, STEP_UP_FAILED, what a
-            step-up answer can be refused for. Each is audited.
+            step-up answer can be refused for. Each is audited. TOO_MANY_ATTEMPTS.
     """
+    throttle.refuse_when_too_many("unbind", context.ip)
     row: Binding | None = None
     try:
         row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
@@ -171,6 +172,7 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
         return _end(row, why, by=by, context=context)
     except Refusal as refusal:
+        throttle.count_failure("unbind", context.ip)
         record_refusal(
             Event.BINDING_END_REFUSED,
             refusal,

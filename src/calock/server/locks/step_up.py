@@ -18,7 +18,7 @@ from calock.server.challenges.services import Aim, spend
 from calock.server.context import RequestContext
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding
-from calock.server.locks.versions import lock_of
+from calock.server.locks.versions import lock_of, stands_for
 from calock.server.sessions.models import Session
 
 
@@ -56,8 +56,11 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
     opened, token = open_answer(evidence.challenge, evidence.token, aim=aim, context=context)
     with spent_if_refused(opened):
         proof = judge(opened, evidence.challenge, token, context=context)
-        lock = lock_of(Seen.of(proof))
-        if lock is None or not Binding.objects.live().filter(lock=lock, account=account).exists():
+        seen = Seen.of(proof)
+        lock = lock_of(seen)
+        if lock is None or not stands_for(lock, seen):
+            raise Refusal(Reason.STEP_UP_FAILED, "no certificate that logs in with a known lock")
+        if not Binding.objects.live().filter(lock=lock, account=account).exists():
             raise Refusal(Reason.STEP_UP_FAILED, "the lock is not bound to this account")
         spend(opened)
 
@@ -69,9 +72,11 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         Refusal: as ``prove``.
     """
     account = session.account
+    throttle.refuse_when_too_many("step-up", context.ip)
     try:
         prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
     except Refusal as refusal:
+        throttle.count_failure("step-up", context.ip)
         record_refusal(Event.STEP_UP_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
     with transaction.atomic():

@@ -51,6 +51,17 @@ def continues(version: LockCertificate, seen: Seen) -> bool:
     return version.spki_sha256 == seen.spki_sha256 and version.subject_cn == seen.subject_cn
 
 
+def stands_for(lock: Lock, seen: Seen) -> bool:
+    """Whether this certificate would log in with ``lock`` as it is bound now, or after a renewal that needs no confirmation.
+
+    A lock is also found by an id that other certificates may carry: the one with the old key, or another holder's.
+    """
+    current = current_version(lock)
+    if current is None or current.cert_sha256 == seen.cert_sha256:
+        return current is not None
+    return current.revoked_at is None and current.spki_sha256 == seen.spki_sha256 and continues(current, seen)
+
+
 def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
     """Make ``seen`` the current certificate of ``lock``, inside the caller's transaction."""
     previous = current_version(lock)
