@@ -13,6 +13,7 @@ from datetime import date
 from calock.core import names, strings
 from calock.core.certificate import Certificate
 from calock.core.policy import IdentityRule, Policy
+from calock.core.prefix import without_prefix
 from calock.core.refusals import Reason
 from calock.core.verdict import Check, Step, failed, passed, skipped
 
@@ -135,10 +136,5 @@ def _texts(certificate: Certificate, rule: IdentityRule, device_serial: str) -> 
         found = [device_serial]
     else:
         found = [certificate.spki_sha256[:20].upper()]
-    cut = (_without_prefix(rule.prefix, text.strip()) for text in found if text and len(text) <= MAX_TEXT)
+    cut = (without_prefix(rule.prefix, text.strip()) for text in found if text and len(text) <= MAX_TEXT)
     return [names.printable(text) for text in cut if text]
-
-
-def _without_prefix(prefix: str, text: str) -> str | None:
-    match = re.match(prefix, text)
-    return text[match.end() :] if match else None

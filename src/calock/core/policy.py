@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar, get_args
 
+from calock.core.prefix import check_prefix
+
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 ESTONIAN_MOBILE_ID = ("1.3.6.1.4.1.10015.1.3", "1.3.6.1.4.1.10015.1.3.1", "1.3.6.1.4.1.10015.1.3.2", "1.3.6.1.4.1.10015.1.3.3")
 """Web eID's default: certificates whose key is not in a card the user holds at this computer."""
@@ -33,7 +35,7 @@ class IdentityRule:
     oid: str = ""
     """Dotted OID of the extension or of the DN attribute."""
     prefix: str = ""
-    """Regular expression matched at the start of the text and cut off, e.g. ``1@5013SF0``. Must match when given."""
+    """Matched at the start of the text and cut off, e.g. ``1@5013SF0``: what ``core.prefix`` allows. Must match when given."""
     kind: Kind = "text"
     """``uscc``: GB 32100 with check character; ``id_card``: GB 11643 with check digit; ``text``: 1 to 64 printable characters."""
 
@@ -268,9 +270,7 @@ def _check_revocation(value: RevocationRules) -> None:
 def _check_rule(value: IdentityRule) -> None:
     if value.source in ("oid", "dn") and not _OID.fullmatch(value.oid):
         raise PolicyError("identity rule: oid must be dotted decimal")
-    if len(value.prefix) > 200:
-        raise PolicyError("identity rule: prefix is at most 200 characters")
     try:
-        re.compile(value.prefix)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise PolicyError("identity rule: prefix is not a regular expression") from error
+        check_prefix(value.prefix)
+    except ValueError as error:
+        raise PolicyError(f"identity rule: {error}") from error
