@@ -50,6 +50,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Per page, of every kind; three times as many at once."""
     port: int | None = None
     """One fixed port instead of the first free one of ``calock.wire.driver.PORTS``; 0 takes any."""
+    tls: bool = False
+    """Listen once more, with https, for browsers that let no page speak http to 127.0.0.1 (``calock.agent.tls``)."""
+    tls_port: int | None = None
+    """One fixed port for that instead of the first free one of ``calock.wire.driver.TLS_PORTS``; 0 takes any."""
     compat: Compat = Compat()
 
     def merged(self, later: Config) -> Config:

@@ -20,6 +20,8 @@ from calock.wire import driver as wire
 ORIGIN_KEY = "calock.origin"
 """Where the guard leaves the attested origin in the ASGI scope."""
 CONTROL_HEADER = "x-calock-control"
+CERTIFICATE_PATH = "/certificate"
+"""The driver's page about its own certificate, linked from the status page."""
 Headers = dict[str, list[str]]
 
 _POLICY = (
@@ -51,6 +53,15 @@ def _one(headers: Headers, name: str) -> str:
     return values[0] if len(values) == 1 else ""
 
 
+def _hosts(port: int) -> frozenset[str]:
+    return frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+
+
+def _scheme(scope: Scope) -> str:
+    """``https`` for what came over TLS, WebSockets included."""
+    return "https" if scope["scheme"] in ("https", "wss") else "http"
+
+
 class Guard:
     """ASGI middleware around the whole driver."""
 
@@ -60,13 +71,13 @@ class Guard:
         *,
         origins: Iterable[str],
         port: int,
+        tls_port: int = 0,
         requests_per_second: int = 20,
         same_user: Callable[[Scope], bool] | None = None,
     ) -> None:
         self._app = app
         self._origins = frozenset(origins)
-        self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-        self._own = frozenset(f"http://{host}" for host in self._hosts)
+        self._hosts = {"http": _hosts(port), "https": _hosts(tls_port) if tls_port else frozenset[str]()}
         self._same_user = same_user or (lambda scope: is_same_user(scope.get("client"), scope.get("server")))
         self._rate = Bucket(burst=3 * requests_per_second, per_second=requests_per_second)
 
@@ -102,7 +113,7 @@ class Guard:
         if not self._same_user(scope):
             return 403
         host = _one(headers, "host")
-        if host not in self._hosts:
+        if host not in self._hosts[_scheme(scope)]:
             return 421
         allowed = self.allowed_api(scope, headers) if self.is_api(scope["path"]) else self._allowed_page(scope, headers, host)
         return 0 if allowed else 403
@@ -115,7 +126,8 @@ class Guard:
         """Whether this request for a platform's path may come in."""
         origin = _one(headers, "origin")
         if scope["type"] == "websocket":
-            return scope["path"] == wire.EVENTS_PATH and (origin in self._origins or origin in self._own)
+            own = f"{_scheme(scope)}://{_one(headers, 'host')}"
+            return scope["path"] == wire.EVENTS_PATH and (origin in self._origins or origin == own)
         return origin in self._origins
 
     def well_formed(self, scope: Scope, headers: Headers) -> bool:
@@ -134,12 +146,12 @@ class Guard:
         if path == "/status/launch":
             return method == "POST" and CONTROL_HEADER in headers and not origin and not site
         if method == "POST":
-            return origin == f"http://{host}" and site in ("same-origin", "")
+            return origin == f"{_scheme(scope)}://{host}" and site in ("same-origin", "")
         if method != "GET":
             return False
-        return (path == "/" and navigates and site in ("none", "same-origin")) or (
-            path.startswith("/ui/") and site == "same-origin"
-        )
+        typed = path == "/" and navigates and site in ("none", "same-origin")
+        linked = path == CERTIFICATE_PATH and navigates and site == "same-origin"
+        return typed or linked or (path.startswith("/ui/") and site == "same-origin")
 
 
 def _well_formed(scope: Scope, headers: Headers) -> bool:

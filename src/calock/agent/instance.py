@@ -21,6 +21,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     port: int
+    tls_port: int = 0
+    """Where it listens with https too; 0: nowhere."""
     control: str
     """Secret that lets this user's own programs ask for the status page."""
 
@@ -54,9 +56,9 @@ class Instance:
             raise AlreadyRunningError(str(directory)) from error
         self.control = secrets.token_urlsafe(32)
 
-    def publish(self, port: int) -> None:
+    def publish(self, port: int, tls_port: int = 0) -> None:
         """Write where the driver listens, for this user's eyes only."""
-        note = Note(pid=os.getpid(), port=port, control=self.control)
+        note = Note(pid=os.getpid(), port=port, tls_port=tls_port, control=self.control)
         temporary = self._note.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

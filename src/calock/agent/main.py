@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from calock import __version__
 from calock.agent import config as configuration
+from calock.agent.certificate_page import CertificatePage, Secure
 from calock.agent.config import Config, ConfigError
 from calock.agent.guard import Guard
 from calock.agent.instance import AlreadyRunningError, Instance
@@ -22,9 +23,10 @@ from calock.agent.modules import Module
 from calock.agent.service import Service, application
 from calock.agent.serving import NoPortError, listen, server_for
 from calock.agent.status import Status, open_status_page
+from calock.agent.tls import Identity
 from calock.agent.update_page import Updates
 from calock.agent.window import Window
-from calock.wire.driver import PORTS
+from calock.wire.driver import PORTS, TLS_PORTS
 
 log = logging.getLogger("calock.agent")
 
@@ -46,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, metavar="N", help=f"listen here instead of the first free of {', '.join(map(str, PORTS))}"
     )
+    parser.add_argument("--tls", action="store_true", help="listen with https too, for browsers that block http to this computer")
+    parser.add_argument(
+        "--tls-port", type=int, metavar="N", help=f"with --tls: here instead of the first free of {', '.join(map(str, TLS_PORTS))}"
+    )
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the instance file lies")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--open", action="store_true", help="show the driver's status page, starting the driver if need be")
@@ -62,6 +68,8 @@ def _config(arguments: argparse.Namespace) -> Config:
         skf=tuple(arguments.skf),
         find_skf=arguments.find_skf,
         port=arguments.port,
+        tls=arguments.tls,
+        tls_port=arguments.tls_port,
         log_level=arguments.log_level or "info",
     )
     return configuration.load(arguments.config).merged(asked)
@@ -98,25 +106,43 @@ def _complain(text: str) -> None:
     sys.stderr.write(f"calock agent: {text}\n")
 
 
-async def run(config: Config, instance: Instance, listener: socket.socket, *, show: bool = False) -> None:
+def _secure(config: Config, state: Path) -> Secure | None:
+    """Listen with TLS if that is configured. What goes wrong there costs nobody the plain way, which most browsers use."""
+    if not config.tls:
+        return None
+    try:
+        return Secure(Identity(state), listen(TLS_PORTS if config.tls_port is None else (config.tls_port,)))
+    except (NoPortError, OSError) as error:
+        log.error("no https: %s", error)  # noqa: TRY400 - said to the user, who needs no traceback
+        return None
+
+
+async def run(
+    config: Config, instance: Instance, listener: socket.socket, *, secure: Secure | None = None, show: bool = False
+) -> None:
     """Serve until told to stop (SIGTERM, SIGINT)."""
     port: int = listener.getsockname()[1]
+    tls_port = secure.port if secure else 0
     table = LockTable()
     service = Service(config, table)
     status = Status(service, control=instance.control, port=port)
     window = Window(service)
+    certificate = CertificatePage(service, secure)
 
     async def opened() -> None:
         table.start(modules_for(config, table))
         table.changed()
-        instance.publish(port)
+        certificate.keep_fresh()
+        instance.publish(port, tls_port)
         log.info("calock driver %s listens on 127.0.0.1:%d for %d platforms", __version__, port, len(config.origins))
         if show:
             status.show()
 
-    routes = [*service.routes(), *window.routes(), *status.routes(), *Updates(service, status).routes()]
+    routes = [*service.routes(), *window.routes(), *status.routes(), *certificate.routes(), *Updates(service, status).routes()]
     app = application(routes, opened=opened, closed=table.close)
-    guarded: ASGIApp = Guard(app, origins=config.origins, port=port, requests_per_second=config.requests_per_second)
+    guarded: ASGIApp = Guard(
+        app, origins=config.origins, port=port, tls_port=tls_port, requests_per_second=config.requests_per_second
+    )
     sockets = [listener]
     if config.compat.synctl:
         from calock.agent.compat.synctl import with_compat  # noqa: PLC0415 - only who switched it on loads it
@@ -124,7 +150,7 @@ async def run(config: Config, instance: Instance, listener: socket.socket, *, sh
         extra = None if config.compat.port is None else listen((config.compat.port,))
         sockets += [extra] if extra else []
         guarded = with_compat(guarded, service, port=port, extra_port=extra.getsockname()[1] if extra else None)
-    await server_for(guarded).serve(sockets=sockets)
+    await server_for(guarded, secure=(secure.listener, secure.identity.context) if secure else None).serve(sockets=sockets)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -150,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         listener = listen(PORTS if config.port is None else (config.port,))
-        asyncio.run(run(config, instance, listener, show=arguments.open))
+        asyncio.run(run(config, instance, listener, secure=_secure(config, state), show=arguments.open))
     except NoPortError as error:
         _complain(str(error))
         return 1

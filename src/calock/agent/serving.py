@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -64,7 +65,25 @@ class PatientProtocol(H11Protocol):
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn's server, ending by a return after SIGTERM or SIGINT instead of raising the signal again: the exit status is 0."""
+    """uvicorn's server, ending by a return after SIGTERM or SIGINT instead of raising the signal again: the exit status is 0.
+
+    ``secure`` is one more listener with its TLS settings, for the same application.
+    """
+
+    secure: tuple[socket.socket, ssl.SSLContext] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.secure is None:
+            return
+        loop = asyncio.get_running_loop()
+        listener, context = self.secure
+
+        def protocol() -> PatientProtocol:
+            return PatientProtocol(self.config, self.server_state, self.lifespan.state, loop)
+
+        made = await loop.create_server(protocol, sock=listener, ssl=context, ssl_handshake_timeout=HEAD_SECONDS)
+        self.servers.append(made)  # uvicorn's shutdown closes it with the others
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,9 +95,9 @@ class QuietServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def server_for(app: ASGIApp) -> uvicorn.Server:
-    """Make the server; give it the socket by ``serve(sockets=[…])``."""
-    return QuietServer(
+def server_for(app: ASGIApp, *, secure: tuple[socket.socket, ssl.SSLContext] | None = None) -> uvicorn.Server:
+    """Make the server; give it the plain socket by ``serve(sockets=[…])``."""
+    server = QuietServer(
         uvicorn.Config(
             app,
             loop="asyncio",
@@ -99,3 +118,5 @@ def server_for(app: ASGIApp) -> uvicorn.Server:
             timeout_graceful_shutdown=2,
         )
     )
+    server.secure = secure
+    return server

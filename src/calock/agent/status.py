@@ -61,6 +61,8 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     version: str
     package: str
     port: int
+    tls: bool
+    """Whether https was asked for: then the page links to ``/certificate``."""
     origins: tuple[str, ...]
     locks: tuple[OwnLock, ...]
     problems: tuple[wire.Problem, ...]
@@ -132,7 +134,9 @@ class Status:
             for info, entry in zip(listed.locks, table.entries(), strict=True)
         )
         config = service.config
-        return json_reply(View(__version__, config.package, self._port, config.origins, locks, listed.problems, service.diagnose()))
+        diagnosis = service.diagnose()
+        view = View(__version__, config.package, self._port, config.tls, config.origins, locks, listed.problems, diagnosis)
+        return json_reply(view)
 
     async def change_pin(self, request: Request) -> Response:
         self.require_session(request)

@@ -9,7 +9,7 @@ import dj_database_url
 from calock.server import logs
 from calock.server.config import read_config
 from calock.server.sites.registry import SITES
-from calock.wire.driver import PORTS
+from calock.wire.driver import PORTS, TLS_PORTS
 
 CALOCK = read_config()
 
@@ -107,6 +107,7 @@ SILENCED_SYSTEM_CHECKS = [
 
 # --- what browsers are told
 _DRIVER = [f"{scheme}://127.0.0.1:{port}" for port in PORTS for scheme in ("http", "ws")]
+_DRIVER += [f"{scheme}://127.0.0.1:{port}" for port in TLS_PORTS for scheme in ("https", "wss")]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

@@ -15,6 +15,8 @@ from calock.wire.token import AuthToken
 PROTOCOL = 1
 PORTS = (47113, 47114, 47115, 47116)
 """Where a page looks for a driver, in this order; several because several users may share one computer."""
+TLS_PORTS = (47123, 47124, 47125, 47126)
+"""The same over https, by a driver that was told to (``tls = true``), for browsers that block plain http to 127.0.0.1."""
 HEADER = "X-Calock"
 MAX_BODY = 16 * 1024
 EVENTS_SUBPROTOCOL = "calock.v1"

@@ -71,7 +71,8 @@ def test_policy_lets_scripts_only_from_here_and_connections_only_here_and_to_the
     assert rules["script-src"] == ["'self'"]
     assert rules["style-src"] == ["'self'"]
     assert rules["frame-ancestors"] == ["'none'"]
-    assert all(source == "'self'" or re.fullmatch(r"(http|ws)://127\.0\.0\.1:4711[3-6]", source) for source in rules["connect-src"])
+    driver = re.compile(r"(http|ws)://127\.0\.0\.1:4711[3-6]|(https|wss)://127\.0\.0\.1:4712[3-6]")
+    assert all(source == "'self'" or driver.fullmatch(source) for source in rules["connect-src"])
 
 
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])

@@ -44,7 +44,7 @@ async function call(path, message, headers = {}) {
 }
 
 function follow(changed, lost) {
-  const socket = new WebSocket(`ws://${location.host}/v1/events`, "calock.v1");
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/events`, "calock.v1");
   socket.onmessage = () => changed();
   socket.onclose = () => {
     lost?.();

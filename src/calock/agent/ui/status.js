@@ -109,7 +109,11 @@ function pinForm(lock, message, box) {
       await call2("/status/pin", request);
       say("PIN 码已修改。", "good");
       end();
-      setTimeout(refresh, 2500);
+      const read = (editing = `read ${lock.id}`); // the change is an event too: it must not wipe the sentence away at once
+      setTimeout(() => {
+        if (editing === read) editing = "";
+        refresh();
+      }, 2500);
     } catch (error) {
       say(sentence(error), "bad");
       old.focus();
@@ -167,6 +171,7 @@ function draw(view) {
   }), "没有配置任何 CA 锁组件。");
   $("diagnosis").textContent = JSON.stringify(view.diagnosis, null, 1);
   for (const id of ["content", "rest", "support"]) $(id).hidden = false;
+  $("secure").hidden = !view.tls;
   show("检测完成", "good");
 }
 
@@ -220,6 +225,12 @@ $("copy").addEventListener("click", async () => {
   $("copied").textContent = "已复制。";
 });
 
+// typed in by somebody who has just accepted the certificate in this browser, as /certificate tells him
+function accepted() {
+  show("证书已生效", "good");
+  $("accepted").hidden = false;
+}
+
 async function start() {
   const code = location.hash.slice(1);
   if (code) {
@@ -229,6 +240,7 @@ async function start() {
       sessionStorage.setItem(KEY, session);
     } catch { /* an old code: the session kept by this tab may still do */ }
   }
+  if (!session && location.protocol === "https:") return accepted();
   await refresh();
   lookForUpdates();
   follow(refresh, () => show("驱动已停止，正在重新连接…", "warn"));

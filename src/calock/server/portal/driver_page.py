@@ -86,9 +86,15 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
     for reason in _DOWNLOAD:
         refused[reason] = {**refused[reason], "action": {"label": str(site.dialog.driver_link), "href": download}}
     refused["DRIVER_TOO_OLD"]["action"]["href"] = download
+    refused["DRIVER_CERTIFICATE"] = {  # the page's own finding, never sent: F07, in a browser that needs https on this computer
+        "message": _("此浏览器连接不到 CA 驱动：驱动没有安装，或本机驱动证书未被信任"),
+        "plain": "",
+        "action": {**refused["DRIVER_FAILED"]["action"], "href": reverse("portal:help_failures") + "#F07"},
+    }
     data = {
         "protocol": driver.PROTOCOL,
         "ports": driver.PORTS,
+        "tlsPorts": driver.TLS_PORTS,
         "minVersion": site.driver.min_version,
         "package": site.driver.package,
         "pinEntry": site.pin_entry,

@@ -155,7 +155,7 @@ dialog.addEventListener("close", () => {
   if (later) later.hidden = true;
 });
 driver.addEventListener("change", () => {
-  const closed = driver.reason.startsWith("DRIVER_PERMISSION") || driver.state === "gesture" || (driver.reason === "DRIVER_ABSENT" && !isLoopbackPage());
+  const closed = /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason) || driver.state === "gesture" || (driver.reason === "DRIVER_ABSENT" && !isLoopbackPage());
   const ready = driver.state === "ready" && driver.hello?.pinEntry.includes("window");
   dialog.querySelector("[data-window-way]").hidden = data.pinEntry !== "page-then-window" || !(closed || ready);
 });

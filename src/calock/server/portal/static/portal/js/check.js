@@ -55,7 +55,7 @@ const CHECKS = {
   driver: async () => {
     await findDriver();
     if (driver.state === "ready" || driver.reason === "DRIVER_TOO_OLD") return good(tell("driver_good"));
-    return refused(driver.reason || "DRIVER_ABSENT", driver.facts, driver.reason.startsWith("DRIVER_PERMISSION") ? undefined : download());
+    return refused(driver.reason || "DRIVER_ABSENT", driver.facts, /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason) ? undefined : download());
   },
   version: () => (driver.reason === "DRIVER_TOO_OLD" ? refused("DRIVER_TOO_OLD", driver.facts, download()) : good(tell("version_good", { version: driver.hello.version }))),
   module: () => (driver.problems.length === 0 ? good(tell("module_good")) : warn(say("problem", { module: driver.problems[0].module }), refusal("MODULE_FAILED").action)),

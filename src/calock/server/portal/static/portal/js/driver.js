@@ -7,8 +7,15 @@ const HELLO_LIMIT = 2500; // everything is decided within 3 s
 const AGAIN = 2000; // how often an absent driver is looked for
 const BACK_OFF = [250, 500, 1000, 2000];
 
-function address(port) {
-  return `http://127.0.0.1:${port}`;
+const FROM_HTTPS = location.protocol === "https:" && window.isSecureContext;
+const CHROMIUM = /Chrom(e|ium)\//.test(navigator.userAgent); // asks the user, but blocks nothing as mixed content
+/** Safari lets no https page speak plain http to this computer; it does not say whether it blocked or nobody answered. */
+const PLAIN_BLOCKED = FROM_HTTPS && !CHROMIUM && /AppleWebKit\//.test(navigator.userAgent);
+/** Firefox with HTTPS-Only lets requests through and turns WebSockets into wss. */
+const SOCKET_MAY_BE_BLOCKED = FROM_HTTPS && !CHROMIUM;
+
+function address(port, scheme = "http") {
+  return `${scheme}${data.tlsPorts?.includes(port) ? "s" : ""}://127.0.0.1:${port}`;
 }
 
 async function post(port, path, body, limit) {
@@ -43,6 +50,7 @@ export class Driver extends EventTarget {
   reason = "";
   facts = {};
   hello = null;
+  /** Of plain http, for the driver's window; 0 where only https works. */
   port = 0;
   locks = [];
   problems = [];
@@ -50,6 +58,8 @@ export class Driver extends EventTarget {
   #timer = 0;
   #failures = 0;
   #search = 0;
+  #at = 0;
+  #socketBlocked = false;
 
   start() {
     document.addEventListener("visibilitychange", () => {
@@ -86,7 +96,15 @@ export class Driver extends EventTarget {
   }
 
   async #ask(limit) {
-    const asked = data.ports.map((port) => post(port, "/v1/hello", {}, limit).then((answer) => ({ port, answer })));
+    const start = performance.now();
+    const plain = await this.#askAt(data.ports, limit);
+    if (!SOCKET_MAY_BE_BLOCKED || (plain.ours && !this.#socketBlocked)) return plain;
+    const secure = await this.#askAt(data.tlsPorts, Math.max(500, limit - (performance.now() - start)));
+    return secure.ours || (!plain.ours && plain.answers.length === 0) ? secure : plain;
+  }
+
+  async #askAt(ports, limit) {
+    const asked = ports.map((port) => post(port, "/v1/hello", {}, limit).then((answer) => ({ port, answer })));
     const results = await Promise.allSettled(asked);
     const answers = results.filter((result) => result.status === "fulfilled").map((result) => result.value);
     const ours = answers.find(({ answer }) => answer.body?.driver === "calock");
@@ -101,7 +119,7 @@ export class Driver extends EventTarget {
       const refused = answers.find(({ answer }) => answer.body?.error?.reason);
       if (refused) return this.#fail(refused.answer.body.error.reason);
       const someone = answers.length > 0 || (await this.#somebodyElse());
-      this.#fail(someone ? "DRIVER_OTHER_VENDOR" : "DRIVER_ABSENT");
+      this.#fail(someone ? "DRIVER_OTHER_VENDOR" : PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT");
       if (now !== "prompt" || before !== "prompt") this.#later(AGAIN);
       return undefined;
     }
@@ -110,7 +128,8 @@ export class Driver extends EventTarget {
       this.#fail("DRIVER_TOO_OLD", { version: hello.version, required: data.minVersion });
       return this.#later(AGAIN);
     }
-    Object.assign(this, { hello, port: ours.port });
+    this.#at = ours.port;
+    Object.assign(this, { hello, port: data.ports.includes(ours.port) ? ours.port : 0 });
     this.#listen();
     return this.refresh();
   }
@@ -130,15 +149,18 @@ export class Driver extends EventTarget {
 
   #listen() {
     this.#socket?.close();
-    const socket = new WebSocket(`ws://127.0.0.1:${this.port}/v1/events`, "calock.v1");
+    const socket = new WebSocket(`${address(this.#at, "ws")}/v1/events`, "calock.v1");
+    let opened = false;
     this.#socket = socket;
     socket.addEventListener("message", () => {
+      opened = true;
       this.#failures = 0;
       if (this.#socket === socket) this.refresh();
     });
     socket.addEventListener("close", () => {
       if (this.#socket !== socket) return;
       this.#socket = null;
+      this.#socketBlocked ||= !opened; // then https is tried too, where the browser may be the reason
       this.#later(BACK_OFF[Math.min(this.#failures, BACK_OFF.length - 1)]);
       this.#failures += 1;
     });
@@ -163,7 +185,7 @@ export class Driver extends EventTarget {
   async call(path, body, limit = 0) {
     let answer;
     try {
-      answer = await post(this.port, path, body, limit);
+      answer = await post(this.#at, path, body, limit);
     } catch {
       throw refuse("DRIVER_ABSENT");
     }

@@ -100,7 +100,7 @@ root.querySelector("[data-pin-field]").hidden = data.pinEntry === "window";
 
 // the window needs no permission: offer it where the page's own way is closed, or may be
 driver.addEventListener("change", () => {
-  const closed = driver.reason.startsWith("DRIVER_PERMISSION") || driver.state === "gesture" || (driver.reason === "DRIVER_ABSENT" && !isLoopbackPage());
+  const closed = /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason) || driver.state === "gesture" || (driver.reason === "DRIVER_ABSENT" && !isLoopbackPage());
   const offered = data.pinEntry === "page-then-window" && (closed || (driver.state === "ready" && driver.hello?.pinEntry.includes("window")));
   root.querySelector("[data-window-way]").hidden = !offered;
 });

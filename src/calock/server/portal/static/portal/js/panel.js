@@ -54,7 +54,7 @@ function stripAction(driver) {
   if (driver.state !== "failed") return null;
   const { action } = refusal(driver.reason, driver.facts);
   if (driver.reason === "DRIVER_PERMISSION_PROMPT") return { label: say("retry"), click: () => driver.look(true) };
-  if (driver.reason === "DRIVER_PERMISSION_DENIED") return { label: action.label, href: action.href };
+  if (["DRIVER_PERMISSION_DENIED", "DRIVER_CERTIFICATE"].includes(driver.reason)) return { label: action.label, href: action.href };
   if (["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(driver.reason))
     return { label: action.label, href: data.download };
   return { label: say("retry"), click: () => driver.look(true) };
