@@ -7,7 +7,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from lock_world import (
@@ -29,6 +29,7 @@ from calock.server.audit.models import AuditEvent
 from calock.server.challenges.models import SpentChallenge
 from calock.server.challenges.services import issue_challenge
 from calock.server.locks.models import Binding, LockCertificate
+from calock.server.login import services
 from calock.server.login.services import AIM, login_with_lock
 from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.providers.models import Provider, ProviderState
@@ -301,6 +302,7 @@ def test_a_token_that_is_none_is_refused(lock_world, token, reason):
         (b'{"challenge": 1, "token": {}}', "REQUEST_MALFORMED", 400),
         (b'{"token": {}}', "REQUEST_MALFORMED", 400),
         (b'{"challenge": "c1", "token": {}, "device": []}', "REQUEST_MALFORMED", 400),
+        (b'{"challenge": "c1", "token": {}, "provider": "a\\u0000"}', "REQUEST_MALFORMED", 400),
         (b"[" * 60_000, "REQUEST_MALFORMED", 400),
         (b"a" * 70_000, "REQUEST_TOO_LARGE", 413),
         (b"a" * 10_000_000, "REQUEST_TOO_LARGE", 413),
@@ -481,6 +483,25 @@ def test_a_renewal_with_a_new_key_needs_the_password_once(lock_world):
     assert Browser().log_in(renewed).status_code == 200
     Session.objects.all().delete()
     refused(Browser().log_in(lock), "CERTIFICATE_SUPERSEDED")
+
+
+@pytest.mark.parametrize(("lost", "status"), [(1, 200), (99, 503)])
+def test_two_logins_with_one_renewal_at_once_both_come_in(lock_world, monkeypatch, lost, status):
+    """PostgreSQL lets both look for the renewed certificate before either has written it; the second insert then fails."""
+    bound(lock_world, make_lock(uscc=USCC))
+    real, losses = services.renew_at_login, []
+
+    def raced(seen, *, at):
+        if len(losses) < lost:
+            losses.append(seen)
+            raise IntegrityError("one_row_per_issuer_serial")
+        return real(seen, at=at)
+
+    monkeypatch.setattr(services, "renew_at_login", raced)
+    answer = Browser().log_in(make_lock(uscc=USCC, not_after=NOW + timedelta(days=700)))
+    assert answer.status_code == status
+    assert Session.objects.filter(method="ca").count() == (status == 200)
+    assert SpentChallenge.objects.count() == 2  # the binding's and this one
 
 
 def test_another_holders_certificate_on_the_same_lock_does_not_inherit(lock_world):

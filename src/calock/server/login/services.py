@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
@@ -26,6 +26,7 @@ from calock.server.sessions.services import end_session, new_session
 from calock.wire.driver import Device
 
 AIM = Aim(Purpose.LOGIN)
+ATTEMPTS = 3
 
 
 class LoggedIn(NamedTuple):
@@ -48,11 +49,20 @@ def login_with_lock(*, challenge: str, token: bytes, device: Device | None, prov
         opened, answer = open_answer(challenge, token, aim=AIM, context=context)
         with spent_if_refused(opened):
             proof = judge(opened, challenge, answer, context=context, device=device, provider=provider)
-            return _enter(opened, proof, context)
+            return _enter_until_decided(opened, proof, context)
     except Refusal as refusal:
         throttle.count_failure("login", context.ip)
         record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=context, provider=provider)
         raise
+
+
+def _enter_until_decided(challenge: Challenge, proof: Proof, context: RequestContext) -> LoggedIn:
+    for _ in range(ATTEMPTS):
+        try:
+            return _enter(challenge, proof, context)
+        except IntegrityError:
+            continue  # another login wrote the same renewed certificate between our look and our insert
+    raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
 
 def _enter(challenge: Challenge, proof: Proof, context: RequestContext) -> LoggedIn:

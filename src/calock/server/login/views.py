@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from calock.server.api import Message, call, json_body, reply
+from calock.server.api import Message, ProviderCode, call, json_body, reply
 from calock.server.context import RequestContext
 from calock.server.http import SiteRequest
 from calock.server.login.services import login_with_lock
@@ -19,7 +19,7 @@ class LoginRequest(Message, frozen=True):
     challenge: str
     token: msgspec.Raw
     device: Device | None = None
-    provider: str = ""
+    provider: ProviderCode = ""
     next: str = ""
 
 
@@ -36,7 +36,7 @@ def login(request: SiteRequest) -> HttpResponse:
         challenge=body.challenge,
         token=bytes(body.token),
         device=body.device,
-        provider=body.provider[:50],
+        provider=body.provider,
         context=RequestContext.of(request),
     )
     response = reply({"next": landing(request, body.next)})
