@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +13,8 @@ from calock.server.http import SiteRequest
 
 MAX_BODY = 64 * 1024
 Body = TypeVar("Body", bound=msgspec.Struct)
+ProviderCode = Annotated[str, msgspec.Meta(pattern=r"^[-\w]{0,50}\Z")]
+"""A provider's code as a page sends it, empty for none: it is looked up, and PostgreSQL answers a NUL with an error."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -24,12 +26,12 @@ def json_body(request: HttpRequest, kind: type[Body]) -> Body:
     """The request's body as ``kind``.
 
     Raises:
-        Refusal: REQUEST_MALFORMED (not JSON by its content type or its text, wrong types, NUL), REQUEST_TOO_LARGE.
+        Refusal: REQUEST_MALFORMED (not JSON by its content type or its text, wrong types), REQUEST_TOO_LARGE.
     """
     if request.content_type != "application/json":
         raise Refusal(Reason.REQUEST_MALFORMED, f"content type {(request.content_type or '')[:60]!r}")
     length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
+    if length.isdecimal() and int(length) > MAX_BODY:
         raise Refusal(Reason.REQUEST_TOO_LARGE, f"{length[:12]} bytes")
     try:
         text = request.read(MAX_BODY + 1)

@@ -235,6 +235,13 @@ def test_a_provider_may_allow_expired_certificates_to_be_bound_but_not_to_log_in
     assert Provider.objects.get(code=lock.family.provider).allow_expired_binding
 
 
+@pytest.mark.parametrize("provider", ["lianxi\0", "x" * 51, "a b", "lianxi-sm2\n"])
+def test_a_provider_that_no_code_looks_like_is_refused_before_it_is_looked_up(lock_world, provider):
+    body = {"challenge": "c1", "token": {}, "member": str(lock_world.member.pk), "provider": provider}
+    answer = logged_in(lock_world.member).post("/api/bindings", body)
+    assert (answer.status_code, reason_of(answer)) == (400, "REQUEST_MALFORMED")
+
+
 def test_an_answer_made_for_one_member_or_provider_binds_no_other(lock_world):
     lock = make_lock()
     browser = logged_in(lock_world.admin)

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from calock.core.challenge import Purpose
-from calock.server.api import Message, call, json_body, reply
+from calock.server.api import Message, ProviderCode, call, json_body, reply
 from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.context import RequestContext
 from calock.server.http import SiteRequest, require_account
@@ -18,7 +18,7 @@ from calock.server.sessions import cookies
 class ChallengeRequest(Message, frozen=True):
     purpose: Purpose
     member: uuid.UUID | None = None
-    provider: str = ""
+    provider: ProviderCode = ""
     binding: uuid.UUID | None = None
 
 
@@ -38,7 +38,7 @@ def challenge(request: SiteRequest) -> HttpResponse:
         aim = Aim(
             body.purpose,
             member=member,
-            provider=body.provider[:50] if body.purpose == Purpose.BIND else "",
+            provider=body.provider if body.purpose == Purpose.BIND else "",
             binding=body.binding if body.purpose == Purpose.UNBIND else None,
         )
     text, expires_at = issue_challenge(aim=aim, context=RequestContext.of(request))

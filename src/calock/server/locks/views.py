@@ -9,7 +9,7 @@ from django.http import HttpResponse
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.api import Message, call, json_body, reply
+from calock.server.api import Message, ProviderCode, call, json_body, reply
 from calock.server.context import RequestContext
 from calock.server.http import SiteRequest, require_account
 from calock.server.locks.models import Binding
@@ -25,7 +25,7 @@ class BindRequest(Message, frozen=True):
     challenge: str
     token: msgspec.Raw
     member: uuid.UUID
-    provider: str
+    provider: ProviderCode
     device: Device | None = None
 
 
@@ -65,7 +65,7 @@ def _bind(request: SiteRequest, account: Account, context: RequestContext) -> Ht
         raise Refusal(Reason.NOT_FOUND, "no such account")
     binding = bind_lock(
         member=member,
-        provider=body.provider[:50],
+        provider=body.provider,
         challenge=body.challenge,
         token=bytes(body.token),
         device=body.device,
