@@ -17,7 +17,7 @@ demo-reset: $(VENV)/run.stamp $(MESSAGES).mo  ## the same from the start
 
 test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## everything; ends with pytest's summary
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+	$(BIN)/pytest -q -n 2
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

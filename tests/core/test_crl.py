@@ -286,3 +286,11 @@ def test_any_bytes_as_entries_end_in_an_entry_or_a_refusal(data):
 def test_any_bytes_as_a_crl_are_refused(data):
     with pytest.raises(Refusal):
         read_crl(data)
+
+
+def test_a_header_that_makes_no_sense_is_damage_even_under_the_right_seal():
+    block = sealed(crl([(5, AT, None)], number=0xAB), b"k" * 32)
+    body = block[:-32].replace(b'"number":"ab"', b'"number":"qq"')
+    assert body != block[:-32]
+    with pytest.raises(IndexDamagedError):
+        CrlIndex(body + bytes(32))

@@ -16,7 +16,6 @@ import urllib.request
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("driver-ports")
 COMMAND = [sys.executable, "-c", "import sys; from calock.demo.command import main; sys.exit(main(sys.argv[1:]))"]
 
 

@@ -24,10 +24,8 @@ PHONE = {"width": 390, "height": 844}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All journeys share the platform, and the driver ports with other tests, so they run in one worker."""
     for item in items:
         if "journeys" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("driver-ports"))
             item.add_marker(pytest.mark.browser)
 
 

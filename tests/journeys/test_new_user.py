@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import socket
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +41,11 @@ def home(person: Person, tmp_path: Path) -> Iterator[Path]:
 
 
 def in_home(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **OFFLINE}
+    tools = home.parent / "tools"  # this Python and the system's programs: no version managers, which write into HOME
+    tools.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (tools / "python3").symlink_to(Path(sys.executable).resolve())
+    environment = {"HOME": str(home), "PATH": f"{tools}:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **OFFLINE}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -13,7 +13,6 @@ from packaging_help import REPOSITORY, SYSTEM, run_build
 
 from calock.wire.package import inspect
 
-pytestmark = pytest.mark.xdist_group("packaging")
 LOCK = tomllib.loads((REPOSITORY / "packaging" / "driver.lock").read_text("utf-8"))
 
 

@@ -19,7 +19,6 @@ from packaging_help import unpack
 from calock.wire.archive import write_archive
 
 pytestmark = [
-    pytest.mark.xdist_group("packaging"),
     pytest.mark.skipif(sys.platform != "linux", reason="installs as Linux users do"),
 ]
 

@@ -102,10 +102,13 @@ class CrlIndex:
         self.signer_der = header.signer
         """Certificate (DER) whose key signed the CRL."""
         self.issuer_der = header.issuer
-        self.this_update = datetime.fromtimestamp(header.this_update, UTC)
-        self.next_update = datetime.fromtimestamp(header.next_update, UTC)
-        self.number = int(header.number, 16) if header.number else None
-        self.base_number = int(header.base_number, 16) if header.base_number else None
+        try:
+            self.this_update = datetime.fromtimestamp(header.this_update, UTC)
+            self.next_update = datetime.fromtimestamp(header.next_update, UTC)
+            self.number = int(header.number, 16) if header.number else None
+            self.base_number = int(header.base_number, 16) if header.base_number else None
+        except (ValueError, OverflowError, OSError) as error:
+            raise IndexDamagedError(str(error)) from error
         self.sha256 = header.sha256
         """Of the CRL's DER."""
         self.scope = header.scope

@@ -79,7 +79,7 @@ class Page:
         return found[1]
 
 
-def start(tmp_path: Path, text: str = "[compat]\nsynctl = true\n", **options: Any) -> DriverProcess:
+def start(tmp_path: Path, text: str = "requests_per_second = 500\n[compat]\nsynctl = true\n", **options: Any) -> DriverProcess:
     (tmp_path / "agent.toml").write_text(text)
     return DriverProcess(tmp_path, options=["--config", str(tmp_path / "agent.toml")], **options)
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from calock.wire import driver as wire
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("driver-ports")]
+pytestmark = pytest.mark.browser
 PATIENCE = 15_000
 """Milliseconds after which something that should appear is missing."""
 

@@ -93,8 +93,13 @@ def compat_app(service: Service) -> Starlette:
 def with_compat(main: ASGIApp, service: Service, *, port: int, extra_port: int | None) -> ASGIApp:
     """Put the compatible endpoint beside the driver's own, on its port and, where configured, alone on another one."""
     app = compat_app(service)
-    beside = CompatGuard(app, origins=service.config.origins, port=port)
-    alone = CompatGuard(app, origins=service.config.origins, port=extra_port) if extra_port is not None else None
+    rate = service.config.requests_per_second
+    beside = CompatGuard(app, origins=service.config.origins, port=port, requests_per_second=rate)
+    alone = (
+        CompatGuard(app, origins=service.config.origins, port=extra_port, requests_per_second=rate)
+        if extra_port is not None
+        else None
+    )
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
         if alone is not None and scope["type"] != "lifespan" and (scope.get("server") or ("", 0))[1] == extra_port:
