@@ -22,6 +22,8 @@ class SiteRequest(HttpRequest):
     login_session: Session | None
     session_was_ended: bool
     """The browser sent the cookie of a session that is over."""
+    session_end: str
+    """Why it is over, as its row says; empty without one."""
 
 
 def require_account(request: SiteRequest) -> tuple[Account, Session]:

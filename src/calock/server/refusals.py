@@ -21,6 +21,9 @@ from calock.server.refusal_texts import ENTRIES, Action, Entry
 UNAUDITED = frozenset({Reason.SESSION_REQUIRED, Reason.SESSION_ENDED, Reason.PASSWORD_CHANGE_REQUIRED, Reason.HOST_UNKNOWN})
 """A click on an old tab, or a stranger's probe: nothing was attempted that an auditor would look for."""
 
+OVER = {"lock unbound": "unbound", "idle": "idle"}
+"""Ends of a session that the login page has a sentence of its own for, as its address names them."""
+
 
 def is_english() -> bool:
     return (get_language() or "").startswith("en")
@@ -92,7 +95,8 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True) -
     if request.path_info.startswith("/api/"):
         response = JsonResponse({"error": told}, status=status, json_dumps_params={"ensure_ascii": False})
     elif request.method == "GET" and refusal.reason in (Reason.SESSION_REQUIRED, Reason.SESSION_ENDED):
-        response = HttpResponseRedirect(f"{reverse('portal:login')}?{urlencode({'next': request.get_full_path()})}")
+        over = {"over": OVER.get(request.session_end, "ended")} if refusal.reason == Reason.SESSION_ENDED else {}
+        response = HttpResponseRedirect(f"{reverse('portal:login')}?{urlencode({'next': request.get_full_path(), **over})}")
     elif request.method == "GET" and refusal.reason == Reason.PASSWORD_CHANGE_REQUIRED:
         response = HttpResponseRedirect(reverse("portal:password"))
     else:

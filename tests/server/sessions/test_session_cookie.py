@@ -21,7 +21,7 @@ from calock.server.login.services import logout
 from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
-from calock.server.sessions.services import end_own_session
+from calock.server.sessions.services import end_own_session, end_session
 
 pytestmark = pytest.mark.django_db
 
@@ -140,6 +140,26 @@ def test_one_can_end_only_ones_own_sessions(lock_world):
     assert alive(browser)
     end_own_session(session=session, by=lock_world.member, context=context(account=lock_world.member))
     assert reason(browser) == "SESSION_ENDED"
+
+
+@pytest.mark.parametrize(
+    ("why", "word", "says"),
+    [
+        ("lock unbound", "unbound", "登录所用的 CA 锁已解除绑定"),
+        ("idle", "idle", "较长时间没有操作"),
+        ("ended by its owner", "ended", "登录已失效"),
+    ],
+)
+def test_who_was_logged_in_reads_why_he_must_log_in_again(lock_world, why, word, says):
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    end_session(session=session, reason=why, at=timezone.now())
+    answer = browser.client.get("/system/ca/")
+    assert answer.headers["Location"] == f"/login/?next=%2Fsystem%2Fca%2F&over={word}"
+    page = browser.client.get(answer.headers["Location"]).content.decode()
+    assert says in page
+    assert 'role="status"' in page.split("data-tabs", 1)[1].split("tablist", 1)[0]
+    assert says not in browser.client.get("/login/?over=<script>").content.decode()
 
 
 def test_a_page_asks_for_login_and_remembers_where_to_go(lock_world):

@@ -41,16 +41,17 @@ def _why_over(session: Session, now: datetime, *, has_binding: bool) -> str:
 
 
 class SessionMiddleware:
-    """Sets ``request.user``, ``request.login_session`` and ``request.session_was_ended``."""
+    """Sets ``request.user``, ``request.login_session``, ``request.session_was_ended`` and ``request.session_end``."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         site_request = cast(SiteRequest, request)
-        session, ended = self._find(site_request)
+        session, why = self._find(site_request)
+        ended = bool(why)
         site_request.login_session = session
-        site_request.session_was_ended = ended
+        site_request.session_was_ended, site_request.session_end = ended, why
         site_request.user = session.account if session else AnonymousUser()
         if session is not None and self._must_change_password(session, request.path_info):
             refusal = Refusal(Reason.PASSWORD_CHANGE_REQUIRED, "the password was set by somebody else")
@@ -67,23 +68,24 @@ class SessionMiddleware:
         return not path.startswith(OPEN_WHILE_PASSWORD_EXPIRED)
 
     @staticmethod
-    def _find(request: SiteRequest) -> tuple[Session | None, bool]:
+    def _find(request: SiteRequest) -> tuple[Session | None, str]:
+        """The live session, or why the one whose cookie was sent is over; neither when no session has that cookie."""
         value = cookies.session_value(request)
         if not value:
-            return None, False
+            return None, ""
         # a login and the end of its binding may cross each other: a lock session counts only while the binding lives
         binding = Binding.objects.live().filter(lock=OuterRef("lock"), account=OuterRef("account"))
         rows = Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
         session = rows.filter(digest=cookies.digest(value), site=request.site.code).first()
         if session is None:
-            return None, False
+            return None, ""
         now = timezone.now()
         over = _why_over(session, now, has_binding=session.has_binding)
         if over:
             if session.ended_at is None:
                 end_session(session=session, reason=over, at=now)
-            return None, True
+            return None, over
         if now - session.last_seen_at > TOUCH:
             session.last_seen_at = now
             session.save(update_fields=["last_seen_at"])
-        return session, False
+        return session, ""

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from calock.core.refusals import Refusal
@@ -14,18 +14,19 @@ from calock.server import refusals
 from calock.server.context import RequestContext
 from calock.server.http import SiteRequest
 from calock.server.login import services
+from calock.server.login.views import landing
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.failures import CATALOGUE
 from calock.server.portal.render import page
 from calock.server.refusal_texts import ENTRIES
 from calock.server.sessions import cookies
 
-
-def next_page(request: SiteRequest, wanted: str) -> str:
-    """Where to go after the login: a path of this very site, else its landing page."""
-    if wanted and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
-        return wanted
-    return reverse(f"portal:{request.site.landing}")
+OVER = {
+    "unbound": _("登录所用的 CA 锁已解除绑定，本次登录随之结束，请重新登录"),
+    "idle": _("您较长时间没有操作，系统已为您安全退出，请重新登录"),
+    "ended": _("登录已失效，请重新登录"),
+}
+"""Why somebody who was logged in stands before the login page, by the word in its address (``refusals.OVER``)."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -35,7 +36,7 @@ def login(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _log_in(site_request, wanted)
     if site_request.login_session is not None:
-        return HttpResponseRedirect(next_page(site_request, wanted))
+        return HttpResponseRedirect(landing(site_request, wanted))
     return _show(site_request, wanted)
 
 
@@ -48,13 +49,16 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
     except Refusal as refusal:
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         return _show(request, wanted, status=ENTRIES[refusal.reason].status, refusal=told, username=username[:64])
-    response = HttpResponseRedirect(next_page(request, wanted))
+    response = HttpResponseRedirect(landing(request, wanted))
     cookies.set_session(response, entered.cookie)
     return response
 
 
 def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    return page(request, "login", "login", status=status, next=wanted, failures=CATALOGUE, **context, **driver_context(request))
+    over = OVER.get(request.GET.get("over", ""), "")
+    return page(
+        request, "login", "login", status=status, next=wanted, over=over, failures=CATALOGUE, **context, **driver_context(request)
+    )
 
 
 @require_POST

@@ -17,6 +17,7 @@ driver.addEventListener("change", () => drawStrip(strip, driver));
 async function reloadList() {
   const response = await fetch(location.href, { credentials: "same-origin" });
   if (!response.ok) return location.reload();
+  if (response.redirected) return location.assign(response.url); // the login page, which says why this session is over
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.querySelector("[data-list]");
   return fresh ? list.replaceChildren(...fresh.childNodes) : location.reload();
