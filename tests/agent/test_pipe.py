@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
@@ -55,3 +58,14 @@ def test_the_worker_wipes_pins_whatever_happens() -> None:
     assert reply.reason == "MODULE_FAILED"
     assert not any(old)
     assert not any(new)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0\0\0\x0a{", b"\xff\xff\xff\xff", b"\0\0\0\x02{}"])
+def test_a_worker_ends_with_its_driver_however_the_last_frame_was_cut(sent: bytes) -> None:
+    """A driver that is killed while it writes must not leave a process behind that holds the lock."""
+    worker = subprocess.Popen([sys.executable, "-m", "calock.agent.worker"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        worker.communicate(sent, timeout=60)
+        assert worker.returncode == 0
+    finally:
+        worker.kill()

@@ -59,15 +59,17 @@ class Worker:
 
     def _read(self) -> None:
         """Feed the queue from the pipe; in a thread of its own, so that the driver's end is noticed during a hang."""
-        while len(head := self._requests.read(4)) == 4:
-            body = bytearray(pipe.body_length(head))
-            view = memoryview(body)
-            while view and (count := self._requests.readinto(view)):  # type: ignore[attr-defined]  # BufferedReader has it
-                view = view[count:]
-            view.release()
-            self._queue.put(pipe.to_worker(body))
-            pipe.wipe(body)
-        os._exit(0)
+        try:
+            while len(head := self._requests.read(4)) == 4:
+                body = bytearray(pipe.body_length(head))
+                view = memoryview(body)
+                while view and (count := self._requests.readinto(view)):  # type: ignore[attr-defined]  # BufferedReader has it
+                    view = view[count:]
+                view.release()
+                self._queue.put(pipe.to_worker(body))
+                pipe.wipe(body)
+        finally:
+            os._exit(0)  # also after a frame cut short: a driver that was killed leaves no process that holds the lock
 
     def run(self) -> int:
         """Serve until the driver goes away. Returns the exit status."""
