@@ -72,6 +72,17 @@ def test_a_good_answer_lets_in_and_is_asked_for_once(world):
     assert verdict.revocation[0].source == "ocsp"
 
 
+def test_a_full_disk_costs_nobody_his_login(world, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    answer_with(world)
+    monkeypatch.setattr(ocsp_cache.tempfile, "mkstemp", full)
+    for _ in range(2):
+        assert judged(world.lock.certificate).reason is None
+    assert asked(world) == ["POST /ocsp"]
+
+
 def test_another_process_of_the_machine_uses_the_same_answer(world):
     answer_with(world)
     assert judged(world.lock.certificate).reason is None

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
 from django.conf import settings
 from django.utils import timezone
 
@@ -28,6 +29,7 @@ NEGATIVE = 30.0
 MOST = 20_000
 """Answers kept in memory; the one not used for longest goes first."""
 
+log = structlog.get_logger(__name__)
 _Key = tuple[str, int]
 _lock = threading.Lock()
 _answers: OrderedDict[_Key, tuple[OcspAnswer, ...]] = OrderedDict()
@@ -141,9 +143,17 @@ def _from_disk(issuer: Certificate, serial: int, graph: CaGraph) -> tuple[OcspAn
 
 
 def _to_disk(issuer: Certificate, serial: int, der: bytes) -> None:
+    """Leave an answer for the other processes; a full disk costs them a question of their own, never anybody a login."""
     path = _path(issuer, serial)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(der)
-    Path(temporary).replace(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(der)
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        log.warning("ocsp_answer_not_kept", error=str(error))
