@@ -192,6 +192,12 @@ def test_a_browser_without_the_pre_login_cookie_is_refused(lock_world):
     refused(send(Browser(), text, lock.sign(text)), "CHALLENGE_WRONG_CONTEXT")
 
 
+def test_a_stranger_without_the_cookie_writes_no_row_of_used_challenges(lock_world):
+    """Only a challenge this server made is worth remembering as used."""
+    refused(Browser().post("/api/login", {"challenge": "not ours", "token": GOOD}), "CHALLENGE_WRONG_CONTEXT")
+    assert not SpentChallenge.objects.exists()
+
+
 def test_a_challenge_of_another_site_is_refused(lock_world):
     lock = make_lock()
     bound(lock_world, lock)

@@ -60,10 +60,9 @@ def open_challenge(text: str, *, aim: Aim, context: RequestContext) -> Challenge
     Raises:
         Refusal: as ``calock.core.challenge.open_challenge``, and CHALLENGE_WRONG_CONTEXT without a pre-login cookie.
     """
+    who = context_bytes(aim, context)  # outside: its refusals say nothing about the text, which is not ours until it was opened
     try:
-        return core.open_challenge(
-            text, purpose=aim.purpose, context=context_bytes(aim, context), key=key_for("challenge"), now=context.at
-        )
+        return core.open_challenge(text, purpose=aim.purpose, context=who, key=key_for("challenge"), now=context.at)
     except Refusal as refusal:
         if refusal.reason in OURS:
             spend_quietly(Challenge(core.digest_of(text), aim.purpose, context.at + core.MAX_TTL))
