@@ -67,8 +67,11 @@ def catalogue() -> dict[str, dict[str, Any]]:
     }
 
 
-def _audit(request: SiteRequest, refusal: Refusal) -> None:
-    """Record a refusal no service has recorded, as long as the address does not flood us."""
+def audit(request: SiteRequest, refusal: Refusal) -> None:
+    """Record a refusal no service has recorded, as long as the address does not flood us.
+
+    For views that answer a refusal with a page of their own; ``answer`` does it by itself.
+    """
     if refusal.number or refusal.reason in UNAUDITED:
         return
     context = RequestContext.of(request)
@@ -88,7 +91,7 @@ def _audit(request: SiteRequest, refusal: Refusal) -> None:
 def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True) -> HttpResponse:
     """The response for ``refusal``. ``site_known`` False: the Host was nobody's, so there is no branded page to show."""
     if site_known:
-        _audit(request, refusal)
+        audit(request, refusal)
     status = ENTRIES[refusal.reason].status
     told = describe(refusal.reason, refusal.facts, number=refusal.number)
     response: HttpResponse
@@ -108,4 +111,4 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True) -
     return response
 
 
-__all__ = ["Event", "answer", "catalogue", "describe", "is_english"]
+__all__ = ["Event", "answer", "audit", "catalogue", "describe", "is_english"]

@@ -117,6 +117,18 @@ def test_an_operator_does_not_become_two_by_resetting_a_colleagues_password(worl
     assert (row.actor, row.subject, row.reason) == (world.first.pk, world.second.pk, Reason.NOT_ALLOWED)
 
 
+def test_what_the_console_refuses_an_operator_is_in_the_trail(world, first, binding):
+    """Approving one's own proposal is what an auditor looks for."""
+    first.post(unbind_address(binding), {"step": "unbind", "reason": "本人遗失"})
+    approval = Approval.objects.get()
+    form = {"step": "approve", "version": approval.version, "sha256": approval.sha256}
+    page = first.post(f"/console/approvals/{approval.pk}/", form, follow=True)
+    row = AuditEvent.objects.get(reason=Reason.SECOND_OPERATOR_NEEDED.value)
+    assert (row.actor, row.details["path"]) == (world.first.pk, f"/console/approvals/{approval.pk}/")
+    assert page.status_code == 200
+    assert Binding.objects.get(pk=binding.pk).unbound_at is None
+
+
 def test_disabling_an_organisation_ends_the_sessions_of_all_its_members(world, first, member, organisation):
     other = Account.objects.create_account(username="elsewhere", name="李四")
     browser_of(member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import timedelta
 
@@ -188,6 +189,15 @@ def test_changing_the_password_ends_every_other_session(people):
     assert Session.objects.get(pk=other.pk).end_reason == "password changed"
     assert Session.objects.get(pk=made.session.pk).ended_at is None
     assert attempt("zhangsan", NEW)
+
+
+def test_a_throttled_password_login_is_in_the_trail_once_a_minute(people, settings):
+    settings.CALOCK = dataclasses.replace(settings.CALOCK, failures_per_minute=2)
+    client = Browser().client
+    answers = [client.post("/login/", {"username": "zhangsan", "password": "wrong"}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429, 429]
+    row = AuditEvent.objects.get(reason="TOO_MANY_ATTEMPTS")
+    assert row.number in answers[2].content.decode()
 
 
 def test_the_old_password_is_asked_for(people):

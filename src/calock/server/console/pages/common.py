@@ -28,13 +28,19 @@ def asking(request: HttpRequest) -> tuple[Account, RequestContext]:
     return cast(Account, site_request.user), RequestContext.of(site_request)
 
 
+def refused(request: HttpRequest, refusal: Refusal) -> str:
+    """What the operator reads of a refusal, after the auditors' row about it was written."""
+    refusals.audit(cast(SiteRequest, request), refusal)
+    message: str = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
+    return message + (f"（{refusal.detail}）" if refusal.detail else "")
+
+
 @contextmanager
 def told(request: HttpRequest, done: str) -> Iterator[None]:
-    """Say ``done`` after the act, or why it was refused; the page is shown again either way."""
+    """Say ``done`` after the act, or record and say why it was refused; the page is shown again either way."""
     try:
         yield
     except Refusal as refusal:
-        detail = f"（{refusal.detail}）" if refusal.detail else ""
-        messages.error(request, refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"] + detail)
+        messages.error(request, refused(request, refusal))
     else:
         messages.success(request, done)

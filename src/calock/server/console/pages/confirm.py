@@ -37,6 +37,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
             confirm_session(session=session, evidence=Evidence(password=request.POST.get("password", "")), context=context)
             return HttpResponseRedirect(_back(request))
         except Refusal as refusal:
+            refusals.audit(cast(SiteRequest, request), refusal)
             error = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
     return page(
         request,

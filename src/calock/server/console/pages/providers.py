@@ -12,10 +12,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from calock.core.refusals import Refusal
-from calock.server import refusals
 from calock.server.approvals.models import Approval
 from calock.server.console.forms import ProviderForm, TrustForm
-from calock.server.console.pages.common import asking, page, told
+from calock.server.console.pages.common import asking, page, refused, told
 from calock.server.console.pages.dashboard import provider_row
 from calock.server.console.register_steps import STEPS, take_step
 from calock.server.console.statistics import ProviderCount, by_provider
@@ -53,12 +52,6 @@ def detail(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     )
 
 
-def _say(form: ProviderForm | TrustForm, refusal: Refusal) -> None:
-    """Show beside the form why a service refused it."""
-    text = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
-    form.add_error(None, f"{text}（{refusal.detail}）" if refusal.detail else text)
-
-
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     form = ProviderForm(request.POST if request.method == "POST" else None, creating=True)
@@ -68,7 +61,7 @@ def new(request: HttpRequest) -> HttpResponse:
             provider = create_provider(code=form.cleaned_data["code"], values=form.values(), by=operator, context=context)
             return HttpResponseRedirect(_address(provider))
         except Refusal as refusal:
-            _say(form, refusal)
+            form.add_error(None, refused(request, refusal))
     return page(request, "console/provider_form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"))
 
 
@@ -84,7 +77,7 @@ def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
             )
             return HttpResponseRedirect(_address(provider))
         except Refusal as refusal:
-            _say(form, refusal)
+            form.add_error(None, refused(request, refusal))
     return page(request, "console/provider_form.html", title=f"编辑：{provider.name}", form=form, back=_address(provider))
 
 
@@ -98,7 +91,7 @@ def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
             propose_trust(provider=provider, **form.values(), by=operator, context=context)
             return HttpResponseRedirect(reverse("admin:approvals"))
         except Refusal as refusal:
-            _say(form, refusal)
+            form.add_error(None, refused(request, refusal))
     title = f"状态、站点与规则：{provider.name}"
     return page(request, "console/provider_form.html", title=title, form=form, back=_address(provider), two=True)
 

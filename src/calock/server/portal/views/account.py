@@ -70,6 +70,7 @@ def password(request: HttpRequest) -> HttpResponse:
         new = _typed_twice(request)
         change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=RequestContext.of(site_request))
     except Refusal as refusal:
+        refusals.audit(site_request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         return _password_page(site_request, status=ENTRIES[refusal.reason].status, refusal=told)
     return HttpResponseRedirect(reverse("portal:password") + "?changed")

@@ -47,6 +47,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
             username=username, password=request.POST.get("password", ""), context=RequestContext.of(request)
         )
     except Refusal as refusal:
+        refusals.audit(request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         return _show(request, wanted, status=ENTRIES[refusal.reason].status, refusal=told, username=username[:64])
     response = HttpResponseRedirect(landing(request, wanted))
