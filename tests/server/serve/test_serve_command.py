@@ -206,6 +206,26 @@ def test_help_says_what_a_stranger_needs(tmp_path):
         assert word in done.stdout
 
 
+SAY = """
+import django; django.setup()
+from django.contrib.messages import SUCCESS
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.http import HttpResponse
+from django.test import RequestFactory
+storage, response = CookieStorage(RequestFactory().get("/console/")), HttpResponse()
+storage.add(SUCCESS, "done")
+storage.update(response)
+print(response.cookies["messages"].output())
+"""
+
+
+def test_what_the_console_says_travels_as_carefully_as_a_session(tmp_path):
+    """It names accounts and locks, and stays in the browser until the next page."""
+    real = {**environment(tmp_path), "CALOCK_INSECURE_HTTP": "0", "DJANGO_SETTINGS_MODULE": "calock.server.settings"}
+    done = subprocess.run([sys.executable, "-c", SAY], env=real, capture_output=True, text=True, timeout=60, check=True)
+    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in done.stdout.split(";")}
+
+
 def test_a_real_site_speaks_https_only_and_locks_its_cookies_down(tmp_path):
     running = Server(tmp_path, "--workers", "1", "--no-jobs", CALOCK_INSECURE_HTTP="0")
     try:
