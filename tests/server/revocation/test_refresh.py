@@ -281,6 +281,38 @@ def test_a_tampered_manifest_refuses_everybody(world):
     assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
 
 
+@pytest.mark.parametrize("damage", ["manifest", "index", "truncated", "gone"])
+def test_what_was_damaged_on_disk_is_fetched_and_written_anew(world, damage):
+    """Nobody is let in by damage, and nobody is kept out for longer than the next refresh."""
+    world.source.answers["/issuing.crl"] = conditional(world.crl())
+    refresh_both(world)
+    held = revocation_store.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
+    path = revocation_store.directory() / ("manifest" if damage == "manifest" else held.file)
+    if damage == "gone":
+        path.unlink()
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data[:100] if damage == "truncated" else data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])
+    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+    refresh_both(world)
+    assert user_sees(world) is None
+
+
+def test_a_disk_that_takes_nothing_is_said_and_raises_nothing(world, monkeypatch):
+    refresh_both(world)
+    world.publish(reason="keyCompromise")
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(revocation_store, "write_files", full)
+    assert "No space left" in refresh_crl(world.issuing).error
+    assert user_sees(world) is None  # what counted before still does, until its own end
+    monkeypatch.undo()
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
 def test_a_crl_older_than_the_age_limit_is_stale_and_the_emergency_lifts_that_until_its_own_end(world):
     refresh_both(world)
     policy = current_register().provider(world.family.provider).policy

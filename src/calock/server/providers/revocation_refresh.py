@@ -113,6 +113,8 @@ def refresh_crl(source: RevocationSource, *, at: datetime | None = None, limits:
             outcome = _attempt(source, at, limits)
         except (FetchRefusedError, FetchFailedError) as error:
             outcome = Outcome(source, error=str(error), reason=Reason.REVOCATION_UNAVAILABLE)
+        except OSError as error:
+            outcome = Outcome(source, error=f"cannot be kept on this machine: {error}", reason=Reason.REVOCATION_UNAVAILABLE)
         except Refusal as refusal:
             detail = refusal.detail or refusal.reason.value
             outcome = Outcome(source, error=detail, reason=refusal.reason)
@@ -125,7 +127,7 @@ def refresh_crl(source: RevocationSource, *, at: datetime | None = None, limits:
 
 
 def _attempt(source: RevocationSource, at: datetime, limits: Limits) -> Outcome:
-    held = revocation_store.read_manifest().of(source.ca_record.spki_sha256, source.url)
+    held = revocation_store.usable(source.ca_record.spki_sha256, source.url)
     etag, modified = (held.etag, held.last_modified) if held and held.sha256 == source.sha256 else ("", "")
     with _temporary() as file:
         got = fetch(target_of(source), file, limits=limits, etag=etag, last_modified=modified)
@@ -144,7 +146,7 @@ def _take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> 
     if provider is None:
         raise unusable("the provider is not enabled")
     der, head, signer = _newest(_ders(data), source.ca_record.spki_sha256, graph_of(provider), at)
-    held = revocation_store.read_manifest().of(source.ca_record.spki_sha256, source.url)
+    held = revocation_store.usable(source.ca_record.spki_sha256, source.url)
     if held is not None and held.sha256 == head.sha256 == source.sha256:
         return Outcome(source, size=got.size, validators=validators)
     _refuse_going_back(source, head)

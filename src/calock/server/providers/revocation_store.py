@@ -99,7 +99,32 @@ def read_manifest() -> Manifest:
     body, _, mac = data.rpartition(b"\n")
     if not hmac.compare_digest(mac, _mac(body)):
         raise StoreDamagedError("the manifest of the CRL store was changed outside the server")
-    return msgspec.json.decode(body, type=Manifest)
+    try:
+        return msgspec.json.decode(body, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise StoreDamagedError("the manifest of the CRL store is another version's") from error
+
+
+def _to_change() -> Manifest:
+    """The manifest for somebody who writes it anew: a damaged one is empty, or nothing would ever count again.
+
+    What it said is fetched again; that no source goes back is held by its row in the database.
+    """
+    try:
+        return read_manifest()
+    except StoreDamagedError:
+        return Manifest()
+
+
+def usable(ca: str, url: str) -> Held | None:
+    """What one address brought, when it can still be read; None asks for it to be fetched and written anew."""
+    held = _to_change().of(ca, url)
+    try:
+        if held is not None:
+            open_index(held.file)
+    except IndexDamagedError:
+        return None
+    return held
 
 
 @contextmanager
@@ -113,7 +138,7 @@ def changing() -> Iterator[None]:
 def put(held: Held) -> None:
     """Let a CRL count from now on, in place of what its address brought before."""
     with changing():
-        now = read_manifest()
+        now = _to_change()
         rest = tuple(item for item in now.held if (item.ca, item.url) != (held.ca, held.url))
         troubles = tuple(item for item in now.troubles if (item.ca, item.url) != (held.ca, held.url))
         _write_manifest(Manifest((*rest, held), troubles))
@@ -123,7 +148,7 @@ def put(held: Held) -> None:
 def note_trouble(trouble: Trouble) -> None:
     """Remember why what an address brought cannot be used; what counted before still does."""
     with changing():
-        now = read_manifest()
+        now = _to_change()
         rest = tuple(item for item in now.troubles if (item.ca, item.url) != (trouble.ca, trouble.url))
         if trouble not in now.troubles:
             _write_manifest(Manifest(now.held, (*rest, trouble)))
@@ -132,7 +157,7 @@ def note_trouble(trouble: Trouble) -> None:
 def forget(keep: set[tuple[str, str]]) -> int:
     """Drop what stands for addresses that are no source any more: ``keep`` are the (CA, address) pairs that are."""
     with changing():
-        now = read_manifest()
+        now = _to_change()
         held = tuple(item for item in now.held if (item.ca, item.url) in keep)
         troubles = tuple(item for item in now.troubles if (item.ca, item.url) in keep)
         dropped = len(now.held) - len(held)
