@@ -12,7 +12,7 @@ from cryptography.x509 import ocsp as reference
 
 from calock.core import ocsp
 from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core.evidence import MemoryEvidence, split_pem
 from calock.core.policy import Policy, PolicyError, RevocationRules
 from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
@@ -447,3 +447,14 @@ def test_unusable_evidence_says_why(ec):
     assert "CRL: not a CRL" in ec.detail(b"rubbish")
     assert "CRL signature" in ec.detail(ec.crl(key=pki.make_key("EC")))
     assert ec.detail() == "no revocation data for this issuer"
+
+
+@pytest.mark.parametrize("wrap", [bytes, base64.b64encode, base64.encodebytes], ids=["DER", "base64", "base64 in lines"])
+def test_evidence_is_read_as_der_and_as_bare_base64(wrap):
+    """OCSP responses are often kept as base64 without a PEM header."""
+    response = bytes.fromhex("30820122") + bytes(290)
+    assert split_pem(wrap(response), b"OCSP RESPONSE") == [response]
+
+
+def test_text_that_only_looks_like_base64_stays_what_it_is():
+    assert split_pem(b"M\xff not base64", b"OCSP RESPONSE") == [b"M\xff not base64"]

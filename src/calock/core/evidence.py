@@ -246,10 +246,11 @@ def answers_of(
 
 
 def split_pem(blob: bytes, label: bytes) -> list[bytes]:
-    """Split a file into DER values: PEM with any number of blocks, or one DER."""
+    """Split a file into DER values: PEM with any number of blocks, one DER, or one DER as bare base64."""
     begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
     if begin not in blob:
-        return [blob]
+        bare = _decode(blob) if blob[:1] == b"M" else b""  # a DER SEQUENCE in base64 starts so, and never in DER
+        return [bare or blob]
     found = []
     for part in blob.split(begin)[1:]:
         body, closed, _ = part.partition(end)
