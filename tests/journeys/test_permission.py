@@ -79,6 +79,18 @@ def test_not_granted_is_coached_with_a_picture_and_one_action(public: PublicSite
     expect(state).not_to_contain_text("CA 客户端驱动未安装")
 
 
+def test_denied_is_told_apart_and_says_where_to_allow_it(public: PublicSite) -> None:
+    page = public.page()
+    session = page.context.new_cdp_session(page)
+    denied = {"permission": {"name": "local-network-access"}, "setting": "denied", "origin": public.origin}
+    session.send("Browser.setPermission", denied)
+    open_ca_tab(page, public.origin)
+    state = page.locator("[data-ca-login] .state")
+    expect(state.locator("[data-device]")).to_have_attribute("data-reason", "DRIVER_PERMISSION_DENIED")
+    expect(state.get_by_role("img", name=re.compile("示意图"))).to_be_visible()
+    expect(state.get_by_role("link")).to_have_count(1)
+
+
 def test_the_drivers_window_needs_no_permission(public: PublicSite) -> None:
     """The way out when the permission was denied: the whole login, on https, without it."""
     page = public.page()
