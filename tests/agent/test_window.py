@@ -10,7 +10,7 @@ import pytest
 from agent.chromium import WINDOW_PAGE, Site, chromium, chromium_path, serving
 from agent.driving import CHALLENGE, PIN, DriverProcess, make_lock, until
 from agent.test_service import verify
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.window import TICKET_SECONDS, Tickets, purpose_of
@@ -119,10 +119,50 @@ def test_the_last_try_is_used_only_after_the_box_is_ticked(browser: Browser, sta
     window.click("#ok")
     window.get_by_text("只剩最后一次机会，请先确认").wait_for()
     window.check("#useLast")
+    make_lock(locks, serial="3301000045102206")  # the list is drawn again, and takes no consent away
+    expect(window.locator(".lock")).to_have_count(2)
     window.fill("#pin", PIN)
     window.click("#ok")
     page.wait_for_function("heard.length > 1")
     verify(answers(page)[0]["answer"], origin=site.at("shanxi"))
+
+
+@needs_chromium
+def test_a_consent_to_the_last_try_is_for_one_lock(browser: Browser, start, site: Site, locks: Path) -> None:
+    serials = ("3301000045102205", "3301000045102206")
+    for serial in serials:
+        make_lock(locks, serial=serial, tries_left=1)
+    driver = start(soft_dir=locks, origins=[site.at("shanxi")])
+    _, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    window.check("#useLast")
+    window.locator(".lock input:not(:checked)").check()
+    assert not window.is_checked("#useLast")
+    window.check("#useLast")
+    chosen = window.locator(".lock:has(:checked)").inner_text()
+    unplug(locks, next(serial for serial in serials if serial[-4:] in chosen))
+    expect(window.locator(".lock")).to_have_count(1)
+    assert not window.is_checked("#useLast")
+
+
+@needs_chromium
+def test_nothing_can_be_typed_before_the_locks_are_known(browser: Browser, driver: DriverProcess, site: Site) -> None:
+    context = browser.new_context(locale="zh-CN")
+    held = []
+    context.route("**/window/locks", lambda route: held.append(route))  # noqa: PLW0108 - a built-in cannot be wrapped
+    page = context.new_page()
+    page.goto(site.at("shanxi"))
+    with page.expect_popup() as popup:
+        page.evaluate("([a, c, s, l]) => ask(a, c, s, l)", [driver.address, CHALLENGE, STATE, ""])
+    window = popup.value
+    window.get_by_text("正在检测 CA 锁").wait_for()
+    assert window.is_disabled("#pin")
+    assert window.is_disabled("#ok")
+    until(lambda: page.title() and held, "the window to ask for the locks")
+    held[0].continue_()
+    window.wait_for_selector(".lock")
+    assert window.is_enabled("#pin")
+    assert not window.is_visible("#looking")
 
 
 @needs_chromium

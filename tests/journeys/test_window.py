@@ -13,6 +13,7 @@ from calock.demo.keyring import lock
 def enter_pin(window: Page, tail: str, pin: str) -> None:
     window.set_default_timeout(PATIENCE)
     expect(window.locator("body")).to_contain_text("shanxi.localhost")
+    expect(window.locator("input[type=password]")).to_be_enabled()  # the locks were looked for
     card = window.locator("label", has_text=tail)
     if card.count():
         card.first.click()

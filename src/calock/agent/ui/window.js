@@ -30,12 +30,12 @@ function current() {
 }
 
 function choose(lock) {
+  if (chosen !== lock?.id) $("useLast").checked = false; // a list that is only drawn again takes no tick away
   chosen = lock?.id ?? "";
   const pin = lock?.pin;
   $("tries").textContent = pin ? triesText(pin) + (pin.default ? " 这仍是初始 PIN 码，建议尽快修改。" : "") : "";
   $("tries").className = pin && (pin.locked || pin.triesLeft === 1) ? "small warned" : "soft small";
   $("last").hidden = !(pin && pin.triesLeft === 1 && !pin.locked);
-  $("useLast").checked = false;
   $("pin").disabled = $("ok").disabled = !pin || pin.locked;
 }
 
@@ -59,17 +59,18 @@ async function refresh() {
   try {
     locks = (await call("/window/locks", { ticket: request.ticket })).locks;
   } catch (error) {
+    $("looking").hidden = true;
     fail(sentence(error));
     if (error.reason === "SESSION_ENDED") $("form").querySelectorAll("input, #ok").forEach((part) => { part.disabled = true; });
     return;
   }
-  if (!current()) chosen = (locks.find((lock) => !lock.expired && !lock.pin.locked && lock.pin.triesLeft !== 1) ?? locks[0])?.id ?? "";
+  choose(current() ?? locks.find((lock) => !lock.expired && !lock.pin.locked && lock.pin.triesLeft !== 1) ?? locks[0]);
+  $("looking").hidden = true;
   $("locks").replaceChildren($("legend"), ...locks.map(card));
   $("locks").hidden = locks.length === 0;
   $("legend").textContent = locks.length > 1 ? `检测到 ${locks.length} 张证书，请选择` : "CA 锁";
   $("none").hidden = locks.length > 0;
   $("entry").hidden = locks.length === 0;
-  choose(current());
 }
 
 $("form").addEventListener("submit", async (event) => {
@@ -79,6 +80,7 @@ $("form").addEventListener("submit", async (event) => {
   if (!lock) return;
   const message = { ticket: request.ticket, lock: lock.id, pin: $("pin").value, useLastTry: $("useLast").checked };
   $("pin").value = "";
+  $("useLast").checked = false; // a consent counts once
   $("ok").disabled = true;
   $("ok").textContent = "正在签名…";
   try {
