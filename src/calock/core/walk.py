@@ -59,24 +59,41 @@ def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     return start, end
 
 
-def whole(data: Bytes, tag: int = SEQUENCE) -> tuple[int, int]:
-    """Read the one element that ``data`` is; bytes after it are an error."""
-    start, end = expect(data, 0, len(data), tag)
-    if end != len(data):
+def only(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
+    """Like :func:`expect` for what an explicit tag holds: one element and nothing after it."""
+    start, end = expect(data, position, stop, tag)
+    if end != stop:
         raise WalkError("bytes after the end")
     return start, end
 
 
+def whole(data: Bytes, tag: int = SEQUENCE) -> tuple[int, int]:
+    """Read the one element that ``data`` is; bytes after it are an error."""
+    return only(data, 0, len(data), tag)
+
+
 def children(data: Bytes, start: int, stop: int, limit: int = 1000) -> list[tuple[int, int, int, int]]:
-    """List the elements between ``start`` and ``stop``: ``(tag, position, start of contents, end of contents)``."""
+    """List the elements between ``start`` and ``stop``: ``(tag, position, start of contents, end of contents)``.
+
+    Short lengths are read here rather than by :func:`element`: a login walks some forty of them.
+    """
     found = []
     position = start
-    while position < stop:
-        tag, first, end = element(data, position, stop)
-        found.append((tag, position, first, end))
-        if len(found) > limit:
-            raise WalkError(f"more than {limit} elements")
-        position = end
+    try:
+        while position < stop:
+            tag, size, first = data[position], data[position + 1], position + 2
+            if size < 0x80 and tag & 0x1F != 0x1F:
+                end = first + size
+                if end > stop:
+                    raise WalkError("truncated")
+            else:
+                tag, first, end = element(data, position, stop)
+            found.append((tag, position, first, end))
+            if len(found) > limit:
+                raise WalkError(f"more than {limit} elements")
+            position = end
+    except IndexError as error:
+        raise WalkError("truncated") from error
     return found
 
 

@@ -318,7 +318,8 @@ def test_a_crl_older_than_the_age_limit_is_stale_and_the_emergency_lifts_that_un
     policy = current_register().provider(world.family.provider).policy
     late = moment() + 5 * HOUR
     tight = replace(policy, revocation=replace(policy.revocation, crl_max_age=3600))
-    emergency = replace(tight, revocation=replace(tight.revocation, emergency_until=(late + HOUR).isoformat()))
+    ends = [f"{certificate.spki_sha256}:{(late + HOUR).isoformat()}" for certificate in world.path[1:]]
+    emergency = replace(tight, revocation=replace(tight.revocation, emergencies=tuple(ends)))
 
     def reason(rules, at):
         return check_revocation(world.path, evidence=current_evidence(), policy=rules, at=at).reason

@@ -112,9 +112,10 @@ class CrlSchedule:
             return
         self._emergencies_warned = now
         for provider in current_register().providers:
-            end = provider.policy.revocation.emergency_end
-            if end is not None and timezone.now() < end:
-                log.error("revocation_emergency", provider=provider.code, until=end.isoformat())
+            for ca in provider.cas:
+                end = provider.policy.revocation.emergency_end(ca.spki_sha256)
+                if end is not None and timezone.now() < end:
+                    log.error("revocation_emergency", provider=provider.code, ca=ca.spki_sha256, until=end.isoformat())
 
     def _warn(self, source: RevocationSource, plan: _Plan, now: float) -> None:
         found = health_of(source, at=timezone.now())

@@ -16,7 +16,7 @@ from django.utils import timezone
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl_index import CrlIndex, IndexDamagedError
-from calock.core.evidence import CrlOffer, Evidence, OcspAnswer, Unusable, link_crls
+from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, link_crls
 from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
 from calock.core.revocation import FETCH_MAY_HELP
@@ -77,6 +77,9 @@ class StoredEvidence:
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
         return self._unusable.get(issuer.spki_sha256, ())
 
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
 
 class DamagedEvidence:
     """The store cannot be believed: everything that needs it is refused."""
@@ -92,6 +95,9 @@ class DamagedEvidence:
         return (
             Unusable("CRL", "", Reason.REVOCATION_UNTRUSTED, "the store of revocation data was changed outside the server", key),
         )
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
 
 
 def graph_of(provider: ProviderTrust) -> CaGraph:
