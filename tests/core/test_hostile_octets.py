@@ -14,7 +14,7 @@ from trust_help import AT, END, START, World, answer, key, world
 from calock.cli import report
 from calock.core import names
 from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core.evidence import FinalRevocation, MemoryEvidence
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
@@ -277,3 +277,27 @@ def test_long_hostile_names_are_compared_without_being_folded() -> None:
         long = der.sequence(der.set_of(der.sequence(der.oid("2.5.4.3"), der.utf8(f"{number}" + "x" * 1100))))
         names.comparison_key(long)
     assert names._kept_key.cache_info().currsize == before
+
+
+def test_what_is_known_for_good_needs_no_data_any_more(told: Told) -> None:
+    """The source that proved it may be gone, and every source at hand may say good: revoked it stays, for a CA as for a lock."""
+
+    class Remembering(MemoryEvidence):
+        known: frozenset[tuple[str, int]] = frozenset()
+
+        def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+            if (issuer.spki_sha256, serial) not in self.known:
+                return None
+            return FinalRevocation(AT - DAY, "stapled", "0" * 64, "keyCompromise")
+
+    evidence = Remembering(told.here.crls(), anchors=[told.root], others=[told.ca], at=AT)
+
+    def verdict() -> Any:
+        return told.here.judge(told.here.lock(), evidence=evidence)
+
+    assert verdict().accepted
+    evidence.known = frozenset({(told.ca.spki_sha256, told.leaf.serial)})
+    assert verdict().reason is Reason.CERTIFICATE_REVOKED
+    assert (verdict().revocation[0].source, verdict().revocation[0].revoked_at) == ("stapled", AT - DAY)
+    evidence.known = frozenset({(told.root.spki_sha256, told.ca.serial)})
+    assert verdict().reason is Reason.CA_REVOKED
