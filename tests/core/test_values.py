@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 
 import pytest
@@ -124,3 +125,13 @@ def test_self_test_holds_and_tells_when_it_does_not(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(selftest.libcrypto, "sm2_verify", lambda *_: 1 / 0)
     with pytest.raises(selftest.SelfTestError, match="ZeroDivisionError"):
         selftest.require()
+
+
+def test_an_emergency_belongs_to_one_ca_and_ends() -> None:
+    key, other = "a" * 64, "b" * 64
+    texts = [f"{key}:2026-11-25T08:00:00+08:00", f"{key}:2026-11-24T00:00:00Z", f"{other}:2026-12-01T00:00:00Z"]
+    rules = Policy.from_json({"revocation": {"emergencies": texts}}).revocation
+    assert rules.emergency_end(key) == datetime(2026, 11, 25, tzinfo=UTC)
+    assert rules.emergency_end("c" * 64) is None
+    with pytest.raises(PolicyError, match="at most 20"):
+        Policy.from_json({"revocation": {"emergencies": texts * 7}})
