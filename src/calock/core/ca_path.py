@@ -58,6 +58,8 @@ class CaPath:
 class CaPaths(NamedTuple):
     """What may lead from one certificate to an anchor, likeliest first."""
 
+    first: tuple[Issuer, ...]
+    """CA certificates that may have issued it."""
     paths: tuple[CaPath, ...]
     cut: bool
     """Some part was given up because it grew too long."""
@@ -65,7 +67,7 @@ class CaPaths(NamedTuple):
 
 def ca_paths(leaf: Certificate, register: Register) -> CaPaths:
     """CA parts that may have issued ``leaf``, shortest first. Nothing is proved by their being here."""
-    first = issuers_of(leaf, register)
+    first = _issuers_of(leaf, register)
     if not first:
         return _NONE
     known = register.kept.get(first)
@@ -74,10 +76,10 @@ def ca_paths(leaf: Certificate, register: Register) -> CaPaths:
     return known
 
 
-_NONE = CaPaths((), cut=False)
+_NONE = CaPaths((), (), cut=False)
 
 
-def issuers_of(certificate: Certificate, register: Register) -> tuple[Issuer, ...]:
+def _issuers_of(certificate: Certificate, register: Register) -> tuple[Issuer, ...]:
     """CA certificates that may have issued this one, likeliest first; none when its names cannot be read."""
     try:
         name, key_id = certificate.issuer_key, certificate.authority_key_id
@@ -85,7 +87,7 @@ def issuers_of(certificate: Certificate, register: Register) -> tuple[Issuer, ..
         return ()
     fitting = register.candidates(name, key_id)
     if len(fitting) < 2:
-        return tuple(fitting)
+        return fitting
     return tuple(sorted(fitting, key=lambda issuer: (issuer.key_id != key_id, not issuer.ca.anchor)))
 
 
@@ -102,11 +104,11 @@ def _written_down(first: Sequence[Issuer], register: Register) -> CaPaths:
             waiting += _longer(path, register)
         else:
             cut = True
-    return CaPaths(tuple(found), cut)
+    return CaPaths(tuple(first), tuple(found), cut)
 
 
 def _longer(path: tuple[Issuer, ...], register: Register) -> list[tuple[Issuer, ...]]:
     """One certificate further up, within the provider: another one's trust, sites and suspension are its own."""
     seen = {issuer.ca.der for issuer in path}
-    above = issuers_of(path[-1].certificate, register)
+    above = _issuers_of(path[-1].certificate, register)
     return [(*path, issuer) for issuer in above if issuer.provider is path[0].provider and issuer.ca.der not in seen]

@@ -15,23 +15,29 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from calock.core import extensions, names, tolerance, walk
 from calock.core.extensions import NO_AUTHORITY_KEY, AuthorityKey
-from calock.core.layout import Extension, key_kind, key_oids, read_layout
+from calock.core.form import Form, form_of
+from calock.core.key_types import is_ec, is_rsa
+from calock.core.layout import (
+    MAX_UNDECODED,
+    OID_SUBJECT_KEY_ID,
+    Extension,
+    algorithm_oid,
+    key_kind,
+    key_oids,
+    read_layout,
+    undecoded,
+)
 from calock.core.lazy import lazy
 from calock.core.refusals import Reason, Refusal
 
 MAX_SIZE = 64 * 1024
 """Octets. Real lock certificates have 1 to 3 KB; a token's text limit leaves 7.5 KB."""
 
-MAX_UNDECODED = 1024
-
 T = TypeVar("T")
-_undecoded: set[str] = set()
-"""Kinds of extensions that ``cryptography`` was seen to leave undecoded, by OID: nothing in them can be malformed for it."""
 
 
 class Certificate:
@@ -197,7 +203,7 @@ class Certificate:
         if self.algorithm == "SM2":
             return "sm2p256v1"
         key = self.public_key
-        return key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else ""
+        return key.curve.name if is_ec(key) else ""
 
     @property
     def key_size(self) -> int:
@@ -205,12 +211,12 @@ class Certificate:
         if self.algorithm == "SM2":
             return 256
         key = self.public_key
-        return key.key_size if isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)) else 0
+        return key.key_size if is_ec(key) or is_rsa(key) else 0
 
     @lazy
     def signature_algorithm(self) -> str:
         """Dotted OID of the outer signature algorithm."""
-        return self.parsed.signature_algorithm_oid.dotted_string
+        return algorithm_oid(self.algorithm_der)
 
     @property
     def algorithm_der(self) -> bytes:
@@ -232,6 +238,15 @@ class Certificate:
     @property
     def extensions(self) -> tuple[Extension, ...]:
         return self._layout.extensions
+
+    @lazy
+    def form(self) -> Form:
+        """What its extensions say together.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
+        """
+        return form_of(self)
 
     @lazy
     def by_oid(self) -> Mapping[str, Extension]:
@@ -274,7 +289,7 @@ class Certificate:
     @lazy
     def subject_key_id(self) -> str:
         """Lower-case hex, empty when absent."""
-        return self._decode(extensions.OID_SUBJECT_KEY_ID, extensions.octets) or ""
+        return self._decode(OID_SUBJECT_KEY_ID, extensions.octets) or ""
 
     @lazy
     def authority_key(self) -> AuthorityKey:
@@ -295,14 +310,14 @@ class Certificate:
             raise Refusal(Reason.CERTIFICATE_EXTENSION, "an extension occurs twice")
         for _ in (self.basic_constraints, self.key_usage, self.eku, self.policies, self.subject_key_id, self.authority_key):
             pass  # reading is the check
-        if all(item.proved or item.oid in _undecoded or item.oid == extensions.OID_SUBJECT_KEY_ID for item in self.extensions):
+        if all(item.proved or item.oid == OID_SUBJECT_KEY_ID for item in self.extensions):
             return
         try:
             known = tolerance.parsed_extensions(self.der, self.parsed)
         except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
             raise Refusal(Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}") from error
-        if len(_undecoded) < MAX_UNDECODED:
-            _undecoded.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
+        if len(undecoded) < MAX_UNDECODED:
+            undecoded.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
         for item in self.extensions:
             item.proved = True
 

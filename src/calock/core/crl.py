@@ -157,7 +157,7 @@ def _raw_extensions(data: walk.Bytes, last: tuple[int, int, int, int]) -> tuple[
     if tag != _CRL_EXTENSIONS:
         return ()
     start, end = walk.only(data, first, stop, walk.SEQUENCE)
-    return tuple(read_extension(bytes(data[inner:after])) for _, _, inner, after in walk.children(data, start, end, MAX_EXTENSIONS))
+    return tuple(read_extension(bytes(data[begin:after])) for _, begin, _, after in walk.children(data, start, end, MAX_EXTENSIONS))
 
 
 def _parse_stub(stub: bytes) -> x509.CertificateRevocationList:

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -41,11 +41,12 @@ class CrlOffer:
     """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
     elders: tuple[CrlIndex, ...] = ()
     """Other CRLs of the same signer and scope, older or not to be combined: a final revocation on one of them stays final."""
+    is_alone: bool = field(init=False)
+    """A complete CRL by the issuing key itself, and no other of its series at hand: nothing but it has a say."""
 
-    @property
-    def is_alone(self) -> bool:
-        """A complete CRL by the issuing key itself, and no other of its series at hand: nothing but it has a say."""
-        return self.crl.is_complete and not self.signer_path and not self.elders and self.delta is None
+    def __post_init__(self) -> None:
+        alone = self.crl.is_complete and not self.signer_path and not self.elders and self.delta is None
+        object.__setattr__(self, "is_alone", alone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from calock.core import extensions, walk
 from calock.core.certificate import Certificate
+from calock.core.form import Form
 from calock.core.keys import Fault, key_fault
 from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy
 from calock.core.refusals import Reason, Refusal
@@ -25,17 +25,6 @@ _SIGNATURES = {
 SHA1_SIGNATURES = frozenset({"1.2.840.113549.1.1.5", "1.2.840.10045.4.1"})
 OID_PSS = "1.2.840.113549.1.1.10"
 
-KNOWN_EXTENSIONS = frozenset(
-    {
-        *(f"2.5.29.{last}" for last in (14, 15, 17, 18, 19, 30, 31, 32, 33, 35, 36, 37, 46, 54)),
-        "1.3.6.1.5.5.7.1.1",  # authorityInfoAccess
-        "1.3.6.1.5.5.7.48.1.5",  # id-pkix-ocsp-nocheck
-    }
-)
-"""What may be marked critical: everything here is either judged by us, by the path engine, or by the revocation step."""
-
-_MUST_NOT_BE_CRITICAL = {"2.5.29.14": "subjectKeyIdentifier", "2.5.29.35": "authorityKeyIdentifier", "1.3.6.1.5.5.7.1.1": "AIA"}
-_MUST_BE_CRITICAL = {"2.5.29.30": "nameConstraints", "2.5.29.36": "policyConstraints", "2.5.29.54": "inhibitAnyPolicy"}
 _NO_NAME = b"\x30\x00"
 
 
@@ -119,52 +108,31 @@ def _pss(certificate: Certificate) -> Fault | None:
 
 
 def _known_extensions(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
-    certificate.require_decodable()
-    for extension in certificate.extensions:
-        if extension.critical and extension.oid not in KNOWN_EXTENSIONS:
-            return Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {extension.oid}"
-    return None
+    unknown = certificate.form.unknown_critical
+    return (Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {unknown}") if unknown else None
 
 
-def _extensions(certificate: Certificate, policy: Policy, at: datetime) -> Fault | None:
-    found = _known_extensions(certificate, policy, at)
-    if found is not None:
-        return found
-    fault = _strict(certificate) if policy.strict_extensions else ""
+def _extensions(certificate: Certificate, policy: Policy, _at: datetime) -> Fault | None:
+    form = certificate.form
+    if form.unknown_critical:
+        return Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {form.unknown_critical}"
+    fault = _strict(certificate, form) if policy.strict_extensions else ""
     return (Reason.CERTIFICATE_EXTENSION, fault) if fault else None
 
 
-def _strict(certificate: Certificate) -> str:
+def _strict(certificate: Certificate, form: Form) -> str:
     """What RFC 5280 clause 4.2 demands of CAs and real ones sometimes miss; empty = nothing is missing."""
-    by_oid = certificate.by_oid
-    for extension in certificate.extensions:
-        if extension.critical and extension.oid in _MUST_NOT_BE_CRITICAL:
-            return f"{_MUST_NOT_BE_CRITICAL[extension.oid]} marked critical"
-        if not extension.critical and extension.oid in _MUST_BE_CRITICAL:
-            return f"{_MUST_BE_CRITICAL[extension.oid]} not marked critical"
-    if not certificate.authority_key_id and not certificate.self_issued:
+    if form.strict_fault:
+        return form.strict_fault
+    if not form.authority.key_id and not certificate.self_issued:
         return "no authority key identifier"
-    if extensions.OID_NAME_CONSTRAINTS in by_oid and not certificate.is_ca:
-        return "nameConstraints in a certificate that is no CA's"
-    names = by_oid.get(extensions.OID_SUBJECT_ALT_NAME)
-    if certificate.subject_der == _NO_NAME and (certificate.is_ca or names is None or not names.critical):
+    if certificate.subject_der == _NO_NAME and (form.is_ca or not form.critical_alternative):
         return "empty subject without a critical subjectAltName"
-    return _alternative_names(certificate)
-
-
-def _alternative_names(certificate: Certificate) -> str:
-    names = certificate.by_oid.get(extensions.OID_SUBJECT_ALT_NAME)
-    if names is None:
-        return ""
-    try:
-        fault = names.read(extensions.alternative_name_fault)
-    except walk.WalkError as error:
-        fault = str(error)
-    return f"subjectAltName: {fault}" if fault else ""
+    return ""
 
 
 def _is_ca(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
-    if certificate.is_ca or "key_cert_sign" in (certificate.key_usage or ()):
+    if certificate.form.is_ca:
         return Reason.CERTIFICATE_IS_CA, "a CA certificate cannot be a holder's"
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date
+from operator import mul
 
 import msgspec
 
@@ -50,8 +51,9 @@ def uscc_valid(value: str) -> bool:
     """Whether 18 characters are a unified social credit code with the right check character (GB 32100 clause 4.2)."""
     if not _USCC_SHAPE.fullmatch(value):
         return False
-    total = sum(_USCC_VALUES[character] * weight for character, weight in zip(value, _USCC_WEIGHTS, strict=False))
-    return _USCC_VALUES[value[17]] == -total % 31
+    numbers = list(map(_USCC_VALUES.__getitem__, value))
+    total: int = sum(map(mul, numbers, _USCC_WEIGHTS))
+    return numbers[17] == -total % 31
 
 
 def id_card_valid(value: str) -> bool:

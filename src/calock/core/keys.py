@@ -6,9 +6,10 @@ from datetime import datetime
 from functools import lru_cache
 from math import isqrt
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from calock.core.certificate import Certificate
+from calock.core.key_types import is_ec, is_rsa
 from calock.core.libcrypto import sm2_public_key_valid
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
@@ -81,9 +82,9 @@ def key_fault(certificate: Certificate, policy: Policy, at: datetime) -> Fault |
     if algorithm == "SM2":
         return None if sm2_public_key_valid(certificate.spki_der) else (Reason.KEY_WEAK, "not a point of the SM2 curve")
     key = certificate.public_key
-    if isinstance(key, rsa.RSAPublicKey):
+    if is_rsa(key):
         return _rsa_fault(key, policy, at)
-    if isinstance(key, ec.EllipticCurvePublicKey):
+    if is_ec(key):
         if key.curve.name not in policy.curves:
             return Reason.KEY_NOT_ALLOWED, f"curve {key.curve.name} is not allowed"
         return None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from calock.core import walk
 
-_BOOLEAN = 0x01
+_BOOLEAN, _VERSION, _EXTENSIONS = 0x01, 0xA0, 0xA3
+_FIELDS = [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]
+"""serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo."""
+_UNIQUE_IDS = (0x81, 0x82, 0xA1, 0xA2)
 _SHARED = 256
 """Octets of an extension up to which certificates that hold the same one share what was read of it."""
 
@@ -16,8 +20,13 @@ MAX_EXTENSIONS = 64
 OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 OID_SM2_CURVE = "1.2.156.10197.1.301"
 OID_RSA = "1.2.840.113549.1.1.1"
+OID_SUBJECT_KEY_ID = "2.5.29.14"
 
 T = TypeVar("T")
+
+undecoded: set[str] = set()
+"""Kinds of extensions that ``cryptography`` was seen to leave undecoded, by OID: nothing in them can be malformed for it."""
+MAX_UNDECODED = 1024
 
 
 class Extension:
@@ -27,14 +36,16 @@ class Extension:
     read of it is read once.
     """
 
-    __slots__ = ("_reader", "_result", "critical", "oid", "proved", "value")
+    __slots__ = ("_reader", "_result", "critical", "is_own", "oid", "proved", "value")
 
     def __init__(self, oid: str, value: bytes, *, critical: bool) -> None:
         self.oid = oid
         self.critical = critical
         self.value = value
-        self.proved = False
+        self.proved = oid in undecoded
         """``cryptography`` has decoded these very octets, or leaves this kind of extension undecoded."""
+        self.is_own = not critical and (self.proved or oid == OID_SUBJECT_KEY_ID)
+        """An id of this one certificate or key: nothing that is judged of the extensions together depends on its contents."""
         self._reader: Callable[[bytes], Any] | None = None
         self._result: Any = None
 
@@ -78,52 +89,53 @@ def read_layout(der: bytes) -> Layout:
     Raises:
         WalkError: not in the order or form of RFC 5280.
     """
-    parts = walk.children(der, *walk.whole(der), 3)
-    if len(parts) != 3 or parts[0][0] != walk.SEQUENCE or parts[1][0] != walk.SEQUENCE:
+    outer = walk.bounds(der, *walk.whole(der), 3)
+    if len(outer) != 4 or der[outer[0]] != walk.SEQUENCE or der[outer[1]] != walk.SEQUENCE:
         raise walk.WalkError("not a certificate")
-    (_, tbs, first, tbs_end), (_, algorithm, _, algorithm_end), _ = parts
-    elements = walk.children(der, first, tbs_end, 10)
-    if elements and elements[0][0] == 0xA0:
-        del elements[0]
-    if [element[0] for element in elements[:6]] != [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]:
+    tbs, algorithm, signature, _ = outer
+    places = walk.bounds(der, *walk.only(der, tbs, algorithm, walk.SEQUENCE), 10)
+    if der[places[0]] == _VERSION:
+        del places[0]
+    if len(places) < 7 or [der[place] for place in places[:6]] != _FIELDS:
         raise walk.WalkError("fields of the certificate are not in order")
-    _, inner, issuer, _, subject, spki = (der[begin:end] for _, begin, _, end in elements[:6])
+    _, inner, issuer, dates, subject, spki, after, *rest = places
     extensions: tuple[Extension, ...] = ()
     unique_ids = False
-    for tag, _, start, end in elements[6:]:
-        if tag == 0xA3:
-            extensions = _read_extensions(der, *walk.only(der, start, end, walk.SEQUENCE))
+    for begin, end in pairwise((after, *rest)):
+        if der[begin] == _EXTENSIONS:
+            extensions = _read_extensions(der, *walk.only(der, *walk.only(der, begin, end, _EXTENSIONS), walk.SEQUENCE))
         else:
-            unique_ids = unique_ids or tag in (0x81, 0x82)
-    return Layout(der[tbs:tbs_end], der[algorithm:algorithm_end], inner, issuer, subject, spki, extensions, unique_ids)
+            unique_ids = unique_ids or der[begin] in _UNIQUE_IDS
+    return Layout(
+        der[tbs:algorithm], der[algorithm:signature], der[inner:issuer], der[issuer:dates], der[subject:spki], der[spki:after],
+        extensions, unique_ids,
+    )  # fmt: skip
 
 
 def _read_extensions(data: bytes, start: int, stop: int) -> tuple[Extension, ...]:
-    found = walk.children(data, start, stop, MAX_EXTENSIONS)
-    if any(element[0] != walk.SEQUENCE for element in found):
-        raise walk.WalkError("an extension is not a SEQUENCE")
     return tuple([
-        _shared(data[first:last]) if last - first <= _SHARED else read_extension(data[first:last]) for _, _, first, last in found
+        _shared(data[first:last]) if last - first <= _SHARED else read_extension(data[first:last])
+        for first, last in pairwise(walk.bounds(data, start, stop, MAX_EXTENSIONS))
     ])  # fmt: skip
 
 
-def read_extension(contents: bytes) -> Extension:
-    """Read one Extension from the contents of its SEQUENCE.
+def read_extension(extension: bytes) -> Extension:
+    """Read one Extension (DER).
 
     Raises:
         WalkError: malformed.
     """
-    stop = len(contents)
-    first, after = walk.expect(contents, 0, stop, walk.OID)
-    name = _oid(contents[first:after])
+    start, stop = walk.whole(extension, walk.SEQUENCE)
+    first, after = walk.expect(extension, start, stop, walk.OID)
+    name = _oid(extension[first:after])
     critical = False
-    tag, inner, end = walk.element(contents, after, stop)
+    tag, inner, end = walk.element(extension, after, stop)
     if tag == _BOOLEAN:
-        critical = contents[inner:end] != b"\x00"
-        tag, inner, end = walk.element(contents, end, stop)
+        critical = extension[inner:end] != b"\x00"
+        tag, inner, end = walk.element(extension, end, stop)
     if tag != walk.OCTET_STRING or end != stop:
         raise walk.WalkError("malformed extension")
-    return Extension(name, contents[inner:end], critical=critical)
+    return Extension(name, extension[inner:end], critical=critical)
 
 
 _shared = lru_cache(maxsize=1024)(read_extension)
@@ -140,6 +152,12 @@ def key_oids(spki: bytes) -> tuple[str, str]:
     start, stop = walk.whole(spki, walk.SEQUENCE)
     inner, end = walk.expect(spki, start, stop, walk.SEQUENCE)
     return _algorithm(spki[inner:end])
+
+
+@lru_cache(maxsize=64)
+def algorithm_oid(identifier: bytes) -> str:
+    """Dotted OID of an AlgorithmIdentifier (DER) that ``cryptography`` has read."""
+    return _algorithm(identifier[slice(*walk.whole(identifier))])[0]
 
 
 @lru_cache(maxsize=64)

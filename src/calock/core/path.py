@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from calock.core.ca_path import CaPath, ca_paths, issuers_of
+from calock.core.ca_path import CaPath, CaPaths, ca_paths
 from calock.core.certificate import Certificate
 from calock.core.chain import chain_fault
 from calock.core.policy import Policy
@@ -25,6 +25,7 @@ from calock.core.verdict import Check, Step, failed, passed
 _UNTRUSTED = frozenset({2, 7, 18, 19, 20, 21, 29, 30, 31})
 """X509_V_ERR_*: no issuer, wrong signature, self-signed, names or identifiers that do not chain."""
 _TOO_LONG = 22
+_DATES_GOOD = passed(Step.PATH, "dates")
 _CAS_GOOD = passed(Step.PATH, "CA certificates")
 _POLICIES_GOOD = passed(Step.PATH, "certificate policies")
 
@@ -47,23 +48,30 @@ class Path(msgspec.Struct, frozen=True):
         return self.above.issuer if self.above else None
 
 
-def claimed_issuer(leaf: Certificate, register: Register) -> Issuer | None:
+def claimed_issuer(leaf: Certificate, register: Register, found: CaPaths) -> Issuer | None:
     """The CA certificate that the leaf says issued it. Nothing is proved by that: it only chooses whose rules the gate applies."""
-    return next(iter(issuers_of(leaf, register)), register.anchor_with(leaf.der))
+    return found.first[0] if found.first else register.anchor_with(leaf.der)
 
 
 def check_path(
-    leaf: Certificate, register: Register, *, at: datetime, provider: str | None = None, site: str | None = None
+    leaf: Certificate,
+    register: Register,
+    *,
+    at: datetime,
+    provider: str | None = None,
+    site: str | None = None,
+    found: CaPaths | None = None,
 ) -> Path:
     """Find and judge the path of ``leaf`` at the moment ``at``.
 
     ``provider``: code of the provider the person chose; ``site``: site on which the certificate is used. None = do not check.
+    ``found``: what :func:`ca_paths` gave for this leaf, when the caller has asked already.
     """
     anchor = register.anchor_with(leaf.der)
     if anchor is not None:
         return _judge(leaf, None, anchor.provider, at=at, provider=provider, site=site)
     best: Path | None = None
-    found = ca_paths(leaf, register)
+    found = found or ca_paths(leaf, register)
     for above in found.paths:
         judged = _judge(leaf, above, above.provider, at=at, provider=provider, site=site)
         if judged.holds:
@@ -148,7 +156,7 @@ def _dates(leaf: Certificate, above: CaPath | None, policy: Policy, at: datetime
         return failed(Step.PATH, "dates", Reason.CERTIFICATE_NOT_YET_VALID, f"valid from {leaf.not_before.isoformat()}")
     if at > leaf.not_after and at > _end(leaf, policy):
         return failed(Step.PATH, "dates", Reason.CERTIFICATE_EXPIRED, f"expired at {leaf.not_after.isoformat()}")
-    return Check(Step.PATH, "dates", passed=True, detail=f"until {leaf.not_after.isoformat()}")
+    return _DATES_GOOD
 
 
 def _end(leaf: Certificate, policy: Policy) -> datetime:

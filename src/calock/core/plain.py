@@ -13,30 +13,16 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-from calock.core import extensions, names, walk
+from calock.core import names, walk
 from calock.core.certificate import Certificate
+from calock.core.form import Form
+from calock.core.key_types import is_ec, is_rsa
 from calock.core.libcrypto import sm2_public_key_valid, sm2_verify
 from calock.core.refusals import Refusal
 
 _NO_NAME = b"\x30\x00"
-_UNUSUAL = frozenset(
-    {
-        extensions.OID_NAME_CONSTRAINTS,
-        "1.3.6.1.5.5.7.1.14",  # proxyCertInfo (RFC 3820)
-        "1.3.6.1.5.5.7.1.7",  # IP addresses (RFC 3779)
-        "1.3.6.1.5.5.7.1.8",  # autonomous systems (RFC 3779)
-        "2.16.840.1.113730.1.1",  # Netscape's certificate type
-    }
-)
-"""What OpenSSL gives a meaning of its own in a leaf."""
-
-_MAY_BE_CRITICAL = frozenset(f"2.5.29.{last}" for last in (15, 17, 19, 31, 32, 33, 36, 37, 54))
-"""What OpenSSL understands when it is marked critical, of what is not unusual."""
-_NO_CA = (None, (False, None))
-"""basicConstraints of a certificate that is no CA's."""
-
 _Verify = Callable[[Certificate, bytes, bytes], bool]
 
 
@@ -45,7 +31,7 @@ def _by_ecdsa(digest: hashes.HashAlgorithm) -> _Verify:
 
     def verify(issuer: Certificate, signature: bytes, message: bytes) -> bool:
         key = issuer.public_key
-        if not isinstance(key, ec.EllipticCurvePublicKey):
+        if not is_ec(key):
             return False
         key.verify(signature, message, method)
         return True
@@ -58,7 +44,7 @@ def _by_rsa(digest: hashes.HashAlgorithm) -> _Verify:
 
     def verify(issuer: Certificate, signature: bytes, message: bytes) -> bool:
         key = issuer.public_key
-        if not isinstance(key, rsa.RSAPublicKey):
+        if not is_rsa(key):
             return False
         key.verify(signature, message, scheme, digest)
         return True
@@ -100,12 +86,12 @@ def _is_plain(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
     """Nothing in it but what says: no CA, for these uses, by the holder of exactly this name and key."""
     if not leaf.signature_algorithms_agree or leaf.version != 3 or leaf.has_unique_ids:
         return False
-    if leaf.basic_constraints not in _NO_CA or "key_cert_sign" in (leaf.key_usage or ()):
-        return False
+    form = leaf.form
     return (
-        _names_are_usual(leaf, issuer)
-        and _extensions_are_usual(leaf)
-        and _names_its_issuer(leaf, issuer, strict=strict)
+        form.is_usual
+        and form.names_no_ca
+        and _names_its_issuer(form, issuer, strict=strict)
+        and _names_are_usual(leaf, issuer)
         and (leaf.public_key is not None or (leaf.algorithm == "SM2" and sm2_public_key_valid(leaf.spki_der)))
     )
 
@@ -118,20 +104,10 @@ def _names_are_usual(leaf: Certificate, issuer: Certificate) -> bool:
     return names.are_texts(subject) and not (names.same_kinds(subject, issuer.subject_rdns) and leaf.self_issued)
 
 
-def _extensions_are_usual(certificate: Certificate) -> bool:
-    certificate.require_decodable()
-    for item in certificate.extensions:
-        if item.oid in _UNUSUAL or (item.critical and item.oid not in _MAY_BE_CRITICAL):
-            return False
-    others = certificate.by_oid.get(extensions.OID_SUBJECT_ALT_NAME)
-    return others is None or not others.read(extensions.alternative_name_fault)
-
-
-def _names_its_issuer(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
-    authority = leaf.authority_key
-    if authority.alone:
-        return issuer.subject_key_id in ("", authority.key_id)
-    return not strict and extensions.OID_AUTHORITY_KEY_ID not in leaf.by_oid
+def _names_its_issuer(form: Form, issuer: Certificate, *, strict: bool) -> bool:
+    if form.authority.alone:
+        return issuer.subject_key_id in ("", form.authority.key_id)
+    return not strict and not form.names_authority
 
 
 @lru_cache(maxsize=256)
@@ -141,4 +117,4 @@ def _may_issue(issuer: Certificate) -> bool:
     if issuer.version != 3 or not issuer.is_ca or (usage is not None and "key_cert_sign" not in usage):
         return False
     readable = names.are_texts(issuer.subject_rdns) and names.are_texts(names.rdns_of(issuer.issuer_der))
-    return readable and _extensions_are_usual(issuer)
+    return readable and issuer.form.is_usual

@@ -12,12 +12,18 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
 
-def check_profile(certificate: Certificate, policy: Policy) -> list[Check]:
+def check_profile(certificate: Certificate, policy: Policy) -> tuple[Check, ...]:
     """Judge purpose and policies of a holder's certificate."""
     try:
-        return [_key_usage(certificate, policy), _extended(certificate, policy), _policies(certificate, policy)]
+        form = certificate.form
     except Refusal as refusal:  # a malformed extension, when the gate was left out
-        return [failed(Step.PROFILE, "extensions", refusal.reason, refusal.detail)]
+        return (failed(Step.PROFILE, "extensions", refusal.reason, refusal.detail),)
+    kept = form.profile
+    if kept is not None and kept[0] is policy:
+        return kept[1]
+    checks = (_key_usage(certificate, policy), _extended(certificate, policy), _policies(certificate, policy))
+    form.profile = policy, checks
+    return checks
 
 
 def _key_usage(certificate: Certificate, policy: Policy) -> Check:

@@ -111,15 +111,16 @@ class Register:
         """CA certificates with this subject, in the comparison form of RFC 5280 clause 7.1."""
         return self._by_name.get(subject, ())
 
-    def candidates(self, subject: NameKey, key_id: str) -> Sequence[Issuer]:
+    def candidates(self, subject: NameKey, key_id: str) -> tuple[Issuer, ...]:
         """CA certificates with this subject whose key identifier is not another one: at most :data:`MAX_NAMESAKES`.
 
         ``key_id``: what the subordinate certificate's AuthorityKeyIdentifier says; empty = nothing.
         """
         if not key_id:
-            return self.named(subject)[:MAX_NAMESAKES]
-        exact = self._by_name_and_id.get((subject, key_id), [])
-        return [*exact, *self._by_name_and_id.get((subject, ""), [])][:MAX_NAMESAKES]
+            return tuple(self.named(subject)[:MAX_NAMESAKES])
+        exact = self._by_name_and_id.get((subject, key_id), ())
+        nameless = self._by_name_and_id.get((subject, ""), ())
+        return (*exact, *nameless)[:MAX_NAMESAKES]
 
     def with_key(self, spki_sha256: str) -> Sequence[Issuer]:
         """CA certificates over this key."""

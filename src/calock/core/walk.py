@@ -61,7 +61,9 @@ def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
 
 def only(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     """Like :func:`expect` for what an explicit tag holds: one element and nothing after it."""
-    start, end = expect(data, position, stop, tag)
+    found, start, end = element(data, position, stop)
+    if found != tag:
+        raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
     if end != stop:
         raise WalkError("bytes after the end")
     return start, end
@@ -94,6 +96,26 @@ def children(data: Bytes, start: int, stop: int, limit: int = 1000) -> list[tupl
             position = end
     except IndexError as error:
         raise WalkError("truncated") from error
+    return found
+
+
+def bounds(data: bytes, start: int, stop: int, limit: int) -> list[int]:
+    """Where the elements between ``start`` and ``stop`` begin, and the end of the last: for whoever looks at their tags himself.
+
+    Raises:
+        WalkError: as :func:`element`, but for tags, and more than ``limit`` elements.
+    """
+    found = [start]
+    position = start
+    try:
+        while position < stop:
+            size = data[position + 1]
+            position = position + 2 + size if size < 0x80 else element(data, position, stop)[2]
+            found.append(position)
+    except IndexError as error:
+        raise WalkError("truncated") from error
+    if position != stop or len(found) > limit + 1:
+        raise WalkError("truncated" if position != stop else f"more than {limit} elements")
     return found
 
 
