@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -135,3 +136,30 @@ def test_an_emergency_belongs_to_one_ca_and_ends() -> None:
     assert rules.emergency_end("c" * 64) is None
     with pytest.raises(PolicyError, match="at most 20"):
         Policy.from_json({"revocation": {"emergencies": texts * 7}})
+
+
+@given(
+    st.integers(0, 255), st.sampled_from((0, 1, 0x7F, 0x80, 0xFF, 0x100, 0x101, 0xFFFF, 0x10000)), st.binary(max_size=6), st.data()
+)
+def test_every_way_to_read_a_length_is_one(tag: int, size: int, tail: bytes, data: st.DataObject) -> None:
+    """The short cuts through long lists of elements and the careful way say the same of every header, right or damaged."""
+    whole = bytearray(walk.encode(tag, bytes(size)))
+    for _ in range(data.draw(st.integers(0, 2))):
+        whole[data.draw(st.integers(0, min(5, len(whole) - 1)))] = data.draw(st.integers(0, 255))
+    octets = bytes(whole) + tail
+
+    def outcome(read: Callable[[], object]) -> object:
+        try:
+            return read()
+        except walk.WalkError:
+            return None
+
+    first = outcome(lambda: walk.element(octets, 0, len(octets)))
+    alone = isinstance(first, tuple) and first[2] == len(octets)
+    expected = first[1:] if isinstance(first, tuple) and alone else None
+    assert outcome(lambda: walk.only(octets, 0, len(octets), octets[0])) == expected
+    listed = outcome(lambda: [item[3] for item in walk.children(octets, 0, len(octets), 100_000)])
+    if listed is not None:  # bounds leaves tags to its caller
+        assert outcome(lambda: walk.bounds(octets, 0, len(octets), 100_000)[1:]) == listed
+    if outcome(lambda: walk.bounds(octets, 0, len(octets), 100_000)) is None:
+        assert listed is None

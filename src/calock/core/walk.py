@@ -61,11 +61,15 @@ def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
 
 def only(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     """Like :func:`expect` for what an explicit tag holds: one element and nothing after it."""
-    found, start, end = element(data, position, stop)
-    if found != tag:
-        raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
+    if position + 4 < stop and data[position] == tag and data[position + 1] == 0x82 and data[position + 2]:
+        start = position + 4
+        end = start + (data[position + 2] << 8 | data[position + 3])  # the usual form of what is long
+    else:
+        found, start, end = element(data, position, stop)
+        if found != tag:
+            raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
     if end != stop:
-        raise WalkError("bytes after the end")
+        raise WalkError("bytes after the end" if end < stop else "truncated")
     return start, end
 
 
@@ -110,7 +114,12 @@ def bounds(data: bytes, start: int, stop: int, limit: int) -> list[int]:
     try:
         while position < stop:
             size = data[position + 1]
-            position = position + 2 + size if size < 0x80 else element(data, position, stop)[2]
+            if size < 0x80:
+                position += 2 + size
+            elif size == 0x82 and data[position + 2]:
+                position += 4 + (data[position + 2] << 8 | data[position + 3])
+            else:
+                position = element(data, position, stop)[2]
             found.append(position)
     except IndexError as error:
         raise WalkError("truncated") from error
