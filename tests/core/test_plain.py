@@ -117,6 +117,21 @@ def test_a_plain_lock_never_meets_the_path_engine(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
+def test_the_first_leaf_of_a_ca_is_openssls(strict: bool, kind: str) -> None:
+    """What OpenSSL has against an issuing CA itself, such as an anchor without a key identifier, it says at the first leaf."""
+    bare = key(kind, "no identifier")
+    extensions = [pki.extension(x509.BasicConstraints(ca=True, path_length=None), critical=True), pki.key_usage("key_cert_sign")]
+    subject = pki.name("no identifier")
+    root = pki.Authority(bare, subject, b"", ()).issue(subject, bare.spki_der, **DATES, extensions=extensions)
+    ca = CaCertificate.of(root, anchor=True)
+    path = CaPath((Issuer(ProviderTrust("p", (ca,)), ca),))
+    for serial in (5, 6, 7):
+        leaf = Certificate.parse(pki.Authority(bare, subject, root, ()).issue_lock("h", key(kind), **DATES, serial=serial))
+        assert (chain_fault(leaf, path, strict=strict) is None) is (openssl_fault(leaf, path, strict=strict) is None) is not strict
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_another_keys_signature_is_refused(kind: str) -> None:
     stranger = pki.Authority(key(kind, "stranger"), world(kind).ca.subject, b"", ())
     forged = stranger.issue(
@@ -187,22 +202,28 @@ def test_mutated_issuers_signed_anew() -> None:
     assert plainly > MUTATIONS // 50
 
 
-def test_anchors_own_encoding_is_not_judged() -> None:
-    """Trust in an anchor is trust in its key: roots of old, without key usage or key identifier, may stand in the register."""
-    bare_key = key("EC", "bare")
-    subject = pki.name("bare root")
-    basic = pki.extension(x509.BasicConstraints(ca=True, path_length=None))
-    root = pki.Authority(bare_key, subject, b"", ()).issue(subject, bare_key.spki_der, **DATES, extensions=[basic])
-    authority = pki.Authority(bare_key, subject, root, (root,))
-    register = Register([ProviderTrust("p", (CaCertificate.of(root, anchor=True),))])
-    assert check_path(Certificate.parse(authority.issue_lock("h", key("EC"), **DATES)), register, at=AT).holds
-    below = authority.intermediate("below", key("EC", "below bare"), **DATES)
-    register = Register([ProviderTrust("p", (CaCertificate.of(root, anchor=True), CaCertificate.of(below.certificate)))])
-    assert check_path(Certificate.parse(below.issue_lock("h", key("EC"), **DATES)), register, at=AT).holds
-    # an intermediate CA's encoding is judged
-    made = authority.issue(pki.name("odd"), key("EC", "odd").spki_der, **DATES, extensions=[basic, pki.extension(
-        x509.AuthorityKeyIdentifier(bare_key.key_id, None, None))])  # fmt: skip
-    odd = pki.Authority(key("EC", "odd"), pki.name("odd"), made, ())
-    register = Register([ProviderTrust("p", (CaCertificate.of(root, anchor=True), CaCertificate.of(made)))])
-    path = check_path(Certificate.parse(odd.issue_lock("h", key("EC"), **DATES)), register, at=AT)
-    assert next(check.reason for check in path.checks if check.passed is False) is Reason.PATH_INVALID
+def test_a_trusted_certificate_without_key_usage_may_do_everything() -> None:
+    """RFC 5280 clause 6.1.4 n: if present. An intermediate CA's key usage must be there, and an anchor's basicConstraints."""
+    basic = pki.extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+
+    def authority(name: str, signer: pki.Authority | None, *extensions: pki.Extension) -> pki.Authority:
+        own = pki.Authority(key("EC", name), pki.name(name), b"", ())
+        above = signer or own
+        ids = [pki.extension(x509.SubjectKeyIdentifier(own.key.key_id)),
+               pki.extension(x509.AuthorityKeyIdentifier(above.key.key_id, None, None))]  # fmt: skip
+        made = above.issue(own.subject, own.key.spki_der, **DATES, extensions=[*ids, *extensions])
+        return pki.Authority(own.key, own.subject, made, (made,))
+
+    def reason(issuer: pki.Authority, *above: pki.Authority) -> Reason | None:
+        *between, anchor = (issuer, *above)
+        cas = (CaCertificate.of(anchor.certificate, anchor=True), *(CaCertificate.of(ca.certificate) for ca in between))
+        register = Register([ProviderTrust("p", cas)])
+        checks = check_path(Certificate.parse(issuer.issue_lock("h", key("EC"), **DATES)), register, at=AT).checks
+        return next((check.reason for check in checks if check.passed is False), None)
+
+    bare = authority("bare root", None, basic)
+    assert reason(bare) is None
+    below = authority("below", bare, basic, pki.key_usage("key_cert_sign"))
+    assert reason(below, bare) is None
+    assert reason(authority("without usage", bare, basic), bare) is Reason.PATH_INVALID
+    assert reason(authority("no basicConstraints", None, pki.key_usage("key_cert_sign"))) is Reason.PATH_INVALID

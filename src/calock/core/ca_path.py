@@ -40,6 +40,10 @@ class CaPath:
         self.good: Check = passed(Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {issuers[-1].ca.spki_sha256[:16]}")
         self.settled: dict[bool, bool] = {}
         """What chain.py found out about it, by strictness."""
+        self.vouched: set[bool] = set()
+        """Strictnesses by which OpenSSL has accepted a leaf of the issuing CA: it has nothing against that CA then."""
+        self.purposes: Check | None = None
+        """Whether it may be there for locks (profile.py), once that was asked."""
         self._faults: dict[tuple[bool, bool], tuple[int, Fault] | None] = {}
 
     def fault(self, policy: Policy, at: datetime) -> tuple[int, Fault] | None:

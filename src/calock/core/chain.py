@@ -1,9 +1,9 @@
 """One written-down chain, judged by OpenSSL through pyOpenSSL.
 
 The CA part of a chain is the register's and never changes, so it is judged once; after that a leaf is verified against its
-issuing CA alone, and when nothing about that is unusual without OpenSSL's path engine (:mod:`calock.core.plain`). That is the same
-decision as long as nothing above the issuing CA restricts the leaf itself: with name constraints there, the whole chain is judged
-each time.
+issuing CA alone, and once OpenSSL has accepted a leaf of that CA, plain ones without its path engine
+(:mod:`calock.core.plain`). That is the same decision as long as nothing above the issuing CA restricts the leaf itself: with name
+constraints there, the whole chain is judged each time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ STRICT = 0x20
 """X509_V_FLAG_X509_STRICT."""
 
 UNREADABLE = -1
+_NO_KEY_USAGE = 92
+"""X509_V_ERR_CA_CERT_MISSING_KEY_USAGE, of X509_STRICT."""
 
 
 class ChainFault(NamedTuple):
@@ -43,13 +45,14 @@ def chain_fault(leaf: Certificate, above: CaPath | None, *, strict: bool) -> Cha
 
     ``above``: the CA part; None when the leaf is the anchor. None = nothing is wrong.
     """
-    if above is not None and _settled(above, strict=strict):
-        if OID_NAME_CONSTRAINTS not in above.issuer.certificate.by_oid and plainly_issued(
-            leaf, above.issuer.certificate, strict=strict
-        ):
-            return None
-        return _judge_leaf(leaf, above.issuers[:1], strict=strict)
-    return _judge_leaf(leaf, above.issuers if above else (), strict=strict)
+    if above is None or not _settled(above, strict=strict):
+        return _judge_leaf(leaf, above.issuers if above else (), strict=strict)
+    if strict in above.vouched and plainly_issued(leaf, above.issuer.certificate, strict=strict):
+        return None
+    fault = _judge_leaf(leaf, above.issuers[:1], strict=strict)
+    if fault is None and OID_NAME_CONSTRAINTS not in above.issuer.certificate.by_oid:
+        above.vouched.add(strict)
+    return fault
 
 
 def openssl_fault(leaf: Certificate, above: CaPath, *, strict: bool) -> ChainFault | None:
@@ -68,12 +71,13 @@ def _judge_leaf(leaf: Certificate, issuers: Sequence[Issuer], *, strict: bool) -
 def _judge(target: crypto.X509, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
     """Judge ``target`` under ``issuers``, the last of which is trusted; none = the target itself is.
 
-    What is trusted is trusted by its key: demands on its encoding (X509_STRICT judges them too) do not count.
+    A trusted certificate without key usage may do everything (RFC 5280 clauses 6.1.4 n and 6.3.3 f say "if present"), whatever
+    X509_STRICT has to say of it.
     """
     try:
         between = [issuer.openssl for issuer in issuers[:-1]]
         fault = _verified(_store(issuers, target, strict=strict), target, between)
-        if fault is not None and strict and fault.depth == len(issuers):
+        if fault is not None and (fault.code, fault.depth) == (_NO_KEY_USAGE, len(issuers)):
             fault = _verified(_store(issuers, target, strict=False), target, between)
     except crypto.Error:
         return ChainFault(UNREADABLE, 0, "OpenSSL cannot read a certificate of the path")

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from calock.core.certificate import Certificate
 from calock.core.form import Form
 from calock.core.keys import Fault, key_fault
-from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy
+from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
@@ -51,8 +51,7 @@ def form_fault(certificate: Certificate, policy: Policy, at: datetime, *, strict
 
 def ca_fault(certificate: Certificate, policy: Policy, at: datetime, *, anchor: bool) -> Fault | None:
     """What is wrong with a CA certificate on a path. An anchor is trusted by its key: its own encoding is not judged."""
-    fault = None if anchor else form_fault(certificate, policy, at) or _guarded(_purpose, certificate, policy, at)
-    return fault or _guarded(key_fault, certificate, policy, at)
+    return (None if anchor else form_fault(certificate, policy, at)) or _guarded(key_fault, certificate, policy, at)
 
 
 _Judge = Callable[[Certificate, Policy, datetime], Fault | None]
@@ -135,17 +134,6 @@ def _is_ca(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | 
     if certificate.form.is_ca:
         return Reason.CERTIFICATE_IS_CA, "a CA certificate cannot be a holder's"
     return None
-
-
-def _purpose(certificate: Certificate, policy: Policy, _at: datetime) -> Fault | None:
-    """A CA that was certified for other purposes alone issues no locks.
-
-    RFC 5280 gives extendedKeyUsage no meaning in CA certificates; OpenSSL, NSS, Windows and the CA/Browser Forum read it so.
-    """
-    eku = certificate.eku
-    if eku is None or ANY_EXTENDED_KEY_USAGE in eku or any(oid in policy.ekus for oid in eku):
-        return None
-    return Reason.PATH_INVALID, "its extendedKeyUsage allows other purposes only"
 
 
 _FORM: dict[str, _Judge] = {

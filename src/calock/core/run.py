@@ -14,7 +14,7 @@ from calock.core.gate import check_gate
 from calock.core.identity import Identity, check_identity
 from calock.core.path import Path, check_path, claimed_issuer, lifetime, provider_fits
 from calock.core.policy import Policy
-from calock.core.profile import check_profile
+from calock.core.profile import check_ca_purposes, check_profile
 from calock.core.refusals import Refusal
 from calock.core.register import Register
 from calock.core.remember import Key, Known, Memory
@@ -148,7 +148,12 @@ class Run:
         return result.checks
 
     def _profile(self) -> Sequence[Check]:
-        return check_profile(self.certificate, self.policy())
+        checks, above = check_profile(self.certificate, self.policy()), self.path.above if self.path else None
+        if above is None or len(above.certificates) == 1:
+            return checks
+        if above.purposes is None:
+            above.purposes = check_ca_purposes(above.certificates[:-1], self.policy())
+        return (*checks, above.purposes)
 
     def _read_identity(self) -> Sequence[Check]:
         checks, self.identity = check_identity(self.certificate, self.policy(), device_serial=self.setting.device_serial)
