@@ -15,7 +15,7 @@ from calock.core.revocation import check_revocation
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
 from calock.server.providers import revocation_refresh, revocation_store
-from calock.server.providers.fetch import Limits
+from calock.server.providers.connections import Limits
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import current_evidence, forget_evidence
 from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl

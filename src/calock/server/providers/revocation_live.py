@@ -28,7 +28,8 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import ocsp_cache
 from calock.server.providers.addresses import FetchRefusedError
-from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS, FetchFailedError, fetch
+from calock.server.providers.connections import FetchFailedError
+from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.revocation import graph_of
 from calock.server.providers.revocation_refresh import refresh_crl, target_of

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,15 +36,9 @@ from calock.core.walk import Bytes
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import revocation_store, seal
-from calock.server.providers.addresses import FetchRefusedError, endpoint_of
-from calock.server.providers.fetch import (
-    CRL_LIMITS,
-    Fetched,
-    FetchFailedError,
-    Limits,
-    Target,
-    fetch,
-)
+from calock.server.providers.addresses import Endpoint, FetchRefusedError, endpoint_of
+from calock.server.providers.connections import FetchFailedError, Limits
+from calock.server.providers.fetch import CRL_LIMITS, Fetched, Target, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.revocation import graph_of
 from calock.server.providers.revocation_store import Held, Trouble
@@ -85,17 +79,14 @@ def target_of(source: RevocationSource) -> Target:
     if not seal.source_is_intact(source):
         raise FetchRefusedError("the address was changed outside the server")
     same = RevocationSource.objects.filter(ca_record__provider=source.ca_record.provider)
-    hosts = frozenset(_endpoints(row for row in same if seal.source_is_intact(row)))
+    hosts: dict[Endpoint, bool] = {}
+    for row in same:
+        with suppress(FetchRefusedError):
+            if seal.source_is_intact(row):
+                place = endpoint_of(row.url)
+                hosts[place] = hosts.get(place, False) or row.private_network
     _ = endpoint_of(source.url)
-    return Target(source.url, hosts, private_network=source.private_network, proxy=settings.CALOCK.egress_proxy)
-
-
-def _endpoints(rows: Iterator[RevocationSource]) -> Iterator[tuple[str, str, int]]:
-    for row in rows:
-        try:
-            yield endpoint_of(row.url)
-        except FetchRefusedError:
-            continue
+    return Target(source.url, hosts, proxy=settings.CALOCK.egress_proxy)
 
 
 def refresh_crl(source: RevocationSource, *, at: datetime | None = None, limits: Limits = CRL_LIMITS) -> Outcome:
