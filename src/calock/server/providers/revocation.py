@@ -22,7 +22,7 @@ from calock.core.register import ProviderTrust, Register
 from calock.core.revocation import FETCH_MAY_HELP
 from calock.core.verdict import Step, Verdict
 from calock.server.providers import ocsp_cache, revocation_store
-from calock.server.providers.revocation_store import Manifest, StoreDamagedError
+from calock.server.providers.revocation_manifest import Manifest, StoreDamagedError, read_manifest, stamp
 from calock.server.providers.trust import current_register
 
 MAX_ROUNDS = 2
@@ -140,32 +140,32 @@ class _Keeper:
             return self._renewed(register)
 
     def _renewed(self, register: Register) -> Evidence:
-        kept, now, stamp = self._kept, time.monotonic(), revocation_store.stamp()
-        if kept is not None and kept.register is register and kept.stamp == stamp:
+        kept, now, found = self._kept, time.monotonic(), stamp()
+        if kept is not None and kept.register is register and kept.stamp == found:
             self._kept = replace(kept, checked_at=now)
             return kept.evidence
-        if kept is None or kept.register is not register:
+        if kept is None or kept.register.fingerprint != register.fingerprint:
             ocsp_cache.forget_memory()  # other keys or rules: what was verified under the old ones is verified again
         try:
-            stored = StoredEvidence(register, revocation_store.read_manifest(), kept.opened if kept else {})
+            stored = StoredEvidence(register, read_manifest(), kept.opened if kept else {})
         except StoreDamagedError as error:
             log.critical("crl_store_damaged", detail=str(error))
-            self._kept = _Kept(DamagedEvidence(), {}, register, stamp, now)
+            self._kept = _Kept(DamagedEvidence(), {}, register, found, now)
         else:
-            self._kept = _Kept(stored, stored.opened, register, stamp, now)
+            self._kept = _Kept(stored, stored.opened, register, found, now)
         return self._kept.evidence
 
 
 _keeper = _Keeper()
 
 
-def current_evidence() -> Evidence:
-    """Revocation data of this machine; at most ``LOOK_EVERY`` seconds behind the store.
+def current_evidence(*, look: bool = False) -> Evidence:
+    """Revocation data of this machine; at most ``LOOK_EVERY`` seconds behind the store, with ``look`` not even that.
 
     Raises:
         Refusal: REGISTER_DAMAGED, as ``current_register``.
     """
-    return _keeper.get()
+    return _keeper.get(look=look)
 
 
 def forget_evidence() -> None:
@@ -188,5 +188,5 @@ def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
 
         if not fetch_missing(verdict):
             break
-        verdict = verify(_keeper.get(look=True))
+        verdict = verify(current_evidence(look=True))
     return verdict
