@@ -38,6 +38,23 @@ class Limits:
         return f"not finished within {round(self.seconds, 1):g} s"
 
 
+class Patience:
+    """How long somebody may be let wait, over all sources and attempts together."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds; 0 = none."""
+        return max(0.0, self._end - self._clock())
+
+    def within(self, limits: Limits) -> Limits:
+        """``limits``, cut to what is left."""
+        return Limits(limits.size, min(limits.seconds, self.left))
+
+
 @dataclass(slots=True)
 class Budget:
     """One deadline for everything that one fetch does."""

@@ -22,6 +22,7 @@ from calock.core.register import ProviderTrust, Register
 from calock.core.revocation import FETCH_MAY_HELP
 from calock.core.verdict import Step, Verdict
 from calock.server.providers import ocsp_cache, revocation_store
+from calock.server.providers.connections import Patience
 from calock.server.providers.revocation_manifest import Manifest, StoreDamagedError, read_manifest, stamp
 from calock.server.providers.trust import current_register
 
@@ -180,13 +181,15 @@ def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
     Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
     """
     verdict = verify(current_evidence())
+    patience: Patience | None = None
     for _ in range(MAX_ROUNDS):
         failure = verdict.failure
         if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
             break
-        from calock.server.providers.revocation_live import fetch_missing  # noqa: PLC0415 - most logins never need it
+        from calock.server.providers.revocation_live import WAIT, fetch_missing  # noqa: PLC0415 - most logins never need it
 
-        if not fetch_missing(verdict):
+        patience = patience or Patience(WAIT)
+        if not fetch_missing(verdict, patience):
             break
         verdict = verify(current_evidence(look=True))
     return verdict
