@@ -204,8 +204,9 @@ def test_nobody_is_thrown_out_by_an_old_copy_of_the_register(world, two):
     assert [ended(session) for session in two] == ["", ""]
 
 
-def test_f13_one_certificate_that_cannot_be_judged_saves_no_other(world, two, caplog):
+def test_f13_one_certificate_that_cannot_be_judged_saves_no_other(world, two, caplog, monkeypatch):
     """Garbage in a row, and a certificate without an end under rules with days of grace: no calendar goes beyond year 9999."""
+    monkeypatch.setattr(sessions, "_complained", set())
     provider = Provider.objects.get(code=world.family.provider)
     provider.rules = {**provider.rules, "grace_days": 3}
     provider.save()
@@ -219,8 +220,7 @@ def test_f13_one_certificate_that_cannot_be_judged_saves_no_other(world, two, ca
     refresh(world)
     swept = sweep_sessions()
     assert ended(two[0]) == "certificate revoked"
-    assert (swept.ended, swept.looked_at) == (1, 6)
-    assert swept.failed >= 1
+    assert (swept.ended, swept.looked_at, swept.failed) == (1, 6, 1)
     assert "could not be judged" in str(swept)
     assert "lock_not_judged" in caplog.text
     assert [ended(session) for session in (two[1], eternal, *others)] == [""] * 5

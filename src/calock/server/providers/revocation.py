@@ -42,6 +42,10 @@ class StoredEvidence:
         self._unusable: dict[str, list[Unusable]] = {}
         self.opened: dict[str, CrlIndex] = {}
         self._graphs: dict[str, CaGraph] = {}
+        self._finals = {
+            (item.ca, int(item.serial, 16)): FinalRevocation(item.revoked_at, "crl", item.sha256, item.detail)
+            for item in manifest.finals
+        }
         for item in manifest.troubles:
             self._note(item.ca, Unusable("CRL", "", Reason(item.reason), item.detail, frozenset((item.ca,))))
         for provider in register.providers:
@@ -78,8 +82,8 @@ class StoredEvidence:
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
         return self._unusable.get(issuer.spki_sha256, ())
 
-    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
-        return None
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        return self._finals.get((issuer.spki_sha256, serial)) if self._finals else None
 
 
 class DamagedEvidence:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.evidence import CrlOffer, Evidence, OcspAnswer, Unusable, answers_of
+from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, answers_of
 from calock.core.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation import FETCH_MAY_HELP, check_revocation
@@ -190,6 +190,9 @@ class _Fetched:
 
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
         return ()
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        return None if serial == self._serial else self._known.final_for(issuer, serial)
 
 
 def _require_acceptable(question: _Question, item: OcspAnswer) -> None:

@@ -65,6 +65,20 @@ class Mark(msgspec.Struct, frozen=True):
         return Mark(self.ca, self.url, max(self.this_update, other.this_update), number)
 
 
+class Final(msgspec.Struct, frozen=True):
+    """A CA certificate that a CRL listed as revoked for good: no later CRL takes that back on this machine."""
+
+    ca: str
+    """SPKI SHA-256 of the key that issued it."""
+    serial: str
+    """Hex."""
+    sha256: str
+    """Of the CRL."""
+    revoked_at: datetime
+    detail: str
+    noted_at: datetime
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What counts on this machine now."""
 
@@ -72,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True):
     troubles: tuple[Trouble, ...] = ()
     marks: tuple[Mark, ...] = ()
     """They outlive their source: one that was taken away and comes back begins where it was."""
+    finals: tuple[Final, ...] = ()
 
     def of(self, ca: str, url: str) -> Held | None:
         return next((item for item in self.held if (item.ca, item.url) == (ca, url)), None)

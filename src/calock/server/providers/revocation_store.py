@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from collections.abc import Iterable
 from typing import cast
 
 import structlog
@@ -22,6 +23,7 @@ from calock.core.crl_index import CrlIndex, IndexDamagedError, write_index
 from calock.core.walk import Bytes
 from calock.server.keys import key_for
 from calock.server.providers.revocation_manifest import (
+    Final,
     Held,
     Manifest,
     Mark,
@@ -50,15 +52,20 @@ def usable(ca: str, url: str) -> tuple[Held, CrlIndex] | None:
         return None
 
 
-def put(held: Held, mark: Mark) -> None:
-    """Let a CRL count from now on, in place of what its address brought before; ``mark`` says how new it is."""
+def put(held: Held, mark: Mark, finals: Iterable[Final] = ()) -> None:
+    """Let a CRL count from now on, in place of what its address brought before.
+
+    ``mark`` says how new it is, ``finals`` which CA certificates it or its predecessor revokes for good.
+    """
     with changing():
         now = manifest_or_empty()
         before = now.mark_of(held.ca, held.url)
+        known = {(item.ca, item.serial) for item in now.finals}
         manifest = Manifest(
             (*(item for item in now.held if not _same(item, held)), held),
             tuple(item for item in now.troubles if not _same(item, held)),
             (*(item for item in now.marks if not _same(item, held)), mark.raised_by(before) if before else mark),
+            (*now.finals, *{(item.ca, item.serial): item for item in finals if (item.ca, item.serial) not in known}.values()),
         )
         write_manifest(manifest)
         sweep(manifest)

@@ -9,6 +9,7 @@ row.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.db import transaction
@@ -19,7 +20,9 @@ from calock.core import names
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl import CrlHead, read_crl
+from calock.core.crl_index import CrlIndex
 from calock.core.evidence import split_pem
+from calock.core.findings import revoked
 from calock.core.refusals import Reason, Refusal
 from calock.core.signed_data import unusable
 from calock.core.walk import Bytes, WalkError
@@ -29,7 +32,7 @@ from calock.server.providers import revocation_store
 from calock.server.providers.fetch import PEEK, Fetched
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import graph_of
-from calock.server.providers.revocation_manifest import Held, Mark, manifest_or_empty
+from calock.server.providers.revocation_manifest import Final, Held, Mark, manifest_or_empty
 from calock.server.providers.trust import current_register
 
 MAX_BUNDLE = 16
@@ -52,7 +55,8 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
         raise unusable("the provider is not enabled")
     ca = source.ca_record.spki_sha256
     ders = _ders(data)
-    der, head, signer = _newest(ders, ca, graph_of(provider), at)
+    graph = graph_of(provider)
+    der, head, signer = _newest(ders, ca, graph, at)
     refuse_ended(head.next_update, at)
     number = "" if head.number is None else f"{head.number:x}"
     if len(number) > MAX_NUMBER:
@@ -66,10 +70,12 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
         return None
     _refuse_going_back(source, head)
     name = revocation_store.write_files(der, head, signer)
-    entries = revocation_store.open_index(name).count
+    index = revocation_store.open_index(name)
     held = Held(name, provider.code, ca, source.url, head.sha256, got.etag, got.last_modified, begins, got.size)
-    _count_from_now(source, head, held, mark, entries)
-    return entries
+    finals = [*_finals(known[1], graph, at)] if known else []  # of CAs recognised since it came, or taken in by an older version
+    _write_row(source, head, held, mark.number, index.count)
+    revocation_store.put(held, mark, [*finals, *_finals(index, graph, at)])
+    return index.count
 
 
 def refuse_ended(next_update: datetime | None, at: datetime) -> None:
@@ -80,6 +86,18 @@ def refuse_ended(next_update: datetime | None, at: datetime) -> None:
     """
     if next_update is not None and next_update < at:
         raise Refusal(Reason.REVOCATION_STALE, f"the source serves a CRL that ended at {next_update.isoformat()}")
+
+
+def _finals(index: CrlIndex, graph: CaGraph, at: datetime) -> Iterator[Final]:
+    """CA certificates of the provider that a CRL revokes for good: a hold is not kept, it may be lifted."""
+    for issuer in graph.speaks_for(Certificate.parse(index.signer_der)):
+        for certificate in graph.certificates:
+            entry = index.lookup(certificate.serial)
+            if entry is None or not entry.final or not index.scope.reasons_for(certificate):
+                continue
+            if graph.signed_by(certificate, issuer):
+                words = f"{revoked(entry.reason)[1]}, by the CRL of {index.this_update.isoformat()}"
+                yield Final(issuer.spki_sha256, f"{certificate.serial:x}", index.sha256, entry.revoked_at, words, at)
 
 
 def _note_how_it_comes(held: Held, got: Fetched, begins: str, mark: Mark) -> None:
@@ -146,20 +164,17 @@ def _refuse_going_back(source: RevocationSource, head: CrlHead) -> None:
             raise unusable(f"its number is below {number} seen before (CRLNumber)")
 
 
-def _count_from_now(source: RevocationSource, head: CrlHead, held: Held, mark: Mark, entries: int) -> None:
-    """Row, audit and manifest: the row first, guarded against another machine that was quicker with a newer one."""
+def _write_row(source: RevocationSource, head: CrlHead, held: Held, number: str, entries: int) -> None:
+    """Row and audit, before the manifest: guarded against another machine that was quicker with a newer one."""
     with transaction.atomic():
         newer = RevocationSource.objects.select_for_update().filter(pk=source.pk).filter(
             Q(this_update__isnull=True) | Q(this_update__lte=head.this_update)
         )  # fmt: skip
-        changed = newer.update(
-            this_update=head.this_update, next_update=head.next_update, crl_number=mark.number, sha256=held.sha256
-        )
+        changed = newer.update(this_update=head.this_update, next_update=head.next_update, crl_number=number, sha256=held.sha256)
         if not changed:
             raise unusable("older than the CRL that another machine has seen")
         record(
             Event.REVOCATION_FETCHED, provider=held.provider,
-            details={"url": source.url, "sha256": held.sha256, "number": mark.number, "entries": entries,
+            details={"url": source.url, "sha256": held.sha256, "number": number, "entries": entries,
                      "this_update": head.this_update.isoformat(), "next_update": head.next_update.isoformat()},
         )  # fmt: skip
-    revocation_store.put(held, mark)
