@@ -11,6 +11,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 from revocation_source import HOUR, CrlWorld, conditional, moment
 
 from calock.server.challenges.models import SpentChallenge
@@ -237,7 +238,12 @@ def test_many_at_once_fetch_a_source_one_after_the_other(source):
     source.answers["/issuing.crl"] = conditional(world.crl())
     row = world.issuing
     outcomes: list[Outcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(refresh_crl(row))) for _ in range(8)]
+
+    def refresh():
+        outcomes.append(refresh_crl(row))
+        connections.close_all()
+
+    threads = [threading.Thread(target=refresh) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -382,6 +388,7 @@ def test_a_job_that_is_woken_runs_now_and_a_wake_during_a_run_is_not_lost():
         job.wake.set()
         assert started.acquire(timeout=20)
         go.release()
+        assert not started.acquire(timeout=0.3)  # once for each time
 
 
 @pytest.mark.django_db(transaction=True)

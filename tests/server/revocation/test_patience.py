@@ -11,7 +11,7 @@ from revocation_source import CrlWorld, conditional, endless, moment
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
-from calock.server.providers import revocation_attempts, revocation_live, revocation_store
+from calock.server.providers import revocation, revocation_attempts, revocation_live, revocation_store
 from calock.server.providers.connections import Limits, Patience
 from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
 from calock.server.providers.models import RevocationSource
@@ -91,6 +91,20 @@ def test_f20_ocsp_and_crls_share_the_deadline(db, source, hanging, monkeypatch):
     assert judged(world) is Reason.REVOCATION_UNAVAILABLE
     assert hanging.arrived.acquire(timeout=20)
     assert source.asked == ["POST /ocsp"]
+
+
+def test_f20_what_is_fetched_for_the_lock_and_then_for_its_ca_shares_the_deadline_too(db, source, monkeypatch):
+    world = CrlWorld(source)
+    begun = []
+
+    def patience(seconds):
+        begun.append(seconds)
+        return Patience(seconds)
+
+    monkeypatch.setattr(revocation, "Patience", patience)
+    assert judged(world) is None
+    assert source.asked == ["GET /issuing.crl", "GET /root.crl"]
+    assert begun == [revocation_live.WAIT]
 
 
 def test_f20_what_would_take_long_to_read_is_left_to_the_background(db, source):

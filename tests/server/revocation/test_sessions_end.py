@@ -233,7 +233,7 @@ def test_f13_one_provider_that_cannot_be_judged_saves_no_other(world, two, monke
     def broken(*_args, **_kwargs):
         raise ValueError("broken")
 
-    monkeypatch.setattr(sessions, "end_sessions_without_ground", broken)
+    monkeypatch.setattr(sessions, "sessions_without_ground", broken)
     world.publish(reason="keyCompromise")
     refresh(world)
     swept = sweep_sessions()
@@ -260,7 +260,7 @@ def test_a_sweep_over_locks_that_were_looked_at_before_costs_look_ups_only(world
     assert len(found) == 30
     forget_register()  # read again, as every minute, and the same
     current_register()
-    with django_assert_max_num_queries(6):  # providers; of one its CAs and its sessions, in a transaction; all locks' names
+    with django_assert_max_num_queries(4):  # providers; of one its CAs and its sessions; all locks' names
         assert sweep_sessions().looked_at == 30
     assert len(found) == 30
     Session.objects.filter(account__username__in=["lock 1", "lock 2"]).update(ended_at=moment())

@@ -25,7 +25,7 @@ from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import Provider
 from calock.server.providers.revocation import current_evidence
-from calock.server.providers.standing import end_sessions_without_ground
+from calock.server.providers.standing import end_sessions_without_ground, sessions_without_ground
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions_of_lock
@@ -119,6 +119,8 @@ def _complain(event: str, what: str, error: Exception) -> None:
 
 
 def _end_without_ground(provider: Provider, at: datetime) -> int:
+    if not sessions_without_ground(provider).exists():
+        return 0  # no transaction, which is SQLite's one write lock, for what is so at nearly every sweep
     with transaction.atomic():
         count = end_sessions_without_ground(provider, at=at)
         if count:

@@ -10,6 +10,7 @@ import hashlib
 import mmap
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,9 @@ from calock.server.providers.trust import current_register
 
 SHORTEST = 0.2
 """Seconds below which a fetch is not begun: what is left of somebody's patience after waiting for another's."""
+
+_TAKING = threading.BoundedSemaphore(2)
+"""CRLs that this process takes in at a time, however many it fetches: one of a million entries needs 100 MB and a core."""
 
 log = structlog.get_logger(__name__)
 
@@ -152,7 +156,7 @@ def _attempt(source: RevocationSource, at: datetime, limits: Limits, *, peek: bo
         file.flush()
         if got.size == 0:
             raise unusable("empty answer")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        with _TAKING, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             entries = take(source, cast(Bytes, mapped), got, at)
     return Outcome(source, changed=entries is not None, size=got.size, entries=entries or 0)
 
