@@ -11,11 +11,11 @@ from revocation_source import CrlWorld, conditional, endless, moment
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
-from calock.server.providers import revocation, revocation_attempts, revocation_live, revocation_store
+from calock.server.providers import ocsp_cache, revocation, revocation_attempts, revocation_live, revocation_store
 from calock.server.providers.connections import Limits, Patience
 from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import current_evidence, forget_evidence, with_live_answers
+from calock.server.providers.revocation import current_evidence, forget_evidence, graph_of, with_live_answers
 from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register
 
@@ -116,6 +116,17 @@ def test_f20_what_would_take_long_to_read_is_left_to_the_background(db, source):
     assert world.issuing.last_error == "announces 9437184 bytes; at most 8388608"
     assert refresh_crl(world.issuing).size == 0
     assert "not a CRL" in world.issuing.last_error  # it was read
+
+
+def test_f20_a_responder_that_nobody_had_the_time_to_ask_did_not_fail(db, source):
+    world = CrlWorld(source, ocsp=True)
+    issuer = current_register().with_key(world.path[1].spki_sha256)[0]
+    spent = Patience(0.0)
+    graph = graph_of(issuer.provider)
+    assert not revocation_live.fetch_ocsp(world.leaf, issuer.certificate, graph=graph, at=moment(), patience=spent)
+    assert source.asked == []
+    assert not ocsp_cache.asked_lately(issuer.certificate, world.leaf.serial)
+    assert RevocationSource.objects.get(kind="ocsp").last_error == ""
 
 
 def test_patience_is_one_for_everything_that_it_is_shown():

@@ -38,6 +38,10 @@ class Limits:
         return f"not finished within {round(self.seconds, 1):g} s"
 
 
+LEAST = 0.5
+"""Seconds below which nothing is begun for somebody who waits: a source that lives would look dead."""
+
+
 class Patience:
     """How long somebody may be let wait, over all sources and attempts together."""
 
@@ -49,6 +53,10 @@ class Patience:
     def left(self) -> float:
         """Seconds; 0 = none."""
         return max(0.0, self._end - self._clock())
+
+    @property
+    def over(self) -> bool:
+        return self.left < LEAST
 
     def within(self, limits: Limits) -> Limits:
         """``limits``, cut to what is left."""

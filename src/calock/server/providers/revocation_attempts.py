@@ -11,7 +11,7 @@ from calock.server.providers.fetch import CRL_LIVE_LIMITS
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.revocation_health import HeldHere, held_here
 from calock.server.providers.revocation_manifest import stamp
-from calock.server.providers.revocation_refresh import SHORTEST, refresh_crl
+from calock.server.providers.revocation_refresh import refresh_crl
 
 RETRY_CRL = 30.0
 """Seconds between two attempts at one CRL source on behalf of somebody who waits."""
@@ -62,7 +62,7 @@ def fetch_crls(keys: list[str], at: datetime, patience: Patience) -> bool:
     before = stamp()
     rows = RevocationSource.objects.filter(kind=SourceKind.CRL, ca_record__spki_sha256__in=keys).select_related("ca_record")
     for source in rows:
-        if patience.left < SHORTEST:
+        if patience.over:
             break
         if _tried_lately(source, at):
             continue

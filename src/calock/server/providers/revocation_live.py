@@ -35,7 +35,7 @@ from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.revocation import current_evidence, graph_of
 from calock.server.providers.revocation_attempts import fetch_crls
 from calock.server.providers.revocation_notes import note_failure, note_success
-from calock.server.providers.revocation_refresh import SHORTEST, target_of
+from calock.server.providers.revocation_refresh import target_of
 
 WAIT = 5.0
 """Seconds that one login waits for sources, all of them together; judging what came takes less than the sixth."""
@@ -101,6 +101,8 @@ def fetch_ocsp(
         rows = RevocationSource.objects.filter(kind=SourceKind.OCSP, ca_record__spki_sha256=issuer.spki_sha256)
         sources = list(rows.select_related("ca_record__provider"))
         for source in sources:
+            if patience is not None and patience.over:
+                return False
             if _ask(source, question):
                 return True
         if sources:
@@ -110,8 +112,7 @@ def fetch_ocsp(
 
 def _ask(source: RevocationSource, question: _Question) -> bool:
     """Ask one responder; False, written down, for whatever it did but answer acceptably."""
-    late = question.patience is not None and question.patience.left < SHORTEST
-    if late or _broken.get(source.pk, 0.0) > time.monotonic():
+    if _broken.get(source.pk, 0.0) > time.monotonic():
         return False
     at = question.at
     try:

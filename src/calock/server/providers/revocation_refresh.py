@@ -37,9 +37,6 @@ from calock.server.providers.revocation_notes import note_failure, note_success
 from calock.server.providers.revocation_take import refuse_ended, take
 from calock.server.providers.trust import current_register
 
-SHORTEST = 0.2
-"""Seconds below which a fetch is not begun: what is left of somebody's patience after waiting for another's."""
-
 _TAKING = threading.BoundedSemaphore(2)
 """CRLs that this process takes in at a time, however many it fetches: one of a million entries needs 100 MB and a core."""
 
@@ -99,7 +96,7 @@ def refresh_crl(
     at = at or timezone.now()
     try:
         with _flight(source, limits.seconds) as left:
-            if left < SHORTEST:
+            if left <= 0:
                 return Outcome(source, error="somebody else is fetching it", reason=Reason.REVOCATION_UNAVAILABLE)
             row = RevocationSource.objects.select_related("ca_record__provider").filter(pk=source.pk).first()
             if row is None:
