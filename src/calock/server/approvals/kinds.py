@@ -13,6 +13,8 @@ Act = Callable[[Approval, Account, RequestContext | None], None]
 """Does what was approved, inside the transaction of the approval; raises Refusal when it can no longer be done."""
 Facts = Callable[[Approval], list[tuple[str, str]]]
 """What the second operator reads before deciding: label and value, in Chinese."""
+Ended = Callable[[Approval], None]
+"""Tidies up after a proposal that was rejected or taken back, inside that transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Kind:
     title: str
     act: Act
     facts: Facts
+    ended: Ended | None = None
 
 
 _kinds: dict[str, Kind] = {}

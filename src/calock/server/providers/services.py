@@ -19,10 +19,11 @@ from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import clean_reason, propose, require_operator
 from calock.server.audit.events import Event
-from calock.server.audit.services import record
 from calock.server.context import RequestContext
-from calock.server.providers.models import CaState, Provider, ProviderState
-from calock.server.providers.standing import end_sessions_without_ground
+from calock.server.providers.allowed import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
+from calock.server.providers.models import Provider, ProviderState, open_register
+from calock.server.providers.standing import has_anchor, settle
+from calock.server.providers.trail import record_change
 
 DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "hotline", "website", "renew_url", "unlock_url", "order")
 """What one operator may change: what people read, nothing that decides trust."""
@@ -42,10 +43,15 @@ def clean_rules(rules: object) -> dict[str, Any]:
         raise Refusal(Reason.PROVIDER_RULES_REFUSED, str(error)) from error
 
 
-def clean_row(row: models.Model) -> None:
+def short_json(value: object) -> str:
+    """One value of the rules as an operator reads it."""
+    return "默认" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> None:
     """Field rules of the model as a refusal: REQUEST_MALFORMED, naming the field."""
     try:
-        row.full_clean(exclude={"mac", "rules", "sites"})
+        row.full_clean(exclude={"mac", "rules", "sites", *without})
     except ValidationError as error:
         text = "; ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
         raise Refusal(Reason.REQUEST_MALFORMED, text[:300]) from error
@@ -66,7 +72,9 @@ def create_provider(*, code: str, values: dict[str, Any], by: Account, context: 
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
-        known = {key: values[key] for key in DESCRIPTION_FIELDS if key in values}
+        open_register()
+        refuse_more_than(MAX_PROVIDERS, Provider.objects.count(), "服务商")
+        known = clean_links({key: values[key] for key in DESCRIPTION_FIELDS if key in values})
         provider = Provider(code=code, state=ProviderState.SUSPENDED, rules=clean_rules({}), **known)
         clean_row(provider)
         provider.save(force_insert=True)
@@ -85,15 +93,17 @@ def edit_provider(
     unknown = set(values) - set(DESCRIPTION_FIELDS)
     if unknown:
         raise Refusal(Reason.REQUEST_MALFORMED, f"not to be changed here: {', '.join(sorted(unknown))[:200]}")
+    values = clean_links(values)
     with transaction.atomic():
         operator = require_operator(by.pk)
+        open_register()
         fresh = _locked_provider(provider, version)
         changed = {key: [getattr(fresh, key), value] for key, value in values.items() if getattr(fresh, key) != value}
         if not changed:
             return fresh
         for key, value in values.items():
             setattr(fresh, key, value)
-        clean_row(fresh)
+        clean_row(fresh, without=frozenset({"code"}))  # an older version let codes through that cannot be changed any more
         fresh.save()
         record_change(Event.PROVIDER_CHANGED, fresh, operator, context, {"changed": changed})
     return fresh
@@ -108,12 +118,13 @@ def suspend_provider(*, provider: Provider, reason: str, by: Account, context: R
     with transaction.atomic():
         operator = require_operator(by.pk)
         text = clean_reason(reason)
+        open_register()
         fresh = Provider.objects.select_for_update().get(pk=provider.pk)
         if fresh.state == ProviderState.SUSPENDED:
             return 0
         fresh.state = ProviderState.SUSPENDED
         fresh.save()
-        ended = end_sessions_without_ground(fresh, at=timezone.now())
+        ended: int = settle(fresh, timezone.now())["sessions_ended"]
         record_change(Event.PROVIDER_SUSPENDED, fresh, operator, context, {"reason": text, "sessions_ended": ended})
     return ended
 
@@ -133,11 +144,12 @@ def propose_trust(
     """Ask for another state, other sites or other rules of a provider.
 
     Raises:
-        Refusal: PROVIDER_RULES_REFUSED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as ``approvals.services.propose``.
+        Refusal: PROVIDER_RULES_REFUSED, REQUEST_MALFORMED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as
+            ``approvals.services.propose``.
     """
     payload = {
         "state": ProviderState(state).value,
-        "sites": sorted(set(sites)),
+        "sites": clean_sites(sites),
         "rules": clean_rules(rules),
         "allow_expired_binding": allow_expired_binding,
     }
@@ -155,16 +167,3 @@ def propose_trust(
             by=by,
             context=context,
         )
-
-
-def has_anchor(provider: Provider) -> bool:
-    """Whether it has a recognised anchor."""
-    return provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exists()
-
-
-def record_change(
-    event: Event, provider: Provider, operator: Account | None, context: RequestContext | None, details: dict[str, Any]
-) -> None:
-    """The audit row of one change of the register, in its transaction."""
-    flat = {key: value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False) for key, value in details.items()}
-    record(event, actor=operator, context=context, subject=provider.pk, provider=provider.code, details=flat)
