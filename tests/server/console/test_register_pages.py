@@ -48,7 +48,7 @@ def decide(browser, approval: Approval, step: str, **changes):
 
 def propose(browser, world, certificate: bytes, **form):
     file = SimpleUploadedFile("ca.cer", certificate)
-    return press(browser, world, step="propose", certificate=file, anchor="on", group="root", reason="换发根证书", **form)
+    return press(browser, world, step="propose", certificate=file, role="anchor", group="root", reason="换发根证书", **form)
 
 
 def trusted() -> set[str]:

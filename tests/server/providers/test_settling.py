@@ -1,4 +1,4 @@
-"""What a decision about a CA leaves behind: nothing stands on what is gone, nothing waits for what came to nothing, dates are kept."""
+"""What a decision about a CA leaves behind: nothing stands on what is gone, nothing waits for what came to nothing."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def agree(approval: Approval, by: Account) -> None:
 
 def step(world, kind: str, record: CaRecord) -> None:
     row = CaRecord.objects.get(pk=record.pk)
-    agree(
-        propose_ca_state(record=row, version=row.version, kind=kind, reason="通报", by=world.first, context=None), world.second
-    )
+    agree(propose_ca_state(record=row, version=row.version, kind=kind, reason="通报", by=world.first, context=None), world.second)
 
 
 def facts(approval: Approval) -> dict[str, str]:

@@ -103,7 +103,7 @@ def test_a_ca_has_as_many_addresses_as_a_bundle_can_say(world):
     add_source(record=world.anchor, url="http://ca.example/more.crl", **add)
     for row in rows[2:-1]:
         row.save()
-    with pytest.raises(Refusal, match=f"最多 {MAX_SOURCES} 个"):
+    with pytest.raises(Refusal, match=f"来源最多 {MAX_SOURCES} 个"):
         add_source(record=world.anchor, url="http://ca.example/one-more.crl", **add)
-    with pytest.raises(Refusal, match=f"最多 {MAX_SOURCES} 个"):
+    with pytest.raises(Refusal, match=f"来源最多 {MAX_SOURCES} 个"):
         ask(world)

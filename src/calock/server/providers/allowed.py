@@ -100,4 +100,4 @@ def clean_sites(sites: object) -> list[str]:
 def refuse_more_than(limit: int, count: int, what: str) -> None:
     """Raise REQUEST_MALFORMED when one more would be too many for a bundle."""
     if count >= limit:
-        raise Refusal(Reason.REQUEST_MALFORMED, f"最多 {limit} 个{what}")
+        raise Refusal(Reason.REQUEST_MALFORMED, f"{what}最多 {limit} 个")

@@ -53,7 +53,8 @@ def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> No
     try:
         row.full_clean(exclude={"mac", "rules", "sites", *without})
     except ValidationError as error:
-        text = "; ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
+        labels = {field.name: str(getattr(field, "verbose_name", "")) for field in row._meta.get_fields()}  # noqa: SLF001 - public
+        text = "；".join(f"{labels.get(name, '')} {' '.join(texts)}".strip() for name, texts in error.message_dict.items())
         raise Refusal(Reason.REQUEST_MALFORMED, text[:300]) from error
 
 

@@ -16,7 +16,7 @@ from calock.server.approvals.models import Approval
 from calock.server.console.forms import ProviderForm, TrustForm
 from calock.server.console.pages.common import asking, page, refused, told
 from calock.server.console.pages.dashboard import provider_row
-from calock.server.console.register_steps import STEPS, take_step
+from calock.server.console.register_steps import STEPS, step_of, take_step
 from calock.server.console.statistics import ProviderCount, by_provider
 from calock.server.providers.models import Provider
 from calock.server.providers.services import create_provider, edit_provider, propose_trust
@@ -106,6 +106,6 @@ def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """One step on a provider, its CA certificates or its sources."""
     provider = get_object_or_404(Provider, pk=key)
     operator, context = asking(request)
-    with told(request, STEPS.get(request.POST.get("step", ""), "")):
+    with told(request, STEPS.get(step_of(request.POST), "")):
         take_step(provider, request.POST, _file(request), by=operator, context=context)
     return HttpResponseRedirect(_address(provider))
