@@ -105,7 +105,7 @@ def test_a_rejection_needs_a_note(world, first, second, newcomer):
 def test_a_file_that_is_no_certificate_is_refused_on_the_page(world, first, data):
     assert "该文件不能作为 CA 证书登记" in propose(first, world, data).content.decode()
     assert not Approval.objects.exists()
-    assert "该文件不能作为 CA 证书登记" in press(first, world, step="propose", reason="x").content.decode()
+    assert "该文件不能作为 CA 证书登记" in press(first, world, step="propose", role="anchor", reason="x").content.decode()
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def upgrade() -> None:
 
 def fill(get, authority) -> None:
     """One provider with an anchor and an address, sealed as the first version sealed them."""
-    provider = get("providers", "Provider")(code="lianxi", name="n", short_name="s", state="enabled", sites=["shanxi"], rules={})
+    rules = {"grace_days": 3, "revocation": {"mode": "require", "emergency_until": "2026-01-01T00:00:00Z"}}
+    provider = get("providers", "Provider")(code="lianxi", name="n", short_name="s", state="enabled", sites=["shanxi"], rules=rules)
     fields = [str(provider.pk), provider.code, provider.state, provider.sites, provider.rules, False, 1]
     provider.mac = mac("provider", *fields)
     provider.save()
@@ -61,7 +62,9 @@ def test_a_good_register_is_good_after_the_upgrade(old, authority):
     fill(old, authority)
     upgrade()
     assert current_problems() == ()
-    assert [ca.spki_sha256 for ca in current_register().providers[0].cas] == [authority.key.spki_sha256]
+    (provider,) = current_register().providers
+    assert [ca.spki_sha256 for ca in provider.cas] == [authority.key.spki_sha256]
+    assert (provider.policy.grace_days, provider.policy.revocation.emergencies) == (3, ())
 
 
 def test_a_tampered_row_is_not_sealed_by_the_upgrade(old, authority):
@@ -69,6 +72,13 @@ def test_a_tampered_row_is_not_sealed_by_the_upgrade(old, authority):
     old("providers", "CaRecord").objects.update(group="x")
     upgrade()
     assert "ca_tampered" in {problem.kind for problem in current_problems()}
+
+
+def test_rules_that_were_tampered_with_are_not_sealed_by_the_upgrade(old, authority):
+    fill(old, authority)
+    old("providers", "Provider").objects.update(rules={"revocation": {"mode": "off", "emergency_until": ""}})
+    upgrade()
+    assert [problem.kind for problem in current_problems()] == ["provider_tampered"]
 
 
 def test_a_register_with_a_row_too_few_is_not_sealed_by_the_upgrade(old, authority):

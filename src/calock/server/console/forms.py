@@ -107,7 +107,7 @@ class TrustForm(forms.Form):
     def initial_of(provider: Provider) -> dict[str, Any]:
         try:
             rules = Policy.from_json(provider.rules).to_json()
-        except PolicyError:
+        except (PolicyError, OverflowError):
             rules = provider.rules  # shown as they are, to be put right
         return {
             "state": provider.state,
@@ -122,7 +122,7 @@ class TrustForm(forms.Form):
             return Policy.from_json(json.loads(self.cleaned_data["rules"])).to_json()
         except json.JSONDecodeError as error:
             raise forms.ValidationError(f"第 {error.lineno} 行不是有效的 JSON") from error
-        except (PolicyError, RecursionError) as error:
+        except (PolicyError, RecursionError, OverflowError) as error:
             raise forms.ValidationError(str(error)) from error
 
     def values(self) -> dict[str, Any]:

@@ -203,5 +203,5 @@ def _check_provider(provider: BundleProvider) -> None:
         raise Refusal(Reason.BUNDLE_MALFORMED, f"{provider.code}: a key that signs CRLs alone is no anchor")
     try:
         Policy.from_json(provider.rules)
-    except (PolicyError, RecursionError) as error:
+    except (PolicyError, RecursionError, OverflowError) as error:
         raise Refusal(Reason.BUNDLE_MALFORMED, f"{provider.code}: {error}") from error

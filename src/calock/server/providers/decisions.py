@@ -19,8 +19,9 @@ from calock.server.audit.events import Event
 from calock.server.context import RequestContext
 from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND, CA_WITHDRAW, FROM_STATES, drop_pending
 from calock.server.providers.certificates import CaFile, issued_by, read_ca_certificate
+from calock.server.providers.emergencies import own_keys, require_bounded, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
-from calock.server.providers.services import PROVIDER_TRUST, clean_rules, short_json
+from calock.server.providers.services import PROVIDER_TRUST, clean_rules, moment, rule_changes
 from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
 
@@ -83,11 +84,14 @@ def _change_trust(approval: Approval, operator: Account, context: RequestContext
     payload = approval.payload
     if payload["state"] == ProviderState.ENABLED and not has_anchor(provider):
         raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
-    was = provider.state
-    provider.state, provider.sites, provider.rules = payload["state"], payload["sites"], clean_rules(payload["rules"])
+    was, rules = provider.state, clean_rules(payload["rules"])
+    require_bounded(rules, own_keys(provider), since=approval.proposed_at)
+    provider.state, provider.sites, provider.rules = payload["state"], payload["sites"], rules
     provider.allow_expired_binding = payload["allow_expired_binding"]
     provider.save()
-    details = {**payload, "was": was, **settle(provider, timezone.now()), "approval": str(approval.pk)}
+    at = timezone.now()
+    details = {**payload, "was": was, **settle(provider, at), "approval": str(approval.pk)}
+    details["emergencies"] = ", ".join(map(str, running(provider, at=at)))
     resumed = was != ProviderState.ENABLED and provider.state == ProviderState.ENABLED
     record_change(Event.PROVIDER_RESUMED if resumed else Event.PROVIDER_CHANGED, provider, operator, context, details)
 
@@ -191,10 +195,9 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
         facts.append(("认可的站点", f"{', '.join(provider.sites) or '无'} → {', '.join(payload['sites']) or '无'}"))
     if provider.allow_expired_binding != payload["allow_expired_binding"]:
         facts.append(("允许绑定已过期证书", "是" if payload["allow_expired_binding"] else "否"))
-    for key, value in payload["rules"].items():
-        if provider.rules.get(key) != value:
-            facts.append((f"规则 {key}", f"{short_json(provider.rules.get(key))} → {short_json(value)}"))
-    return facts
+    emergencies = running(provider, at=timezone.now(), rules=payload["rules"])
+    facts += [("紧急放宽", f"{item.record.subject} 的吊销信息在 {moment(item.end)} 前不受时效限制") for item in emergencies]
+    return facts + [(f"规则 {name}", change) for name, change in rule_changes(provider.rules, payload["rules"])]
 
 
 def register_kinds() -> None:

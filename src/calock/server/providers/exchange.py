@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,6 +34,7 @@ from calock.server.providers.bundle import (
     write_bundle,
 )
 from calock.server.providers.certificates import read_ca_certificate
+from calock.server.providers.emergencies import require_bounded
 from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider, open_register
 from calock.server.providers.services import clean_rules
 
@@ -207,13 +208,26 @@ def believed_bundle(data: bytes, *, locked: bool = False) -> tuple[Bundle, Bundl
     return bundle, key
 
 
+def require_bounded_emergencies(bundle: Bundle, *, since: datetime) -> None:
+    """An emergency that came from elsewhere is held to the same limits as one decided here.
+
+    Raises:
+        Refusal: PROVIDER_RULES_REFUSED.
+    """
+    for provider in bundle.providers:
+        files = (read_ca_certificate(ca.certificate, at=None, crl_signer=ca.crl_signer) for ca in provider.cas)
+        require_bounded(clean_rules(provider.rules), {file.spki_sha256 for file in files}, since=since)
+
+
 def propose_import(*, data: bytes, reason: str, by: Account, context: RequestContext | None) -> Approval:
     """Ask to take over a bundle. It is read and judged now, and again when it is approved.
 
     Raises:
-        Refusal: as :func:`believed_bundle` and ``approvals.services.propose``.
+        Refusal: as :func:`believed_bundle` and ``approvals.services.propose``; PROVIDER_RULES_REFUSED for an emergency without
+            bounds.
     """
     bundle, key = believed_bundle(data)
+    require_bounded_emergencies(bundle, since=timezone.now())
     payload: dict[str, Any] = {"bundle": data.decode(), "sha256": hashlib.sha256(data).hexdigest(), "key_id": key.key_id}
     return propose(
         kind=BUNDLE_IMPORT,

@@ -17,6 +17,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
 from calock.server.providers.allowed import clean_address, clean_links, clean_sites
 from calock.server.providers.certificates import read_ca_certificate
+from calock.server.providers.emergencies import own_keys, require_bounded
 from calock.server.providers.models import (
     CaRecord,
     CaState,
@@ -75,6 +76,7 @@ def install_provider(
         clean_row(provider)
         provider.save()
         keys = [_install_ca(provider, ca) for ca in cas]
+        require_bounded(provider.rules, own_keys(provider), since=timezone.now())
         if has_anchor(provider) and not stopped and provider.state != ProviderState.ENABLED:
             provider.state = ProviderState.ENABLED
             provider.save()

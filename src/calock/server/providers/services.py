@@ -7,11 +7,14 @@ may pull it, and two must undo it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
@@ -21,7 +24,8 @@ from calock.server.approvals.services import clean_reason, propose, require_oper
 from calock.server.audit.events import Event
 from calock.server.context import RequestContext
 from calock.server.providers.allowed import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
-from calock.server.providers.models import Provider, ProviderState, open_register
+from calock.server.providers.emergencies import own_keys, require_bounded, running
+from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
 from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
 
@@ -39,13 +43,22 @@ def clean_rules(rules: object) -> dict[str, Any]:
     """
     try:
         return Policy.from_json(rules).to_json()
-    except PolicyError as error:
+    except (PolicyError, OverflowError) as error:
         raise Refusal(Reason.PROVIDER_RULES_REFUSED, str(error)) from error
 
 
-def short_json(value: object) -> str:
-    """One value of the rules as an operator reads it."""
-    return "默认" if value is None else json.dumps(value, ensure_ascii=False)
+def moment(at: datetime) -> str:
+    """A moment as operators read it, in the server's time zone."""
+    return date_format(timezone.localtime(at), "Y-m-d H:i")
+
+
+def rule_changes(before: object, after: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """What differs between two sets of rules, by the dotted name of the smallest part that does."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from rule_changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+    elif before != after:
+        yield name, " → ".join("默认" if value is None else json.dumps(value, ensure_ascii=False) for value in (before, after))
 
 
 def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> None:
@@ -156,6 +169,7 @@ def propose_trust(
     }
     with transaction.atomic():
         fresh = _locked_provider(provider, version)
+        require_bounded(payload["rules"], own_keys(fresh), since=timezone.now())
         if payload["state"] == ProviderState.ENABLED and not has_anchor(fresh):
             raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
         return propose(
@@ -168,3 +182,27 @@ def propose_trust(
             by=by,
             context=context,
         )
+
+
+def propose_emergency(*, record: CaRecord, hours: int, reason: str, by: Account, context: RequestContext | None) -> Approval:
+    """Ask to lift the age limits of one CA's revocation data for some hours; its other rules stay, and other CAs' emergencies.
+
+    Raises:
+        Refusal: as :func:`propose_trust`.
+    """
+    provider, at = record.provider, timezone.now()
+    rules = clean_rules(provider.rules)
+    others = [str(item) for item in running(provider, at=at) if item.record.pk != record.pk]
+    end = (at + timedelta(hours=hours)).replace(microsecond=0)
+    rules["revocation"]["emergencies"] = [*others, f"{record.spki_sha256}:{end.isoformat()}"]
+    return propose_trust(
+        provider=provider,
+        version=provider.version,
+        state=provider.state,
+        sites=provider.sites,
+        rules=rules,
+        allow_expired_binding=provider.allow_expired_binding,
+        reason=reason,
+        by=by,
+        context=context,
+    )

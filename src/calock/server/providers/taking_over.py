@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 from django.utils import timezone
 
@@ -18,7 +17,13 @@ from calock.server.context import RequestContext
 from calock.server.providers import trail
 from calock.server.providers.bundle import BundleCa, BundleProvider, made_at
 from calock.server.providers.certificates import read_ca_certificate
-from calock.server.providers.exchange import BUNDLE_IMPORT, BUNDLE_PIN, believed_bundle, describe_provider
+from calock.server.providers.exchange import (
+    BUNDLE_IMPORT,
+    BUNDLE_PIN,
+    believed_bundle,
+    describe_provider,
+    require_bounded_emergencies,
+)
 from calock.server.providers.models import (
     BundleKey,
     CaRecord,
@@ -29,7 +34,7 @@ from calock.server.providers.models import (
     Role,
     open_register,
 )
-from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules, short_json
+from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules, rule_changes
 from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
 
@@ -37,6 +42,7 @@ from calock.server.providers.trail import record_change
 def _import(approval: Approval, operator: Account, context: RequestContext | None) -> None:
     open_register()
     bundle, key = believed_bundle(approval.payload["bundle"].encode(), locked=True)
+    require_bounded_emergencies(bundle, since=approval.proposed_at)
     for wanted in bundle.providers:
         provider = _take_provider(wanted)
         details = {"bundle": approval.payload["sha256"], "approval": str(approval.pk), **settle(provider, timezone.now())}
@@ -112,7 +118,9 @@ def _differences(wanted: BundleProvider) -> list[tuple[str, str]]:
         old = keys.get(_spki(ca))
         if old != ca:
             lines += [(f"{wanted.short_name} {label}", value) for label, value in _ca_differences(old, ca)]
-    return lines + [(f"{wanted.short_name} 规则 {name}", value) for name, value in _rule_differences(now, wanted)]
+    rules = now.rules if now else Policy().to_json()  # of a provider that is new here: against the strict default
+    changes = rule_changes(rules, clean_rules(wanted.rules))
+    return lines + [(f"{wanted.short_name} 规则 {name}", value) for name, value in changes]
 
 
 def _spki(ca: BundleCa) -> str:
@@ -153,14 +161,6 @@ def _ca_differences(old: BundleCa | None, wanted: BundleCa) -> Iterator[tuple[st
 
 def _role(ca: BundleCa) -> str:
     return str((Role.ANCHOR if ca.anchor else Role.CRL_SIGNER if ca.crl_signer else Role.INTERMEDIATE).label)
-
-
-def _rule_differences(now: BundleProvider | None, wanted: BundleProvider) -> Iterator[tuple[str, str]]:
-    """Against the rules it has; of a new provider against the strict default."""
-    before, after = now.rules if now else Policy().to_json(), clean_rules(wanted.rules)
-    for item in fields(Policy):
-        if before.get(item.name) != after[item.name]:
-            yield item.name, f"{short_json(before.get(item.name))} → {short_json(after[item.name])}"
 
 
 def _pin(approval: Approval, operator: Account, context: RequestContext | None) -> None:

@@ -98,7 +98,7 @@ def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Prob
         ]
     try:
         policy = Policy.from_json(provider.rules)
-    except (Refusal, ValueError, TypeError) as error:
+    except (Refusal, ValueError, TypeError, OverflowError) as error:
         return None, [Problem(ProblemKind.RULES_UNUSABLE, provider.code, str(error))]
     # in one order on every replica, so that equal registers have equal fingerprints
     recognised = sorted((r for r in provider.ca_records.all() if r.state == CaState.RECOGNISED), key=lambda r: r.spki_sha256)
