@@ -13,6 +13,15 @@ Act = Callable[[Approval, Account, RequestContext | None], None]
 """Does what was approved, inside the transaction of the approval; raises Refusal when it can no longer be done."""
 Facts = Callable[[Approval], list[tuple[str, str]]]
 """What the second operator reads before deciding: label and value, in Chinese."""
+
+
+class Alarm(str):
+    """The value of a fact that nobody may overlook: what an approval would end, or let in. The page sets it apart."""
+
+    __slots__ = ()
+    alarming = True
+
+
 Ended = Callable[[Approval], None]
 """Tidies up after a proposal that was rejected or taken back, inside that transaction."""
 

@@ -92,7 +92,11 @@ class TrustForm(forms.Form):
         label="验证规则（JSON）",
         max_length=MAX_RULES,
         widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false"}),
-        help_text="算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；未知的键会被拒绝",
+        help_text=(
+            "算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；键与取值见 docs/policy.md，未知的键会被拒绝。"
+            "grace_days 大于 0 时，证书到期后 CA 已从 CRL 中移出的被吊销证书也能登录。"
+            "emergencies 每项为“CA 公钥 SHA-256:截止时间（含时区）”，最迟为提出后 72 小时；在服务商页面可直接提出。"
+        ),
     )
     reason = forms.CharField(label="理由", max_length=200)
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)

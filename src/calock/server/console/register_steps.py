@@ -14,8 +14,9 @@ from calock.server.console.forms import SourceForm
 from calock.server.context import RequestContext
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
 from calock.server.providers.certificates import MAX_BYTES
+from calock.server.providers.emergencies import CHOICES
 from calock.server.providers.models import CaRecord, Provider, RevocationSource, Role
-from calock.server.providers.services import suspend_provider
+from calock.server.providers.services import propose_emergency, suspend_provider
 from calock.server.providers.sources import add_source, propose_private_source, remove_source
 
 T = TypeVar("T", bound=Model)
@@ -29,6 +30,7 @@ STEPS = {
     "add_source": "已添加吊销信息来源",
     "propose_source": "已提出添加内网吊销信息来源，等待另一位运营人员复核",
     "remove_source": "已移除吊销信息来源",
+    "emergency": "已提出紧急放宽，等待另一位运营人员复核",
 }
 """What the page says when a step was taken."""
 
@@ -47,6 +49,13 @@ def _version(form: QueryDict) -> int:
     text = form.get("version", "")
     if not text.isdecimal() or len(text) > 9:
         raise Refusal(Reason.REQUEST_MALFORMED, "version")
+    return int(text)
+
+
+def _hours(form: QueryDict) -> int:
+    text = form.get("hours", "")
+    if text not in map(str, CHOICES):
+        raise Refusal(Reason.REQUEST_MALFORMED, "请选择放宽的时长")
     return int(text)
 
 
@@ -102,6 +111,9 @@ def take_step(provider: Provider, form: QueryDict, certificate: IO[bytes] | None
     elif step == "propose_source":
         record = _one(records, form.get("record", ""))
         propose_private_source(record=record, **_source(form), reason=reason, by=by, context=context)
+    elif step == "emergency":
+        record = _one(records.select_related("provider"), form.get("record", ""))
+        propose_emergency(record=record, hours=_hours(form), reason=reason, by=by, context=context)
     elif step == "remove_source":
         rows = RevocationSource.objects.filter(ca_record__provider=provider)
         remove_source(source=_one(rows, form.get("source", "")), by=by, context=context)

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -165,26 +165,28 @@ def made_at(bundle: Bundle) -> datetime:
         raise Refusal(Reason.BUNDLE_MALFORMED, "made_at is no moment") from error
 
 
-def fault_of(provider: BundleProvider) -> str:
-    """Why another server would not read this provider in a bundle; empty = it would."""
+def faults_of(provider: BundleProvider) -> list[str]:
+    """Why another server would not read this provider in a bundle, each value by its name; empty = it would."""
+    found = []
+    for name, kind in get_type_hints(BundleProvider, include_extras=True).items():
+        try:
+            msgspec.json.decode(msgspec.json.encode(getattr(provider, name)), type=kind)
+        except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
+            found.append(f"{provider.code}: {_value_at(getattr(provider, name), name, str(error))}")
     try:
-        msgspec.json.decode(msgspec.json.encode(provider), type=BundleProvider)
         _check_provider(provider)
-    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
-        return f"{provider.code}: {_value_at(provider, str(error))}"
     except Refusal as refusal:
-        return refusal.detail
-    return ""
+        found.append(refusal.detail)
+    return found
 
 
-def _value_at(provider: BundleProvider, error: str) -> str:
-    """What msgspec complains of, by its name in the bundle and as it stands there."""
+def _value_at(value: Any, name: str, error: str) -> str:
+    """What msgspec complains of: its path below ``name``, and as it stands there."""
     path = error.partition(" - at `$")[2].rstrip("`")
-    value: Any = provider
-    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        value = getattr(value, name) if name else value[int(index)]
+    for field, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        value = getattr(value, field) if field else value[int(index)]
     shown = f" = {value!r}" if isinstance(value, str | int) else ""
-    return f"{path.lstrip('.') or 'text'}{shown}"[:200]
+    return f"{name}{path}{shown}"[:200]
 
 
 def _check(bundle: Bundle) -> None:

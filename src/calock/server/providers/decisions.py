@@ -13,7 +13,7 @@ from calock.core.certificate import Certificate
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Kind, register_kind
+from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.context import RequestContext
@@ -155,20 +155,20 @@ def _role_change(record: CaRecord, wanted: Role) -> list[tuple[str, str]]:
     lines = [("登记状态", f"{record.get_state_display()}，{after}")]
     if record.role == wanted:
         return lines
-    lines.append(("用途变更", f"{record.role.label} → {wanted.label}"))
+    lines.append(("用途变更", Alarm(f"{record.role.label} → {wanted.label}")))
     if record.anchor and record.state == CaState.RECOGNISED:
         others = record.provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exclude(pk=record.pk)
         ends = "由其下证书打开且失去依据的会话将被结束"
         if not others.exists() and record.provider.state == ProviderState.ENABLED:
             ends = "该服务商没有其他信任锚：通过后服务商立即被暂停，其 CA 登录停止，会话全部结束"
-        lines.append(("不再是信任锚", ends))
+        lines.append(("不再是信任锚", Alarm(ends)))
     return lines
 
 
 def _group_words(record: CaRecord, group: str) -> str:
     if record.state == CaState.PENDING or record.group == group:
         return group
-    return f"{record.group} → {group}（换组后，续期的锁须重新绑定）"
+    return Alarm(f"{record.group} → {group}（换组后，续期的锁须重新绑定）")
 
 
 def _state_facts(approval: Approval) -> list[tuple[str, str]]:
@@ -196,7 +196,7 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
     if provider.allow_expired_binding != payload["allow_expired_binding"]:
         facts.append(("允许绑定已过期证书", "是" if payload["allow_expired_binding"] else "否"))
     emergencies = running(provider, at=timezone.now(), rules=payload["rules"])
-    facts += [("紧急放宽", f"{item.record.subject} 的吊销信息在 {moment(item.end)} 前不受时效限制") for item in emergencies]
+    facts += [("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {moment(item.end)} 前不受时效限制")) for item in emergencies]
     return facts + [(f"规则 {name}", change) for name, change in rule_changes(provider.rules, payload["rules"])]
 
 

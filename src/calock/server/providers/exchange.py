@@ -27,7 +27,7 @@ from calock.server.providers.bundle import (
     BundleCa,
     BundleProvider,
     BundleSource,
-    fault_of,
+    faults_of,
     key_id,
     made_at,
     read_bundle,
@@ -99,11 +99,8 @@ def _described() -> tuple[list[BundleProvider], list[str]]:
         except Refusal as refusal:
             faults.append(f"{provider.code}: {refusal.detail}")
             continue
-        fault = fault_of(one)
-        if fault:
-            faults.append(fault)
-        else:
-            said.append(one)
+        said.append(one)
+        faults += faults_of(one)
     return said, faults
 
 

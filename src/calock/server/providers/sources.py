@@ -13,7 +13,7 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Kind, register_kind
+from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
@@ -104,7 +104,7 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
         ("公钥 SHA-256", record.spki_sha256),
         ("类型", SourceKind(payload["kind"]).label),
         ("内网地址", payload["url"]),
-        ("通过后", "本服务器将定期连接这台内网主机。请确认它确实由该 CA 或本单位提供吊销信息。"),
+        ("通过后", Alarm("本服务器将定期连接这台内网主机。请确认它确实由该 CA 或本单位提供吊销信息。")),
     ]
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Kind, register_kind
+from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
@@ -154,7 +154,8 @@ def _ca_differences(old: BundleCa | None, wanted: BundleCa) -> Iterator[tuple[st
     yield _role(wanted), f"{step}：{file.subject}（公钥 SHA-256 {file.spki_sha256}）{more}"
     before = set(old.sources) if old else set()
     for source in sorted(set(wanted.sources) - before, key=lambda item: item.url):
-        yield "内网地址" if source.private_network else "新增来源", f"{source.kind} {source.url}"
+        text = f"{source.kind} {source.url}"
+        yield ("内网地址", Alarm(text)) if source.private_network else ("新增来源", text)
     for source in sorted(before - set(wanted.sources), key=lambda item: item.url):
         yield "移除来源", f"{source.kind} {source.url}"
 
