@@ -73,6 +73,7 @@ def test_the_second_operator_reads_that_an_anchor_would_go(world, newer):
     shown = facts(ask(world, newer, anchor=False))
     assert shown["用途变更"] == "信任锚 → 中间 CA"
     assert "服务商立即被暂停" in shown["不再是信任锚"]
+    assert "路径不会成立" in shown["用途"]  # it is its own issuer, and no anchor any more
 
 
 def test_with_another_anchor_only_what_stood_on_the_demoted_one_ends(world, newer, newcomer):

@@ -130,7 +130,8 @@ def _role_words(record: CaRecord, der: bytes, wanted: Role) -> str:
     if wanted == Role.CRL_SIGNER:
         names = "、".join(_speaks_for(der, recognised, record.provider)) or "登记中没有它所代表的 CA，其 CRL 不会被采用"
         return f"{wanted.label}（不是信任锚，不能签发锁证书），为其签发 CRL 的 CA：{names}"
-    above = [item.subject for item in recognised if not item.crl_signer and issued_by(der, bytes(item.certificate))]
+    others = [item for item in recognised if not item.crl_signer and item.pk != record.pk]
+    above = [item.subject for item in others if issued_by(der, bytes(item.certificate))]
     return f"{wanted.label}，上级：{above[0] if above else '未在登记中，路径不会成立'}"
 
 
