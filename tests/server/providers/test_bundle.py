@@ -21,7 +21,7 @@ from register_help import ca_session, make_world
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import kind_of
+from calock.server.approvals.kinds import Alarm, kind_of
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.bundle import (
@@ -359,12 +359,9 @@ def test_the_second_operator_reads_every_change_a_bundle_would_make(world):
     ]
     rules = {**now.rules, "grace_days": 30}
     wanted = msgspec.structs.replace(now, hotline="12345", sites=("zcy",), rules=rules, cas=tuple(cas))
-    text = "\n".join(
-        f"{label}：{value}"
-        for label, value in read_facts(
-            write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(wanted,)), signing_key()), world
-        )
-    )
+    facts = read_facts(write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(wanted,)), signing_key()), world)
+    text = "\n".join(f"{label}：{value}" for label, value in facts)
+    assert {value.partition(" ")[0] for _, value in facts if isinstance(value, Alarm)} == {"recognised", "crl", "0"}
     for line in (
         "服务热线：0351-0000000 → 12345", "站点 zcy", "规则 grace_days：0 → 30", "用途 信任锚 → 中间 CA", "CA 组 issuing → neu",
         "内网地址：crl http://10.1.2.3/a.crl", f"移除来源：crl {ca.sources[0].url}",

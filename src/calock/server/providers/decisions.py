@@ -21,7 +21,7 @@ from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND,
 from calock.server.providers.certificates import CaFile, issued_by, read_ca_certificate
 from calock.server.providers.emergencies import own_keys, require_bounded, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
-from calock.server.providers.services import PROVIDER_TRUST, clean_rules, moment, rule_changes
+from calock.server.providers.services import PROVIDER_TRUST, clean_rules, moment, rule_facts
 from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
 
@@ -198,7 +198,7 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
         facts.append(("允许绑定已过期证书", "是" if payload["allow_expired_binding"] else "否"))
     emergencies = running(provider, at=timezone.now(), rules=payload["rules"])
     facts += [("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {moment(item.end)} 前不受时效限制")) for item in emergencies]
-    return facts + [(f"规则 {name}", change) for name, change in rule_changes(provider.rules, payload["rules"])]
+    return facts + rule_facts(provider.rules, payload["rules"])
 
 
 def register_kinds() -> None:

@@ -19,6 +19,7 @@ from django.utils.formats import date_format
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.approvals.kinds import Alarm
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import clean_reason, propose, require_operator
 from calock.server.audit.events import Event
@@ -59,6 +60,15 @@ def rule_changes(before: object, after: object, name: str = "") -> Iterator[tupl
             yield from rule_changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
     elif before != after:
         yield name, " → ".join("默认" if value is None else json.dumps(value, ensure_ascii=False) for value in (before, after))
+
+
+GRAVE_RULES = ("grace_days", "legacy", "revocation.mode", "revocation.emergencies")
+"""What lets in more than the strict default does."""
+
+
+def rule_facts(before: object, after: object) -> list[tuple[str, str]]:
+    """The same for a second operator: label and value, what is grave set apart."""
+    return [(f"规则 {name}", Alarm(value) if name in GRAVE_RULES else value) for name, value in rule_changes(before, after)]
 
 
 def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> None:

@@ -34,7 +34,7 @@ from calock.server.providers.models import (
     Role,
     open_register,
 )
-from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules, rule_changes
+from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules, rule_facts
 from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
 
@@ -119,8 +119,8 @@ def _differences(wanted: BundleProvider) -> list[tuple[str, str]]:
         if old != ca:
             lines += [(f"{wanted.short_name} {label}", value) for label, value in _ca_differences(old, ca)]
     rules = now.rules if now else Policy().to_json()  # of a provider that is new here: against the strict default
-    changes = rule_changes(rules, clean_rules(wanted.rules))
-    return lines + [(f"{wanted.short_name} 规则 {name}", value) for name, value in changes]
+    facts = rule_facts(rules, clean_rules(wanted.rules))
+    return lines + [(f"{wanted.short_name} {label}", value) for label, value in facts]
 
 
 def _spki(ca: BundleCa) -> str:
@@ -150,8 +150,9 @@ def _ca_differences(old: BundleCa | None, wanted: BundleCa) -> Iterator[tuple[st
         *([f"CA 组 {old.group} → {wanted.group}"] if old.group != wanted.group else []),
         *(["证书更换"] if old.certificate != wanted.certificate else []),
     ]  # fmt: skip
-    more = f"；{'；'.join(changed)}" if changed else ""
-    yield _role(wanted), f"{step}：{file.subject}（公钥 SHA-256 {file.spki_sha256}）{more}"
+    text = f"{step}：{file.subject}（公钥 SHA-256 {file.spki_sha256}）{''.join(f'；{change}' for change in changed)}"
+    grave = old is not None and (old.anchor != wanted.anchor or (old.state == "withdrawn" and wanted.state != "withdrawn"))
+    yield _role(wanted), Alarm(text) if grave else text
     before = set(old.sources) if old else set()
     for source in sorted(set(wanted.sources) - before, key=lambda item: item.url):
         text = f"{source.kind} {source.url}"

@@ -20,7 +20,7 @@ from calock.server.providers.rows import as_seen, read_rows
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.sealed import register_macs, sealed_models
 from calock.server.providers.seen import Seen
-from calock.server.providers.trust import current_problems
+from calock.server.providers.trust import ProblemKind, current_problems
 from calock.server.providers.vendors import install_vendor, vendor_codes
 
 
@@ -54,6 +54,8 @@ class Command(BaseCommand):
         problems = current_problems()
         for problem in problems:
             self.stderr.write(f"{problem.provider or 'register'}: {problem.kind}: {problem.detail}")
+        if any(problem.kind == ProblemKind.REGISTER_DAMAGED for problem in problems):
+            self.stderr.write("a backup was restored on purpose? `register accept-restored` prints what it lacks")
         if problems:
             sys.exit(1)
         self.stdout.write(f"revision {trail.revision()} of the register is intact, and every enabled provider has an anchor")
