@@ -17,7 +17,7 @@ from calock.server.console.statistics import browser_of, by_provider, failures_s
 from calock.server.context import RequestContext
 from calock.server.providers.models import CaRecord, Provider, RevocationSource
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_machine")]
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36"
 

@@ -12,10 +12,14 @@ from register_help import AT_START
 from calock.demo import pki
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
+from calock.server.console import standing_words
+from calock.server.jobs.health import JobProblem
+from calock.server.jobs.health import ProblemKind as JobTrouble
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.revocation_health import HeldHere
 from calock.server.providers.services import propose_emergency, suspend_provider
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_machine")]
 URL = "http://127.0.0.1:9/ca.crl"
 
 
@@ -195,3 +199,35 @@ def test_a_crl_signer_is_called_what_it_is(world, first, console_root, console_i
     assert "仅签发 CRL：不是信任锚，不能签发锁证书" in html
     assert "CRL 签发证书" in first.get("/console/trust/").content.decode()
     assert html.count("添加吊销来源") == 2  # at the two CAs, not at it
+
+
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [
+        (HeldHere.NONE, "CRL 本机没有可用的 CRL"),
+        (HeldHere.OLDER, "CRL 本机的 CRL 较旧"),
+        (HeldHere.NEWER, "CRL 记录比本机的 CRL 旧，可能被还原"),
+    ],
+)
+def test_what_this_machine_holds_is_said_when_the_shared_row_looks_good(world, first, monkeypatch, here, words):
+    fetched(this_update=1, next_update=-20, last_ok_at=1)
+    monkeypatch.setattr(standing_words, "held_here", lambda _: here)
+    for address in (pages(world)[0], pages(world)[2]):
+        assert any(words in text for text in notices(first, address))
+
+
+@pytest.mark.parametrize(
+    ("kind", "job", "words"),
+    [
+        (JobTrouble.UNKNOWN, "", "后台任务 没有运行记录"),
+        (JobTrouble.LATE, "crl", "后台任务 crl 未按时运行"),
+        (JobTrouble.FAILED, "audit-seal", "后台任务 audit-seal 上次运行失败"),
+    ],
+)
+def test_background_work_that_does_not_happen_is_said_on_top(world, first, monkeypatch, kind, job, words):
+    fetched(this_update=1, next_update=-20, last_ok_at=1)
+    monkeypatch.setattr(standing_words.jobs_health, "problems", lambda **_: [JobProblem(kind, job, "since noon")])
+    for address in pages(world):
+        (text,) = notices(first, address)
+        assert words in text
+        assert "since noon" in text

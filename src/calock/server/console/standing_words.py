@@ -1,7 +1,7 @@
 """What of the register needs an operator, in words: the same sentences on the dashboard, the list and a provider's page.
 
 Each has words of its own; colours and icons only repeat them. The two places that ask other rooms how things stand are
-:func:`state_of` (one source of revocation data) and :func:`server_notices` (everything that is no single provider's).
+:func:`source_state` (one source of revocation data) and :func:`server_notices` (everything that is no single provider's).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from django.utils.timesince import timesince
 
 from calock.core.policy import Policy, PolicyError
+from calock.server.jobs import health as jobs_health
 from calock.server.providers import seal
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
-from calock.server.providers.revocation_health import Health, SourceHealth, health_of
+from calock.server.providers.revocation_health import Health, HeldHere, SourceHealth, health_of, held_here
 from calock.server.providers.services import moment
 from calock.server.providers.trust import Problem, ProblemKind
 
@@ -47,14 +48,23 @@ _PROBLEMS: dict[ProblemKind, tuple[str, str]] = {
 }
 
 
-def state_of(source: RevocationSource, at: datetime) -> SourceHealth:
-    """How a source of revocation data stands: the one place from which pages learn it."""
-    return health_of(source, at=at)
+def server_notices(problems: Sequence[Problem], at: datetime) -> list[Notice]:
+    """What concerns the whole server rather than one provider: its register, and its background work."""
+    found = [notice_of(problem) for problem in problems if not problem.provider]
+    return found + [_job(problem) for problem in jobs_health.problems(at=at)]
 
 
-def server_notices(problems: Sequence[Problem]) -> list[Notice]:
-    """What concerns the whole server rather than one provider: the one place that collects it."""
-    return [notice_of(problem) for problem in problems if not problem.provider]
+_JOBS = {
+    jobs_health.ProblemKind.UNKNOWN: "没有运行记录",
+    jobs_health.ProblemKind.LATE: "未按时运行",
+    jobs_health.ProblemKind.FAILED: "上次运行失败",
+}
+
+
+def _job(problem: jobs_health.JobProblem) -> Notice:
+    name = f"后台任务 {problem.job}".strip()
+    effect = "本机的吊销信息、会话检查与审计封存可能停止更新"
+    return Notice("bad", f"{name} {_JOBS[problem.kind]}", effect, f"job_{problem.kind}", problem.detail)
 
 
 def notice_of(problem: Problem) -> Notice:
@@ -79,25 +89,39 @@ class SourceState:
 
 
 def source_state(source: RevocationSource, at: datetime) -> SourceState:
-    judged = state_of(source, at)
-    tone, words = _source_words(judged)
+    """How one source stands: what its row says, which all machines share, and what this machine holds of it."""
+    judged, here = health_of(source, at=at), held_here(source)
+    tone, words = _source_words(judged, here)
     percent = None if judged.used is None else min(100, round(100 * judged.used))
     age = timesince(source.this_update, at, depth=1) if source.this_update and source.this_update < at else ""
     return SourceState(judged, tone, words, percent, age)
 
 
-def _source_words(judged: SourceHealth) -> tuple[str, str]:
+_HEALTH = {
+    Health.GOOD: ("good", "正常"),
+    Health.FAILING: ("warn", "获取失败"),
+    Health.AGEING: ("warn", "临近过期"),
+    Health.EXPIRED: ("bad", "已过期"),
+}
+
+
+_HERE = {
+    HeldHere.NONE: ("bad", "本机没有可用的 CRL"),
+    HeldHere.NEWER: ("bad", "记录比本机的 CRL 旧，可能被还原"),
+    HeldHere.OLDER: ("warn", "本机的 CRL 较旧"),
+}
+
+
+def _source_words(judged: SourceHealth, here: HeldHere | None) -> tuple[str, str]:
     if not seal.source_is_intact(judged.source):
         return "bad", "地址被改动"
-    if judged.health is Health.NEVER:
+    crl = judged.source.kind == SourceKind.CRL
+    if judged.health is Health.NEVER or (crl and judged.source.this_update is None):
         # OCSP is asked when somebody logs in; a CRL is fetched ahead, and without it nobody does
-        return ("bad", "从未获取") if judged.source.kind == SourceKind.CRL else ("", "尚未用过")
-    return {
-        Health.GOOD: ("good", "正常"),
-        Health.FAILING: ("warn", "获取失败"),
-        Health.AGEING: ("warn", "临近过期"),
-        Health.EXPIRED: ("bad", "已过期"),
-    }[judged.health]
+        return ("bad", "从未获取") if crl else ("", "尚未用过")
+    if judged.health is not Health.EXPIRED and here in _HERE:
+        return _HERE[here]
+    return _HEALTH[judged.health]
 
 
 @dataclass(frozen=True, slots=True)

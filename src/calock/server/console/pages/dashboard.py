@@ -76,7 +76,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         title="信任总览",
         rows=rows,
         unknown=counts.pop("", None),
-        notices=server_notices(problems),
+        notices=server_notices(problems, at),
         totals=_totals(rows),
     )
 

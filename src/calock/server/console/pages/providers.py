@@ -32,7 +32,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     counts, problems = by_provider(at), current_problems()
     providers = Provider.objects.prefetch_related("ca_records__revocation_sources")
     rows = [provider_row(provider, counts.get(provider.code, ProviderCount()), problems, at) for provider in providers]
-    return page(request, "console/providers.html", title="CA 服务商", rows=rows, notices=server_notices(problems))
+    return page(request, "console/providers.html", title="CA 服务商", rows=rows, notices=server_notices(problems, at))
 
 
 def _address(provider: Provider) -> str:
@@ -53,7 +53,7 @@ def detail(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
         provider=provider,
         records=[(record, [source_state(source, at) for source in record.revocation_sources.all()]) for record in records],
         row=row,
-        notices=[*server_notices(problems), *row.notices],
+        notices=[*server_notices(problems, at), *row.notices],
         roles=[(role, _ROLE_HINTS[role]) for role in Role],
         hours=CHOICES,
         waiting_here=_waiting(provider, at),
