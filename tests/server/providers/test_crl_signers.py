@@ -84,14 +84,21 @@ def test_its_crl_counts_from_the_second_operator_on_until_it_is_withdrawn(place)
     agree(place, approval)
     assert refresh_crl(place.issuing).ok
     assert judge(place.lock.certificate) is None
-    place.publish(place.crl(authority=signer, reason="keyCompromise"))
-    assert refresh_crl(place.issuing).ok
-    assert judge(place.lock.certificate) == Reason.CERTIFICATE_REVOKED
     record = CaRecord.objects.get(crl_signer=True)
     step = {"version": record.version, "kind": CA_WITHDRAW, "reason": "换钥", "by": place.first, "context": None}
     agree(place, propose_ca_state(record=record, **step))
+    assert judge(place.lock.certificate) == Reason.REVOCATION_UNAVAILABLE, "nor does the one that is held already"
     place.publish(place.crl(authority=signer))
     assert not refresh_crl(place.issuing).ok
+
+
+def test_what_its_crl_revokes_is_revoked(place):
+    signer = signer_of(place)
+    agree(place, ask(place, signer.certificate))
+    place.publish(place.crl(authority=signer, reason="keyCompromise"))
+    assert refresh_crl(place.issuing).ok
+    assert refresh_crl(place.root).ok
+    assert judge(place.lock.certificate) == Reason.CERTIFICATE_REVOKED
 
 
 def test_one_certified_by_the_ca_itself_is_taken_as_well(place):
