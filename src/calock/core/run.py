@@ -183,11 +183,12 @@ class Run:
         path = self.path
         if path is None or not path.holds:
             return Verdict(tuple(self.checks), self.certificate, identity=self.identity, revocation=self.revocation)
+        issuer = path.issuer
         return Verdict(
             checks=tuple(self.checks),
             certificate=self.certificate,
             provider=path.provider,
-            issuer=path.issuer.ca if path.issuer else None,
+            issuer=issuer.ca if issuer else None,
             path=tuple([certificate.der for certificate in path.certificates]),
             identity=self.identity,
             revocation=self.revocation,

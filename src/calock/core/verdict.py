@@ -86,7 +86,10 @@ class Verdict(msgspec.Struct, frozen=True):
     @property
     def failure(self) -> Check | None:
         """The first failed check."""
-        return next((check for check in self.checks if check.passed is False), None)
+        for check in self.checks:
+            if check.passed is False:
+                return check
+        return None
 
     @property
     def reason(self) -> Reason | None:

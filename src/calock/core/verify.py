@@ -126,6 +126,8 @@ def decode_base64(text: str, what: str) -> bytes:
 
 
 def _stapled(token: Token) -> tuple[bytes, ...]:
+    if not token.stapled_ocsp:
+        return ()
     if len(token.stapled_ocsp) > MAX_STAPLED:
         raise Refusal(Reason.TOKEN_TOO_LARGE, f"more than {MAX_STAPLED} stapled responses")
     return tuple(decode_base64(text, "a stapled response") for text in token.stapled_ocsp)
