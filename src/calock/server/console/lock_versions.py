@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -13,6 +15,7 @@ from calock.server.locks.models import Lock, LockCertificate
 WHY_NOT = frozenset({
     Reason.LOCK_HOLDER_CHANGED.value,
     Reason.RENEWAL_NEEDS_STEP_UP.value,
+    Reason.PREDECESSOR_REVOKED.value,
     Reason.KEY_ALREADY_KNOWN.value,
     Reason.CERTIFICATE_REVOKED.value,
 })  # fmt: skip
@@ -46,6 +49,7 @@ def _questions(before: LockCertificate, after: LockCertificate) -> list[Question
         Question(
             "前一证书未被吊销", before.revoked_at is None, "" if before.revoked_at is None else f"{before.revoked_at:%Y-%m-%d}"
         ),
+        Question("前一证书在有效期内", after.created_at <= before.not_after, f"至 {timezone.localtime(before.not_after):%Y-%m-%d}"),
         Question("同一公钥", same_key, "密钥未变，登录时自动沿用" if same_key else "密钥已变，须本人再次确认身份"),
     ]
 

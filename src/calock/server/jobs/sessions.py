@@ -19,9 +19,11 @@ from calock.core.evidence import Evidence
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import Issuer, Register
 from calock.core.revocation import check_revocation
+from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.models import LockCertificate
+from calock.server.locks.revocations import note_revoked
 from calock.server.providers.models import Provider, RevocationSource, SourceKind
 from calock.server.providers.revocation import current_evidence, graph_of
 from calock.server.providers.revocation_live import fetch_ocsp
@@ -66,9 +68,9 @@ def sweep_sessions(*, at: datetime | None = None) -> Sweep:
     looked_at = 0
     for row in _current_certificates(at):
         looked_at += 1
-        reason = _why_bad(row, register, evidence, at, authorities)
-        if reason is not None:
-            ended += _end(row, reason, at)
+        bad = _why_bad(row, register, evidence, at, authorities)
+        if bad is not None:
+            ended += _end(row, *bad, at)
     return Sweep(looked_at, ended)
 
 
@@ -90,7 +92,7 @@ def renew_ocsp(*, at: datetime | None = None, most: int = 200, seconds: float = 
         if asked >= most or time.monotonic() > end:
             break
         asked += 1
-        leaf = Certificate.parse(bytes(row.der))
+        leaf = Certificate.parse(row.der)
         fetch_ocsp(leaf, issuers[0].certificate, graph=graph_of(issuers[0].provider), at=at, anew=True)
     return asked
 
@@ -107,35 +109,37 @@ def _end_without_ground(provider: Provider, at: datetime) -> int:
 def _current_certificates(at: datetime) -> Iterator[LockCertificate]:
     locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
     rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True).select_related("ca_record")
-    return rows.only("id", "lock_id", "der", "cert_sha256", "not_after", "revoked_at", "ca_record__spki_sha256").iterator(
-        chunk_size=500
-    )
+    needed = ("id", "lock_id", "serial", "sealed_der", "cert_sha256", "not_after", "ca_record__spki_sha256")
+    return rows.only(*needed).iterator(chunk_size=500)
 
 
 def _why_bad(
     row: LockCertificate, register: Register, evidence: Evidence, at: datetime, authorities: dict[str, Reason | None]
-) -> Reason | None:
+) -> tuple[Reason, RevocationStatus | None] | None:
     issuers = register.with_key(row.ca_record.spki_sha256)
     if not issuers:
         return None  # its CA is out of use: ended above with all of its provider's
     issuer = issuers[0]
     if at > row.not_after + issuer.provider.policy.grace:
-        return Reason.CERTIFICATE_EXPIRED
+        return Reason.CERTIFICATE_EXPIRED, None
     if row.ca_record.spki_sha256 not in authorities:
         authorities[row.ca_record.spki_sha256] = _authority_problem(issuer, register, evidence, at)
     problem = authorities[row.ca_record.spki_sha256]
     if problem is not None:
-        return problem
+        return problem, None
     try:
-        leaf = Certificate.parse(bytes(row.der))
+        leaf = Certificate.parse(row.der)
     except Refusal:
         return None
     return _revoked([leaf, issuer.certificate], issuer, evidence, at)
 
 
-def _revoked(path: list[Certificate], issuer: Issuer, evidence: Evidence, at: datetime) -> Reason | None:
-    reason = check_revocation(path, evidence=evidence, policy=issuer.provider.policy, at=at).reason
-    return reason if reason in END_REASONS else None
+def _revoked(
+    path: list[Certificate], issuer: Issuer, evidence: Evidence, at: datetime
+) -> tuple[Reason, RevocationStatus | None] | None:
+    found = check_revocation(path, evidence=evidence, policy=issuer.provider.policy, at=at)
+    reason = found.reason
+    return (reason, found.statuses[0]) if reason is not None and reason in END_REASONS else None
 
 
 def _authority_problem(issuer: Issuer, register: Register, evidence: Evidence, at: datetime) -> Reason | None:
@@ -152,14 +156,13 @@ def _authority_problem(issuer: Issuer, register: Register, evidence: Evidence, a
     return None if found is None else Reason.CA_REVOKED
 
 
-def _end(row: LockCertificate, reason: Reason, at: datetime) -> int:
+def _end(row: LockCertificate, reason: Reason, status: RevocationStatus | None, at: datetime) -> int:
     with transaction.atomic():
         count = end_sessions_of_lock(lock_id=row.lock_id, reason=END_REASONS[reason], at=at)
         details: dict[str, str | int] = {"count": count, "why": END_REASONS[reason], "certificate": row.cert_sha256}
         record(Event.SESSIONS_REVOKED, lock=_lock_id(row), reason=reason, details=details)
-        if reason is Reason.CERTIFICATE_REVOKED and row.revoked_at is None:
-            LockCertificate.objects.filter(pk=row.pk).update(revoked_at=at)
-            record(Event.CERTIFICATE_REVOKED, lock=_lock_id(row), reason=reason, details={"certificate": row.cert_sha256})
+        if reason is Reason.CERTIFICATE_REVOKED and status is not None:
+            note_revoked(row.ca_record.spki_sha256, row.serial, status=status, at=at)
     return count
 
 

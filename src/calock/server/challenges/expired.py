@@ -1,0 +1,39 @@
+"""Judging an expired certificate for a provider that lets such certificates be bound. They still cannot log in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from calock.core.certificate import Certificate
+from calock.core.revocation import FETCH_MAY_HELP, check_revocation
+from calock.core.verdict import Check, Step, Verdict
+from calock.core.verify import Setting, decode_base64, judge_token
+from calock.wire.token import AuthToken
+
+
+def judge_expired(token: AuthToken, setting: Setting, certificate: Certificate, *, origin: str, challenge: str) -> Verdict:
+    """Judge as on the certificate's last day, and its revocation as it stands now.
+
+    CAs drop expired certificates from their lists and stop answering about them, so data that is missing, old or not acceptable
+    stands in nobody's way here. What is known against the certificate or its CA does: revoked, on hold, unknown to its CA.
+    """
+    last_day = certificate.not_after - timedelta(seconds=1)
+    dated = replace(setting, at=last_day, steps=setting.steps - {Step.REVOCATION})
+    verdict = judge_token(token, dated, origin=origin, challenge=challenge)
+    if not verdict.accepted or verdict.provider is None:
+        return verdict
+    result = check_revocation(
+        [Certificate.parse(der) for der in verdict.path],
+        evidence=setting.evidence,
+        policy=verdict.provider.policy,
+        at=setting.at,
+        stapled=[decode_base64(text, "a stapled response") for text in token.stapled_ocsp],
+    )
+    return replace(verdict, checks=(*verdict.checks, *map(_waived, result.checks)), revocation=result.statuses)
+
+
+def _waived(check: Check) -> Check:
+    if check.reason not in FETCH_MAY_HELP:
+        return check
+    return replace(check, passed=None, reason=None, detail=f"not asked of an expired certificate: {check.detail}")
