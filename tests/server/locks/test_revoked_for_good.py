@@ -11,6 +11,7 @@ from lock_world import NOW, USCC, Browser, bound, family, logged_in, make_lock, 
 
 from calock.core.certificate import Certificate
 from calock.server.audit.models import AuditEvent
+from calock.server.jobs import sessions
 from calock.server.locks.models import Binding, Lock, LockCertificate, RevokedCertificate
 from calock.server.sessions.models import Session
 
@@ -108,6 +109,30 @@ def test_an_answer_the_driver_brought_along_is_remembered_and_ends_the_sessions(
     assert reason_of(inside.client.get("/api/bindings")) == "SESSION_ENDED"
     assert Session.objects.get(method="ca").end_reason == "certificate revoked"
     assert AuditEvent.objects.get(event="session:revoked").details["count"] == 1
+
+
+def test_what_the_sweep_of_live_sessions_learnt_counts_at_the_next_login(lock_world, lock, monkeypatch):
+    bound(lock, lock_world.member)
+    assert Browser().log_in(lock).status_code == 200
+    lock_world.revoke(lock)
+    monkeypatch.setattr(sessions, "current_evidence", lock_world.evidence)
+    assert sessions.sweep_sessions().ended == 1
+    row = RevokedCertificate.objects.get()
+    assert (row.source, row.serial) == ("crl", Certificate.parse(lock.certificate).serial_hex)
+    assert AuditEvent.objects.filter(event="session:revoked").count() == 1
+    lifted(lock_world)
+    refusal_row(Browser().log_in(lock), "CERTIFICATE_REVOKED")
+
+
+def test_a_damaged_row_keeps_the_sweep_from_nobody_else(lock_world, lock, monkeypatch):
+    other = make_lock("EC", number=1, lock_id="SX-0002")
+    for item in (lock, other):
+        bound(item, lock_world.member)
+        assert Browser().log_in(item).status_code == 200
+    LockCertificate.objects.filter(lock__lock_id="SX-0001").update(sealed_der=b"garbage")
+    lock_world.revoke(other)
+    monkeypatch.setattr(sessions, "current_evidence", lock_world.evidence)
+    assert sessions.sweep_sessions().ended == 1
 
 
 def test_learning_it_again_writes_nothing_more(lock_world, lock):

@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -127,17 +127,17 @@ def judge(
         Refusal: the reason of the first check that failed, with facts for its sentence.
     """
     register = current_register()
-    setting = Setting(
-        register,
-        context.at,
-        provider=provider or None,
-        site=context.site,
-        device_serial=device.serial[:MAX_SERIAL] if device else "",
-        memory=_memory,
-    )
 
     def verify(evidence: Evidence) -> Verdict:
-        given = replace(setting, evidence=evidence)
+        given = Setting(
+            register,
+            context.at,
+            evidence,
+            provider=provider or None,
+            site=context.site,
+            device_serial=device.serial[:MAX_SERIAL] if device else "",
+            memory=_memory,
+        )
         verdict = judge_token(attempt.token, given, origin=context.origin, challenge=attempt.text)
         if expired_allowed and verdict.reason is Reason.CERTIFICATE_EXPIRED and verdict.certificate is not None:
             return judge_expired(attempt.token, given, verdict.certificate, origin=context.origin, challenge=attempt.text)

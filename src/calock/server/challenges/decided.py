@@ -42,9 +42,9 @@ def origin_of(verdict: Verdict, register: Register, at: datetime) -> Origin:
         anchor = register.anchor_with(verdict.path[-1])
         return Origin(verdict.provider.code, verdict.issuer.spki_sha256, anchor.ca.spki_sha256 if anchor else "")
     path = check_path(verdict.certificate, register, at=at)
-    if path.provider is None or path.issuer is None:
+    if path.provider is None or len(path.certificates) < 2:
         return Origin()
-    return Origin(path.provider.code, path.issuer.ca.spki_sha256, path.issuers[-1].ca.spki_sha256)
+    return Origin(path.provider.code, path.certificates[1].spki_sha256, path.certificates[-1].spki_sha256)
 
 
 def details_of(verdict: Verdict, origin: Origin) -> Details:

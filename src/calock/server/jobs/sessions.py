@@ -91,8 +91,10 @@ def renew_ocsp(*, at: datetime | None = None, most: int = 200, seconds: float = 
             continue
         if asked >= most or time.monotonic() > end:
             break
+        leaf = _certificate(row)
+        if leaf is None:
+            continue
         asked += 1
-        leaf = Certificate.parse(row.der)
         fetch_ocsp(leaf, issuers[0].certificate, graph=graph_of(issuers[0].provider), at=at, anew=True)
     return asked
 
@@ -127,11 +129,16 @@ def _why_bad(
     problem = authorities[row.ca_record.spki_sha256]
     if problem is not None:
         return problem, None
+    leaf = _certificate(row)
+    return None if leaf is None else _revoked([leaf, issuer.certificate], issuer, evidence, at)
+
+
+def _certificate(row: LockCertificate) -> Certificate | None:
+    """The stored certificate; None when it does not open: one damaged row must not keep the sweep from the others."""
     try:
-        leaf = Certificate.parse(row.der)
+        return Certificate.parse(row.der)
     except Refusal:
         return None
-    return _revoked([leaf, issuer.certificate], issuer, evidence, at)
 
 
 def _revoked(
