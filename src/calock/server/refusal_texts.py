@@ -91,9 +91,9 @@ ENTRIES: dict[R, Entry] = {
     R.TOKEN_TOO_LARGE: Entry(413, Words("CA 锁的应答过大", "The lock's answer is too large"), CHECK),
     R.TOKEN_MALFORMED: Entry(400, Words("CA 锁的应答无法识别，请更新驱动后重试", "The lock's answer cannot be read; update the driver"), DRIVER),
     R.TOKEN_FORMAT_UNSUPPORTED: Entry(400, Words("不支持此驱动的应答格式，请更新驱动", "This driver's answer format is not supported; update the driver"), DRIVER),
-    # 422: it was readable as a request and could not be processed. Whoever makes a parser stumble is a client with a bad answer,
-    # not a reason to call the server down; the sentence still says whose fault it is, and the log has the traceback
-    R.ANSWER_NOT_JUDGED: Entry(422, Words("系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服并提供编号 {number}", "An error of ours kept this lock's answer from being checked; nothing was changed. Contact us with number {number}", "系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服", "An error of ours kept this lock's answer from being checked; nothing was changed. Please contact us"), CONTACT),
+    # 400, not 5xx: whoever makes a parser stumble is a client with a bad answer, and the server stands; the sentence says all the
+    # same whose fault it is, and the log has the traceback
+    R.ANSWER_NOT_JUDGED: Entry(400, Words("系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服并提供编号 {number}", "An error of ours kept this lock's answer from being checked; nothing was changed. Contact us with number {number}", "系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服", "An error of ours kept this lock's answer from being checked; nothing was changed. Please contact us"), CONTACT),
     R.REQUEST_MALFORMED: Entry(400, _WRONG_REQUEST, RETRY),
     R.REQUEST_TOO_LARGE: Entry(413, Words("请求内容过大", "The request is too large"), RETRY),
     # challenge

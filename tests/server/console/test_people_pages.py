@@ -224,6 +224,22 @@ def test_the_lock_page_says_why_a_certificate_did_not_inherit(lock_world, way, s
     assert "没有被拒绝的续期" not in html
 
 
+def test_the_lock_page_tells_a_new_binding_from_a_renewal(lock_world):
+    first = make_lock("EC", uscc=USCC)
+    held = bound(first, lock_world.member)
+    lock_world.revoke(first)
+    second = make_lock("EC", **RENEWED)
+    refusal_row(Browser().log_in(second), "PREDECESSOR_REVOKED")
+    Binding.objects.update(unbound_at=timezone.now(), unbound_by=lock_world.member, reason="证书已吊销")
+    bound(second, lock_world.member)
+    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    assert "原绑定解除后重新绑定" in html
+    assert "✗ 前一证书未被吊销" in html
+    assert "确认身份后沿用原绑定" not in html
+    assert html.count("<code>PREDECESSOR_REVOKED</code>") == 1
+    assert "<code>CERTIFICATE_REVOKED</code>" not in html  # nobody showed it: the finding is not an attempt
+
+
 def test_the_lock_page_shows_a_revoked_certificate_that_was_refused(lock_world):
     first = make_lock("EC", uscc=USCC)
     held = bound(first, lock_world.member)

@@ -169,3 +169,26 @@ def test_a_stranger_without_the_lock_teaches_nothing(lock_world, lock):
     refusal_row(browser.post("/api/login", {"challenge": text, "token": token}), "SIGNATURE_INVALID")
     assert not RevokedCertificate.objects.exists()
     assert USCC not in str(list(AuditEvent.objects.values()))
+
+
+def test_the_older_certificate_of_a_key_is_no_way_around_the_newer_ones_revocation(lock_world):
+    """Both are the same key: what the CA says of the current one goes for the lock."""
+    first, second = make_lock("EC", uscc=USCC), make_lock("EC", uscc=USCC, not_after=NOW + timedelta(days=700))
+    bound(first, lock_world.member)
+    assert Browser().log_in(second).status_code == 200
+    assert Browser().log_in(first).status_code == 200
+    lock_world.revoke(second)
+    refusal_row(Browser().log_in(second), "CERTIFICATE_REVOKED")
+    refusal_row(Browser().log_in(first), "CERTIFICATE_REVOKED")
+    assert RevokedCertificate.objects.count() == 1
+
+
+def test_a_predecessor_that_its_ca_revokes_after_the_renewal_harms_nobody(lock_world):
+    first, second = make_lock("EC", uscc=USCC), make_lock("EC", uscc=USCC, not_after=NOW + timedelta(days=700))
+    bound(first, lock_world.member)
+    inside = Browser()
+    assert inside.log_in(second).status_code == 200
+    lock_world.revoke(first, "superseded")
+    refusal_row(Browser().log_in(first), "CERTIFICATE_REVOKED")
+    assert Browser().log_in(second).status_code == 200
+    assert inside.client.get("/api/bindings").status_code == 200

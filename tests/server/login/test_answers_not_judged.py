@@ -73,7 +73,7 @@ def test_an_error_of_ours_is_a_clear_refusal_with_a_row_and_a_traceback(lock_wor
     spent = SpentChallenge.objects.count()
     with caplog.at_level(logging.ERROR, logger="calock.server"):
         answer = way(lock_world, lock)
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     row = refusal_row(answer, "ANSWER_NOT_JUDGED")
     assert row.event == event
     assert row.details["detail"].startswith("IndexError at server/challenges/answers.py:")
@@ -90,7 +90,7 @@ def test_an_error_of_ours_is_a_clear_refusal_with_a_row_and_a_traceback(lock_wor
 def test_it_counts_as_a_failure_of_the_address(lock_world, lock, stumbling, caplog, settings, way, event):
     settings.CALOCK = dataclasses.replace(settings.CALOCK, failures_per_minute=3)
     statuses = [way(lock_world, lock).status_code for _ in range(6)]
-    assert statuses == [422, 422, 422, 429, 429, 429]
+    assert statuses == [400, 400, 400, 429, 429, 429]
     assert AuditEvent.objects.filter(event=event, reason="ANSWER_NOT_JUDGED").count() == 3
     assert caplog.text.count("Traceback") == 1
 

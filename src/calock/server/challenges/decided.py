@@ -1,7 +1,6 @@
 """What an audit row keeps of a decision about a certificate: whose it is, which keys it rests on, and which revocation data spoke.
 
-With these an auditor can tell years later what the server knew when it let somebody in or did not: trust.md 4, "every decision
-stored with source, thisUpdate, nextUpdate, hash".
+With these an auditor can tell years later what the server knew when it let somebody in or did not (docs/decisions/audit.md).
 """
 
 from __future__ import annotations

@@ -109,6 +109,7 @@ class Found:
     lock_id: uuid.UUID
     cert_sha256: str
     revoked: bool
+    """It, or the lock's current certificate over the same key, was found revoked."""
     superseded_by_other_key: bool
     binding_id: uuid.UUID | None
     account_id: uuid.UUID | None

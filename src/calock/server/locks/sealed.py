@@ -1,7 +1,8 @@
 """Lock certificates at rest: they hold their holder's 身份证号 in clear, so the database keeps them encrypted.
 
 AES-256-GCM with a key derived from the server's secret; the certificate's SHA-256 is authenticated along, so that a sealed
-certificate put into another row does not open. A backup of the database without the secret names nobody.
+certificate put into another row does not open. A copy of the database without the secret
+holds no 身份证号.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _require_open(found: Found, proof: Proof) -> None:
     if found.cert_sha256 != proof.certificate.sha256 and not _is_stored(found, proof):
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another certificate with the serial number of a known one", about=about)
     if found.revoked:
-        detail = "it was found revoked before, whatever today's revocation data say"
+        detail = "it, or the lock's current certificate, was found revoked before, whatever today's data say"
         raise Refusal(Reason.CERTIFICATE_REVOKED, detail, provider_facts(proof.provider.code), about=about)
     if found.superseded_by_other_key:
         raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "a renewed certificate with another key took its place", about=about)
