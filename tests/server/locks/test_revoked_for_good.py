@@ -150,6 +150,16 @@ def test_a_lock_marked_revoked_does_not_log_in(lock_world, lock):
     refusal_row(Browser().log_in(lock), "CERTIFICATE_REVOKED")
 
 
+def test_what_was_learnt_while_the_lock_was_being_bound_counts(lock_world, lock):
+    """The version's own mark may have missed it; the row of the certificate has not."""
+    bound(lock, lock_world.member)
+    lock_world.revoke(lock)
+    refusal_row(Browser().log_in(lock), "CERTIFICATE_REVOKED")
+    lifted(lock_world)
+    LockCertificate.objects.update(revoked_at=None)
+    refusal_row(Browser().log_in(lock), "CERTIFICATE_REVOKED")
+
+
 def test_an_unbound_revoked_lock_is_not_bound_again(lock_world, lock):
     bound(lock, lock_world.member)
     lock_world.revoke(lock)
