@@ -15,9 +15,12 @@ from lock_world import Family, family, make_lock
 
 from calock.core.certificate import Certificate
 from calock.core.ocsp import OID_NONCE
+from calock.server.accounts.models import Account
+from calock.server.locks.models import Lock, LockCertificate
 from calock.server.providers.installation import CaToInstall, install_provider
-from calock.server.providers.models import RevocationSource
+from calock.server.providers.models import CaRecord, RevocationSource
 from calock.server.providers.trust import forget_register
+from calock.server.sessions.models import Session, SessionMethod
 
 Answer = Callable[["Handler"], None]
 HOUR = timedelta(hours=1)
@@ -185,14 +188,16 @@ class CrlWorld:
     def root(self) -> RevocationSource:
         return RevocationSource.objects.select_related("ca_record__provider").get(url=self.source.url("/root.crl"))
 
-    def crl(self, *, reason: str | None = None, authority=None, revoked: int | None = None, **fields) -> bytes:
+    def crl(self, *, reason: str | None = None, authority=None, revoked: int | None = None, entries: int = 0, **fields) -> bytes:
+        """A CRL with the lock on it when there is a ``reason``, and ``entries`` others."""
         now = moment()
         self.number += 1
         fields.setdefault("this_update", now - timedelta(minutes=5))
         fields.setdefault("next_update", now + 6 * HOUR)
         fields.setdefault("number", self.number)
-        entries = [(revoked or self.leaf.serial, now - HOUR, reason)] if reason else []
-        return (authority or self.family.issuing).crl(entries, **fields)
+        others = [(0x7000_0000_0000 + number, now - HOUR, None) for number in range(entries)]
+        own = [(revoked or self.leaf.serial, now - HOUR, reason)] if reason else []
+        return (authority or self.family.issuing).crl([*others, *own], **fields)
 
     def publish(self, body: bytes | None = None, *, reason: str | None = None) -> bytes:
         """Serve a CRL for the locks' CA, and a clean one for the CA above."""
@@ -201,3 +206,20 @@ class CrlWorld:
         if "/root.crl" not in self.source.answers:
             self.source.serve("/root.crl", self.crl(authority=self.family.root))
         return body
+
+
+def session_with(world: CrlWorld | None, certificate: Certificate, name: str, record: CaRecord | None = None) -> Session:
+    """A session as a login with this lock leaves it."""
+    record = record or world.issuing.ca_record
+    lock = Lock.objects.create(provider=record.provider, lock_id=name)
+    LockCertificate.objects.create(
+        lock=lock, ca_record=record, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
+        spki_sha256=certificate.spki_sha256, subject_cn="x", algorithm=certificate.algorithm, der=certificate.der,
+        not_before=certificate.not_before, not_after=certificate.not_after,
+    )  # fmt: skip
+    account = Account.objects.create(username=name, name=name)
+    now = moment()
+    return Session.objects.create(
+        digest=certificate.sha256, account=account, site="shanxi", method=SessionMethod.CA, lock=lock, created_at=now,
+        last_seen_at=now, expires_at=now + 12 * HOUR, authenticated_at=now,
+    )  # fmt: skip

@@ -112,3 +112,31 @@ def test_a_device_never_names_a_holder() -> None:
     _, found = _identify(world().lock(uscc=""), serial=USCC, holder=(IdentityRule("device", kind="uscc"),))
     assert found is not None
     assert found.holder_id == ""
+
+
+@pytest.mark.parametrize(
+    "text", [USCC.lower(), f" {USCC[:2]} {USCC[2:]} ", f"{USCC[:8]}-{USCC[8:]}", "".join(chr(ord(c) + 0xFEE0) for c in USCC)]
+)
+def test_ways_of_writing_one_number_are_one_holder(text: str) -> None:
+    """Or a certificate of another organisation would pass for one that names nobody."""
+    _, found = _identify(world().lock(uscc=text))
+    assert found is not None
+    assert (found.holder_kind, found.holder_id) == ("uscc", USCC)
+
+
+@pytest.mark.parametrize("text", ["12345678-9", "E12345678", "?", "91350100M000100Y43X"])
+def test_a_number_that_cannot_be_read_is_not_nobody(text: str) -> None:
+    assert _identify(world().lock(uscc=text)) == (Reason.HOLDER_ID_INVALID, None)
+    as_text = IdentityRule("oid", pki.USCC_OID, kind="text")
+    _, found = _identify(world().lock(uscc=text), holder=(*IdentityRules().holder, as_text))
+    assert found is not None
+    assert (found.holder_kind, found.holder_id) == ("text", text)
+
+
+@pytest.mark.parametrize("text", [ID_CARD, ID_CARD.lower()])
+def test_a_persons_number_is_never_a_lock_id(text: str) -> None:
+    """It would be shown to everybody as CA锁ID, and stored in clear."""
+    _, found = _identify(world().lock(lock_id=text), lock=(IdentityRule("oid", pki.LOCK_ID_OID),))
+    assert found is not None
+    assert found.lock_source == "key"
+    assert text.upper() not in found.lock_id

@@ -135,7 +135,7 @@ def test_a37_crl_of_another_ca_with_the_same_name(world):
 
 
 def test_a38_the_newer_crl_counts(world):
-    older, newer = world.crl("keyCompromise", number=1, this_update=AT - 2 * HOUR), world.crl(number=2)
+    older, newer = world.crl("certificateHold", number=1, this_update=AT - 2 * HOUR), world.crl(number=2)
     assert world.reason(older, newer) is None
     older, newer = world.crl(number=1, this_update=AT - 2 * HOUR), world.crl("keyCompromise", number=2)
     assert world.reason(older, newer) is Reason.CERTIFICATE_REVOKED
@@ -170,13 +170,22 @@ def test_age_limits_for_locks_and_for_cas_apart(ec):
 
 def test_emergency_lifts_the_age_limit_and_nothing_else(ec):
     old = ec.crl(this_update=AT - 25 * HOUR)
-    until = (AT + HOUR).isoformat()
-    assert ec.reason(old, emergency_until=until) is None
-    assert ec.reason(old, emergency_until=(AT - HOUR).isoformat()) is Reason.REVOCATION_STALE
-    assert ec.reason(ec.crl(next_update=AT - HOUR / 2), emergency_until=until) is Reason.REVOCATION_STALE
-    assert ec.reason(emergency_until=until) is Reason.REVOCATION_UNAVAILABLE
+    ca = Certificate.parse(ec.issuing.certificate).spki_sha256
+    another = Certificate.parse(ec.root.certificate).spki_sha256
+    running = {"emergencies": (f"{ca}:{(AT + HOUR).isoformat()}",)}
+    assert ec.reason(old, **running) is None
+    assert ec.reason(old, emergencies=(f"{ca}:{(AT - HOUR).isoformat()}",)) is Reason.REVOCATION_STALE
+    assert ec.reason(old, emergencies=(f"{another}:{(AT + HOUR).isoformat()}",)) is Reason.REVOCATION_STALE
+    assert ec.reason(ec.crl(next_update=AT - HOUR / 2), **running) is Reason.REVOCATION_STALE
+    assert ec.reason(**running) is Reason.REVOCATION_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "2026-11-25", ":2026-11-25T00:00:00Z", f"{'0' * 64}:2026-11-25T00:00:00", f"{'0' * 64}:now"]
+)
+def test_emergency_names_a_ca_and_a_moment(text):
     with pytest.raises(PolicyError):
-        Policy.from_json({"revocation": {"emergency_until": "soon"}})
+        Policy.from_json({"revocation": {"emergencies": [text]}})
 
 
 def test_a41_intermediate_revoked_leaf_fine(world):

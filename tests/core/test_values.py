@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trust_help import AT, KINDS, world
 
-from calock.core import names, selftest, tolerance
+from calock.core import names, selftest, tolerance, walk
 from calock.core.certificate import Certificate
 from calock.core.path import check_path
 from calock.core.policy import Policy, PolicyError
@@ -46,7 +49,10 @@ def test_policy_round_trip() -> None:
         {"legacy": [{"what": "SHA1", "until": "soon"}]}, {"legacy": [{"what": "SHA1"}]}, {"revocation": {"mode": "perhaps"}},
         {"revocation": {"crl_max_age": -5}}, {"revocation": 5}, {"identity": {"holder": [{"source": "oid", "oid": "x"}]}},
         {"identity": {"holder": [{"source": "oid", "oid": "1.2", "prefix": "("}]}}, {"identity": {"holder": [{}]}},
-        {"identity": {"holder": {}}}, {"max_depth": 99}, {"curves": "secp256r1"},
+        {"identity": {"holder": {}}}, {"max_depth": 9}, {"curves": "secp256r1"}, {"curves": ["secp192r1"]}, {"rsa_min_bits": 1024},
+        {"ekus": ["2.5.29.37.0"]}, {"ekus": []}, {"revocation": {"ocsp_skew": 86400}}, {"revocation": {"future_skew": 86400}},
+        {"identity": {"lock": [{"source": "oid", "oid": "1.2.156.10260.4.1.1", "kind": "id_card"}]}},
+        {"revocation": {"emergency_until": "2026-11-25T00:00:00Z"}},
     ],
 )  # fmt: skip
 def test_policy_refuses_what_is_not_meant(value: object) -> None:
@@ -83,7 +89,8 @@ def test_any_bytes_are_no_certificate(data: bytes) -> None:
     with pytest.raises(Refusal):
         Certificate.parse(data)
     assert tolerance.readable_form(data) in (None, data) or isinstance(tolerance.readable_form(data), bytes)
-    assert names.attributes(data) == () or isinstance(names.attributes(data), tuple)
+    with suppress(walk.WalkError):
+        assert isinstance(names.comparison_key(data), tuple)
     assert first_text(data) is None or isinstance(first_text(data), str)
 
 
@@ -119,3 +126,40 @@ def test_self_test_holds_and_tells_when_it_does_not(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(selftest.libcrypto, "sm2_verify", lambda *_: 1 / 0)
     with pytest.raises(selftest.SelfTestError, match="ZeroDivisionError"):
         selftest.require()
+
+
+def test_an_emergency_belongs_to_one_ca_and_ends() -> None:
+    key, other = "a" * 64, "b" * 64
+    texts = [f"{key}:2026-11-25T08:00:00+08:00", f"{key}:2026-11-24T00:00:00Z", f"{other}:2026-12-01T00:00:00Z"]
+    rules = Policy.from_json({"revocation": {"emergencies": texts}}).revocation
+    assert rules.emergency_end(key) == datetime(2026, 11, 25, tzinfo=UTC)
+    assert rules.emergency_end("c" * 64) is None
+    with pytest.raises(PolicyError, match="at most 20"):
+        Policy.from_json({"revocation": {"emergencies": texts * 7}})
+
+
+@given(
+    st.integers(0, 255), st.sampled_from((0, 1, 0x7F, 0x80, 0xFF, 0x100, 0x101, 0xFFFF, 0x10000)), st.binary(max_size=6), st.data()
+)
+def test_every_way_to_read_a_length_is_one(tag: int, size: int, tail: bytes, data: st.DataObject) -> None:
+    """The short cuts through long lists of elements and the careful way say the same of every header, right or damaged."""
+    whole = bytearray(walk.encode(tag, bytes(size)))
+    for _ in range(data.draw(st.integers(0, 2))):
+        whole[data.draw(st.integers(0, min(5, len(whole) - 1)))] = data.draw(st.integers(0, 255))
+    octets = bytes(whole) + tail
+
+    def outcome(read: Callable[[], object]) -> object:
+        try:
+            return read()
+        except walk.WalkError:
+            return None
+
+    first = outcome(lambda: walk.element(octets, 0, len(octets)))
+    alone = isinstance(first, tuple) and first[2] == len(octets)
+    expected = first[1:] if isinstance(first, tuple) and alone else None
+    assert outcome(lambda: walk.only(octets, 0, len(octets), octets[0])) == expected
+    listed = outcome(lambda: [item[3] for item in walk.children(octets, 0, len(octets), 100_000)])
+    if listed is not None:  # bounds leaves tags to its caller
+        assert outcome(lambda: walk.bounds(octets, 0, len(octets), 100_000)[1:]) == listed
+    if outcome(lambda: walk.bounds(octets, 0, len(octets), 100_000)) is None:
+        assert listed is None

@@ -1,22 +1,15 @@
-"""Fuzz targets for the provider bundle: each takes any bytes and must end in a bundle or a refusal.
+"""Fuzz targets for the provider bundle: each takes any bytes and must end in a bundle or a refusal."""
 
-Alone: ``python tests/fuzz/bundle_targets.py bundle|bundle_payload [--runs N] [--seed N]`` (needs atheris).
-"""
-
-# ruff: noqa: PLC0415, T201 - the parser is imported under the fuzzer's instrumentation; a script that prints
+# ruff: noqa: PLC0415 - the parser is imported under the fuzzer's instrumentation
 from __future__ import annotations
 
-import argparse
 import base64
 import json
-import sys
-import tempfile
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-CORPUS = Path(__file__).parent / "corpus"
+IMPORTS = ("calock.server.providers.bundle",)
 
 
 @cache
@@ -59,28 +52,3 @@ def bundle_payload(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"bundle": bundle, "bundle_payload": bundle_payload}
-SEEDS = {"bundle": "bundle", "bundle_payload": "bundle_payload"}
-
-
-def main() -> None:
-    import atheris
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=20261122)
-    chosen = parser.parse_args()
-    print(f"{chosen.target}: {chosen.runs} inputs, seed {chosen.seed}", flush=True)
-    with atheris.instrument_imports(include=["calock"]):
-        import calock.server.providers.bundle  # noqa: F401 - imported here so that it is instrumented
-    with tempfile.TemporaryDirectory() as found:
-        atheris.Setup(
-            [sys.argv[0], f"-runs={chosen.runs}", f"-seed={chosen.seed}", "-max_len=8192", "-rss_limit_mb=2048", "-timeout=5",
-             "-print_final_stats=1", found, str(CORPUS / SEEDS[chosen.target])],
-            TARGETS[chosen.target],
-        )  # fmt: skip
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

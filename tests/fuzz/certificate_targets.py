@@ -1,15 +1,9 @@
-"""Fuzz targets for what a stranger sends at login: certificate, answer, challenge; and for a provider's rules.
+"""Fuzz targets for what a stranger sends at login: certificate, answer, challenge; and for a provider's rules."""
 
-Alone: ``python tests/fuzz/certificate_targets.py certificate|token|challenge|policy [--runs N] [--seed N]`` (needs atheris).
-"""
-
-# ruff: noqa: PLC0415, T201 - the parsers are imported under the fuzzer's instrumentation; a script that prints
+# ruff: noqa: PLC0415 - the parsers are imported under the fuzzer's instrumentation
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
+IMPORTS = ("calock.cli.report", "calock.core.verify", "calock.wire.token")
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 
@@ -87,29 +82,3 @@ def policy(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"certificate": certificate, "token": token, "challenge": challenge, "policy": policy}
-
-
-def main() -> None:
-    import atheris
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=20261122)
-    chosen = parser.parse_args()
-    print(f"{chosen.target}: {chosen.runs} inputs, seed {chosen.seed}", flush=True)
-    with atheris.instrument_imports(include=["calock"]):
-        import calock.cli.report
-        import calock.core.verify
-        import calock.wire.token  # noqa: F401 - imported here so that they are instrumented
-    with tempfile.TemporaryDirectory() as found:
-        atheris.Setup(
-            [sys.argv[0], f"-runs={chosen.runs}", f"-seed={chosen.seed}", "-max_len=8192", "-rss_limit_mb=2048", "-timeout=5",
-             "-print_final_stats=1", found, str(CORPUS / chosen.target)],
-            TARGETS[chosen.target],
-        )  # fmt: skip
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

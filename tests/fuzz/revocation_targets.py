@@ -1,20 +1,15 @@
-"""Fuzz targets for revocation data: each takes any bytes and must end in a value or a refusal.
+"""Fuzz targets for revocation data: each takes any bytes and must end in a value or a refusal."""
 
-Alone: ``python tests/fuzz/revocation_targets.py crl|crl_entries|crl_index|ocsp [--runs N] [--seed N]`` (needs atheris).
-"""
-
-# ruff: noqa: PLC0415, T201 - the parsers are imported under the fuzzer's instrumentation; a script that prints
+# ruff: noqa: PLC0415 - the parsers are imported under the fuzzer's instrumentation
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
+IMPORTS = ("calock.core.crl_index", "calock.core.responder")
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 
@@ -85,29 +80,3 @@ def _issuer() -> object:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"crl": crl, "crl_entries": crl_entries, "crl_index": crl_index, "ocsp": ocsp}
-SEEDS = {"crl": "crl", "crl_entries": "crl_entries", "crl_index": "crl_index", "ocsp": "ocsp"}
-
-
-def main() -> None:
-    import atheris
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=20261122)
-    chosen = parser.parse_args()
-    print(f"{chosen.target}: {chosen.runs} inputs, seed {chosen.seed}", flush=True)
-    with atheris.instrument_imports(include=["calock"]):
-        import calock.core.crl_index
-        import calock.core.responder  # noqa: F401 - imported here so that it is instrumented
-    with tempfile.TemporaryDirectory() as found:
-        atheris.Setup(
-            [sys.argv[0], f"-runs={chosen.runs}", f"-seed={chosen.seed}", "-max_len=4096", "-rss_limit_mb=2048", "-timeout=5",
-             "-print_final_stats=1", found, str(CORPUS / SEEDS[chosen.target])],
-            TARGETS[chosen.target],
-        )  # fmt: skip
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

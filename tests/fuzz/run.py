@@ -1,4 +1,4 @@
-"""``make fuzz``: every target of every ``*_targets.py`` here, one process each, and a table. Exit status 1 on any finding.
+"""``make fuzz``: every target, one process each, two at a time, and a table. Exit status 1 on any finding.
 
 ``python tests/fuzz/run.py [--runs N] [--seed N] [TARGET …]``
 """
@@ -14,19 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent))
 
-
-def targets() -> list[tuple[Path, str]]:
-    """(script, target) as the scripts' own ``TARGETS`` name them."""
-    found = []
-    for script in sorted(HERE.glob("*_targets.py")):
-        body = script.read_text("utf-8").split("TARGETS: dict", 1)[1].split("= {", 1)[1].split("}", 1)[0]
-        found += [(script, name) for name in re.findall(r'"(\w+)":', body)]
-    return found
+from fuzz.driver import targets  # noqa: E402 - the path comes first
 
 
 def main() -> int:
@@ -38,27 +33,24 @@ def main() -> int:
     print(f"seed {chosen.seed}")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
     environment.setdefault("DJANGO_SETTINGS_MODULE", "settings_for_tests")
-    failures = 0
-    for script, name in targets():
-        if chosen.names and name not in chosen.names:
-            continue
-        start = time.monotonic()
-        command = [sys.executable, str(script), name, "--runs", str(chosen.runs), "--seed", str(chosen.seed)]
-        with tempfile.TemporaryDirectory() as scratch:  # where libFuzzer leaves what it found; its traceback is printed below
-            done = subprocess.run(
-                command, env=environment, cwd=scratch, capture_output=True, text=True, errors="replace", check=False
-            )
-        facts = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
-        runs, memory = facts.get("number_of_executed_units", "?"), facts.get("peak_rss_mb", "?")
-        seconds = time.monotonic() - start
-        print(
-            f"{name:<16}{runs:>10} inputs  {seconds:7.0f} s  peak {memory:>5} MB  {'ok' if done.returncode == 0 else 'FOUND'}",
-            flush=True,
-        )
-        if done.returncode != 0:
-            failures += 1
-            print(done.stdout[-2000:], done.stderr[-4000:], sep="\n")
-    return 1 if failures else 0
+    names = [name for name in targets() if not chosen.names or name in chosen.names]
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        outcomes = list(pool.map(lambda name: run(name, chosen.runs, chosen.seed, environment), names))
+    return 0 if all(outcomes) else 1
+
+
+def run(name: str, runs: int, seed: int, environment: dict[str, str]) -> bool:
+    """Fuzz one target and say how it went."""
+    start = time.monotonic()
+    command = [sys.executable, str(HERE / "driver.py"), name, "--runs", str(runs), "--seed", str(seed)]
+    with tempfile.TemporaryDirectory() as scratch:  # where libFuzzer leaves what it found; its traceback is printed below
+        done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True, errors="replace", check=False)
+    facts = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
+    inputs, memory = facts.get("number_of_executed_units", "?"), facts.get("peak_rss_mb", "?")
+    good = done.returncode == 0
+    line = f"{name:<20}{inputs:>10} inputs  {time.monotonic() - start:7.0f} s  peak {memory:>5} MB  {'ok' if good else 'FOUND'}"
+    print(line if good else f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", flush=True)
+    return good
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import textwrap
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from calock.cli import arguments, report
 from calock.cli.arguments import UnusableError
 from calock.core.certificate import Certificate
@@ -120,7 +122,7 @@ def _token(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[s
     except Refusal as refusal:
         return Verdict((failed(Step.TOKEN, "form", refusal.reason, refusal.detail),)), ()
     verdict = judge_token(token, given.setting, origin=options.origin, challenge=options.challenge)
-    return replace(verdict, checks=(passed(Step.TOKEN, "form", token.format), *verdict.checks)), ()
+    return structs.replace(verdict, checks=(passed(Step.TOKEN, "form", token.format), *verdict.checks)), ()
 
 
 def _read(options: argparse.Namespace) -> _Given:

@@ -15,11 +15,22 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from calock.core import extensions, names, tolerance, walk
-from calock.core.layout import Extension, Layout, key_kind, key_oids, read_layout
+from calock.core.extensions import NO_AUTHORITY_KEY, AuthorityKey
+from calock.core.form import Form, form_of
+from calock.core.key_types import is_ec, is_rsa
+from calock.core.layout import (
+    MAX_UNDECODED,
+    OID_SUBJECT_KEY_ID,
+    Extension,
+    algorithm_oid,
+    key_kind,
+    key_oids,
+    read_layout,
+    undecoded,
+)
 from calock.core.lazy import lazy
 from calock.core.refusals import Reason, Refusal
 
@@ -30,18 +41,25 @@ T = TypeVar("T")
 
 
 class Certificate:
-    """One strictly parsed certificate. Compare and hash by its DER."""
+    """One strictly parsed certificate. Compare and hash by its DER.
+
+    What stands in it raw is read by :meth:`parse`; names and extensions are decoded when they are first asked for, and refuse then.
+    """
 
     def __init__(self, der_bytes: bytes, parsed: x509.Certificate) -> None:
         self.der = der_bytes
         self.parsed = parsed
+        self.serial: int = parsed.serial_number
+        self.not_before: datetime = parsed.not_valid_before_utc
+        self.not_after: datetime = parsed.not_valid_after_utc
+        self._layout = read_layout(der_bytes)
 
     @classmethod
     def parse(cls, der_bytes: bytes) -> Certificate:
         """Read DER.
 
         Raises:
-            Refusal: CERTIFICATE_TOO_LARGE, CERTIFICATE_UNPARSABLE.
+            Refusal: CERTIFICATE_TOO_LARGE, CERTIFICATE_UNPARSABLE, CERTIFICATE_VERSION.
         """
         if len(der_bytes) > MAX_SIZE:
             raise Refusal(Reason.CERTIFICATE_TOO_LARGE, f"{len(der_bytes)} bytes; at most {MAX_SIZE}")
@@ -66,41 +84,12 @@ class Certificate:
         """Fingerprint of the whole certificate, lower-case hex."""
         return hashlib.sha256(self.der).hexdigest()
 
-    def parse_extensions(self) -> x509.Extensions:
-        """Every known extension as ``cryptography`` reads it, strictly but for :mod:`calock.core.tolerance`.
-
-        Raises:
-            ValueError: a malformed extension (also its subclasses and ``UnsupportedAlgorithm``).
-        """
-        return tolerance.parsed_extensions(self.der, self.parsed)
-
-    @lazy
-    def _outer(self) -> tuple[int, int]:
-        """Where the signed part begins and ends."""
-        try:
-            start, stop = walk.whole(self.der)
-            return start, walk.expect(self.der, start, stop, walk.SEQUENCE)[1]
-        except walk.WalkError as error:
-            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
-
     @property
     def tbs(self) -> bytes:
         """The signed part, as it stands in the certificate."""
-        start, stop = self._outer
-        return self.der[start:stop]
-
-    @lazy
-    def _layout(self) -> Layout:
-        try:
-            return read_layout(self.tbs)
-        except walk.WalkError as error:
-            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
+        return self._layout.tbs
 
     # --- identity of the certificate
-
-    @lazy
-    def serial(self) -> int:
-        return self.parsed.serial_number
 
     @property
     def serial_hex(self) -> str:
@@ -111,14 +100,6 @@ class Certificate:
     def version(self) -> int:
         """1 to 3 as people count them."""
         return self.parsed.version.value + 1
-
-    @lazy
-    def not_before(self) -> datetime:
-        return self.parsed.not_valid_before_utc
-
-    @lazy
-    def not_after(self) -> datetime:
-        return self.parsed.not_valid_after_utc
 
     # --- names
 
@@ -131,9 +112,18 @@ class Certificate:
         return self._layout.issuer
 
     @lazy
+    def subject_rdns(self) -> names.Rdns:
+        """The subject taken apart.
+
+        Raises:
+            Refusal: CERTIFICATE_UNPARSABLE.
+        """
+        return _taken_apart(self.subject_der)
+
+    @lazy
     def subject_key(self) -> names.NameKey:
         """Subject in the comparison form of RFC 5280 clause 7.1."""
-        return names.readable_key(self.subject_der)
+        return names.folded(self.subject_rdns)
 
     @lazy
     def issuer_key(self) -> names.NameKey:
@@ -145,12 +135,12 @@ class Certificate:
 
     @lazy
     def subject_attributes(self) -> tuple[tuple[str, str], ...]:
-        """(dotted OID, text) in the order of the certificate."""
-        return names.attributes(self.subject_der)
+        """(dotted OID, text) in the order of the certificate; none when the name cannot be read."""
+        return _texts_of(self.subject_der)
 
     @lazy
     def issuer_attributes(self) -> tuple[tuple[str, str], ...]:
-        return names.attributes(self.issuer_der)
+        return _texts_of(self.issuer_der)
 
     @property
     def subject_cn(self) -> str:
@@ -213,7 +203,7 @@ class Certificate:
         if self.algorithm == "SM2":
             return "sm2p256v1"
         key = self.public_key
-        return key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else ""
+        return key.curve.name if is_ec(key) else ""
 
     @property
     def key_size(self) -> int:
@@ -221,23 +211,42 @@ class Certificate:
         if self.algorithm == "SM2":
             return 256
         key = self.public_key
-        return key.key_size if isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)) else 0
+        return key.key_size if is_ec(key) or is_rsa(key) else 0
 
     @lazy
     def signature_algorithm(self) -> str:
         """Dotted OID of the outer signature algorithm."""
-        return self.parsed.signature_algorithm_oid.dotted_string
+        return algorithm_oid(self.algorithm_der)
 
-    @lazy
+    @property
+    def algorithm_der(self) -> bytes:
+        """The outer AlgorithmIdentifier as it stands in the certificate."""
+        return self._layout.algorithm
+
+    @property
     def signature_algorithms_agree(self) -> bool:
         """Whether the AlgorithmIdentifier inside the signed part is the one outside (RFC 5280 clause 4.1.1.2)."""
-        return self.der.startswith(self._layout.signature_algorithm, self._outer[1])
+        return self._layout.inner_algorithm == self._layout.algorithm
+
+    @property
+    def has_unique_ids(self) -> bool:
+        """Whether it carries issuerUniqueID or subjectUniqueID, which RFC 5280 tells CAs to leave out."""
+        return self._layout.unique_ids
 
     # --- extensions
 
     @property
     def extensions(self) -> tuple[Extension, ...]:
         return self._layout.extensions
+
+    @lazy
+    def form(self) -> Form:
+        """What its extensions say together.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
+        """
+        return form_of(self)
 
     @lazy
     def by_oid(self) -> Mapping[str, Extension]:
@@ -280,18 +289,57 @@ class Certificate:
     @lazy
     def subject_key_id(self) -> str:
         """Lower-case hex, empty when absent."""
-        return self._decode(extensions.OID_SUBJECT_KEY_ID, extensions.octets) or ""
+        return self._decode(OID_SUBJECT_KEY_ID, extensions.octets) or ""
 
     @lazy
+    def authority_key(self) -> AuthorityKey:
+        return self._decode(extensions.OID_AUTHORITY_KEY_ID, extensions.authority_key) or NO_AUTHORITY_KEY
+
+    @property
     def authority_key_id(self) -> str:
         """KeyIdentifier of the AuthorityKeyIdentifier, lower-case hex, empty when absent."""
-        return self._decode(extensions.OID_AUTHORITY_KEY_ID, extensions.authority_key_id) or ""
+        return self.authority_key.key_id
+
+    def require_decodable(self) -> None:
+        """Hold every extension of a known kind against the decoder that decides about it: ours, or ``cryptography``'s.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
+        """
+        if len(self.by_oid) != len(self.extensions):
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, "an extension occurs twice")
+        for _ in (self.basic_constraints, self.key_usage, self.eku, self.policies, self.subject_key_id, self.authority_key):
+            pass  # reading is the check
+        if all(item.proved or item.oid == OID_SUBJECT_KEY_ID for item in self.extensions):
+            return
+        try:
+            known = tolerance.parsed_extensions(self.der, self.parsed)
+        except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}") from error
+        if len(undecoded) < MAX_UNDECODED:
+            undecoded.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
+        for item in self.extensions:
+            item.proved = True
 
     def _decode(self, oid: str, decode: Callable[[bytes], T]) -> T | None:
-        value = self.value_of(oid)
-        if value is None:
+        extension = self.by_oid.get(oid)
+        if extension is None:
             return None
         try:
-            return decode(value)
+            return extension.read(decode)
         except walk.WalkError as error:
             raise Refusal(Reason.CERTIFICATE_EXTENSION, f"extension {oid}: {error}") from error
+
+
+def _taken_apart(name: bytes) -> names.Rdns:
+    try:
+        return names.rdns_of(name)
+    except walk.WalkError as error:
+        raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
+
+
+def _texts_of(name: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        return names.attributes(names.rdns_of(name))
+    except walk.WalkError:
+        return ()

@@ -1,7 +1,8 @@
 """One written-down chain, judged by OpenSSL through pyOpenSSL.
 
 The CA part of a chain is the register's and never changes, so it is judged once; after that a leaf is verified against its
-issuing CA alone. That is the same decision as long as nothing above the issuing CA restricts the leaf itself: with name
+issuing CA alone, and once OpenSSL has accepted a leaf of that CA, plain ones without its path engine
+(:mod:`calock.core.plain`). That is the same decision as long as nothing above the issuing CA restricts the leaf itself: with name
 constraints there, the whole chain is judged each time.
 """
 
@@ -12,7 +13,10 @@ from typing import NamedTuple
 
 from OpenSSL import crypto
 
+from calock.core.ca_path import CaPath
 from calock.core.certificate import Certificate
+from calock.core.extensions import OID_NAME_CONSTRAINTS
+from calock.core.plain import plainly_issued
 from calock.core.refusals import Refusal
 from calock.core.register import Issuer
 
@@ -24,8 +28,8 @@ STRICT = 0x20
 """X509_V_FLAG_X509_STRICT."""
 
 UNREADABLE = -1
-_NAME_CONSTRAINTS = "2.5.29.30"
-_MAX_KEPT = 1024
+_NO_KEY_USAGE = 92
+"""X509_V_ERR_CA_CERT_MISSING_KEY_USAGE, of X509_STRICT."""
 
 
 class ChainFault(NamedTuple):
@@ -36,57 +40,82 @@ class ChainFault(NamedTuple):
     text: str
 
 
-def chain_fault(leaf: Certificate, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
+def chain_fault(leaf: Certificate, above: CaPath | None, *, strict: bool) -> ChainFault | None:
     """Judge signatures, name chaining, basic constraints, path lengths, key usage, critical extensions and name constraints.
 
-    ``issuers``: from the CA that issued the leaf to the anchor; empty when the leaf is the anchor. None = nothing is wrong.
+    ``above``: the CA part; None when the leaf is the anchor. None = nothing is wrong.
     """
+    if above is None or not _settled(above, strict=strict):
+        return _judge_leaf(leaf, above.issuers if above else (), strict=strict)
+    if strict in above.vouched and plainly_issued(leaf, above.issuer.certificate, strict=strict):
+        return None
+    fault = _judge_leaf(leaf, above.issuers[:1], strict=strict)
+    if fault is None and OID_NAME_CONSTRAINTS not in above.issuer.certificate.by_oid:
+        above.vouched.add(strict)
+    return fault
+
+
+def openssl_fault(leaf: Certificate, above: CaPath, *, strict: bool) -> ChainFault | None:
+    """What OpenSSL alone says of the whole chain, with no short way: what :func:`chain_fault` must agree with."""
+    return _judge_leaf(leaf, above.issuers, strict=strict)
+
+
+def _judge_leaf(leaf: Certificate, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
     try:
         target = crypto.load_certificate(crypto.FILETYPE_ASN1, leaf.der)
-        if not issuers:
-            return _judge(target, _store(target, strict=strict), ())
-        if _settled(issuers, strict=strict):
-            return _judge(target, _kept_store(issuers[0], strict=strict), ())
-        return _judge(target, _kept_store(issuers[-1], strict=strict), issuers[:-1])
+    except crypto.Error:
+        return ChainFault(UNREADABLE, 0, "OpenSSL cannot read the certificate")
+    return _judge(target, issuers, strict=strict)
+
+
+def _judge(target: crypto.X509, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
+    """Judge ``target`` under ``issuers``, the last of which is trusted; none = the target itself is.
+
+    A trusted certificate without key usage may do everything (RFC 5280 clauses 6.1.4 n and 6.3.3 f say "if present"), whatever
+    X509_STRICT has to say of it.
+    """
+    try:
+        between = [issuer.openssl for issuer in issuers[:-1]]
+        fault = _verified(_store(issuers, target, strict=strict), target, between)
+        if fault is not None and (fault.code, fault.depth) == (_NO_KEY_USAGE, len(issuers)):
+            fault = _verified(_store(issuers, target, strict=False), target, between)
     except crypto.Error:
         return ChainFault(UNREADABLE, 0, "OpenSSL cannot read a certificate of the path")
+    return fault
 
 
-def _judge(target: crypto.X509, store: crypto.X509Store, between: Sequence[Issuer]) -> ChainFault | None:
+def _verified(store: crypto.X509Store, target: crypto.X509, between: Sequence[crypto.X509]) -> ChainFault | None:
     try:
-        crypto.X509StoreContext(store, target, [issuer.openssl for issuer in between]).verify_certificate()
+        crypto.X509StoreContext(store, target, between).verify_certificate()
     except crypto.X509StoreContextError as error:
         code, depth, text = error.errors[:3]
         return ChainFault(int(code), int(depth), str(text))
     return None
 
 
-def _store(anchor: crypto.X509, *, strict: bool) -> crypto.X509Store:
+def _store(issuers: Sequence[Issuer], target: crypto.X509, *, strict: bool) -> crypto.X509Store:
+    if not issuers:
+        return _new_store(target, strict=strict)
+    kept = issuers[-1].stores
+    if strict not in kept:
+        kept[strict] = _new_store(issuers[-1].openssl, strict=strict)
+    return kept[strict]
+
+
+def _new_store(anchor: crypto.X509, *, strict: bool) -> crypto.X509Store:
     store = crypto.X509Store()
     store.add_cert(anchor)
     store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | (STRICT if strict else 0))
     return store
 
 
-def _kept_store(issuer: Issuer, *, strict: bool) -> crypto.X509Store:
-    store = issuer.stores.get(strict)
-    if store is None:
-        store = issuer.stores[strict] = _store(issuer.openssl, strict=strict)
-    return store
-
-
-def _settled(issuers: Sequence[Issuer], *, strict: bool) -> bool:
+def _settled(above: CaPath, *, strict: bool) -> bool:
     """Whether the CA part holds and says nothing about leaves, so that the issuing CA may stand for it."""
-    if len(issuers) == 1:
-        return True
-    kept = issuers[0].settled
-    key: tuple[bool | str, ...] = (strict, *(issuer.certificate.sha256 for issuer in issuers))
-    known = kept.get(key)
+    known = above.settled.get(strict)
     if known is None:
-        if len(kept) >= _MAX_KEPT:
-            kept.clear()
-        known = kept[key] = _lengths_allow_a_leaf(issuers) and (
-            _judge(issuers[0].openssl, _kept_store(issuers[-1], strict=strict), issuers[1:-1]) is None
+        issuers = above.issuers
+        known = above.settled[strict] = _lengths_allow_a_leaf(issuers) and (
+            len(issuers) == 1 or _judge(issuers[0].openssl, issuers[1:], strict=strict) is None
         )
     return known
 
@@ -101,7 +130,7 @@ def _lengths_allow_a_leaf(issuers: Sequence[Issuer]) -> bool:
             return False
         if constraints is None or (constraints[1] is not None and constraints[1] < below):
             return False
-        if issuer is not issuers[0] and _NAME_CONSTRAINTS in certificate.by_oid:
+        if issuer is not issuers[0] and OID_NAME_CONSTRAINTS in certificate.by_oid:
             return False
         below += not certificate.self_issued
     return True

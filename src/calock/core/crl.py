@@ -17,11 +17,16 @@ from cryptography import x509
 from calock.core import walk
 from calock.core.certificate import Certificate
 from calock.core.crl_scope import EVERYTHING, Scope, scope_of
+from calock.core.layout import MAX_EXTENSIONS, Extension, read_extension
 from calock.core.policy import Policy
+from calock.core.refusals import Refusal
 from calock.core.signed_data import SignatureProblemError, check_signature, unusable
 
 MAX_SIZE = 64 * 1024 * 1024
 """Octets of one CRL. A million entries take about 40 MB."""
+
+OID_ISSUING_DISTRIBUTION_POINT = "2.5.29.28"
+_CRL_EXTENSIONS = 0xA0
 
 _HANDLED = {
     x509.CRLNumber, x509.DeltaCRLIndicator, x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier, x509.FreshestCRL,
@@ -82,7 +87,7 @@ def read_crl(data: walk.Bytes) -> CrlHead:
         raise unusable("CRL without nextUpdate")
     if parsed.next_update_utc < parsed.last_update_utc:
         raise unusable("CRL whose nextUpdate is before its thisUpdate")
-    number, base, key_id, scope = _extensions(parsed)
+    number, base, key_id, scope = _extensions(parsed, layout)
     return CrlHead(
         issuer=parsed.issuer,
         issuer_der=layout.issuer,
@@ -104,6 +109,7 @@ def read_crl(data: walk.Bytes) -> CrlHead:
 class _Layout:
     stub: bytes
     issuer: bytes
+    extensions: tuple[Extension, ...]
     algorithm: bytes
     signature: bytes
     tbs: tuple[int, int]
@@ -141,7 +147,17 @@ def _layout(data: walk.Bytes) -> _Layout:
     stub = walk.encode(walk.SEQUENCE, tbs + algorithm + walk.encode(walk.BIT_STRING, b"\0" + bits))
     if len(stub) > 64 * 1024:
         raise walk.WalkError("header too large")
-    return _Layout(stub, bytes(data[issuer:issuer_end]), algorithm, bits, (tbs_position, tbs_end), entries)
+    extensions = _raw_extensions(data, kept[-1])
+    return _Layout(stub, bytes(data[issuer:issuer_end]), extensions, algorithm, bits, (tbs_position, tbs_end), entries)
+
+
+def _raw_extensions(data: walk.Bytes, last: tuple[int, int, int, int]) -> tuple[Extension, ...]:
+    """crlExtensions, the last field of a TBSCertList when there are any."""
+    tag, _, first, stop = last
+    if tag != _CRL_EXTENSIONS:
+        return ()
+    start, end = walk.only(data, first, stop, walk.SEQUENCE)
+    return tuple(read_extension(bytes(data[begin:after])) for _, begin, _, after in walk.children(data, start, end, MAX_EXTENSIONS))
 
 
 def _parse_stub(stub: bytes) -> x509.CertificateRevocationList:
@@ -153,14 +169,14 @@ def _parse_stub(stub: bytes) -> x509.CertificateRevocationList:
     return parsed
 
 
-def _extensions(parsed: x509.CertificateRevocationList) -> tuple[int | None, int | None, bytes, Scope]:
+def _extensions(parsed: x509.CertificateRevocationList, layout: _Layout) -> tuple[int | None, int | None, bytes, Scope]:
     number: int | None = None
     base: int | None = None
     key_id = b""
     scope = EVERYTHING
     try:
         extensions = list(parsed.extensions)
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
         raise unusable(f"CRL extensions cannot be read: {str(error)[:120]}") from error
     for extension in extensions:
         value = extension.value
@@ -173,9 +189,17 @@ def _extensions(parsed: x509.CertificateRevocationList) -> tuple[int | None, int
         elif isinstance(value, x509.AuthorityKeyIdentifier):
             key_id = value.key_identifier or b""
         elif isinstance(value, x509.IssuingDistributionPoint):
-            scope = scope_of(value, parsed.issuer)
+            scope = _scope(value, layout)
     if scope.indirect:
         raise unusable("indirect CRL")
     if base is not None and number is None:
         raise unusable("delta CRL without a number")
     return number, base, key_id, scope
+
+
+def _scope(point: x509.IssuingDistributionPoint, layout: _Layout) -> Scope:
+    raw = next(item.value for item in layout.extensions if item.oid == OID_ISSUING_DISTRIBUTION_POINT)
+    try:
+        return scope_of(point, raw, layout.issuer)
+    except (walk.WalkError, Refusal) as error:
+        raise unusable(f"issuingDistributionPoint: {error}") from error

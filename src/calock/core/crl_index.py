@@ -29,10 +29,11 @@ from calock.core.certificate import Certificate
 from calock.core.crl import CrlHead, read_crl
 from calock.core.crl_entries import HOLD, REMOVE, SERIAL_SIZE, Record, moment_of, walk_entries
 from calock.core.crl_scope import EVERYTHING, Scope
+from calock.core.findings import Finding
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 
-_MAGIC: Final = b"CALOCRL2"
+_MAGIC: Final = b"CALOCRL3"
 _SIZE: Final = Struct(">I")
 _PAIR: Final = Struct(">II")
 _FANOUT_SIZE: Final = 65537 * 4
@@ -80,6 +81,11 @@ class Entry:
         return self.reason == HOLD
 
     @property
+    def final(self) -> bool:
+        """Revoked for good: neither on hold nor taken off a list."""
+        return self.reason not in (HOLD, REMOVE)
+
+    @property
     def removed(self) -> bool:
         """A delta CRL says that the certificate is no longer revoked."""
         return self.reason == REMOVE
@@ -89,8 +95,8 @@ class CrlIndex:
     """One CRL whose signature was verified. Looking a serial up costs a microsecond or two at any size."""
 
     __slots__ = (
-        "_buffer", "_fanout", "_start", "base_number", "count", "is_complete", "issuer_der", "next_update", "number", "scope",
-        "sha256",        "signer_der", "signer_spki_sha256", "this_update",
+        "_buffer", "_fanout", "_start", "base_number", "count", "good", "is_complete", "issuer_der", "next_update", "number",
+        "scope", "sha256", "signer_der", "signer_spki_sha256", "this_update",
     )  # fmt: skip
 
     def __init__(self, buffer: walk.Bytes) -> None:
@@ -115,6 +121,8 @@ class CrlIndex:
         self.is_complete = header.scope == EVERYTHING and not header.base_number
         """It speaks for every certificate of its issuer, and for every reason."""
         self.count = header.count
+        self.good = Finding(None, "crl", "not on the CRL", self.this_update, self.next_update, self.sha256)
+        """What it says of every certificate that is not on it."""
         if len(buffer) != self._start + header.count * _RECORD + _MAC:
             raise IndexDamagedError("sizes do not fit")
 

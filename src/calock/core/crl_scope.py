@@ -11,6 +11,16 @@ from functools import lru_cache
 
 from cryptography import x509
 
+from calock.core import walk
+from calock.core.certificate import Certificate
+from calock.core.names import comparison_bytes
+from calock.core.refusals import Reason, Refusal
+
+OID_CRL_DISTRIBUTION_POINTS = "2.5.29.31"
+MAX_POINTS = 64
+_POINT_NAME, _REASONS, _CRL_ISSUER = 0xA0, 0x81, 0xA2
+_FULL, _RELATIVE, _DIRECTORY, _SET = 0xA0, 0xA1, 0xA4, 0x31
+
 ALL_REASONS = 0b1_1111_1110
 """Bits 1 to 8 of ReasonFlags (bit n = 1 << n): keyCompromise … aACompromise; bit 0 is unused by the standard."""
 
@@ -38,9 +48,13 @@ class Scope:
     indirect: bool = False
     reasons: int = ALL_REASONS
 
-    def reasons_for(self, certificate: bytes, *, is_ca: bool) -> int:
-        """Mask of the reasons for which this CRL decides about ``certificate`` (DER); 0 = not in scope."""
-        if self.only_attribute or (self.only_user and is_ca) or (self.only_ca and not is_ca):
+    def reasons_for(self, certificate: Certificate) -> int:
+        """Mask of the reasons for which this CRL decides about ``certificate``; 0 = not in scope.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION, when the certificate does not say legibly which CRLs are meant.
+        """
+        if self.only_attribute or (self.only_user and certificate.is_ca) or (self.only_ca and not certificate.is_ca):
             return 0
         if not self.points:
             return self.reasons
@@ -54,58 +68,92 @@ class Scope:
 EVERYTHING = Scope()
 
 
-def scope_of(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
-    """Read an issuingDistributionPoint of a CRL by ``issuer``."""
-    names = {_comparable(name) for name in point.full_name or ()}
-    if point.relative_name is not None:
-        names.add(_directory(x509.Name([*issuer.rdns, point.relative_name])))
+def scope_of(point: x509.IssuingDistributionPoint, raw: bytes, issuer: bytes) -> Scope:
+    """Read an issuingDistributionPoint: its flags as ``cryptography`` gives them, its names from the octets.
+
+    ``raw``: the extension's value; ``issuer``: the Name (DER) of the CRL's issuer.
+
+    Raises:
+        WalkError: malformed.
+        Refusal: a name that cannot be compared.
+    """
+    start, stop = walk.whole(raw)
+    names = next((_point_names(raw, first, last, issuer) for tag, _, first, last in walk.children(raw, start, stop, 8)
+                  if tag == _POINT_NAME), frozenset())  # fmt: skip
     return Scope(
-        points=frozenset(names),
+        points=names,
         only_user=point.only_contains_user_certs,
         only_ca=point.only_contains_ca_certs,
         only_attribute=point.only_contains_attribute_certs,
         indirect=point.indirect_crl,
-        reasons=_mask(point.only_some_reasons),
+        reasons=ALL_REASONS if point.only_some_reasons is None else _mask(point.only_some_reasons),
     )
 
 
-@lru_cache(maxsize=4096)
-def distribution_points(certificate: bytes) -> tuple[tuple[frozenset[bytes], int], ...]:
-    """(names, reasons) of each distribution point of a certificate (DER), then the issuer's own name with all reasons.
+@lru_cache(maxsize=1024)
+def distribution_points(certificate: Certificate) -> tuple[tuple[frozenset[bytes], int], ...]:
+    """(names, reasons) of each distribution point of a certificate, then the issuer's own name with all reasons.
 
     The last is RFC 5280 clause 6.3.3's "distribution point with both the reasons and the cRLIssuer fields omitted and a
-    distribution point name of the certificate issuer". A certificate whose extension cannot be read has only that one.
+    distribution point name of the certificate issuer".
+
+    Raises:
+        Refusal: CERTIFICATE_EXTENSION; the extension cannot be read, so that nobody can say which CRLs are meant.
     """
-    parsed = x509.load_der_x509_certificate(certificate)
-    found: list[tuple[frozenset[bytes], int]] = []
+    value = certificate.value_of(OID_CRL_DISTRIBUTION_POINTS)
     try:
-        points = parsed.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        points = None
-    for point in points or ():
-        if point.crl_issuer:
-            continue
-        names = {_comparable(name) for name in point.full_name or ()}
-        if point.relative_name is not None:
-            names.add(_directory(x509.Name([*parsed.issuer.rdns, point.relative_name])))
-        found.append((frozenset(names), _mask(point.reasons)))
-    found.append((frozenset((_directory(parsed.issuer),)), ALL_REASONS))
-    return tuple(found)
+        found = [] if value is None else _read_points(value, certificate.issuer_der)
+    except walk.WalkError as error:
+        raise Refusal(Reason.CERTIFICATE_EXTENSION, f"cRLDistributionPoints: {error}") from error
+    own = frozenset((comparison_bytes(certificate.issuer_der),))
+    return (*found, (own, ALL_REASONS))
 
 
-def _mask(reasons: frozenset[x509.ReasonFlags] | None) -> int:
-    return ALL_REASONS if reasons is None else sum(1 << _FLAGS[reason] for reason in reasons if reason in _FLAGS)
+def _read_points(value: bytes, issuer: bytes) -> list[tuple[frozenset[bytes], int]]:
+    found = []
+    start, stop = walk.whole(value)
+    for tag, _, first, last in walk.children(value, start, stop, MAX_POINTS):
+        if tag != walk.SEQUENCE:
+            raise walk.WalkError("a distribution point is not a SEQUENCE")
+        parts = {part: (inner, end) for part, _, inner, end in walk.children(value, first, last, 3)}
+        if not parts.keys() <= {_POINT_NAME, _REASONS, _CRL_ISSUER}:
+            raise walk.WalkError("malformed distribution point")
+        if _CRL_ISSUER in parts:
+            continue  # an indirect CRL is meant
+        names = _point_names(value, *parts[_POINT_NAME], issuer) if _POINT_NAME in parts else frozenset()
+        found.append((names, _flag_mask(value[slice(*parts[_REASONS])]) if _REASONS in parts else ALL_REASONS))
+    return found
 
 
-def _comparable(name: x509.GeneralName) -> bytes:
-    if isinstance(name, x509.DirectoryName):
-        return _directory(name.value)
-    return f"{type(name).__name__}:{name.value!r}".encode()
+def _point_names(data: bytes, start: int, stop: int, issuer: bytes) -> frozenset[bytes]:
+    """Names of a DistributionPointName (CHOICE fullName, nameRelativeToCRLIssuer) in comparison form."""
+    [(tag, _, first, last)] = walk.children(data, start, stop, 1) or [(0, 0, 0, 0)]
+    if tag == _RELATIVE:
+        inner, end = walk.whole(issuer)
+        rdn = walk.encode(_SET, data[first:last])
+        return frozenset((comparison_bytes(walk.encode(walk.SEQUENCE, issuer[inner:end] + rdn)),))
+    if tag != _FULL:
+        raise walk.WalkError("malformed distribution point name")
+    found = frozenset(_general_name(data, *element) for element in walk.children(data, first, last, MAX_POINTS))
+    if not found:
+        raise walk.WalkError("a distribution point without a name")
+    return found
 
 
-def _directory(name: x509.Name) -> bytes:
-    """RFC 5280 clause 7.1 in the part that matters between CRLs and certificates of one CA: case and inner spaces."""
-    relative = [
-        sorted(f"{item.oid.dotted_string}={' '.join(str(item.value).casefold().split())}" for item in rdn) for rdn in name.rdns
-    ]
-    return f"DN:{relative!r}".encode()
+def _general_name(data: bytes, tag: int, position: int, first: int, last: int) -> bytes:
+    """One GeneralName: a directory name in the comparison form of RFC 5280 clause 7.1, any other octet for octet."""
+    if tag == _DIRECTORY:
+        return comparison_bytes(data[first:last])
+    return data[position:last]
+
+
+def _mask(reasons: frozenset[x509.ReasonFlags]) -> int:
+    return sum(1 << _FLAGS[reason] for reason in reasons if reason in _FLAGS)
+
+
+def _flag_mask(bits: bytes) -> int:
+    """ReasonFlags from the contents of their BIT STRING."""
+    if not bits or bits[0] > 7 or len(bits) > 3:
+        raise walk.WalkError("malformed ReasonFlags")
+    flags = [octet >> shift & 1 for octet in bits[1:] for shift in range(7, -1, -1)]
+    return sum(1 << place for place, flag in enumerate(flags) if flag) & ALL_REASONS

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -19,7 +19,9 @@ from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl import CrlHead, read_crl
 from calock.core.crl_index import CrlIndex, build_index
-from calock.core.ocsp import OcspMessage, SingleAnswer, names_certificate, read_response
+from calock.core.crl_scope import Scope
+from calock.core.findings import about_revocation
+from calock.core.ocsp import CertStatus, OcspMessage, SingleAnswer, names_certificate, read_response
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.responder import Responder, find_responder
@@ -37,6 +39,14 @@ class CrlOffer:
     delta: CrlIndex | None = None
     signer_path: tuple[Certificate, ...] = ()
     """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
+    elders: tuple[CrlIndex, ...] = ()
+    """Other CRLs of the same signer and scope, older or not to be combined: a final revocation on one of them stays final."""
+    is_alone: bool = field(init=False)
+    """A complete CRL by the issuing key itself, and no other of its series at hand: nothing but it has a say."""
+
+    def __post_init__(self) -> None:
+        alone = self.crl.is_complete and not self.signer_path and not self.elders and self.delta is None
+        object.__setattr__(self, "is_alone", alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,18 @@ class Unusable:
     """SPKI SHA-256 of the issuing keys that it claims to speak for; empty = not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class FinalRevocation:
+    """A revocation that was proved before, by evidence that need not be at hand any more: nothing takes it back."""
+
+    revoked_at: datetime | None
+    source: str
+    """``crl``, ``ocsp`` or ``stapled``."""
+    sha256: str
+    """Of the evidence that proved it."""
+    detail: str = ""
+
+
 class Evidence(Protocol):
     """Where decisions get revocation data from. Nothing here may fetch, wait or verify."""
 
@@ -76,6 +98,9 @@ class Evidence(Protocol):
 
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
         """What was given for this issuer but cannot be used."""
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        """What is known for good about one certificate of this issuer, whatever the data at hand say."""
 
 
 class NoEvidence:
@@ -89,6 +114,9 @@ class NoEvidence:
 
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
         return ()
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
 
 
 class MemoryEvidence:
@@ -133,8 +161,11 @@ class MemoryEvidence:
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
         return [item for item in self.unusable if not item.issuers or issuer.spki_sha256 in item.issuers]
 
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
     def _note(self, what: str, sha256: str, refusal: Refusal, issuers: frozenset[str]) -> None:
-        item = Unusable(what, sha256, refusal.reason, refusal.detail, issuers)
+        item = Unusable(what, sha256, about_revocation(refusal.reason), refusal.detail, issuers)
         if item not in self.unusable:
             self.unusable.append(item)
 
@@ -144,7 +175,7 @@ class MemoryEvidence:
             head = None
             try:
                 head = read_crl(der)
-                candidates = self.graph.named(names.comparison_key(head.issuer_der))
+                candidates = self.graph.named(names.readable_key(head.issuer_der, Reason.REVOCATION_UNTRUSTED))
                 issuers = frozenset(item.spki_sha256 for item in candidates)
                 yield verified(der, head, candidates, policy=self.policy, at=self.at)
             except Refusal as refusal:
@@ -184,10 +215,11 @@ def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[Crl
     for crl in newest(index for index in indexes if not index.is_delta):
         signer = Certificate.parse(crl.signer_der)
         delta = best_delta(crl, indexes)
+        elders = tuple(item for item in indexes if item is not crl and item is not delta and same_series(item, crl))
         for issuer in graph.speaks_for(signer):
             own = signer.spki_sha256 == issuer.spki_sha256
             path = () if own else graph.path_of(signer)
-            offer = CrlOffer(crl, delta, path)
+            offer = CrlOffer(crl, delta, path, elders)
             if (own or path) and offer not in offers[issuer.spki_sha256]:
                 offers[issuer.spki_sha256].append(offer)
     return dict(offers)
@@ -197,10 +229,19 @@ def newest(indexes: Iterable[CrlIndex]) -> list[CrlIndex]:
     """Keep the newest CRL of each signer and scope."""
     kept: dict[object, CrlIndex] = {}
     for index in indexes:
-        key = (index.signer_spki_sha256, index.scope)
+        key = series_of(index)
         if key not in kept or age_key(kept[key]) < age_key(index):
             kept[key] = index
     return list(kept.values())
+
+
+def series_of(index: CrlIndex) -> tuple[str, Scope]:
+    """Signer and scope: CRLs that have both in common replace or complete one another."""
+    return index.signer_spki_sha256, index.scope
+
+
+def same_series(one: CrlIndex, other: CrlIndex) -> bool:
+    return series_of(one) == series_of(other)
 
 
 def age_key(index: CrlIndex) -> tuple[datetime, int]:
@@ -217,7 +258,7 @@ def best_delta(crl: CrlIndex, indexes: Iterable[CrlIndex]) -> CrlIndex | None:
         and delta.number is not None
         and delta.base_number <= crl.number < delta.number
         and delta.this_update >= crl.this_update
-        and (delta.signer_spki_sha256, delta.scope) == (crl.signer_spki_sha256, crl.scope)
+        and same_series(delta, crl)
     ]
     return max(fitting, key=age_key, default=None)
 
@@ -232,7 +273,7 @@ def answers_of(
     live: bool = False,
     received_at: datetime | None = None,
 ) -> list[OcspAnswer]:
-    """Answers of one response about one certificate; of several the newest, but a revocation before all.
+    """Answers of one response about one certificate; of several the newest, but a revocation before all, and unknown before good.
 
     Raises:
         Refusal: REVOCATION_UNTRUSTED; it speaks about this certificate, but its signer may not.
@@ -241,8 +282,12 @@ def answers_of(
     if not found:
         return []
     responder = find_responder(message, issuer, known=graph.certificates, policy=graph.policy, at=graph.at)
-    chosen = max(found, key=lambda item: (item.status.value == "revoked", item.this_update))
+    chosen = max(found, key=_weight)
     return [OcspAnswer(chosen, responder, message.sha256, stapled, live, received_at)]
+
+
+def _weight(item: SingleAnswer) -> tuple[bool, datetime, bool]:
+    return item.status is CertStatus.REVOKED, item.this_update, item.status is CertStatus.UNKNOWN
 
 
 def split_pem(blob: bytes, label: bytes) -> list[bytes]:

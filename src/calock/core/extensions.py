@@ -7,6 +7,7 @@ cards carry it and it cannot be read in two ways.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from calock.core import walk
 
@@ -16,9 +17,10 @@ _oid = lru_cache(maxsize=512)(walk.oid)
 OID_BASIC_CONSTRAINTS = "2.5.29.19"
 OID_KEY_USAGE = "2.5.29.15"
 OID_EXTENDED_KEY_USAGE = "2.5.29.37"
-OID_SUBJECT_KEY_ID = "2.5.29.14"
 OID_AUTHORITY_KEY_ID = "2.5.29.35"
 OID_CERTIFICATE_POLICIES = "2.5.29.32"
+OID_SUBJECT_ALT_NAME = "2.5.29.17"
+OID_NAME_CONSTRAINTS = "2.5.29.30"
 
 KEY_USAGES = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
@@ -58,6 +60,8 @@ def key_usage(value: bytes) -> frozenset[str]:
     if not contents or contents[0] > 7 or (len(contents) == 1 and contents[0]) or len(contents) > 3:
         raise walk.WalkError("malformed KeyUsage")
     bits = [octet >> shift & 1 for octet in contents[1:] for shift in range(7, -1, -1)]
+    if not any(bits):
+        raise walk.WalkError("KeyUsage without a bit (clause 4.2.1.3)")
     return frozenset(name for name, bit in zip(KEY_USAGES, bits, strict=False) if bit)
 
 
@@ -127,7 +131,44 @@ def octets(value: bytes) -> str:
     return value[start:stop].hex()
 
 
-def authority_key_id(value: bytes) -> str:
-    """KeyIdentifier of an AuthorityKeyIdentifier as lower-case hex; empty when it names issuer and serial only."""
+class AuthorityKey(NamedTuple):
+    """An AuthorityKeyIdentifier."""
+
+    key_id: str = ""
+    """Lower-case hex; empty when it names issuer and serial number only."""
+    alone: bool = False
+    """It names the key by its identifier and by nothing else."""
+
+
+NO_AUTHORITY_KEY = AuthorityKey()
+
+
+def authority_key(value: bytes) -> AuthorityKey:
+    """AuthorityKeyIdentifier."""
     start, stop = walk.whole(value, walk.SEQUENCE)
-    return next((value[first:last].hex() for tag, _, first, last in walk.children(value, start, stop) if tag == 0x80), "")
+    parts = walk.children(value, start, stop)
+    key_id = next((value[first:last].hex() for tag, _, first, last in parts if tag == 0x80), "")
+    return AuthorityKey(key_id, alone=len(parts) == 1 and key_id != "")
+
+
+_RFC822, _DNS, _URI = 0x81, 0x82, 0x86
+
+
+def alternative_name_fault(value: bytes) -> str:
+    """What is wrong with the texts of a SubjectAltName (clause 4.2.1.6); empty = nothing that we look at.
+
+    Identity is never read from them. A name constraint of a CA above may be, so they must be what they claim to be.
+    """
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    elements = walk.children(value, start, stop)
+    if not elements:
+        return "it holds no name"
+    for tag, _, first, last in elements:
+        text = value[first:last]
+        if tag in (_RFC822, _DNS, _URI) and not text.isascii():
+            return "a name in it is not IA5String"
+        if tag == _DNS and (not text or text.startswith(b".")):
+            return "a dNSName in it is no domain name"
+        if tag == _RFC822 and (text.count(b"@") != 1 or text.startswith(b"@") or text.endswith(b"@")):
+            return "an rfc822Name in it is no mailbox"
+    return ""

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from calock.core.certificate import Certificate
 from calock.core.crl_entries import HOLD, REASON_NAMES
-from calock.core.crl_index import CrlIndex
 from calock.core.refusals import Reason
 from calock.core.verdict import RevocationStatus
 
-_STRONGEST = (
+_STRENGTH = {reason: place for place, reason in enumerate((
     Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED, Reason.REVOCATION_UNKNOWN, None,
     Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED, Reason.REVOCATION_UNAVAILABLE,
-)  # fmt: skip
-"""Which finding decides when several sources speak; None = good."""
+))}  # fmt: skip
+"""Which finding decides when several sources speak, the strongest first; None = good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one source, or in the end all of them, say about one certificate. ``reason`` None = good."""
+class Finding(msgspec.Struct, frozen=True):
+    """What one source, or in the end all of them, say about one certificate. ``reason`` None = good, else one of revocation's."""
 
     reason: Reason | None
     source: str = ""
@@ -39,12 +38,12 @@ class Finding:
 
 def strongest(findings: Iterable[Finding]) -> Finding:
     """The finding that decides; there must be one."""
-    return min(findings, key=lambda finding: _STRONGEST.index(finding.reason))
+    return min(findings, key=lambda finding: _STRENGTH[finding.reason])
 
 
-def not_on(crl: CrlIndex) -> Finding:
-    """Say that a certificate is not on this CRL."""
-    return Finding(None, "crl", "not on the CRL", crl.this_update, crl.next_update, crl.sha256)
+def about_revocation(reason: Reason) -> Reason:
+    """The same, when revocation data can be refused for it; else that they cannot be believed."""
+    return reason if reason in _STRENGTH else Reason.REVOCATION_UNTRUSTED
 
 
 def revoked(code: int) -> tuple[Reason, str]:

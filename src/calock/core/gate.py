@@ -11,6 +11,7 @@ from datetime import datetime
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from calock.core.certificate import Certificate
+from calock.core.form import Form
 from calock.core.keys import Fault, key_fault
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -24,43 +25,41 @@ _SIGNATURES = {
 SHA1_SIGNATURES = frozenset({"1.2.840.113549.1.1.5", "1.2.840.10045.4.1"})
 OID_PSS = "1.2.840.113549.1.1.10"
 
-KNOWN_EXTENSIONS = frozenset(
-    {
-        *(f"2.5.29.{last}" for last in (14, 15, 17, 18, 19, 30, 31, 32, 33, 35, 36, 37, 46, 54)),
-        "1.3.6.1.5.5.7.1.1",  # authorityInfoAccess
-        "1.3.6.1.5.5.7.48.1.5",  # id-pkix-ocsp-nocheck
-    }
-)
-"""What may be marked critical: everything here is either judged by us, by the path engine, or by the revocation step."""
-
-_MUST_NOT_BE_CRITICAL = {"2.5.29.14": "subjectKeyIdentifier", "2.5.29.35": "authorityKeyIdentifier", "1.3.6.1.5.5.7.1.1": "AIA"}
-_MUST_BE_CRITICAL = {"2.5.29.30": "nameConstraints", "2.5.29.36": "policyConstraints", "2.5.29.54": "inhibitAnyPolicy"}
+_NO_NAME = b"\x30\x00"
 
 
 def check_gate(certificate: Certificate, policy: Policy, at: datetime) -> list[Check]:
     """Judge a holder's certificate. Every check runs, whatever the others say."""
     checks = []
-    for name, judge in (*_FORM, ("key", key_fault), ("holder, not a CA", _is_ca)):
+    for judge, good in _GATE:
         fault = _guarded(judge, certificate, policy, at)
-        checks.append(passed(Step.GATE, name) if fault is None else failed(Step.GATE, name, *fault))
+        checks.append(good if fault is None else failed(Step.GATE, good.name, *fault))
     return checks
+
+
+def form_fault(certificate: Certificate, policy: Policy, at: datetime, *, strict: bool = True) -> Fault | None:
+    """What is wrong with the form of a certificate that is no holder's: version, serial, dates, algorithm, extensions.
+
+    ``strict`` False: without what :attr:`Policy.strict_extensions` demands.
+    """
+    for name, judge in _FORM.items():
+        fault = _guarded(judge if strict or name != "extensions" else _known_extensions, certificate, policy, at)
+        if fault is not None:
+            return fault
+    return None
 
 
 def ca_fault(certificate: Certificate, policy: Policy, at: datetime, *, anchor: bool) -> Fault | None:
     """What is wrong with a CA certificate on a path. An anchor is trusted by its key: its own encoding is not judged."""
-    for _, check in () if anchor else _FORM:
-        fault = _guarded(check, certificate, policy, at)
-        if fault is not None:
-            return fault
-    return _guarded(key_fault, certificate, policy, at)
+    return (None if anchor else form_fault(certificate, policy, at)) or _guarded(key_fault, certificate, policy, at)
 
 
 _Judge = Callable[[Certificate, Policy, datetime], Fault | None]
 
 
-def _guarded(check: _Judge, certificate: Certificate, policy: Policy, at: datetime) -> Fault | None:
+def _guarded(judge: _Judge, certificate: Certificate, policy: Policy, at: datetime) -> Fault | None:
     try:
-        return check(certificate, policy, at)
+        return judge(certificate, policy, at)
     except Refusal as refusal:
         return refusal.reason, refusal.detail
 
@@ -89,8 +88,9 @@ def _signature_algorithm(certificate: Certificate, policy: Policy, at: datetime)
     oid = certificate.signature_algorithm
     if not certificate.signature_algorithms_agree:
         return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, "the signature algorithm inside differs from the one outside"
-    if any(oid in allowed for kind, allowed in _SIGNATURES.items() if kind in policy.algorithms):
-        return _pss(certificate) if oid == OID_PSS else None
+    for kind in policy.algorithms:
+        if oid in _SIGNATURES[kind]:
+            return _pss(certificate) if oid == OID_PSS else None
     if oid in SHA1_SIGNATURES:
         return None if policy.allows_legacy("SHA1", at) else (Reason.CERTIFICATE_SIGNATURE_ALGORITHM, "signed over SHA-1")
     return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, f"signature algorithm {oid}"
@@ -106,50 +106,41 @@ def _pss(certificate: Certificate) -> Fault | None:
     return None
 
 
+def _known_extensions(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
+    unknown = certificate.form.unknown_critical
+    return (Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {unknown}") if unknown else None
+
+
 def _extensions(certificate: Certificate, policy: Policy, _at: datetime) -> Fault | None:
-    oids = [extension.oid for extension in certificate.extensions]
-    if len(set(oids)) != len(oids):
-        return Reason.CERTIFICATE_EXTENSION, "an extension occurs twice"
-    for extension in certificate.extensions:
-        if extension.critical and extension.oid not in KNOWN_EXTENSIONS:
-            return Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {extension.oid}"
-    return _decodable(certificate) or (_strict(certificate) if policy.strict_extensions else None)
+    form = certificate.form
+    if form.unknown_critical:
+        return Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {form.unknown_critical}"
+    fault = _strict(certificate, form) if policy.strict_extensions else ""
+    return (Reason.CERTIFICATE_EXTENSION, fault) if fault else None
 
 
-def _decodable(certificate: Certificate) -> Fault | None:
-    """Every known extension decodes: by our readers where they decide, by ``cryptography`` for the rest."""
-    for _ in (certificate.basic_constraints, certificate.key_usage, certificate.eku, certificate.policies,
-              certificate.subject_key_id, certificate.authority_key_id):  # fmt: skip
-        pass  # reading is the check
-    try:
-        certificate.parse_extensions()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        return Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}"
-    return None
-
-
-def _strict(certificate: Certificate) -> Fault | None:
-    """What RFC 5280 clause 4.2 demands of CAs and real ones sometimes miss."""
-    for extension in certificate.extensions:
-        if extension.critical and extension.oid in _MUST_NOT_BE_CRITICAL:
-            return Reason.CERTIFICATE_EXTENSION, f"{_MUST_NOT_BE_CRITICAL[extension.oid]} marked critical"
-        if not extension.critical and extension.oid in _MUST_BE_CRITICAL:
-            return Reason.CERTIFICATE_EXTENSION, f"{_MUST_BE_CRITICAL[extension.oid]} not marked critical"
-    if not certificate.authority_key_id and not certificate.self_issued:
-        return Reason.CERTIFICATE_EXTENSION, "no authority key identifier"
-    return None
+def _strict(certificate: Certificate, form: Form) -> str:
+    """What RFC 5280 clause 4.2 demands of CAs and real ones sometimes miss; empty = nothing is missing."""
+    if form.strict_fault:
+        return form.strict_fault
+    if not form.authority.key_id and not certificate.self_issued:
+        return "no authority key identifier"
+    if certificate.subject_der == _NO_NAME and (form.is_ca or not form.critical_alternative):
+        return "empty subject without a critical subjectAltName"
+    return ""
 
 
 def _is_ca(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
-    if certificate.is_ca or "key_cert_sign" in (certificate.key_usage or ()):
+    if certificate.form.is_ca:
         return Reason.CERTIFICATE_IS_CA, "a CA certificate cannot be a holder's"
     return None
 
 
-_FORM: tuple[tuple[str, _Judge], ...] = (
-    ("version", _version),
-    ("serial number", _serial),
-    ("validity order", _validity),
-    ("signature algorithm", _signature_algorithm),
-    ("extensions", _extensions),
-)
+_FORM: dict[str, _Judge] = {
+    "version": _version,
+    "serial number": _serial,
+    "validity order": _validity,
+    "signature algorithm": _signature_algorithm,
+    "extensions": _extensions,
+}
+_GATE = tuple((judge, passed(Step.GATE, name)) for name, judge in {**_FORM, "key": key_fault, "holder, not a CA": _is_ca}.items())

@@ -7,8 +7,11 @@ a rule belongs to one provider. The holder's id in clear text stays in memory: s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import unicodedata
 from datetime import date
+from operator import mul
+
+import msgspec
 
 from calock.core import names, strings
 from calock.core.certificate import Certificate
@@ -28,8 +31,7 @@ _ID_CARD_SHAPE = re.compile(r"[1-9]\d{16}[\dXx]")
 _TEXT_SHAPE = re.compile(r"[\x21-\x7e一-鿿](?:[\x20-\x7e一-鿿]{0,62}[\x21-\x7e一-鿿])?")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Which lock, and whose. ``holder_id`` is clear text: hash it before it is stored, never log it."""
 
     lock_id: str
@@ -38,16 +40,20 @@ class Identity:
     """Which kind of rule gave it: ``oid``, ``dn``, ``device`` or ``key``."""
     holder_kind: str = ""
     """``uscc``, ``id_card``, ``text``, or empty when the certificate names no holder by an id."""
-    holder_id: str = field(default="", repr=False)
+    holder_id: str = ""
     holder_masked: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.lock_id} {self.holder_kind} {self.holder_masked}>"
 
 
 def uscc_valid(value: str) -> bool:
     """Whether 18 characters are a unified social credit code with the right check character (GB 32100 clause 4.2)."""
     if not _USCC_SHAPE.fullmatch(value):
         return False
-    total = sum(_USCC_VALUES[character] * weight for character, weight in zip(value, _USCC_WEIGHTS, strict=False))
-    return _USCC_VALUES[value[17]] == -total % 31
+    numbers = list(map(_USCC_VALUES.__getitem__, value))
+    total: int = sum(map(mul, numbers, _USCC_WEIGHTS))
+    return numbers[17] == -total % 31
 
 
 def id_card_valid(value: str) -> bool:
@@ -88,37 +94,49 @@ def check_identity(certificate: Certificate, policy: Policy, *, device_serial: s
 
 
 def _lock(certificate: Certificate, rules: tuple[IdentityRule, ...], device_serial: str) -> tuple[str, str]:
+    """A lock's id is shown to people and stored in clear: what is a person's number is never taken for one."""
     for rule in rules:
-        values = {text for text in _texts(certificate, rule, device_serial) if accepted(rule.kind, text)}
+        texts = _texts(certificate, rule, device_serial)
+        values = {text for text in texts if accepted(rule.kind, text) and not id_card_valid(normalised("id_card", text))}
         if len(values) == 1:
             return values.pop(), rule.source
     return certificate.spki_sha256[:20].upper(), "key"
 
 
 def _holder(certificate: Certificate, rules: tuple[IdentityRule, ...]) -> tuple[str, str, str]:
-    """(id, kind, fault). A value of the right shape with a wrong check digit is a fault, not a reason to look elsewhere."""
+    """(id, kind, fault). An unreadable number makes nobody of no one: unless another rule finds the holder, it is a fault."""
+    unreadable = ""
     for rule in rules:
         if rule.source == "device":
             continue  # a device names itself; it never names a person
-        texts = _texts(certificate, rule, "")
-        values = {normalised(rule.kind, text) for text in texts if accepted(rule.kind, text)}
+        texts = [normalised(rule.kind, text) for text in _texts(certificate, rule, "")]
+        values = {text for text in texts if accepted(rule.kind, text)}
+        where = f"the {rule.kind} in {rule.oid or rule.source}"
         if len(values) > 1:
             return "", "", f"several different values of {rule.oid or rule.source}"
-        if any(_shape(rule.kind).fullmatch(text) and not accepted(rule.kind, text) for text in texts):
-            return "", "", f"the check digits of the {rule.kind} in {rule.oid or rule.source} do not hold"
+        if any(_shape(rule.kind).fullmatch(text) and text not in values for text in texts):
+            return "", "", f"the check digits of {where} do not hold"
         if values:
             return values.pop(), rule.kind, ""
-    return "", "", ""
+        if texts and rule.kind != "text":
+            unreadable = unreadable or f"{where} cannot be read"
+    return "", "", unreadable
 
 
 def accepted(kind: str, text: str) -> bool:
+    """Whether a normalised text is an id of this kind."""
     if kind == "uscc":
         return uscc_valid(text)
     return id_card_valid(text) if kind == "id_card" else bool(_TEXT_SHAPE.fullmatch(text))
 
 
 def normalised(kind: str, text: str) -> str:
-    return text.upper() if kind == "id_card" else text
+    """A number as it is compared and hashed: CAs write it in small letters, in full width, with blanks and hyphens."""
+    if kind == "text":
+        return text
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return "".join(text.replace("-", " ").split()).upper()
 
 
 def _shape(kind: str) -> re.Pattern[str]:
@@ -127,14 +145,15 @@ def _shape(kind: str) -> re.Pattern[str]:
 
 def _texts(certificate: Certificate, rule: IdentityRule, device_serial: str) -> list[str]:
     """Texts that this rule points at, prefix matched and cut off."""
+    found: list[str | None] = []
     if rule.source == "oid":
         value = certificate.value_of(rule.oid)
-        found = [strings.first_text(value)] if value is not None and len(value) <= 4 * MAX_TEXT else []
+        found = [] if value is None or len(value) > 4 * MAX_TEXT else [strings.first_text(value)]
     elif rule.source == "dn":
         found = [text for oid, text in certificate.subject_attributes if oid == rule.oid]
     elif rule.source == "device":
         found = [device_serial]
     else:
         found = [certificate.spki_sha256[:20].upper()]
-    cut = (without_prefix(rule.prefix, text.strip()) for text in found if text and len(text) <= MAX_TEXT)
+    cut = [without_prefix(rule.prefix, text.strip()) for text in found if text and len(text) <= MAX_TEXT]
     return [names.printable(text) for text in cut if text]

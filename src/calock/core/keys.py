@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from math import isqrt
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from calock.core.certificate import Certificate
+from calock.core.key_types import is_ec, is_rsa
 from calock.core.libcrypto import sm2_public_key_valid
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
@@ -31,10 +33,9 @@ def _powers(prime: int) -> frozenset[int]:
 
 
 _ROCA = tuple((prime, powers) for prime in _ROCA_PRIMES if len(powers := _powers(prime)) < prime - 1)
-_MODULI = (64, 63, 65, 11)
-_PERIOD = 64 * 63 * 65 * 11
-_SQUARES_64 = frozenset(value * value % 64 for value in range(64))
-_SQUARES = tuple((modulus, frozenset(value * value % modulus for value in range(modulus))) for modulus in _MODULI)
+_MODULI = (64, 63, 65, 11, 17, 19, 23, 29)
+_PERIOD = 64 * 63 * 65 * 11 * 17 * 19 * 23 * 29
+_ALL_ROUNDS = (1 << FERMAT_ROUNDS) - 1
 
 Fault = tuple[Reason, str]
 
@@ -45,21 +46,32 @@ def roca_fingerprint(modulus: int) -> bool:
 
 
 def primes_too_close(modulus: int) -> bool:
-    """Whether Fermat's method factors it within :data:`FERMAT_ROUNDS` rounds."""
+    """Whether Fermat's method factors it within :data:`FERMAT_ROUNDS` rounds.
+
+    Round k asks whether (⌈√n⌉ + k)² - n is a square. Residues answer for all rounds at once: hardly any is left to be tried.
+    """
     root = isqrt(modulus)
     if root * root == modulus:
         return True
     root += 1
-    rest = root * root - modulus
-    small, step = rest % _PERIOD, (2 * root + 1) % _PERIOD  # residues first: almost no number passes for a square by them
-    for number in range(FERMAT_ROUNDS):
-        if small & 63 in _SQUARES_64 and all(small % m in squares for m, squares in _SQUARES):
-            candidate = rest + number * (2 * root + number)  # (root + number)^2 - modulus
-            if isqrt(candidate) ** 2 == candidate:
-                return True
-        small = (small + step) % _PERIOD
-        step += 2
+    small_root, small_modulus = root % _PERIOD, modulus % _PERIOD
+    rounds = _ALL_ROUNDS
+    for m in _MODULI:
+        rounds &= _square_rounds(m, small_modulus % m) >> small_root % m
+    while rounds:
+        number = (rounds & -rounds).bit_length() - 1
+        candidate = (root + number) ** 2 - modulus
+        if isqrt(candidate) ** 2 == candidate:
+            return True
+        rounds &= rounds - 1
     return False
+
+
+@lru_cache(maxsize=sum(_MODULI))
+def _square_rounds(m: int, residue: int) -> int:
+    """Bit t is set when t² - residue is a square modulo ``m``; for t from 0 up to the last one a round can need."""
+    squares = {value * value % m for value in range(m)}
+    return sum(1 << t for t in range(m + FERMAT_ROUNDS) if (t * t - residue) % m in squares)
 
 
 def key_fault(certificate: Certificate, policy: Policy, at: datetime) -> Fault | None:
@@ -70,9 +82,9 @@ def key_fault(certificate: Certificate, policy: Policy, at: datetime) -> Fault |
     if algorithm == "SM2":
         return None if sm2_public_key_valid(certificate.spki_der) else (Reason.KEY_WEAK, "not a point of the SM2 curve")
     key = certificate.public_key
-    if isinstance(key, rsa.RSAPublicKey):
+    if is_rsa(key):
         return _rsa_fault(key, policy, at)
-    if isinstance(key, ec.EllipticCurvePublicKey):
+    if is_ec(key):
         if key.curve.name not in policy.curves:
             return Reason.KEY_NOT_ALLOWED, f"curve {key.curve.name} is not allowed"
         return None

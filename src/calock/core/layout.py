@@ -1,32 +1,77 @@
-"""Where the parts of a TBSCertificate lie: raw names, key and extensions (RFC 5280 clause 4.1)."""
+"""Where the parts of a certificate lie: signed part, raw names, key and extensions (RFC 5280 clause 4.1)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
 
 from calock.core import walk
 
-_BOOLEAN = 0x01
+_BOOLEAN, _VERSION, _EXTENSIONS = 0x01, 0xA0, 0xA3
+_FIELDS = [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]
+"""serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo."""
+_UNIQUE_IDS = (0x81, 0x82, 0xA1, 0xA2)
+_SHARED = 256
+"""Octets of an extension up to which certificates that hold the same one share what was read of it."""
 
 MAX_EXTENSIONS = 64
 OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 OID_SM2_CURVE = "1.2.156.10197.1.301"
 OID_RSA = "1.2.840.113549.1.1.1"
+OID_SUBJECT_KEY_ID = "2.5.29.14"
+
+T = TypeVar("T")
+
+undecoded: set[str] = set()
+"""Kinds of extensions that ``cryptography`` was seen to leave undecoded, by OID: nothing in them can be malformed for it."""
+MAX_UNDECODED = 1024
 
 
-class Extension(NamedTuple):
-    """One extension as it stands in the certificate. ``value`` is the DER inside the OCTET STRING."""
+class Extension:
+    """One extension as it stands in the certificate. ``value`` is the DER inside the OCTET STRING.
 
-    oid: str
-    critical: bool
-    value: bytes
+    Most extensions of a lock are those of every lock of its CA, octet for octet: such certificates hold one object, and what was
+    read of it is read once.
+    """
+
+    __slots__ = ("_reader", "_result", "critical", "is_own", "oid", "proved", "value")
+
+    def __init__(self, oid: str, value: bytes, *, critical: bool) -> None:
+        self.oid = oid
+        self.critical = critical
+        self.value = value
+        self.proved = oid in undecoded
+        """``cryptography`` has decoded these very octets, or leaves this kind of extension undecoded."""
+        self.is_own = not critical and (self.proved or oid == OID_SUBJECT_KEY_ID)
+        """An id of this one certificate or key: nothing that is judged of the extensions together depends on its contents."""
+        self._reader: Callable[[bytes], Any] | None = None
+        self._result: Any = None
+
+    def read(self, reader: Callable[[bytes], T]) -> T:
+        """Decode the value.
+
+        Raises:
+            WalkError: as ``reader`` does.
+        """
+        if self._reader is not reader:
+            self._result = reader(self.value)
+            self._reader = reader
+        result: T = self._result
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Extension {self.oid}{' critical' if self.critical else ''}>"
 
 
 class Layout(NamedTuple):
     """Raw DER of the parts that are compared or decoded by us."""
 
-    signature_algorithm: bytes
+    tbs: bytes
+    algorithm: bytes
+    """The AlgorithmIdentifier outside the signed part."""
+    inner_algorithm: bytes
     issuer: bytes
     subject: bytes
     spki: bytes
@@ -38,49 +83,62 @@ _oid = lru_cache(maxsize=512)(walk.oid)
 """The same few dozen identifiers in every certificate."""
 
 
-def read_layout(tbs: bytes) -> Layout:
-    """Walk the fields of a TBSCertificate.
+def read_layout(der: bytes) -> Layout:
+    """Walk the fields of a certificate.
 
     Raises:
         WalkError: not in the order or form of RFC 5280.
     """
-    start, stop = walk.whole(tbs, walk.SEQUENCE)
-    elements = list(walk.children(tbs, start, stop))
-    if elements and elements[0][0] == 0xA0:
-        elements.pop(0)
-    if len(elements) < 6 or [tag for tag, *_ in elements[:6]] != [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]:
+    outer = walk.bounds(der, *walk.whole(der), 3)
+    if len(outer) != 4 or der[outer[0]] != walk.SEQUENCE or der[outer[1]] != walk.SEQUENCE:
+        raise walk.WalkError("not a certificate")
+    tbs, algorithm, signature, _ = outer
+    places = walk.bounds(der, *walk.only(der, tbs, algorithm, walk.SEQUENCE), 10)
+    if der[places[0]] == _VERSION:
+        del places[0]
+    if len(places) < 7 or [der[place] for place in places[:6]] != _FIELDS:
         raise walk.WalkError("fields of the certificate are not in order")
-    parts = [tbs[begin:end] for _, begin, _, end in elements[:6]]
+    _, inner, issuer, dates, subject, spki, after, *rest = places
     extensions: tuple[Extension, ...] = ()
-    for tag, _, inner, end in elements[6:]:
-        if tag == 0xA3:
-            extensions = _read_extensions(tbs, *walk.expect(tbs, inner, end, walk.SEQUENCE))
-    return Layout(parts[1], parts[2], parts[4], parts[5], extensions, any(tag in (0x81, 0x82) for tag, *_ in elements[6:]))
+    unique_ids = False
+    for begin, end in pairwise((after, *rest)):
+        if der[begin] == _EXTENSIONS:
+            extensions = _read_extensions(der, *walk.only(der, *walk.only(der, begin, end, _EXTENSIONS), walk.SEQUENCE))
+        else:
+            unique_ids = unique_ids or der[begin] in _UNIQUE_IDS
+    return Layout(
+        der[tbs:algorithm], der[algorithm:signature], der[inner:issuer], der[issuer:dates], der[subject:spki], der[spki:after],
+        extensions, unique_ids,
+    )  # fmt: skip
 
 
-def _read_extensions(tbs: bytes, start: int, stop: int) -> tuple[Extension, ...]:
-    found = walk.children(tbs, start, stop, limit=MAX_EXTENSIONS)
-    if any(tag != walk.SEQUENCE for tag, *_ in found):
-        raise walk.WalkError("an extension is not a SEQUENCE")
-    return tuple(read_extension(tbs, first, last) for _, _, first, last in found)
+def _read_extensions(data: bytes, start: int, stop: int) -> tuple[Extension, ...]:
+    return tuple([
+        _shared(data[first:last]) if last - first <= _SHARED else read_extension(data[first:last])
+        for first, last in pairwise(walk.bounds(data, start, stop, MAX_EXTENSIONS))
+    ])  # fmt: skip
 
 
-def read_extension(data: bytes, start: int, stop: int) -> Extension:
-    """Read one Extension from the contents of its SEQUENCE.
+def read_extension(extension: bytes) -> Extension:
+    """Read one Extension (DER).
 
     Raises:
         WalkError: malformed.
     """
-    first, after = walk.expect(data, start, stop, walk.OID)
-    name = _oid(data[first:after])
+    start, stop = walk.whole(extension, walk.SEQUENCE)
+    first, after = walk.expect(extension, start, stop, walk.OID)
+    name = _oid(extension[first:after])
     critical = False
-    tag, inner, end = walk.element(data, after, stop)
+    tag, inner, end = walk.element(extension, after, stop)
     if tag == _BOOLEAN:
-        critical = data[inner:end] != b"\x00"
-        tag, inner, end = walk.element(data, end, stop)
+        critical = extension[inner:end] != b"\x00"
+        tag, inner, end = walk.element(extension, end, stop)
     if tag != walk.OCTET_STRING or end != stop:
         raise walk.WalkError("malformed extension")
-    return Extension(name, critical, data[inner:end])
+    return Extension(name, extension[inner:end], critical=critical)
+
+
+_shared = lru_cache(maxsize=1024)(read_extension)
 
 
 def key_oids(spki: bytes) -> tuple[str, str]:
@@ -93,14 +151,26 @@ def key_oids(spki: bytes) -> tuple[str, str]:
     """
     start, stop = walk.whole(spki, walk.SEQUENCE)
     inner, end = walk.expect(spki, start, stop, walk.SEQUENCE)
-    first, after = walk.expect(spki, inner, end, walk.OID)
-    algorithm = _oid(spki[first:after])
+    return _algorithm(spki[inner:end])
+
+
+@lru_cache(maxsize=64)
+def algorithm_oid(identifier: bytes) -> str:
+    """Dotted OID of an AlgorithmIdentifier (DER) that ``cryptography`` has read."""
+    return _algorithm(identifier[slice(*walk.whole(identifier))])[0]
+
+
+@lru_cache(maxsize=64)
+def _algorithm(identifier: bytes) -> tuple[str, str]:
+    end = len(identifier)
+    first, after = walk.expect(identifier, 0, end, walk.OID)
+    algorithm = _oid(identifier[first:after])
     if after == end:
         return algorithm, ""
-    tag, begin, last = walk.element(spki, after, end)
+    tag, begin, last = walk.element(identifier, after, end)
     if tag == 0x05:
         return algorithm, ""
-    return algorithm, _oid(spki[begin:last]) if tag == walk.OID else "explicit"
+    return algorithm, _oid(identifier[begin:last]) if tag == walk.OID else "explicit"
 
 
 def key_kind(algorithm: str, curve: str) -> str:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from typing import NoReturn
 
 from cryptography import x509
 from cryptography.x509 import ocsp
 
 from calock.core import libcrypto, walk
 from calock.core.certificate import Certificate
+from calock.core.names import NameKey, comparison_key
 from calock.core.refusals import Reason, Refusal
 from calock.core.signed_data import unusable
 
@@ -78,7 +80,8 @@ class OcspMessage:
 
     answers: tuple[SingleAnswer, ...]
     produced_at: datetime
-    responder_name: x509.Name | None
+    responder_key: NameKey | None
+    """The responder's name in the comparison form of RFC 5280 clause 7.1."""
     responder_key_hash: bytes | None
     certificates: tuple[Certificate, ...]
     nonce: bytes | None
@@ -160,11 +163,15 @@ def read_response(data: bytes) -> OcspMessage:
         raise unusable(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
     try:
         parsed = ocsp.load_der_ocsp_response(data)
-        if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
-        return _message(data, parsed)
-    except (ValueError, TypeError, KeyError, OverflowError, x509.DuplicateExtension) as error:
+        return _message(data, parsed) if parsed.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else _no_answer(parsed)
+    except Refusal:
+        raise
+    except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
         raise unusable(f"not an OCSP response: {str(error)[:120]}") from error
+
+
+def _no_answer(parsed: ocsp.OCSPResponse) -> NoReturn:
+    raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
 
 
 def _message(data: bytes, parsed: ocsp.OCSPResponse) -> OcspMessage:
@@ -179,7 +186,7 @@ def _message(data: bytes, parsed: ocsp.OCSPResponse) -> OcspMessage:
     return OcspMessage(
         answers=_answers(parsed.tbs_response_bytes),
         produced_at=parsed.produced_at_utc,
-        responder_name=parsed.responder_name,
+        responder_key=_responder_key(basic[parts[0][2] : parts[0][3]]),
         responder_key_hash=parsed.responder_key_hash,
         certificates=_certificates(basic, parts[3:]),
         nonce=next((item.value.nonce for item in parsed.extensions if isinstance(item.value, x509.OCSPNonce)), None),
@@ -190,13 +197,24 @@ def _message(data: bytes, parsed: ocsp.OCSPResponse) -> OcspMessage:
     )
 
 
+def _responder_key(tbs: bytes) -> NameKey | None:
+    """The name in a ResponseData's ``responderID [1]``; None when it is a key hash.
+
+    Raises:
+        WalkError: not a name.
+    """
+    parts = walk.children(tbs, 0, len(tbs), 5)
+    tag, _, first, stop = parts[1] if parts and parts[0][0] == 0xA0 else parts[0]  # after the version, if there is one
+    return comparison_key(tbs[first:stop]) if tag == 0xA1 else None
+
+
 def _basic_response(data: bytes) -> bytes:
     """Contents of responseBytes.response."""
     start, end = walk.whole(data)
     status, tagged = walk.children(data, start, end, 2)
     if status[0] != walk.ENUMERATED or tagged[0] != 0xA0:
         raise walk.WalkError("OCSPResponse")
-    first, stop = walk.expect(data, tagged[2], tagged[3], walk.SEQUENCE)
+    first, stop = walk.only(data, tagged[2], tagged[3], walk.SEQUENCE)
     _, octets = walk.children(data, first, stop, 2)
     return data[octets[2] : octets[3]]
 
@@ -205,7 +223,7 @@ def _certificates(basic: bytes, tail: Sequence[tuple[int, int, int, int]]) -> tu
     """Certificates sent along. One that cannot be parsed is left out: it cannot be the signer then."""
     found: list[Certificate] = []
     for _, _, first, stop in tail[:1]:
-        inner, inner_end = walk.expect(basic, first, stop, walk.SEQUENCE)
+        inner, inner_end = walk.only(basic, first, stop, walk.SEQUENCE)
         for _, position, _, after in walk.children(basic, inner, inner_end, MAX_CERTIFICATES):
             try:
                 found.append(Certificate.parse(basic[position:after]))
@@ -240,7 +258,7 @@ def _answer(tbs: bytes, start: int, end: int) -> SingleAnswer:
     next_update = None
     for tag, _, first, stop in parts[3:]:
         if tag == 0xA0:
-            inner, inner_end = walk.expect(tbs, first, stop, walk.GENERALIZED_TIME)
+            inner, inner_end = walk.only(tbs, first, stop, walk.GENERALIZED_TIME)
             next_update = walk.time(walk.GENERALIZED_TIME, tbs[inner:inner_end])
         elif tag == 0xA1:
             _refuse_critical(tbs, first, stop)
@@ -271,13 +289,13 @@ def _cert_status(tbs: bytes, part: tuple[int, int, int, int]) -> tuple[CertStatu
     moment = walk.time(walk.GENERALIZED_TIME, tbs[inner[0][2] : inner[0][3]])
     reason = 0
     if len(inner) == 2:
-        first, stop = walk.expect(tbs, inner[1][2], inner[1][3], walk.ENUMERATED)
+        first, stop = walk.only(tbs, inner[1][2], inner[1][3], walk.ENUMERATED)
         reason = walk.integer(tbs[first:stop])
     return CertStatus.REVOKED, moment, reason
 
 
 def _refuse_critical(tbs: bytes, start: int, end: int) -> None:
-    first, stop = walk.expect(tbs, start, end, walk.SEQUENCE)
+    first, stop = walk.only(tbs, start, end, walk.SEQUENCE)
     for _, _, inner, inner_end in walk.children(tbs, first, stop, 16):
         parts = walk.children(tbs, inner, inner_end, 3)
         if len(parts) == 3 and tbs[parts[1][2] : parts[1][3]] == b"\xff":

@@ -10,6 +10,11 @@ from typing import Any, Literal, TypeVar, get_args
 from calock.core.prefix import check_prefix
 
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+ANY_EXTENDED_KEY_USAGE = "2.5.29.37.0"
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+MAX_DEPTH = 8
+MAX_SKEW = 3600
+MAX_EMERGENCIES = 20
 ESTONIAN_MOBILE_ID = ("1.3.6.1.4.1.10015.1.3", "1.3.6.1.4.1.10015.1.3.1", "1.3.6.1.4.1.10015.1.3.2", "1.3.6.1.4.1.10015.1.3.3")
 """Web eID's default: certificates whose key is not in a card the user holds at this computer."""
 
@@ -45,6 +50,7 @@ class IdentityRules:
     """How the lock's and the holder's ids are read."""
 
     lock: tuple[IdentityRule, ...] = ()
+    """A lock's id is shown and stored in clear, so a rule of this list never reads an id of a person or an organisation."""
     holder: tuple[IdentityRule, ...] = (
         IdentityRule("oid", "1.2.156.10260.4.1.4", kind="uscc"),
         IdentityRule("oid", "1.2.156.10260.4.1.1", kind="id_card"),
@@ -78,16 +84,13 @@ class RevocationRules:
     """Pinned OCSP signers besides the CA itself and its delegates: ``<SPKI SHA-256 of the CA>:<SPKI SHA-256 of the signer>``."""
     delta: bool = True
     """Whether delta CRLs are combined with their base."""
-    emergency_until: str = ""
-    """ISO 8601 moment up to which age limits are lifted (a CA stopped publishing): data then counts until its own nextUpdate, never
-    longer."""
+    emergencies: tuple[str, ...] = ()
+    """A CA stopped publishing: age limits of its data are lifted up to a moment, and what it has published counts until its own
+    nextUpdate, never longer. ``<SPKI SHA-256 of the CA>:<ISO 8601 moment with its offset from UTC>``."""
 
-    @property
-    def emergency_end(self) -> datetime | None:
-        if not self.emergency_until:
-            return None
-        end = datetime.fromisoformat(self.emergency_until)
-        return end if end.tzinfo else end.replace(tzinfo=UTC)
+    def emergency_end(self, ca: str) -> datetime | None:
+        """Up to when the age limits of the CA with this key (SPKI SHA-256) are lifted."""
+        return max((end for key, end in map(_emergency, self.emergencies) if key == ca), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Policy:
     algorithms: tuple[str, ...] = ("SM2", "RSA", "EC")
     rsa_min_bits: int = 2048
     rsa_max_bits: int = 8192
-    curves: tuple[str, ...] = ("secp256r1", "secp384r1", "secp521r1")
+    curves: tuple[str, ...] = CURVES
     legacy: tuple[tuple[Legacy, datetime], ...] = ()
     """Dated exceptions: ``SHA1`` = SHA-1 signatures, ``RSA1024`` = RSA keys of 1024 bits and more, each until its moment."""
     ekus: tuple[str, ...] = (CLIENT_AUTH,)
@@ -114,7 +117,7 @@ class Policy:
     inhibit_any_policy: bool = False
     strict_extensions: bool = True
     """RFC 5280 demands that CAs in the field sometimes miss: key identifiers present, critical flags as prescribed."""
-    max_depth: int = 8
+    max_depth: int = MAX_DEPTH
     """Certificates on the path, leaf and anchor included."""
     grace_days: int = 0
     """Days after notAfter during which a leaf is still taken."""
@@ -228,6 +231,7 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
     return value
 
 
+_KEY_HASH = re.compile(r"[0-9a-f]{64}")
 _PINNED_RESPONDER = re.compile(r"[0-9a-f]{64}:[0-9a-f]{64}")
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,38})){1,30}")
 
@@ -238,6 +242,9 @@ def _check(value: Any) -> None:
         _check_policy(value)
     elif isinstance(value, RevocationRules):
         _check_revocation(value)
+    elif isinstance(value, IdentityRules):
+        if any(rule.kind != "text" for rule in value.lock):
+            raise PolicyError("identity.lock: rules of kind text only; ids of holders are read by identity.holder")
     elif isinstance(value, IdentityRule):
         _check_rule(value)
 
@@ -245,10 +252,14 @@ def _check(value: Any) -> None:
 def _check_policy(value: Policy) -> None:
     if not set(value.algorithms) <= {"SM2", "RSA", "EC"}:
         raise PolicyError("policy.algorithms: of SM2, RSA, EC")
-    if not 1024 <= value.rsa_min_bits <= value.rsa_max_bits <= 16384:
-        raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 1024 to 16384")
-    if not 1 <= value.max_depth <= 16 or not 0 <= value.grace_days <= 366:
-        raise PolicyError("policy.max_depth: 1 to 16; policy.grace_days: 0 to 366")
+    if not 2048 <= value.rsa_min_bits <= value.rsa_max_bits <= 16384:
+        raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 2048 to 16384; smaller keys only by a dated legacy exception")
+    if not set(value.curves) <= set(CURVES):
+        raise PolicyError(f"policy.curves: of {', '.join(CURVES)}")
+    if not 1 <= value.max_depth <= MAX_DEPTH or not 0 <= value.grace_days <= 366:
+        raise PolicyError(f"policy.max_depth: 1 to {MAX_DEPTH}; policy.grace_days: 0 to 366")
+    if not value.ekus or ANY_EXTENDED_KEY_USAGE in value.ekus:
+        raise PolicyError("policy.ekus: at least one, and not anyExtendedKeyUsage")
     for oids in (value.ekus, value.required_policies, value.initial_policies, value.disallowed_policies):
         if not all(_OID.fullmatch(text) for text in oids):
             raise PolicyError("policy: an object identifier is not dotted decimal")
@@ -257,14 +268,26 @@ def _check_policy(value: Policy) -> None:
 def _check_revocation(value: RevocationRules) -> None:
     for item in fields(value):
         number = getattr(value, item.name)
-        if isinstance(number, int) and not 0 <= number <= 10**9:
-            raise PolicyError(f"revocation.{item.name}: 0 to 10^9")
+        most = MAX_SKEW if item.name.endswith("_skew") else 10**9
+        if isinstance(number, int) and not 0 <= number <= most:
+            raise PolicyError(f"revocation.{item.name}: 0 to {most}")
     if not all(_PINNED_RESPONDER.fullmatch(text) for text in value.responders):
         raise PolicyError("revocation.responders: <SPKI SHA-256 of the CA>:<SPKI SHA-256 of the signer>, lower-case hex")
+    if len(value.emergencies) > MAX_EMERGENCIES:
+        raise PolicyError(f"revocation.emergencies: at most {MAX_EMERGENCIES}")
+    for text in value.emergencies:
+        _emergency(text)
+
+
+def _emergency(text: str) -> tuple[str, datetime]:
+    key, _, moment = text.partition(":")
     try:
-        _ = value.emergency_end
-    except ValueError as error:
-        raise PolicyError("revocation.emergency_until: not an ISO 8601 moment") from error
+        end = datetime.fromisoformat(moment)
+    except ValueError:
+        end = datetime.min  # noqa: DTZ901 - naive, which the next line refuses
+    if not _KEY_HASH.fullmatch(key) or end.tzinfo is None:
+        raise PolicyError("revocation.emergencies: <SPKI SHA-256 of the CA, lower-case hex>:<ISO 8601 moment with its offset>")
+    return key, end.astimezone(UTC) if end.year > 1 else end
 
 
 def _check_rule(value: IdentityRule) -> None:

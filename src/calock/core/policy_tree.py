@@ -52,7 +52,7 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
     Raises:
         PolicyFault: RFC 5280 clause 6.1 says that the path is not valid for them.
     """
-    if not (policy.require_explicit_policy or policy.required_policies or any(map(_demanding, path))):
+    if not (policy.require_explicit_policy or policy.required_policies or any(map(demanding, path))):
         return frozenset({ANY_POLICY})  # nobody on the path can make a policy necessary, or mapping invalid
     certificates = list(reversed(path[:-1])) if len(path) > 1 else list(path)
     count = len(certificates)
@@ -71,7 +71,8 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
     return _wrap_up(state, certificates[-1], frozenset(policy.required_policies or policy.initial_policies))
 
 
-def _demanding(certificate: Certificate) -> bool:
+def demanding(certificate: Certificate) -> bool:
+    """Whether it can make a policy necessary for the path, or mapping invalid."""
     return OID_POLICY_CONSTRAINTS in certificate.by_oid or OID_POLICY_MAPPINGS in certificate.by_oid
 
 

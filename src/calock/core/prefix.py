@@ -48,5 +48,7 @@ def check_prefix(text: str) -> None:
 
 def without_prefix(prefix: str, text: str) -> str | None:
     """``text`` after the prefix; None when it does not begin with it."""
+    if not prefix:
+        return text
     match = re.match(prefix, text)
     return text[match.end() :] if match else None

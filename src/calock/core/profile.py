@@ -6,18 +6,42 @@ signing one may log in. Source: RFC 5280 clause 4.2.1.3 and 4.2.1.12; Web eID fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from calock.core.certificate import Certificate
-from calock.core.policy import Policy
+from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
 
-def check_profile(certificate: Certificate, policy: Policy) -> list[Check]:
+def check_profile(certificate: Certificate, policy: Policy) -> tuple[Check, ...]:
     """Judge purpose and policies of a holder's certificate."""
     try:
-        return [_key_usage(certificate, policy), _extended(certificate, policy), _policies(certificate, policy)]
+        form = certificate.form
     except Refusal as refusal:  # a malformed extension, when the gate was left out
-        return [failed(Step.PROFILE, "extensions", refusal.reason, refusal.detail)]
+        return (failed(Step.PROFILE, "extensions", refusal.reason, refusal.detail),)
+    kept = form.profile
+    if kept is not None and kept[0] is policy:
+        return kept[1]
+    checks = (_key_usage(certificate, policy), _extended(certificate, policy), _policies(certificate, policy))
+    form.profile = policy, checks
+    return checks
+
+
+def check_ca_purposes(authorities: Sequence[Certificate], policy: Policy) -> Check:
+    """Judge the CA certificates below the anchor: one that was certified for other purposes alone issues no locks.
+
+    RFC 5280 gives extendedKeyUsage no meaning in CA certificates; OpenSSL, NSS, Windows and the CA/Browser Forum read it so.
+    """
+    for number, authority in enumerate(authorities, 1):
+        try:
+            eku = authority.eku
+        except Refusal as refusal:
+            return failed(Step.PROFILE, "CA purposes", refusal.reason, refusal.detail)
+        if eku is not None and ANY_EXTENDED_KEY_USAGE not in eku and not set(eku) & set(policy.ekus):
+            detail = f"CA certificate {number} of the path: its extendedKeyUsage allows other purposes only"
+            return failed(Step.PROFILE, "CA purposes", Reason.PATH_INVALID, detail)
+    return passed(Step.PROFILE, "CA purposes")
 
 
 def _key_usage(certificate: Certificate, policy: Policy) -> Check:

@@ -16,7 +16,6 @@ from calock.core.certificate import Certificate
 from calock.core.lazy import lazy
 from calock.core.names import NameKey
 from calock.core.policy import Policy
-from calock.core.refusals import Reason
 
 MAX_NAMESAKES = 32
 """CA certificates of one name that are considered for one certificate."""
@@ -63,10 +62,8 @@ class Issuer:
         self.certificate = Certificate.parse(ca.der)
         self.subject_key: NameKey = self.certificate.subject_key
         self.key_id: str = self.certificate.subject_key_id
-        # what is found out about it once and stays true as long as the register lives; filled by path.py and chain.py
-        self.faults: dict[tuple[int, bool, bool], tuple[Reason, str] | None] = {}
         self.stores: dict[bool, crypto.X509Store] = {}
-        self.settled: dict[tuple[bool | str, ...], bool] = {}
+        """Stores that hold it alone, by strictness: made by chain.py when first needed."""
 
     def __repr__(self) -> str:
         return f"<Issuer {self.provider.code} {self.ca.spki_sha256[:16]}>"
@@ -92,6 +89,8 @@ class Register:
         self._by_name_and_id: dict[tuple[NameKey, str], list[Issuer]] = {}
         self._by_key: dict[str, list[Issuer]] = {}
         self._anchors: dict[bytes, Issuer] = {}
+        self.kept: dict[tuple[Issuer, ...], object] = {}
+        """What ca_path.py wrote down of paths, by the certificates they begin with."""
         for issuer in self.issuers:
             self._add(issuer)
 
@@ -112,15 +111,16 @@ class Register:
         """CA certificates with this subject, in the comparison form of RFC 5280 clause 7.1."""
         return self._by_name.get(subject, ())
 
-    def candidates(self, subject: NameKey, key_id: str) -> Sequence[Issuer]:
+    def candidates(self, subject: NameKey, key_id: str) -> tuple[Issuer, ...]:
         """CA certificates with this subject whose key identifier is not another one: at most :data:`MAX_NAMESAKES`.
 
         ``key_id``: what the subordinate certificate's AuthorityKeyIdentifier says; empty = nothing.
         """
         if not key_id:
-            return self.named(subject)[:MAX_NAMESAKES]
-        exact = self._by_name_and_id.get((subject, key_id), [])
-        return [*exact, *self._by_name_and_id.get((subject, ""), [])][:MAX_NAMESAKES]
+            return tuple(self.named(subject)[:MAX_NAMESAKES])
+        exact = self._by_name_and_id.get((subject, key_id), ())
+        nameless = self._by_name_and_id.get((subject, ""), ())
+        return (*exact, *nameless)[:MAX_NAMESAKES]
 
     def with_key(self, spki_sha256: str) -> Sequence[Issuer]:
         """CA certificates over this key."""

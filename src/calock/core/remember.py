@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from calock.core.certificate import Certificate
 from calock.core.identity import Identity
@@ -22,12 +23,11 @@ from calock.core.verdict import Check, Step
 Key = tuple[bytes, AbstractSet[Step], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """The lasting part of one accepted decision."""
 
     certificate: Certificate
-    checks: Mapping[Step, tuple[Check, ...]]
+    checks: Mapping[Step, Sequence[Check]]
     path: Path
     identity: Identity | None
     start: datetime

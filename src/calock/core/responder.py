@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from calock.core import names, walk
+from calock.core import walk
 from calock.core.certificate import Certificate
+from calock.core.gate import form_fault
+from calock.core.keys import key_fault
 from calock.core.ocsp import OcspMessage, key_bits
 from calock.core.policy import Policy
+from calock.core.refusals import Refusal
 from calock.core.signed_data import SignatureProblemError, check_issued, check_signature, unusable
 
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
@@ -84,22 +87,33 @@ def _is_named(message: OcspMessage, candidate: Certificate) -> bool:
         except walk.WalkError:
             return False
         return hashlib.sha1(bits, usedforsecurity=False).digest() == message.responder_key_hash
-    name = message.responder_name
-    return name is not None and names.comparison_key(name.public_bytes()) == candidate.subject_key
+    try:
+        return message.responder_key is not None and message.responder_key == candidate.subject_key
+    except Refusal:
+        return False  # a name that cannot be read names nobody
 
 
 def _delegate_problem(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
     """Say what keeps ``candidate`` from being a delegate of ``issuer``; empty = nothing."""
     try:
+        return _unfit(candidate, issuer, policy=policy, at=at)
+    except Refusal as refusal:
+        return f"the OCSP signer's certificate: {refusal.detail or refusal.reason}"
+
+
+def _unfit(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
+    try:
         check_issued(candidate, issuer, policy=policy, at=at)
     except SignatureProblemError:
         return "the OCSP signer's certificate was not issued by the CA's own key"
-    if candidate.issuer_key != issuer.subject_key:
-        return "the OCSP signer's certificate names another issuer"
-    if OCSP_SIGNING not in (candidate.eku or ()):
-        return "the OCSP signer's certificate is not for OCSP signing (id-kp-OCSPSigning)"
-    if "digital_signature" not in (candidate.key_usage or frozenset()):
-        return "the OCSP signer's certificate is not for signatures (digitalSignature)"
-    if not candidate.not_before <= at <= candidate.not_after:
-        return "the OCSP signer's certificate is not valid at this time"
-    return ""
+    fault = form_fault(candidate, policy, at, strict=False) or key_fault(candidate, policy, at)
+    if fault is not None:
+        return f"the OCSP signer's certificate: {fault[1]}"
+    demands = (
+        (candidate.issuer_key == issuer.subject_key, "names another issuer"),
+        (OCSP_SIGNING in (candidate.eku or ()), "is not for OCSP signing (id-kp-OCSPSigning)"),
+        ("digital_signature" in (candidate.key_usage or ()), "is not for signatures (digitalSignature)"),
+        (not candidate.is_ca, "is a CA's"),
+        (candidate.not_before <= at <= candidate.not_after, "is not valid at this time"),
+    )
+    return next((f"the OCSP signer's certificate {fails}" for holds, fails in demands if not holds), "")

@@ -8,10 +8,11 @@ Rules and where peers stand on each: docs/decisions/revocation.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+
+import msgspec
 
 from calock.core.ca_graph import MAX_DEPTH, CaGraph
 from calock.core.certificate import Certificate
@@ -19,20 +20,20 @@ from calock.core.crl_entries import HOLD
 from calock.core.crl_index import Entry
 from calock.core.crl_scope import ALL_REASONS
 from calock.core.evidence import CrlOffer, Evidence, OcspAnswer, answers_of
-from calock.core.findings import Finding, not_on, revoked, strongest
+from calock.core.findings import Finding, about_revocation, revoked, strongest
 from calock.core.ocsp import CertStatus, read_response
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
-from calock.core.verdict import Check, RevocationStatus, Step
+from calock.core.verdict import Check, RevocationStatus, Step, failed, passed, skipped
 
 FETCH_MAY_HELP = frozenset({Reason.REVOCATION_UNAVAILABLE, Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED})
 """Outcomes that newer data from the provider's own sources could change."""
 
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _REVOKED = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
 
 
-@dataclass(frozen=True, slots=True)
-class RevocationResult:
+class RevocationResult(msgspec.Struct, frozen=True):
     """One check for each certificate below the anchor, and what each rests on."""
 
     checks: tuple[Check, ...]
@@ -43,6 +44,9 @@ class RevocationResult:
     def reason(self) -> Reason | None:
         """Reason of the first failed check; None = nothing speaks against the path."""
         return next((check.reason for check in self.checks if check.passed is False), None)
+
+
+_SWITCHED_OFF = RevocationResult((skipped(Step.REVOCATION, "revocation", "switched off by the provider's rules"),), (), ())
 
 
 def check_revocation(
@@ -58,20 +62,22 @@ def check_revocation(
 
     ``stapled``: OCSP responses (DER) that came with the request; they are judged like all others. ``anchored`` False: the last
     certificate of the path is not an anchor, and is judged as unavailable.
+
+    Raises:
+        Refusal: CERTIFICATE_EXTENSION, when a certificate does not say legibly which CRLs are meant.
     """
+    rules = policy.revocation
+    if rules.mode == "off":
+        return _SWITCHED_OFF
     judge = _Judge(evidence, policy, at, [*stapled])
-    if policy.revocation.mode == "off":
-        skip = Check(Step.REVOCATION, "revocation", None, None, "switched off by the provider's rules")
-        return RevocationResult((skip,), (), ())
-    pairs = list(pairwise(path))
-    findings = [judge.finding(certificate, issuer) for certificate, issuer in pairs]
-    subjects = [certificate for certificate, _ in pairs]
+    findings = [judge.finding(certificate, issuer) for certificate, issuer in pairwise(path)]
     if not anchored and path:
         findings.append(Finding(Reason.REVOCATION_UNAVAILABLE, detail="the issuer's certificate is not known"))
-        subjects.append(path[-1])
-    checks = tuple(_check(depth, finding, policy.revocation) for depth, finding in enumerate(findings))
-    statuses = tuple(finding.status(certificate) for finding, certificate in zip(findings, subjects, strict=True))
-    return RevocationResult(checks, statuses, tuple(findings))
+    return RevocationResult(
+        tuple([_check(depth, finding, rules) for depth, finding in enumerate(findings)]),
+        tuple([finding.status(certificate) for finding, certificate in zip(findings, path, strict=False)]),
+        tuple(findings),
+    )
 
 
 def _check(depth: int, finding: Finding, rules: RevocationRules) -> Check:
@@ -82,8 +88,8 @@ def _check(depth: int, finding: Finding, rules: RevocationRules) -> Check:
     if depth and reason in _REVOKED:
         reason = Reason.CA_REVOKED
     if reason is Reason.REVOCATION_UNAVAILABLE and rules.mode == "if_available":
-        return Check(Step.REVOCATION, name, None, None, f"not required by the provider's rules: {finding.detail}")
-    return Check(Step.REVOCATION, name, False, reason, finding.detail)
+        return skipped(Step.REVOCATION, name, f"not required by the provider's rules: {finding.detail}")
+    return failed(Step.REVOCATION, name, reason, finding.detail)
 
 
 def _name(depth: int) -> str:
@@ -92,11 +98,21 @@ def _name(depth: int) -> str:
 
 @lru_cache(maxsize=64)
 def _good_check(depth: int, detail: str) -> Check:
-    return Check(Step.REVOCATION, _name(depth), True, None, detail)
+    return passed(Step.REVOCATION, _name(depth), detail)
+
+
+def later(moment: datetime, seconds: int) -> datetime:
+    """``moment`` plus so many seconds, or the end of time."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return _END_OF_TIME
 
 
 class _Judge:
     """One decision: the evidence, the rules and the moment."""
+
+    __slots__ = ("at", "evidence", "policy", "rules", "stapled")
 
     def __init__(self, evidence: Evidence, policy: Policy, at: datetime, stapled: list[bytes]) -> None:
         self.evidence = evidence
@@ -107,6 +123,9 @@ class _Judge:
 
     def finding(self, certificate: Certificate, issuer: Certificate, seen: frozenset[bytes] = frozenset()) -> Finding:
         """Decide about one certificate. ``seen``: certificates whose own status is being found out above us."""
+        final = self.evidence.final_for(issuer, certificate.serial)
+        if final is not None:
+            return Finding(Reason.CERTIFICATE_REVOKED, final.source, final.detail, sha256=final.sha256, revoked_at=final.revoked_at)
         usual = self._plainly_good(certificate, issuer)
         if usual is not None:
             return usual
@@ -128,14 +147,14 @@ class _Judge:
             return None
         offer, at = offers[0], self.at
         crl = offer.crl
-        if not crl.is_complete or offer.signer_path or offer.delta is not None or not crl.this_update <= at <= crl.next_update:
+        if not offer.is_alone or not crl.this_update <= at <= crl.next_update:
             return None
         limit = self.rules.ca_crl_max_age if certificate.is_ca else self.rules.crl_max_age
         if limit is not None and (at - crl.this_update).total_seconds() > limit:
             return None
         if crl.lookup(certificate.serial) is not None or self.evidence.ocsp_for(issuer, certificate.serial):
             return None
-        return not_on(crl)
+        return crl.good
 
     # --- OCSP
 
@@ -146,7 +165,7 @@ class _Judge:
                 graph = CaGraph((), (issuer,), policy=self.policy, at=self.at)
                 answers += answers_of(read_response(blob), issuer, certificate.serial, graph=graph, stapled=True)
             except Refusal as refusal:
-                yield Finding(refusal.reason, "stapled", refusal.detail)
+                yield Finding(about_revocation(refusal.reason), "stapled", refusal.detail)
         for item in answers:
             yield self._judge_answer(item, issuer, seen)
 
@@ -161,9 +180,9 @@ class _Judge:
         problem = self._responder_problem(item, issuer, seen)
         if problem:
             return finding(Reason.REVOCATION_UNTRUSTED, problem)
-        if answer.status is CertStatus.REVOKED and answer.reason != HOLD and answer.this_update <= self.at + self._skew:
+        if answer.status is CertStatus.REVOKED and answer.reason != HOLD and answer.this_update - self.at <= self._skew:
             return finding(*revoked(answer.reason))  # final, however old the answer is
-        late = self._answer_age_problem(item)
+        late = self._answer_age_problem(item, issuer)
         if late:
             return finding(Reason.REVOCATION_STALE, late)
         if answer.status is CertStatus.REVOKED:
@@ -176,25 +195,26 @@ class _Judge:
     def _skew(self) -> timedelta:
         return timedelta(seconds=self.rules.future_skew)
 
-    def _answer_age_problem(self, item: OcspAnswer) -> str:
+    def _answer_age_problem(self, item: OcspAnswer, issuer: Certificate) -> str:
         """Say why the answer's times do not count; empty = they do."""
         answer, rules = item.answer, self.rules
-        if answer.this_update > self.at + self._skew:
+        if answer.this_update - self.at > self._skew:
             return "the OCSP answer is from the future"
-        end = answer.next_update or answer.this_update + timedelta(seconds=rules.ocsp_no_next_update_age)
+        end = answer.next_update or later(answer.this_update, rules.ocsp_no_next_update_age)
         skew = timedelta(seconds=rules.ocsp_skew) if answer.next_update else timedelta()
-        if self.at > end + skew:
+        if self.at - end > skew:
             return "the OCSP answer is past its nextUpdate" if answer.next_update else "the OCSP answer is too old"
-        limit = self._age_limit(rules.ocsp_live_max_age if item.live else rules.ocsp_max_age)
-        if limit is not None and self.at - answer.this_update > limit:
-            return f"the OCSP answer is older than {limit}"
+        limit = rules.ocsp_live_max_age if item.live else rules.ocsp_max_age
+        if self._too_old(answer.this_update, limit, issuer):
+            return f"the OCSP answer is older than {limit} s"
         return ""
 
-    def _age_limit(self, seconds: int | None) -> timedelta | None:
-        emergency = self.rules.emergency_end
-        if seconds is None or (emergency is not None and self.at < emergency):
-            return None
-        return timedelta(seconds=seconds)
+    def _too_old(self, this_update: datetime, limit: int | None, issuer: Certificate) -> bool:
+        """Whether data of this CA are past the age limit (seconds), and no emergency of that CA lifts it."""
+        if limit is None or (self.at - this_update).total_seconds() <= limit:
+            return False
+        emergency = self.rules.emergency_end(issuer.spki_sha256)
+        return emergency is None or self.at >= emergency
 
     def _responder_problem(self, item: OcspAnswer, issuer: Certificate, seen: frozenset[bytes]) -> str:
         certificate = item.responder.certificate
@@ -205,6 +225,8 @@ class _Judge:
         if certificate.der in seen or len(seen) >= MAX_DEPTH:
             return "the OCSP signer's own status cannot be found out"
         found = [*self._crls(certificate, issuer, seen | {certificate.der})]
+        if not found and self.rules.mode == "if_available":
+            return ""
         own = strongest(found or [Finding(Reason.REVOCATION_UNAVAILABLE)])
         return "" if own.reason is None else f"the OCSP signer's own status: {own.reason}"
 
@@ -214,10 +236,10 @@ class _Judge:
         covered = 0
         good: Finding | None = None
         for offer in self.evidence.crls_for(issuer):
-            mask = offer.crl.scope.reasons_for(certificate.der, is_ca=certificate.is_ca)
+            mask = offer.crl.scope.reasons_for(certificate)
             if not mask:
                 continue
-            finding = self._judge_crl(offer, certificate, seen)
+            finding = self._judge_crl(offer, certificate, issuer, seen)
             if finding.reason is not None:
                 yield finding
             else:
@@ -230,7 +252,7 @@ class _Judge:
                 Reason.REVOCATION_UNTRUSTED, "crl", "the CRLs at hand do not cover all reasons", good.this_update, good.next_update
             )
 
-    def _judge_crl(self, offer: CrlOffer, certificate: Certificate, seen: frozenset[bytes]) -> Finding:
+    def _judge_crl(self, offer: CrlOffer, certificate: Certificate, issuer: Certificate, seen: frozenset[bytes]) -> Finding:
         crl = offer.crl
 
         def finding(reason: Reason | None, detail: str, entry: Entry | None = None) -> Finding:
@@ -240,34 +262,43 @@ class _Judge:
         problem = self._signer_problem(offer, seen)
         if problem:
             return finding(Reason.REVOCATION_UNTRUSTED, problem)
-        if crl.this_update > self.at + self._skew:
+        if crl.this_update - self.at > self._skew:
             return finding(Reason.REVOCATION_STALE, "the CRL is from the future")
         entry = crl.lookup(certificate.serial)
-        if entry is None or entry.on_hold:
-            late = self._crl_age_problem(offer, is_ca=certificate.is_ca)
+        if entry is None or not entry.final:
+            final = self._final_entry(offer, certificate.serial)
+            if final is not None:
+                return finding(*revoked(final.reason), final)
+            late = self._crl_age_problem(offer, issuer, is_ca=certificate.is_ca)
             if late:
                 return finding(Reason.REVOCATION_STALE, late)
-            changed = self._delta_entry(offer, certificate.serial)
-            entry = changed or entry
+            entry = self._delta_entry(offer, certificate.serial) or entry
         if entry is None or entry.removed:
-            return not_on(crl)
+            return crl.good
         return finding(*revoked(entry.reason), entry)
+
+    def _final_entry(self, offer: CrlOffer, serial: int) -> Entry | None:
+        """A final revocation on the delta, or on another CRL of the series: it stays one whatever came after, however old it is."""
+        others = offer.elders if offer.delta is None or not self.rules.delta else (offer.delta, *offer.elders)
+        for crl in others:
+            entry = crl.lookup(serial) if crl.this_update - self.at <= self._skew else None
+            if entry is not None and entry.final:
+                return entry
+        return None
 
     def _delta_entry(self, offer: CrlOffer, serial: int) -> Entry | None:
         """Entry of the delta CRL, when there is one in its time: it may add, and may lift a hold."""
         delta = offer.delta
-        if delta is None or not self.rules.delta or not delta.this_update - self._skew <= self.at <= delta.next_update:
+        if delta is None or not self.rules.delta or delta.this_update - self.at > self._skew or self.at > delta.next_update:
             return None
         return delta.lookup(serial)
 
-    def _crl_age_problem(self, offer: CrlOffer, *, is_ca: bool) -> str:
+    def _crl_age_problem(self, offer: CrlOffer, issuer: Certificate, *, is_ca: bool) -> str:
         crl, rules = offer.crl, self.rules
         if self.at > crl.next_update:
             return "the CRL is past its nextUpdate"
-        limit = self._age_limit(rules.ca_crl_max_age if is_ca else rules.crl_max_age)
-        if limit is not None and self.at - crl.this_update > limit:
-            return f"the CRL is older than {limit}"
-        return ""
+        limit = rules.ca_crl_max_age if is_ca else rules.crl_max_age
+        return f"the CRL is older than {limit} s" if self._too_old(crl.this_update, limit, issuer) else ""
 
     def _signer_problem(self, offer: CrlOffer, seen: frozenset[bytes]) -> str:
         """A CRL signed by another key than the issuing one counts as long as that key's certificates do."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from calock.core.ca_path import CaPaths, ca_paths
 from calock.core.certificate import Certificate
 from calock.core.evidence import Evidence, NoEvidence
 from calock.core.gate import check_gate
 from calock.core.identity import Identity, check_identity
 from calock.core.path import Path, check_path, claimed_issuer, lifetime, provider_fits
 from calock.core.policy import Policy
-from calock.core.profile import check_profile
+from calock.core.profile import check_ca_purposes, check_profile
 from calock.core.refusals import Refusal
 from calock.core.register import Register
 from calock.core.remember import Key, Known, Memory
@@ -41,26 +42,42 @@ class Setting:
     """False: nobody gave revocation data and nobody demands it, so the step is reported as skipped (command line only)."""
 
 
-@dataclass(slots=True)
 class Run:
     """One decision under way."""
 
-    setting: Setting
-    certificate: Certificate
-    checks: list[Check] = field(default_factory=list)
-    known: Known | None = None
-    path: Path | None = None
-    claimed: Policy | None = None
-    refused: bool = False
-    identity: Identity | None = None
-    revocation: tuple[RevocationStatus, ...] = ()
-    done: dict[Step, tuple[Check, ...]] = field(default_factory=dict)
+    __slots__ = (
+        "_found",
+        "_rules",
+        "certificate",
+        "checks",
+        "done",
+        "identity",
+        "known",
+        "path",
+        "refused",
+        "revocation",
+        "setting",
+    )
 
-    def add(self, *checks: Check) -> None:
-        self.checks += checks
-        self.refused = self.refused or any(check.passed is False for check in checks)
+    def __init__(self, setting: Setting, certificate: Certificate, known: Known | None = None) -> None:
+        self.setting = setting
+        self.certificate = certificate
+        self.known = known
+        self.checks: list[Check] = []
+        self.done: dict[Step, Sequence[Check]] = {}
+        self.refused = False
+        self.path: Path | None = known.path if known else None
+        self.identity: Identity | None = known.identity if known else None
+        self.revocation: tuple[RevocationStatus, ...] = ()
+        self._found: CaPaths | None = None
+        self._rules: Policy | None = None
+
+    def add(self, check: Check) -> None:
+        self.checks.append(check)
+        self.refused = self.refused or check.passed is False
 
     def do(self, step: Step) -> None:
+        """Take one step, unless it is not asked for, or one before it failed."""
         if step not in self.setting.steps:
             return
         if self.refused:
@@ -70,58 +87,75 @@ class Run:
             self.checks += self.known.checks[step]
             return
         try:
-            self.done[step] = checks = tuple(STEPS[step](self))
-            self.add(*checks)
+            checks = _STEPS[step](self)
         except Refusal as refusal:  # a malformed field met only here, e.g. when the gate was left out
-            self.add(failed(step, "readable", refusal.reason, refusal.detail))
+            checks = (failed(step, "readable", refusal.reason, refusal.detail),)
+        self.done[step] = checks
+        self.checks += checks
+        for check in checks:
+            if check.passed is False:
+                self.refused = True
 
     def policy(self) -> Policy:
         """The rules of the provider whose CA issued it; before that is proved, of the one it names."""
-        if self.path is not None and self.path.provider is not None:
-            return self.path.provider.policy
-        if self.claimed is None:
-            issuer = claimed_issuer(self.certificate, self.setting.register)
-            providers = self.setting.register.providers
-            only = providers[0].policy if len(providers) == 1 else Policy()
-            self.claimed = issuer.provider.policy if issuer else only
-        return self.claimed
+        if self._rules is None:
+            if self.path is not None and self.path.provider is not None:
+                self._rules = self.path.provider.policy
+            else:
+                self._rules = self._claimed_rules()
+        return self._rules
+
+    def _claimed_rules(self) -> Policy:
+        register = self.setting.register
+        self._found = ca_paths(self.certificate, register)
+        issuer = claimed_issuer(self.certificate, register, self._found)
+        if issuer is not None:
+            return issuer.provider.policy
+        return register.providers[0].policy if len(register.providers) == 1 else Policy()
 
     def _found_path(self) -> Path:
-        setting = self.setting
         if self.path is None:
-            self.path = check_path(self.certificate, setting.register, at=setting.at, provider=setting.provider, site=setting.site)
+            setting = self.setting
+            self.path = check_path(
+                self.certificate, setting.register, at=setting.at, provider=setting.provider, site=setting.site, found=self._found
+            )
+            if self.path.provider is not None:
+                self._rules = self.path.provider.policy
         return self.path
 
-    def gate(self) -> Iterable[Check]:
+    def _gate(self) -> Sequence[Check]:
         return check_gate(self.certificate, self.policy(), self.setting.at)
 
-    def judged_path(self) -> Iterable[Check]:
+    def _judged_path(self) -> Sequence[Check]:
         judged_by = self.policy()
         path = self._found_path()
-        if path.holds and Step.GATE in self.setting.steps and self.policy() is not judged_by:
+        if path.holds and self._rules is not judged_by and Step.GATE in self.setting.steps:
             again = check_gate(self.certificate, self.policy(), self.setting.at)
-            return [*path.checks, *(check for check in again if check.passed is False)]
+            return (*path.checks, *(check for check in again if check.passed is False))
         return path.checks
 
-    def judged_revocation(self) -> list[Check]:
-        path = self._found_path()
-        certificates = path.certificates or (self.certificate,)
-        rules = self.policy()
+    def _judged_revocation(self) -> Sequence[Check]:
+        path, setting = self._found_path(), self.setting
         if len(path.certificates) == 1:
-            return [skipped(Step.REVOCATION, "revocation", "the certificate is itself a trust anchor")]
-        if not self.setting.revocation_given:
-            return [skipped(Step.REVOCATION, "revocation", "no revocation data given")]
+            return (skipped(Step.REVOCATION, "revocation", "the certificate is itself a trust anchor"),)
+        if not setting.revocation_given:
+            return (skipped(Step.REVOCATION, "revocation", "no revocation data given"),)
         result = check_revocation(
-            certificates, evidence=self.setting.evidence, policy=rules, at=self.setting.at, stapled=self.setting.stapled,
-            anchored=bool(path.certificates),
+            path.certificates or (self.certificate,), evidence=setting.evidence, policy=self.policy(), at=setting.at,
+            stapled=setting.stapled, anchored=bool(path.certificates),
         )  # fmt: skip
         self.revocation = result.statuses
-        return list(result.checks)
+        return result.checks
 
-    def profile(self) -> Iterable[Check]:
-        return check_profile(self.certificate, self.policy())
+    def _profile(self) -> Sequence[Check]:
+        checks, above = check_profile(self.certificate, self.policy()), self.path.above if self.path else None
+        if above is None or len(above.certificates) == 1:
+            return checks
+        if above.purposes is None:
+            above.purposes = check_ca_purposes(above.certificates[:-1], self.policy())
+        return (*checks, above.purposes)
 
-    def read_identity(self) -> Iterable[Check]:
+    def _read_identity(self) -> Sequence[Check]:
         checks, self.identity = check_identity(self.certificate, self.policy(), device_serial=self.setting.device_serial)
         return checks
 
@@ -129,8 +163,8 @@ class Run:
         """Remember an accepted certificate, unless a dated exception may have taken part in it."""
         path = self.path
         if self.known is None and not self.refused and path is not None and path.holds and not self.policy().legacy:
-            known = Known(self.certificate, self.done, path, self.identity, *lifetime(path))
-            memory.keep(key, self.setting.register, known)
+            start, end = lifetime(path)
+            memory.keep(key, self.setting.register, Known(self.certificate, self.done, path, self.identity, start, end))
 
     def repeated(self, fit: Check, signed: Check) -> Verdict:
         """The verdict on a remembered certificate whose key has just signed: revocation is what remains to be judged."""
@@ -147,13 +181,14 @@ class Run:
 
     def verdict(self) -> Verdict:
         path = self.path
-        holds = path is not None and path.holds
+        if path is None or not path.holds:
+            return Verdict(tuple(self.checks), self.certificate, identity=self.identity, revocation=self.revocation)
         return Verdict(
             checks=tuple(self.checks),
             certificate=self.certificate,
-            provider=path.provider if path is not None and holds else None,
-            issuer=path.issuer.ca if path is not None and holds and path.issuer else None,
-            path=tuple(certificate.der for certificate in path.certificates) if path is not None and holds else (),
+            provider=path.provider,
+            issuer=path.issuer.ca if path.issuer else None,
+            path=tuple([certificate.der for certificate in path.certificates]),
             identity=self.identity,
             revocation=self.revocation,
         )
@@ -166,13 +201,13 @@ def recalled(setting: Setting, key: Key) -> Run | None:
         return None
     if not provider_fits(known.path.provider, provider=setting.provider, site=setting.site):
         return None
-    return Run(setting, known.certificate, known=known, path=known.path, identity=known.identity)
+    return Run(setting, known.certificate, known)
 
 
-STEPS: dict[Step, Callable[[Run], Iterable[Check]]] = {
-    Step.GATE: Run.gate,
-    Step.PATH: Run.judged_path,
-    Step.REVOCATION: Run.judged_revocation,
-    Step.PROFILE: Run.profile,
-    Step.IDENTITY: Run.read_identity,
+_STEPS: dict[Step, Callable[[Run], Sequence[Check]]] = {
+    Step.GATE: Run._gate,  # noqa: SLF001 - this class's own steps, by name
+    Step.PATH: Run._judged_path,  # noqa: SLF001 - same
+    Step.REVOCATION: Run._judged_revocation,  # noqa: SLF001 - same
+    Step.PROFILE: Run._profile,  # noqa: SLF001 - same
+    Step.IDENTITY: Run._read_identity,  # noqa: SLF001 - same
 }

@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from calock.core import libcrypto
+from calock.core.key_types import is_ec, is_rsa
 from calock.core.refusals import Reason, Refusal
 
 
@@ -122,9 +123,9 @@ def verify_with(key: PublicKeyTypes | CertificatePublicKeyTypes, algorithm: str,
     """Like :func:`verify` for an RSA or EC key that is already loaded."""
     named = _named(algorithm)
     try:
-        if named.key == "EC" and isinstance(key, ec.EllipticCurvePublicKey) and named.ecdsa is not None:
+        if named.ecdsa is not None and is_ec(key):
             key.verify(_ecdsa_der(key.curve.name, signature), message, named.ecdsa)
-        elif named.key == "RSA" and isinstance(key, rsa.RSAPublicKey) and named.padding is not None and named.digest is not None:
+        elif named.padding is not None and named.digest is not None and is_rsa(key):
             key.verify(signature, message, named.padding, named.digest)
         else:
             raise Refusal(Reason.ALGORITHM_KEY_MISMATCH, f"{algorithm} with a key of another kind")

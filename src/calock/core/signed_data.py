@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from calock.core import libcrypto, walk
 from calock.core.certificate import Certificate
+from calock.core.key_types import is_ec, is_rsa
 from calock.core.libcrypto import SPKI_PREFIX
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -76,9 +77,9 @@ def check_signature(
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SignatureProblemError("the signer's key cannot be used") from error
     try:
-        if isinstance(key, rsa.RSAPublicKey):
+        if is_rsa(key):
             _check_rsa(key, dotted, parameters, message, signature, policy=policy, at=at)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
+        elif is_ec(key):
             _check_ecdsa(key, dotted, parameters, message, signature, policy=policy, at=at)
         else:
             raise SignatureProblemError("the signer's key is neither SM2, RSA nor EC")

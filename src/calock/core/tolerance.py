@@ -79,7 +79,7 @@ def _repaired(element: bytes) -> bytes:
     if element[0] != _EXTENSIONS:
         return _ECDSA_NULL.get(element, element)
     start, stop = walk.whole(element, _EXTENSIONS)
-    start, stop = walk.expect(element, start, stop, walk.SEQUENCE)
+    start, stop = walk.only(element, start, stop, walk.SEQUENCE)
     extensions = [_repaired_extension(extension) for extension in _elements(element, start, stop)]
     return walk.encode(_EXTENSIONS, walk.encode(walk.SEQUENCE, b"".join(extensions)))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from calock.core.refusals import Reason, Refusal
 
@@ -31,8 +32,7 @@ class Step(StrEnum):
 ALL_STEPS = frozenset({Step.GATE, Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY})
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """One named check. ``passed`` None = skipped, and ``detail`` says why. ``detail`` never holds personal data."""
 
     step: Step | None
@@ -44,19 +44,18 @@ class Check:
 
 @lru_cache(maxsize=512)
 def passed(step: Step, name: str, detail: str = "") -> Check:
-    return Check(step, name, True, None, detail)
+    return Check(step, name, passed=True, detail=detail)
 
 
 def failed(step: Step, name: str, reason: Reason, detail: str = "") -> Check:
-    return Check(step, name, False, reason, detail)
+    return Check(step, name, passed=False, reason=reason, detail=detail)
 
 
 def skipped(step: Step, name: str, detail: str) -> Check:
-    return Check(step, name, None, None, detail)
+    return Check(step, name, passed=None, detail=detail)
 
 
-@dataclass(frozen=True, slots=True)
-class RevocationStatus:
+class RevocationStatus(msgspec.Struct, frozen=True):
     """What was found out about one certificate of the path, and from which evidence."""
 
     certificate_sha256: str
@@ -69,8 +68,7 @@ class RevocationStatus:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """All checks of one verification and what was learnt on the way."""
 
     checks: tuple[Check, ...]
@@ -82,7 +80,7 @@ class Verdict:
     """The CA record that issued it: ``issuer.spki_sha256`` identifies it."""
     path: tuple[bytes, ...] = ()
     """DER, leaf first, anchor last."""
-    identity: Identity | None = field(default=None, repr=False)
+    identity: Identity | None = None
     revocation: tuple[RevocationStatus, ...] = ()
 
     @property

@@ -47,7 +47,9 @@ def judge_certificate(der: bytes, setting: Setting) -> Verdict:
         certificate = Certificate.parse(der)
     except Refusal as refusal:
         return Verdict((failed(Step.GATE, "parse", refusal.reason, refusal.detail),))
-    run = Run(setting, certificate, [passed(Step.GATE, "parse")] if Step.GATE in setting.steps else [])
+    run = Run(setting, certificate)
+    if Step.GATE in setting.steps:
+        run.add(passed(Step.GATE, "parse"))
     for step in (Step.GATE, Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY):
         run.do(step)
     return run.verdict()
@@ -115,10 +117,10 @@ def decode_base64(text: str, what: str) -> bytes:
         Refusal: TOKEN_MALFORMED.
     """
     try:
-        data = binascii.a2b_base64(text)
+        data = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise Refusal(Reason.TOKEN_MALFORMED, f"{what} is not base64") from error
-    if binascii.b2a_base64(data, newline=False) != text.encode():
+    if binascii.b2a_base64(data[-(len(data) % 3 or 3) :], newline=False) != text[-4:].encode():  # only the end can carry stray bits
         raise Refusal(Reason.TOKEN_MALFORMED, f"{what} is not canonical base64")
     return data
 

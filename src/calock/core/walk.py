@@ -59,24 +59,72 @@ def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     return start, end
 
 
-def whole(data: Bytes, tag: int = SEQUENCE) -> tuple[int, int]:
-    """Read the one element that ``data`` is; bytes after it are an error."""
-    start, end = expect(data, 0, len(data), tag)
-    if end != len(data):
-        raise WalkError("bytes after the end")
+def only(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
+    """Like :func:`expect` for what an explicit tag holds: one element and nothing after it."""
+    if position + 4 < stop and data[position] == tag and data[position + 1] == 0x82 and data[position + 2]:
+        start = position + 4
+        end = start + (data[position + 2] << 8 | data[position + 3])  # the usual form of what is long
+    else:
+        found, start, end = element(data, position, stop)
+        if found != tag:
+            raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
+    if end != stop:
+        raise WalkError("bytes after the end" if end < stop else "truncated")
     return start, end
 
 
+def whole(data: Bytes, tag: int = SEQUENCE) -> tuple[int, int]:
+    """Read the one element that ``data`` is; bytes after it are an error."""
+    return only(data, 0, len(data), tag)
+
+
 def children(data: Bytes, start: int, stop: int, limit: int = 1000) -> list[tuple[int, int, int, int]]:
-    """List the elements between ``start`` and ``stop``: ``(tag, position, start of contents, end of contents)``."""
+    """List the elements between ``start`` and ``stop``: ``(tag, position, start of contents, end of contents)``.
+
+    Short lengths are read here rather than by :func:`element`: a login walks some forty of them.
+    """
     found = []
     position = start
-    while position < stop:
-        tag, first, end = element(data, position, stop)
-        found.append((tag, position, first, end))
-        if len(found) > limit:
-            raise WalkError(f"more than {limit} elements")
-        position = end
+    try:
+        while position < stop:
+            tag, size, first = data[position], data[position + 1], position + 2
+            if size < 0x80 and tag & 0x1F != 0x1F:
+                end = first + size
+                if end > stop:
+                    raise WalkError("truncated")
+            else:
+                tag, first, end = element(data, position, stop)
+            found.append((tag, position, first, end))
+            if len(found) > limit:
+                raise WalkError(f"more than {limit} elements")
+            position = end
+    except IndexError as error:
+        raise WalkError("truncated") from error
+    return found
+
+
+def bounds(data: bytes, start: int, stop: int, limit: int) -> list[int]:
+    """Where the elements between ``start`` and ``stop`` begin, and the end of the last: for whoever looks at their tags himself.
+
+    Raises:
+        WalkError: as :func:`element`, but for tags, and more than ``limit`` elements.
+    """
+    found = [start]
+    position = start
+    try:
+        while position < stop:
+            size = data[position + 1]
+            if size < 0x80:
+                position += 2 + size
+            elif size == 0x82 and data[position + 2]:
+                position += 4 + (data[position + 2] << 8 | data[position + 3])
+            else:
+                position = element(data, position, stop)[2]
+            found.append(position)
+    except IndexError as error:
+        raise WalkError("truncated") from error
+    if position != stop or len(found) > limit + 1:
+        raise WalkError("truncated" if position != stop else f"more than {limit} elements")
     return found
 
 

@@ -115,7 +115,7 @@ def test_what_the_sweep_of_live_sessions_learnt_counts_at_the_next_login(lock_wo
     bound(lock, lock_world.member)
     assert Browser().log_in(lock).status_code == 200
     lock_world.revoke(lock)
-    monkeypatch.setattr(sessions, "current_evidence", lock_world.evidence)
+    monkeypatch.setattr(sessions, "current_evidence", lambda **_: lock_world.evidence())
     assert sessions.sweep_sessions().ended == 1
     row = RevokedCertificate.objects.get()
     assert (row.source, row.serial) == ("crl", Certificate.parse(lock.certificate).serial_hex)
@@ -131,7 +131,7 @@ def test_a_damaged_row_keeps_the_sweep_from_nobody_else(lock_world, lock, monkey
         assert Browser().log_in(item).status_code == 200
     LockCertificate.objects.filter(lock__lock_id="SX-0001").update(sealed_der=b"garbage")
     lock_world.revoke(other)
-    monkeypatch.setattr(sessions, "current_evidence", lock_world.evidence)
+    monkeypatch.setattr(sessions, "current_evidence", lambda **_: lock_world.evidence())
     assert sessions.sweep_sessions().ended == 1
 
 
@@ -202,3 +202,13 @@ def test_a_predecessor_that_its_ca_revokes_after_the_renewal_harms_nobody(lock_w
     refusal_row(Browser().log_in(first), "CERTIFICATE_REVOKED")
     assert Browser().log_in(second).status_code == 200
     assert inside.client.get("/api/bindings").status_code == 200
+
+
+def test_the_sweep_ends_what_began_while_the_revocation_was_being_noted(lock_world, lock, monkeypatch):
+    """The mark of the version counts for the sweep too, whatever today's data say."""
+    bound(lock, lock_world.member)
+    assert Browser().log_in(lock).status_code == 200
+    LockCertificate.objects.update(revoked_at=timezone.now())
+    monkeypatch.setattr(sessions, "current_evidence", lambda **_: lock_world.evidence())
+    assert sessions.sweep_sessions().ended == 1
+    assert Session.objects.get(method="ca").end_reason == "certificate revoked"

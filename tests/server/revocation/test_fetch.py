@@ -8,20 +8,15 @@ import socket
 import pytest
 from revocation_source import dripping, dripping_headers, endless, redirect
 
-from calock.server.providers import fetch as module
 from calock.server.providers.addresses import FetchRefusedError, checked_addresses, endpoint_of
-from calock.server.providers.fetch import (
-    FetchFailedError,
-    Limits,
-    Target,
-    fetch,
-)
+from calock.server.providers.connections import FetchFailedError, Limits
+from calock.server.providers.fetch import PEEK, Target, fetch
 
 SMALL = Limits(1000, 2.0)
 
 
 def target(url: str, *, private: bool = False, proxy: str = "", listed: str | None = None) -> Target:
-    return Target(url, frozenset({endpoint_of(listed or url)}), private_network=private, proxy=proxy)
+    return Target(url, {endpoint_of(listed or url): private}, proxy=proxy)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +48,13 @@ def test_a42_addresses_that_are_never_fetched(url):
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "169.254.169.254",
-        "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.0.8", "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
-        "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1",
-        "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2002:a9fe:a9fe::1",
+        "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1",
+        "169.254.169.254", "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.0.8", "198.18.0.1", "::1", "::", "fe80::1",
+        "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
+        "2002:a9fe:a9fe::1", "fec0::1", "3fff::1", "2001:db8::1", "100::1", "64:ff9b:1::7f00:1", "5f00::1", "2001:20::1",
+        "2001:1::1", "2001:0:7f00:1::", "2001:0:102:304::fefd:fcfb", "::ffff:0:102:408", "4000::1", "2620:4f:8000::1",
+        "192.88.99.1", "192.31.196.1", "192.52.193.1", "192.175.48.1", "192.0.2.1", "198.51.100.1", "203.0.113.1",
     ],
 )  # fmt: skip
 def test_a42_private_addresses_are_refused(address):
@@ -93,7 +91,7 @@ def test_a42_the_checked_address_is_the_one_connected_to(source, monkeypatch):
     source.serve("/a.crl", b"body")
     answers = iter([[(2, 1, 6, "", ("127.0.0.1", 80))]])
     monkeypatch.setattr(
-        module.socket,
+        socket,
         "getaddrinfo",
         lambda host, *rest, **named: next(answers) if host == "crl.example" else real(host, *rest, **named),
     )
@@ -120,6 +118,35 @@ real = socket.getaddrinfo
 def test_a42_redirects_off_the_list_are_not_followed(source, location):
     source.answers["/a.crl"] = redirect(location)
     with pytest.raises(FetchRefusedError):
+        fetch(target(source.url("/a.crl"), private=True), io.BytesIO(), limits=SMALL)
+    assert len(source.asked) == 1
+
+
+def test_a42_leave_to_reach_a_private_address_is_one_endpoints_not_the_whole_providers(source, monkeypatch):
+    """The operator's own mirror may be private; the public name that it redirects to may not turn out to be a machine inside."""
+    port = source.server_address[1]
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **named: [(2, 1, 6, "", ("127.0.0.1", port))] if host == "crl.example" else real(host, *rest, **named),
+    )
+    source.answers["/a.crl"] = redirect(f"http://crl.example:{port}/secret")
+    source.serve("/secret", b"internal")
+    hosts = {endpoint_of(source.url("/")): True, ("http", "crl.example", port): False}
+    sink = io.BytesIO()
+    with pytest.raises(FetchRefusedError, match="not public"):
+        fetch(Target(source.url("/a.crl"), hosts), sink, limits=SMALL)
+    assert (source.asked, sink.getvalue()) == (["GET /a.crl"], b"")
+    fetch(Target(source.url("/a.crl"), {**hosts, ("http", "crl.example", port): True}), sink, limits=SMALL)
+    assert sink.getvalue() == b"internal"
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://[zz]/", "http://\xff\xfe/", "/\xe9", "http://a\tb/", "http://" + "a" * 70 + ".x/"]
+)
+def test_a42_a_redirect_to_nonsense_is_an_answer_that_failed(source, location):
+    source.answers["/a.crl"] = redirect(location)
+    with pytest.raises((FetchRefusedError, FetchFailedError)):
         fetch(target(source.url("/a.crl"), private=True), io.BytesIO(), limits=SMALL)
     assert len(source.asked) == 1
 
@@ -151,6 +178,69 @@ def test_a40_error_status(source, status):
     source.answers["/a"] = lambda handler: handler.send(b"x" if status != 204 else b"", status=status)
     with pytest.raises(FetchFailedError, match=f"status {status}"):
         fetch(target(source.url("/a"), private=True), io.BytesIO(), limits=SMALL)
+
+
+def test_nothing_changed_is_no_answer_for_who_has_nothing(source):
+    source.answers["/a"] = lambda handler: handler.send(b"", status=304)
+    with pytest.raises(FetchFailedError, match="nothing changed"):
+        fetch(target(source.url("/a"), private=True), io.BytesIO(), limits=SMALL)
+    got = fetch(target(source.url("/a"), private=True), io.BytesIO(), limits=SMALL, etag='"x"')
+    assert not got.modified
+
+
+@pytest.mark.parametrize("value", ["a" * 199 + "\r\n bb", "x" * 201, "\xe9", '"a\tb"', "   "])
+def test_a40_validators_that_cannot_be_sent_back_are_not_kept(source, value):
+    """A folded header that was cut to length ended in a carriage return, which http.client then refused to send, for ever."""
+
+    def answer(handler):
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: {value}\r\n\r\nbody".encode("latin-1"))
+
+    source.answers["/a"] = answer
+    got = fetch(target(source.url("/a"), private=True), io.BytesIO(), limits=SMALL)
+    assert (got.size, got.etag) == (4, "")
+    fetch(target(source.url("/a"), private=True), io.BytesIO(), limits=SMALL, etag="kept by an older version\r")
+    assert len(source.asked) == 2
+
+
+def test_a_disk_that_is_full_is_not_the_sources_fault(source):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    source.serve("/a", b"body")
+    with pytest.raises(FetchFailedError, match="No space left"):
+        fetch(target(source.url("/a"), private=True), Full(), limits=SMALL)
+
+
+@pytest.mark.parametrize(("size", "announced"), [(100, 100), (PEEK, PEEK), (3 * PEEK, None)])
+def test_a_body_that_begins_as_the_one_held_is_not_read_to_its_end(source, size, announced):
+    seen = []
+
+    def answer(handler):
+        handler.send_response(200)
+        if announced:
+            handler.send_header("Content-Length", str(announced))
+        handler.end_headers()
+        handler.wfile.write(b"x" * size)
+        if size > PEEK:
+            handler.server.over.wait(20)  # the rest would come, were anybody to wait for it
+
+    def held(first, length):
+        seen.append((len(first), length))
+        return True
+
+    source.answers["/a"] = answer
+    got = fetch(target(source.url("/a"), private=True), io.BytesIO(), limits=Limits(1 << 20, 20.0), unchanged=held)
+    assert not got.modified
+    assert seen == [(min(size, PEEK), announced)]
+
+
+def test_a_body_that_begins_otherwise_is_read_whole(source):
+    body = bytes(range(256)) * 100
+    source.serve("/a", body)
+    sink = io.BytesIO()
+    got = fetch(target(source.url("/a"), private=True), sink, limits=Limits(1 << 20, 20.0), unchanged=lambda *_: False)
+    assert (got.modified, got.size, sink.getvalue()) == (True, len(body), body)
 
 
 def test_not_http_at_all(source):

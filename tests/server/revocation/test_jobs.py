@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from io import StringIO
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connections
 from revocation_source import HOUR, CrlWorld, conditional, moment
 
 from calock.server.challenges.models import SpentChallenge
 from calock.server.jobs import crls
-from calock.server.jobs.crls import EVERY, SLOWEST, CrlSchedule, wait_after
-from calock.server.jobs.runner import Job, Runner
+from calock.server.jobs import runner as runner_module
+from calock.server.jobs.crls import EVERY, SLOWEST, WHOLE_EVERY, CrlSchedule, wait_after
+from calock.server.jobs.runner import Job, Runner, states_file
+from calock.server.providers import revocation_take
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import current_evidence
 from calock.server.providers.revocation_health import Health, health_of
@@ -34,11 +37,9 @@ def row(*, used: float = 0.1, life: timedelta = timedelta(days=1), error: str = 
     ("outcome", "failures", "seconds"),
     [
         pytest.param(Outcome(row(), size=500), 0, EVERY, id="small"),
-        pytest.param(Outcome(row(), size=40_000_000, validators=True), 0, EVERY, id="large-but-conditional"),
-        pytest.param(Outcome(row(), size=40_000_000), 0, 660.0, id="large"),
-        pytest.param(Outcome(row(), size=64_000_000_000), 0, SLOWEST, id="capped"),
-        pytest.param(Outcome(row(), error="x"), 1, 60.0, id="first-failure"),
-        pytest.param(Outcome(row(), error="x"), 3, 240.0, id="third-failure"),
+        pytest.param(Outcome(row(), size=40_000_000), 0, EVERY, id="large"),
+        pytest.param(Outcome(row(), error="x"), 1, 30.0, id="first-failure"),
+        pytest.param(Outcome(row(), error="x"), 2, 60.0, id="second-failure"),
         pytest.param(Outcome(row(), error="x"), 50, SLOWEST, id="failing-for-long"),
         pytest.param(Outcome(row(used=0.8), error="x"), 50, EVERY, id="failing-and-old"),
         pytest.param(Outcome(row(used=1.5), error="x"), 50, EVERY, id="failing-and-expired"),
@@ -105,13 +106,144 @@ def test_a_slow_source_delays_no_other_and_is_not_asked_twice(source):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_source_without_validators_is_looked_at_by_its_first_octets_and_read_whole_now_and_then(source):
+    world = CrlWorld(source)
+    body = world.crl(entries=1000)
+    sent = []
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        for start in range(0, len(body), 4096):
+            handler.wfile.write(body[start : start + 4096])
+            handler.wfile.flush()
+        sent.append(len(body))
+
+    source.answers["/issuing.crl"] = answer
+    outcomes = []
+
+    def refresh(row, *, peek):
+        outcome = refresh_crl(row, peek=peek)
+        if row.url.endswith("/issuing.crl"):
+            outcomes.append((outcome.changed, outcome.whole, outcome.ok))
+        return outcome
+
+    clock = [1000.0]
+    schedule = CrlSchedule(refresh, clock=lambda: clock[0])
+    looks = int(WHOLE_EVERY / EVERY)
+    for _ in range(looks + 2):
+        schedule.tick()
+        schedule.wait()
+        clock[0] += EVERY
+    assert outcomes == [(True, True, True), *[(False, False, True)] * (looks - 1), (False, True, True), (False, False, True)]
+    body = world.crl(entries=1001)
+    schedule.tick()
+    schedule.wait()
+    assert outcomes[-1] == (True, True, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_octets_do_not_hide_a_new_crl_of_the_same_length(source):
+    """One more second of thisUpdate is all that changes, and stands in the first hundred octets."""
+    world = CrlWorld(source)
+    now = moment()
+    fields = {"number": 40, "next_update": now + HOUR, "entries": 1000}
+    world.publish(world.crl(this_update=now - 10 * timedelta(seconds=1), **fields))
+    assert refresh_crl(world.issuing).ok
+    world.publish(world.crl(this_update=now - 9 * timedelta(seconds=1), **fields))
+    assert refresh_crl(world.issuing, peek=True).changed
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("issuer_is_long", [False, True])
+def test_the_first_octets_of_a_bundle_or_behind_a_long_name_decide_nothing(source, issuer_is_long):
+    world = CrlWorld(source)
+    parts = [world.crl(entries=1000, number=50), world.crl(number=51)]
+    if issuer_is_long:
+        body = world.publish(parts[0])
+    else:
+        pem = (b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(part) + b"-----END X509 CRL-----\n" for part in parts)
+        body = world.publish(b"".join(pem))
+    with pytest.MonkeyPatch.context() as patch:
+        if issuer_is_long:
+            patch.setattr(revocation_take, "MAX_NAME", 5)
+        assert refresh_crl(world.issuing).ok
+        outcome = refresh_crl(world.issuing, peek=True)
+    assert (outcome.ok, outcome.whole, outcome.size) == (True, True, len(body))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sources_that_let_us_wait_keep_no_other_from_being_fetched(source):
+    """As many as there were threads for, once: then nobody's CRL came any more."""
+    world = CrlWorld(source)
+    for number in range(8):
+        row = RevocationSource(ca_record=world.root.ca_record, kind="crl", url=source.url(f"/{number}.crl"), private_network=True)
+        row.save()
+        source.answers[f"/{number}.crl"] = lambda handler: handler.server.over.wait(60)
+    fetched = threading.Semaphore(0)
+
+    def refresh(row, *, peek):
+        outcome = refresh_crl(row, peek=peek)
+        if outcome.changed:
+            fetched.release()
+        return outcome
+
+    schedule = CrlSchedule(refresh)
+    schedule.tick()
+    for _ in range(2):
+        assert fetched.acquire(timeout=20)
+    source.over.set()
+    schedule.wait()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_disk_that_takes_nothing_keeps_no_crl_from_being_fetched(source, monkeypatch):
+    CrlWorld(source)
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(crls, "forget_removed_sources", full)
+    schedule = CrlSchedule()
+    with pytest.raises(OSError, match="No space"):
+        schedule.tick()
+    schedule.wait()
+    assert sorted(source.asked) == ["GET /issuing.crl", "GET /root.crl"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fault_in_one_attempt_is_logged_and_the_next_comes_in_time(source):
+    CrlWorld(source)
+    asked = []
+
+    def refresh(row, *, peek):
+        asked.append(row.url)
+        raise RuntimeError("broken")
+
+    clock = [1000.0]
+    schedule = CrlSchedule(refresh, clock=lambda: clock[0])
+    for _ in range(3):
+        assert schedule.tick() == 2
+        schedule.wait()
+        assert schedule.tick() == 0
+        clock[0] += EVERY
+    assert len(asked) == 6
+
+
+@pytest.mark.django_db(transaction=True)
 def test_many_at_once_fetch_a_source_one_after_the_other(source):
     """Single-flight: eight at once cost one download when the source can say that nothing changed."""
     world = CrlWorld(source)
     source.answers["/issuing.crl"] = conditional(world.crl())
     row = world.issuing
     outcomes: list[Outcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(refresh_crl(row))) for _ in range(8)]
+
+    def refresh():
+        outcomes.append(refresh_crl(row))
+        connections.close_all()
+
+    threads = [threading.Thread(target=refresh) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -133,7 +265,7 @@ def test_an_ageing_crl_is_warned_of_once_in_a_while(source, monkeypatch):
     for _ in range(4):
         schedule.tick()
         schedule.wait()
-        clock[0] += 61
+        clock[0] += EVERY + 1
     assert warned == [("crl_growing_old", source.url("/issuing.crl"))]
 
 
@@ -156,9 +288,107 @@ def test_a_job_that_fails_runs_again_and_disturbs_no_other():
     finally:
         runner.stop.set()
         thread.join(20)
-    states = json.loads((Path(settings.CALOCK.data) / "jobs.json").read_text())
+    states = json.loads(states_file().read_text())
     assert states["bad"]["lastError"] == "RuntimeError: broken"
     assert states["good"]["failures"] == 0
+
+
+@contextmanager
+def running(*jobs: Job):
+    runner = Runner(jobs)
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    try:
+        yield runner
+    finally:
+        runner.stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f4_a_full_disk_ends_no_job_and_its_end_is_enough(monkeypatch):
+    """What a job's run is written down with may fail as well: the next run comes all the same, and is written down again."""
+    ran, refused, full = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+    real = runner_module.tempfile.mkstemp
+
+    def mkstemp(*args, **named):
+        if full.is_set():
+            refused.release()
+            raise OSError(28, "No space left on device")
+        return real(*args, **named)
+
+    monkeypatch.setattr(runner_module.tempfile, "mkstemp", mkstemp)
+    with running(Job("sessions", 0.01, ran.release)):
+        assert ran.acquire(timeout=20)
+        full.set()
+        for _ in range(3):
+            assert refused.acquire(timeout=20)
+        stuck = states_file().read_text()
+        full.clear()
+        while ran.acquire(blocking=False):
+            pass
+        for _ in range(3):
+            assert ran.acquire(timeout=20)
+    assert states_file().read_text() != stuck
+    assert json.loads(states_file().read_text())["sessions"]["lastError"] == ""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [SystemExit(2), MemoryError(), KeyboardInterrupt(), RecursionError("x")], ids=repr)
+def test_f4_nothing_that_a_job_raises_ends_its_loop(error):
+    ran = threading.Semaphore(0)
+
+    def fails():
+        ran.release()
+        raise error
+
+    with running(Job("bad", 0.01, fails)):
+        for _ in range(3):
+            assert ran.acquire(timeout=20)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f4_nothing_that_writing_it_down_raises_ends_the_loop_either(monkeypatch):
+    ran = threading.Semaphore(0)
+
+    def broken():
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(runner_module, "close_old_connections", broken)
+    monkeypatch.setattr(Runner, "_replace_states", lambda _: broken())
+    job = Job("any", 0.01, lambda: None)
+    real = Runner.once
+
+    def once(self, job):
+        ran.release()
+        real(self, job)
+
+    monkeypatch.setattr(Runner, "once", once)
+    with running(job):
+        for _ in range(3):
+            assert ran.acquire(timeout=20)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_is_woken_runs_now_and_a_wake_during_a_run_is_not_lost():
+    started, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run():
+        started.release()
+        go.acquire(timeout=20)
+
+    job = Job("sessions", 3600.0, run)
+    with running(job):
+        assert started.acquire(timeout=20)
+        job.wake.set()  # while it runs: what woke it may have come after it looked
+        go.release()
+        assert started.acquire(timeout=20)
+        go.release()
+        job.wake.set()
+        assert started.acquire(timeout=20)
+        go.release()
+        assert not started.acquire(timeout=0.3)  # once for each time
 
 
 @pytest.mark.django_db(transaction=True)

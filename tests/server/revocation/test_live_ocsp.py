@@ -13,7 +13,7 @@ from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
 from calock.server.providers import ocsp_cache, revocation_live
-from calock.server.providers.fetch import Limits
+from calock.server.providers.connections import Limits
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import forget_evidence, with_live_answers
 from calock.server.providers.revocation_refresh import refresh_crl

@@ -14,8 +14,8 @@ from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
-from calock.server.providers import revocation_refresh, revocation_store
-from calock.server.providers.fetch import Limits
+from calock.server.providers import revocation_manifest, revocation_refresh, revocation_store
+from calock.server.providers.connections import Limits
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.revocation import current_evidence, forget_evidence
 from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl
@@ -65,10 +65,10 @@ def test_revoked_means_out_at_the_next_refresh(fixture, request):
 def test_every_process_of_the_machine_sees_a_new_crl_without_being_told(world):
     refresh_both(world)
     evidence = current_evidence()
-    before = revocation_store.stamp()
+    before = revocation_manifest.stamp()
     world.publish(reason="superseded")
     refresh_both(world)
-    assert revocation_store.stamp() != before
+    assert revocation_manifest.stamp() != before
     assert evidence.crls_for(world.path[1])[0].crl.lookup(world.leaf.serial) is None  # the old state stays whole
     assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 
@@ -104,7 +104,7 @@ def test_crl_that_ended_is_not_taken_and_the_operator_is_told(world):
     assert outcome.reason is Reason.REVOCATION_STALE
     assert "ended at" in world.issuing.last_error
     refresh_crl(world.root)
-    assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+    assert user_sees(world) is Reason.REVOCATION_STALE
 
 
 def test_wrong_signer(world):
@@ -150,7 +150,7 @@ def test_an_older_crl_does_not_bring_a_revoked_lock_back(world, older):
 def test_an_older_crl_is_refused_after_the_machine_lost_its_files(world):
     world.publish(reason="keyCompromise")
     refresh_both(world)
-    shutil.rmtree(revocation_store.directory())
+    shutil.rmtree(revocation_manifest.directory())
     world.publish(world.crl(number=3))
     assert "seen before" in refresh_crl(world.issuing).error
 
@@ -183,7 +183,7 @@ def test_100_mb(world, source, announced):
     outcome = refresh_crl(world.issuing)
     assert outcome.reason is Reason.REVOCATION_UNAVAILABLE
     assert "67108864" in outcome.error
-    assert not list(revocation_store.directory().glob(".fetch-*"))
+    assert not list(revocation_manifest.directory().glob(".fetch-*"))
 
 
 def test_slow_drip(world, source):
@@ -245,7 +245,7 @@ def test_unchanged_crls_are_not_fetched_again_when_the_source_can_say_so(world, 
     source.answers["/issuing.crl"] = conditional(world.crl())
     refresh_both(world)
     outcome = refresh_crl(world.issuing)
-    assert (outcome.ok, outcome.changed, outcome.size, outcome.validators) == (True, False, 0, True)
+    assert (outcome.ok, outcome.changed, outcome.size, outcome.whole) == (True, False, 0, False)
     assert AuditEvent.objects.filter(event="provider:revocation:fetched").count() == 2
 
 
@@ -266,8 +266,8 @@ def test_a_removed_source_no_longer_counts(world):
 
 def test_a_tampered_index_is_refused(world):
     refresh_both(world)
-    held = revocation_store.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
-    path = revocation_store.directory() / held.file
+    held = revocation_manifest.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
+    path = revocation_manifest.directory() / held.file
     data = bytearray(path.read_bytes())
     data[-40] ^= 1
     path.write_bytes(data)
@@ -276,7 +276,7 @@ def test_a_tampered_index_is_refused(world):
 
 def test_a_tampered_manifest_refuses_everybody(world):
     refresh_both(world)
-    path = revocation_store.directory() / "manifest"
+    path = revocation_manifest.directory() / "manifest"
     path.write_bytes(path.read_bytes().replace(b"issuing.crl", b"issuing.crx"))
     assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
 
@@ -286,8 +286,8 @@ def test_what_was_damaged_on_disk_is_fetched_and_written_anew(world, damage):
     """Nobody is let in by damage, and nobody is kept out for longer than the next refresh."""
     world.source.answers["/issuing.crl"] = conditional(world.crl())
     refresh_both(world)
-    held = revocation_store.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
-    path = revocation_store.directory() / ("manifest" if damage == "manifest" else held.file)
+    held = revocation_manifest.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
+    path = revocation_manifest.directory() / ("manifest" if damage == "manifest" else held.file)
     if damage == "gone":
         path.unlink()
     else:
@@ -318,7 +318,8 @@ def test_a_crl_older_than_the_age_limit_is_stale_and_the_emergency_lifts_that_un
     policy = current_register().provider(world.family.provider).policy
     late = moment() + 5 * HOUR
     tight = replace(policy, revocation=replace(policy.revocation, crl_max_age=3600))
-    emergency = replace(tight, revocation=replace(tight.revocation, emergency_until=(late + HOUR).isoformat()))
+    ends = [f"{certificate.spki_sha256}:{(late + HOUR).isoformat()}" for certificate in world.path[1:]]
+    emergency = replace(tight, revocation=replace(tight.revocation, emergencies=tuple(ends)))
 
     def reason(rules, at):
         return check_revocation(world.path, evidence=current_evidence(), policy=rules, at=at).reason

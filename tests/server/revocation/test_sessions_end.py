@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from lock_world import YEARS
-from revocation_source import HOUR, CrlWorld, moment, nonce_of
+from django.db import OperationalError
+from lock_world import YEARS, spare_key
+from revocation_source import HOUR, CrlWorld, moment, nonce_of, session_with
 
 from calock.core.certificate import Certificate
-from calock.demo.pki import make_key
-from calock.server.accounts.models import Account
+from calock.core.refusals import Reason
+from calock.core.verdict import Step
+from calock.core.verify import Setting, judge_certificate
+from calock.demo.pki import make_key, make_root, serial_of
 from calock.server.audit.models import AuditEvent
-from calock.server.jobs.all import all_jobs
-from calock.server.jobs.crls import EVERY
-from calock.server.jobs.sessions import renew_ocsp, sweep_sessions
-from calock.server.locks.models import Lock, LockCertificate
-from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
-from calock.server.providers.revocation import forget_evidence
+from calock.server.jobs import paths, sessions
+from calock.server.jobs.ocsp import OcspRenewal
+from calock.server.jobs.paths import Grounds
+from calock.server.jobs.sessions import sweep_sessions
+from calock.server.locks.models import LockCertificate
+from calock.server.providers import trust
+from calock.server.providers.installation import CaToInstall, install_provider
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, changes_here
+from calock.server.providers.revocation import current_evidence, forget_evidence
 from calock.server.providers.revocation_refresh import refresh_crl
-from calock.server.providers.trust import forget_register
-from calock.server.sessions.models import Session, SessionMethod
+from calock.server.providers.trust import current_register, forget_register
+from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
+END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.fixture(params=["EC", "SM2"])
@@ -38,30 +47,13 @@ def refresh(world):
     forget_evidence()
 
 
-def log_in(world, certificate: Certificate, name: str, record: CaRecord | None = None) -> Session:
-    """A session as a login with this lock leaves it."""
-    record = record or world.issuing.ca_record
-    lock = Lock.objects.create(provider=record.provider, lock_id=name)
-    LockCertificate.objects.create(
-        lock=lock, ca_record=record, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
-        spki_sha256=certificate.spki_sha256, subject_cn="x", algorithm=certificate.algorithm, der=certificate.der,
-        not_before=certificate.not_before, not_after=certificate.not_after,
-    )  # fmt: skip
-    account = Account.objects.create(username=name, name=name)
-    now = moment()
-    return Session.objects.create(
-        digest=certificate.sha256, account=account, site="shanxi", method=SessionMethod.CA, lock=lock, created_at=now,
-        last_seen_at=now, expires_at=now + 12 * HOUR, authenticated_at=now,
-    )  # fmt: skip
-
-
 @pytest.fixture
 def two(world):
     """The session of the world's lock, and of a neighbour's of the same CA."""
     other = world.family.issuing.issue_lock(
         "neighbour", make_key(world.leaf.algorithm), not_before=moment() - HOUR, not_after=moment() + YEARS
     )
-    return log_in(world, world.leaf, "one"), log_in(world, Certificate.parse(other), "two")
+    return session_with(world, world.leaf, "one"), session_with(world, Certificate.parse(other), "two")
 
 
 def ended(session: Session) -> str:
@@ -127,10 +119,225 @@ def test_a_dead_crl_source_throws_nobody_out(world, two, source):
     assert [ended(session) for session in two] == ["", ""]
 
 
-def test_r8_the_clocks_add_up_to_the_promised_minute():
-    sweeps = next(job.every for job in all_jobs() if job.name == "sessions")
-    assert sweeps <= 20
-    assert EVERY <= 60
+def many(world, count: int) -> list[Session]:
+    """Sessions of as many locks of the world's CA."""
+    made = []
+    for number in range(count):
+        der = world.family.issuing.issue_lock(
+            f"user {number}", spare_key(world.leaf.algorithm, 0), not_before=moment() - HOUR, not_after=moment() + YEARS
+        )
+        made.append(session_with(world, Certificate.parse(der), f"lock {number}"))
+    return made
+
+
+def test_two_roots_of_one_name_the_sweep_takes_the_path_that_a_login_takes(db, source):
+    """The issuing CA stands under the second root, which has revoked it; the first has the same name and says nothing."""
+    now = moment()
+    dates = {"not_before": now - YEARS, "not_after": now + YEARS}
+    first, second = (make_root("one name", "EC", make_key("EC"), **dates) for _ in range(2))
+    issuing = second.intermediate("issuing", **dates)
+    revoked = [(serial_of(issuing.certificate), now - HOUR, "cACompromise")]
+    for path, authority, entries in (("/1", first, []), ("/2", second, revoked), ("/i", issuing, [])):
+        source.serve(path, authority.crl(entries, this_update=now - HOUR, next_update=now + HOUR))
+    install_provider(
+        code="roll", values={"name": "r", "short_name": "r"}, rules={}, sites=["shanxi"],
+        cas=[
+            CaToInstall(authority.certificate, anchor=anchor, crl_urls=(source.url(path),), private_network=True)
+            for path, authority, anchor in (("/1", first, True), ("/2", second, True), ("/i", issuing, False))
+        ],
+    )  # fmt: skip
+    forget_register()
+    for row in RevocationSource.objects.all():
+        assert refresh_crl(row).ok
+    forget_evidence()
+    leaf = Certificate.parse(issuing.issue_lock("x", make_key("EC"), not_before=now - HOUR, not_after=now + YEARS))
+    session = session_with(None, leaf, "one", CaRecord.objects.get(anchor=False))
+    setting = Setting(current_register(), now, current_evidence(), steps=frozenset({Step.GATE, Step.PATH, Step.REVOCATION}))
+    assert judge_certificate(leaf.der, setting).reason is Reason.CA_REVOKED
+    assert sweep_sessions().ended == 1
+    assert ended(session) == "ca revoked"
+
+
+def test_a_ca_certificate_on_the_path_runs_out(world):
+    leaf = world.family.issuing.issue_lock(
+        "x", make_key(world.leaf.algorithm), not_before=moment() - HOUR, not_after=moment() + 2 * YEARS
+    )
+    session = session_with(world, Certificate.parse(leaf), "one")
+    at = moment() + YEARS + timedelta(days=1)
+    Session.objects.update(expires_at=at + HOUR)
+    assert sweep_sessions(at=at).ended == 1
+    assert ended(session) == "ca certificate expired"
+
+
+def test_the_rules_were_changed_so_that_the_path_no_longer_holds(world, two):
+    assert sweep_sessions().ended == 0  # the path is kept from here on
+    provider = Provider.objects.get(code=world.family.provider)
+    provider.rules = {**provider.rules, "required_policies": ["1.2.3.4"]}
+    provider.save()
+    assert sweep_sessions().ended == 2
+    assert {ended(session) for session in two} == {"certification path broken"}
+    assert {row.reason for row in AuditEvent.objects.filter(event="session:revoked")} == {"POLICY_NOT_ALLOWED"}
+
+
+def test_a_clock_that_went_back_throws_nobody_out(world):
+    der = world.family.issuing.issue_lock(
+        "x", make_key(world.leaf.algorithm), not_before=moment() - timedelta(minutes=1), not_after=moment() + HOUR
+    )
+    session = session_with(world, Certificate.parse(der), "one")
+    assert str(sweep_sessions(at=moment() - HOUR)) == "0 sessions ended, 1 locks looked at"
+    assert ended(session) == ""
+
+
+def test_nobody_is_thrown_out_by_an_old_copy_of_the_register(world, two):
+    """Another process may know a CA that was recognised this second, and let its locks in, before this one looks."""
+    old = trust._keeper._kept
+    anchor = CaRecord.objects.get(anchor=True)
+    anchor.state = CaState.SUSPENDED
+    anchor.save()
+    current_register()
+    without = trust._keeper._kept
+    anchor.state = CaState.RECOGNISED
+    anchor.save()
+    trust._keeper._kept = replace(without, changes=changes_here(), checked_at=time.monotonic())
+    assert current_register().fingerprint != old.loaded.register.fingerprint
+    assert sweep_sessions().ended == 0
+    assert [ended(session) for session in two] == ["", ""]
+
+
+def test_f13_one_certificate_that_cannot_be_judged_saves_no_other(world, two, caplog, monkeypatch):
+    """Garbage in a row, and a certificate without an end under rules with days of grace: no calendar goes beyond year 9999."""
+    monkeypatch.setattr(sessions, "_complained", set())
+    provider = Provider.objects.get(code=world.family.provider)
+    provider.rules = {**provider.rules, "grace_days": 3}
+    provider.save()
+    key = spare_key(world.leaf.algorithm, 0)
+    endless = world.family.issuing.issue_lock("endless", key, not_before=moment() - HOUR, not_after=END_OF_TIME)
+    eternal = session_with(world, Certificate.parse(endless), "0000")
+    others = many(world, 3)
+    rows = LockCertificate.objects.filter(lock=others[1].lock)
+    rows.update(sealed_der=b"\x01garbage", cert_sha256="0" * 64)
+    world.publish(reason="keyCompromise")
+    refresh(world)
+    swept = sweep_sessions()
+    assert ended(two[0]) == "certificate revoked"
+    assert (swept.ended, swept.looked_at, swept.failed) == (1, 6, 1)
+    assert "could not be judged" in str(swept)
+    assert "lock_not_judged" in caplog.text
+    assert [ended(session) for session in (two[1], eternal, *others)] == [""] * 5
+    caplog.clear()
+    assert sweep_sessions().failed == swept.failed  # and again at the next sweep, but the log has heard of it
+    assert "not_judged" not in caplog.text
+
+
+def test_f13_one_provider_that_cannot_be_judged_saves_no_other(world, two, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(sessions, "sessions_without_ground", broken)
+    world.publish(reason="keyCompromise")
+    refresh(world)
+    swept = sweep_sessions()
+    assert (swept.ended, swept.failed) == (1, 1)
+
+
+def test_a_database_that_does_not_answer_is_the_jobs_failure_not_each_locks(world, two, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise OperationalError("gone")
+
+    world.publish(reason="keyCompromise")
+    refresh(world)
+    monkeypatch.setattr(sessions, "end_sessions_of_lock", broken)
+    with pytest.raises(OperationalError):
+        sweep_sessions()
+
+
+def test_a_sweep_over_locks_that_were_looked_at_before_costs_look_ups_only(world, monkeypatch, django_assert_max_num_queries):
+    many(world, 30)
+    found = []
+    real = paths.check_path
+    monkeypatch.setattr(paths, "check_path", lambda *args, **named: found.append(args) or real(*args, **named))
+    assert sweep_sessions().looked_at == 30
+    assert len(found) == 30
+    forget_register()  # read again, as every minute, and the same
+    current_register()
+    with django_assert_max_num_queries(4):  # providers; of one its CAs and its sessions; all locks' names
+        assert sweep_sessions().looked_at == 30
+    assert len(found) == 30
+    Session.objects.filter(account__username__in=["lock 1", "lock 2"]).update(ended_at=moment())
+    sweep_sessions()
+    assert len(sessions._grounds._kept) == 28
+
+
+def test_what_is_kept_of_paths_is_bounded(world, monkeypatch):
+    monkeypatch.setattr(sessions, "_grounds", Grounds(capacity=2))
+    made = many(world, 5)
+    for _ in range(2):
+        assert sweep_sessions().looked_at == 5
+    assert len(sessions._grounds._kept) == 2
+    serial = int(LockCertificate.objects.get(lock=made[4].lock).serial, 16)
+    world.publish(world.crl(reason="keyCompromise", revoked=serial))
+    refresh(world)
+    assert sweep_sessions().ended == 1
+    assert ended(made[4]) == "certificate revoked"
+
+
+@pytest.fixture
+def ocsp_only(db, source):
+    """Locks with sessions whose CA answers by OCSP alone; what is asked takes ten of the twenty seconds of a round."""
+    world = CrlWorld(source, "EC", ocsp=True)
+    sessions_of = many(world, 7)
+    world.issuing.delete()
+    forget_register()
+    return sessions_of
+
+
+class Asking:
+    """In place of the network: notes who was asked about, and lets the clock run."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.seconds = 1000.0, seconds
+        self.serials: list[int] = []
+
+    def __call__(self, leaf, issuer, **named) -> bool:
+        self.serials.append(leaf.serial)
+        self.now += self.seconds
+        return True
+
+
+def test_f8_every_lock_is_asked_about_in_its_turn_however_few_fit_into_a_round(ocsp_only):
+    asking = Asking(10.0)
+    renewal = OcspRenewal(clock=lambda: asking.now, ask=asking)
+    rounds = [renewal.round() for _ in range(4)]
+    assert rounds == [2, 2, 2, 2]
+    assert len(set(asking.serials[:7])) == 7
+    assert asking.serials[7] == asking.serials[0]  # and begins anew
+
+
+def test_f8_as_many_are_asked_about_as_fit(ocsp_only):
+    asking = Asking(0.001)
+    assert OcspRenewal(clock=lambda: asking.now, ask=asking).round() == 7
+
+
+def test_f8_locks_that_come_and_go_take_nobodys_turn(ocsp_only):
+    asking = Asking(10.0)
+    renewal = OcspRenewal(clock=lambda: asking.now, ask=asking)
+    renewal.round()
+    gone = LockCertificate.objects.get(serial=f"{asking.serials[1]:x}")
+    Session.objects.filter(lock=gone.lock).update(ended_at=moment())
+    for _ in range(3):
+        renewal.round()
+    assert len(set(asking.serials)) == 7
+
+
+def test_one_that_cannot_be_asked_about_costs_no_other_its_turn(ocsp_only):
+    LockCertificate.objects.filter(lock=ocsp_only[3].lock).update(sealed_der=b"garbage")
+    asking = Asking(10.0)
+    woken = []
+    renewal = OcspRenewal(changed=lambda: woken.append(1), clock=lambda: asking.now, ask=asking)
+    for _ in range(4):
+        renewal.round()
+    assert len(set(asking.serials)) == 6
+    assert len(woken) == 4
 
 
 def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(db, source):
@@ -154,11 +361,12 @@ def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(db,
         )
 
     source.answers["/ocsp"] = answer
-    session = log_in(world, world.leaf, "one", record)
-    assert renew_ocsp() == 1
+    session = session_with(world, world.leaf, "one", record)
+    renewal = OcspRenewal()
+    assert renewal.round() == 1
     assert not sweep_sessions()
     status[0] = "revoked"
-    assert renew_ocsp() == 1
+    assert renewal.round() == 1
     assert sweep_sessions().ended == 1
     assert ended(session) == "certificate revoked"
-    assert renew_ocsp() == 0
+    assert renewal.round() == 0

@@ -62,16 +62,18 @@ class Server:
         )
         self.wait()
 
-    def wait(self) -> None:
+    def wait(self, path: str = "/healthz") -> None:
+        """Until the probe says that all is well; the process must not end meanwhile."""
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(self.text())
             try:
-                if ask(self.port, "/healthz")[0] == 200:
+                if ask(self.port, path)[0] == 200:
                     return
             except OSError:
-                time.sleep(0.1)  # the process is starting; the deadline above ends it
+                pass
+            time.sleep(0.1)  # the process is starting; the deadline above ends it
         raise AssertionError(self.text())
 
     def text(self) -> str:
@@ -134,6 +136,20 @@ def test_the_jobs_run_beside_it(server):
     children = children_of(server.process.pid)
     lines = [Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode() for child in children]
     assert any(" django jobs " in f" {line} " for line in lines), lines
+
+
+def test_a_machine_whose_jobs_run_becomes_ready(server):
+    server.wait("/readyz")
+
+
+def test_a_machine_without_jobs_lives_but_is_not_ready(tmp_path):
+    running = Server(tmp_path, "--workers", "1", "--no-jobs")
+    try:
+        status, _, body = ask(running.port, "/readyz", Host="10.0.0.1")
+        assert (status, body) == (503, b"jobs: have not been heard of\n")
+        assert ask(running.port, "/healthz", Host="10.0.0.1")[0] == 200
+    finally:
+        running.stop()
 
 
 def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):

@@ -1,6 +1,7 @@
 """Run what has to happen without anybody asking: one process a machine, one thread a job, each on its own clock.
 
-A job that fails is logged and runs again at its next time; one that is slow delays nobody but itself.
+A job that fails is logged and runs again at its next time; one that is slow delays nobody but itself. How each stands is written to
+``CALOCK_DATA/jobs.json``, which :mod:`calock.server.jobs.health` reads.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,11 @@ from django.utils import timezone
 log = structlog.get_logger(__name__)
 
 
+def states_file() -> Path:
+    """Where the jobs of this machine say how they stand."""
+    return Path(settings.CALOCK.data) / "jobs.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """``run`` every ``every`` seconds, first at once; what it returns is only logged when it is not empty or zero."""
@@ -33,13 +39,16 @@ class Job:
     run: Callable[[], object]
     finish: Callable[[], object] | None = None
     """Waits for what ``run`` started, for those who run it once."""
+    wake: threading.Event = field(default_factory=threading.Event)
+    """Set it to have the job run now; it is cleared before the run, so nothing that happens during one is missed."""
 
 
 @dataclass(slots=True)
 class _State:
+    every: float
+    last_started: str
     runs: int = 0
     failures: int = 0
-    last_started: str = ""
     last_error: str = ""
 
 
@@ -57,32 +66,42 @@ class Runner:
         with alone(self.stop, alive) as first:
             if not first:
                 return
+            self._states = {job.name: _State(job.every, timezone.now().isoformat()) for job in self.jobs}
             threads = [threading.Thread(target=self._loop, args=(job,), name=job.name, daemon=True) for job in self.jobs]
             for thread in threads:
                 thread.start()
             while alive() and not self.stop.wait(1.0):
                 pass
             self.stop.set()
+            for job in self.jobs:
+                job.wake.set()
             for thread in threads:
                 thread.join(10.0)
 
     def _loop(self, job: Job) -> None:
         while not self.stop.is_set():
             started = time.monotonic()
-            self.once(job)
-            self.stop.wait(max(0.0, job.every - (time.monotonic() - started)))
+            job.wake.clear()
+            try:
+                self.once(job)
+            except BaseException:  # also SystemExit from some library: nothing may end the loop but ``stop``
+                with suppress(Exception):
+                    log.exception("job_not_written_down", job=job.name)
+            if not self.stop.is_set():
+                job.wake.wait(max(0.0, job.every - (time.monotonic() - started)))
         connections.close_all()
 
     def once(self, job: Job) -> None:
         """One run of one job, whatever it does."""
         with self._guard:
-            state = self._states.setdefault(job.name, _State())
+            state = self._states.setdefault(job.name, _State(job.every, ""))
         state.runs += 1
         state.last_started = timezone.now().isoformat()
-        close_old_connections()
+        self._write_states()
         try:
+            close_old_connections()
             result = job.run()
-        except Exception as error:  # the next run must happen whatever this one met
+        except BaseException as error:  # the next run must happen whatever this one met
             state.failures += 1
             state.last_error = f"{type(error).__name__}: {error}"[:300]
             log.exception("job_failed", job=job.name)
@@ -94,18 +113,31 @@ class Runner:
         self._write_states()
 
     def _write_states(self) -> None:
-        """``CALOCK_DATA/jobs.json``: when each job ran last and what it met, for the health check."""
-        with self._guard:
-            text = json.dumps(
-                {
-                    name: {"runs": s.runs, "failures": s.failures, "lastStarted": s.last_started, "lastError": s.last_error}
-                    for name, s in self._states.items()
+        """When each job ran last and what it met, for the health check; a disk that takes nothing makes it grow old, no more."""
+        try:
+            with self._guard:
+                self._replace_states()
+        except OSError as error:
+            log.error("job_states_not_written", error=str(error))  # noqa: TRY400 - a full disk needs no traceback each second
+
+    def _replace_states(self) -> None:
+        text = json.dumps(
+            {
+                name: {
+                    "every": s.every, "runs": s.runs, "failures": s.failures, "lastStarted": s.last_started,
+                    "lastError": s.last_error,
                 }
-            )
-            handle, temporary = tempfile.mkstemp(dir=settings.CALOCK.data, prefix=".jobs-")
+                for name, s in self._states.items()
+            }
+        )  # fmt: skip
+        handle, temporary = tempfile.mkstemp(dir=settings.CALOCK.data, prefix=".jobs-")
+        try:
             with os.fdopen(handle, "w") as file:
                 file.write(text)
-            Path(temporary).replace(Path(settings.CALOCK.data) / "jobs.json")
+            Path(temporary).replace(states_file())
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager

@@ -1,34 +1,34 @@
-"""End sessions whose lock stopped being good: revoked, on hold, expired, or of a CA that is no longer recognised.
+"""End sessions whose lock stopped being good: revoked, on hold, expired, or without a path to a CA that is recognised.
 
 Only what is known to be bad ends a session. A CRL that cannot be fetched refuses new logins; it throws nobody out.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+import structlog
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
 
 from calock.core.certificate import Certificate
-from calock.core.evidence import Evidence
-from calock.core.refusals import Reason, Refusal
-from calock.core.register import Issuer, Register
+from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import note_revoked
-from calock.server.providers.models import Provider, RevocationSource, SourceKind
-from calock.server.providers.revocation import current_evidence, graph_of
-from calock.server.providers.revocation_live import fetch_ocsp
-from calock.server.providers.standing import end_sessions_without_ground
-from calock.server.providers.trust import current_register
+from calock.server.providers.models import Provider
+from calock.server.providers.revocation import current_evidence
+from calock.server.providers.standing import end_sessions_without_ground, sessions_without_ground
+from calock.server.providers.trust import current_register, forget_register
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions_of_lock
 
@@ -37,8 +37,23 @@ END_REASONS = {
     Reason.CERTIFICATE_ON_HOLD: "certificate on hold",
     Reason.CERTIFICATE_EXPIRED: "certificate expired",
     Reason.CA_REVOKED: "ca revoked",
+    Reason.CERTIFICATE_UNTRUSTED: "ca not recognised",
+    Reason.PROVIDER_SUSPENDED: "provider suspended",
+    Reason.PATH_EXPIRED: "ca certificate expired",
 }
-"""What ends a session here, and how its row says so."""
+"""How the row of an ended session says why."""
+OTHERWISE = "certification path broken"
+"""Every other fault of a path: a rule that one of its certificates breaks since the rules were changed."""
+REVOKED = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
+"""Outcomes of the revocation step that end a session; the others are about missing data."""
+
+CHUNK = 500
+
+log = structlog.get_logger(__name__)
+_grounds = Grounds()
+"""Of this process, from sweep to sweep."""
+_complained: set[str] = set()
+"""What could not be judged at the last sweep: a trace in the log once, not every ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,59 +62,73 @@ class Sweep:
 
     looked_at: int = 0
     ended: int = 0
+    failed: int = 0
+    """Locks and providers that could not be judged; the log says why. Their sessions go on."""
 
     def __bool__(self) -> bool:
-        return self.ended > 0
+        return self.ended > 0 or self.failed > 0
 
     def __str__(self) -> str:
-        return f"{self.ended} sessions ended, {self.looked_at} locks looked at"
+        failed = f", {self.failed} could not be judged" if self.failed else ""
+        return f"{self.ended} sessions ended, {self.looked_at} locks looked at{failed}"
+
+
+class _Row(NamedTuple):
+    pk: uuid.UUID
+    lock_id: uuid.UUID
+    sha256: str
+    revoked_at: datetime | None
+    issuer_key: str
+    serial: str
+
+
+Bad = tuple[Reason, RevocationStatus | None]
+"""Why a session ends, and what it rests on when that is a finding about the lock's own certificate."""
 
 
 def sweep_sessions(*, at: datetime | None = None) -> Sweep:
-    """Look at every lock with a live session once.
+    """Look at every lock with a live session once. One that cannot be judged keeps no other from being.
 
     Raises:
         Refusal: REGISTER_DAMAGED; nothing is known then, and nobody can log in either.
+        DatabaseError: ours does not answer.
     """
     at = at or timezone.now()
-    register, evidence = current_register(), current_evidence()
-    ended = sum(_end_without_ground(provider, at) for provider in Provider.objects.all())
-    authorities: dict[str, Reason | None] = {}
-    looked_at = 0
-    for row in _current_certificates(at):
-        looked_at += 1
-        bad = _why_bad(row, register, evidence, at, authorities)
-        if bad is not None:
-            ended += _end(row, *bad, at)
-    return Sweep(looked_at, ended)
+    judge = _Judge(at)
+    ended = 0
+    failed: set[str] = set()
+    for provider in Provider.objects.all():
+        try:
+            ended += _end_without_ground(provider, at)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever its certificates hold: the other providers are looked at as well
+            failed.add(provider.code)
+            _complain("provider_not_judged", provider.code, error)
+    rows = _current_certificates(at)
+    for row, stored in _with_stored(rows, at):
+        try:
+            bad = judge.why_bad(row, stored)
+            ended += _end(row, *bad, at) if bad is not None else 0
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above, whatever this certificate holds
+            failed.add(row.sha256)
+            _complain("lock_not_judged", row.sha256, error)
+    _complained.intersection_update(failed)
+    _grounds.keep_only([row.sha256 for row in rows])
+    return Sweep(len(rows), ended, len(failed))
 
 
-def renew_ocsp(*, at: datetime | None = None, most: int = 200, seconds: float = 40.0) -> int:
-    """Ask OCSP anew about locks with live sessions whose CA publishes no CRL; how many were asked about.
-
-    The next sweep ends the sessions of those that were revoked. What does not fit waits for the next minute.
-    """
-    at = at or timezone.now()
-    end = time.monotonic() + seconds
-    published = set(RevocationSource.objects.values_list("ca_record__spki_sha256", "kind"))
-    register = current_register()
-    asked = 0
-    for row in _current_certificates(at):
-        key = row.ca_record.spki_sha256
-        issuers = register.with_key(key)
-        if (key, SourceKind.OCSP) not in published or (key, SourceKind.CRL) in published or not issuers:
-            continue
-        if asked >= most or time.monotonic() > end:
-            break
-        leaf = _certificate(row)
-        if leaf is None:
-            continue
-        asked += 1
-        fetch_ocsp(leaf, issuers[0].certificate, graph=graph_of(issuers[0].provider), at=at, anew=True)
-    return asked
+def _complain(event: str, what: str, error: Exception) -> None:
+    if what not in _complained:
+        _complained.add(what)
+        log.error(event, what=what, exc_info=error)
 
 
 def _end_without_ground(provider: Provider, at: datetime) -> int:
+    if not sessions_without_ground(provider).exists():
+        return 0  # no transaction, which is SQLite's one write lock, for what is so at nearly every sweep
     with transaction.atomic():
         count = end_sessions_without_ground(provider, at=at)
         if count:
@@ -108,70 +137,83 @@ def _end_without_ground(provider: Provider, at: datetime) -> int:
     return count
 
 
-def _current_certificates(at: datetime) -> Iterator[LockCertificate]:
+def _current_certificates(at: datetime) -> list[_Row]:
     locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
-    rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True).select_related("ca_record")
-    needed = ("id", "lock_id", "serial", "sealed_der", "cert_sha256", "not_after", "ca_record__spki_sha256")
-    return rows.only(*needed).iterator(chunk_size=500)
+    rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True)
+    names = ("pk", "lock_id", "cert_sha256", "revoked_at", "ca_record__spki_sha256", "serial")
+    return [_Row(*values) for values in rows.values_list(*names)]
 
 
-def _why_bad(
-    row: LockCertificate, register: Register, evidence: Evidence, at: datetime, authorities: dict[str, Reason | None]
-) -> tuple[Reason, RevocationStatus | None] | None:
-    issuers = register.with_key(row.ca_record.spki_sha256)
-    if not issuers:
-        return None  # its CA is out of use: ended above with all of its provider's
-    issuer = issuers[0]
-    if at > row.not_after + issuer.provider.policy.grace:
-        return Reason.CERTIFICATE_EXPIRED, None
-    if row.ca_record.spki_sha256 not in authorities:
-        authorities[row.ca_record.spki_sha256] = _authority_problem(issuer, register, evidence, at)
-    problem = authorities[row.ca_record.spki_sha256]
-    if problem is not None:
-        return problem, None
-    leaf = _certificate(row)
-    return None if leaf is None else _revoked([leaf, issuer.certificate], issuer, evidence, at)
+def _with_stored(rows: Sequence[_Row], at: datetime) -> Iterator[tuple[_Row, LockCertificate | None]]:
+    """Each row with its certificate, which is read only when nothing is kept of it."""
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        wanted = [row.pk for row in chunk if _grounds.of(row.sha256, at) is None]
+        read = LockCertificate.objects.only("cert_sha256", "sealed_der").in_bulk(wanted) if wanted else {}
+        for row in chunk:
+            yield row, read.get(row.pk)
 
 
-def _certificate(row: LockCertificate) -> Certificate | None:
-    """The stored certificate; None when it does not open: one damaged row must not keep the sweep from the others."""
-    try:
-        return Certificate.parse(row.der)
-    except Refusal:
-        return None
+class _Judge:
+    """One sweep: a moment, the register and the evidence of this process."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self._fresh = False
+        self._authorities: dict[tuple[Certificate, ...], Reason | None] = {}
+        self._take_up()
+
+    def _take_up(self) -> None:
+        self._register = current_register()
+        self._evidence = current_evidence(look=True)
+        self._authorities.clear()
+        _grounds.use(self._register)
+
+    def why_bad(self, row: _Row, stored: LockCertificate | None) -> Bad | None:
+        """What a login with this certificate would be refused with, as far as it ends sessions; None = nothing.
+
+        Raises:
+            Refusal: the certificate cannot be read.
+        """
+        if row.revoked_at is not None:
+            return Reason.CERTIFICATE_REVOKED, None  # found out elsewhere, and final whatever today's data say
+        ground = self._ground(row, stored)
+        if isinstance(ground, Reason):
+            # one that is not valid yet was valid at its login: a clock's error, and nobody's fault
+            return None if ground is Reason.CERTIFICATE_NOT_YET_VALID else (ground, None)
+        authorities = ground.certificates[1:]
+        if authorities not in self._authorities:
+            found = self._revoked(ground, authorities)
+            self._authorities[authorities] = None if found is None else Reason.CA_REVOKED
+        above = self._authorities[authorities]
+        return (above, None) if above is not None else self._revoked(ground, ground.certificates[:2])
+
+    def _ground(self, row: _Row, stored: LockCertificate | None) -> Ground | Reason:
+        kept = _grounds.of(row.sha256, self.at)
+        if kept is not None:
+            return kept
+        der = (stored or LockCertificate.objects.only("cert_sha256", "sealed_der").get(pk=row.pk)).der
+        found = _grounds.find(der, self._register, self.at)
+        if isinstance(found, Reason) and not self._fresh:
+            # the session may be younger than our copy of the register, and its CA too: nobody is put out by an old copy
+            forget_register()
+            self._take_up()
+            self._fresh = True
+            found = _grounds.find(der, self._register, self.at)
+        return found
+
+    def _revoked(self, ground: Ground, path: Sequence[Certificate]) -> Bad | None:
+        found = check_revocation(path, evidence=self._evidence, policy=ground.policy, at=self.at)
+        return (found.reason, found.statuses[0]) if found.reason is not None and found.reason in REVOKED else None
 
 
-def _revoked(
-    path: list[Certificate], issuer: Issuer, evidence: Evidence, at: datetime
-) -> tuple[Reason, RevocationStatus | None] | None:
-    found = check_revocation(path, evidence=evidence, policy=issuer.provider.policy, at=at)
-    reason = found.reason
-    return (reason, found.statuses[0]) if reason is not None and reason in END_REASONS else None
-
-
-def _authority_problem(issuer: Issuer, register: Register, evidence: Evidence, at: datetime) -> Reason | None:
-    """Whether the issuing CA itself, or one above it, is revoked."""
-    path = [issuer]
-    while not path[-1].ca.anchor and len(path) < issuer.provider.policy.max_depth:
-        above = [item for item in register.named(path[-1].certificate.issuer_key) if item.provider is issuer.provider]
-        if not above:
-            break
-        path.append(above[0])
-    if len(path) < 2:
-        return None
-    found = _revoked([item.certificate for item in path], issuer, evidence, at)
-    return None if found is None else Reason.CA_REVOKED
-
-
-def _end(row: LockCertificate, reason: Reason, status: RevocationStatus | None, at: datetime) -> int:
+def _end(row: _Row, reason: Reason, status: RevocationStatus | None, at: datetime) -> int:
+    why = END_REASONS.get(reason, OTHERWISE)
     with transaction.atomic():
-        count = end_sessions_of_lock(lock_id=row.lock_id, reason=END_REASONS[reason], at=at)
-        details: dict[str, str | int] = {"count": count, "why": END_REASONS[reason], "certificate": row.cert_sha256}
-        record(Event.SESSIONS_REVOKED, lock=_lock_id(row), reason=reason, details=details)
+        count = end_sessions_of_lock(lock_id=row.lock_id, reason=why, at=at)
+        details: dict[str, str | int] = {"count": count, "why": why, "certificate": row.sha256}
+        if count:
+            record(Event.SESSIONS_REVOKED, lock=row.lock_id, reason=reason, details=details)
         if reason is Reason.CERTIFICATE_REVOKED and status is not None:
-            note_revoked(row.ca_record.spki_sha256, row.serial, status=status, at=at)
+            note_revoked(row.issuer_key, row.serial, status=status, at=at)
     return count
-
-
-def _lock_id(row: LockCertificate) -> uuid.UUID:
-    return row.lock_id

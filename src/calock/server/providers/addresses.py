@@ -87,20 +87,36 @@ def refuse_literal(host: str, *, private_network: bool) -> None:
     checked_addresses([str(address)], host, private_network=private_network)
 
 
+_FORBIDDEN = ipaddress.ip_network("0.0.0.0/8")
+_UNICAST6 = ipaddress.ip_network("2000::/3")
+"""All that IANA has given out as global unicast. What lies outside has no business here: ``fec0::/10`` (site-local), ``100::/64``,
+``64:ff9b:1::/48``, ``5f00::/16``, IPv4-translated addresses and whatever is set aside next."""
+_NOT_PUBLIC4 = tuple(
+    map(
+        ipaddress.IPv4Network,
+        ("192.0.0.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24"),
+    )
+)
+_NOT_PUBLIC6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20")))
+"""Special-purpose ranges (IANA registries, RFC 6890) that some Python takes for global, or that no one machine has."""
+
+
 def _kind(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     """``public``, ``private`` (an operator may allow it) or ``forbidden``; IPv4 inside IPv6 counts as what it carries."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = _embedded(address)
-        if inner is not None:
-            return _kind(inner)
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return "forbidden"
     if isinstance(address, ipaddress.IPv4Address):
-        if address in ipaddress.ip_network("0.0.0.0/8"):
+        if address in _FORBIDDEN:
             return "forbidden"
-        if address in ipaddress.ip_network("192.0.0.0/24"):  # protocol assignments; older Pythons take some for global
-            return "private"
-    return "public" if address.is_global and not address.is_reserved else "private"
+        special = any(address in network for network in _NOT_PUBLIC4)
+        return "public" if address.is_global and not address.is_reserved and not special else "private"
+    inner = _embedded(address)
+    if inner is not None and address.teredo is None:
+        return _kind(inner)
+    if inner is not None and _kind(inner) == "forbidden":
+        return "forbidden"
+    special = address not in _UNICAST6 or any(address in network for network in _NOT_PUBLIC6)
+    return "public" if address.is_global and not special else "private"
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

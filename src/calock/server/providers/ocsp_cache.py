@@ -1,18 +1,23 @@
 """OCSP answers, kept until they run out: in memory for this process, on disk for the others of this machine.
 
-What lies on disk is the responder's signed message; whoever reads it verifies it again, so the files need no seal.
+What lies on disk is the responder's signed message; whoever reads it verifies it again, so the files need no seal. An answer never
+takes the place of a stronger one, in memory or on disk: revoked stays revoked, and thisUpdate does not go back. A process sees by
+the file's stamp, one system call, that another has learnt something new.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from django.conf import settings
@@ -20,19 +25,33 @@ from django.utils import timezone
 
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
+from calock.core.crl_entries import HOLD
 from calock.core.evidence import OcspAnswer, answers_of
-from calock.core.ocsp import CertStatus, read_response
+from calock.core.ocsp import CertStatus, SingleAnswer, read_response
 from calock.core.refusals import Refusal
 
 NEGATIVE = 30.0
 """Seconds for which "no usable answer", and an answer that says unknown, are believed."""
 MOST = 20_000
 """Answers kept in memory; the one not used for longest goes first."""
+KEEP = timedelta(days=2)
+KEEP_REVOKED = timedelta(days=3650)
+"""Longer than any lock's certificate lives."""
 
 log = structlog.get_logger(__name__)
 _Key = tuple[str, int]
+_Stamp = tuple[int, int, int]
+
+
+class _Kept(NamedTuple):
+    item: OcspAnswer
+    stamp: _Stamp | None
+    """Of the file when this was kept; None = there was none."""
+
+
 _lock = threading.Lock()
-_answers: OrderedDict[_Key, tuple[OcspAnswer, ...]] = OrderedDict()
+_writing = threading.Lock()
+_answers: OrderedDict[_Key, _Kept] = OrderedDict()
 _missing: dict[_Key, float] = {}
 
 
@@ -42,34 +61,37 @@ def directory() -> Path:
 
 
 def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[OcspAnswer]:
-    """Answers at hand about one certificate; an expired one is let go."""
+    """Answers at hand about one certificate, that have not run out."""
     key = (issuer.spki_sha256, serial)
     with _lock:
-        found = _answers.get(key)
-        if found is None and _missing.get(key, 0.0) > time.monotonic():
-            return ()
-        if found is not None:
+        kept = _answers.get(key)
+        if kept is not None:
             _answers.move_to_end(key)
-    if found is not None and not any(_over(item, timezone.now(), graph) for item in found):
-        return found
-    found = _from_disk(issuer, serial, graph)
-    with _lock:
-        _answers.pop(key, None)
-        if found:
-            _remember(key, found)
-        else:
-            _note_missing(key, 1.0)  # another process may be fetching it right now
-    return found
+        elif _missing.get(key, 0.0) > time.monotonic():
+            return ()
+    path = _path(issuer, serial)
+    if kept is None or kept.stamp != _stamp(path):
+        kept = _strongest_of(kept, path, issuer, serial, graph)
+        with _lock:
+            _remember(key, kept)
+    return () if kept is None or _over(kept.item, timezone.now(), graph) else (kept.item,)
 
 
-def put(issuer: Certificate, serial: int, found: Sequence[OcspAnswer], der: bytes) -> None:
-    """Keep a verified answer: good and revoked on disk too, unknown briefly and here only."""
-    key = (issuer.spki_sha256, serial)
-    with _lock:
-        _missing.pop(key, None)
-        _remember(key, tuple(found))
-    if all(item.answer.status is not CertStatus.UNKNOWN for item in found):
-        _to_disk(issuer, serial, der)
+def put(issuer: Certificate, serial: int, item: OcspAnswer, der: bytes, *, graph: CaGraph) -> bool:
+    """Keep a verified answer: good and revoked on disk too, unknown briefly and here only. False: a stronger one is kept."""
+    key, path = (issuer.spki_sha256, serial), _path(issuer, serial)
+    with _changing():
+        with _lock:
+            before = _answers.get(key)
+        known = _strongest_of(before, path, issuer, serial, graph)
+        taken = known is None or _replaces(item.answer, known.item.answer)
+        if taken:
+            unknown = item.answer.status is CertStatus.UNKNOWN
+            known = _Kept(item, _removed(path) if unknown else _written(path, der))
+        with _lock:
+            _missing.pop(key, None)
+            _remember(key, known)
+    return taken
 
 
 def note_failure(issuer: Certificate, serial: int) -> None:
@@ -91,21 +113,35 @@ def forget_memory() -> None:
         _missing.clear()
 
 
-def sweep(*, at: datetime, older_than: timedelta = timedelta(days=2)) -> int:
-    """Delete files nobody renewed for long; how many."""
+def sweep(*, at: datetime) -> int:
+    """Delete files nobody renewed for long, but those that say revoked; how many."""
     count = 0
     for path in directory().glob("*/*"):
         try:
-            if path.stat().st_mtime < (at - older_than).timestamp():
+            age = at.timestamp() - path.stat().st_mtime
+            if age > KEEP.total_seconds() and (age > KEEP_REVOKED.total_seconds() or not _says_revoked(path)):
                 path.unlink()
                 count += 1
         except FileNotFoundError:
             continue
+        except OSError as error:
+            log.warning("ocsp_file_not_deleted", file=path.name, error=str(error))
     return count
 
 
-def _remember(key: _Key, found: tuple[OcspAnswer, ...]) -> None:
-    _answers[key] = found
+def _says_revoked(path: Path) -> bool:
+    try:
+        return any(map(_final, read_response(path.read_bytes()).answers))
+    except (Refusal, ValueError):
+        return False
+
+
+def _remember(key: _Key, kept: _Kept | None) -> None:
+    if kept is None:
+        _answers.pop(key, None)
+        _note_missing(key, 1.0)  # another process may be fetching it right now
+        return
+    _answers[key] = kept
     _answers.move_to_end(key)
     while len(_answers) > MOST:
         _answers.popitem(last=False)
@@ -119,32 +155,101 @@ def _note_missing(key: _Key, seconds: float) -> None:
     _missing[key] = max(_missing.get(key, 0.0), now + seconds)
 
 
+# --- which of two answers counts
+
+
+def _final(answer: SingleAnswer) -> bool:
+    return answer.status is CertStatus.REVOKED and answer.reason != HOLD
+
+
+def _replaces(new: SingleAnswer, old: SingleAnswer) -> bool:
+    """Whether ``new`` may take the place of ``old``: revocation stays, time does not go back, of one moment the worse counts."""
+    if _final(old) or _final(new):
+        return not _final(old)
+    if new.this_update != old.this_update:
+        return new.this_update > old.this_update
+    order = (CertStatus.GOOD, CertStatus.UNKNOWN, CertStatus.REVOKED)
+    return order.index(new.status) >= order.index(old.status)
+
+
 def _over(item: OcspAnswer, at: datetime, graph: CaGraph) -> bool:
     """Whether an answer has run out, or says unknown and was kept long enough."""
     rules = graph.policy.revocation
+    if _final(item.answer):
+        return False
     if item.answer.status is CertStatus.UNKNOWN:
         return at > item.received_at + timedelta(seconds=NEGATIVE) if item.received_at else True
     end = item.answer.next_update or item.answer.this_update + timedelta(seconds=rules.ocsp_no_next_update_age)
     if rules.ocsp_max_age is not None:
         end = min(end, item.answer.this_update + timedelta(seconds=rules.ocsp_max_age))
-    return at > end and item.answer.status is not CertStatus.REVOKED
+    return at > end
+
+
+def _strongest_of(kept: _Kept | None, path: Path, issuer: Certificate, serial: int, graph: CaGraph) -> _Kept | None:
+    """What counts of memory and disk, when the disk may have changed; also when it has run out."""
+    found = _read(path, issuer, serial, graph)
+    if kept is None:
+        return found
+    if found is None:
+        # a file that went away takes with it what it said, but for what no file is needed for
+        lasting = _final(kept.item.answer) or kept.item.answer.status is CertStatus.UNKNOWN
+        return _Kept(kept.item, _stamp(path)) if lasting or kept.stamp is None else None
+    return found if _replaces(found.item.answer, kept.item.answer) else _Kept(kept.item, found.stamp)
+
+
+# --- the files
 
 
 def _path(issuer: Certificate, serial: int) -> Path:
     return directory() / issuer.spki_sha256[:32] / f"{serial:x}.der"
 
 
-def _from_disk(issuer: Certificate, serial: int, graph: CaGraph) -> tuple[OcspAnswer, ...]:
+def _stamp(path: Path) -> _Stamp | None:
     try:
-        data = _path(issuer, serial).read_bytes()
-        return tuple(answers_of(read_response(data), issuer, serial, graph=graph))
-    except (OSError, Refusal):
-        return ()  # absent, or no longer acceptable: then it is fetched anew
+        found = os.stat(path)  # noqa: PTH116 - on the login path of every lock whose CA answers by OCSP
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _to_disk(issuer: Certificate, serial: int, der: bytes) -> None:
+def _read(path: Path, issuer: Certificate, serial: int, graph: CaGraph) -> _Kept | None:
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            data = file.read()
+        items = answers_of(read_response(data), issuer, serial, graph=graph)
+    except (OSError, Refusal, ValueError):
+        return None  # absent, or no longer acceptable: then it is fetched anew
+    stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+    return _Kept(items[0], stamp) if items else None
+
+
+@contextmanager
+def _changing() -> Iterator[None]:
+    """One writer on this machine: comparing with what lies there and replacing it must be one act."""
+    with _writing:
+        try:
+            directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = (directory() / "lock").open("ab")
+        except OSError:  # nothing can be written then either
+            yield
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _removed(path: Path) -> _Stamp | None:
+    """A responder that does not know a certificate any more takes back what it said of it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("ocsp_answer_not_deleted", error=str(error))
+    return _stamp(path)
+
+
+def _written(path: Path, der: bytes) -> _Stamp | None:
     """Leave an answer for the other processes; a full disk costs them a question of their own, never anybody a login."""
-    path = _path(issuer, serial)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
@@ -157,3 +262,4 @@ def _to_disk(issuer: Certificate, serial: int, der: bytes) -> None:
             raise
     except OSError as error:
         log.warning("ocsp_answer_not_kept", error=str(error))
+    return _stamp(path)

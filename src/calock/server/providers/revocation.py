@@ -16,13 +16,14 @@ from django.utils import timezone
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl_index import CrlIndex, IndexDamagedError
-from calock.core.evidence import CrlOffer, Evidence, OcspAnswer, Unusable, link_crls
+from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, link_crls
 from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
 from calock.core.revocation import FETCH_MAY_HELP
 from calock.core.verdict import Step, Verdict
 from calock.server.providers import ocsp_cache, revocation_store
-from calock.server.providers.revocation_store import Manifest, StoreDamagedError
+from calock.server.providers.connections import Patience
+from calock.server.providers.revocation_manifest import Manifest, StoreDamagedError, read_manifest, stamp
 from calock.server.providers.trust import current_register
 
 MAX_ROUNDS = 2
@@ -41,6 +42,10 @@ class StoredEvidence:
         self._unusable: dict[str, list[Unusable]] = {}
         self.opened: dict[str, CrlIndex] = {}
         self._graphs: dict[str, CaGraph] = {}
+        self._finals = {
+            (item.ca, int(item.serial, 16)): FinalRevocation(item.revoked_at, "crl", item.sha256, item.detail)
+            for item in manifest.finals
+        }
         for item in manifest.troubles:
             self._note(item.ca, Unusable("CRL", "", Reason(item.reason), item.detail, frozenset((item.ca,))))
         for provider in register.providers:
@@ -77,6 +82,9 @@ class StoredEvidence:
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
         return self._unusable.get(issuer.spki_sha256, ())
 
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        return self._finals.get((issuer.spki_sha256, serial)) if self._finals else None
+
 
 class DamagedEvidence:
     """The store cannot be believed: everything that needs it is refused."""
@@ -92,6 +100,9 @@ class DamagedEvidence:
         return (
             Unusable("CRL", "", Reason.REVOCATION_UNTRUSTED, "the store of revocation data was changed outside the server", key),
         )
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
 
 
 def graph_of(provider: ProviderTrust) -> CaGraph:
@@ -134,32 +145,32 @@ class _Keeper:
             return self._renewed(register)
 
     def _renewed(self, register: Register) -> Evidence:
-        kept, now, stamp = self._kept, time.monotonic(), revocation_store.stamp()
-        if kept is not None and kept.register is register and kept.stamp == stamp:
+        kept, now, found = self._kept, time.monotonic(), stamp()
+        if kept is not None and kept.register is register and kept.stamp == found:
             self._kept = replace(kept, checked_at=now)
             return kept.evidence
-        if kept is None or kept.register is not register:
+        if kept is None or kept.register.fingerprint != register.fingerprint:
             ocsp_cache.forget_memory()  # other keys or rules: what was verified under the old ones is verified again
         try:
-            stored = StoredEvidence(register, revocation_store.read_manifest(), kept.opened if kept else {})
+            stored = StoredEvidence(register, read_manifest(), kept.opened if kept else {})
         except StoreDamagedError as error:
             log.critical("crl_store_damaged", detail=str(error))
-            self._kept = _Kept(DamagedEvidence(), {}, register, stamp, now)
+            self._kept = _Kept(DamagedEvidence(), {}, register, found, now)
         else:
-            self._kept = _Kept(stored, stored.opened, register, stamp, now)
+            self._kept = _Kept(stored, stored.opened, register, found, now)
         return self._kept.evidence
 
 
 _keeper = _Keeper()
 
 
-def current_evidence() -> Evidence:
-    """Revocation data of this machine; at most ``LOOK_EVERY`` seconds behind the store.
+def current_evidence(*, look: bool = False) -> Evidence:
+    """Revocation data of this machine; at most ``LOOK_EVERY`` seconds behind the store, with ``look`` not even that.
 
     Raises:
         Refusal: REGISTER_DAMAGED, as ``current_register``.
     """
-    return _keeper.get()
+    return _keeper.get(look=look)
 
 
 def forget_evidence() -> None:
@@ -174,13 +185,15 @@ def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
     Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
     """
     verdict = verify(current_evidence())
+    patience: Patience | None = None
     for _ in range(MAX_ROUNDS):
         failure = verdict.failure
         if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
             break
-        from calock.server.providers.revocation_live import fetch_missing  # noqa: PLC0415 - most logins never need it
+        from calock.server.providers.revocation_live import WAIT, fetch_missing  # noqa: PLC0415 - most logins never need it
 
-        if not fetch_missing(verdict):
+        patience = patience or Patience(WAIT)
+        if not fetch_missing(verdict, patience):
             break
-        verdict = verify(_keeper.get(look=True))
+        verdict = verify(current_evidence(look=True))
     return verdict

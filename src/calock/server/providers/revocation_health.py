@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from calock.server.providers import revocation_store
 from calock.server.providers.models import RevocationSource, SourceKind
 
 WARN_AT = 0.75
@@ -50,3 +51,25 @@ def health_of(source: RevocationSource, *, at: datetime) -> SourceHealth:
     else:
         health = Health.FAILING if source.last_error else Health.GOOD
     return SourceHealth(source, health, used, left)
+
+
+class HeldHere(StrEnum):
+    """What this machine holds of the CRL that a row speaks of: the row is shared by all machines, the CRLs are not."""
+
+    SAME = "same"
+    OLDER = "older"
+    NEWER = "newer"  # the row was put back behind the server's back
+    NONE = "none"  # nothing, or nothing that can be read: logins here are refused, whatever other machines do
+
+
+def held_here(source: RevocationSource) -> HeldHere | None:
+    """Compare this machine's CRL of one source with the row; None for OCSP, which has no list to hold. Nothing is fetched."""
+    if source.kind != SourceKind.CRL:
+        return None
+    known = revocation_store.usable(source.ca_record.spki_sha256, source.url)
+    if known is None:
+        return HeldHere.NONE
+    held, index = known
+    if held.sha256 == source.sha256:
+        return HeldHere.SAME
+    return HeldHere.OLDER if source.this_update is not None and index.this_update <= source.this_update else HeldHere.NEWER

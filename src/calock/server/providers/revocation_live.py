@@ -1,7 +1,8 @@
 """Ask the provider's own sources while a person waits: OCSP for the lock's certificate, then its CRL. Once, and briefly.
 
 Only what an operator named is asked (RFC 5280's addresses inside certificates are never followed): a certificate cannot make this
-server talk to anybody.
+server talk to anybody. Everything that one login waits for shares one deadline, and a source that keeps one person waiting keeps
+nobody else.
 """
 
 from __future__ import annotations
@@ -10,33 +11,36 @@ import io
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
-from django.db import transaction
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.evidence import OcspAnswer, answers_of
-from calock.core.ocsp import OID_SHA1, OID_SM3, CertStatus, build_request, read_response
+from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, answers_of
+from calock.core.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.refusals import Reason, Refusal
+from calock.core.revocation import FETCH_MAY_HELP, check_revocation
 from calock.core.verdict import Verdict
-from calock.server.audit.events import Event
-from calock.server.audit.services import record
-from calock.server.providers import ocsp_cache
+from calock.server.providers import ocsp_cache, revocation_attempts
 from calock.server.providers.addresses import FetchRefusedError
-from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS, FetchFailedError, fetch
+from calock.server.providers.connections import FetchFailedError, Patience
+from calock.server.providers.fetch import OCSP_LIMITS, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.providers.revocation import graph_of
-from calock.server.providers.revocation_refresh import refresh_crl, target_of
+from calock.server.providers.revocation import current_evidence, graph_of
+from calock.server.providers.revocation_attempts import fetch_crls
+from calock.server.providers.revocation_notes import note_failure, note_success
+from calock.server.providers.revocation_refresh import target_of
 
+WAIT = 5.0
+"""Seconds that one login waits for sources, all of them together; judging what came takes less than the sixth."""
 BROKEN = 10.0
 """Seconds for which nobody of this process asks a responder that did not answer: a dead one must not hold every login up."""
-RETRY_CRL = 30.0
-"""Seconds between two attempts at one CRL source on behalf of somebody who waits."""
 
 log = structlog.get_logger(__name__)
 _flights: dict[tuple[str, int], threading.Lock] = {}
@@ -44,27 +48,52 @@ _guard = threading.Lock()
 _broken: dict[int, float] = {}
 
 
-def fetch_missing(verdict: Verdict) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Question:
+    certificate: Certificate
+    issuer: Certificate
+    graph: CaGraph
+    at: datetime
+    evidence: Evidence
+    patience: Patience | None
+
+
+def fetch_missing(verdict: Verdict, patience: Patience) -> bool:
     """Fetch what the revocation step of ``verdict`` lacked. True = something new is at hand and judging again makes sense."""
     if verdict.certificate is None or verdict.issuer is None or verdict.provider is None:
         return False
     at = timezone.now()
-    issuer = Certificate.parse(verdict.issuer.der)
     failure = verdict.failure
-    if failure is not None and failure.name == "revocation-leaf":
-        if fetch_ocsp(verdict.certificate, issuer, graph=graph_of(verdict.provider), at=at):
-            return True
-        return _fetch_crls([verdict.issuer.spki_sha256], at)
-    return _fetch_crls([ca.spki_sha256 for ca in verdict.provider.cas], at)
+    if failure is None or failure.name != "revocation-leaf":
+        return fetch_crls([ca.spki_sha256 for ca in verdict.provider.cas], at, patience)
+    issuer = Certificate.parse(verdict.issuer.der)
+    if fetch_ocsp(verdict.certificate, issuer, graph=graph_of(verdict.provider), at=at, patience=patience):
+        return True
+    return fetch_crls([verdict.issuer.spki_sha256], at, patience)
 
 
-def fetch_ocsp(certificate: Certificate, issuer: Certificate, *, graph: CaGraph, at: datetime, anew: bool = False) -> bool:
+def fetch_ocsp(
+    certificate: Certificate,
+    issuer: Certificate,
+    *,
+    graph: CaGraph,
+    at: datetime,
+    anew: bool = False,
+    patience: Patience | None = None,
+) -> bool:
     """Ask the OCSP sources of the issuing CA in turn until one gives an acceptable answer; True when one did.
 
     Single-flight for each certificate in this process; after a failure nobody asks for ``ocsp_cache.NEGATIVE`` seconds. ``anew``:
     ask also when an answer is at hand.
+
+    Raises:
+        Refusal: REGISTER_DAMAGED.
+        DatabaseError: ours does not answer.
     """
-    with _flight((issuer.spki_sha256, certificate.serial)):
+    question = _Question(certificate, issuer, graph, at, current_evidence(), patience)
+    with _flight((issuer.spki_sha256, certificate.serial), patience) as alone:
+        if not alone:
+            return False
         if not anew and ocsp_cache.answers(issuer, certificate.serial, graph=graph):
             return True
         if ocsp_cache.asked_lately(issuer, certificate.serial):
@@ -72,91 +101,133 @@ def fetch_ocsp(certificate: Certificate, issuer: Certificate, *, graph: CaGraph,
         rows = RevocationSource.objects.filter(kind=SourceKind.OCSP, ca_record__spki_sha256=issuer.spki_sha256)
         sources = list(rows.select_related("ca_record__provider"))
         for source in sources:
-            if _ask(source, certificate, issuer, graph=graph, at=at):
+            if patience is not None and patience.over:
+                return False
+            if _ask(source, question):
                 return True
         if sources:
             ocsp_cache.note_failure(issuer, certificate.serial)
     return False
 
 
-def _ask(source: RevocationSource, certificate: Certificate, issuer: Certificate, *, graph: CaGraph, at: datetime) -> bool:
+def _ask(source: RevocationSource, question: _Question) -> bool:
+    """Ask one responder; False, written down, for whatever it did but answer acceptably."""
     if _broken.get(source.pk, 0.0) > time.monotonic():
         return False
+    at = question.at
     try:
-        found, der = _answers(source, certificate, issuer, graph=graph, at=at)
+        item, der = _answer(source, question)
     except (FetchRefusedError, FetchFailedError) as error:
         _broken[source.pk] = time.monotonic() + BROKEN
-        _remember(source, str(error), Reason.REVOCATION_UNAVAILABLE, at)
+        note_failure(source, str(error), Reason.REVOCATION_UNAVAILABLE, at)
         return False
     except Refusal as refusal:
-        _remember(source, refusal.detail or refusal.reason.value, refusal.reason, at)
+        note_failure(source, refusal.detail or refusal.reason.value, refusal.reason, at)
+        return False
+    except DatabaseError:
+        raise
+    except Exception as error:  # the last resort: what was sent met a fault of ours, and must not become this login's
+        _broken[source.pk] = time.monotonic() + BROKEN
+        log.exception("ocsp_unreadable", url=source.url, provider=source.ca_record.provider.code)
+        note_failure(source, f"it cannot be read: {type(error).__name__}", Reason.REVOCATION_UNTRUSTED, at)
         return False
     _broken.pop(source.pk, None)
-    ocsp_cache.put(issuer, certificate.serial, found, der)
-    RevocationSource.objects.filter(pk=source.pk).update(
-        last_fetched_at=at, last_ok_at=at, last_error="", this_update=found[0].answer.this_update
-    )
-    return True
+    return _keep(source, question, item, der)
 
 
-def _answers(
-    source: RevocationSource, certificate: Certificate, issuer: Certificate, *, graph: CaGraph, at: datetime
-) -> tuple[list[OcspAnswer], bytes]:
+def _keep(source: RevocationSource, question: _Question, item: OcspAnswer, der: bytes) -> bool:
+    """Put an acceptable answer with the others, unless a stronger one is kept; True = one is at hand now."""
+    issuer, serial = question.issuer, question.certificate.serial
+    taken = ocsp_cache.put(issuer, serial, item, der, graph=question.graph)
+    at_hand = ocsp_cache.answers(issuer, serial, graph=question.graph)
+    if taken or (at_hand and at_hand[0].answer.status is item.answer.status):  # servers of one responder may lag a little
+        note_success(source, question.at, this_update=item.answer.this_update)
+    else:
+        kept = f"{at_hand[0].answer.status.value} of {at_hand[0].answer.this_update.isoformat()}" if at_hand else "a newer one"
+        error = f"says {item.answer.status.value} of {item.answer.this_update.isoformat()} where {kept} is known"
+        note_failure(source, error, Reason.REVOCATION_UNTRUSTED, question.at)
+    return bool(at_hand)
+
+
+def _answer(source: RevocationSource, question: _Question) -> tuple[OcspAnswer, bytes]:
+    """Ask, read, verify and judge.
+
+    Raises:
+        Refusal: REVOCATION_…, why the answer does not count.
+        FetchRefusedError, FetchFailedError: there is none.
+    """
     nonce = secrets.token_bytes(32)
+    issuer, serial, graph = question.issuer, question.certificate.serial, question.graph
     algorithm = OID_SM3 if issuer.algorithm == "SM2" else OID_SHA1
-    request = build_request(issuer, certificate.serial, nonce=nonce, algorithm=algorithm)
+    request = build_request(issuer, serial, nonce=nonce, algorithm=algorithm)
+    limits = question.patience.within(OCSP_LIMITS) if question.patience else OCSP_LIMITS
     sink = io.BytesIO()
-    fetch(target_of(source), sink, limits=OCSP_LIMITS, body=request, content_type="application/ocsp-request")
+    fetch(target_of(source), sink, limits=limits, body=request, content_type="application/ocsp-request")
     message = read_response(sink.getvalue())
-    rules = graph.policy.revocation
-    if message.nonce != nonce and (message.nonce is not None or rules.ocsp_nonce_required):
+    if message.nonce != nonce and (message.nonce is not None or graph.policy.revocation.ocsp_nonce_required):
         raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer does not carry our nonce")
-    found = answers_of(message, issuer, certificate.serial, graph=graph, received_at=at)
+    # with our nonce it was made after our question, however long ago the responder last heard from the CA
+    live = message.nonce is None
+    found = answers_of(message, issuer, serial, graph=graph, live=live, received_at=question.at)
     if not found:
         raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer is about another certificate")
-    answer = found[0].answer
-    age = (at - answer.this_update).total_seconds()
-    if age < -rules.future_skew:
-        raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer is from the future")
-    limit = rules.ocsp_live_max_age
-    if limit is not None and age > limit and answer.status is not CertStatus.REVOKED and message.nonce is None:
-        raise Refusal(Reason.REVOCATION_STALE, f"the OCSP answer is older than {limit} s")
-    return found, sink.getvalue()
+    _require_acceptable(question, found[0])
+    return replace(found[0], live=False), sink.getvalue()
 
 
-def _remember(source: RevocationSource, error: str, reason: Reason, at: datetime) -> None:
-    with transaction.atomic():
-        if source.last_error != error[:300]:
-            record(
-                Event.REVOCATION_FAILED, provider=source.ca_record.provider.code, reason=reason,
-                details={"url": source.url, "kind": source.kind, "error": error[:200]},
-            )  # fmt: skip
-        RevocationSource.objects.filter(pk=source.pk).update(last_fetched_at=at, last_error=error[:300])
-    log.warning("revocation_fetch_failed", url=source.url, provider=source.ca_record.provider.code, error=error)
+class _Fetched:
+    """The evidence at hand, with the answer that was just fetched in place of those that are kept."""
+
+    def __init__(self, question: _Question, item: OcspAnswer) -> None:
+        self._known = question.evidence
+        self._serial = question.certificate.serial
+        self._item = item
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        return self._known.crls_for(issuer)  # a delegated signer's own status stands there
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+        return (self._item,) if serial == self._serial else ()
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        return None if serial == self._serial else self._known.final_for(issuer, serial)
 
 
-def _fetch_crls(keys: list[str], at: datetime) -> bool:
-    rows = RevocationSource.objects.filter(kind=SourceKind.CRL, ca_record__spki_sha256__in=keys).select_related("ca_record")
-    changed = False
-    for source in rows:
-        if source.last_fetched_at is None or (at - source.last_fetched_at).total_seconds() >= RETRY_CRL:
-            changed |= refresh_crl(source, at=at, limits=CRL_LIVE_LIMITS).changed
-    return changed
+def _require_acceptable(question: _Question, item: OcspAnswer) -> None:
+    """Hold a fetched answer against the rules for fetched ones, before it is kept: kept ones are judged by wider rules.
+
+    Raises:
+        Refusal: REVOCATION_STALE, REVOCATION_UNTRUSTED.
+    """
+    path = (question.certificate, question.issuer)
+    result = check_revocation(path, evidence=_Fetched(question, item), policy=question.graph.policy, at=question.at)
+    for finding in result.findings:
+        if finding.sha256 != item.sha256:
+            raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer does not count beside the CRL")
+        if finding.reason in FETCH_MAY_HELP:
+            raise Refusal(finding.reason, finding.detail)
 
 
 def forget_failures() -> None:
     """Ask everybody again: between tests."""
     _broken.clear()
+    revocation_attempts.forget()
 
 
 @contextmanager
-def _flight(key: tuple[str, int]) -> Iterator[None]:
+def _flight(key: tuple[str, int], patience: Patience | None) -> Iterator[bool]:
+    """Be the only one of this process who asks about one certificate; False when patience ends before that."""
     with _guard:
         lock = _flights.setdefault(key, threading.Lock())
+    alone = lock.acquire(timeout=-1 if patience is None else patience.left)
     try:
-        with lock:
-            yield
+        yield alone
     finally:
+        if alone:
+            lock.release()
         with _guard:
             if not lock.locked():
                 _flights.pop(key, None)

@@ -1,7 +1,6 @@
-"""Fetch a CRL from one source, hold it against what was seen before, and let it count.
+"""Fetch a CRL from one source and let it count; whatever comes from outside ends as an :class:`Outcome`, never as an exception.
 
-A CRL counts when a key of the same provider signed it for the source's CA, and neither its number nor its thisUpdate goes back:
-the row of the source remembers both across restarts and machines. What counted before stays when anything is wrong.
+What counted before stays when anything is wrong.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import hashlib
 import mmap
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,37 +21,24 @@ from typing import IO, cast
 
 import structlog
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from calock.core import names
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.crl import CrlHead, read_crl
-from calock.core.evidence import split_pem
 from calock.core.refusals import Reason, Refusal
 from calock.core.signed_data import unusable
 from calock.core.walk import Bytes
-from calock.server.audit.events import Event
-from calock.server.audit.services import record
 from calock.server.providers import revocation_store, seal
-from calock.server.providers.addresses import FetchRefusedError, endpoint_of
-from calock.server.providers.fetch import (
-    CRL_LIMITS,
-    Fetched,
-    FetchFailedError,
-    Limits,
-    Target,
-    fetch,
-)
+from calock.server.providers.addresses import Endpoint, FetchRefusedError, endpoint_of
+from calock.server.providers.connections import FetchFailedError, Limits
+from calock.server.providers.fetch import CRL_LIMITS, Target, Unchanged, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.providers.revocation import graph_of
-from calock.server.providers.revocation_store import Held, Trouble
+from calock.server.providers.revocation_manifest import Held, Trouble, directory
+from calock.server.providers.revocation_notes import note_failure, note_success
+from calock.server.providers.revocation_take import refuse_ended, take
 from calock.server.providers.trust import current_register
 
-MAX_BUNDLE = 16
-"""CRLs in one PEM answer."""
+_TAKING = threading.BoundedSemaphore(2)
+"""CRLs that this process takes in at a time, however many it fetches: one of a million entries needs 100 MB and a core."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,8 +55,8 @@ class Outcome:
     reason: Reason | None = None
     size: int = 0
     entries: int = 0
-    validators: bool = False
-    """The source supports conditional requests, so asking often costs it nothing."""
+    whole: bool = True
+    """False: it was seen by the source's word or by the first octets that nothing changed, without reading all."""
 
     @property
     def ok(self) -> bool:
@@ -85,166 +72,106 @@ def target_of(source: RevocationSource) -> Target:
     if not seal.source_is_intact(source):
         raise FetchRefusedError("the address was changed outside the server")
     same = RevocationSource.objects.filter(ca_record__provider=source.ca_record.provider)
-    hosts = frozenset(_endpoints(row for row in same if seal.source_is_intact(row)))
+    hosts: dict[Endpoint, bool] = {}
+    for row in same:
+        with suppress(FetchRefusedError):
+            if seal.source_is_intact(row):
+                place = endpoint_of(row.url)
+                hosts[place] = hosts.get(place, False) or row.private_network
     _ = endpoint_of(source.url)
-    return Target(source.url, hosts, private_network=source.private_network, proxy=settings.CALOCK.egress_proxy)
+    return Target(source.url, hosts, proxy=settings.CALOCK.egress_proxy)
 
 
-def _endpoints(rows: Iterator[RevocationSource]) -> Iterator[tuple[str, str, int]]:
-    for row in rows:
-        try:
-            yield endpoint_of(row.url)
-        except FetchRefusedError:
-            continue
-
-
-def refresh_crl(source: RevocationSource, *, at: datetime | None = None, limits: Limits = CRL_LIMITS) -> Outcome:
+def refresh_crl(
+    source: RevocationSource, *, at: datetime | None = None, limits: Limits = CRL_LIMITS, peek: bool = False
+) -> Outcome:
     """Fetch, verify, index and store the CRL of one source; never raises for anything that comes from outside.
 
     Single-flight: while another process of this machine is at the same source, this one waits for it (as long as a fetch may take)
-    and then finds nothing new.
+    and then finds nothing new. ``peek``: a body that begins as the one held is taken for it and not read to its end.
+
+    Raises:
+        DatabaseError: ours does not answer.
     """
     at = at or timezone.now()
-    with _flight(source, limits.seconds) as alone:
-        if not alone:
-            return Outcome(source, error="somebody else is fetching it", reason=Reason.REVOCATION_UNAVAILABLE)
-        source = RevocationSource.objects.select_related("ca_record__provider").get(pk=source.pk)
-        try:
-            outcome = _attempt(source, at, limits)
-        except (FetchRefusedError, FetchFailedError) as error:
-            outcome = Outcome(source, error=str(error), reason=Reason.REVOCATION_UNAVAILABLE)
-        except OSError as error:
-            outcome = Outcome(source, error=f"cannot be kept on this machine: {error}", reason=Reason.REVOCATION_UNAVAILABLE)
-        except Refusal as refusal:
-            detail = refusal.detail or refusal.reason.value
-            outcome = Outcome(source, error=detail, reason=refusal.reason)
-            ca = source.ca_record
-            revocation_store.note_trouble(
-                Trouble(ca.provider.code, ca.spki_sha256, source.url, Reason.REVOCATION_UNTRUSTED.value, detail[:200])
-            )
+    try:
+        with _flight(source, limits.seconds) as left:
+            if left <= 0:
+                return Outcome(source, error="somebody else is fetching it", reason=Reason.REVOCATION_UNAVAILABLE)
+            row = RevocationSource.objects.select_related("ca_record__provider").filter(pk=source.pk).first()
+            if row is None:
+                return Outcome(source, error="the source was taken away", reason=Reason.REVOCATION_UNAVAILABLE)
+            outcome = _tried(row, at, Limits(limits.size, left), peek=peek)
+            _remember(outcome, at)
+    except OSError as error:
+        outcome = _not_kept(source, error)
         _remember(outcome, at)
     return outcome
 
 
-def _attempt(source: RevocationSource, at: datetime, limits: Limits) -> Outcome:
-    held = revocation_store.usable(source.ca_record.spki_sha256, source.url)
-    etag, modified = (held.etag, held.last_modified) if held and held.sha256 == source.sha256 else ("", "")
+def _tried(source: RevocationSource, at: datetime, limits: Limits, *, peek: bool) -> Outcome:
+    try:
+        return _attempt(source, at, limits, peek=peek)
+    except (FetchRefusedError, FetchFailedError) as error:
+        return Outcome(source, error=str(error), reason=Reason.REVOCATION_UNAVAILABLE)
+    except OSError as error:
+        return _not_kept(source, error)
+    except Refusal as refusal:
+        return _unusable(source, refusal.reason, refusal.detail or refusal.reason.value)
+    except DatabaseError:
+        raise
+    except Exception as error:  # the last resort: what was sent met a fault of ours
+        log.exception("crl_unreadable", url=source.url, provider=source.ca_record.provider.code)
+        return _unusable(source, Reason.REVOCATION_UNTRUSTED, f"it cannot be read: {type(error).__name__}")
+
+
+def _not_kept(source: RevocationSource, error: OSError) -> Outcome:
+    return Outcome(source, error=f"cannot be kept on this machine: {error}", reason=Reason.REVOCATION_UNAVAILABLE)
+
+
+def _unusable(source: RevocationSource, reason: Reason, detail: str) -> Outcome:
+    ca = source.ca_record
+    if reason in (Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED):  # others are about us, not about what was sent
+        trouble = Trouble(ca.provider.code, ca.spki_sha256, source.url, reason.value, detail[:200])
+        try:
+            revocation_store.note_trouble(trouble)
+        except OSError as error:
+            log.warning("crl_trouble_not_kept", url=source.url, error=str(error))
+    return Outcome(source, error=detail, reason=reason)
+
+
+def _attempt(source: RevocationSource, at: datetime, limits: Limits, *, peek: bool) -> Outcome:
+    known = revocation_store.usable(source.ca_record.spki_sha256, source.url)
+    held = known[0] if known and known[0].sha256 == source.sha256 else None
+    etag, modified = (held.etag, held.last_modified) if held else ("", "")
+    unchanged = _same_as(held) if peek and held else None
     with _temporary() as file:
-        got = fetch(target_of(source), file, limits=limits, etag=etag, last_modified=modified)
+        got = fetch(target_of(source), file, limits=limits, etag=etag, last_modified=modified, unchanged=unchanged)
         if not got.modified:
-            return Outcome(source, validators=True)
+            refuse_ended(source.next_update, at)
+            return Outcome(source, size=got.size, whole=False)
         file.flush()
         if got.size == 0:
             raise unusable("empty answer")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            return _take(source, cast(Bytes, mapped), got, at)
+        with _TAKING, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            entries = take(source, cast(Bytes, mapped), got, at)
+    return Outcome(source, changed=entries is not None, size=got.size, entries=entries or 0)
 
 
-def _take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> Outcome:
-    validators = bool(got.etag or got.last_modified)
-    provider = current_register().provider(source.ca_record.provider.code)
-    if provider is None:
-        raise unusable("the provider is not enabled")
-    der, head, signer = _newest(_ders(data), source.ca_record.spki_sha256, graph_of(provider), at)
-    held = revocation_store.usable(source.ca_record.spki_sha256, source.url)
-    if held is not None and held.sha256 == head.sha256 == source.sha256:
-        return Outcome(source, size=got.size, validators=validators)
-    _refuse_going_back(source, head)
-    if head.next_update < at:
-        raise Refusal(Reason.REVOCATION_STALE, f"the source serves a CRL that ended at {head.next_update.isoformat()}")
-    name = revocation_store.write_files(der, head, signer)
-    entries = revocation_store.open_index(name).count
-    _count_from_now(source, head, Held(
-        name, provider.code, source.ca_record.spki_sha256, source.url, head.sha256, got.etag, got.last_modified
-    ), entries)  # fmt: skip
-    return Outcome(source, changed=True, size=got.size, entries=entries, validators=validators)
+def _same_as(held: Held) -> Unchanged:
+    """Whether a body begins as the CRL held: with its issuer, its dates and its length, which a CRL all begins with."""
 
+    def unchanged(first: bytes, announced: int | None) -> bool:
+        return announced in (None, held.size) and hashlib.sha256(first).hexdigest() == held.head
 
-def _ders(data: Bytes) -> list[Bytes]:
-    """Take the DER out of PEM when the source serves that, however many there are."""
-    if bytes(data[:11]) != b"-----BEGIN ":
-        return [data]
-    found = split_pem(bytes(data), b"X509 CRL")
-    if not 1 <= len(found) <= MAX_BUNDLE:
-        raise unusable(f"{len(found)} CRLs in one answer")
-    return [*found]
-
-
-def _newest(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHead, Certificate]:
-    """Of all CRLs in one answer the newest that speaks for this CA; every one of them is read."""
-    usable: list[tuple[Bytes, CrlHead, Certificate]] = []
-    refusal: Refusal | None = None
-    for der in ders:
-        try:
-            head = read_crl(der)
-            signer = _signer(der, head, graph, at)
-            if ca not in {item.spki_sha256 for item in graph.speaks_for(signer)}:
-                raise unusable("the CRL does not speak for this CA")
-        except Refusal as found:
-            refusal = refusal or found
-        else:
-            usable.append((der, head, signer))
-    if not usable:
-        raise refusal or unusable("no CRL")
-    if len({head.scope for _, head, _ in usable}) > 1:
-        raise unusable("CRLs of several scopes in one answer; each needs an address of its own")
-    return max(usable, key=lambda item: (item[1].this_update, item[1].number or 0))
-
-
-def _signer(der: Bytes, head: CrlHead, graph: CaGraph, at: datetime) -> Certificate:
-    refusal: Refusal | None = None
-    for candidate in graph.named(names.comparison_key(head.issuer_der)):
-        try:
-            head.verify(der, candidate, policy=graph.policy, at=at)
-        except Refusal as found:
-            refusal = refusal or found
-        else:
-            return candidate
-    raise refusal or unusable("the CRL is by another issuer than this provider's CAs")
-
-
-def _refuse_going_back(source: RevocationSource, head: CrlHead) -> None:
-    """RFC 5280 clause 5.2.3: numbers only rise. An older CRL would bring a revoked lock back to life."""
-    if source.this_update is not None and head.this_update < source.this_update:
-        raise unusable(f"older than the CRL of {source.this_update.isoformat()} seen before (thisUpdate)")
-    if source.crl_number and (head.number is None or head.number < int(source.crl_number, 16)):
-        raise unusable(f"its number is below {source.crl_number} seen before (CRLNumber)")
-
-
-def _count_from_now(source: RevocationSource, head: CrlHead, held: Held, entries: int) -> None:
-    """Row, audit and manifest: the row first, guarded against another machine that was quicker with a newer one."""
-    number = "" if head.number is None else f"{head.number:x}"
-    with transaction.atomic():
-        newer = RevocationSource.objects.select_for_update().filter(pk=source.pk).filter(
-            Q(this_update__isnull=True) | Q(this_update__lte=head.this_update)
-        )  # fmt: skip
-        changed = newer.update(this_update=head.this_update, next_update=head.next_update, crl_number=number, sha256=held.sha256)
-        if not changed:
-            raise unusable("older than the CRL that another machine has seen")
-        record(
-            Event.REVOCATION_FETCHED, provider=held.provider,
-            details={"url": source.url, "sha256": held.sha256, "number": number, "entries": entries,
-                     "this_update": head.this_update.isoformat(), "next_update": head.next_update.isoformat()},
-        )  # fmt: skip
-    revocation_store.put(held)
+    return unchanged
 
 
 def _remember(outcome: Outcome, at: datetime) -> None:
-    """Write down how it went. A failure is audited when it begins or changes, not every minute that it lasts."""
-    source = outcome.source
-    values: dict[str, object] = {"last_fetched_at": at, "last_error": outcome.error[:300]}
     if outcome.ok:
-        values["last_ok_at"] = at
-    with transaction.atomic():
-        before = RevocationSource.objects.filter(pk=source.pk).values_list("last_error", flat=True).first()
-        RevocationSource.objects.filter(pk=source.pk).update(**values)
-        if outcome.error and before != outcome.error[:300]:
-            record(
-                Event.REVOCATION_FAILED, provider=source.ca_record.provider.code, reason=outcome.reason,
-                details={"url": source.url, "kind": source.kind, "error": outcome.error[:200]},
-            )  # fmt: skip
-    if outcome.error:
-        log.warning("revocation_fetch_failed", url=source.url, provider=source.ca_record.provider.code, error=outcome.error)
+        note_success(outcome.source, at)
+    else:
+        note_failure(outcome.source, outcome.error, outcome.reason, at)
 
 
 def crl_sources() -> list[RevocationSource]:
@@ -262,10 +189,10 @@ def forget_removed_sources() -> int:
 
 
 @contextmanager
-def _flight(source: RevocationSource, seconds: float) -> Iterator[bool]:
-    """Hold the source's one lock of this machine; False when it is not free within ``seconds``."""
+def _flight(source: RevocationSource, seconds: float) -> Iterator[float]:
+    """Hold the source's one lock of this machine; gives what is left of ``seconds``, 0 when it does not come free."""
     name = hashlib.sha256(f"{source.ca_record_id}{source.url}".encode()).hexdigest()[:16]
-    place = revocation_store.directory() / "flights"
+    place = directory() / "flights"
     place.mkdir(mode=0o700, exist_ok=True)
     end = time.monotonic() + seconds
     with (place / name).open("ab") as file:
@@ -274,17 +201,17 @@ def _flight(source: RevocationSource, seconds: float) -> Iterator[bool]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    yield False
+                    yield 0.0
                     return
                 time.sleep(0.05)
             else:
-                yield True
+                yield end - time.monotonic()
                 return
 
 
 @contextmanager
 def _temporary() -> Iterator[IO[bytes]]:
-    handle, name = tempfile.mkstemp(dir=revocation_store.directory(), prefix=".fetch-")
+    handle, name = tempfile.mkstemp(dir=directory(), prefix=".fetch-")
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file

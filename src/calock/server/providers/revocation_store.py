@@ -1,26 +1,20 @@
 """CRLs on this machine's disk: the DER as it came, its index, and one small manifest that names what counts now.
 
-Everything lies under ``CALOCK_DATA/crl``. Files are named by their content and never changed; the manifest is replaced in one
-rename, so that a reader sees the old state or the new one. Index and manifest are sealed with a key derived from the server's
-secret: a changed file is refused, and its issuer then has no data, which refuses logins rather than letting a revoked lock in.
+Everything lies under ``CALOCK_DATA/crl``. Files are named by their content and never changed. Index and manifest are sealed with a
+key derived from the server's secret: a changed file is refused, and its issuer then has no data, which refuses logins rather than
+letting a revoked lock in.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import hmac
 import mmap
 import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, cast
+from collections.abc import Iterable
+from typing import cast
 
-import msgspec
-from django.conf import settings
+import structlog
+from msgspec.structs import replace
 
 from calock.core.certificate import Certificate
 from calock.core.crl import CrlHead
@@ -28,141 +22,77 @@ from calock.core.crl_entries import walk_entries
 from calock.core.crl_index import CrlIndex, IndexDamagedError, write_index
 from calock.core.walk import Bytes
 from calock.server.keys import key_for
+from calock.server.providers.revocation_manifest import (
+    Final,
+    Held,
+    Manifest,
+    Mark,
+    StoreDamagedError,
+    Trouble,
+    changing,
+    directory,
+    manifest_or_empty,
+    new_file,
+    read_manifest,
+    write_manifest,
+)
 
 KEEP_UNUSED = 3600.0
 """Seconds for which files that no manifest names any more are kept: another process may be about to open them."""
 
-
-class Held(msgspec.Struct, frozen=True):
-    """One CRL in force: from which address, for which CA of which provider."""
-
-    file: str
-    provider: str
-    ca: str
-    """SPKI SHA-256 of the CA record whose source this is."""
-    url: str
-    sha256: str
-    etag: str = ""
-    last_modified: str = ""
+log = structlog.get_logger(__name__)
 
 
-class Trouble(msgspec.Struct, frozen=True):
-    """What the last attempt at one address ended with, when it brought something that cannot be used."""
-
-    provider: str
-    ca: str
-    url: str
-    reason: str
-    detail: str
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What counts on this machine now."""
-
-    held: tuple[Held, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-
-    def of(self, ca: str, url: str) -> Held | None:
-        return next((item for item in self.held if (item.ca, item.url) == (ca, url)), None)
-
-
-class StoreDamagedError(RuntimeError):
-    """The manifest is not one this server sealed."""
-
-
-def directory() -> Path:
-    """``CALOCK_DATA/crl``, made when it is not there."""
-    path = Path(settings.CALOCK.data) / "crl"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
-
-
-def stamp() -> tuple[int, int, int]:
-    """Something that differs whenever the manifest was replaced; one system call."""
-    try:
-        found = os.stat(directory() / "manifest")  # noqa: PTH116 - the login path looks here every second
-    except FileNotFoundError:
-        return 0, 0, 0
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def read_manifest() -> Manifest:
-    """Read the manifest; an absent one is empty.
-
-    Raises:
-        StoreDamagedError: it is not the one we wrote.
-    """
-    try:
-        data = (directory() / "manifest").read_bytes()
-    except FileNotFoundError:
-        return Manifest()
-    body, _, mac = data.rpartition(b"\n")
-    if not hmac.compare_digest(mac, _mac(body)):
-        raise StoreDamagedError("the manifest of the CRL store was changed outside the server")
-    try:
-        return msgspec.json.decode(body, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise StoreDamagedError("the manifest of the CRL store is another version's") from error
-
-
-def _to_change() -> Manifest:
-    """The manifest for somebody who writes it anew: a damaged one is empty, or nothing would ever count again.
-
-    What it said is fetched again; that no source goes back is held by its row in the database.
-    """
-    try:
-        return read_manifest()
-    except StoreDamagedError:
-        return Manifest()
-
-
-def usable(ca: str, url: str) -> Held | None:
+def usable(ca: str, url: str) -> tuple[Held, CrlIndex] | None:
     """What one address brought, when it can still be read; None asks for it to be fetched and written anew."""
-    held = _to_change().of(ca, url)
+    held = manifest_or_empty().of(ca, url)
     try:
-        if held is not None:
-            open_index(held.file)
+        return None if held is None else (held, open_index(held.file))
     except IndexDamagedError:
         return None
-    return held
 
 
-@contextmanager
-def changing() -> Iterator[None]:
-    """Hold the one lock of this machine under which the manifest is changed."""
-    with (directory() / "lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def put(held: Held, mark: Mark, finals: Iterable[Final] = ()) -> None:
+    """Let a CRL count from now on, in place of what its address brought before.
 
-
-def put(held: Held) -> None:
-    """Let a CRL count from now on, in place of what its address brought before."""
+    ``mark`` says how new it is, ``finals`` which CA certificates it or its predecessor revokes for good.
+    """
     with changing():
-        now = _to_change()
-        rest = tuple(item for item in now.held if (item.ca, item.url) != (held.ca, held.url))
-        troubles = tuple(item for item in now.troubles if (item.ca, item.url) != (held.ca, held.url))
-        _write_manifest(Manifest((*rest, held), troubles))
-        _sweep(Manifest((*rest, held)))
+        now = manifest_or_empty()
+        before = now.mark_of(held.ca, held.url)
+        known = {(item.ca, item.serial) for item in now.finals}
+        manifest = Manifest(
+            (*(item for item in now.held if not _same(item, held)), held),
+            tuple(item for item in now.troubles if not _same(item, held)),
+            (*(item for item in now.marks if not _same(item, held)), mark.raised_by(before) if before else mark),
+            (*now.finals, *{(item.ca, item.serial): item for item in finals if (item.ca, item.serial) not in known}.values()),
+        )
+        write_manifest(manifest)
+        sweep(manifest)
+
+
+def _same(one: Held | Trouble | Mark, other: Held | Trouble | Mark) -> bool:
+    """Whether two speak of one address of one CA."""
+    return (one.ca, one.url) == (other.ca, other.url)
 
 
 def note_trouble(trouble: Trouble) -> None:
     """Remember why what an address brought cannot be used; what counted before still does."""
     with changing():
-        now = _to_change()
-        rest = tuple(item for item in now.troubles if (item.ca, item.url) != (trouble.ca, trouble.url))
+        now = manifest_or_empty()
         if trouble not in now.troubles:
-            _write_manifest(Manifest(now.held, (*rest, trouble)))
+            write_manifest(replace(now, troubles=(*(item for item in now.troubles if not _same(item, trouble)), trouble)))
 
 
 def forget(keep: set[tuple[str, str]]) -> int:
     """Drop what stands for addresses that are no source any more: ``keep`` are the (CA, address) pairs that are."""
     with changing():
-        now = _to_change()
+        now = manifest_or_empty()
         held = tuple(item for item in now.held if (item.ca, item.url) in keep)
         troubles = tuple(item for item in now.troubles if (item.ca, item.url) in keep)
         dropped = len(now.held) - len(held)
         if dropped or len(troubles) != len(now.troubles):
-            _write_manifest(Manifest(held, troubles))
+            write_manifest(replace(now, held=held, troubles=troubles))
         return dropped
 
 
@@ -174,10 +104,10 @@ def write_files(der: Bytes, head: CrlHead, signer: Certificate) -> str:
     """
     name = f"{head.sha256}-{signer.spki_sha256[:16]}.idx"
     place = directory()
-    with _new_file(place / name) as file:
-        write_index(head, signer, walk_entries(der, *head.entries), file, _key())
+    with new_file(place / name) as file:
+        write_index(head, signer, walk_entries(der, *head.entries), file, key_for("revocation"))
     if not (place / f"{head.sha256}.crl").exists():
-        with _new_file(place / f"{head.sha256}.crl") as file:
+        with new_file(place / f"{head.sha256}.crl") as file:
             file.write(der)
     return name
 
@@ -193,44 +123,40 @@ def open_index(name: str) -> CrlIndex:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise IndexDamagedError("the index file cannot be read") from error
-    return CrlIndex.open(cast(Bytes, mapped), _key())  # a mmap slices and unpacks like bytes
+    return CrlIndex.open(cast(Bytes, mapped), key_for("revocation"))  # a mmap slices and unpacks like bytes
 
 
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is whole or not there."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def sweep(manifest: Manifest) -> int:
+    """Delete files of ours that nothing names any more and nobody can be about to open; how many.
+
+    One that cannot be deleted costs nobody anything but its space: it is logged, and tried again the next time.
+    """
+    named = {item.file for item in manifest.held} | {f"{item.sha256}.crl" for item in manifest.held}
+    before = time.time() - KEEP_UNUSED
+    count = 0
+    with os.scandir(directory()) as entries:
+        for entry in entries:
+            try:
+                if entry.name not in named and _is_ours(entry) and entry.stat(follow_symlinks=False).st_mtime < before:
+                    os.unlink(entry.path)  # noqa: PTH108 - an entry of scandir has no method for it
+                    count += 1
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.warning("crl_file_not_deleted", file=entry.name, error=str(error))
+    return count
 
 
-def _write_manifest(manifest: Manifest) -> None:
-    body = msgspec.json.encode(manifest)
-    with _new_file(directory() / "manifest") as file:
-        file.write(body + b"\n" + _mac(body))
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    """An index, a CRL, or a temporary that a process left behind when it was killed."""
+    name = entry.name
+    return (name.endswith((".idx", ".crl")) or name.startswith((".new-", ".fetch-"))) and entry.is_file(follow_symlinks=False)
 
 
-def _sweep(manifest: Manifest) -> None:
-    """Delete files that nothing names any more and nobody can be about to open."""
-    named = {item.file for item in manifest.held} | {f"{item.sha256}.crl" for item in manifest.held} | {"manifest", "lock"}
-    for path in directory().iterdir():
+def sweep_files() -> int:
+    """:func:`sweep` by what the manifest says now, for the background; nothing while it cannot be believed."""
+    with changing():
         try:
-            if path.name not in named and path.stat().st_mtime < time.time() - KEEP_UNUSED:
-                path.unlink()
-        except FileNotFoundError:
-            continue
-
-
-def _key() -> bytes:
-    return key_for("revocation")
-
-
-def _mac(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=32, key=_key(), person=b"crl manifest").hexdigest().encode()
+            return sweep(read_manifest())
+        except StoreDamagedError:
+            return 0

@@ -8,12 +8,13 @@ from typing import cast
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from calock.core.refusals import Reason, Refusal
 from calock.server import refusals
 from calock.server.http import SiteRequest
+from calock.server.sites.probes import Probes
 from calock.server.sites.profile import Profile
 from calock.server.sites.registry import site_for_host, sites
 
@@ -69,12 +70,14 @@ class SiteMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._probes = Probes()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         site_request = cast(SiteRequest, request)
         site_request.client_ip = client_ip(request)
-        if request.path_info == "/healthz":  # probes come by address
-            return HttpResponse("ok\n", content_type="text/plain")
+        probe = self._probes.answer(request.path_info)  # they come by address, whatever host they name
+        if probe is not None:
+            return probe
         try:
             found = resolve(request.get_host())
         except DisallowedHost:

@@ -1,0 +1,180 @@
+"""Hold a fetched CRL against what was seen before, and let it count.
+
+A CRL counts when a key of the same provider signed it for the source's CA, its time is not over, and neither its number nor its
+thisUpdate goes back. Two places remember how new the newest was, and the stricter decides: the row of the source, which all
+machines share and which survives the loss of a machine's files, and the machine's sealed manifest, which survives a reset of the
+row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from msgspec.structs import replace
+
+from calock.core import names
+from calock.core.ca_graph import CaGraph
+from calock.core.certificate import Certificate
+from calock.core.crl import CrlHead, read_crl
+from calock.core.crl_index import CrlIndex
+from calock.core.evidence import split_pem
+from calock.core.findings import revoked
+from calock.core.refusals import Reason, Refusal
+from calock.core.signed_data import unusable
+from calock.core.walk import Bytes, WalkError
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.providers import revocation_store
+from calock.server.providers.fetch import PEEK, Fetched
+from calock.server.providers.models import RevocationSource
+from calock.server.providers.revocation import graph_of
+from calock.server.providers.revocation_manifest import Final, Held, Mark, manifest_or_empty
+from calock.server.providers.trust import current_register
+
+MAX_BUNDLE = 16
+"""CRLs in one PEM answer."""
+MAX_NUMBER = 64
+"""Hexadecimal digits of a CRLNumber; RFC 5280 clause 5.2.3 allows 20 octets."""
+MAX_NAME = 1024
+"""Octets of an issuer's name up to which thisUpdate surely stands within the first ``PEEK`` octets, in PEM as well."""
+
+
+def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> int | None:
+    """Let the CRL in ``data`` count from now on; its number of entries, or None when it is the one that counts already.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED, REVOCATION_STALE (its time is over), REGISTER_DAMAGED.
+        OSError: it cannot be kept on this machine.
+    """
+    provider = current_register().provider(source.ca_record.provider.code)
+    if provider is None:
+        raise unusable("the provider is not enabled")
+    ca = source.ca_record.spki_sha256
+    ders = _ders(data)
+    graph = graph_of(provider)
+    der, head, signer = _newest(ders, ca, graph, at)
+    refuse_ended(head.next_update, at)
+    number = "" if head.number is None else f"{head.number:x}"
+    if len(number) > MAX_NUMBER:
+        raise unusable("CRLNumber is longer than a number may be")
+    mark = Mark(ca, source.url, head.this_update, number)
+    known = revocation_store.usable(ca, source.url)
+    tells = len(ders) == 1 and len(head.issuer_der) <= MAX_NAME
+    begins = hashlib.sha256(data[:PEEK]).hexdigest() if tells else ""
+    if known is not None and known[0].sha256 == head.sha256 == source.sha256:
+        _note_how_it_comes(known[0], got, begins, mark)
+        return None
+    _refuse_going_back(source, head)
+    name = revocation_store.write_files(der, head, signer)
+    index = revocation_store.open_index(name)
+    held = Held(name, provider.code, ca, source.url, head.sha256, got.etag, got.last_modified, begins, got.size)
+    finals = [*_finals(known[1], graph, at)] if known else []  # of CAs recognised since it came, or taken in by an older version
+    _write_row(source, head, held, mark.number, index.count)
+    revocation_store.put(held, mark, [*finals, *_finals(index, graph, at)])
+    return index.count
+
+
+def refuse_ended(next_update: datetime | None, at: datetime) -> None:
+    """Refuse a CRL whose time is over, also the one that counts already: the source must have had its successor by now.
+
+    Raises:
+        Refusal: REVOCATION_STALE.
+    """
+    if next_update is not None and next_update < at:
+        raise Refusal(Reason.REVOCATION_STALE, f"the source serves a CRL that ended at {next_update.isoformat()}")
+
+
+def _finals(index: CrlIndex, graph: CaGraph, at: datetime) -> Iterator[Final]:
+    """CA certificates of the provider that a CRL revokes for good: a hold is not kept, it may be lifted."""
+    for issuer in graph.speaks_for(Certificate.parse(index.signer_der)):
+        for certificate in graph.certificates:
+            entry = index.lookup(certificate.serial)
+            if entry is None or not entry.final or not index.scope.reasons_for(certificate):
+                continue
+            if graph.signed_by(certificate, issuer):
+                words = f"{revoked(entry.reason)[1]}, by the CRL of {index.this_update.isoformat()}"
+                yield Final(issuer.spki_sha256, f"{certificate.serial:x}", index.sha256, entry.revoked_at, words, at)
+
+
+def _note_how_it_comes(held: Held, got: Fetched, begins: str, mark: Mark) -> None:
+    """The same CRL under other validators, or after one that could not be used: what is kept of it is brought up to date."""
+    now = replace(held, etag=got.etag, last_modified=got.last_modified, head=begins, size=got.size)
+    if now != held or manifest_or_empty().trouble_of(held.ca, held.url) is not None:
+        revocation_store.put(now, mark)
+
+
+def _ders(data: Bytes) -> list[Bytes]:
+    """Take the DER out of PEM when the source serves that, however many there are."""
+    if bytes(data[:11]) != b"-----BEGIN ":
+        return [data]
+    found = split_pem(bytes(data), b"X509 CRL")
+    if not 1 <= len(found) <= MAX_BUNDLE:
+        raise unusable(f"{len(found)} CRLs in one answer")
+    return [*found]
+
+
+def _newest(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHead, Certificate]:
+    """Of all CRLs in one answer the newest that speaks for this CA; every one of them is read."""
+    usable: list[tuple[Bytes, CrlHead, Certificate]] = []
+    refusal: Refusal | None = None
+    for der in ders:
+        try:
+            head = read_crl(der)
+            signer = _signer(der, head, graph, at)
+            if ca not in {item.spki_sha256 for item in graph.speaks_for(signer)}:
+                raise unusable("the CRL does not speak for this CA")
+            usable.append((der, head, signer))
+        except Refusal as found:
+            refusal = refusal or found
+    if not usable:
+        raise refusal or unusable("no CRL")
+    return max(usable, key=lambda item: (item[1].this_update, item[1].number or 0))
+
+
+def _signer(der: Bytes, head: CrlHead, graph: CaGraph, at: datetime) -> Certificate:
+    try:
+        candidates = graph.named(names.comparison_key(head.issuer_der))
+    except WalkError as error:
+        raise unusable(f"the CRL's issuer is not a name: {error}") from error
+    refusal: Refusal | None = None
+    for candidate in candidates:
+        try:
+            head.verify(der, candidate, policy=graph.policy, at=at)
+        except Refusal as found:
+            refusal = refusal or found
+        else:
+            return candidate
+    raise refusal or unusable("the CRL is by another issuer than this provider's CAs")
+
+
+def _refuse_going_back(source: RevocationSource, head: CrlHead) -> None:
+    """RFC 5280 clause 5.2.3: numbers only rise. An older CRL would bring a revoked lock back to life."""
+    mark = manifest_or_empty().mark_of(source.ca_record.spki_sha256, source.url)
+    for seen, number in (
+        (source.this_update, source.crl_number),
+        (mark.this_update if mark else None, mark.number if mark else ""),
+    ):
+        if seen is not None and head.this_update < seen:
+            raise unusable(f"older than the CRL of {seen.isoformat()} seen before (thisUpdate)")
+        if number and (head.number is None or head.number < int(number, 16)):
+            raise unusable(f"its number is below {number} seen before (CRLNumber)")
+
+
+def _write_row(source: RevocationSource, head: CrlHead, held: Held, number: str, entries: int) -> None:
+    """Row and audit, before the manifest: guarded against another machine that was quicker with a newer one."""
+    with transaction.atomic():
+        newer = RevocationSource.objects.select_for_update().filter(pk=source.pk).filter(
+            Q(this_update__isnull=True) | Q(this_update__lte=head.this_update)
+        )  # fmt: skip
+        changed = newer.update(this_update=head.this_update, next_update=head.next_update, crl_number=number, sha256=held.sha256)
+        if not changed:
+            raise unusable("older than the CRL that another machine has seen")
+        record(
+            Event.REVOCATION_FETCHED, provider=held.provider,
+            details={"url": source.url, "sha256": held.sha256, "number": number, "entries": entries,
+                     "this_update": head.this_update.isoformat(), "next_update": head.next_update.isoformat()},
+        )  # fmt: skip

@@ -1,0 +1,301 @@
+"""What one process learns from OCSP all of the machine know, and nobody forgets a revocation: no answer replaces a stronger one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from revocation_source import HOUR, CrlWorld, moment, nonce_of
+
+from calock.core.ocsp import CertStatus
+from calock.core.refusals import Reason
+from calock.core.verdict import Step
+from calock.core.verify import Setting, judge_certificate
+from calock.server.providers import ocsp_cache, revocation_live
+from calock.server.providers.models import RevocationSource
+from calock.server.providers.revocation import forget_evidence, graph_of, with_live_answers
+from calock.server.providers.revocation_live import fetch_ocsp
+from calock.server.providers.revocation_refresh import refresh_crl
+from calock.server.providers.trust import current_register, forget_register
+
+pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+
+
+class OcspWorld:
+    """A CA that answers by OCSP alone, as the test says; and processes that have memories of their own."""
+
+    def __init__(self, source) -> None:
+        self.world = CrlWorld(source, "EC", ocsp=True)
+        self.world.issuing.delete()
+        forget_register()
+        assert refresh_crl(self.world.root).ok
+        forget_evidence()
+        self.says("good")
+        source.answers["/ocsp"] = self._answer
+        source.asked.clear()
+        self.source = source
+
+    def says(self, status: str, *, at=None, reason: str | None = None, nonce: bool = True, life=HOUR) -> None:
+        at = at or moment()
+        self._values = {"status": status, "this_update": at, "next_update": at + life, "nonce": nonce, "reason": reason}
+
+    def _answer(self, handler) -> None:
+        values = dict(self._values)
+        values["nonce"] = nonce_of(handler.body) if values["nonce"] else None
+        handler.send(self.world.family.issuing.ocsp(self.world.leaf.serial, values.pop("status"), **values))
+
+    @property
+    def asked(self) -> int:
+        return self.source.asked.count("POST /ocsp")
+
+    @property
+    def error(self) -> str:
+        return RevocationSource.objects.get(kind="ocsp").last_error
+
+    @property
+    def question(self):
+        register = current_register()
+        issuer = register.with_key(self.world.path[1].spki_sha256)[0]
+        return issuer.certificate, self.world.leaf.serial, graph_of(issuer.provider)
+
+    def ask(self) -> bool:
+        """As the background does."""
+        issuer, _, graph = self.question
+        revocation_live.forget_failures()
+        return fetch_ocsp(self.world.leaf, issuer, graph=graph, at=moment(), anew=True)
+
+    def at_hand(self) -> str:
+        issuer, serial, graph = self.question
+        found = ocsp_cache.answers(issuer, serial, graph=graph)
+        return found[0].answer.status.value if found else "nothing"
+
+    def log_in(self) -> Reason | None:
+        steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
+        revocation_live.forget_failures()
+        return with_live_answers(
+            lambda evidence: judge_certificate(
+                self.world.lock.certificate, Setting(current_register(), moment(), evidence, steps=steps)
+            )
+        ).reason
+
+    @property
+    def file(self):
+        return next(ocsp_cache.directory().glob("*/*.der"))
+
+
+class Process:
+    """What one process of the machine remembers."""
+
+    def __init__(self) -> None:
+        self.answers, self.missing = OrderedDict(), {}
+
+    @contextmanager
+    def __call__(self, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(ocsp_cache, "_answers", self.answers)
+            patch.setattr(ocsp_cache, "_missing", self.missing)
+            yield
+
+
+@pytest.fixture
+def ocsp(db, source):
+    return OcspWorld(source)
+
+
+def test_f5_a_worker_does_not_go_on_with_good_when_another_process_learnt_revoked(ocsp, monkeypatch):
+    worker, jobs = Process(), Process()
+    with worker(monkeypatch):
+        assert ocsp.log_in() is None
+    ocsp.says("revoked", reason="keyCompromise")
+    with jobs(monkeypatch):
+        assert ocsp.ask()
+    with worker(monkeypatch):
+        assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
+    assert ocsp.asked == 2  # the worker did not have to ask
+
+
+def test_f5_revoked_is_not_taken_back_by_any_later_answer(ocsp, monkeypatch):
+    ocsp.says("revoked", reason="keyCompromise", at=moment() - 5 * MINUTE)
+    assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
+    for status in ("good", "unknown"):
+        ocsp.says(status)
+        ocsp.ask()
+        assert "where revoked of" in ocsp.error  # the operator is told that the CA contradicts itself
+        assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
+        with Process()(monkeypatch):  # nor on disk
+            assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
+
+
+def test_f5_revoked_counts_whatever_was_known_that_is_newer(ocsp):
+    ocsp.ask()
+    ocsp.says("revoked", reason="superseded", at=moment() - 20 * MINUTE)
+    ocsp.ask()
+    assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
+
+
+def test_f5_an_older_good_answer_replaces_nothing(ocsp, monkeypatch):
+    ocsp.says("revoked", reason="certificateHold")
+    ocsp.ask()
+    ocsp.says("good", at=moment() - 9 * MINUTE, nonce=False)  # what somebody recorded before the hold
+    ocsp.ask()
+    assert "says good of" in ocsp.error
+    assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+    with Process()(monkeypatch):
+        assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+
+
+def test_a_lag_among_the_servers_of_one_responder_is_no_error(ocsp):
+    ocsp.ask()
+    ocsp.says("good", at=moment() - MINUTE)
+    assert ocsp.ask()
+    assert ocsp.error == ""
+
+
+def test_f5_the_comparison_is_with_the_disk_too(ocsp, monkeypatch):
+    with Process()(monkeypatch):
+        ocsp.says("revoked", reason="keyCompromise")
+        ocsp.ask()
+    ocsp.says("good")
+    with Process()(monkeypatch):
+        ocsp.ask()
+        assert ocsp.at_hand() == "revoked"
+        assert "where revoked of" in ocsp.error
+
+
+def test_a_hold_that_was_lifted_is_lifted(ocsp, monkeypatch):
+    ocsp.says("revoked", reason="certificateHold", at=moment() - MINUTE)
+    assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+    ocsp.says("good")
+    ocsp.ask()
+    assert ocsp.log_in() is None
+    with Process()(monkeypatch):
+        assert ocsp.log_in() is None
+
+
+@pytest.mark.parametrize(("status", "reason"), [("good", None), ("revoked", "certificateHold")])
+def test_an_answer_that_ran_out_is_asked_for_anew_at_the_next_login(ocsp, monkeypatch, status, reason):
+    """Once it stayed: the file that had run out was believed to be an answer, and nobody asked again for two days."""
+    ocsp.says(status, reason=reason, at=moment() - 3 * MINUTE, life=4 * MINUTE)
+    ocsp.log_in()
+    monkeypatch.setattr(ocsp_cache.timezone, "now", lambda: moment() + 2 * MINUTE)
+    ocsp.says("good", at=moment() + 2 * MINUTE)
+    assert ocsp.log_in() is None
+    assert ocsp.asked == 2
+
+
+def test_a_responder_that_forgot_a_certificate_takes_back_what_it_said(ocsp, monkeypatch):
+    """Else the good answer on disk would count again as soon as nobody remembers the unknown one."""
+    ocsp.says("good", at=moment() - MINUTE)
+    ocsp.ask()
+    ocsp.says("unknown")
+    ocsp.ask()
+    assert ocsp.log_in() is Reason.REVOCATION_UNKNOWN
+    with Process()(monkeypatch):
+        assert ocsp.at_hand() == "nothing"
+        assert ocsp.log_in() is Reason.REVOCATION_UNKNOWN
+
+
+def test_a_file_that_was_put_back_behind_our_back_is_no_rollback(ocsp):
+    ocsp.says("good", at=moment() - MINUTE)
+    ocsp.ask()
+    older = ocsp.file.read_bytes()
+    ocsp.says("revoked", reason="keyCompromise")
+    ocsp.ask()
+    ocsp.file.write_bytes(older)
+    assert ocsp.at_hand() == "revoked"
+    ocsp.file.unlink()
+    assert ocsp.at_hand() == "revoked"
+
+
+def test_a_file_that_is_damaged_makes_it_ask_again(ocsp):
+    ocsp.ask()
+    ocsp.file.write_bytes(b"nonsense")
+    assert ocsp.at_hand() == "nothing"
+    assert ocsp.log_in() is None
+    assert ocsp.asked == 2
+
+
+def test_what_a_full_disk_did_not_keep_is_remembered_and_still_gives_way_to_worse(ocsp, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    worker = Process()
+    with worker(monkeypatch), monkeypatch.context() as patch:
+        patch.setattr(ocsp_cache.tempfile, "mkstemp", full)
+        ocsp.ask()
+        assert ocsp.at_hand() == "good"
+    ocsp.says("revoked", reason="keyCompromise")
+    with Process()(monkeypatch):
+        ocsp.ask()
+    with worker(monkeypatch):
+        assert ocsp.at_hand() == "revoked"
+
+
+def test_many_writers_at_once_leave_the_strongest(ocsp, monkeypatch):
+    issuer, serial, graph = ocsp.question
+    now = moment()
+    made = []
+    for minute in range(8):
+        reason = {"reason": "keyCompromise"} if minute == 3 else {}
+        status = "revoked" if minute == 3 else "good"
+        body = ocsp.world.family.issuing.ocsp(serial, status, this_update=now - minute * MINUTE, next_update=now + HOUR, **reason)
+        message = ocsp_cache.read_response(body)
+        made.append((ocsp_cache.answers_of(message, issuer, serial, graph=graph)[0], body))
+    start = threading.Barrier(len(made))
+
+    def put(item, body):
+        start.wait(20)
+        ocsp_cache.put(issuer, serial, item, body, graph=graph)
+
+    threads = [threading.Thread(target=put, args=pair) for pair in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ocsp.at_hand() == "revoked"
+    with Process()(monkeypatch):
+        assert ocsp.at_hand() == "revoked"
+
+
+def test_old_files_go_but_not_those_that_say_revoked(ocsp):
+    at = moment()
+    ocsp.ask()
+    then = time.time() - 3 * 86400
+    os.utime(ocsp.file, (then, then))
+    assert ocsp_cache.sweep(at=at) == 1
+    ocsp_cache.forget_memory()
+    ocsp.says("revoked", reason="keyCompromise")
+    ocsp.ask()
+    os.utime(ocsp.file, (then, then))
+    assert ocsp_cache.sweep(at=at) == 0
+    (ocsp.file.parent / "a directory").mkdir()
+    assert ocsp_cache.sweep(at=at + timedelta(days=4000)) == 1
+
+
+def test_an_answer_without_our_nonce_is_not_let_in_by_asking_twice(ocsp):
+    """The narrower limit holds for the answer as it was fetched; kept and judged as a kept one it would count for an hour."""
+    ocsp.says("good", at=moment() - 30 * MINUTE, nonce=False)
+    for _ in range(2):
+        assert ocsp.log_in() is Reason.REVOCATION_UNAVAILABLE
+    assert ocsp.error == "the OCSP answer is older than 600 s"
+    assert ocsp.at_hand() == "nothing"
+
+
+def test_an_answer_that_was_fresh_when_it_was_fetched_counts_as_a_kept_one_later(ocsp, monkeypatch):
+    ocsp.says("good", at=moment() - 5 * MINUTE, nonce=False)
+    assert ocsp.log_in() is None
+    issuer, serial, graph = ocsp.question
+    kept = ocsp_cache.answers(issuer, serial, graph=graph)[0]
+    assert (kept.live, kept.answer.status) == (False, CertStatus.GOOD)
+    steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
+    later = moment() + 20 * MINUTE
+    verdict = with_live_answers(
+        lambda evidence: judge_certificate(ocsp.world.lock.certificate, Setting(current_register(), later, evidence, steps=steps))
+    )
+    assert (verdict.reason, ocsp.asked) == (None, 1)
