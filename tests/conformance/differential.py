@@ -1,12 +1,10 @@
 """Generated chains judged by us and by pyhanko-certvalidator: two engines with nothing in common but the standard.
 
-A product of key kinds, depths and faults, made with the practice PKI. The second opinion gets SM2 by a signature validator over our
-libcrypto binding; everything else of it is its own.
+A product of key kinds, depths and faults, made with the practice PKI.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,16 +12,10 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from asn1crypto import crl as asn1_crl
-from asn1crypto import x509 as asn1_x509
+from conformance.second_opinion import Question, second_opinion
 from conformance.suite_cases import Outcome
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from pyhanko_certvalidator import CertificateValidator, PKIXValidationParams, ValidationContext
-from pyhanko_certvalidator.errors import PathError, ValidationError
-from pyhanko_certvalidator.sig_validate import DefaultSignatureValidator
 
-from calock.core import libcrypto
 from calock.core.certificate import Certificate
 from calock.core.evidence import MemoryEvidence
 from calock.core.policy import Policy, RevocationRules
@@ -40,18 +32,6 @@ INHIBIT_ANY = pki.extension(x509.InhibitAnyPolicy(0), critical=True)
 INHIBIT_MAPPING = pki.extension(x509.PolicyConstraints(None, 0), critical=True)
 REQUIRE_EXPLICIT = pki.extension(x509.PolicyConstraints(0, None), critical=True)
 KINDS = ("SM2", "EC", "RSA")
-
-
-class _WithSm2(DefaultSignatureValidator):
-    """The second opinion's own signature check, and SM2 beside it."""
-
-    def validate_signature(
-        self, signature: bytes, signed_data: bytes, public_key_info: Any, signature_algorithm: Any, *rest: Any, **more: Any
-    ) -> None:
-        if signature_algorithm["algorithm"].dotted != "1.2.156.10197.1.501":
-            super().validate_signature(signature, signed_data, public_key_info, signature_algorithm, *rest, **more)
-        elif not libcrypto.sm2_verify(public_key_info.dump(), signature, signed_data):
-            raise InvalidSignature
 
 
 @dataclass
@@ -73,6 +53,8 @@ class Chain:
     crls: bool = True
     revoked: set[int] = field(default_factory=set)
     crl_changes: dict[str, Any] = field(default_factory=dict)
+    answer: Callable[[pki.Authority], bytes] | None = None
+    """The issuing CA's OCSP response for the leaf, instead of its CRL."""
 
 
 @cache
@@ -163,6 +145,62 @@ FAULTS: dict[str, Fault] = {
 }  # fmt: skip
 
 
+LEAF_SERIAL = 1000
+RESPONDER = pki.extension(
+    x509.AuthorityInformationAccess(
+        [x509.AccessDescription(x509.AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.practice/"))]
+    )
+)
+TIMES: dict[str, Any] = {"this_update": NOW - timedelta(minutes=2), "next_update": NOW + timedelta(minutes=8)}
+
+DELEGATE: dict[str, Any] = {"not_before": NOW - 10 * DAY, "not_after": NOW + 30 * DAY}
+
+
+def _answered(make: Callable[[pki.Authority], bytes]) -> Fault:
+    """``make``: the response, signed with the keys of the CA that issued the leaf."""
+
+    def change(chain: Chain) -> None:
+        chain.answer = make
+        chain.leaf_extra = [RESPONDER]  # the second opinion asks no OCSP about a leaf that names no responder
+
+    return change
+
+
+def _good(authority: pki.Authority, serial: int = LEAF_SERIAL, **changes: Any) -> bytes:
+    return authority.ocsp(serial, **{**TIMES, **changes})
+
+
+def _delegated(**changes: Any) -> Fault:
+    def make(authority: pki.Authority) -> bytes:
+        return _good(authority, responder=authority.responder(**{**DELEGATE, **changes}))
+
+    return _answered(make)
+
+
+def _by_delegate_of_another(authority: pki.Authority) -> bytes:
+    """The delegate's certificate is by a key of the same kind, under the CA's own name."""
+    stranger = replace(authority, key=_key(authority.key.algorithm, "stranger"))
+    return _good(authority, responder=stranger.responder(**DELEGATE))
+
+
+FAULTS |= {
+    "OCSP good": _answered(_good),
+    "OCSP good, SHA-256 names": _answered(lambda ca: _good(ca, digest="sha256")),
+    "OCSP revoked": _answered(lambda ca: _good(ca, status="revoked", revoked_at=NOW - DAY, reason="keyCompromise")),
+    "OCSP unknown": _answered(lambda ca: _good(ca, status="unknown")),
+    "OCSP of another certificate": _answered(lambda ca: _good(ca, LEAF_SERIAL + 1)),
+    "OCSP past its time": _answered(lambda ca: _good(ca, this_update=NOW - 2 * DAY, next_update=NOW - DAY)),
+    "OCSP from the future": _answered(lambda ca: _good(ca, this_update=NOW + DAY, next_update=NOW + 2 * DAY)),
+    "OCSP by another key": _answered(lambda ca: _good(ca, key=_key(ca.key.algorithm, "stranger"))),
+    "OCSP by a delegate": _delegated(),
+    "OCSP by a delegate never checked and long valid": _delegated(not_after=NOW + 300 * DAY),
+    "OCSP by a delegate without the purpose": _delegated(ekus=()),
+    "OCSP by a delegate for TLS": _delegated(ekus=("1.3.6.1.5.5.7.3.1",)),
+    "OCSP by an expired delegate": _delegated(not_after=NOW - DAY),
+    "OCSP by a delegate of another key": _answered(_by_delegate_of_another),
+}  # fmt: skip
+
+
 def _ca(above: pki.Authority, kind: str, number: int, chain: Chain) -> pki.Authority:
     changes = chain.ca_changes.get(number, {})
     key = _key(kind, f"ca{number}")
@@ -189,7 +227,7 @@ def _leaf(above: pki.Authority, chain: Chain) -> bytes:
         pki.extension(x509.AuthorityKeyIdentifier(above.key.key_id, None, None)),
         *chain.leaf_extra,
     ]
-    values = {"not_before": START, "not_after": END, "serial": 1000, **changes}
+    values = {"not_before": START, "not_after": END, "serial": LEAF_SERIAL, **changes}
     return signer.issue(chain.leaf_subject, _key(chain.kind, "leaf").spki_der, extensions=extensions, **values)
 
 
@@ -198,15 +236,16 @@ def _crls(chain: Chain) -> list[bytes]:
     wrong = changes.pop("wrong_signer", False)
     values = {"this_update": NOW - timedelta(hours=1), "next_update": NOW + DAY, **changes}
     crls = []
-    for level, authority in enumerate([chain.root, *chain.authorities]):
+    speaking = [chain.root, *chain.authorities][: chain.depth if chain.answer else None]
+    for level, authority in enumerate(speaking):
         below = chain.depth - level
-        serial = 1000 if below == 0 else 100 + level
+        serial = LEAF_SERIAL if below == 0 else 100 + level
         revoked = [(serial, NOW - DAY, "keyCompromise")] if below in chain.revoked else []
         crls.append(authority.crl(revoked, key=_key(chain.kind, "stranger") if wrong else None, **values))
     return crls
 
 
-def _ours(leaf: bytes, chain: Chain, crls: list[bytes]) -> tuple[bool, str]:
+def _ours(leaf: bytes, chain: Chain, crls: list[bytes], answers: list[bytes]) -> tuple[bool, str]:
     policy = Policy(
         required_policies=chain.required, require_explicit_policy=chain.explicit, strict_extensions=False,
         revocation=RevocationRules(mode="require" if chain.crls else "off", crl_max_age=None),
@@ -214,30 +253,26 @@ def _ours(leaf: bytes, chain: Chain, crls: list[bytes]) -> tuple[bool, str]:
     root, others = chain.root.certificate, [authority.certificate for authority in chain.authorities]
     register = Register([ProviderTrust("p", (CaCertificate.of(root, anchor=True), *map(CaCertificate.of, others)), policy)])
     evidence = MemoryEvidence(
-        crls, anchors=[Certificate.parse(root)], others=[Certificate.parse(c) for c in others], policy=policy, at=NOW
+        crls, answers, anchors=[Certificate.parse(root)], others=[Certificate.parse(c) for c in others], policy=policy, at=NOW
     )
     verdict = judge_certificate(leaf, Setting(register, NOW, evidence, steps=frozenset({Step.PATH, Step.REVOCATION})))
     return verdict.accepted, str(verdict.reason)
 
 
-def _second_opinion(leaf: bytes, chain: Chain, crls: list[bytes]) -> tuple[bool, str]:
-    context = ValidationContext(
-        trust_roots=[asn1_x509.Certificate.load(chain.root.certificate)],
-        other_certs=[asn1_x509.Certificate.load(authority.certificate) for authority in chain.authorities],
-        crls=[asn1_crl.CertificateList.load(crl) for crl in crls] if chain.crls else None,
-        moment=NOW, best_signature_time=NOW, allow_fetching=False, revocation_mode="require" if chain.crls else "soft-fail",
-        weak_hash_algos={"md2", "md5", "sha1"}, time_tolerance=timedelta(0), signature_validator=_WithSm2(),
-    )  # fmt: skip
-    parameters = PKIXValidationParams(
-        user_initial_policy_set=frozenset(chain.required or ("any_policy",)),
-        initial_explicit_policy=chain.explicit or bool(chain.required),
+def _second_opinion(leaf: bytes, chain: Chain, crls: list[bytes], answers: list[bytes]) -> tuple[bool, str]:
+    return second_opinion(
+        leaf,
+        Question(
+            anchors=(chain.root.certificate,),
+            others=tuple(authority.certificate for authority in chain.authorities),
+            crls=tuple(crls) if chain.crls else (),
+            ocsps=tuple(answers),
+            revocation=chain.crls,
+            moment=NOW,
+            policies=chain.required,
+            explicit=chain.explicit or bool(chain.required),
+        ),
     )
-    validator = CertificateValidator(asn1_x509.Certificate.load(leaf), validation_context=context, pkix_params=parameters)
-    try:
-        asyncio.run(validator.async_validate_path())
-    except (PathError, ValidationError) as error:
-        return False, f"{type(error).__name__}: {error}"
-    return True, ""
 
 
 def differential() -> Iterator[Outcome]:
@@ -250,9 +285,9 @@ def differential() -> Iterator[Outcome]:
             above = _ca(above, kind, number, chain)
             chain.authorities.append(above)
         leaf = _leaf(above, chain)
-        crls = _crls(chain)
-        accepted, reason = _ours(leaf, chain, crls)
-        expected, said = _second_opinion(leaf, chain, crls)
+        evidence = (_crls(chain), [chain.answer(above)] if chain.answer else [])
+        accepted, reason = _ours(leaf, chain, *evidence)
+        expected, said = _second_opinion(leaf, chain, *evidence)
         yield Outcome(
             "differential", f"{kind}, {depth} CAs, {fault}", expected, accepted, f"{reason} / second opinion: {said[:160]}"
         )

@@ -36,4 +36,20 @@ WEBEID_OCSP = {
     "whenNonceDiffers_thenThrows": "a file has no request whose nonce could differ; the server's fetcher judges nonces",
 }
 
-DIFFERENTIAL: dict[str, str] = {}
+LONG_NOCHECK = (
+    "a delegate that nobody may ask about (id-pkix-ocsp-nocheck) counts for 90 days at most; RFC 6960 4.2.2.2.1 leaves this to us"
+)
+
+DIFFERENTIAL = {
+    f"{kind}, {depth} CAs, OCSP by a delegate never checked and long valid": LONG_NOCHECK
+    for kind in ("SM2", "EC", "RSA")
+    for depth in (1, 2)
+}
+"""Where the second opinion answers otherwise; ``docs/conformance.md`` says who is right."""
+
+SECOND_PKITS = {case: reason for case, reason in PKITS.items() if reason is INDIRECT}
+"""The second opinion refuses the two DSA cases like us."""
+
+SECOND_SM2 = {
+    "OCSP for the leaf": "it reads no OCSP about a certificate that names no responder; ours are named by the provider's record",
+}

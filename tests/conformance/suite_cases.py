@@ -98,27 +98,43 @@ def _webeid_case(index: dict[str, Any], case: dict[str, Any], scratch: Path) -> 
 # --- SM2
 
 
+SM2_MOMENT = "2026-11-22T06:00:00Z"
+
+
+@dataclass(frozen=True)
+class Sm2Case:
+    name: str
+    expected: bool
+    leaf: str
+    root: str
+    above: str
+    crls: tuple[str, ...] = ()
+    ocsps: tuple[str, ...] = ()
+
+
+SM2_CASES = (
+    Sm2Case("chain", True, "leaf.pem", "root.pem", "int.pem"),
+    Sm2Case("chain with CRLs", True, "leaf.pem", "root.pem", "int.pem", ("root.crl", "int.crl")),
+    Sm2Case("revoked leaf", False, "leaf.pem", "root.pem", "int.pem", ("root.crl", "int_rev.crl")),
+    Sm2Case("OCSP for the leaf", True, "leaf.pem", "root.pem", "int.pem", ("root.crl",), ("resp.der",)),
+    Sm2Case("empty signer ID", False, "nleaf.pem", "nroot.pem", "nint.pem"),
+    Sm2Case("empty signer ID under the right root", False, "nleaf.pem", "root.pem", "int.pem"),
+    Sm2Case("CRL of the root missing", False, "leaf.pem", "root.pem", "int.pem", ("int.crl",)),
+)
+
+
 def sm2() -> Iterator[Outcome]:
     """The chain with the standard signer ID, the same with the empty one, CRLs and an OCSP response, at the time they were made."""
     place = SUITES / "sm2"
-
-    def case(name: str, expected: bool, leaf: str, root: str, above: str, *evidence: object) -> Outcome:
+    for case in SM2_CASES:
+        evidence: list[object] = []
+        for option, files in (("--crl", case.crls), ("--ocsp", case.ocsps)):
+            evidence += [option, *(place / file for file in files)] if files else []
         answer = calock(
-            "certificate", "explain", place / leaf, "--json", "--at", "2026-11-22T06:00:00Z",
-            "--anchors", place / root, "--intermediates", place / above, *evidence,
+            "certificate", "explain", place / case.leaf, "--json", "--at", SM2_MOMENT,
+            "--anchors", place / case.root, "--intermediates", place / case.above, *evidence,
         )  # fmt: skip
-        return _outcome("sm2", name, expected=expected, answer=answer)
-
-    clean = ("--crl", place / "root.crl", place / "int.crl")
-    yield case("chain", True, "leaf.pem", "root.pem", "int.pem")
-    yield case("chain with CRLs", True, "leaf.pem", "root.pem", "int.pem", *clean)
-    yield case("revoked leaf", False, "leaf.pem", "root.pem", "int.pem", "--crl", place / "root.crl", place / "int_rev.crl")
-    yield case(
-        "OCSP for the leaf", True, "leaf.pem", "root.pem", "int.pem", "--crl", place / "root.crl", "--ocsp", place / "resp.der"
-    )
-    yield case("empty signer ID", False, "nleaf.pem", "nroot.pem", "nint.pem")
-    yield case("empty signer ID under the right root", False, "nleaf.pem", "root.pem", "int.pem")
-    yield case("CRL of the root missing", False, "leaf.pem", "root.pem", "int.pem", "--crl", place / "int.crl")
+        yield _outcome("sm2", case.name, expected=case.expected, answer=answer)
 
 
 # --- PKITS

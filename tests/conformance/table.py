@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # called by its path
     sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "src")]
 
 from conformance import listed_exceptions as listed
-from conformance import suite_cases
+from conformance import second_opinion, suite_cases
 from conformance.differential import differential
 from conformance.suite_cases import Outcome
 
@@ -24,7 +24,11 @@ ROWS: tuple[tuple[str, Callable[[], Iterable[Outcome]], dict[str, str]], ...] = 
     ("Web eID tokens, format 1.1", lambda: suite_cases.webeid("1.1"), listed.WEBEID_11),
     ("Web eID OCSP responses", suite_cases.webeid_ocsp, listed.WEBEID_OCSP),
     ("SM2 chains, CRLs, OCSP", suite_cases.sm2, listed.SM2),
-    ("generated chains, with pyhanko-certvalidator", differential, listed.DIFFERENTIAL),
+    ("generated chains, second opinion", differential, listed.DIFFERENTIAL),
+    ("PKITS, second opinion", second_opinion.pkits, listed.SECOND_PKITS),
+    ("Web eID paths, second opinion", second_opinion.webeid, {}),
+    ("Web eID OCSP, second opinion", second_opinion.webeid_ocsp, {}),
+    ("SM2, second opinion", second_opinion.sm2, listed.SECOND_SM2),
 )
 
 

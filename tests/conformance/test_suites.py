@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from conformance import listed_exceptions as listed
-from conformance import suite_cases
+from conformance import second_opinion, suite_cases
 from conformance.differential import FAULTS, KINDS, differential
 from conformance.suite_cases import SUITES, Outcome
 
@@ -29,6 +29,10 @@ def _check(outcomes: Iterable[Outcome], exceptions: dict[str, str], count: int) 
         pytest.param(suite_cases.webeid, listed.WEBEID, 40, id="webeid-1.0"),
         pytest.param(suite_cases.webeid_ocsp, listed.WEBEID_OCSP, 13, id="webeid-ocsp"),
         pytest.param(suite_cases.sm2, listed.SM2, 7, id="sm2"),
+        pytest.param(second_opinion.pkits, listed.SECOND_PKITS, 246, id="pkits-second-opinion"),
+        pytest.param(second_opinion.webeid, {}, 45, id="webeid-second-opinion"),
+        pytest.param(second_opinion.webeid_ocsp, {}, 13, id="webeid-ocsp-second-opinion"),
+        pytest.param(second_opinion.sm2, listed.SECOND_SM2, 7, id="sm2-second-opinion"),
     ],
 )
 def test_suite_agrees(cases: Callable[[], Iterable[Outcome]], exceptions: dict[str, str], count: int) -> None:

@@ -165,7 +165,15 @@ def test_a16_self_signed_and_unknown_root() -> None:
     own = pki.make_root("somebody", "EC", **DATES)
     selfsigned = own.issue_lock("somebody", own.key, **DATES)
     assert world().judge(selfsigned).reason is Reason.CERTIFICATE_UNTRUSTED
-    assert world().judge(own.certificate).reason is Reason.CERTIFICATE_IS_CA
+    assert world().judge(own.certificate).reason is Reason.CERTIFICATE_UNTRUSTED
+
+
+def test_a16_a_recognised_ca_certificate_is_no_holders() -> None:
+    """Its own path may be asked for alone; but no lock is made of it."""
+    for authority in (world().root, world().ca):
+        verdict = world().judge(authority.certificate)
+        assert verdict.reason is Reason.CERTIFICATE_IS_CA
+        assert [check.name for check in verdict.checks if check.passed is False] == ["holder, not a CA", "key usage"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -279,7 +287,7 @@ def test_a21_only_the_certificate_whose_key_signed_counts() -> None:
         (("key_encipherment", "data_encipherment"), (), Reason.KEY_USAGE_NOT_SIGNING),
         (("key_agreement",), (), Reason.KEY_USAGE_NOT_SIGNING),
         (("content_commitment",), (), Reason.KEY_USAGE_NOT_SIGNING),
-        (("digital_signature", "key_cert_sign"), (), Reason.CERTIFICATE_IS_CA),
+        (("digital_signature", "key_cert_sign"), (), Reason.PATH_INVALID),  # to sign certificates, and no CA's
     ],
 )
 def test_a22_purpose(usages: tuple[str, ...], ekus: tuple[str, ...], reason: Reason) -> None:

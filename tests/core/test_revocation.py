@@ -181,7 +181,16 @@ def test_emergency_lifts_the_age_limit_and_nothing_else(ec):
 
 
 @pytest.mark.parametrize(
-    "text", ["soon", "2026-11-25", ":2026-11-25T00:00:00Z", f"{'0' * 64}:2026-11-25T00:00:00", f"{'0' * 64}:now"]
+    "text",
+    [
+        "soon",
+        "2026-11-25",
+        ":2026-11-25T00:00:00Z",
+        f"{'0' * 64}:2026-11-25T00:00:00",
+        f"{'0' * 64}:now",
+        f"{'0' * 64}:9999-12-31T23:59:59-23:59",
+        f"{'0' * 64}:0001-01-01T00:00:00+23:59",
+    ],
 )
 def test_emergency_names_a_ca_and_a_moment(text):
     with pytest.raises(PolicyError):

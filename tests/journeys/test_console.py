@@ -31,7 +31,7 @@ def test_two_operators_recognise_a_new_root(person: Person, tmp_path):
     person.picture("console-trust")
     person.page.get_by_role("link", name="山西CA互认平台").click()
     person.page.get_by_label("CA 证书文件").set_input_files(tmp_path / "root.cer")
-    person.page.get_by_label("作为信任锚").check()
+    person.page.get_by_role("radio", name=re.compile("^信任锚")).check()
     person.page.get_by_label("理由").locator("visible=true").first.fill("CA 换发根证书")
     person.page.get_by_role("button", name="提出，等待复核").click()
     expect(person.page.get_by_text("等待另一位运营人员复核").first).to_be_visible()

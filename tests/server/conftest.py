@@ -8,6 +8,7 @@ from lock_world import make_lock_world
 from calock.server import throttle
 from calock.server.challenges import answers
 from calock.server.locks import predecessors
+from calock.server.providers import seen
 from calock.server.providers.trust import forget_register
 
 
@@ -15,8 +16,10 @@ from calock.server.providers.trust import forget_register
 def _nothing_left_over():
     throttle.reset()
     forget_register()
+    seen.forget()
     yield
     forget_register()
+    seen.forget()
 
 
 @pytest.fixture

@@ -210,8 +210,13 @@ def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, po
 
 
 def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[CrlOffer]]:
-    """Which CRLs speak for which issuing key (SPKI SHA-256), newest of each scope, with the delta that fits it."""
+    """Which CRLs speak for which issuing key (SPKI SHA-256), newest of each scope, with the delta that fits it.
+
+    A signer that is not, or no longer, among the graph's keys speaks for nobody.
+    """
     offers: defaultdict[str, list[CrlOffer]] = defaultdict(list)
+    present = {certificate.spki_sha256 for certificate in graph.certificates}
+    indexes = [index for index in indexes if index.signer_spki_sha256 in present]
     for crl in newest(index for index in indexes if not index.is_delta):
         signer = Certificate.parse(crl.signer_der)
         delta = best_delta(crl, indexes)

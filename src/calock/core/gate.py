@@ -29,7 +29,7 @@ _NO_NAME = b"\x30\x00"
 
 
 def check_gate(certificate: Certificate, policy: Policy, at: datetime) -> list[Check]:
-    """Judge a holder's certificate. Every check runs, whatever the others say."""
+    """Judge the certificate at the end of a path. Every check runs, whatever the others say."""
     checks = []
     for judge, good in _GATE:
         fault = _guarded(judge, certificate, policy, at)
@@ -130,12 +130,6 @@ def _strict(certificate: Certificate, form: Form) -> str:
     return ""
 
 
-def _is_ca(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
-    if certificate.form.is_ca:
-        return Reason.CERTIFICATE_IS_CA, "a CA certificate cannot be a holder's"
-    return None
-
-
 _FORM: dict[str, _Judge] = {
     "version": _version,
     "serial number": _serial,
@@ -143,4 +137,4 @@ _FORM: dict[str, _Judge] = {
     "signature algorithm": _signature_algorithm,
     "extensions": _extensions,
 }
-_GATE = tuple((judge, passed(Step.GATE, name)) for name, judge in {**_FORM, "key": key_fault, "holder, not a CA": _is_ca}.items())
+_GATE = tuple((judge, passed(Step.GATE, name)) for name, judge in {**_FORM, "key": key_fault}.items())

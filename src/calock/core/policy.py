@@ -281,13 +281,19 @@ def _check_revocation(value: RevocationRules) -> None:
 
 def _emergency(text: str) -> tuple[str, datetime]:
     key, _, moment = text.partition(":")
-    try:
-        end = datetime.fromisoformat(moment)
-    except ValueError:
-        end = datetime.min  # noqa: DTZ901 - naive, which the next line refuses
-    if not _KEY_HASH.fullmatch(key) or end.tzinfo is None:
+    end = _moment_in_utc(moment)
+    if end is None or not _KEY_HASH.fullmatch(key):
         raise PolicyError("revocation.emergencies: <SPKI SHA-256 of the CA, lower-case hex>:<ISO 8601 moment with its offset>")
-    return key, end.astimezone(UTC) if end.year > 1 else end
+    return key, end
+
+
+def _moment_in_utc(text: str) -> datetime | None:
+    """None when it is none, names no offset, or lies beyond the calendar's ends."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _check_rule(value: IdentityRule) -> None:

@@ -23,7 +23,7 @@ def check_profile(certificate: Certificate, policy: Policy) -> tuple[Check, ...]
     kept = form.profile
     if kept is not None and kept[0] is policy:
         return kept[1]
-    checks = (_key_usage(certificate, policy), _extended(certificate, policy), _policies(certificate, policy))
+    checks = (_holder(certificate), _key_usage(certificate, policy), _extended(certificate, policy), _policies(certificate, policy))
     form.profile = policy, checks
     return checks
 
@@ -42,6 +42,12 @@ def check_ca_purposes(authorities: Sequence[Certificate], policy: Policy) -> Che
             detail = f"CA certificate {number} of the path: its extendedKeyUsage allows other purposes only"
             return failed(Step.PROFILE, "CA purposes", Reason.PATH_INVALID, detail)
     return passed(Step.PROFILE, "CA purposes")
+
+
+def _holder(certificate: Certificate) -> Check:
+    if certificate.form.is_ca:
+        return failed(Step.PROFILE, "holder, not a CA", Reason.CERTIFICATE_IS_CA, "a CA certificate cannot be a holder's")
+    return passed(Step.PROFILE, "holder, not a CA")
 
 
 def _key_usage(certificate: Certificate, policy: Policy) -> Check:

@@ -182,7 +182,7 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> P
         raise WorldError(f"{root} is not empty and holds no practice world; nothing there was touched")
     place.create()
     place.write_notes({"version": VERSION, "made": ""})
-    for leftover in root.glob("calock.sqlite3*"):
+    for leftover in (*root.glob("calock.sqlite3*"), *root.glob("register.seen")):  # a new database has a new register
         leftover.unlink()
     practice = make_practice(root, now=now)
     prepare_server(root)

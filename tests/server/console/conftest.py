@@ -10,7 +10,9 @@ from register_help import AT_START, make_world
 
 from calock.demo import pki
 from calock.server.accounts.models import Account, Role
+from calock.server.console import standing_words
 from calock.server.organisations.models import Organisation
+from calock.server.providers.revocation_health import HeldHere
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +56,10 @@ def outsider(request, organisation):
         username=f"out-{request.param}", name="某", organisation=organisation, role=request.param
     )
     return browser_of(account)
+
+
+@pytest.fixture
+def sound_machine(monkeypatch):
+    """Nothing is wrong with this machine's background work, and it holds what the rows say."""
+    monkeypatch.setattr(standing_words.jobs_health, "problems", lambda **_: [])
+    monkeypatch.setattr(standing_words, "held_here", lambda source: HeldHere.SAME if source.kind == "crl" else None)

@@ -19,7 +19,7 @@ from calock.server.console.statistics import browser_of, by_provider, failures_s
 from calock.server.context import RequestContext
 from calock.server.providers.models import CaRecord, Provider, RevocationSource
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_machine")]
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36"
 
@@ -119,17 +119,18 @@ def source(**values) -> None:
 
 
 @pytest.mark.parametrize(
-    ("used", "words"),
-    [(0.5, "正常"), (0.76, "临近过期"), (1.2, "已过期")],
+    ("used", "words", "summary"),
+    [(0.5, "正常", ""), (0.76, "临近过期", "需要处理"), (1.2, "已过期", "异常")],
 )
-def test_the_dashboard_warns_when_three_quarters_of_a_crls_life_are_over(world, first, used, words):
+def test_the_dashboard_warns_when_three_quarters_of_a_crls_life_are_over(world, first, used, words, summary):
     now, life = timezone.now(), timedelta(hours=10)
     source(this_update=now - used * life, next_update=now + (1 - used) * life, last_ok_at=now)
     html = first.get("/console/trust/").content.decode()
-    row = html[html.index("http://127.0.0.1:9/ca.crl") :][:900]
+    row = html[html.rindex("http://127.0.0.1:9/ca.crl") :][:900]
     assert words in row
     assert f'value="{min(100, round(100 * used))}"' in row
-    assert ("需要处理" in html) == (used > 0.75)
+    badges = [word for word in ("需要处理", "异常") if f">{word}</span>" in html]
+    assert badges == ([summary] if summary else [])
 
 
 def test_the_dashboard_shows_the_last_error_as_text(world, first):

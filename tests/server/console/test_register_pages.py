@@ -48,7 +48,7 @@ def decide(browser, approval: Approval, step: str, **changes):
 
 def propose(browser, world, certificate: bytes, **form):
     file = SimpleUploadedFile("ca.cer", certificate)
-    return press(browser, world, step="propose", certificate=file, anchor="on", group="root", reason="换发根证书", **form)
+    return press(browser, world, step="propose", certificate=file, role="anchor", group="root", reason="换发根证书", **form)
 
 
 def trusted() -> set[str]:
@@ -105,7 +105,7 @@ def test_a_rejection_needs_a_note(world, first, second, newcomer):
 def test_a_file_that_is_no_certificate_is_refused_on_the_page(world, first, data):
     assert "该文件不能作为 CA 证书登记" in propose(first, world, data).content.decode()
     assert not Approval.objects.exists()
-    assert "该文件不能作为 CA 证书登记" in press(first, world, step="propose", reason="x").content.decode()
+    assert "该文件不能作为 CA 证书登记" in press(first, world, step="propose", role="anchor", reason="x").content.decode()
 
 
 @pytest.mark.parametrize(
@@ -247,3 +247,116 @@ def test_a_bundle_nobody_pinned_is_refused_on_the_page(world, first):
     assert "签名公钥未被固定" in first.post("/console/bundles/", form, follow=True).content.decode()
     form = {"step": "import", "reason": "r", "bundle": SimpleUploadedFile("b.json", b"\xff" * 3_000_000)}
     assert "互认包过大" in first.post("/console/bundles/", form, follow=True).content.decode()
+
+
+# --- addresses
+
+
+def add_source(browser, world, url: str, **form) -> str:
+    found = press(browser, world, step="add_source", record=world.anchor.pk, kind="crl", url=url, **form)
+    return found.content.decode()
+
+
+def test_a_public_address_is_there_at_once_in_the_form_in_which_it_is_fetched(world, first):
+    assert "已添加吊销信息来源" in add_source(first, world, "http://山西.中国/吊销.crl")
+    source = RevocationSource.objects.get(ca_record=world.anchor)
+    assert source.url == "http://xn--rht816h.xn--fiqs8s/%E5%90%8A%E9%94%80.crl"
+    assert "已移除吊销信息来源" in press(first, world, step="remove_source", source=source.pk).content.decode()
+
+
+@pytest.mark.parametrize("url", ["ftp://ca.example/", "ca.example", "http://", "javascript:1", "http://u@ca.example/"])
+def test_an_address_that_is_none_is_refused_in_a_clear_sentence(world, first, url):
+    assert "未执行：地址：不是以 http:// 或 https:// 开头的有效网址" in add_source(first, world, url)
+    assert RevocationSource.objects.count() == 1
+
+
+def test_an_address_inside_waits_for_the_second_operator(world, first, second):
+    assert "等待另一位运营人员复核" in add_source(first, world, "http://10.1.2.3/a.crl", private_network="on", reason="专线镜像")
+    assert RevocationSource.objects.count() == 1
+    assert "添加内网吊销信息来源" in read(first, page_of(world))
+    approval = Approval.objects.get()
+    html = read(second, f"/console/approvals/{approval.pk}/")
+    assert 'class="alarm"' in html
+    assert "http://10.1.2.3/a.crl" in html
+    decide(second, approval, "approve")
+    assert RevocationSource.objects.get(private_network=True).url == "http://10.1.2.3/a.crl"
+
+
+def test_an_address_inside_needs_a_reason(world, first):
+    assert "理由" in add_source(first, world, "http://10.1.2.3/a.crl", private_network="on")
+    assert not Approval.objects.exists()
+
+
+# --- uses and emergencies
+
+
+@pytest.mark.parametrize("role", ["", "root", None])
+def test_no_use_of_a_certificate_is_chosen_for_the_operator(world, first, newcomer, role):
+    """A use nobody chose once demoted an anchor."""
+    form = {} if role is None else {"role": role}
+    file = SimpleUploadedFile("ca.cer", newcomer.certificate)
+    shown = press(first, world, step="propose", certificate=file, reason="r", **form).content.decode()
+    assert "未执行：请选择该证书的用途" in shown
+    assert not Approval.objects.exists()
+
+
+def test_a_demotion_stands_out_on_the_approval_page(world, first, second, console_root):
+    newer = pki.make_root("练习根 CA", "SM2", console_root.key, not_before=AT_START, not_after=pki.years(AT_START, 25)).certificate
+    press(first, world, step="propose", certificate=SimpleUploadedFile("ca.cer", newer), role="intermediate", reason="换发")
+    html = read(second, f"/console/approvals/{Approval.objects.get().pk}/")
+    assert re.search(r'<dd class="alarm">.*?信任锚 → 中间 CA', html)
+    assert re.search(r'<dd class="alarm">.*?服务商立即被暂停', html)
+
+
+def test_an_emergency_is_asked_for_on_the_page_of_the_provider(world, first, second):
+    shown = press(first, world, step="emergency", record=world.intermediate.pk, hours="12", reason="CA 停止发布 CRL")
+    assert "已提出紧急放宽" in shown.content.decode()
+    html = read(second, f"/console/approvals/{Approval.objects.get().pk}/")
+    assert re.search(r'<dd class="alarm">.*?练习中级 CA 的吊销信息在 .*? 前不受时效限制', html)
+    decide(second, Approval.objects.get(), "approve")
+    assert "紧急放宽中" in read(first, page_of(world))
+
+
+@pytest.mark.parametrize("hours", ["", "0", "-1", "73", "1000000000", "x", None])
+def test_an_emergency_lasts_as_long_as_the_page_offers(world, first, hours):
+    form = {} if hours is None else {"hours": hours}
+    shown = press(first, world, step="emergency", record=world.intermediate.pk, reason="r", **form)
+    assert "请选择放宽的时长" in shown.content.decode()
+    assert not Approval.objects.exists()
+
+
+# --- what no bundle can say
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("code", "Shanxi_CA", "小写字母、数字和连字符"),
+        ("website", "ftp://x.cn/", "不是以 http:// 或 https:// 开头的有效网址"),
+        ("name", "a\nb", "不能含有换行等控制字符"),
+        ("order", "100001", "100000"),
+    ],
+)
+def test_what_no_bundle_can_say_is_refused_at_its_field(world, first, field, value, says):
+    form = {"code": "xin", "name": "新", "short_name": "新", "order": "1", field: value}
+    answer = first.post("/console/providers/new/", form)
+    assert answer.status_code == 200
+    assert re.search(rf'class="error">[^<]*{re.escape(says)}', answer.content.decode())
+    assert Provider.objects.count() == 1
+
+
+def test_a_website_with_chinese_letters_is_kept_in_ascii(world, first):
+    form = {"code": "xin", "name": "新", "short_name": "新", "order": "1", "website": "https://山西.中国/"}
+    assert first.post("/console/providers/new/", form).status_code == 302
+    assert Provider.objects.get(code="xin").website == "https://xn--rht816h.xn--fiqs8s/"
+    first.get("/console/bundles/export/")
+
+
+def test_rows_of_an_earlier_version_are_named_before_anybody_exports(world, first):
+    Provider.objects.create(code="Shanxi_CA", name="山西", short_name="山西", state="suspended")
+    html = read(first, "/console/bundles/")
+    assert "Shanxi_CA: code" in html
+    assert "/console/bundles/export/" not in html
+    answer = first.get("/console/bundles/export/", follow=True)
+    assert "登记中有内容不能写入互认包" in answer.content.decode()
+    assert not AuditEvent.objects.filter(event="provider:exported").exists()

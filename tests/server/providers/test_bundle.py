@@ -5,21 +5,35 @@ from __future__ import annotations
 import base64
 import json
 import random
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.db import connection
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from register_help import ca_session, make_world
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.server.accounts.models import Account
+from calock.server.approvals.kinds import Alarm, kind_of
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.bundle import FORMAT, MAX_BYTES, Bundle, key_id, read_bundle, write_bundle
+from calock.server.providers.bundle import (
+    FORMAT,
+    MAX_BYTES,
+    Bundle,
+    BundleProvider,
+    BundleSource,
+    key_id,
+    read_bundle,
+    write_bundle,
+)
 from calock.server.providers.exchange import (
     describe_provider,
     export_bundle,
@@ -30,7 +44,7 @@ from calock.server.providers.exchange import (
     retire_key,
     signing_key,
 )
-from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState
 from calock.server.providers.trust import check_at_start, current_register, forget_register
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -73,6 +87,7 @@ def test_a_bundle_reads_as_it_was_written():
 
 
 CA = {"certificate": "", "group": "", "anchor": True, "state": "recognised", "sources": []}
+SOURCE = {"kind": "crl", "url": "http://ca.example/a.crl", "private_network": False}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +95,10 @@ CA = {"certificate": "", "group": "", "anchor": True, "state": "recognised", "so
     [
         b"", b"null", b"[]", b"{}", b'"' * 10, b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000,
         {**GOOD, "more": 1}, {**GOOD, "made_at": "yesterday"}, {**GOOD, "made_at": "2026-99-99T00:00:00Z"},
+        {**GOOD, "made_at": "9999-12-31T23:59:59-23:59"}, {**GOOD, "made_at": "0001-01-01T00:00:00+23:59"},
+        {**GOOD, "made_at": "0000-01-01T00:00:00Z"}, {**GOOD, "made_at": "2026-11-22T00:00:00"},
+        changed(website="ftp://x.cn/a"), changed(website="https://山西.中国/"), changed(website="http://a/" + "x" * 200),
+        changed(cas=[{**CA, "crl_signer": True}]), changed(cas=[{**CA, "sources": [SOURCE] * 101}]),
         {**GOOD, "providers": {}}, changed(code="x\n"),
         {**GOOD, "providers": GOOD["providers"] * 2}, {**GOOD, "providers": GOOD["providers"] * 501},
         changed(code="../x"), changed(code="X"), changed(code=""), changed(name=""), changed(name="a\nb"), changed(name="n" * 101),
@@ -173,7 +192,6 @@ def take(world, data: bytes) -> None:
 
 
 def empty_the_register() -> None:
-    RevocationSource.objects.all().delete()
     for row in (*CaRecord.objects.all(), *Provider.objects.all()):
         row.delete()
 
@@ -253,8 +271,118 @@ def test_a_bundle_cannot_move_a_key_to_another_provider(world):
     pin(world)
     (provider,) = [describe_provider(row) for row in Provider.objects.all()]
     stolen = msgspec.structs.replace(provider, code="thief")
-    data = write_bundle(Bundle(made_at="2030-01-01T00:00:00Z", providers=(stolen,)), signing_key())
+    data = write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(stolen,)), signing_key())
     approval = propose_import(data=data, reason="r", by=world.first, context=None)
     with refused(Reason.CA_KEY_KNOWN):
         agree(approval, world.second)
     assert not Provider.objects.filter(code="thief").exists()
+
+
+# --- when a bundle was made
+
+
+def bundle_of(made: datetime | str) -> bytes:
+    return write_bundle(Bundle(made_at=made if isinstance(made, str) else made.isoformat(), providers=()), signing_key())
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta(days=400)])
+def test_a_bundle_from_the_future_shuts_nobody_out(world, ahead):
+    """One made in the year 9998 used to be taken, and no bundle of that key ever after."""
+    pin(world)
+    with pytest.raises(Refusal, match="in the future"):
+        propose_import(data=bundle_of(timezone.now() + ahead), reason="r", by=world.first, context=None)
+    take(world, bundle_of(timezone.now() + timedelta(minutes=4)))
+    assert BundleKey.objects.get().last_made_at < timezone.now() + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("made", ["9999-12-31T23:59:59-23:59", "9998-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"])
+def test_a_moment_beyond_the_calendar_is_refused(world, made):
+    pin(world)
+    with refused(Reason.BUNDLE_MALFORMED):
+        propose_import(data=bundle_of(made), reason="r", by=world.first, context=None)
+    assert BundleKey.objects.get().last_made_at is None
+
+
+def test_of_two_bundles_that_wait_the_older_one_is_judged_by_what_the_newer_left(world):
+    pin(world)
+    now = timezone.now()
+    older, newer = (
+        propose_import(data=bundle_of(now - timedelta(minutes=ago)), reason="r", by=world.first, context=None) for ago in (2, 1)
+    )
+    agree(newer, world.second)
+    with refused(Reason.BUNDLE_OLDER):
+        agree(older, world.second)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+def test_two_bundles_of_one_key_approved_at_once_end_with_the_newer(authority, intermediate):
+    world = make_world(authority, intermediate)
+    pin(world)
+    now = timezone.now()
+    waiting = [
+        propose_import(data=bundle_of(now - timedelta(minutes=ago)), reason="r", by=world.first, context=None) for ago in (2, 1)
+    ]
+
+    def decide(approval) -> str:
+        try:
+            agree(approval, world.second)
+        except Refusal as refusal:
+            return refusal.reason
+        finally:
+            connection.close()
+        return "taken"
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(decide, waiting))
+    assert outcomes[1] == "taken"
+    assert outcomes[0] in ("taken", "BUNDLE_OLDER")
+    assert BundleKey.objects.get().last_made_at == now - timedelta(minutes=1)
+
+
+# --- what the second operator reads
+
+
+def read_facts(data: bytes, world) -> list[tuple[str, str]]:
+    approval = propose_import(data=data, reason="r", by=world.first, context=None)
+    return kind_of(approval).facts(approval)
+
+
+def test_the_second_operator_reads_every_change_a_bundle_would_make(world):
+    pin(world)
+    (now,) = [describe_provider(row) for row in Provider.objects.all()]
+    ca = next(ca for ca in now.cas if ca.sources)
+    inside = BundleSource("crl", "http://10.1.2.3/a.crl", private_network=True)
+    cas = [
+        msgspec.structs.replace(ca, sources=(inside,), group="neu") if ca.sources else msgspec.structs.replace(ca, anchor=False)
+        for ca in now.cas
+    ]
+    rules = {**now.rules, "grace_days": 30}
+    wanted = msgspec.structs.replace(now, hotline="12345", sites=("zcy",), rules=rules, cas=tuple(cas))
+    facts = read_facts(write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(wanted,)), signing_key()), world)
+    text = "\n".join(f"{label}：{value}" for label, value in facts)
+    assert {value.partition(" ")[0] for _, value in facts if isinstance(value, Alarm)} == {"recognised", "crl", "0"}
+    for line in (
+        "服务热线：0351-0000000 → 12345", "站点 zcy", "规则 grace_days：0 → 30", "用途 信任锚 → 中间 CA", "CA 组 issuing → neu",
+        "内网地址：crl http://10.1.2.3/a.crl", f"移除来源：crl {ca.sources[0].url}",
+    ):  # fmt: skip
+        assert line in text
+
+
+def test_the_rules_of_a_provider_that_is_new_here_are_read_as_well(world):
+    pin(world)
+    new = msgspec.convert(changed(code="neu", rules={"revocation": {"mode": "off"}})["providers"][0], BundleProvider)
+    data = write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(new,)), signing_key())
+    assert ("s 规则 revocation.mode", '"require" → "off"') in read_facts(data, world)
+
+
+def test_a_ca_that_a_bundle_demotes_takes_its_provider_with_it(world):
+    pin(world)
+    (now,) = [describe_provider(row) for row in Provider.objects.all()]
+    cas = tuple(msgspec.structs.replace(ca, anchor=False) for ca in now.cas)
+    session = ca_session(world)
+    bundle = Bundle(made_at=timezone.now().isoformat(), providers=(msgspec.structs.replace(now, cas=cas),))
+    take(world, write_bundle(bundle, signing_key()))
+    session.refresh_from_db()
+    assert session.ended_at is not None
+    check_at_start()

@@ -10,7 +10,8 @@ from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.server.providers import trust
 from calock.server.providers.installation import CaToInstall, install_provider
-from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RegisterDamagedError, RegisterState
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RegisterState
+from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.trust import ProblemKind, check_at_start, current_problems, current_register, forget_register
 
 pytestmark = pytest.mark.django_db

@@ -15,12 +15,24 @@ Facts = Callable[[Approval], list[tuple[str, str]]]
 """What the second operator reads before deciding: label and value, in Chinese."""
 
 
+class Alarm(str):
+    """The value of a fact that nobody may overlook: what an approval would end, or let in. The page sets it apart."""
+
+    __slots__ = ()
+    alarming = True
+
+
+Ended = Callable[[Approval], None]
+"""Tidies up after a proposal that was rejected or taken back, inside that transaction."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     code: str
     title: str
     act: Act
     facts: Facts
+    ended: Ended | None = None
 
 
 _kinds: dict[str, Kind] = {}

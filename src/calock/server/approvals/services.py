@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
@@ -83,6 +84,12 @@ def propose(
     return approval
 
 
+def _lock_both(by: Account, approval_id: uuid.UUID) -> None:
+    """Lock the rows of proposer and approver in one order: two who approve each other's proposals do not wait for one another."""
+    proposer = Approval.objects.filter(pk=approval_id).values("proposed_by")
+    _ = list(Account.objects.select_for_update().filter(Q(pk=by.pk) | Q(pk__in=proposer)).order_by("pk").values_list("pk"))
+
+
 def _lock_open(approval_id: uuid.UUID, version: int) -> Approval:
     """The proposal, locked, still open and still the one that was read."""
     approval = Approval.objects.select_for_update().select_related("proposed_by").filter(pk=approval_id).first()
@@ -107,6 +114,7 @@ def approve(
             more, APPROVAL_CLOSED, VERSION_CHANGED, or what the act itself refuses. Nothing is done then.
     """
     with transaction.atomic():
+        _lock_both(by, approval_id)
         operator = require_operator(by.pk)
         approval = _lock_open(approval_id, version)
         if approval.proposed_by_id == operator.pk:
@@ -133,6 +141,7 @@ def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: Reques
             raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "the proposer takes back, he does not reject")
         _decide(approval, ApprovalState.REJECTED, operator, clean_reason(note))
         _record(Event.APPROVAL_REJECTED, approval, operator, context)
+        _ended(approval)
     return approval
 
 
@@ -149,7 +158,14 @@ def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: Req
             raise Refusal(Reason.NOT_ALLOWED, "only the proposer takes his proposal back")
         _decide(approval, ApprovalState.CANCELLED, operator, "")
         _record(Event.APPROVAL_TAKEN_BACK, approval, operator, context)
+        _ended(approval)
     return approval
+
+
+def _ended(approval: Approval) -> None:
+    tidy = kind_of(approval).ended
+    if tidy is not None:
+        tidy(approval)
 
 
 def _decide(approval: Approval, state: ApprovalState, operator: Account, note: str) -> None:

@@ -8,25 +8,55 @@ from typing import Any
 from django import forms
 
 from calock.core.policy import Policy, PolicyError
-from calock.server.providers.models import Provider, ProviderState
+from calock.server.providers.allowed import (
+    CODE,
+    MAX_LEGAL_NAME,
+    MAX_LINK,
+    MAX_NAME,
+    MAX_ORDER,
+    MAX_SHORT,
+    MAX_SOURCE,
+    ONE_LINE,
+    ascii_address,
+)
+from calock.server.providers.models import Provider, ProviderState, SourceKind
 from calock.server.providers.services import DESCRIPTION_FIELDS
 from calock.server.sites.registry import sites
 
 MAX_RULES = 64 * 1024
 
 
+class AddressField(forms.CharField):
+    """An http or https address, kept in its ASCII form whatever letters were typed."""
+
+    widget = forms.URLInput
+
+    def to_python(self, value: Any) -> str:
+        text = super().to_python(value)
+        try:
+            return ascii_address(text) if text else ""
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
 class ProviderForm(forms.Form):
     """What people read of a provider."""
 
-    code = forms.SlugField(label="代码", max_length=50, help_text="小写字母、数字和连字符；创建后不可更改")
-    name = forms.CharField(label="CA 服务商", max_length=100, help_text="列表中显示的名称，如：山西CA互认平台")
-    short_name = forms.CharField(label="简称", max_length=100, help_text="选择框中显示的名称，如：山西 CA")
-    legal_name = forms.CharField(label="法人名称", max_length=200, required=False)
-    hotline = forms.CharField(label="服务热线", max_length=64, required=False)
-    website = forms.URLField(label="网站", required=False, assume_scheme="https")
-    renew_url = forms.URLField(label="续期网址", required=False, assume_scheme="https")
-    unlock_url = forms.URLField(label="解锁网址", required=False, assume_scheme="https")
-    order = forms.IntegerField(label="显示次序", min_value=0, max_value=100000, initial=100, help_text="数字小的在前")
+    code = forms.CharField(
+        label="代码", max_length=50, validators=[CODE], help_text="小写字母、数字和连字符，最多 50 个；创建后不可更改"
+    )
+    name = forms.CharField(
+        label="CA 服务商", max_length=MAX_NAME, validators=[ONE_LINE], help_text="列表中显示的名称，如：山西CA互认平台"
+    )
+    short_name = forms.CharField(
+        label="简称", max_length=MAX_NAME, validators=[ONE_LINE], help_text="选择框中显示的名称，如：山西 CA"
+    )
+    legal_name = forms.CharField(label="法人名称", max_length=MAX_LEGAL_NAME, validators=[ONE_LINE], required=False)
+    hotline = forms.CharField(label="服务热线", max_length=MAX_SHORT, validators=[ONE_LINE], required=False)
+    website = AddressField(label="网站", max_length=MAX_LINK, required=False)
+    renew_url = AddressField(label="续期网址", max_length=MAX_LINK, required=False)
+    unlock_url = AddressField(label="解锁网址", max_length=MAX_LINK, required=False)
+    order = forms.IntegerField(label="显示次序", min_value=0, max_value=MAX_ORDER, initial=100, help_text="数字小的在前")
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
 
     def __init__(self, *args: Any, creating: bool = False, **kwargs: Any) -> None:
@@ -42,6 +72,14 @@ class ProviderForm(forms.Form):
         return {name: self.cleaned_data[name] for name in DESCRIPTION_FIELDS}
 
 
+class SourceForm(forms.Form):
+    """An address of revocation data."""
+
+    kind = forms.ChoiceField(label="类型", choices=SourceKind.choices)
+    url = AddressField(label="地址", max_length=MAX_SOURCE)
+    private_network = forms.BooleanField(label="内网地址", required=False)
+
+
 class TrustForm(forms.Form):
     """What decides trust in a provider; a second operator reads the differences."""
 
@@ -54,7 +92,11 @@ class TrustForm(forms.Form):
         label="验证规则（JSON）",
         max_length=MAX_RULES,
         widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false"}),
-        help_text="算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；未知的键会被拒绝",
+        help_text=(
+            "算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；键与取值见 docs/policy.md，未知的键会被拒绝。"
+            "grace_days 大于 0 时，证书到期后 CA 已从 CRL 中移出的被吊销证书也能登录。"
+            "emergencies 每项为“CA 公钥 SHA-256:截止时间（含时区）”，最迟为提出后 72 小时；在服务商页面可直接提出。"
+        ),
     )
     reason = forms.CharField(label="理由", max_length=200)
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
@@ -69,7 +111,7 @@ class TrustForm(forms.Form):
     def initial_of(provider: Provider) -> dict[str, Any]:
         try:
             rules = Policy.from_json(provider.rules).to_json()
-        except PolicyError:
+        except (PolicyError, OverflowError):
             rules = provider.rules  # shown as they are, to be put right
         return {
             "state": provider.state,
@@ -84,7 +126,7 @@ class TrustForm(forms.Form):
             return Policy.from_json(json.loads(self.cleaned_data["rules"])).to_json()
         except json.JSONDecodeError as error:
             raise forms.ValidationError(f"第 {error.lineno} 行不是有效的 JSON") from error
-        except (PolicyError, RecursionError) as error:
+        except (PolicyError, RecursionError, OverflowError) as error:
             raise forms.ValidationError(str(error)) from error
 
     def values(self) -> dict[str, Any]:

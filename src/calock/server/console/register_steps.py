@@ -10,12 +10,14 @@ from django.http import QueryDict
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.console.forms import SourceForm
 from calock.server.context import RequestContext
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
 from calock.server.providers.certificates import MAX_BYTES
-from calock.server.providers.models import CaRecord, Provider, RevocationSource
-from calock.server.providers.services import suspend_provider
-from calock.server.providers.sources import add_source, remove_source
+from calock.server.providers.emergencies import CHOICES
+from calock.server.providers.models import CaRecord, Provider, RevocationSource, Role
+from calock.server.providers.services import propose_emergency, suspend_provider
+from calock.server.providers.sources import add_source, propose_private_source, remove_source
 
 T = TypeVar("T", bound=Model)
 
@@ -26,7 +28,9 @@ STEPS = {
     CA_WITHDRAW: "已提出撤回，等待另一位运营人员复核",
     CA_RESUME: "已提出恢复，等待另一位运营人员复核",
     "add_source": "已添加吊销信息来源",
+    "propose_source": "已提出添加内网吊销信息来源，等待另一位运营人员复核",
     "remove_source": "已移除吊销信息来源",
+    "emergency": "已提出紧急放宽，等待另一位运营人员复核",
 }
 """What the page says when a step was taken."""
 
@@ -48,30 +52,68 @@ def _version(form: QueryDict) -> int:
     return int(text)
 
 
+def _hours(form: QueryDict) -> int:
+    text = form.get("hours", "")
+    if text not in map(str, CHOICES):
+        raise Refusal(Reason.REQUEST_MALFORMED, "请选择放宽的时长")
+    return int(text)
+
+
+def _source(form: QueryDict) -> dict[str, str]:
+    filled = SourceForm(form)
+    if not filled.is_valid():
+        errors = (f"{filled.fields[name].label}：{' '.join(map(str, texts))}" for name, texts in filled.errors.items())
+        raise Refusal(Reason.REQUEST_MALFORMED, "；".join(errors)[:300])
+    return {"kind": filled.cleaned_data["kind"], "url": filled.cleaned_data["url"]}
+
+
+def _propose(provider: Provider, form: QueryDict, certificate: IO[bytes] | None, *, by: Account, context: RequestContext) -> None:
+    pasted = form.get("pem", "").encode(errors="replace")
+    role = form.get("role", "")
+    if role not in Role.values:
+        raise Refusal(Reason.REQUEST_MALFORMED, "请选择该证书的用途")  # none is the default: a wrong one would demote an anchor
+    propose_ca(
+        provider=provider,
+        certificate=certificate.read(MAX_BYTES + 1) if certificate else pasted,
+        anchor=role == Role.ANCHOR,
+        crl_signer=role == Role.CRL_SIGNER,
+        group=form.get("group", ""),
+        reason=form.get("reason", ""),
+        by=by,
+        context=context,
+    )
+
+
+def step_of(form: QueryDict) -> str:
+    """Which step the button asks for: an address inside is proposed where another is added."""
+    step = form.get("step", "")
+    return "propose_source" if step == "add_source" and form.get("private_network") == "on" else step
+
+
 def take_step(provider: Provider, form: QueryDict, certificate: IO[bytes] | None, *, by: Account, context: RequestContext) -> None:
     """Do what the button says.
 
     Raises:
         Refusal: REQUEST_MALFORMED, NOT_FOUND (a record or source of another provider), or what the service refuses.
     """
-    step, reason = form.get("step", ""), form.get("reason", "")
+    step, reason = step_of(form), form.get("reason", "")
     records = CaRecord.objects.filter(provider=provider)
     if step == "suspend":
         suspend_provider(provider=provider, reason=reason, by=by, context=context)
     elif step == "propose":
-        pasted = form.get("pem", "").encode(errors="replace")
-        data = certificate.read(MAX_BYTES + 1) if certificate else pasted
-        anchor, group = form.get("anchor") == "on", form.get("group", "")
-        propose_ca(provider=provider, certificate=data, anchor=anchor, group=group, reason=reason, by=by, context=context)
+        _propose(provider, form, certificate, by=by, context=context)
     elif step in (CA_SUSPEND, CA_WITHDRAW, CA_RESUME):
         record = _one(records, form.get("record", ""))
         propose_ca_state(record=record, version=_version(form), kind=step, reason=reason, by=by, context=context)
     elif step == "add_source":
         record = _one(records, form.get("record", ""))
-        inside = form.get("private_network") == "on"
-        add_source(
-            record=record, kind=form.get("kind", ""), url=form.get("url", ""), private_network=inside, by=by, context=context
-        )
+        add_source(record=record, **_source(form), private_network=False, by=by, context=context)
+    elif step == "propose_source":
+        record = _one(records, form.get("record", ""))
+        propose_private_source(record=record, **_source(form), reason=reason, by=by, context=context)
+    elif step == "emergency":
+        record = _one(records.select_related("provider"), form.get("record", ""))
+        propose_emergency(record=record, hours=_hours(form), reason=reason, by=by, context=context)
     elif step == "remove_source":
         rows = RevocationSource.objects.filter(ca_record__provider=provider)
         remove_source(source=_one(rows, form.get("source", "")), by=by, context=context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,8 +13,9 @@ from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.context import RequestContext
+from calock.server.providers.allowed import LINE_PATTERN, MAX_CAS, MAX_SHORT, refuse_more_than
 from calock.server.providers.certificates import CaFile, read_ca_certificate
-from calock.server.providers.models import CaRecord, CaState, Provider
+from calock.server.providers.models import CaRecord, CaState, Provider, Role, open_register
 
 CA_RECOGNISE, CA_SUSPEND, CA_WITHDRAW, CA_RESUME = "ca.recognise", "ca.suspend", "ca.withdraw", "ca.resume"
 
@@ -25,13 +27,18 @@ FROM_STATES = {
 """From which states each step may be taken; recognising is judged by the certificate."""
 
 
-def _record_for(provider: Provider, ca: CaFile) -> CaRecord:
-    """The record this key has, or a new pending one. One key stands under one provider only."""
+def _record_for(provider: Provider, ca: CaFile, role: Role) -> CaRecord:
+    """The record this key has, or a new pending one. One key stands under one provider only, and for one use."""
     record = CaRecord.objects.select_for_update().filter(spki_sha256=ca.spki_sha256).first()
+    if record is not None and drop_pending(record):
+        record = None
     if record is None:
+        refuse_more_than(MAX_CAS, provider.ca_records.count(), "CA 证书")
         return CaRecord(
             provider=provider,
             group="",
+            anchor=role == Role.ANCHOR,
+            crl_signer=role == Role.CRL_SIGNER,
             spki_sha256=ca.spki_sha256,
             certificate=ca.der,
             subject=ca.subject,
@@ -41,10 +48,29 @@ def _record_for(provider: Provider, ca: CaFile) -> CaRecord:
         )
     if record.provider_id != provider.pk:
         raise Refusal(Reason.CA_KEY_KNOWN, "this key is recorded at another provider")
+    if record.crl_signer != (role == Role.CRL_SIGNER):
+        raise Refusal(Reason.CA_KEY_KNOWN, "this key is recorded here for another use")
     same = bytes(record.certificate) == ca.der
     if same and record.state in (CaState.RECOGNISED, CaState.SUSPENDED):
         raise Refusal(Reason.CA_KEY_KNOWN, "this certificate is recorded already")
     return record
+
+
+def drop_pending(record: CaRecord) -> bool:
+    """Remove a record that was only ever proposed, when no proposal about it is open any more; whether it was one."""
+    waiting = Approval.objects.open_at(timezone.now()).filter(kind=CA_RECOGNISE, target=str(record.pk))
+    if record.state != CaState.PENDING or waiting.exists():
+        return False
+    record.delete()
+    return True
+
+
+def _group(wanted: str, record: CaRecord, provider: Provider) -> str:
+    """The CA group asked for; else the one the record has, since a renewed lock keeps its binding only inside one group."""
+    group = wanted.strip() or record.group or provider.code
+    if len(group) > MAX_SHORT or not re.match(LINE_PATTERN, group):
+        raise Refusal(Reason.REQUEST_MALFORMED, f"group: one line of at most {MAX_SHORT} characters")
+    return group
 
 
 def propose_ca(
@@ -56,22 +82,27 @@ def propose_ca(
     reason: str,
     by: Account,
     context: RequestContext | None,
+    crl_signer: bool = False,
 ) -> Approval:
     """Ask to recognise a CA certificate (PEM or DER), or a newer certificate of a CA key that is recorded here already.
 
+    ``anchor``: trust ends at it; ``crl_signer``: its key signs CRLs alone; neither: a CA below an anchor. An empty ``group``
+    leaves a recorded key in the group it has.
+
     Raises:
-        Refusal: CA_CERTIFICATE_REFUSED, CA_KEY_KNOWN, or as ``approvals.services.propose``.
+        Refusal: CA_CERTIFICATE_REFUSED, CA_KEY_KNOWN, REQUEST_MALFORMED, or as ``approvals.services.propose``.
     """
-    ca = read_ca_certificate(certificate, at=timezone.now())
-    group = group.strip() or provider.code
-    if len(group) > 64 or not group.isprintable():
-        raise Refusal(Reason.REQUEST_MALFORMED, "group: at most 64 printable characters")
+    if anchor and crl_signer:
+        raise Refusal(Reason.REQUEST_MALFORMED, "a key that signs CRLs alone is no anchor")
+    role = Role.ANCHOR if anchor else Role.CRL_SIGNER if crl_signer else Role.INTERMEDIATE
+    ca = read_ca_certificate(certificate, at=timezone.now(), crl_signer=crl_signer)
     with transaction.atomic():
         require_operator(by.pk)
-        record = _record_for(provider, ca)
+        open_register()
+        record = _record_for(provider, ca, role)
+        group = _group(group, record, provider)
         if record._state.adding:  # noqa: SLF001 - Django's own way to say so
             record.group = group
-            record.anchor = anchor
             record.save(force_insert=True)
         return propose(
             kind=CA_RECOGNISE,
@@ -82,6 +113,7 @@ def propose_ca(
                 "cert_sha256": ca.sha256,
                 "spki_sha256": ca.spki_sha256,
                 "anchor": anchor,
+                "crl_signer": crl_signer,
                 "group": group,
             },
             summary=f"互认 CA 证书：{provider.name} · {ca.subject}",

@@ -9,7 +9,8 @@ class ProvidersConfig(AppConfig):
     verbose_name = "CA 互认"
 
     def ready(self) -> None:
-        from calock.server.providers import decisions, taking_over  # noqa: PLC0415 - models load first
+        from calock.server.providers import decisions, sources, taking_over  # noqa: PLC0415 - models load first
 
         decisions.register_kinds()
+        sources.register_kinds()
         taking_over.register_kinds()

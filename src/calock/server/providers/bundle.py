@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -22,32 +23,47 @@ from msgspec import Meta
 
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
+from calock.server.providers.allowed import (
+    ADDRESS_PATTERN,
+    CODE_PATTERN,
+    LINE_PATTERN,
+    MAX_CAS,
+    MAX_LEGAL_NAME,
+    MAX_LINK,
+    MAX_NAME,
+    MAX_ORDER,
+    MAX_PROVIDERS,
+    MAX_SHORT,
+    MAX_SITES,
+    MAX_SOURCE,
+    MAX_SOURCES,
+)
 
 FORMAT: Literal["calock-provider-bundle/1"] = "calock-provider-bundle/1"
 MAX_BYTES = 2 * 1024 * 1024  # the register of a whole country has some hundred CA certificates of 2 KB
 
 T = TypeVar("T")
-Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,48}\Z")]
-_ONE_LINE = r"^[^\x00-\x1f\x7f]*\Z"
-Line = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_ONE_LINE)]
-Short = Annotated[str, Meta(max_length=64, pattern=_ONE_LINE)]
-Url = Annotated[str, Meta(max_length=500, pattern=r"^(https?://[!-~]+)?\Z")]
+Code = Annotated[str, Meta(pattern=CODE_PATTERN)]
+Line = Annotated[str, Meta(max_length=MAX_LEGAL_NAME, pattern=LINE_PATTERN)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=LINE_PATTERN)]
+Short = Annotated[str, Meta(max_length=MAX_SHORT, pattern=LINE_PATTERN)]
+Url = Annotated[str, Meta(max_length=MAX_LINK, pattern=rf"(^\Z)|({ADDRESS_PATTERN})")]
 Blob = Annotated[bytes, Meta(max_length=16 * 1024)]
 
 
 class BundleSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["crl", "ocsp"]
-    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[!-~]+\Z")]
+    url: Annotated[str, Meta(max_length=MAX_SOURCE, pattern=ADDRESS_PATTERN)]
     private_network: bool
 
 
-class BundleCa(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BundleCa(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     certificate: Blob
     group: Short
     anchor: bool
     state: Literal["recognised", "suspended", "withdrawn"]
-    sources: Annotated[tuple[BundleSource, ...], Meta(max_length=20)]
+    sources: Annotated[tuple[BundleSource, ...], Meta(max_length=MAX_SOURCES)]
+    crl_signer: bool = False
 
 
 class BundleProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,22 +72,22 @@ class BundleProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     short_name: Name
     legal_name: Line
     state: Literal["enabled", "suspended"]
-    sites: Annotated[tuple[Code, ...], Meta(max_length=50)]
+    sites: Annotated[tuple[Code, ...], Meta(max_length=MAX_SITES)]
     rules: dict[str, Any]
     hotline: Short
     website: Url
     renew_url: Url
     unlock_url: Url
     allow_expired_binding: bool
-    order: Annotated[int, Meta(ge=0, le=100000)]
-    cas: Annotated[tuple[BundleCa, ...], Meta(max_length=200)]
+    order: Annotated[int, Meta(ge=0, le=MAX_ORDER)]
+    cas: Annotated[tuple[BundleCa, ...], Meta(max_length=MAX_CAS)]
 
 
 class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a bundle says. ``made_at`` (ISO 8601) keeps an older bundle from being taken over after a newer one."""
 
     made_at: Annotated[str, Meta(max_length=40, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")]
-    providers: Annotated[tuple[BundleProvider, ...], Meta(max_length=500)]
+    providers: Annotated[tuple[BundleProvider, ...], Meta(max_length=MAX_PROVIDERS)]
 
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,17 +153,57 @@ def _decode(data: bytes, kind: type[T], where: str) -> T:
         raise Refusal(Reason.BUNDLE_MALFORMED, f"{where}: {str(error)[:200]}") from error
 
 
-def _check(bundle: Bundle) -> None:
-    """What types do not say: a moment that exists, no code twice, rules that the verifier understands."""
+def made_at(bundle: Bundle) -> datetime:
+    """The moment of signing, in UTC.
+
+    Raises:
+        Refusal: BUNDLE_MALFORMED; no moment, or one that no calendar here reaches.
+    """
     try:
-        datetime.fromisoformat(bundle.made_at)
-    except ValueError as error:
+        return datetime.fromisoformat(bundle.made_at).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Refusal(Reason.BUNDLE_MALFORMED, "made_at is no moment") from error
+
+
+def faults_of(provider: BundleProvider) -> list[str]:
+    """Why another server would not read this provider in a bundle, each value by its name; empty = it would."""
+    found = []
+    for name, kind in get_type_hints(BundleProvider, include_extras=True).items():
+        try:
+            msgspec.json.decode(msgspec.json.encode(getattr(provider, name)), type=kind)
+        except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError) as error:
+            found.append(f"{provider.code}: {_value_at(getattr(provider, name), name, str(error))}")
+    try:
+        _check_provider(provider)
+    except Refusal as refusal:
+        found.append(refusal.detail)
+    return found
+
+
+def _value_at(value: Any, name: str, error: str) -> str:
+    """What msgspec complains of: its path below ``name``, and as it stands there."""
+    path = error.partition(" - at `$")[2].rstrip("`")
+    for field, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        value = getattr(value, field) if field else value[int(index)]
+    shown = f" = {value!r}" if isinstance(value, str | int) else ""
+    return f"{name}{path}{shown}"[:200]
+
+
+def _check(bundle: Bundle) -> None:
+    """What types do not say: a moment that exists, no code twice, and of each provider what :func:`_check_provider` says."""
+    made_at(bundle)
     codes = [provider.code for provider in bundle.providers]
     if len(codes) != len(set(codes)):
         raise Refusal(Reason.BUNDLE_MALFORMED, "a provider stands in it twice")
     for provider in bundle.providers:
-        try:
-            Policy.from_json(provider.rules)
-        except (PolicyError, RecursionError) as error:
-            raise Refusal(Reason.BUNDLE_MALFORMED, f"{provider.code}: {error}") from error
+        _check_provider(provider)
+
+
+def _check_provider(provider: BundleProvider) -> None:
+    """Rules that the verifier understands, and no CA certificate for two uses."""
+    if any(ca.anchor and ca.crl_signer for ca in provider.cas):
+        raise Refusal(Reason.BUNDLE_MALFORMED, f"{provider.code}: a key that signs CRLs alone is no anchor")
+    try:
+        Policy.from_json(provider.rules)
+    except (PolicyError, RecursionError, OverflowError) as error:
+        raise Refusal(Reason.BUNDLE_MALFORMED, f"{provider.code}: {error}") from error

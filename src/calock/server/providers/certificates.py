@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -14,6 +15,27 @@ from calock.core.refusals import Reason, Refusal
 
 MAX_BYTES = 16 * 1024  # CA certificates in the field have 1 to 3 KB
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*")
+
+
+class Use(StrEnum):
+    """What a CA's certificate lets its key sign."""
+
+    CERTIFICATES = "certificates"
+    CRLS = "CRLs alone"
+
+
+def use_of(parsed: Certificate) -> Use | None:
+    """What the key may sign: certificates (RFC 5280 clauses 4.2.1.3, 4.2.1.9), CRLs and nothing else, or neither.
+
+    A CA that signs its CRLs with a key of their own certifies it for cRLSign; whether that certificate says cA does not matter,
+    since without keyCertSign it issues nothing.
+    """
+    usage = set(parsed.key_usage or ())
+    if parsed.version != 3:
+        return None
+    if parsed.is_ca and "key_cert_sign" in usage:
+        return Use.CERTIFICATES
+    return Use.CRLS if usage == {"crl_sign"} else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +65,37 @@ def _der(data: bytes) -> bytes:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the PEM text does not parse") from error
 
 
-def read_ca_certificate(data: bytes, *, at: datetime | None) -> CaFile:
+def read_ca_certificate(data: bytes, *, at: datetime | None, crl_signer: bool = False) -> CaFile:
     """Read one certificate, DER or PEM, and check that it may stand in the register at ``at`` (None: dates do not matter).
 
+    ``crl_signer``: it is to be a key that signs CRLs alone, rather than a CA.
+
     Raises:
-        Refusal: CA_CERTIFICATE_REFUSED: unparsable, not a CA (RFC 5280 clause 4.2.1.9), keyCertSign not allowed by its key usage
-            (clause 4.2.1.3), a key too weak for a CA, or outside its dates.
+        Refusal: CA_CERTIFICATE_REFUSED: unparsable, not certified for its use, a key too weak for a CA, or outside its dates.
     """
     try:
-        return _checked(Certificate.parse(_der(data)), at)
+        return _checked(Certificate.parse(_der(data)), at, Use.CRLS if crl_signer else Use.CERTIFICATES)
     except Refusal as refusal:
         if refusal.reason == Reason.CA_CERTIFICATE_REFUSED:
             raise
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, str(refusal)) from refusal
 
 
-def _checked(parsed: Certificate, at: datetime | None) -> CaFile:
+def _require_use(parsed: Certificate, wanted: Use) -> None:
+    found = use_of(parsed)
+    if found is wanted:
+        return
+    if wanted is Use.CRLS:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "its key usage must be cRLSign and nothing else")
+    if found is Use.CRLS:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "its key may sign CRLs alone: it can be recognised as a CRL signer only")
     if parsed.version != 3 or not parsed.is_ca:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "not a CA certificate: basicConstraints does not say cA")
-    if "key_cert_sign" not in (parsed.key_usage or ()):
-        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "its key usage does not allow to sign certificates")
+    raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "its key usage does not allow to sign certificates")
+
+
+def _checked(parsed: Certificate, at: datetime | None, use: Use) -> CaFile:
+    _require_use(parsed, use)
     if parsed.algorithm not in ("SM2", "RSA", "EC") or parsed.key_size < (2048 if parsed.algorithm == "RSA" else 256):
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"key {parsed.algorithm} {parsed.key_size} is too weak for a CA")
     if at is not None and not parsed.not_before <= at <= parsed.not_after:

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import base64
-import json
-from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from calock.core.ca_graph import CaGraph
+from calock.core.certificate import Certificate
+from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Kind, register_kind
+from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.context import RequestContext
-from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND, CA_WITHDRAW, FROM_STATES
+from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND, CA_WITHDRAW, FROM_STATES, drop_pending
 from calock.server.providers.certificates import CaFile, issued_by, read_ca_certificate
-from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
-from calock.server.providers.services import PROVIDER_TRUST, has_anchor, record_change
-from calock.server.providers.standing import end_sessions_without_ground
+from calock.server.providers.emergencies import own_keys, require_bounded, running
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
+from calock.server.providers.services import PROVIDER_TRUST, clean_rules, moment, rule_facts
+from calock.server.providers.standing import has_anchor, settle
+from calock.server.providers.trail import record_change
 
 _TO_STATE = {CA_SUSPEND: CaState.SUSPENDED, CA_WITHDRAW: CaState.WITHDRAWN, CA_RESUME: CaState.RECOGNISED}
 _EVENT = {CA_SUSPEND: Event.ANCHOR_SUSPENDED, CA_WITHDRAW: Event.ANCHOR_WITHDRAWN, CA_RESUME: Event.ANCHOR_RESUMED}
 
 
 def _record_of(approval: Approval) -> CaRecord:
+    open_register()
     record = CaRecord.objects.select_for_update().select_related("provider").filter(pk=approval.target).first()
     if record is None:
         raise Refusal(Reason.NOT_FOUND, "the CA record is gone")
@@ -36,41 +40,42 @@ def _record_of(approval: Approval) -> CaRecord:
 
 
 def _recognise(approval: Approval, operator: Account, context: RequestContext | None) -> None:
-    record = _record_of(approval)
+    record, at = _record_of(approval), timezone.now()
     payload = approval.payload
-    ca = read_ca_certificate(base64.b64decode(payload["certificate"]), at=timezone.now())
+    crl_signer = payload.get("crl_signer", False)
+    ca = read_ca_certificate(base64.b64decode(payload["certificate"]), at=at, crl_signer=crl_signer)
     if ca.spki_sha256 != record.spki_sha256:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the proposal holds another key than the record")
     record.certificate = ca.der
     record.subject, record.not_before, record.not_after = ca.subject, ca.not_before, ca.not_after
-    record.group, record.anchor = payload["group"], payload["anchor"]
-    record.state = CaState.RECOGNISED
+    record.group, record.anchor, record.crl_signer = payload["group"], payload["anchor"], crl_signer
+    record.state, record.recognised_at = CaState.RECOGNISED, at
     record.save()
-    details = {"cert_sha256": ca.sha256, "spki_sha256": ca.spki_sha256, "anchor": record.anchor, "group": record.group}
+    details = {"cert_sha256": ca.sha256, "spki_sha256": ca.spki_sha256, "role": str(record.role), "group": record.group}
+    details |= settle(record.provider, at)
     record_change(Event.ANCHOR_APPROVED, record.provider, operator, context, {**details, "approval": str(approval.pk)})
 
 
+def _forget_proposed(approval: Approval) -> None:
+    """A proposal that came to nothing leaves no record behind, which would keep the key from everybody else."""
+    record = CaRecord.objects.filter(pk=approval.target).first()
+    if record is not None:
+        drop_pending(record)
+
+
 def _change_state(approval: Approval, operator: Account, context: RequestContext | None) -> None:
-    record = _record_of(approval)
+    record, at = _record_of(approval), timezone.now()
     if record.state not in FROM_STATES[approval.kind]:
         raise Refusal(Reason.VERSION_CHANGED, f"a {record.state} record cannot take this step")
-    record.state = _TO_STATE[approval.kind]
+    record.enter(_TO_STATE[approval.kind], at)
     record.save()
-    details: dict[str, Any] = {"spki_sha256": record.spki_sha256, "anchor": record.anchor, "approval": str(approval.pk)}
-    details |= settle(record.provider, timezone.now())
+    details: dict[str, Any] = {"spki_sha256": record.spki_sha256, "role": str(record.role), "approval": str(approval.pk)}
+    details |= settle(record.provider, at)
     record_change(_EVENT[approval.kind], record.provider, operator, context, details)
 
 
-def settle(provider: Provider, at: datetime) -> dict[str, Any]:
-    """Nothing stays standing on what is gone: a provider without an anchor is suspended, and sessions without ground end."""
-    suspended = provider.state == ProviderState.ENABLED and not has_anchor(provider)
-    if suspended:
-        provider.state = ProviderState.SUSPENDED
-        provider.save()
-    return {"sessions_ended": end_sessions_without_ground(provider, at=at), "provider_suspended": suspended}
-
-
 def _change_trust(approval: Approval, operator: Account, context: RequestContext | None) -> None:
+    open_register()
     provider = Provider.objects.select_for_update().filter(pk=approval.target).first()
     if provider is None:
         raise Refusal(Reason.NOT_FOUND, "the provider is gone")
@@ -79,12 +84,14 @@ def _change_trust(approval: Approval, operator: Account, context: RequestContext
     payload = approval.payload
     if payload["state"] == ProviderState.ENABLED and not has_anchor(provider):
         raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
-    was = provider.state
-    provider.state, provider.sites, provider.rules = payload["state"], payload["sites"], payload["rules"]
+    was, rules = provider.state, clean_rules(payload["rules"])
+    require_bounded(rules, own_keys(provider), since=approval.proposed_at)
+    provider.state, provider.sites, provider.rules = payload["state"], payload["sites"], rules
     provider.allow_expired_binding = payload["allow_expired_binding"]
     provider.save()
-    ended = end_sessions_without_ground(provider, at=timezone.now())
-    details = {**payload, "was": was, "sessions_ended": ended, "approval": str(approval.pk)}
+    at = timezone.now()
+    details = {**payload, "was": was, **settle(provider, at), "approval": str(approval.pk)}
+    details["emergencies"] = ", ".join(map(str, running(provider, at=at)))
     resumed = was != ProviderState.ENABLED and provider.state == ProviderState.ENABLED
     record_change(Event.PROVIDER_RESUMED if resumed else Event.PROVIDER_CHANGED, provider, operator, context, details)
 
@@ -105,16 +112,64 @@ def _recognise_facts(approval: Approval) -> list[tuple[str, str]]:
     record = CaRecord.objects.select_related("provider").filter(pk=approval.target).first()
     if record is None:
         return [("CA 证书", "已不存在")]
-    der = base64.b64decode(approval.payload["certificate"])
+    payload = approval.payload
+    der, crl_signer = base64.b64decode(payload["certificate"]), payload.get("crl_signer", False)
     try:
-        facts = certificate_facts(read_ca_certificate(der, at=timezone.now()))
+        facts = certificate_facts(read_ca_certificate(der, at=timezone.now(), crl_signer=crl_signer))
     except Refusal as refusal:
         facts = [("现在不可接受", refusal.detail)]
-    above = [r for r in record.provider.ca_records.filter(state=CaState.RECOGNISED) if issued_by(der, bytes(r.certificate))]
-    role = (
-        "信任锚" if approval.payload["anchor"] else "中间 CA，上级：" + (above[0].subject if above else "未在登记中，路径不会成立")
-    )
-    return [("CA 服务商", record.provider.name), ("用途", role), ("CA 组", approval.payload["group"]), *facts]
+    wanted = Role.ANCHOR if payload["anchor"] else Role.CRL_SIGNER if crl_signer else Role.INTERMEDIATE
+    use = [("用途", _role_words(record, der, wanted)), *_role_change(record, wanted)]
+    return [("CA 服务商", record.provider.name), *use, ("CA 组", _group_words(record, payload["group"])), *facts]
+
+
+def _role_words(record: CaRecord, der: bytes, wanted: Role) -> str:
+    recognised = list(record.provider.ca_records.filter(state=CaState.RECOGNISED))
+    if wanted == Role.ANCHOR:
+        return wanted.label
+    if wanted == Role.CRL_SIGNER:
+        names = "、".join(_speaks_for(der, recognised, record.provider)) or "登记中没有它所代表的 CA，其 CRL 不会被采用"
+        return f"{wanted.label}（不是信任锚，不能签发锁证书），为其签发 CRL 的 CA：{names}"
+    others = [item for item in recognised if not item.crl_signer and item.pk != record.pk]
+    above = [item.subject for item in others if issued_by(der, bytes(item.certificate))]
+    return f"{wanted.label}，上级：{above[0] if above else '未在登记中，路径不会成立'}"
+
+
+def _speaks_for(der: bytes, recognised: list[CaRecord], provider: Provider) -> list[str]:
+    """CAs whose CRLs this key may sign, proved by signatures as verification proves them."""
+    try:
+        signer, policy = Certificate.parse(der), Policy.from_json(provider.rules)
+    except (Refusal, PolicyError):
+        return []
+    parsed = [(record, Certificate.parse(bytes(record.certificate))) for record in recognised]
+    anchors = [certificate for record, certificate in parsed if record.anchor]
+    others = [certificate for record, certificate in parsed if not record.anchor]
+    graph = CaGraph(anchors, [*others, signer], policy=policy, at=timezone.now())
+    return sorted({item.subject_text for item in graph.speaks_for(signer) if item.spki_sha256 != signer.spki_sha256})
+
+
+def _role_change(record: CaRecord, wanted: Role) -> list[tuple[str, str]]:
+    """What an approval does to a key that is recorded already, in words nobody overlooks."""
+    if record.state == CaState.PENDING:
+        return []
+    after = "通过后由此证书替换现有证书" if record.state == CaState.RECOGNISED else "通过后重新互认"
+    lines = [("登记状态", f"{record.get_state_display()}，{after}")]
+    if record.role == wanted:
+        return lines
+    lines.append(("用途变更", Alarm(f"{record.role.label} → {wanted.label}")))
+    if record.anchor and record.state == CaState.RECOGNISED:
+        others = record.provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exclude(pk=record.pk)
+        ends = "由其下证书打开且失去依据的会话将被结束"
+        if not others.exists() and record.provider.state == ProviderState.ENABLED:
+            ends = "该服务商没有其他信任锚：通过后服务商立即被暂停，其 CA 登录停止，会话全部结束"
+        lines.append(("不再是信任锚", Alarm(ends)))
+    return lines
+
+
+def _group_words(record: CaRecord, group: str) -> str:
+    if record.state == CaState.PENDING or record.group == group:
+        return group
+    return Alarm(f"{record.group} → {group}（换组后，续期的锁须重新绑定）")
 
 
 def _state_facts(approval: Approval) -> list[tuple[str, str]]:
@@ -124,6 +179,7 @@ def _state_facts(approval: Approval) -> list[tuple[str, str]]:
     return [
         ("CA 服务商", record.provider.name),
         ("CA 证书", record.subject),
+        ("用途", record.role.label),
         ("公钥 SHA-256", record.spki_sha256),
         ("状态", f"{record.get_state_display()} → {_TO_STATE[approval.kind].label}"),
     ]
@@ -140,19 +196,14 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
         facts.append(("认可的站点", f"{', '.join(provider.sites) or '无'} → {', '.join(payload['sites']) or '无'}"))
     if provider.allow_expired_binding != payload["allow_expired_binding"]:
         facts.append(("允许绑定已过期证书", "是" if payload["allow_expired_binding"] else "否"))
-    for key, value in payload["rules"].items():
-        if provider.rules.get(key) != value:
-            facts.append((f"规则 {key}", f"{_text(provider.rules.get(key))} → {_text(value)}"))
-    return facts
-
-
-def _text(value: object) -> str:
-    return "默认" if value is None else json.dumps(value, ensure_ascii=False)
+    emergencies = running(provider, at=timezone.now(), rules=payload["rules"])
+    facts += [("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {moment(item.end)} 前不受时效限制")) for item in emergencies]
+    return facts + rule_facts(provider.rules, payload["rules"])
 
 
 def register_kinds() -> None:
     """Name the decisions of this domain; called once at start-up."""
-    register_kind(Kind(CA_RECOGNISE, "互认 CA 证书", _recognise, _recognise_facts))
+    register_kind(Kind(CA_RECOGNISE, "互认 CA 证书", _recognise, _recognise_facts, _forget_proposed))
     register_kind(Kind(CA_SUSPEND, "暂停 CA 证书", _change_state, _state_facts))
     register_kind(Kind(CA_WITHDRAW, "撤回 CA 证书", _change_state, _state_facts))
     register_kind(Kind(CA_RESUME, "恢复 CA 证书", _change_state, _state_facts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,13 +21,26 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.context import RequestContext
 from calock.server.keys import key_for
-from calock.server.providers import seal
-from calock.server.providers.bundle import Bundle, BundleCa, BundleProvider, BundleSource, key_id, read_bundle, write_bundle
+from calock.server.providers import seal, trail
+from calock.server.providers.bundle import (
+    Bundle,
+    BundleCa,
+    BundleProvider,
+    BundleSource,
+    faults_of,
+    key_id,
+    made_at,
+    read_bundle,
+    write_bundle,
+)
 from calock.server.providers.certificates import read_ca_certificate
-from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider
+from calock.server.providers.emergencies import require_bounded
+from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider, open_register
 from calock.server.providers.services import clean_rules
 
 BUNDLE_IMPORT, BUNDLE_PIN = "bundle.import", "bundle.pin"
+FUTURE = timedelta(minutes=5)
+"""How far ahead another server's clock may be. A bundle from later would shut out all that come after it."""
 
 
 def signing_key() -> Ed25519PrivateKey:
@@ -63,27 +76,54 @@ def describe_provider(provider: Provider) -> BundleProvider:
         allow_expired_binding=provider.allow_expired_binding,
         order=provider.order,
         cas=tuple(
-            BundleCa(bytes(record.certificate), record.group, record.anchor, record.state, _sources(record))  # type: ignore[arg-type]
+            BundleCa(
+                certificate=bytes(record.certificate),
+                group=record.group,
+                anchor=record.anchor,
+                state=record.state,  # type: ignore[arg-type]
+                sources=_sources(record),
+                crl_signer=record.crl_signer,
+            )
             for record in records
         ),
     )
+
+
+def _described() -> tuple[list[BundleProvider], list[str]]:
+    """Every provider as a bundle says it, and what of the register no bundle can say: rows of an older version's rules."""
+    said: list[BundleProvider] = []
+    faults: list[str] = []
+    for provider in Provider.objects.order_by("code"):
+        try:
+            one = describe_provider(provider)
+        except Refusal as refusal:
+            faults.append(f"{provider.code}: {refusal.detail}")
+            continue
+        said.append(one)
+        faults += faults_of(one)
+    return said, faults
+
+
+def unfit_for_export() -> list[str]:
+    """What stands in the register and cannot be written into a bundle, with the provider's code; empty = an export will read."""
+    return _described()[1]
 
 
 def export_bundle(*, by: Account | None, context: RequestContext | None) -> bytes:
     """The whole register as a bundle signed by this server, and an audit row with its hash. ``by`` None: the command line.
 
     Raises:
-        Refusal: NOT_ALLOWED.
+        Refusal: NOT_ALLOWED, BUNDLE_MALFORMED naming every row that no bundle can say, BUNDLE_TOO_LARGE.
     """
     with transaction.atomic():
         operator = require_operator(by.pk) if by else None
-        bundle = Bundle(
-            made_at=timezone.now().isoformat(),
-            providers=tuple(describe_provider(provider) for provider in Provider.objects.order_by("code")),
-        )
-        data = write_bundle(bundle, signing_key())
+        said, faults = _described()
+        if faults:
+            raise Refusal(Reason.BUNDLE_MALFORMED, f"登记中有内容不能写入互认包：{'；'.join(faults)}"[:1000])
+        data = write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=tuple(said)), signing_key())
+        read_bundle(data, {key_id(own_public_key()): own_public_key()})  # as the other server will, its size included
         digest = hashlib.sha256(data).hexdigest()
-        details: dict[str, str | int] = {"sha256": digest, "providers": len(bundle.providers)}
+        details: dict[str, str | int] = {"sha256": digest, "providers": len(said), "revision": trail.revision()}
         record(Event.PROVIDER_EXPORTED, actor=operator, context=context, details=details)
     return data
 
@@ -134,36 +174,57 @@ def retire_key(*, key: BundleKey, by: Account, context: RequestContext | None) -
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
+        open_register()
         fresh = BundleKey.objects.select_for_update().get(pk=key.pk)
         fresh.retired = True
         fresh.save()
-        record(Event.BUNDLE_KEY_RETIRED, actor=operator, context=context, subject=fresh.pk, details={"key_id": fresh.key_id})
+        details: dict[str, str | int] = {"key_id": fresh.key_id, "revision": trail.revision()}
+        record(Event.BUNDLE_KEY_RETIRED, actor=operator, context=context, subject=fresh.pk, details=details)
 
 
-def believed_bundle(data: bytes) -> tuple[Bundle, BundleKey]:
+def believed_bundle(data: bytes, *, locked: bool = False) -> tuple[Bundle, BundleKey]:
     """Read a bundle and find the pinned key that signed it.
 
+    ``locked``: hold the key's row, so that of two bundles approved at once the older one is judged by what the newer left.
+
     Raises:
-        Refusal: what ``read_bundle`` and ``read_ca_certificate`` refuse, and BUNDLE_OLDER when
-            one as new was taken over from that key before.
+        Refusal: what ``read_bundle`` and ``read_ca_certificate`` refuse, BUNDLE_MALFORMED when it was made in the future, and
+            BUNDLE_OLDER when one as new was taken over from that key before.
     """
     bundle, signer = read_bundle(data, pinned_keys())
-    key = BundleKey.objects.get(key_id=signer)
+    rows = BundleKey.objects.select_for_update() if locked else BundleKey.objects.all()
+    key = rows.get(key_id=signer)
     for provider in bundle.providers:
         for ca in provider.cas:
-            read_ca_certificate(ca.certificate, at=None)
-    if key.last_made_at is not None and datetime.fromisoformat(bundle.made_at) <= key.last_made_at:
+            read_ca_certificate(ca.certificate, at=None, crl_signer=ca.crl_signer)
+    made = made_at(bundle)
+    if made > timezone.now() + FUTURE:
+        raise Refusal(Reason.BUNDLE_MALFORMED, f"made at {bundle.made_at}, in the future: compare both servers' clocks")
+    if key.last_made_at is not None and made <= key.last_made_at:
         raise Refusal(Reason.BUNDLE_OLDER, f"made at {bundle.made_at}")
     return bundle, key
+
+
+def require_bounded_emergencies(bundle: Bundle, *, since: datetime) -> None:
+    """An emergency that came from elsewhere is held to the same limits as one decided here.
+
+    Raises:
+        Refusal: PROVIDER_RULES_REFUSED.
+    """
+    for provider in bundle.providers:
+        files = (read_ca_certificate(ca.certificate, at=None, crl_signer=ca.crl_signer) for ca in provider.cas)
+        require_bounded(clean_rules(provider.rules), {file.spki_sha256 for file in files}, since=since)
 
 
 def propose_import(*, data: bytes, reason: str, by: Account, context: RequestContext | None) -> Approval:
     """Ask to take over a bundle. It is read and judged now, and again when it is approved.
 
     Raises:
-        Refusal: as :func:`believed_bundle` and ``approvals.services.propose``.
+        Refusal: as :func:`believed_bundle` and ``approvals.services.propose``; PROVIDER_RULES_REFUSED for an emergency without
+            bounds.
     """
     bundle, key = believed_bundle(data)
+    require_bounded_emergencies(bundle, since=timezone.now())
     payload: dict[str, Any] = {"bundle": data.decode(), "sha256": hashlib.sha256(data).hexdigest(), "key_id": key.key_id}
     return propose(
         kind=BUNDLE_IMPORT,

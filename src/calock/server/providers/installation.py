@@ -1,6 +1,7 @@
 """Put a provider into an empty register from the command line, where the server's owner stands himself: no operators exist yet.
 
-On a running platform the console's two operators do this; whoever has the server's key and its command line needs neither.
+On a running platform the console's two operators do this; whoever has the server's key and its command line needs neither. What
+operators took away stays away: a CA that was suspended or withdrawn comes back only through them.
 """
 
 from __future__ import annotations
@@ -14,14 +15,26 @@ from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
+from calock.server.providers.allowed import clean_address, clean_links, clean_sites
 from calock.server.providers.certificates import read_ca_certificate
-from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
-from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules, has_anchor, record_change
+from calock.server.providers.emergencies import own_keys, require_bounded
+from calock.server.providers.models import (
+    CaRecord,
+    CaState,
+    Provider,
+    ProviderState,
+    RevocationSource,
+    SourceKind,
+    open_register,
+)
+from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules
+from calock.server.providers.standing import has_anchor, settle
+from calock.server.providers.trail import record_change
 
 
 @dataclass(frozen=True, slots=True)
 class CaToInstall:
-    """One CA certificate (PEM or DER) with the addresses of its revocation data."""
+    """One CA certificate (PEM or DER) with the addresses of its revocation data. ``crl_signer``: its key signs CRLs alone."""
 
     certificate: bytes
     anchor: bool
@@ -29,6 +42,7 @@ class CaToInstall:
     crl_urls: tuple[str, ...] = ()
     ocsp_urls: tuple[str, ...] = ()
     private_network: bool = False
+    crl_signer: bool = False
 
 
 def install_provider(
@@ -40,40 +54,56 @@ def install_provider(
     cas: Iterable[CaToInstall] = (),
     allow_expired_binding: bool = False,
 ) -> Provider:
-    """Write a provider with its recognised CAs; enabled when it has an anchor. A provider that exists already is brought to this.
+    """Write a provider with its recognised CAs; enabled when it gets its first anchor. One that exists already is brought to this.
+
+    One that operators stopped stays stopped, and sessions that lose their ground end.
 
     Raises:
-        Refusal: CA_CERTIFICATE_REFUSED, CA_KEY_KNOWN, PROVIDER_RULES_REFUSED, REQUEST_MALFORMED.
+        Refusal: CA_CERTIFICATE_REFUSED, CA_KEY_KNOWN (also of a CA that operators suspended or withdrew), PROVIDER_RULES_REFUSED,
+            REQUEST_MALFORMED.
     """
     with transaction.atomic():
-        provider = Provider.objects.select_for_update().filter(code=code).first() or Provider(code=code)
+        open_register()
+        provider = Provider.objects.select_for_update().filter(code=code).first() or Provider(
+            code=code, state=ProviderState.SUSPENDED
+        )
+        stopped = provider.state == ProviderState.SUSPENDED and has_anchor(provider)
+        links = clean_links(values)
         for key in DESCRIPTION_FIELDS:
-            setattr(provider, key, values.get(key, getattr(provider, key)))
-        provider.rules, provider.sites = clean_rules(rules), sorted(sites)
+            setattr(provider, key, links.get(key, getattr(provider, key)))
+        provider.rules, provider.sites = clean_rules(rules), clean_sites(list(sites))
         provider.allow_expired_binding = allow_expired_binding
-        provider.state = ProviderState.SUSPENDED
         clean_row(provider)
         provider.save()
         keys = [_install_ca(provider, ca) for ca in cas]
-        if has_anchor(provider):
+        require_bounded(provider.rules, own_keys(provider), since=timezone.now())
+        if has_anchor(provider) and not stopped and provider.state != ProviderState.ENABLED:
             provider.state = ProviderState.ENABLED
             provider.save()
-        details = {"installed": True, "state": str(provider.state), "sites": provider.sites, "ca_keys": keys}
+        settled = settle(provider, timezone.now())
+        details = {"installed": True, "state": str(provider.state), "sites": provider.sites, "ca_keys": keys, **settled}
         record_change(Event.PROVIDER_CREATED, provider, None, None, details)
     return provider
 
 
 def _install_ca(provider: Provider, wanted: CaToInstall) -> str:
-    ca = read_ca_certificate(wanted.certificate, at=timezone.now())
+    at = timezone.now()
+    ca = read_ca_certificate(wanted.certificate, at=at, crl_signer=wanted.crl_signer)
     record = CaRecord.objects.filter(spki_sha256=ca.spki_sha256).first() or CaRecord(provider=provider, spki_sha256=ca.spki_sha256)
     if record.provider_id != provider.pk:
         raise Refusal(Reason.CA_KEY_KNOWN, "this key is recorded at another provider")
+    if record.state in (CaState.SUSPENDED, CaState.WITHDRAWN):
+        detail = f"CA {ca.spki_sha256} is {record.state}: it comes back in the console, by two operators"
+        raise Refusal(Reason.CA_KEY_KNOWN, detail)
     record.certificate, record.subject = ca.der, ca.subject
     record.not_before, record.not_after = ca.not_before, ca.not_after
-    record.anchor, record.group, record.state = wanted.anchor, wanted.group or provider.code, CaState.RECOGNISED
+    record.anchor, record.crl_signer = wanted.anchor, wanted.crl_signer
+    record.group = wanted.group or record.group or provider.code
+    record.enter(CaState.RECOGNISED, at)
+    clean_row(record)
     record.save()
     for kind, urls in ((SourceKind.CRL, wanted.crl_urls), (SourceKind.OCSP, wanted.ocsp_urls)):
-        for url in urls:
+        for url in map(clean_address, urls):
             if not RevocationSource.objects.filter(ca_record=record, kind=kind, url=url).exists():
                 RevocationSource.objects.create(ca_record=record, kind=kind, url=url, private_network=wanted.private_network)
     return ca.spki_sha256

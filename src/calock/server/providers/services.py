@@ -7,22 +7,28 @@ may pull it, and two must undo it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.approvals.kinds import Alarm
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import clean_reason, propose, require_operator
 from calock.server.audit.events import Event
-from calock.server.audit.services import record
 from calock.server.context import RequestContext
-from calock.server.providers.models import CaState, Provider, ProviderState
-from calock.server.providers.standing import end_sessions_without_ground
+from calock.server.providers.allowed import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
+from calock.server.providers.emergencies import own_keys, require_bounded, running
+from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
+from calock.server.providers.standing import has_anchor, settle
+from calock.server.providers.trail import record_change
 
 DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "hotline", "website", "renew_url", "unlock_url", "order")
 """What one operator may change: what people read, nothing that decides trust."""
@@ -38,16 +44,40 @@ def clean_rules(rules: object) -> dict[str, Any]:
     """
     try:
         return Policy.from_json(rules).to_json()
-    except PolicyError as error:
+    except (PolicyError, OverflowError) as error:
         raise Refusal(Reason.PROVIDER_RULES_REFUSED, str(error)) from error
 
 
-def clean_row(row: models.Model) -> None:
+def moment(at: datetime) -> str:
+    """A moment as operators read it, in the server's time zone."""
+    return date_format(timezone.localtime(at), "Y-m-d H:i")
+
+
+def rule_changes(before: object, after: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """What differs between two sets of rules, by the dotted name of the smallest part that does."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from rule_changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+    elif before != after:
+        yield name, " → ".join("默认" if value is None else json.dumps(value, ensure_ascii=False) for value in (before, after))
+
+
+GRAVE_RULES = ("grace_days", "legacy", "revocation.mode", "revocation.emergencies")
+"""What lets in more than the strict default does."""
+
+
+def rule_facts(before: object, after: object) -> list[tuple[str, str]]:
+    """The same for a second operator: label and value, what is grave set apart."""
+    return [(f"规则 {name}", Alarm(value) if name in GRAVE_RULES else value) for name, value in rule_changes(before, after)]
+
+
+def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> None:
     """Field rules of the model as a refusal: REQUEST_MALFORMED, naming the field."""
     try:
-        row.full_clean(exclude={"mac", "rules", "sites"})
+        row.full_clean(exclude={"mac", "rules", "sites", *without})
     except ValidationError as error:
-        text = "; ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
+        labels = {field.name: str(getattr(field, "verbose_name", "")) for field in row._meta.get_fields()}  # noqa: SLF001 - public
+        text = "；".join(f"{labels.get(name, '')} {' '.join(texts)}".strip() for name, texts in error.message_dict.items())
         raise Refusal(Reason.REQUEST_MALFORMED, text[:300]) from error
 
 
@@ -66,7 +96,9 @@ def create_provider(*, code: str, values: dict[str, Any], by: Account, context: 
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
-        known = {key: values[key] for key in DESCRIPTION_FIELDS if key in values}
+        open_register()
+        refuse_more_than(MAX_PROVIDERS, Provider.objects.count(), "服务商")
+        known = clean_links({key: values[key] for key in DESCRIPTION_FIELDS if key in values})
         provider = Provider(code=code, state=ProviderState.SUSPENDED, rules=clean_rules({}), **known)
         clean_row(provider)
         provider.save(force_insert=True)
@@ -85,15 +117,17 @@ def edit_provider(
     unknown = set(values) - set(DESCRIPTION_FIELDS)
     if unknown:
         raise Refusal(Reason.REQUEST_MALFORMED, f"not to be changed here: {', '.join(sorted(unknown))[:200]}")
+    values = clean_links(values)
     with transaction.atomic():
         operator = require_operator(by.pk)
+        open_register()
         fresh = _locked_provider(provider, version)
         changed = {key: [getattr(fresh, key), value] for key, value in values.items() if getattr(fresh, key) != value}
         if not changed:
             return fresh
         for key, value in values.items():
             setattr(fresh, key, value)
-        clean_row(fresh)
+        clean_row(fresh, without=frozenset({"code"}))  # an older version let codes through that cannot be changed any more
         fresh.save()
         record_change(Event.PROVIDER_CHANGED, fresh, operator, context, {"changed": changed})
     return fresh
@@ -108,12 +142,13 @@ def suspend_provider(*, provider: Provider, reason: str, by: Account, context: R
     with transaction.atomic():
         operator = require_operator(by.pk)
         text = clean_reason(reason)
+        open_register()
         fresh = Provider.objects.select_for_update().get(pk=provider.pk)
         if fresh.state == ProviderState.SUSPENDED:
             return 0
         fresh.state = ProviderState.SUSPENDED
         fresh.save()
-        ended = end_sessions_without_ground(fresh, at=timezone.now())
+        ended: int = settle(fresh, timezone.now())["sessions_ended"]
         record_change(Event.PROVIDER_SUSPENDED, fresh, operator, context, {"reason": text, "sessions_ended": ended})
     return ended
 
@@ -133,16 +168,18 @@ def propose_trust(
     """Ask for another state, other sites or other rules of a provider.
 
     Raises:
-        Refusal: PROVIDER_RULES_REFUSED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as ``approvals.services.propose``.
+        Refusal: PROVIDER_RULES_REFUSED, REQUEST_MALFORMED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as
+            ``approvals.services.propose``.
     """
     payload = {
         "state": ProviderState(state).value,
-        "sites": sorted(set(sites)),
+        "sites": clean_sites(sites),
         "rules": clean_rules(rules),
         "allow_expired_binding": allow_expired_binding,
     }
     with transaction.atomic():
         fresh = _locked_provider(provider, version)
+        require_bounded(payload["rules"], own_keys(fresh), since=timezone.now())
         if payload["state"] == ProviderState.ENABLED and not has_anchor(fresh):
             raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
         return propose(
@@ -157,14 +194,25 @@ def propose_trust(
         )
 
 
-def has_anchor(provider: Provider) -> bool:
-    """Whether it has a recognised anchor."""
-    return provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exists()
+def propose_emergency(*, record: CaRecord, hours: int, reason: str, by: Account, context: RequestContext | None) -> Approval:
+    """Ask to lift the age limits of one CA's revocation data for some hours; its other rules stay, and other CAs' emergencies.
 
-
-def record_change(
-    event: Event, provider: Provider, operator: Account | None, context: RequestContext | None, details: dict[str, Any]
-) -> None:
-    """The audit row of one change of the register, in its transaction."""
-    flat = {key: value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False) for key, value in details.items()}
-    record(event, actor=operator, context=context, subject=provider.pk, provider=provider.code, details=flat)
+    Raises:
+        Refusal: as :func:`propose_trust`.
+    """
+    provider, at = record.provider, timezone.now()
+    rules = clean_rules(provider.rules)
+    others = [str(item) for item in running(provider, at=at) if item.record.pk != record.pk]
+    end = (at + timedelta(hours=hours)).replace(microsecond=0)
+    rules["revocation"]["emergencies"] = [*others, f"{record.spki_sha256}:{end.isoformat()}"]
+    return propose_trust(
+        provider=provider,
+        version=provider.version,
+        state=provider.state,
+        sites=provider.sites,
+        rules=rules,
+        allow_expired_binding=provider.allow_expired_binding,
+        reason=reason,
+        by=by,
+        context=context,
+    )

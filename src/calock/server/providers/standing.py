@@ -1,8 +1,9 @@
-"""Which sessions still stand on a CA that is recognised, and the end of those that do not."""
+"""What still stands on a recognised CA, and the end of what does not: providers without an anchor, sessions without ground."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -17,7 +18,7 @@ def usable_records(provider: Provider) -> list[CaRecord]:
     """Recognised records of an enabled provider that lead to one of its recognised anchors."""
     if provider.state != ProviderState.ENABLED:
         return []
-    waiting = list(CaRecord.objects.filter(provider=provider, state=CaState.RECOGNISED))
+    waiting = list(CaRecord.objects.filter(provider=provider, state=CaState.RECOGNISED, crl_signer=False))
     usable = [record for record in waiting if record.anchor]
     waiting = [record for record in waiting if not record.anchor]
     found = True
@@ -44,3 +45,20 @@ def sessions_without_ground(provider: Provider) -> QuerySet[Session]:
 def end_sessions_without_ground(provider: Provider, *, at: datetime) -> int:
     """End them now; how many there were."""
     return end_sessions(sessions_without_ground(provider), reason="ca not recognised", at=at)
+
+
+def has_anchor(provider: Provider) -> bool:
+    """Whether it has a recognised anchor."""
+    return provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exists()
+
+
+def settle(provider: Provider, at: datetime) -> dict[str, Any]:
+    """Nothing stays standing on what is gone: a provider without an anchor is suspended, and sessions without ground end.
+
+    To be called after every change of a CA record or of a provider's state and sites. What it did, for the audit row.
+    """
+    suspended = provider.state == ProviderState.ENABLED and not has_anchor(provider)
+    if suspended:
+        provider.state = ProviderState.SUSPENDED
+        provider.save()
+    return {"sessions_ended": end_sessions_without_ground(provider, at=at), "provider_suspended": suspended}

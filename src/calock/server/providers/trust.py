@@ -1,8 +1,8 @@
 """The register of recognised CAs as this process verifies with it: built from the rows, kept, and renewed when they change.
 
 A login costs no query for it most of the time: at most every ``CHECK_EVERY`` seconds one tiny query compares the register's
-seal, and the whole is read again when the seal differs and every ``RELOAD_EVERY`` seconds in any case, so a change works on every
-replica within 60 s.
+revision and seal, and the whole is read again when they differ and every ``RELOAD_EVERY`` seconds in any case, so a change works
+on every replica within 60 s. A register that is damaged, or older than one seen before, gives no trust at all.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import structlog
+from django.db import transaction
 
 from calock.core.certificate import Certificate
 from calock.core.policy import Policy
-from calock.core.refusals import Reason, Refusal
+from calock.core.refusals import Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.server.providers import seal
-from calock.server.providers.models import (
-    BundleKey,
-    CaRecord,
-    CaState,
-    Provider,
-    ProviderState,
-    RegisterDamagedError,
-    RegisterState,
-    changes_here,
-)
+from calock.server.providers import seal, seen
+from calock.server.providers.certificates import Use, use_of
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, Role, changes_here
+from calock.server.providers.rows import as_seen, read_rows, stored_state
+from calock.server.providers.seal import RegisterDamagedError
+from calock.server.providers.trail import last_recorded, require_newest
 
 CHECK_EVERY = 5.0  # seconds between two looks at the seal
 RELOAD_EVERY = 55.0  # seconds after which everything is read again: finds rows changed behind the server's back
@@ -40,11 +37,12 @@ log = structlog.get_logger(__name__)
 class ProblemKind(StrEnum):
     """What can be wrong with the register's rows."""
 
-    REGISTER_DAMAGED = "register_damaged"  # rows were removed, added or put back outside the server
+    REGISTER_DAMAGED = "register_damaged"  # rows were removed, added or put back outside the server, or all of them were
     PROVIDER_TAMPERED = "provider_tampered"
     RULES_UNUSABLE = "rules_unusable"
     CA_TAMPERED = "ca_tampered"
     CA_UNUSABLE = "ca_unusable"  # does not parse, is no CA, or is not the key that was recorded
+    SOURCE_TAMPERED = "source_tampered"  # an address of revocation data; it is not fetched
     NO_ANCHOR = "no_anchor"
 
 
@@ -62,7 +60,8 @@ class LoadedRegister:
     """What one look at the rows gave: the usable part, and what had to be left out."""
 
     register: Register
-    seal: str
+    state: tuple[int, str] | None
+    """Revision and seal of the rows."""
     problems: tuple[Problem, ...]
 
 
@@ -85,8 +84,9 @@ def _ca_certificate(record: CaRecord) -> CaCertificate | Problem:
         return Problem(ProblemKind.CA_UNUSABLE, code, f"CA record {record.pk}: {refusal}")
     if parsed.spki_sha256 != record.spki_sha256:
         return Problem(ProblemKind.CA_UNUSABLE, code, f"CA record {record.pk} holds another key than its record says")
-    if not parsed.is_ca:
-        return Problem(ProblemKind.CA_UNUSABLE, code, f"CA record {record.pk} is not a CA certificate")
+    wanted = Use.CRLS if record.role == Role.CRL_SIGNER else Use.CERTIFICATES
+    if use_of(parsed) is not wanted:
+        return Problem(ProblemKind.CA_UNUSABLE, code, f"CA record {record.pk} is not a certificate for {wanted}")
     return CaCertificate(der=der, spki_sha256=record.spki_sha256, group=record.group, anchor=record.anchor)
 
 
@@ -98,12 +98,14 @@ def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Prob
         ]
     try:
         policy = Policy.from_json(provider.rules)
-    except (Refusal, ValueError, TypeError) as error:
+    except (Refusal, ValueError, TypeError, OverflowError) as error:
         return None, [Problem(ProblemKind.RULES_UNUSABLE, provider.code, str(error))]
     # in one order on every replica, so that equal registers have equal fingerprints
     recognised = sorted((r for r in provider.ca_records.all() if r.state == CaState.RECOGNISED), key=lambda r: r.spki_sha256)
     read = [_ca_certificate(record) for record in recognised]
     problems = [item for item in read if isinstance(item, Problem)]
+    problems += [_source_problem(source) for record in recognised for source in record.revocation_sources.all()
+                 if not seal.source_is_intact(source)]  # fmt: skip
     cas = tuple(item for item in read if isinstance(item, CaCertificate))
     suspended = provider.state != ProviderState.ENABLED
     if suspended:
@@ -114,37 +116,48 @@ def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Prob
     return ProviderTrust(provider.code, cas, policy, frozenset(provider.sites)), problems
 
 
-def _check_seal(state: RegisterState | None, macs: Sequence[str]) -> None:
-    if (state is None and macs) or (state is not None and not seal.register_is_intact(state, macs)):
-        raise RegisterDamagedError("rows of the register were added, removed or put back outside the server")
+def _source_problem(source: RevocationSource) -> Problem:
+    detail = f"an address of CA {source.ca_record.spki_sha256[:16]} was changed outside the server: {source.url}"
+    return Problem(ProblemKind.SOURCE_TAMPERED, source.ca_record.provider.code, detail)
 
 
 def load_register() -> LoadedRegister:
     """Read and check every row now.
 
     Raises:
-        RegisterDamagedError: the seal over the whole does not fit; no part of it can be believed.
+        RegisterDamagedError: the seal over the whole does not fit, or a newer register was seen; no part of it can be believed.
     """
-    state = RegisterState.objects.filter(pk=1).first()
-    providers = list(Provider.objects.prefetch_related("ca_records__provider"))
-    keys = BundleKey.objects.order_by().values_list("mac", flat=True)
-    _check_seal(state, [*(p.mac for p in providers), *(r.mac for p in providers for r in p.ca_records.all()), *keys])
+    rows = read_rows()
+    found = as_seen(rows)
+    if found is not None:
+        # inside a transaction the rows may be its own changes, which can still be rolled back
+        transaction.on_commit(partial(seen.remember, found), robust=True)
     trusts: list[ProviderTrust] = []
     problems: list[Problem] = []
-    for provider in providers:
-        trust, found = _provider_trust(provider)
-        problems += found
+    for provider in rows.providers:
+        trust, wrong = _provider_trust(provider)
+        problems += wrong
         if trust is not None:
             trusts.append(trust)
-    return LoadedRegister(Register(trusts), state.mac if state else "", tuple(problems))
+    return LoadedRegister(Register(trusts), rows.state, tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    loaded: LoadedRegister
+    loaded: LoadedRegister | None
+    damage: str
+    """Why there is none."""
     checked_at: float
     loaded_at: float
     changes: int
+
+    def fresh(self) -> bool:
+        return self.changes == changes_here() and time.monotonic() - self.checked_at < CHECK_EVERY
+
+    def give(self) -> LoadedRegister:
+        if self.loaded is None:
+            raise RegisterDamagedError(self.damage)
+        return self.loaded
 
 
 class _Keeper:
@@ -159,28 +172,41 @@ class _Keeper:
 
     def get(self) -> LoadedRegister:
         kept = self._kept
-        if kept is not None and kept.changes == changes_here() and time.monotonic() - kept.checked_at < CHECK_EVERY:
-            return kept.loaded
-        with self._lock:
-            return self._renewed()
+        if kept is None or not kept.fresh():
+            with self._lock:
+                kept = self._renewed()
+        return kept.give()
 
-    def _renewed(self) -> LoadedRegister:
+    def _renewed(self) -> _Kept:
         kept, now, changes = self._kept, time.monotonic(), changes_here()
-        if kept is not None and kept.changes == changes and now - kept.checked_at < CHECK_EVERY:
-            return kept.loaded
-        if kept is not None and now - kept.loaded_at < RELOAD_EVERY and kept.loaded.seal == _stored_seal():
-            self._kept = replace(kept, checked_at=now, changes=changes)
-            return kept.loaded
-        loaded = load_register()
-        if loaded.problems and (kept is None or kept.loaded.problems != loaded.problems):
+        if kept is not None and kept.fresh():
+            return kept
+        try:
+            if kept is not None and kept.loaded is not None and now - kept.loaded_at < RELOAD_EVERY and _still(kept.loaded):
+                self._kept = replace(kept, checked_at=now, changes=changes)
+                return self._kept
+            loaded = load_register()
+        except RegisterDamagedError as error:
+            log.critical("register_damaged", detail=error.detail)
+            self._kept = _Kept(None, error.detail, checked_at=now, loaded_at=now, changes=changes)
+            return self._kept
+        if loaded.problems and (kept is None or kept.loaded is None or kept.loaded.problems != loaded.problems):
             for problem in loaded.problems:
                 log.critical("register_problem", kind=problem.kind, provider=problem.provider, detail=problem.detail)
-        self._kept = _Kept(loaded, checked_at=now, loaded_at=now, changes=changes)
-        return loaded
+        self._kept = _Kept(loaded, "", checked_at=now, loaded_at=now, changes=changes)
+        return self._kept
 
 
-def _stored_seal() -> str:
-    return RegisterState.objects.filter(pk=1).values_list("mac", flat=True).first() or ""
+def _still(loaded: LoadedRegister) -> bool:
+    """Whether the database's register is the one that was loaded.
+
+    Raises:
+        RegisterDamagedError: it is an older one than was seen here.
+    """
+    floor = seen.newest()
+    state = stored_state()
+    seen.check(state, floor)
+    return state == loaded.state
 
 
 _keeper = _Keeper()
@@ -192,19 +218,18 @@ def current_register() -> Register:
     Raises:
         Refusal: REGISTER_DAMAGED, when the rows are not those this server sealed. Nobody is let in by them.
     """
-    try:
-        return _keeper.get().register
-    except RegisterDamagedError as error:
-        log.critical("register_damaged", detail=str(error))
-        raise Refusal(Reason.REGISTER_DAMAGED, str(error)) from error
+    return _keeper.get().register
 
 
 def current_problems() -> tuple[Problem, ...]:
-    """What is wrong with the rows now, for the console and the health check. Reads them all."""
+    """What is wrong with the rows now, for the console and the health check. Reads them all, and the audit trail's newest word."""
     try:
-        return load_register().problems
+        recorded = last_recorded()
+        loaded = load_register()
+        require_newest(loaded.state[0] if loaded.state else 0, recorded)
     except RegisterDamagedError as error:
-        return (Problem(ProblemKind.REGISTER_DAMAGED, "", str(error)),)
+        return (Problem(ProblemKind.REGISTER_DAMAGED, "", error.detail),)
+    return loaded.problems
 
 
 def forget_register() -> None:

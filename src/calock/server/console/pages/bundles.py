@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.console.pages.common import asking, page, told
+from calock.server.console.pages.common import asking, page, refused, told
 from calock.server.providers.bundle import MAX_BYTES, key_id
-from calock.server.providers.exchange import export_bundle, own_public_key, propose_import, propose_key, retire_key
+from calock.server.providers.exchange import (
+    export_bundle,
+    own_public_key,
+    propose_import,
+    propose_key,
+    retire_key,
+    unfit_for_export,
+)
 from calock.server.providers.models import BundleKey
 
 
@@ -22,14 +30,25 @@ def overview(request: HttpRequest) -> HttpResponse:
         _act(request)
         return HttpResponseRedirect(reverse("admin:bundles"))
     own = own_public_key()
-    keys = BundleKey.objects.order_by("retired", "name")
-    return page(request, "console/bundles.html", title="互认包", keys=keys, own_key=own.hex(), own_key_id=key_id(own))
+    return page(
+        request,
+        "console/bundles.html",
+        title="互认包",
+        keys=BundleKey.objects.order_by("retired", "name"),
+        own_key=own.hex(),
+        own_key_id=key_id(own),
+        unfit=unfit_for_export(),
+    )
 
 
 @require_GET
 def export(request: HttpRequest) -> HttpResponse:
     operator, context = asking(request)
-    data = export_bundle(by=operator, context=context)
+    try:
+        data = export_bundle(by=operator, context=context)
+    except Refusal as refusal:
+        messages.error(request, refused(request, refusal))
+        return HttpResponseRedirect(reverse("admin:bundles"))
     name = f"calock-register-{timezone.localtime():%Y%m%d-%H%M%S}.json"
     return HttpResponse(data, content_type="application/json", headers={"Content-Disposition": f'attachment; filename="{name}"'})
 

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from calock.core.refusals import Refusal
+from calock.core.refusals import Reason, Refusal
 from calock.server import refusals
 from calock.server.accounts.models import Account
 from calock.server.context import RequestContext
@@ -31,6 +31,8 @@ def asking(request: HttpRequest) -> tuple[Account, RequestContext]:
 def refused(request: HttpRequest, refusal: Refusal) -> str:
     """What the operator reads of a refusal, after the auditors' row about it was written."""
     refusals.audit(cast(SiteRequest, request), refusal)
+    if refusal.reason == Reason.REQUEST_MALFORMED and refusal.detail:
+        return f"未执行：{refusal.detail}"  # to reload and try again, as the sentence for everybody says, would not help
     message: str = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
     return message + (f"（{refusal.detail}）" if refusal.detail else "")
 

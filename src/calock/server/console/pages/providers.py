@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import IO, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,19 +17,22 @@ from calock.server.approvals.models import Approval
 from calock.server.console.forms import ProviderForm, TrustForm
 from calock.server.console.pages.common import asking, page, refused, told
 from calock.server.console.pages.dashboard import provider_row
-from calock.server.console.register_steps import STEPS, take_step
+from calock.server.console.register_steps import STEPS, step_of, take_step
+from calock.server.console.standing_words import server_notices, source_state
 from calock.server.console.statistics import ProviderCount, by_provider
-from calock.server.providers.models import Provider
+from calock.server.providers.emergencies import CHOICES
+from calock.server.providers.models import CaRecord, CaState, Provider, Role
 from calock.server.providers.services import create_provider, edit_provider, propose_trust
+from calock.server.providers.trust import current_problems
 
 
 @require_GET
 def overview(request: HttpRequest) -> HttpResponse:
     at = timezone.now()
-    counts = by_provider(at)
+    counts, problems = by_provider(at), current_problems()
     providers = Provider.objects.prefetch_related("ca_records__revocation_sources")
-    rows = [provider_row(provider, counts.get(provider.code, ProviderCount()), at) for provider in providers]
-    return page(request, "console/providers.html", title="CA 服务商", rows=rows)
+    rows = [provider_row(provider, counts.get(provider.code, ProviderCount()), problems, at) for provider in providers]
+    return page(request, "console/providers.html", title="CA 服务商", rows=rows, notices=server_notices(problems, at))
 
 
 def _address(provider: Provider) -> str:
@@ -39,17 +43,39 @@ def _address(provider: Provider) -> str:
 def detail(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider.objects.prefetch_related("ca_records__revocation_sources"), pk=key)
     at = timezone.now()
-    targets = [str(provider.pk), *(str(record.pk) for record in provider.ca_records.all())]
-    records = sorted(provider.ca_records.all(), key=lambda record: (record.state == "withdrawn", not record.anchor, record.subject))
+    records = sorted(provider.ca_records.all(), key=_in_order)
+    problems = current_problems()
+    row = provider_row(provider, by_provider(at).get(provider.code, ProviderCount()), problems, at)
     return page(
         request,
         "console/provider.html",
         title=provider.name,
         provider=provider,
-        records=records,
-        row=provider_row(provider, by_provider(at).get(provider.code, ProviderCount()), at),
-        waiting_here=Approval.objects.open_at(at).filter(target__in=targets).select_related("proposed_by"),
+        records=[(record, [source_state(source, at) for source in record.revocation_sources.all()]) for record in records],
+        row=row,
+        notices=[*server_notices(problems, at), *row.notices],
+        roles=[(role, _ROLE_HINTS[role]) for role in Role],
+        hours=CHOICES,
+        waiting_here=_waiting(provider, at),
     )
+
+
+_ROLE_HINTS = {
+    Role.ANCHOR: "信任到此为止：CA 的根证书，或直接信任的 CA 证书",
+    Role.INTERMEDIATE: "签发锁证书或下级 CA 证书，须能追溯到一个信任锚",
+    Role.CRL_SIGNER: "其私钥仅签发 CRL：不是信任锚，不能签发锁证书",
+}
+
+
+def _in_order(record: CaRecord) -> tuple[bool, bool, bool, str]:
+    return record.state == CaState.WITHDRAWN, not record.anchor, record.crl_signer, record.subject
+
+
+def _waiting(provider: Provider, at: datetime) -> list[Approval]:
+    """Open proposals about this provider, its CA certificates or their sources."""
+    keys = {str(record.pk) for record in provider.ca_records.all()}
+    waiting = Approval.objects.open_at(at).select_related("proposed_by")
+    return [item for item in waiting if item.target in {str(provider.pk), *keys} or (item.payload or {}).get("record", "") in keys]
 
 
 @require_http_methods(["GET", "POST"])
@@ -106,6 +132,6 @@ def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """One step on a provider, its CA certificates or its sources."""
     provider = get_object_or_404(Provider, pk=key)
     operator, context = asking(request)
-    with told(request, STEPS.get(request.POST.get("step", ""), "")):
+    with told(request, STEPS.get(step_of(request.POST), "")):
         take_step(provider, request.POST, _file(request), by=operator, context=context)
     return HttpResponseRedirect(_address(provider))

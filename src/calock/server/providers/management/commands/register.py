@@ -13,10 +13,14 @@ from django.db import transaction
 from calock.core.refusals import Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.providers import seal
+from calock.server.providers import seal, seen, trail
 from calock.server.providers.exchange import export_bundle, own_public_key
-from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource, register_macs
-from calock.server.providers.trust import current_problems
+from calock.server.providers.models import Provider, RegisterState
+from calock.server.providers.rows import as_seen, read_rows
+from calock.server.providers.seal import RegisterDamagedError
+from calock.server.providers.sealed import register_macs, sealed_models
+from calock.server.providers.seen import Seen
+from calock.server.providers.trust import ProblemKind, current_problems
 from calock.server.providers.vendors import install_vendor, vendor_codes
 
 
@@ -35,10 +39,14 @@ class Command(BaseCommand):
         export.add_argument("file", type=Path)
         seal_again = steps.add_parser("reseal", help="after the server's secret key was changed: seal the rows as they are now")
         seal_again.add_argument("--yes-the-list-is-right", action="store_true", help="you compared every hash of `list`")
+        restored = steps.add_parser(
+            "accept-restored", help="after the database was restored from a backup: take the older register"
+        )
+        restored.add_argument("--yes-the-backup-is-meant", action="store_true", help="you read what it lacks, and mean it")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            getattr(self, f"_{options['step']}")(options)
+            getattr(self, f"_{options['step'].replace('-', '_')}")(options)
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
 
@@ -46,16 +54,17 @@ class Command(BaseCommand):
         problems = current_problems()
         for problem in problems:
             self.stderr.write(f"{problem.provider or 'register'}: {problem.kind}: {problem.detail}")
+        if any(problem.kind == ProblemKind.REGISTER_DAMAGED for problem in problems):
+            self.stderr.write("a backup was restored on purpose? `register accept-restored` prints what it lacks")
         if problems:
             sys.exit(1)
-        self.stdout.write("the register is intact, and every enabled provider has an anchor")
+        self.stdout.write(f"revision {trail.revision()} of the register is intact, and every enabled provider has an anchor")
 
     def _list(self, _options: dict[str, Any]) -> None:
         for provider in Provider.objects.all():
             self.stdout.write(f"{provider.code}  {provider.state}  {provider.name}  sites: {', '.join(provider.sites) or '-'}")
             for row in provider.ca_records.order_by("-anchor", "subject"):
-                role = "anchor" if row.anchor else "intermediate"
-                self.stdout.write(f"    {row.spki_sha256}  {row.state}  {role}  to {row.not_after:%Y-%m-%d}  {row.subject}")
+                self.stdout.write(f"    {row.spki_sha256}  {row.state}  {row.role}  to {row.not_after:%Y-%m-%d}  {row.subject}")
         self.stdout.write(f"bundles of this server are signed by {own_public_key().hex()}")
 
     def _install(self, options: dict[str, Any]) -> None:
@@ -76,14 +85,69 @@ class Command(BaseCommand):
                 "compare every hash that `register list` prints with what was decided, then add --yes-the-list-is-right"
             )
         with transaction.atomic():
-            for model in (Provider, CaRecord, BundleKey):
-                for row in model.objects.select_for_update():
-                    model.objects.filter(pk=row.pk).update(mac=row.sealed_mac())
-            for source in RevocationSource.objects.select_for_update():
-                RevocationSource.objects.filter(pk=source.pk).update(mac=seal.source_mac(source))
-            state, _ = RegisterState.objects.select_for_update().get_or_create(pk=1)
-            state.revision += 1
-            state.mac = seal.register_mac(state.revision, register_macs())
-            state.save()
-            record(Event.REGISTER_RESEALED, details={"revision": state.revision, "seal": state.mac})
+            RegisterState.objects.select_for_update().filter(pk=1).first()
+            for model in sealed_models():
+                model.seal_stored()
+            state = self._seal_above(_newest())
+            record(Event.REGISTER_RESEALED, details={"step": "resealed", "revision": state.revision, "seal": state.mac})
+        self._remember()
         self.stdout.write(f"sealed as revision {state.revision}")
+
+    def _accept_restored(self, options: dict[str, Any]) -> None:
+        newest = _newest()
+        above = max(newest.revision if newest else 0, trail.last_recorded())
+        try:
+            rows = read_rows(restored=True)
+        except RegisterDamagedError as error:
+            raise CommandError(f"this is no register that was restored whole: {error.detail}") from error
+        present = rows.state[0] if rows.state else 0
+        if not self._was_put_back(rows.state, newest, above):
+            raise CommandError(f"revision {present} is the newest that is known here: there is nothing to accept")
+        self.stdout.write(f"the database has revision {present}; seen here before: revision {above}")
+        gone, back = set(newest.rows if newest else ()) - set(rows.lines()), set(rows.lines()) - set(newest.rows if newest else ())
+        for mark, lines in (("- lost:   ", gone), ("+ is back:", back)):
+            for line in sorted(lines):
+                self.stdout.write(f"{mark} {line}")
+        if not options["yes_the_backup_is_meant"]:
+            raise CommandError(
+                "what was suspended or withdrawn since is trusted again; read every line, then add --yes-the-backup-is-meant"
+            )
+        with transaction.atomic():
+            RegisterState.objects.select_for_update().filter(pk=1).first()
+            state = self._seal_above(newest)
+            details: dict[str, str | int] = {"step": "backup accepted", "restored_revision": present, "newest_revision_seen": above}
+            details |= {"revision": state.revision, "seal": state.mac, "lost": len(gone), "back": len(back)}
+            record(Event.REGISTER_RESEALED, details=details)
+        self._remember()
+        self.stdout.write(f"accepted as revision {state.revision}; withdraw again what must not be trusted")
+
+    @staticmethod
+    def _was_put_back(state: tuple[int, str] | None, newest: Seen | None, above: int) -> bool:
+        try:
+            seen.check(state, newest)
+        except RegisterDamagedError:
+            return True
+        return (state[0] if state else 0) < above
+
+    @staticmethod
+    def _seal_above(newest: Seen | None) -> RegisterState:
+        """Seal the rows under a revision above every one that is known, so that no machine takes it for an older one."""
+        state, _ = RegisterState.objects.get_or_create(pk=1)
+        state.revision = max(state.revision, newest.revision if newest else 0, trail.last_recorded()) + 1
+        state.mac = seal.register_mac(state.revision, register_macs())
+        state.save()
+        return state
+
+    @staticmethod
+    def _remember() -> None:
+        found = as_seen(read_rows(restored=True))
+        if found is not None:
+            seen.remember(found, even_if_damaged=True)
+
+
+def _newest() -> Seen | None:
+    """The newest state seen here; a file that is not ours says nothing."""
+    try:
+        return seen.newest()
+    except RegisterDamagedError:
+        return None

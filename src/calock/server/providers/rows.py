@@ -1,0 +1,119 @@
+"""All rows of the register as one change left them, and what they say in words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from calock.server.providers import seal, seen
+from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.seal import RegisterDamagedError
+from calock.server.providers.seen import Seen
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Every row of the register. Providers carry their CA records, and those their sources, without further queries."""
+
+    state: tuple[int, str] | None
+    """Revision and seal; None = there is none yet."""
+    providers: tuple[Provider, ...]
+    keys: tuple[BundleKey, ...]
+
+    @property
+    def records(self) -> list[CaRecord]:
+        return [record for provider in self.providers for record in provider.ca_records.all()]
+
+    @property
+    def sources(self) -> list[RevocationSource]:
+        return [source for record in self.records for source in record.revocation_sources.all()]
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the seal over the whole fits these rows."""
+        macs = [row.mac for row in (*self.providers, *self.records, *self.sources, *self.keys)]
+        return not macs if self.state is None else seal.register_is_intact(*self.state, macs)
+
+    def lines(self) -> tuple[str, ...]:
+        """What decides trust, one line a row: for people who compare two states of the register."""
+        found = [_provider(provider) for provider in self.providers]
+        found += [_record(record) for record in self.records]
+        found += [_source(source) for source in self.sources]
+        found += [f"bundle key {key.key_id} {'retired' if key.retired else 'believed'}: {key.name}" for key in self.keys]
+        return tuple(sorted(found))
+
+
+def _provider(row: Provider) -> str:
+    rules = hashlib.sha256(json.dumps(row.rules, sort_keys=True).encode()).hexdigest()[:16]
+    return f"provider {row.code} {row.state}, sites {','.join(map(str, row.sites)) or '-'}, rules {rules}"
+
+
+def _record(row: CaRecord) -> str:
+    cert = hashlib.sha256(bytes(row.certificate)).hexdigest()[:16]
+    return f"ca {row.spki_sha256} {row.state} {row.role} of {row.provider.code}, certificate {cert}: {row.subject}"
+
+
+def _source(row: RevocationSource) -> str:
+    return f"source {row.kind} {row.url}{' (private network)' if row.private_network else ''} of {row.ca_record.spki_sha256}"
+
+
+def stored_state() -> tuple[int, str] | None:
+    """Revision and seal as the database has them now."""
+    found: tuple[int, str] | None = RegisterState.objects.filter(pk=1).values_list("revision", "mac").first()
+    return found
+
+
+def _read() -> Rows:
+    state = stored_state()
+    providers = Provider.objects.prefetch_related("ca_records__provider", "ca_records__revocation_sources__ca_record")
+    return Rows(state, tuple(providers), tuple(BundleKey.objects.order_by("key_id")))
+
+
+def read_rows(*, restored: bool = False) -> Rows:
+    """Read every row now, none of them from before a change and another from after it.
+
+    ``restored``: do not hold them against the newest revision seen; for the command that accepts a backup.
+
+    Raises:
+        RegisterDamagedError: the rows are not those that were sealed, or not the newest ones.
+    """
+    floor = None if restored else seen.newest()
+    rows = _read()
+    if not rows.sealed:
+        # most likely a change was committed between two of our queries: nobody commits one while we hold the register's row
+        with transaction.atomic():
+            _ = RegisterState.objects.select_for_update().filter(pk=1).first()
+            rows = _read()
+    if not rows.sealed:
+        raise RegisterDamagedError("rows of the register were added, removed or put back outside the server")
+    seen.check(rows.state, floor)
+    return rows
+
+
+def as_seen(rows: Rows) -> Seen | None:
+    """What is remembered of them."""
+    if rows.state is None:
+        return None
+    revision, mac = rows.state
+    return Seen(revision, mac, timezone.now().isoformat(timespec="seconds"), rows.lines())
+
+
+def remember_committed(revision: int) -> None:
+    """After a change was committed: see to it that nobody can take it back, although this process may end in a moment."""
+    known = seen.in_memory()
+    if known >= revision:
+        return
+    try:
+        found = as_seen(read_rows())
+    except RegisterDamagedError as error:
+        log.critical("register_damaged", detail=error.detail)
+    else:
+        if found is not None:
+            seen.remember(found)

@@ -1,0 +1,166 @@
+"""Rows under the register's seal: how each change of one is sealed, counted and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.db import models, transaction
+
+from calock.server.providers import seal, seen
+from calock.server.providers.seal import RegisterDamagedError
+
+
+class RegisterState(models.Model):
+    """One row: the revision that every process compares with its copy, and the seal over all rows."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    revision = models.PositiveBigIntegerField(default=0)
+    mac = models.CharField(max_length=64)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="one_register"),)
+
+    def __str__(self) -> str:
+        return f"revision {self.revision}"
+
+
+class Sealed(models.Model):
+    """A row of the register. Saving or deleting it seals it and the register anew, in one transaction.
+
+    Raises:
+        RegisterDamagedError: the register, or this row of it, was not intact before this change; sealing it would hide that.
+    """
+
+    UNSEALED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that no seal covers: saving nothing but these, by ``update_fields``, is no change of the register."""
+    SEAL: ClassVar[frozenset[str]] = frozenset({"mac"})
+    """Fields that saving writes by itself."""
+
+    mac = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        if update_fields is not None and self.UNSEALED.issuperset(update_fields := set(update_fields)):
+            super().save(*args, update_fields=update_fields, **kwargs)
+            return
+        with transaction.atomic():
+            state = open_register()
+            if not self._state.adding:
+                self._require_intact()
+                self._count_change()
+            self.mac = self.sealed_mac()
+            if update_fields is not None:
+                update_fields = {*update_fields, *self.SEAL}
+            super().save(*args, update_fields=update_fields, **kwargs)
+            close_register(state)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            state = open_register()
+            deleted = super().delete(*args, **kwargs)
+            close_register(state)
+        return deleted
+
+    def sealed_mac(self) -> str:
+        raise NotImplementedError
+
+    @classmethod
+    def stored(cls, key: object) -> Sealed | None:
+        found: Sealed | None = cls._base_manager.filter(pk=key).first()
+        return found
+
+    @classmethod
+    def stored_macs(cls) -> list[str]:
+        return list(cls._base_manager.order_by().values_list("mac", flat=True))
+
+    @classmethod
+    def seal_stored(cls) -> None:
+        """Give every row the MAC of what it says now: for the owner's command alone, who compared the list."""
+        for row in cls._base_manager.select_for_update():
+            cls._base_manager.filter(pk=row.pk).update(mac=row.sealed_mac())
+
+    def _require_intact(self) -> None:
+        """What somebody wrote into this row is not to be sealed along with a change of another of its fields."""
+        stored = self.stored(self.pk)
+        if stored is not None and not seal.same(stored.mac, stored.sealed_mac()):
+            raise RegisterDamagedError(f"{self._meta.model_name} {self.pk} is not the one that was sealed")
+
+    def _count_change(self) -> None:
+        """Raise the version, where there is one."""
+
+
+class Versioned(Sealed):
+    """A row that people change in forms."""
+
+    SEAL = frozenset({"mac", "version"})
+
+    version = models.PositiveIntegerField(
+        default=1, editable=False, help_text="raised by every change; a form shows the one it changes"
+    )
+
+    class Meta:
+        abstract = True
+
+    def _count_change(self) -> None:
+        self.version += 1
+
+
+def sealed_models() -> list[type[Sealed]]:
+    """Whose rows the register's seal covers."""
+    return [model for model in apps.get_app_config("providers").get_models() if issubclass(model, Sealed)]
+
+
+def register_macs() -> list[str]:
+    """MACs of all rows of the register as they are stored now."""
+    return [mac for model in sealed_models() for mac in model.stored_macs()]
+
+
+def open_register() -> RegisterState:
+    """Lock the register for a change and check that it is the one we sealed last.
+
+    A transaction that changes several rows calls this before it locks any of them: then two such never wait for each other.
+
+    Raises:
+        RegisterDamagedError: rows were added, removed or put back outside this server.
+    """
+    floor = seen.newest()
+    state = RegisterState.objects.select_for_update().filter(pk=1).first()
+    macs = register_macs()
+    seen.check((state.revision, state.mac) if state else None, floor)
+    if state is None:
+        if macs:
+            raise RegisterDamagedError("the register has rows but no seal")
+        state, _ = RegisterState.objects.get_or_create(pk=1, defaults={"mac": seal.register_mac(0, [])})
+    elif not seal.register_is_intact(state.revision, state.mac, macs):
+        raise RegisterDamagedError("the register's seal does not fit its rows")
+    return state
+
+
+_changes_here = 0
+
+
+def changes_here() -> int:
+    """How often this process changed the register: it need not wait for the next look at the seal to see its own change."""
+    return _changes_here
+
+
+def close_register(state: RegisterState) -> None:
+    """Seal the register as it is now, under the next revision, and remember that revision once it is committed."""
+    global _changes_here  # noqa: PLW0603 - a counter of this process; a lost update only costs a later look
+    _changes_here += 1
+    state.revision += 1
+    state.mac = seal.register_mac(state.revision, register_macs())
+    state.save()
+    transaction.on_commit(partial(_remember, state.revision), robust=True)
+
+
+def _remember(revision: int) -> None:
+    from calock.server.providers.rows import remember_committed  # noqa: PLC0415 - reads these models
+
+    remember_committed(revision)

@@ -1,0 +1,94 @@
+"""A register of an earlier version is sealed as it is when the database is brought up; what was damaged stays damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from calock.server.keys import key_for
+from calock.server.providers.trust import current_problems, current_register, forget_register
+
+FIRST = [("providers", "0001_initial")]
+
+
+def mac(kind: str, *fields: object) -> str:
+    text = json.dumps([kind, *fields], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hmac.new(key_for("register"), text.encode(), "sha256").hexdigest()
+
+
+@pytest.fixture
+def old(transactional_db):
+    """The models of the first version, on their own schema; afterwards the database is today's again."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(FIRST)
+    yield executor.loader.project_state(FIRST).apps.get_model
+    call_command("migrate", verbosity=0)
+
+
+def upgrade() -> None:
+    call_command("migrate", "providers", verbosity=0)
+    forget_register()
+
+
+def fill(get, authority) -> None:
+    """One provider with an anchor and an address, sealed as the first version sealed them."""
+    rules = {"grace_days": 3, "revocation": {"mode": "require", "emergency_until": "2026-01-01T00:00:00Z"}}
+    provider = get("providers", "Provider")(code="lianxi", name="n", short_name="s", state="enabled", sites=["shanxi"], rules=rules)
+    fields = [str(provider.pk), provider.code, provider.state, provider.sites, provider.rules, False, 1]
+    provider.mac = mac("provider", *fields)
+    provider.save()
+    record = get("providers", "CaRecord")(
+        provider=provider, group="g", anchor=True, spki_sha256=authority.key.spki_sha256, certificate=authority.certificate,
+        subject="s", state="recognised", not_before=datetime(2024, 1, 1, tzinfo=UTC), not_after=datetime(2046, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    digest = hashlib.sha256(authority.certificate).hexdigest()
+    record.mac = mac("ca", str(record.pk), str(provider.pk), "g", True, record.spki_sha256, digest, "recognised", 1)
+    record.save()
+    source = get("providers", "RevocationSource")(ca_record=record, kind="crl", url="http://ca.example/a.crl")
+    source.mac = mac("source", str(record.pk), "crl", source.url, False)
+    source.save()
+    seal = mac("register", 7, sorted([provider.mac, record.mac]))
+    get("providers", "RegisterState").objects.create(pk=1, revision=7, mac=seal)
+
+
+def test_a_good_register_is_good_after_the_upgrade(old, authority):
+    fill(old, authority)
+    upgrade()
+    assert current_problems() == ()
+    (provider,) = current_register().providers
+    assert [ca.spki_sha256 for ca in provider.cas] == [authority.key.spki_sha256]
+    assert (provider.policy.grace_days, provider.policy.revocation.emergencies) == (3, ())
+
+
+def test_a_tampered_row_is_not_sealed_by_the_upgrade(old, authority):
+    fill(old, authority)
+    old("providers", "CaRecord").objects.update(group="x")
+    upgrade()
+    assert "ca_tampered" in {problem.kind for problem in current_problems()}
+
+
+def test_rules_that_were_tampered_with_are_not_sealed_by_the_upgrade(old, authority):
+    fill(old, authority)
+    old("providers", "Provider").objects.update(rules={"revocation": {"mode": "off", "emergency_until": ""}})
+    upgrade()
+    assert [problem.kind for problem in current_problems()] == ["provider_tampered"]
+
+
+def test_a_register_with_a_row_too_few_is_not_sealed_by_the_upgrade(old, authority):
+    fill(old, authority)
+    old("providers", "RevocationSource").objects.all().delete()
+    old("providers", "CaRecord").objects.all().delete()
+    upgrade()
+    assert [problem.kind for problem in current_problems()] == ["register_damaged"]
+
+
+def test_an_empty_register_stays_empty(old):
+    upgrade()
+    assert current_problems() == ()
