@@ -21,7 +21,9 @@ from calock.core.signatures import signed_message
 from calock.demo import pki
 from calock.demo.people import organisation_code, uscc
 from calock.server.accounts.models import Account, Role
+from calock.server.audit.models import AuditEvent
 from calock.server.context import RequestContext
+from calock.server.locks.models import Binding
 from calock.server.organisations.models import Organisation, OrganisationKind
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.sessions import cookies
@@ -258,6 +260,32 @@ class Browser:
         aim = {"member": str(member.pk), "provider": provider or lock.family.provider}
         challenge = self.challenge("bind", **aim)
         return self.post("/api/bindings", {"challenge": challenge, "token": lock.sign(challenge), **aim, **fields})
+
+    def step_up(self, lock: PracticeLock) -> Any:
+        challenge = self.challenge("stepup")
+        return self.post("/api/step-up", {"challenge": challenge, "token": lock.sign(challenge)})
+
+
+def logged_in(account: Account, **kwargs: Any) -> Browser:
+    browser = Browser(**kwargs)
+    browser.enter(account)
+    return browser
+
+
+def bound(lock: PracticeLock, member: Account) -> Binding:
+    """The binding that the member made for himself."""
+    answer = logged_in(member).bind(lock, member)
+    assert answer.status_code == 200, answer.content.decode()
+    return Binding.objects.get(pk=answer.json()["binding"]["id"])
+
+
+def refusal_row(answer: Any, reason: str) -> AuditEvent:
+    """The row an auditor finds of a refusal that a person was told with a 4xx and a number."""
+    assert 400 <= answer.status_code < 500, answer.content.decode()
+    assert reason_of(answer) == reason
+    row = AuditEvent.objects.get(number=answer.json()["error"]["number"])
+    assert row.reason == reason
+    return row
 
 
 def reason_of(answer: Any) -> str:

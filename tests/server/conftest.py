@@ -7,6 +7,7 @@ from lock_world import make_lock_world
 
 from calock.server import throttle
 from calock.server.challenges import answers
+from calock.server.locks import predecessors
 from calock.server.providers import seen
 from calock.server.providers.trust import forget_register
 
@@ -26,4 +27,5 @@ def lock_world(db, monkeypatch):
     """People, an SM2, an RSA and a P-256 CA; its revocation data is given directly (the store has its own tests)."""
     world = make_lock_world("SM2", "EC", "RSA")
     monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    monkeypatch.setattr(predecessors, "current_evidence", world.evidence)
     return world

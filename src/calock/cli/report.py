@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from calock.core.certificate import Certificate
+from calock.core.masking import mask_person_ids
 from calock.core.refusals import Refusal
 from calock.core.verdict import Check, RevocationStatus, Verdict
 
@@ -46,7 +47,7 @@ def _detail(check: Check) -> str:
 
 
 def _safe(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
+    return mask_person_ids("".join(character if character.isprintable() else " " for character in text))
 
 
 def as_json(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
@@ -55,7 +56,7 @@ def as_json(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
     value = {
         "accepted": verdict.accepted,
         "reason": str(failure.reason) if failure else None,
-        "detail": failure.detail if failure else "",
+        "detail": mask_person_ids(failure.detail) if failure else "",
         "at": at.isoformat(),
         "checks": [
             {
@@ -63,7 +64,7 @@ def as_json(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
                 "name": check.name,
                 "passed": check.passed,
                 "reason": str(check.reason) if check.reason else None,
-                "detail": check.detail,
+                "detail": mask_person_ids(check.detail),
             }
             for check in verdict.checks
         ],
@@ -72,7 +73,7 @@ def as_json(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
         "path": [_path_entry(der) for der in verdict.path],
         "revocation": [_revocation(status) for status in verdict.revocation],
         "identity": _identity(verdict),
-        "notes": list(notes),
+        "notes": [mask_person_ids(note) for note in notes],
     }
     return json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode() + "\n"
 
@@ -86,8 +87,8 @@ def _texts(values: Iterable[str] | None) -> list[str] | None:
 
 
 _READERS: dict[str, Callable[[Certificate], object]] = {
-    "subject": lambda certificate: certificate.subject_text,
-    "issuer": lambda certificate: certificate.issuer_text,
+    "subject": lambda certificate: mask_person_ids(certificate.subject_text),
+    "issuer": lambda certificate: mask_person_ids(certificate.issuer_text),
     "serial": lambda certificate: certificate.serial_hex,
     "not_before": lambda certificate: certificate.not_before.isoformat(),
     "not_after": lambda certificate: certificate.not_after.isoformat(),
@@ -116,8 +117,8 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
 
 def _path_entry(der: bytes) -> dict[str, str]:
     certificate = Certificate.parse(der)
-    return {"subject": certificate.subject_text, "sha256": certificate.sha256, "spki_sha256": certificate.spki_sha256,
-            "not_after": certificate.not_after.isoformat()}  # fmt: skip
+    return {"subject": mask_person_ids(certificate.subject_text), "sha256": certificate.sha256,
+            "spki_sha256": certificate.spki_sha256, "not_after": certificate.not_after.isoformat()}  # fmt: skip
 
 
 def _revocation(status: RevocationStatus) -> dict[str, str | None]:
@@ -133,5 +134,5 @@ def _identity(verdict: Verdict) -> dict[str, str] | None:
     identity = verdict.identity
     if identity is None:
         return None
-    return {"lock_id": identity.lock_id, "lock_source": identity.lock_source, "holder_kind": identity.holder_kind,
+    return {"lock_id": mask_person_ids(identity.lock_id), "lock_source": identity.lock_source, "holder_kind": identity.holder_kind,
             "holder_masked": identity.holder_masked}  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from uuid import UUID
 
 
 class Reason(StrEnum):
@@ -19,6 +20,7 @@ class Reason(StrEnum):
     TOKEN_TOO_LARGE = "TOKEN_TOO_LARGE"
     TOKEN_MALFORMED = "TOKEN_MALFORMED"  # not JSON, wrong types, not base64, NUL
     TOKEN_FORMAT_UNSUPPORTED = "TOKEN_FORMAT_UNSUPPORTED"  # a format we recognise or not, but do not speak
+    ANSWER_NOT_JUDGED = "ANSWER_NOT_JUDGED"  # an error of ours while judging it: nothing is known against the holder
     REQUEST_MALFORMED = "REQUEST_MALFORMED"  # the request around the token
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
 
@@ -85,6 +87,7 @@ class Reason(StrEnum):
     KEY_ALREADY_KNOWN = "KEY_ALREADY_KNOWN"  # the same key under another lock
     LOCK_HOLDER_CHANGED = "LOCK_HOLDER_CHANGED"  # another person's certificate on a bound lock
     RENEWAL_NEEDS_STEP_UP = "RENEWAL_NEEDS_STEP_UP"
+    PREDECESSOR_REVOKED = "PREDECESSOR_REVOKED"  # the certificate that was bound is revoked: it passes nothing on
     CERTIFICATE_SUPERSEDED = "CERTIFICATE_SUPERSEDED"  # a renewed certificate with another key has replaced it
     HOLDER_NOT_ORGANISATION = "HOLDER_NOT_ORGANISATION"  # 统一社会信用代码 differs from the account's organisation
     BINDING_NOT_FOUND = "BINDING_NOT_FOUND"
@@ -160,13 +163,22 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is t
     """Something outside was refused.
 
     ``reason`` says why; ``detail`` is a short technical sentence for operators and auditors (never personal data, never a
-    secret); ``facts`` are values a sentence for people may use, e.g. ``{"tries_left": 3}``.
+    secret); ``facts`` are values a sentence for people may use, e.g. ``{"tries_left": 3}``; ``about`` is what is known of the
+    matter for auditors alone, e.g. ``{"lock": …, "provider": "…"}``: it never leaves the server.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", facts: Mapping[str, str | int | bool] | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        facts: Mapping[str, str | int | bool] | None = None,
+        *,
+        about: Mapping[str, str | int | bool | UUID] | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
         self.detail = detail
         self.facts: dict[str, str | int | bool] = dict(facts or {})
+        self.about: dict[str, str | int | bool | UUID] = dict(about or {})
         self.number = ""
         """Number of the audit row that records it, set by whoever wrote the row."""

@@ -54,6 +54,7 @@ RETRY = Action("重试", "Try again", "login", "ca")
 LOGIN = Action("去登录", "Log in", "login")
 PASSWORD_LOGIN = Action("用账号密码登录", "Log in with your password", "login")
 BIND = Action("去绑定", "Bind it", "login")
+UNBIND = Action("去解除绑定", "End the old binding", "bindings")
 BINDINGS = Action("查看 CA 绑定", "See the bound locks", "bindings")
 DRIVER = Action("CA 驱动下载", "Download the CA driver", "drivers")
 NEWER_DRIVER = Action("下载新版本", "Download the newer version", "drivers", fact="newer_url")
@@ -90,6 +91,9 @@ ENTRIES: dict[R, Entry] = {
     R.TOKEN_TOO_LARGE: Entry(413, Words("CA 锁的应答过大", "The lock's answer is too large"), CHECK),
     R.TOKEN_MALFORMED: Entry(400, Words("CA 锁的应答无法识别，请更新驱动后重试", "The lock's answer cannot be read; update the driver"), DRIVER),
     R.TOKEN_FORMAT_UNSUPPORTED: Entry(400, Words("不支持此驱动的应答格式，请更新驱动", "This driver's answer format is not supported; update the driver"), DRIVER),
+    # 400, not 5xx: whoever makes a parser stumble is a client with a bad answer, and the server stands; the sentence says all the
+    # same whose fault it is, and the log has the traceback
+    R.ANSWER_NOT_JUDGED: Entry(400, Words("系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服并提供编号 {number}", "An error of ours kept this lock's answer from being checked; nothing was changed. Contact us with number {number}", "系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服", "An error of ours kept this lock's answer from being checked; nothing was changed. Please contact us"), CONTACT),
     R.REQUEST_MALFORMED: Entry(400, _WRONG_REQUEST, RETRY),
     R.REQUEST_TOO_LARGE: Entry(413, Words("请求内容过大", "The request is too large"), RETRY),
     # challenge
@@ -147,6 +151,7 @@ ENTRIES: dict[R, Entry] = {
     R.KEY_ALREADY_KNOWN: Entry(409, Words("该 CA 锁的密钥已用于另一把 CA 锁，请联系 CA 机构", "Another lock has the same key; ask your CA"), CONTACT, Event.BINDING_REFUSED),
     R.LOCK_HOLDER_CHANGED: Entry(403, Words("CA 锁中的证书已换成另一持有人，请先解除原绑定", "The lock now holds another person's certificate; end the old binding first"), PASSWORD_LOGIN),
     R.RENEWAL_NEEDS_STEP_UP: Entry(403, Words("检测到已续期的新证书，请用账号密码登录后在 CA 绑定页面确认一次", "This is a renewed certificate: log in with your password and confirm it once on the bindings page"), PASSWORD_LOGIN),
+    R.PREDECESSOR_REVOKED: Entry(403, Words("原先绑定的证书已被吊销，新证书不能沿用原绑定，请先解除原绑定，再重新绑定", "The certificate that was bound is revoked, so the new one cannot take over its binding; end the old binding, then bind the lock anew"), UNBIND),
     R.CERTIFICATE_SUPERSEDED: Entry(403, Words("该证书已由续期后的新证书替换，请使用新证书", "A renewed certificate has replaced this one; use the new one"), _help("F17")),
     R.HOLDER_NOT_ORGANISATION: Entry(403, Words("证书单位与当前账户单位不一致", "The certificate's organisation is not the account's"), Action("确认或换锁", "Check, or use another lock", "help_failures", "F24"), Event.BINDING_REFUSED),
     R.BINDING_NOT_FOUND: Entry(404, Words("没有找到该绑定记录", "There is no such binding"), BINDINGS),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from lock_world import NOW, Browser, bound, logged_in, make_lock, refusal_row
 
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
@@ -54,6 +56,45 @@ def test_logins_and_refusals_are_counted_by_provider_reason_and_period(world):
     one = counts["lianxi"]
     assert (one.logins_day, one.logins_week, one.refused_day, one.refused_week) == (1, 2, 1, 1)
     assert [(item.reason, item.day, item.week) for item in counts[""].top] == [("CERTIFICATE_UNTRUSTED", 0, 1)]
+
+
+def test_refusals_count_for_the_ca_that_issued_the_certificate_not_for_the_one_that_was_chosen(lock_world):
+    """Anybody can choose a provider, or send its code without a page: only a signature and a chain make it count."""
+    own, foreign = make_lock("EC"), make_lock("EC", provider="waimian")
+    expired = make_lock("EC", not_before=NOW - timedelta(days=400), not_after=NOW - timedelta(days=3))
+    for lock in (own, foreign):
+        Browser().log_in(lock, provider="lianxi-sm2")
+    Browser().log_in(expired)
+    forger = Browser()
+    text = forger.challenge()
+    token = {**own.sign(text), "signature": base64.b64encode(bytes(64)).decode()}
+    forger.post("/api/login", {"challenge": text, "token": token, "provider": "lianxi-sm2"})
+    counts = by_provider(timezone.now())
+    assert {item.reason: item.day for item in counts["lianxi-ec"].top} == {"PROVIDER_MISMATCH": 1, "CERTIFICATE_EXPIRED": 1}
+    assert {item.reason: item.day for item in counts[""].top} == {"CERTIFICATE_UNTRUSTED": 1, "SIGNATURE_INVALID": 1}
+    assert set(counts) == {"lianxi-ec", ""}
+    chosen = [row.details.get("chosen") for row in AuditEvent.objects.filter(event="login:ca:refused").order_by("pk")]
+    assert chosen == ["lianxi-sm2", "lianxi-sm2", None, "lianxi-sm2"]
+
+
+def test_a_known_certificate_with_a_forged_signature_counts_for_nobody(lock_world):
+    """The server remembers certificates that logged in; a signature that does not hold must not profit from that."""
+    lock = make_lock("EC")
+    bound(lock, lock_world.member)
+    assert Browser().log_in(lock).status_code == 200
+    forger = Browser()
+    text = forger.challenge()
+    token = {**lock.sign(text), "signature": base64.b64encode(bytes(64)).decode()}
+    row = refusal_row(forger.post("/api/login", {"challenge": text, "token": token}), "SIGNATURE_INVALID")
+    assert (row.provider, row.lock) == ("", None)
+    assert "issuer_key" not in row.details
+
+
+def test_refused_bindings_count_for_the_issuing_ca_too(lock_world):
+    lock = make_lock("EC")
+    logged_in(lock_world.member).bind(lock, lock_world.member, provider="lianxi-sm2")
+    found = failures_since(timezone.now() - timedelta(hours=1))
+    assert found.providers == [("lianxi-ec", 1)]
 
 
 def test_failures_are_counted_by_reason_browser_and_provider(world, first):

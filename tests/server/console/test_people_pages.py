@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from console_help import browser_of
 from django.utils import timezone
+from lock_world import NOW, USCC, Browser, bound, id_card, logged_in, make_lock, refusal_row
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account, AccountState, Role
@@ -192,11 +193,61 @@ def test_the_lock_page_says_why_a_renewal_was_inherited(world, first, lock, bind
     assert html.count("✓ 同一持有人标识") == 2
 
 
-def test_the_lock_page_says_why_a_certificate_did_not_inherit(world, first, lock, binding):
-    record(Event.LOGIN_CA_REFUSED, lock=lock.pk, reason=Reason.LOCK_HOLDER_CHANGED)
-    html = first.get(f"/console/locks/lock/{lock.pk}/change/").content.decode()
-    assert "LOCK_HOLDER_CHANGED" in html
+OTHER_HOLDER = {"person_id": id_card("14010119920303123"), "name": "李四"}
+RENEWED = {"uscc": USCC, "not_after": NOW + timedelta(days=700)}
+
+
+@pytest.mark.parametrize(
+    ("way", "shown", "reason"),
+    [
+        ("login", OTHER_HOLDER, "LOCK_HOLDER_CHANGED"),
+        ("bind", OTHER_HOLDER, "LOCK_HOLDER_CHANGED"),
+        ("login", {**RENEWED, "number": 1}, "RENEWAL_NEEDS_STEP_UP"),
+        ("login", RENEWED, "PREDECESSOR_REVOKED"),
+        ("bind", RENEWED, "PREDECESSOR_REVOKED"),
+    ],
+)
+def test_the_lock_page_says_why_a_certificate_did_not_inherit(lock_world, way, shown, reason):
+    """Driven through the refusals themselves: each names the lock and the CA that issued the certificate."""
+    first = make_lock("EC", uscc=USCC)
+    held = bound(first, lock_world.member)
+    if reason == "PREDECESSOR_REVOKED":
+        lock_world.revoke(first)
+    attempt = make_lock("EC", **shown)
+    answer = Browser().log_in(attempt) if way == "login" else logged_in(lock_world.member).bind(attempt, lock_world.member)
+    row = refusal_row(answer, reason)
+    assert (row.lock, row.provider) == (held.lock_id, "lianxi-ec")
+    assert str(held.lock_id) not in answer.content.decode()
+    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    assert reason in html
+    assert row.number in html
     assert "没有被拒绝的续期" not in html
+
+
+def test_the_lock_page_tells_a_new_binding_from_a_renewal(lock_world):
+    first = make_lock("EC", uscc=USCC)
+    held = bound(first, lock_world.member)
+    lock_world.revoke(first)
+    second = make_lock("EC", **RENEWED)
+    refusal_row(Browser().log_in(second), "PREDECESSOR_REVOKED")
+    Binding.objects.update(unbound_at=timezone.now(), unbound_by=lock_world.member, reason="证书已吊销")
+    bound(second, lock_world.member)
+    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    assert "原绑定解除后重新绑定" in html
+    assert "✗ 前一证书未被吊销" in html
+    assert "确认身份后沿用原绑定" not in html
+    assert html.count("<code>PREDECESSOR_REVOKED</code>") == 1
+    assert "<code>CERTIFICATE_REVOKED</code>" not in html  # nobody showed it: the finding is not an attempt
+
+
+def test_the_lock_page_shows_a_revoked_certificate_that_was_refused(lock_world):
+    first = make_lock("EC", uscc=USCC)
+    held = bound(first, lock_world.member)
+    lock_world.revoke(first)
+    refusal_row(Browser().log_in(first), "CERTIFICATE_REVOKED")
+    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    assert "CERTIFICATE_REVOKED" in html
+    assert "已吊销" in html
 
 
 def test_every_list_has_a_chinese_heading(world, first):

@@ -202,6 +202,19 @@ def test_an_organisations_certificate_stays_in_the_organisation(lock_world):
     assert logged_in(lock_world.member).bind(make_lock(uscc=USCC), lock_world.member).status_code == 200
 
 
+@pytest.mark.parametrize(("fields", "holder"), [({}, "none"), ({"uscc": USCC}, "uscc")])
+def test_the_row_says_whether_the_certificate_named_a_holder(lock_world, fields, holder):
+    """One that names nobody is no organisation's: the provider's rules let it in, and an auditor sees that they did."""
+    assert logged_in(lock_world.member).bind(make_lock(**fields), lock_world.member).status_code == 200
+    assert AuditEvent.objects.get(event="binding:lock:added").details["holder"] == holder
+
+
+def test_where_the_providers_rules_ask_for_a_holder_none_is_not_enough(lock_world):
+    install(lock_world.families[0], rules={"identity": {"holder_required": True}})
+    refused(logged_in(lock_world.member).bind(make_lock(), lock_world.member), "HOLDER_ID_MISSING")
+    assert logged_in(lock_world.member).bind(make_lock(uscc=USCC), lock_world.member).status_code == 200
+
+
 def test_an_expert_binds_a_personal_lock(lock_world):
     lock = make_lock(person_id=id_card("14010119900101123"))
     assert logged_in(lock_world.expert).bind(lock, lock_world.expert).status_code == 200

@@ -7,7 +7,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from lock_world import (
@@ -497,11 +497,11 @@ def test_two_logins_with_one_renewal_at_once_both_come_in(lock_world, monkeypatc
     bound(lock_world, make_lock(uscc=USCC))
     real, losses = services.renew_at_login, []
 
-    def raced(seen, *, at):
+    def raced(seen, standing, *, at):
         if len(losses) < lost:
             losses.append(seen)
             raise IntegrityError("one_row_per_issuer_serial")
-        return real(seen, at=at)
+        return real(seen, standing, at=at)
 
     monkeypatch.setattr(services, "renew_at_login", raced)
     answer = Browser().log_in(make_lock(uscc=USCC, not_after=NOW + timedelta(days=700)))
@@ -522,7 +522,7 @@ def test_a_renewal_of_a_revoked_certificate_passes_nothing_on(lock_world):
     lock = make_lock(uscc=USCC)
     binding = bound(lock_world, lock)
     LockCertificate.objects.filter(lock=binding.lock_id).update(revoked_at=timezone.now())
-    refused(Browser().log_in(make_lock(uscc=USCC, not_after=NOW + timedelta(days=700))), "LOCK_NOT_BOUND")
+    refused(Browser().log_in(make_lock(uscc=USCC, not_after=NOW + timedelta(days=700))), "PREDECESSOR_REVOKED")
 
 
 def test_another_provider_never_renews(lock_world):
@@ -574,10 +574,10 @@ def test_a_failure_between_session_and_audit_row_leaves_neither(lock_world, monk
     text, _ = issued(context())
 
     def broken(row):
-        raise RuntimeError("the disk is full")
+        raise OperationalError("the disk is full")
 
     monkeypatch.setattr("calock.server.login.store.insert_audit", broken)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(OperationalError):
         login_with_lock(challenge=text, token=json.dumps(lock.sign(text)).encode(), device=None, provider="", context=context())
     assert not Session.objects.filter(method="ca").exists()
     assert not AuditEvent.objects.filter(event="login:ca:succeeded").exists()

@@ -215,7 +215,7 @@ def test_f13_one_certificate_that_cannot_be_judged_saves_no_other(world, two, ca
     eternal = session_with(world, Certificate.parse(endless), "0000")
     others = many(world, 3)
     rows = LockCertificate.objects.filter(lock=others[1].lock)
-    rows.update(der=b"\x30\x03garbage", cert_sha256="0" * 64)
+    rows.update(sealed_der=b"\x01garbage", cert_sha256="0" * 64)
     world.publish(reason="keyCompromise")
     refresh(world)
     swept = sweep_sessions()
@@ -330,7 +330,7 @@ def test_f8_locks_that_come_and_go_take_nobodys_turn(ocsp_only):
 
 
 def test_one_that_cannot_be_asked_about_costs_no_other_its_turn(ocsp_only):
-    LockCertificate.objects.filter(lock=ocsp_only[3].lock).update(der=b"garbage")
+    LockCertificate.objects.filter(lock=ocsp_only[3].lock).update(sealed_der=b"garbage")
     asking = Asking(10.0)
     woken = []
     renewal = OcspRenewal(changed=lambda: woken.append(1), clock=lambda: asking.now, ask=asking)

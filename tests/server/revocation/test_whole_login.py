@@ -51,8 +51,17 @@ def test_r8_revoked_means_out_for_new_and_for_living_sessions(bound):
     assert not sweep_sessions()
     revoke(bound)
     refresh(bound)
-    assert reason_of(Browser().log_in(bound.lock)) == "CERTIFICATE_REVOKED"
     assert sweep_sessions().ended == 1
+    assert browser.client.get("/api/bindings").status_code == 401
+    assert reason_of(Browser().log_in(bound.lock)) == "CERTIFICATE_REVOKED"
+
+
+def test_r8_a_refused_login_ends_the_living_sessions_of_its_lock_without_waiting_for_the_sweep(bound):
+    browser = Browser()
+    assert browser.log_in(bound.lock).status_code == 200
+    revoke(bound)
+    refresh(bound)
+    assert reason_of(Browser().log_in(bound.lock)) == "CERTIFICATE_REVOKED"
     assert browser.client.get("/api/bindings").status_code == 401
 
 

@@ -45,6 +45,8 @@ def new_number(at: datetime) -> str:
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     """One line of printable text: control, format and surrogate characters (CR, LF, ANSI, RTL marks, NUL) become ``·``."""
+    if len(text) <= limit and text.isprintable():  # nearly always; none of the categories below is printable
+        return text
     shown = "".join(
         "·" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") else character for character in text[: limit + 1]
     )

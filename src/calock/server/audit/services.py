@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
+from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import Scalar, clean, clean_details, mac_of, new_number
@@ -92,16 +93,23 @@ def record_refusal(
     provider: str = "",
     details: Mapping[str, Scalar] | None = None,
 ) -> None:
-    """Record a refusal in a transaction of its own and give it the row's number."""
+    """Record a refusal in a transaction of its own and give it the row's number.
+
+    ``lock`` and ``provider`` are what the refusal itself knows of them (``Refusal.about``) unless given; the rest of what it
+    knows becomes details of the row.
+    """
+    about = dict(refusal.about)
+    known_lock, known_provider = about.pop("lock", None), about.pop("provider", "")
+    known = {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in about.items()}
     with transaction.atomic():
         row = record(
             event,
             context=context,
             actor=actor,
             subject=subject,
-            lock=lock,
-            provider=provider,
+            lock=lock or (known_lock if isinstance(known_lock, uuid.UUID) else None),
+            provider=provider or str(known_provider),
             reason=refusal.reason,
-            details={"detail": refusal.detail, **(details or {})},
+            details={"detail": mask_person_ids(refusal.detail), **(details or {}), **known},
         )
     refusal.number = row.number

@@ -17,6 +17,7 @@ from calock.server.audit.canonical import mac_of
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
+from calock.server.challenges.decided import read_back
 from calock.server.console.event_words import event_words
 from calock.server.console.lists import (
     ReadOnlyAdmin,
@@ -32,6 +33,25 @@ from calock.server.console.statistics import words_of
 
 CHECKED_AT_ONCE = 20_000
 """Up to so many rows one click checks everything, seals included; above, the newest rows only, and the command does the rest."""
+
+
+DETAIL_WORDS = {
+    "algorithm": "算法",
+    "anchor_key": "信任锚公钥 SHA-256",
+    "certificate": "证书 SHA-256",
+    "chosen": "页面上选择的服务商",
+    "detail": "技术说明",
+    "holder": "证书中的持有人标识",
+    "issuer_key": "签发 CA 公钥 SHA-256",
+}
+SOURCES = {"crl": "CRL", "ocsp": "OCSP", "stapled": "OCSP（驱动携带）"}
+
+
+def _subject_words(subject: str) -> str:
+    """``leaf``, ``ca_1`` … as people call them."""
+    if subject == "leaf":
+        return "CA 锁证书"
+    return "签发 CA" if subject == "ca_1" else f"上级 CA（{subject.removeprefix('ca_')}）"
 
 
 def is_intact(row: AuditEvent) -> bool:
@@ -147,9 +167,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {**(extra_context or {}), **checked})
 
     def context_of(self, row: AuditEvent) -> dict[str, Any]:
+        evidence, details = read_back(row.details)
         return {
             "event_words": event_words(row.event),
             "reason_words": words_of(row.reason) if row.reason else "",
             "intact": is_intact(row),
-            "details": sorted(row.details.items()),
+            "details": [(DETAIL_WORDS.get(name, ""), name, value) for name, value in sorted(details.items())],
+            "evidence": [(_subject_words(item.subject), SOURCES.get(item.source, "无"), item) for item in evidence],
         }

@@ -86,7 +86,10 @@ def _grouped(rows: QuerySet[AuditEvent], *columns: str) -> Iterable[dict[str, st
 
 
 def by_provider(at: datetime) -> dict[str, ProviderCount]:
-    """CA logins by provider code; the code is empty where the page named none and the certificate gave none."""
+    """CA logins by the code of the provider whose CA issued the certificate; empty where that was not proved.
+
+    What was merely chosen on the page stands in the rows' details: it is whatever somebody sends.
+    """
     events = [Event.LOGIN_CA_SUCCEEDED.value, Event.LOGIN_CA_REFUSED.value]
     rows = AuditEvent.objects.filter(event__in=events, at__gt=at - WEEK)
     found: dict[str, ProviderCount] = {}

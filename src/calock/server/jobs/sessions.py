@@ -19,10 +19,12 @@ from django.utils import timezone
 from calock.core.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
+from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
+from calock.server.locks.revocations import note_revoked
 from calock.server.providers.models import Provider
 from calock.server.providers.revocation import current_evidence
 from calock.server.providers.standing import end_sessions_without_ground, sessions_without_ground
@@ -76,6 +78,12 @@ class _Row(NamedTuple):
     lock_id: uuid.UUID
     sha256: str
     revoked_at: datetime | None
+    issuer_key: str
+    serial: str
+
+
+Bad = tuple[Reason, RevocationStatus | None]
+"""Why a session ends, and what it rests on when that is a finding about the lock's own certificate."""
 
 
 def sweep_sessions(*, at: datetime | None = None) -> Sweep:
@@ -98,10 +106,10 @@ def sweep_sessions(*, at: datetime | None = None) -> Sweep:
             failed.add(provider.code)
             _complain("provider_not_judged", provider.code, error)
     rows = _current_certificates(at)
-    for row, der in _with_der(rows, at):
+    for row, stored in _with_stored(rows, at):
         try:
-            reason = judge.why_bad(row, der)
-            ended += _end(row, reason, at) if reason is not None else 0
+            bad = judge.why_bad(row, stored)
+            ended += _end(row, *bad, at) if bad is not None else 0
         except DatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 - as above, whatever this certificate holds
@@ -132,17 +140,18 @@ def _end_without_ground(provider: Provider, at: datetime) -> int:
 def _current_certificates(at: datetime) -> list[_Row]:
     locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
     rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True)
-    return [_Row(*values) for values in rows.values_list("pk", "lock_id", "cert_sha256", "revoked_at")]
+    names = ("pk", "lock_id", "cert_sha256", "revoked_at", "ca_record__spki_sha256", "serial")
+    return [_Row(*values) for values in rows.values_list(*names)]
 
 
-def _with_der(rows: Sequence[_Row], at: datetime) -> Iterator[tuple[_Row, bytes]]:
+def _with_stored(rows: Sequence[_Row], at: datetime) -> Iterator[tuple[_Row, LockCertificate | None]]:
     """Each row with its certificate, which is read only when nothing is kept of it."""
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         wanted = [row.pk for row in chunk if _grounds.of(row.sha256, at) is None]
-        read = dict(LockCertificate.objects.filter(pk__in=wanted).values_list("pk", "der")) if wanted else {}
+        read = LockCertificate.objects.only("cert_sha256", "sealed_der").in_bulk(wanted) if wanted else {}
         for row in chunk:
-            yield row, bytes(read.get(row.pk, b""))
+            yield row, read.get(row.pk)
 
 
 class _Judge:
@@ -160,27 +169,30 @@ class _Judge:
         self._authorities.clear()
         _grounds.use(self._register)
 
-    def why_bad(self, row: _Row, der: bytes) -> Reason | None:
+    def why_bad(self, row: _Row, stored: LockCertificate | None) -> Bad | None:
         """What a login with this certificate would be refused with, as far as it ends sessions; None = nothing.
 
         Raises:
             Refusal: the certificate cannot be read.
         """
-        ground = self._ground(row, der)
+        if row.revoked_at is not None:
+            return Reason.CERTIFICATE_REVOKED, None  # found out elsewhere, and final whatever today's data say
+        ground = self._ground(row, stored)
         if isinstance(ground, Reason):
             # one that is not valid yet was valid at its login: a clock's error, and nobody's fault
-            return None if ground is Reason.CERTIFICATE_NOT_YET_VALID else ground
+            return None if ground is Reason.CERTIFICATE_NOT_YET_VALID else (ground, None)
         authorities = ground.certificates[1:]
         if authorities not in self._authorities:
             found = self._revoked(ground, authorities)
             self._authorities[authorities] = None if found is None else Reason.CA_REVOKED
-        return self._authorities[authorities] or self._revoked(ground, ground.certificates[:2])
+        above = self._authorities[authorities]
+        return (above, None) if above is not None else self._revoked(ground, ground.certificates[:2])
 
-    def _ground(self, row: _Row, der: bytes) -> Ground | Reason:
+    def _ground(self, row: _Row, stored: LockCertificate | None) -> Ground | Reason:
         kept = _grounds.of(row.sha256, self.at)
         if kept is not None:
             return kept
-        der = der or bytes(LockCertificate.objects.values_list("der", flat=True).get(pk=row.pk))
+        der = (stored or LockCertificate.objects.only("cert_sha256", "sealed_der").get(pk=row.pk)).der
         found = _grounds.find(der, self._register, self.at)
         if isinstance(found, Reason) and not self._fresh:
             # the session may be younger than our copy of the register, and its CA too: nobody is put out by an old copy
@@ -190,19 +202,18 @@ class _Judge:
             found = _grounds.find(der, self._register, self.at)
         return found
 
-    def _revoked(self, ground: Ground, path: Sequence[Certificate]) -> Reason | None:
-        reason = check_revocation(path, evidence=self._evidence, policy=ground.policy, at=self.at).reason
-        return reason if reason in REVOKED else None
+    def _revoked(self, ground: Ground, path: Sequence[Certificate]) -> Bad | None:
+        found = check_revocation(path, evidence=self._evidence, policy=ground.policy, at=self.at)
+        return (found.reason, found.statuses[0]) if found.reason is not None and found.reason in REVOKED else None
 
 
-def _end(row: _Row, reason: Reason, at: datetime) -> int:
+def _end(row: _Row, reason: Reason, status: RevocationStatus | None, at: datetime) -> int:
     why = END_REASONS.get(reason, OTHERWISE)
     with transaction.atomic():
         count = end_sessions_of_lock(lock_id=row.lock_id, reason=why, at=at)
         details: dict[str, str | int] = {"count": count, "why": why, "certificate": row.sha256}
         if count:
             record(Event.SESSIONS_REVOKED, lock=row.lock_id, reason=reason, details=details)
-        if reason is Reason.CERTIFICATE_REVOKED and row.revoked_at is None:
-            LockCertificate.objects.filter(pk=row.pk, revoked_at__isnull=True).update(revoked_at=at)
-            record(Event.CERTIFICATE_REVOKED, lock=row.lock_id, reason=reason, details={"certificate": row.sha256})
+        if reason is Reason.CERTIFICATE_REVOKED and status is not None:
+            note_revoked(row.issuer_key, row.serial, status=status, at=at)
     return count

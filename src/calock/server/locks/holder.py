@@ -8,8 +8,13 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from calock.core.certificate import Certificate
 from calock.core.identity import Identity
+from calock.core.masking import mask_person_ids
 from calock.server.challenges.answers import Proof
+from calock.server.challenges.decided import Details
 from calock.server.keys import key_for
 
 
@@ -18,6 +23,26 @@ def holder_hmac(kind: str, holder_id: str) -> str:
     if not holder_id:
         return ""
     return hmac.new(key_for("holder"), f"{kind}\x1f{holder_id}".encode(), hashlib.sha256).hexdigest()
+
+
+def key_identity(certificate: Certificate) -> str:
+    """What makes two keys one, as SHA-256 in hex: the modulus for RSA, else the SPKI.
+
+    Whoever knows the factors of a modulus signs with every exponent, so two RSA keys over one modulus are one secret.
+    """
+    key = certificate.public_key
+    if not isinstance(key, rsa.RSAPublicKey):
+        return certificate.spki_sha256
+    modulus = key.public_numbers().n
+    return hashlib.sha256(modulus.to_bytes((modulus.bit_length() + 7) // 8, "big")).hexdigest()
+
+
+def stored_lock_id(lock_id: str) -> str:
+    """A lock's id as it is kept. Where a CA writes the holder's 身份证号 into it, that is masked and a keyed hash stands for it."""
+    shown = mask_person_ids(lock_id)
+    if shown == lock_id:
+        return lock_id[:64]
+    return f"{shown[:47]}-{holder_hmac('lock', lock_id)[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,7 @@ class Seen:
     serial: str
     cert_sha256: str
     spki_sha256: str
+    key_sha256: str
     lock_id: str
     holder_kind: str
     holder_id: str = field(repr=False)
@@ -39,7 +65,9 @@ class Seen:
     algorithm: str
     not_before: datetime
     not_after: datetime
-    der: bytes
+    certificate: Certificate = field(repr=False)
+    details: Details
+    """Of the decision, for the audit row."""
 
     @classmethod
     def of(cls, proof: Proof) -> Seen:
@@ -51,24 +79,26 @@ class Seen:
             serial=certificate.serial_hex,
             cert_sha256=certificate.sha256,
             spki_sha256=certificate.spki_sha256,
+            key_sha256=key_identity(certificate),
             lock_id=_lock_id(identity, certificate.spki_sha256),
             holder_kind=identity.holder_kind,
             holder_id=identity.holder_id,
             holder_hmac=holder_hmac(identity.holder_kind, identity.holder_id),
             holder_masked=identity.holder_masked[:32],
-            subject_cn=certificate.subject_cn[:200],
+            subject_cn=mask_person_ids(certificate.subject_cn)[:200],
             algorithm=certificate.algorithm,
             not_before=certificate.not_before,
             not_after=certificate.not_after,
-            der=certificate.der,
+            certificate=certificate,
+            details=proof.details,
         )
 
 
 def _lock_id(identity: Identity, spki_sha256: str) -> str:
     """The lock's name. A device serial is the client's word: alone it would let anybody claim a stranger's lock id first."""
     if identity.lock_source != "device":
-        return identity.lock_id[:64]
-    return f"{identity.lock_id[-24:]}-{spki_sha256[:8].upper()}"
+        return stored_lock_id(identity.lock_id)
+    return f"{mask_person_ids(identity.lock_id)[-24:]}-{spki_sha256[:8].upper()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +108,8 @@ class Found:
     certificate_id: uuid.UUID
     lock_id: uuid.UUID
     cert_sha256: str
+    revoked: bool
+    """It, or the lock's current certificate over the same key, was found revoked."""
     superseded_by_other_key: bool
     binding_id: uuid.UUID | None
     account_id: uuid.UUID | None

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from calock.server.accounts.models import Account, Role
+from calock.server.locks.sealed import seal, unseal
 from calock.server.providers.models import CaRecord, Provider
 
 
@@ -39,11 +40,11 @@ class LockCertificate(models.Model):
     spki_sha256 = models.CharField(max_length=64, db_index=True)
     holder_hmac = models.CharField(max_length=64, blank=True, db_index=True, help_text="keyed hash of the holder's id")
     holder_masked = models.CharField(max_length=32, blank=True)
-    subject_cn = models.CharField(max_length=200)
+    subject_cn = models.CharField(max_length=200, help_text="any 公民身份号码 in it is masked")
     algorithm = models.CharField(max_length=8)
     not_before = models.DateTimeField()
     not_after = models.DateTimeField()
-    der = models.BinaryField()
+    sealed_der = models.BinaryField(help_text="encrypted: the certificate holds its holder's id in clear; read ``der``")
     superseded_at = models.DateTimeField(null=True, blank=True)
     supersedes = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by")
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -55,15 +56,45 @@ class LockCertificate(models.Model):
     def __str__(self) -> str:
         return self.subject_cn
 
+    @property
+    def der(self) -> bytes:
+        """The certificate. Opened anew each time; ``cert_sha256`` must be known before it is set.
+
+        Raises:
+            Refusal: CERTIFICATE_UNPARSABLE when it does not open.
+        """
+        return unseal(bytes(self.sealed_der), self.cert_sha256)
+
+    @der.setter
+    def der(self, value: bytes) -> None:
+        self.sealed_der = seal(value, self.cert_sha256)
+
 
 class LockKey(models.Model):
     """The key itself also names a lock: no key may stand under two locks."""
 
-    spki_sha256 = models.CharField(max_length=64, primary_key=True)
+    key_sha256 = models.CharField(max_length=64, primary_key=True, help_text="of the modulus for RSA, else of the SPKI")
     lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="keys")
 
     def __str__(self) -> str:
-        return self.spki_sha256
+        return self.key_sha256
+
+
+class RevokedCertificate(models.Model):
+    """A certificate that some source once called revoked, bound here or not. Rows stay: revocation is not taken back."""
+
+    issuer_key = models.CharField(max_length=64, help_text="SPKI SHA-256 of the issuing CA, whatever its record says today")
+    serial = models.CharField(max_length=42, help_text="as in LockCertificate")
+    revoked_at = models.DateTimeField(null=True, blank=True, help_text="as the source says")
+    source = models.CharField(max_length=16, blank=True, help_text="crl, ocsp or stapled; empty: known before sources were kept")
+    evidence_sha256 = models.CharField(max_length=64, blank=True)
+    learnt_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("issuer_key", "serial"), name="revoked_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.issuer_key[:16]} {self.serial}"
 
 
 class BindingQuerySet(models.QuerySet["Binding"]):

@@ -8,19 +8,23 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from calock.core.challenge import Challenge, Purpose
+from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server import throttle
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
-from calock.server.challenges.answers import Proof, judge, open_answer, provider_facts, spent_if_refused
+from calock.server.challenges.answers import Proof, answering, judge, provider_facts
+from calock.server.challenges.decided import Details
 from calock.server.challenges.services import Aim, spend
 from calock.server.context import RequestContext
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.locks.predecessors import RacedError, Standing
+from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.step_up import Evidence, prove
-from calock.server.locks.versions import add_version, continues, current_version, lock_of
+from calock.server.locks.versions import add_version, current_version, is_same, lock_of, predecessor_of, require_heir
 from calock.server.masking import mask_name
 from calock.server.providers.models import Provider
 from calock.server.sessions.services import end_sessions_of_lock, is_fresh
@@ -51,7 +55,8 @@ def bind_lock(
         )
     except Refusal as refusal:
         throttle.count_failure("bind", context.ip)
-        record_refusal(Event.BINDING_REFUSED, refusal, context=context, actor=by, subject=member.pk, provider=provider)
+        details = {"chosen": provider} if provider else {}
+        record_refusal(Event.BINDING_REFUSED, refusal, context=context, actor=by, subject=member.pk, details=details)
         raise
 
 
@@ -71,17 +76,21 @@ def _bind_answer(
     *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
 ) -> Binding:
     aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
-    opened, answer = open_answer(challenge, token, aim=aim, context=context)
-    with spent_if_refused(opened):
+    with answering(challenge, token, aim=aim, context=context) as attempt:
         chosen = Provider.objects.filter(code=provider).first()
         expired_allowed = chosen is not None and chosen.allow_expired_binding
-        proof = judge(opened, challenge, answer, context=context, device=device, provider=provider, expired_allowed=expired_allowed)
+        proof = judge(attempt, context=context, device=device, provider=provider, expired_allowed=expired_allowed)
         _require_own_organisation(proof, member)
-        return _bind_until_decided(opened, Seen.of(proof), member=member, by=by, context=context)
+        require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+        return _bind_until_decided(proof.challenge, Seen.of(proof), member=member, by=by, context=context)
 
 
 def _require_own_organisation(proof: Proof, member: Account) -> None:
-    """A certificate of an organisation is bound only to that organisation's members; a personal one is not asked."""
+    """A certificate of an organisation is bound only to that organisation's members; a personal one is not asked.
+
+    Nor is one that names no holder: the provider's rules decide whether such a certificate is taken at all
+    (``identity.holder_required``), and the row says ``holder: none``.
+    """
     if proof.identity.holder_kind != "uscc":
         return
     own = member.organisation.uscc if member.organisation else ""
@@ -92,20 +101,21 @@ def _require_own_organisation(proof: Proof, member: Account) -> None:
 
 def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
     for _ in range(ATTEMPTS):
+        standing = predecessor_of(seen, at=context.at)
         try:
             with transaction.atomic():
                 spend(challenge)
-                return _bind_rows(seen, member=member, by=by, context=context)
-        except IntegrityError:
-            continue  # somebody else inserted the lock, its key or the binding between our look and our insert
+                return _bind_rows(seen, standing, member=member, by=by, context=context)
+        except (IntegrityError, RacedError):
+            continue  # somebody else inserted the lock, its key, a version or the binding between our look and our insert
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
 
-def _bind_rows(seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
+def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Account, context: RequestContext) -> Binding:
     lock = lock_of(seen)
     live = Binding.objects.live().select_related("account").filter(lock=lock).first() if lock else None
     if lock is not None and live is not None:
-        return _already_live(lock, live, seen, member=member, by=by, context=context)
+        return _already_live(lock, live, seen, standing, member=member, by=by, context=context)
     if lock is None:
         lock = Lock(provider=Provider.objects.get(code=seen.provider), lock_id=seen.lock_id)
         lock.save(force_insert=True)
@@ -116,15 +126,24 @@ def _bind_rows(seen: Seen, *, member: Account, by: Account, context: RequestCont
     return binding
 
 
-def _already_live(lock: Lock, live: Binding, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
+def _already_live(
+    lock: Lock,
+    live: Binding,
+    seen: Seen,
+    standing: Standing | None,
+    *,
+    member: Account,
+    by: Account,
+    context: RequestContext,
+) -> Binding:
+    about = {"lock": lock.pk}
     if live.account_id != member.pk:
         facts = {"holder": mask_name(live.account.name), "since": timezone.localtime(live.bound_at).date().isoformat()}
-        raise Refusal(Reason.LOCK_BOUND_TO_OTHER, "the lock has a live binding", facts)
+        raise Refusal(Reason.LOCK_BOUND_TO_OTHER, "the lock has a live binding", facts, about=about)
     current = current_version(lock)
-    if current is None or current.cert_sha256 == seen.cert_sha256:
-        raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account")
-    if not continues(current, seen):
-        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock")
+    if current is None or is_same(current, seen.certificate):
+        raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account", about=about)
+    require_heir(current, seen, standing)
     _take_version(lock, seen, context=context)
     _record(Event.CERTIFICATE_RENEWED, live, seen, by=by, context=context)
     return live
@@ -132,13 +151,15 @@ def _already_live(lock: Lock, live: Binding, seen: Seen, *, member: Account, by:
 
 def _take_version(lock: Lock, seen: Seen, *, context: RequestContext) -> None:
     """Make the proven certificate the lock's current one, unless it is one the lock has left behind."""
+    about = {"lock": lock.pk}
     known = LockCertificate.objects.filter(ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial).first()
     if known is None:
         add_version(lock, seen, at=context.at)
-    elif known.cert_sha256 != seen.cert_sha256:
-        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another certificate with the serial number of a known one")
+    elif not is_same(known, seen.certificate):
+        detail = "another certificate with the serial number of a known one"
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, detail, about=about)
     elif known.superseded_at is not None:
-        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "the lock has a newer certificate")
+        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "the lock has a newer certificate", about=about)
 
 
 def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context: RequestContext) -> None:
@@ -150,7 +171,12 @@ def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context:
         organisation=binding.account.organisation_id,
         lock=binding.lock_id,
         provider=seen.provider,
-        details={"binding": str(binding.pk), "certificate": seen.cert_sha256, "for_other": binding.account_id != by.pk},
+        details={
+            "binding": str(binding.pk),
+            "for_other": binding.account_id != by.pk,
+            "holder": seen.holder_kind or "none",
+            **seen.details,
+        },
     )
 
 
@@ -167,10 +193,10 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
     row: Binding | None = None
     try:
         row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
-        why = _require_endable(row, clean(reason.strip(), MAX_REASON), by=by)
+        why = _require_endable(row, _reason(reason), by=by)
         assert row is not None
-        prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
-        return _end(row, why, by=by, context=context)
+        proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
+        return _end(row, why, by=by, context=context, proved=proved)
     except Refusal as refusal:
         throttle.count_failure("unbind", context.ip)
         record_refusal(
@@ -180,6 +206,7 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
             actor=by,
             subject=row.account_id if row else None,
             lock=row.lock_id if row else None,
+            provider=row.lock.provider.code if row else "",
             details={"binding": str(binding)},
         )
         raise
@@ -198,7 +225,12 @@ def _require_endable(row: Binding | None, reason: str, *, by: Account) -> str:
     return reason
 
 
-def _end(row: Binding, reason: str, *, by: Account, context: RequestContext) -> Binding:
+def _reason(text: str) -> str:
+    return clean(mask_person_ids(text.strip()), MAX_REASON)
+
+
+def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
+    """``proved``: what is known of the lock that ``by`` proved himself with."""
     with transaction.atomic():
         live = Binding.objects.live().filter(pk=row.pk)
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason):
@@ -212,7 +244,7 @@ def _end(row: Binding, reason: str, *, by: Account, context: RequestContext) -> 
             organisation=row.account.organisation_id,
             lock=row.lock_id,
             provider=row.lock.provider.code,
-            details={"binding": str(row.pk), "sessions_ended": ended, "for_other": row.account_id != by.pk},
+            details={"binding": str(row.pk), "sessions_ended": ended, "for_other": row.account_id != by.pk, **proved},
         )
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
@@ -227,4 +259,4 @@ def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context
     row = Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first()
     if row is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "no such binding")
-    return _end(row, clean(reason, MAX_REASON), by=by, context=context)
+    return _end(row, _reason(reason), by=by, context=context, proved={})

@@ -13,11 +13,13 @@ from calock.server.accounts.models import Account
 from calock.server.accounts.services import prove_by_password
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
-from calock.server.challenges.answers import judge, open_answer, spent_if_refused
+from calock.server.challenges.answers import answering, judge
+from calock.server.challenges.decided import Details
 from calock.server.challenges.services import Aim, spend
 from calock.server.context import RequestContext
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding
+from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import lock_of, stands_for
 from calock.server.sessions.models import Session
 
@@ -35,8 +37,8 @@ class Evidence:
         return not self.password and not self.token
 
 
-def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestContext) -> None:
-    """Return when ``evidence`` shows that ``account``'s own person is there.
+def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestContext) -> Details:
+    """Return when ``evidence`` shows that ``account``'s own person is there; what the audit row keeps of a lock's answer.
 
     Raises:
         Refusal: STEP_UP_FAILED for a wrong password or another's lock; what stands against a lock's answer;
@@ -52,17 +54,20 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
             if refusal.reason == Reason.CREDENTIALS_WRONG:
                 raise Refusal(Reason.STEP_UP_FAILED, refusal.detail) from refusal
             raise
-        return
-    opened, token = open_answer(evidence.challenge, evidence.token, aim=aim, context=context)
-    with spent_if_refused(opened):
-        proof = judge(opened, evidence.challenge, token, context=context)
+        return {}
+    with answering(evidence.challenge, evidence.token, aim=aim, context=context) as attempt:
+        proof = judge(attempt, context=context)
+        require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
         seen = Seen.of(proof)
         lock = lock_of(seen)
-        if lock is None or not stands_for(lock, seen):
+        if lock is not None:
+            attempt.about["lock"] = lock.pk
+        if lock is None or not stands_for(lock, seen, at=context.at):
             raise Refusal(Reason.STEP_UP_FAILED, "no certificate that logs in with a known lock")
         if not Binding.objects.live().filter(lock=lock, account=account).exists():
             raise Refusal(Reason.STEP_UP_FAILED, "the lock is not bound to this account")
-        spend(opened)
+        spend(proof.challenge)
+    return proof.details
 
 
 def confirm_session(*, session: Session, evidence: Evidence, context: RequestContext) -> None:
@@ -74,7 +79,7 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
     account = session.account
     throttle.refuse_when_too_many("step-up", context.ip)
     try:
-        prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
+        proved = prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
     except Refusal as refusal:
         throttle.count_failure("step-up", context.ip)
         record_refusal(Event.STEP_UP_REFUSED, refusal, context=context, actor=account, subject=account.pk)
@@ -83,4 +88,5 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         Session.objects.filter(pk=session.pk).update(authenticated_at=context.at)
         session.authenticated_at = context.at
         how = "password" if evidence.password else "lock"
-        record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, details={"how": how})
+        details = {"how": how, **proved}
+        record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, details=details)

@@ -1,21 +1,38 @@
 """A lock's certificates over time: adding one, and deciding whether an unknown one continues a known lock.
 
-Renewal rule (docs/decisions): same provider's CA group, same holder id, a predecessor with a live binding; with the same key
-automatically, with a new key after a step-up. Across providers never.
+Renewal rule (docs/decisions/binding.md): same provider's CA group, same holder id, a live predecessor with a live binding; over
+the same key automatically, over a new key or an expired predecessor after a fresh proof. A revoked predecessor passes nothing on.
+Across providers never.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from calock.core.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
+from calock.server.locks.predecessors import RacedError, Standing, standing_of
 from calock.server.providers.models import CaRecord
 
 
 def current_version(lock: Lock) -> LockCertificate | None:
     return LockCertificate.objects.select_related("ca_record").filter(lock=lock, superseded_at__isnull=True).first()
+
+
+def is_same(version: LockCertificate, certificate: Certificate) -> bool:
+    """Whether this is the stored certificate: what its CA signed is the same.
+
+    Not the whole file: from an ECDSA signature (r, s) anybody makes the equally valid (r, n - s), and whoever showed such a twin
+    first would keep the real one out.
+    """
+    if version.cert_sha256 == certificate.sha256:
+        return True
+    try:
+        return Certificate.parse(version.der).tbs == certificate.tbs
+    except Refusal:
+        return False
 
 
 def lock_of(seen: Seen) -> Lock | None:
@@ -31,12 +48,25 @@ def lock_of(seen: Seen) -> Lock | None:
     if certificate is not None:
         return certificate.lock
     by_id = Lock.objects.select_related("provider").filter(provider__code=seen.provider, lock_id=seen.lock_id).first()
-    key = LockKey.objects.select_related("lock__provider").filter(pk=seen.spki_sha256).first()
+    key = LockKey.objects.select_related("lock__provider").filter(pk=seen.key_sha256).first()
     if key is None:
         return by_id
     if key.lock.provider.code != seen.provider or (by_id is not None and by_id.pk != key.lock_id):
-        raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under another lock")
+        raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under another lock", about={"lock": key.lock_id})
     return key.lock
+
+
+def predecessor_of(seen: Seen, *, at: datetime) -> Standing | None:
+    """How the certificate stands whose place ``seen`` would take; None when there is none. Not inside a transaction.
+
+    Raises:
+        Refusal: KEY_ALREADY_KNOWN, REGISTER_DAMAGED.
+    """
+    lock = lock_of(seen)
+    current = current_version(lock) if lock is not None else None
+    if current is None or is_same(current, seen.certificate) or not continues(current, seen):
+        return None
+    return standing_of(current, at=at)
 
 
 def continues(version: LockCertificate, seen: Seen) -> bool:
@@ -51,15 +81,34 @@ def continues(version: LockCertificate, seen: Seen) -> bool:
     return version.spki_sha256 == seen.spki_sha256 and version.subject_cn == seen.subject_cn
 
 
-def stands_for(lock: Lock, seen: Seen) -> bool:
+def require_heir(current: LockCertificate, seen: Seen, standing: Standing | None) -> None:
+    """Return when ``seen`` may take the place of the lock's ``current`` certificate, given a fresh proof of the person.
+
+    Raises:
+        Refusal: LOCK_HOLDER_CHANGED, PREDECESSOR_REVOKED.
+        RacedError: ``standing`` is not about ``current``.
+    """
+    about = {"lock": current.lock_id}
+    if not continues(current, seen):
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock", about=about)
+    if standing is None or standing.version != current.pk:
+        raise RacedError
+    if standing.revoked or current.revoked_at is not None:
+        raise Refusal(Reason.PREDECESSOR_REVOKED, "the certificate that was bound is revoked: it passes nothing on", about=about)
+
+
+def stands_for(lock: Lock, seen: Seen, *, at: datetime) -> bool:
     """Whether this certificate would log in with ``lock`` as it is bound now, or after a renewal that needs no confirmation.
 
     A lock is also found by an id that other certificates may carry: the one with the old key, or another holder's.
     """
     current = current_version(lock)
-    if current is None or current.cert_sha256 == seen.cert_sha256:
+    if current is None or is_same(current, seen.certificate):
         return current is not None
-    return current.revoked_at is None and current.spki_sha256 == seen.spki_sha256 and continues(current, seen)
+    if current.spki_sha256 != seen.spki_sha256 or not continues(current, seen):
+        return False
+    standing = standing_of(current, at=at)
+    return not standing.revoked and not standing.doubt
 
 
 def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
@@ -67,7 +116,7 @@ def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
     previous = current_version(lock)
     if previous is not None:
         LockCertificate.objects.filter(pk=previous.pk).update(superseded_at=at)
-    LockKey.objects.get_or_create(spki_sha256=seen.spki_sha256, defaults={"lock": lock})
+    LockKey.objects.get_or_create(key_sha256=seen.key_sha256, defaults={"lock": lock})
     version = LockCertificate(
         lock=lock,
         ca_record=CaRecord.objects.get(spki_sha256=seen.ca_spki_sha256),
@@ -80,27 +129,32 @@ def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
         algorithm=seen.algorithm,
         not_before=seen.not_before,
         not_after=seen.not_after,
-        der=seen.der,
         supersedes=previous,
     )
+    version.der = seen.certificate.der
     version.save(force_insert=True)
     return version
 
 
-def renew_at_login(seen: Seen, *, at: datetime) -> tuple[Lock, LockCertificate]:
+def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tuple[Lock, LockCertificate]:
     """A certificate nobody has seen: add it when it is a renewal over the same key, else say what stands in the way.
 
+    ``standing``: ``predecessor_of(seen)``, looked up before the transaction.
+
     Raises:
-        Refusal: LOCK_NOT_BOUND, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, KEY_ALREADY_KNOWN.
+        Refusal: LOCK_NOT_BOUND, PREDECESSOR_REVOKED, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, KEY_ALREADY_KNOWN.
+        RacedError: as ``require_heir``.
     """
     lock = lock_of(seen)
+    about = {"lock": lock.pk} if lock is not None else {}
     if lock is None or not Binding.objects.live().filter(lock=lock).exists():
-        raise Refusal(Reason.LOCK_NOT_BOUND, "no live binding for this certificate, its key or its lock id")
+        raise Refusal(Reason.LOCK_NOT_BOUND, "no live binding for this certificate, its key or its lock id", about=about)
     previous = current_version(lock)
-    if previous is None or not continues(previous, seen):
-        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock")
-    if previous.revoked_at is not None:
-        raise Refusal(Reason.LOCK_NOT_BOUND, "the certificate that was bound is revoked: it passes nothing on")
+    if previous is None:
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "a bound lock without a current certificate", about=about)
+    require_heir(previous, seen, standing)
     if previous.spki_sha256 != seen.spki_sha256:
-        raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key")
+        raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key", about=about)
+    if standing is not None and standing.doubt:
+        raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, f"the certificate before it: {standing.doubt}", about=about)
     return lock, add_version(lock, seen, at=at)

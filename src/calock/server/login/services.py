@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 
-from calock.core.challenge import Challenge, Purpose
+from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server import throttle
 from calock.server.accounts import passwords
@@ -14,11 +14,14 @@ from calock.server.accounts.models import Account, AccountState
 from calock.server.accounts.passwords import Attempt
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
-from calock.server.challenges.answers import Proof, judge, open_answer, provider_facts, spent_if_refused
+from calock.server.challenges.answers import Proof, answering, judge, provider_facts
 from calock.server.challenges.services import Aim
 from calock.server.context import RequestContext
 from calock.server.locks.holder import Found, Seen
-from calock.server.locks.versions import renew_at_login
+from calock.server.locks.models import LockCertificate
+from calock.server.locks.predecessors import RacedError, Standing
+from calock.server.locks.revocations import require_not_revoked
+from calock.server.locks.versions import is_same, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.models import Session, SessionMethod
@@ -26,7 +29,19 @@ from calock.server.sessions.services import end_session, new_session
 from calock.wire.driver import Device
 
 AIM = Aim(Purpose.LOGIN)
-ATTEMPTS = 3
+ATTEMPTS = 6
+"""Times that one login may try: an unseen certificate takes two, and each lost race two more."""
+
+
+class UnseenError(Exception):
+    """The certificate is in none of our tables."""
+
+
+class Renewal(NamedTuple):
+    """An unseen certificate, and how the one stands that it would succeed."""
+
+    seen: Seen
+    predecessor: Standing | None
 
 
 class LoggedIn(NamedTuple):
@@ -46,34 +61,38 @@ def login_with_lock(*, challenge: str, token: bytes, device: Device | None, prov
     """
     throttle.refuse_when_too_many("login", context.ip)
     try:
-        opened, answer = open_answer(challenge, token, aim=AIM, context=context)
-        with spent_if_refused(opened):
-            proof = judge(opened, challenge, answer, context=context, device=device, provider=provider)
-            return _enter_until_decided(opened, proof, context)
+        with answering(challenge, token, aim=AIM, context=context) as attempt:
+            proof = judge(attempt, context=context, device=device, provider=provider)
+            return _enter_until_decided(proof, context)
     except Refusal as refusal:
         throttle.count_failure("login", context.ip)
-        record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=context, provider=provider)
+        record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=context, details={"chosen": provider} if provider else {})
         raise
 
 
-def _enter_until_decided(challenge: Challenge, proof: Proof, context: RequestContext) -> LoggedIn:
+def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
+    renewal: Renewal | None = None
     for _ in range(ATTEMPTS):
         try:
-            return _enter(challenge, proof, context)
-        except IntegrityError:
-            continue  # another login wrote the same renewed certificate between our look and our insert
+            return _enter(proof, renewal, context)
+        except UnseenError:
+            renewal = _renewal(proof, context)
+        except (IntegrityError, RacedError):
+            renewal = None  # another login wrote the same renewed certificate between our look and our insert
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
 
-def _enter(challenge: Challenge, proof: Proof, context: RequestContext) -> LoggedIn:
-    """Spend, find, decide, and write session and audit row: one transaction, four statements when nothing is unusual."""
+def _enter(proof: Proof, renewal: Renewal | None, context: RequestContext) -> LoggedIn:
+    """Spend, find, decide, and write session and audit row: one transaction, four statements when nothing is unusual.
+
+    Raises:
+        UnseenError: nobody has seen this certificate, and whether it is a renewal was not looked at.
+    """
     with transaction.atomic():
-        store.spend(challenge)
+        store.spend(proof.challenge)
         found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
         if found is None:
-            found = _renewed(proof, context)
-        elif found.cert_sha256 != proof.certificate.sha256:
-            raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another certificate with the serial number of a known one")
+            found = _renewed(proof, renewal, context)
         _require_open(found, proof)
         assert found.account_id is not None
         if context.session is not None:
@@ -89,16 +108,29 @@ def _enter(challenge: Challenge, proof: Proof, context: RequestContext) -> Logge
                 organisation=found.organisation_id,
                 lock=found.lock_id,
                 provider=proof.provider.code,
-                details={"certificate": found.cert_sha256, "algorithm": proof.certificate.algorithm},
+                details=proof.details,
             )
         )
     return LoggedIn(session, cookie)
 
 
-def _renewed(proof: Proof, context: RequestContext) -> Found:
+def _renewal(proof: Proof, context: RequestContext) -> Renewal:
+    """What must be known of an unseen certificate before the transaction that may take it for a renewal.
+
+    Raises:
+        Refusal: CERTIFICATE_REVOKED, KEY_ALREADY_KNOWN.
+    """
+    require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+    seen = Seen.of(proof)
+    return Renewal(seen, predecessor_of(seen, at=context.at))
+
+
+def _renewed(proof: Proof, renewal: Renewal | None, context: RequestContext) -> Found:
     """The slow way in of a certificate that was renewed over its old key."""
+    if renewal is None:
+        raise UnseenError
     try:
-        lock, version = renew_at_login(Seen.of(proof), at=context.at)
+        lock, version = renew_at_login(renewal.seen, renewal.predecessor, at=context.at)
     except Refusal as refusal:
         refusal.facts.update(provider_facts(proof.provider.code))
         raise
@@ -115,19 +147,31 @@ def _renewed(proof: Proof, context: RequestContext) -> Found:
 
 
 def _require_open(found: Found, proof: Proof) -> None:
-    """Binding, then account, then organisation.
+    """The very certificate, then binding, account and organisation.
 
     Raises:
-        Refusal: CERTIFICATE_SUPERSEDED, LOCK_NOT_BOUND, ACCOUNT_DISABLED, ORGANISATION_DISABLED.
+        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, LOCK_NOT_BOUND, ACCOUNT_DISABLED,
+            ORGANISATION_DISABLED.
     """
+    about = {"lock": found.lock_id}
+    if found.cert_sha256 != proof.certificate.sha256 and not _is_stored(found, proof):
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another certificate with the serial number of a known one", about=about)
+    if found.revoked:
+        detail = "it, or the lock's current certificate, was found revoked before, whatever today's data say"
+        raise Refusal(Reason.CERTIFICATE_REVOKED, detail, provider_facts(proof.provider.code), about=about)
     if found.superseded_by_other_key:
-        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "a renewed certificate with another key took its place")
+        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "a renewed certificate with another key took its place", about=about)
     if found.binding_id is None:
-        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock is known but not bound", provider_facts(proof.provider.code))
+        facts = provider_facts(proof.provider.code)
+        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock is known but not bound", facts, about=about)
     if found.account_state != AccountState.ACTIVE:
-        raise Refusal(Reason.ACCOUNT_DISABLED, "the bound account is disabled")
+        raise Refusal(Reason.ACCOUNT_DISABLED, "the bound account is disabled", about=about)
     if found.organisation_id is not None and found.organisation_state != OrganisationState.ACTIVE:
-        raise Refusal(Reason.ORGANISATION_DISABLED, "the bound account's organisation is disabled")
+        raise Refusal(Reason.ORGANISATION_DISABLED, "the bound account's organisation is disabled", about=about)
+
+
+def _is_stored(found: Found, proof: Proof) -> bool:
+    return is_same(LockCertificate.objects.get(pk=found.certificate_id), proof.certificate)
 
 
 def login_with_password(*, username: str, password: str, context: RequestContext) -> LoggedIn:

@@ -20,9 +20,11 @@ from calock.server.locks.holder import Found
 from calock.server.sessions.models import Session
 
 FIND = """
-SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, a.id, a.state, o.id, o.state
+SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, a.id, a.state, o.id, o.state,
+    c.revoked_at, v.id, n.revoked_at
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
+LEFT JOIN locks_revokedcertificate v ON v.issuer_key = r.spki_sha256 AND v.serial = c.serial
 LEFT JOIN locks_lockcertificate n ON n.lock_id = c.lock_id AND n.superseded_at IS NULL
 LEFT JOIN locks_binding b ON b.lock_id = c.lock_id AND b.unbound_at IS NULL
 LEFT JOIN accounts_account a ON a.id = b.account_id
@@ -72,7 +74,8 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    certificate, lock, cert_sha256, key, newest_key, binding, account, account_state, organisation, organisation_state = row
+    certificate, lock, cert_sha256, key, newest_key, binding, account, account_state, *more = row
+    organisation, organisation_state, *revoked = more
     certificate_id, lock_id = _uuid(certificate), _uuid(lock)
     assert certificate_id is not None
     assert lock_id is not None
@@ -80,6 +83,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         certificate_id=certificate_id,
         lock_id=lock_id,
         cert_sha256=cert_sha256,
+        revoked=any(value is not None for value in revoked),
         superseded_by_other_key=newest_key is not None and newest_key != key,
         binding_id=_uuid(binding),
         account_id=_uuid(account),

@@ -1,0 +1,60 @@
+"""Whether the certificate that a lock is bound by is still live when another one wants to take its place.
+
+Looked at before the transaction that decides: it may read revocation data, and what it finds out (that the certificate is revoked)
+must outlive a refusal. The transaction then insists that the lock's current version is still the one that was looked at.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from calock.core.certificate import Certificate
+from calock.core.path import check_path
+from calock.core.refusals import Reason, Refusal
+from calock.core.revocation import check_revocation
+from calock.server.locks.models import LockCertificate
+from calock.server.locks.revocations import is_revoked, note_revoked
+from calock.server.providers.revocation import current_evidence
+from calock.server.providers.trust import current_register
+
+
+class RacedError(Exception):
+    """The lock got another current version meanwhile: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known about one version of a lock at one moment."""
+
+    version: uuid.UUID
+    revoked: bool = False
+    """For good. It passes nothing on, to whomever and with whatever proof."""
+    doubt: str = ""
+    """Why it is not known to be live: expired, on hold, no revocation data. Somebody's fresh proof may stand in for that."""
+
+
+def standing_of(version: LockCertificate, *, at: datetime) -> Standing:
+    """Judge a stored certificate by the rows and by the revocation data at hand; nothing is fetched.
+
+    Raises:
+        Refusal: REGISTER_DAMAGED.
+    """
+    if version.revoked_at is not None or is_revoked(version.ca_record.spki_sha256, version.serial):
+        return Standing(version.pk, revoked=True)
+    register = current_register()
+    try:
+        certificate = Certificate.parse(version.der)
+        path = check_path(certificate, register, at=at)
+    except Refusal as refusal:
+        return Standing(version.pk, doubt=f"the stored certificate cannot be judged: {refusal.detail}")
+    if path.provider is None or not path.checks[0].passed:
+        return Standing(version.pk, doubt="its CA is not recognised any more")
+    found = check_revocation(path.certificates, evidence=current_evidence(), policy=path.provider.policy, at=at)
+    if found.reason is Reason.CERTIFICATE_REVOKED:
+        note_revoked(version.ca_record.spki_sha256, version.serial, status=found.statuses[0], at=at)
+        return Standing(version.pk, revoked=True)
+    if at > version.not_after + path.provider.policy.grace:
+        return Standing(version.pk, doubt="it has expired")
+    return Standing(version.pk, doubt=f"its revocation status: {found.reason}" if found.reason else "")

@@ -1,0 +1,91 @@
+"""What an installation with people in it goes through when it is brought up to date."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from lock_world import NOW, YEARS, Browser, id_card, make_lock, make_lock_world
+
+from calock.core.certificate import Certificate
+from calock.server.challenges import answers
+from calock.server.locks.holder import key_identity
+from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
+from calock.server.providers.models import CaRecord
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NUMBER = id_card("14010119900101123")
+
+
+def migrated(name: str):
+    executor = MigrationExecutor(connection)
+    executor.migrate([("locks", name)])
+    return MigrationExecutor(connection).loader.project_state([("locks", name)]).apps
+
+
+@pytest.fixture
+def before():
+    """The tables as they were, with a rollback of whatever a failing test left half-way."""
+    world = make_lock_world("EC", "RSA")
+    yield world, migrated("0001_initial")
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def stored(apps, lock, lock_id, account, **changed):
+    """Rows as the version before wrote them; ids are all that a later model can be found by."""
+    certificate = Certificate.parse(lock.certificate)
+    record = CaRecord.objects.get(spki_sha256=lock.family.issuing.key.spki_sha256)
+    row = apps.get_model("locks", "Lock").objects.create(provider_id=record.provider_id, lock_id=lock_id)
+    made = apps.get_model("locks", "LockCertificate").objects.create(
+        lock=row, ca_record_id=record.pk, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
+        spki_sha256=certificate.spki_sha256, subject_cn=certificate.subject_cn, algorithm=certificate.algorithm,
+        not_before=certificate.not_before, not_after=certificate.not_after, der=certificate.der, **changed,
+    )  # fmt: skip
+    apps.get_model("locks", "LockKey").objects.create(spki_sha256=certificate.spki_sha256, lock=row)
+    apps.get_model("locks", "Binding").objects.create(
+        id=uuid.uuid4(), lock=row, account_id=account.pk, bound_by_id=account.pk, bound_at=timezone.now(), site="shanxi"
+    )
+    return made.pk
+
+
+def test_locks_bound_before_are_sealed_masked_and_still_log_in(before, monkeypatch):
+    world, apps = before
+    person = make_lock("EC", name=f"张三 {NUMBER}", person_id=NUMBER, lock_id=f"SF{NUMBER}")
+    firm = make_lock("RSA", lock_id="SX-0002")
+    gone = make_lock("EC", number=1, lock_id="SX-0003", not_after=NOW + YEARS)
+    pk = stored(apps, person, f"SF{NUMBER}", world.expert)
+    stored(apps, firm, "SX-0002", world.member)
+    stored(apps, gone, "SX-0003", world.colleague, revoked_at=timezone.now() - timedelta(days=9))
+    migrated("0003_seal_certificates")
+
+    row = LockCertificate.objects.get(pk=pk)
+    assert NUMBER.encode() not in bytes(row.sealed_der)
+    assert row.der == person.certificate
+    assert row.subject_cn == f"张三 {'*' * 14}{NUMBER[-4:]}"
+    assert not Lock.objects.filter(lock_id__contains=NUMBER).exists()
+    keys = {key_identity(Certificate.parse(lock.certificate)) for lock in (person, firm, gone)}
+    assert set(LockKey.objects.values_list("pk", flat=True)) == keys
+    assert RevokedCertificate.objects.get().serial == Certificate.parse(gone.certificate).serial_hex
+
+    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    assert Browser().log_in(person).status_code == 200
+    assert Browser().log_in(firm).status_code == 200
+    assert Browser().log_in(gone).json()["error"]["reason"] == "CERTIFICATE_REVOKED"
+    assert Browser().log_in(make_lock("RSA", number=1, lock_id=f"SF{NUMBER}")).json()["error"]["reason"] == "LOCK_NOT_BOUND"
+    assert Binding.objects.live().count() == 3
+
+
+def test_the_way_back_opens_them_again(before):
+    world, apps = before
+    lock = make_lock("RSA", lock_id="SX-0002")
+    pk = stored(apps, lock, "SX-0002", world.member)
+    migrated("0003_seal_certificates")
+    old = migrated("0001_initial")
+    assert bytes(old.get_model("locks", "LockCertificate").objects.get(pk=pk).der) == lock.certificate
+    assert old.get_model("locks", "LockKey").objects.get().pk == lock.key.spki_sha256
