@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+
+from calock.server.message_types import describe_message_types
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
 application = get_wsgi_application()
+import_module(settings.ROOT_URLCONF)  # with all views, or the first requests would import them, several at once
+describe_message_types()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.runner import Runner
+from calock.server.message_types import describe_message_types
 
 
 class Command(BaseCommand):
@@ -25,6 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         jobs = all_jobs()
         runner = Runner(jobs)
+        describe_message_types()
         if options["once"]:
             for job in jobs:
                 result = job.run()
