@@ -27,6 +27,7 @@ from calock.agent.tls import Identity
 from calock.agent.update_page import Updates
 from calock.agent.window import Window
 from calock.wire.driver import PORTS, TLS_PORTS
+from calock.wire.message_types import describe_message_types
 
 log = logging.getLogger("calock.agent")
 
@@ -176,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         listener = listen(PORTS if config.port is None else (config.port,))
+        describe_message_types()
         asyncio.run(run(config, instance, listener, secure=_secure(config, state), show=arguments.open))
     except NoPortError as error:
         _complain(str(error))

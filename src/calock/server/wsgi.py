@@ -8,7 +8,7 @@ from importlib import import_module
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from calock.server.message_types import describe_message_types
+from calock.wire.message_types import describe_message_types
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
 application = get_wsgi_application()

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.runner import Runner
-from calock.server.message_types import describe_message_types
+from calock.wire.message_types import describe_message_types
 
 
 class Command(BaseCommand):
