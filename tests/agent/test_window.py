@@ -10,7 +10,7 @@ import pytest
 from agent.chromium import WINDOW_PAGE, Site, chromium, chromium_path, serving
 from agent.driving import CHALLENGE, PIN, DriverProcess, make_lock, until
 from agent.test_service import verify
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.window import TICKET_SECONDS, Tickets, purpose_of
@@ -87,6 +87,27 @@ def test_the_user_sees_who_asks_and_the_page_gets_the_answer(browser: Browser, d
     verify(answer["answer"], origin=origin, challenge=CHALLENGE.replace("login", "bind"))
     wait_closed(window, page)
     assert len(answers(page)) == 1
+
+
+@needs_chromium
+def test_while_a_wrong_pin_is_judged_and_until_the_list_is_drawn_again_nothing_is_typed_into_the_void(
+    browser: Browser, driver: DriverProcess, site: Site
+) -> None:
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    asked: list[Route] = []
+    window.route("**/window/locks", lambda route: asked.append(route))  # noqa: PLW0108 - a built-in cannot be wrapped
+    window.fill("#pin", "111111")
+    window.keyboard.press("Enter")
+    until(lambda: page.title() and asked, "the list to be asked for again")
+    assert window.locator("#pin").is_disabled() or window.locator("#ok").is_enabled(), "a PIN that no Enter would send"
+    assert not window.locator("#error").is_visible()
+    window.unroute("**/window/locks")  # which lets those go that were held
+    window.get_by_text("PIN 码错误，还可尝试 5 次。").wait_for()
+    window.keyboard.type(PIN)
+    window.keyboard.press("Enter")
+    page.wait_for_function("heard.length > 1")
+    verify(answers(page)[0]["answer"], origin=site.at("shanxi"))
 
 
 @needs_chromium

@@ -4,6 +4,7 @@ const $ = (id) => document.getElementById(id);
 let locks = [];
 let chosen = request.lock;
 let finished = false;
+let signing = false;
 
 function tell(message) {
   // exactly the origin the browser attested when the form was posted; nobody else can read it
@@ -36,7 +37,7 @@ function choose(lock) {
   $("tries").textContent = pin ? triesText(pin) + (pin.default ? " 这仍是初始 PIN 码，建议尽快修改。" : "") : "";
   $("tries").className = pin && (pin.locked || pin.triesLeft === 1) ? "small warned" : "soft small";
   $("last").hidden = !(pin && pin.triesLeft === 1 && !pin.locked);
-  $("pin").disabled = $("ok").disabled = !pin || pin.locked;
+  $("pin").disabled = $("ok").disabled = signing || !pin || pin.locked;
 }
 
 function card(lock) {
@@ -54,15 +55,17 @@ function card(lock) {
   return label;
 }
 
+/** Draw the list anew; false when it could not be asked for, and the reason stands in the window. */
 async function refresh() {
-  if (finished) return;
+  if (finished) return true;
   try {
     locks = (await call("/window/locks", { ticket: request.ticket })).locks;
   } catch (error) {
     $("looking").hidden = true;
     fail(sentence(error));
+    choose(current());
     if (error.reason === "SESSION_ENDED") $("form").querySelectorAll("input, #ok").forEach((part) => { part.disabled = true; });
-    return;
+    return false;
   }
   choose(current() ?? locks.find((lock) => !lock.expired && !lock.pin.locked && lock.pin.triesLeft !== 1) ?? locks[0]);
   $("looking").hidden = true;
@@ -71,6 +74,7 @@ async function refresh() {
   $("legend").textContent = locks.length > 1 ? `检测到 ${locks.length} 张证书，请选择` : "CA 锁";
   $("none").hidden = locks.length > 0;
   $("entry").hidden = locks.length === 0;
+  return true;
 }
 
 $("form").addEventListener("submit", async (event) => {
@@ -81,18 +85,22 @@ $("form").addEventListener("submit", async (event) => {
   const message = { ticket: request.ticket, lock: lock.id, pin: $("pin").value, useLastTry: $("useLast").checked };
   $("pin").value = "";
   $("useLast").checked = false; // a consent counts once
-  $("ok").disabled = true;
+  signing = true;
+  choose(lock);
   $("ok").textContent = "正在签名…";
+  let failure = null;
   try {
     finish(await call("/window/sign", message), "已完成，请回到原页面。");
   } catch (error) {
-    fail(sentence(error));
-    await refresh();
-    $("pin").focus();
-  } finally {
-    message.pin = "";
-    $("ok").textContent = "确定";
+    failure = error;
   }
+  message.pin = "";
+  signing = false;
+  $("ok").textContent = "确定";
+  if (!failure) return;
+  // the sentence comes when the next PIN can be typed and sent, not before
+  if (await refresh()) fail(sentence(failure));
+  $("pin").focus();
 });
 
 async function cancel() {
