@@ -90,6 +90,23 @@ def test_the_user_sees_who_asks_and_the_page_gets_the_answer(browser: Browser, d
 
 
 @needs_chromium
+def test_a_late_answer_does_not_bring_an_older_list_back(browser: Browser, driver: DriverProcess, site: Site, locks: Path) -> None:
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    asked: list[Route] = []
+    window.route("**/window/locks", lambda route: asked.append(route), times=1)  # noqa: PLW0108 - a built-in cannot be wrapped
+    unplug(locks, "3301000045102205")
+    until(lambda: page.title() and asked, "the list to be asked for")
+    late = asked[0].fetch()
+    with window.expect_response("**/window/locks"):
+        plug(locks, "3301000045102205")
+    with window.expect_response("**/window/locks"):
+        asked[0].fulfill(response=late)
+    assert window.evaluate("new Promise((done) => setTimeout(() => done(locks.length)))") == 1
+    expect(window.locator(".lock")).to_have_count(1)
+
+
+@needs_chromium
 def test_while_a_wrong_pin_is_judged_and_until_the_list_is_drawn_again_nothing_is_typed_into_the_void(
     browser: Browser, driver: DriverProcess, site: Site
 ) -> None:

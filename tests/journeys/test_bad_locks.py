@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from agent.driving import until
 from journeys.people import PATIENCE, Person, tail_of
 from journeys.platform import Platform
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from calock.demo.keyring import lock
 
@@ -159,3 +160,23 @@ def test_why_it_may_fail_opens_by_hover_focus_and_tap(person: Person) -> None:
     expect(popover).to_be_hidden()
     button.click()
     expect(popover).to_be_visible()
+
+
+def test_a_late_list_does_not_hide_a_lock_that_is_back(person: Person) -> None:
+    panel = person.open_ca_login()
+    card = panel.locator("[data-locks] label", has_text=tail_of(person.platform, "rsa"))
+    expect(card).to_be_visible(timeout=PATIENCE)
+    asked: list[Route] = []
+    person.page.route("**/v1/locks", lambda route: asked.append(route), times=1)  # noqa: PLW0108 - a built-in cannot be wrapped
+    try:
+        person.platform.plug("rsa", plugged=False)
+        until(lambda: person.page.title() and asked, "the page to ask for the list")
+        with person.page.expect_response("**/v1/locks"):
+            late = asked[0].fetch()
+            person.platform.plug("rsa")
+        with person.page.expect_response("**/v1/locks"):
+            asked[0].fulfill(response=late)
+        person.page.evaluate("new Promise((done) => setTimeout(done))")
+        assert card.is_visible()
+    finally:
+        person.platform.plug("rsa")

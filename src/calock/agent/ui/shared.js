@@ -45,7 +45,6 @@ async function call(path, message, headers = {}) {
 
 function follow(changed, lost) {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/events`, "calock.v1");
-  socket.onopen = () => changed(); // what happened before we listened is told to nobody
   socket.onmessage = () => changed();
   socket.onclose = () => {
     lost?.();

@@ -175,9 +175,16 @@ function draw(view) {
   show("检测完成", "good");
 }
 
+let asked = 0;
+let drawn = 0;
+
 async function refresh() {
+  const turn = ++asked;
   try {
-    draw(await call2("/status/view", {}));
+    const view = await call2("/status/view", {});
+    if (turn < drawn) return; // an answer to a later question came first
+    drawn = turn;
+    draw(view);
     trouble("");
   } catch (error) {
     if (error.reason === "SESSION_ENDED") {

@@ -5,6 +5,8 @@ let locks = [];
 let chosen = request.lock;
 let finished = false;
 let signing = false;
+let asked = 0;
+let drawn = 0;
 
 function tell(message) {
   // exactly the origin the browser attested when the form was posted; nobody else can read it
@@ -58,8 +60,12 @@ function card(lock) {
 /** Draw the list anew; false when it could not be asked for, and the reason stands in the window. */
 async function refresh() {
   if (finished) return true;
+  const turn = ++asked;
   try {
-    locks = (await call("/window/locks", { ticket: request.ticket })).locks;
+    const found = (await call("/window/locks", { ticket: request.ticket })).locks;
+    if (turn < drawn) return true; // an answer to a later question came first
+    drawn = turn;
+    locks = found;
   } catch (error) {
     $("looking").hidden = true;
     fail(sentence(error));

@@ -57,6 +57,8 @@ export class Driver extends EventTarget {
   #socket = null;
   #timer = 0;
   #failures = 0;
+  #asked = 0;
+  #drawn = 0;
   #search = 0;
   #at = 0;
   #socketBlocked = false;
@@ -168,8 +170,11 @@ export class Driver extends EventTarget {
 
   /** Ask for the list of locks again. */
   async refresh() {
+    const turn = ++this.#asked;
     try {
       const { locks, problems } = await this.call("/v1/locks", {}, 35000);
+      if (turn < this.#drawn) return; // an answer to a later question came first
+      this.#drawn = turn;
       Object.assign(this, { locks, problems });
       this.#become("ready");
     } catch (error) {
