@@ -42,9 +42,9 @@ from calock.server.challenges.services import Aim, Purpose, issue_challenge
 from calock.server.keys import key_for
 from calock.server.locks.services import bind_lock
 from calock.server.providers.models import CaRecord, RevocationSource, SourceKind
-from calock.server.providers.revocation import current_evidence
-from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register
+from calock.server.revocation.evidence import current_evidence
+from calock.server.revocation.refresh import refresh_crl
 from calock.wire.token import parse_token
 
 CSRF = "x" * 32

@@ -12,7 +12,7 @@ from calock.demo import pki
 from calock.server.accounts.models import Account, Role
 from calock.server.console import standing_words
 from calock.server.organisations.models import Organisation
-from calock.server.providers.revocation_health import HeldHere
+from calock.server.revocation.health import HeldHere
 
 
 @pytest.fixture(scope="session")

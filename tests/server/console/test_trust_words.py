@@ -16,8 +16,8 @@ from calock.server.console import standing_words
 from calock.server.jobs.health import JobProblem
 from calock.server.jobs.health import ProblemKind as JobTrouble
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
-from calock.server.providers.revocation_health import HeldHere
 from calock.server.providers.services import propose_emergency, suspend_provider
+from calock.server.revocation.health import HeldHere
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_machine")]
 URL = "http://127.0.0.1:9/ca.crl"

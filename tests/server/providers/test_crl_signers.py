@@ -19,22 +19,22 @@ from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
 from calock.server.locks.models import LockCertificate
-from calock.server.providers import revocation_store
 from calock.server.providers.anchors import CA_WITHDRAW, propose_ca, propose_ca_state
 from calock.server.providers.bundle import Bundle, key_id, read_bundle
 from calock.server.providers.exchange import export_bundle, own_public_key
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.providers.models import CaRecord, CaState, Provider
-from calock.server.providers.revocation import current_evidence, forget_evidence
-from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.sources import add_source
 from calock.server.providers.standing import usable_records
 from calock.server.providers.trust import current_problems, current_register
+from calock.server.revocation import store
+from calock.server.revocation.evidence import current_evidence, forget_evidence
+from calock.server.revocation.refresh import refresh_crl
 
 
 @pytest.fixture
 def place(db):
-    shutil.rmtree(revocation_store.directory(), ignore_errors=True)
+    shutil.rmtree(store.directory(), ignore_errors=True)
     forget_evidence()
     with live_source() as server:
         world = CrlWorld(server)

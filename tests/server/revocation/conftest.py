@@ -5,15 +5,15 @@ import shutil
 import pytest
 from revocation_source import CrlWorld, live_source
 
-from calock.server.providers import ocsp_cache, revocation_manifest
-from calock.server.providers.revocation import forget_evidence
-from calock.server.providers.revocation_live import forget_failures
+from calock.server.revocation import manifest, ocsp_cache
+from calock.server.revocation.evidence import forget_evidence
+from calock.server.revocation.live import forget_failures
 
 
 @pytest.fixture(autouse=True)
 def _empty_store():
     """Every test starts with a machine that has fetched nothing."""
-    for place in (revocation_manifest.directory(), ocsp_cache.directory()):
+    for place in (manifest.directory(), ocsp_cache.directory()):
         shutil.rmtree(place, ignore_errors=True)
     forget_evidence()
     forget_failures()

@@ -9,8 +9,8 @@ import pytest
 from revocation_source import dripping, dripping_headers, endless, redirect
 
 from calock.server.providers.addresses import FetchRefusedError, checked_addresses, endpoint_of
-from calock.server.providers.connections import FetchFailedError, Limits
-from calock.server.providers.fetch import PEEK, Target, fetch
+from calock.server.revocation.connections import FetchFailedError, Limits
+from calock.server.revocation.fetch import PEEK, Target, fetch
 
 SMALL = Limits(1000, 2.0)
 

@@ -10,10 +10,10 @@ from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
 from calock.server.jobs.sessions import sweep_sessions
 from calock.server.providers.models import CaRecord, CaState
-from calock.server.providers.revocation import current_evidence, forget_evidence
-from calock.server.providers.revocation_manifest import directory, read_manifest
-from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl
 from calock.server.providers.trust import current_register, forget_register
+from calock.server.revocation.evidence import current_evidence, forget_evidence
+from calock.server.revocation.manifest import directory, read_manifest
+from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
 
 pytestmark = pytest.mark.django_db
 

@@ -12,11 +12,11 @@ from calock.core.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.demo import der
 from calock.server.audit.models import AuditEvent
-from calock.server.providers import revocation_live, revocation_take
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import forget_evidence
-from calock.server.providers.revocation_health import Health, health_of
-from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl
+from calock.server.revocation import live, take
+from calock.server.revocation.evidence import forget_evidence
+from calock.server.revocation.health import Health, health_of
+from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def test_whatever_a_crl_does_to_our_parsers_is_written_down(world, monkeypatch, 
     def broken(_data):
         raise fault
 
-    monkeypatch.setattr(revocation_take, "read_crl", broken)
+    monkeypatch.setattr(take, "read_crl", broken)
     with caplog.at_level(logging.ERROR):
         outcome = refresh_crl(world.issuing)
     assert outcome.reason is Reason.REVOCATION_UNTRUSTED
@@ -141,7 +141,7 @@ def test_whatever_an_ocsp_answer_does_to_our_parsers_is_no_500(bound, source, mo
         raise fault
 
     source.serve("/ocsp", b"whatever")
-    monkeypatch.setattr(revocation_live, "read_response", broken)
+    monkeypatch.setattr(live, "read_response", broken)
     answer = Browser(raise_request_exception=False).log_in(bound.lock)
     assert (answer.status_code, reason_of(answer)) == (403, "REVOCATION_UNAVAILABLE")
     assert RevocationSource.objects.get(kind="ocsp").last_error == f"it cannot be read: {type(fault).__name__}"

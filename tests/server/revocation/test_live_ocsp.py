@@ -12,12 +12,12 @@ from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
-from calock.server.providers import ocsp_cache, revocation_live
-from calock.server.providers.connections import Limits
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import forget_evidence, with_live_answers
-from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register, forget_register
+from calock.server.revocation import live, ocsp_cache
+from calock.server.revocation.connections import Limits
+from calock.server.revocation.evidence import forget_evidence, with_live_answers
+from calock.server.revocation.refresh import refresh_crl
 
 pytestmark = pytest.mark.django_db
 
@@ -179,13 +179,13 @@ def test_a40_huge_body(world):
 
 
 def test_a40_slow_drip(world, monkeypatch):
-    monkeypatch.setattr(revocation_live, "OCSP_LIMITS", Limits(65536, 0.3))
+    monkeypatch.setattr(live, "OCSP_LIMITS", Limits(65536, 0.3))
     world.source.answers["/ocsp"] = dripping
     expect_unavailable(world, "not finished within 0.3 s")
 
 
 def test_a40_the_limits_are_the_promised_ones():
-    assert Limits(64 * 1024, 3.0) == revocation_live.OCSP_LIMITS
+    assert Limits(64 * 1024, 3.0) == live.OCSP_LIMITS
 
 
 def test_a43_nobody_is_asked_about_a_certificate_of_a_stranger(world):
@@ -234,6 +234,6 @@ def test_one_dead_responder_holds_up_one_login_not_all(world):
         )
         assert judged(der).reason is Reason.REVOCATION_UNAVAILABLE
     assert len(asked(world)) == 1
-    revocation_live.forget_failures()
+    live.forget_failures()
     answer_with(world)
     assert judged(world.lock.certificate).reason is None

@@ -16,12 +16,12 @@ from calock.core.ocsp import CertStatus
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
-from calock.server.providers import ocsp_cache, revocation_live
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import forget_evidence, graph_of, with_live_answers
-from calock.server.providers.revocation_live import fetch_ocsp
-from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register, forget_register
+from calock.server.revocation import live, ocsp_cache
+from calock.server.revocation.evidence import forget_evidence, graph_of, with_live_answers
+from calock.server.revocation.live import fetch_ocsp
+from calock.server.revocation.refresh import refresh_crl
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -67,7 +67,7 @@ class OcspWorld:
     def ask(self) -> bool:
         """As the background does."""
         issuer, _, graph = self.question
-        revocation_live.forget_failures()
+        live.forget_failures()
         return fetch_ocsp(self.world.leaf, issuer, graph=graph, at=moment(), anew=True)
 
     def at_hand(self) -> str:
@@ -77,7 +77,7 @@ class OcspWorld:
 
     def log_in(self) -> Reason | None:
         steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
-        revocation_live.forget_failures()
+        live.forget_failures()
         return with_live_answers(
             lambda evidence: judge_certificate(
                 self.world.lock.certificate, Setting(current_register(), moment(), evidence, steps=steps)

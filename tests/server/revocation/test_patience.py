@@ -11,13 +11,13 @@ from revocation_source import CrlWorld, conditional, endless, moment
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
-from calock.server.providers import ocsp_cache, revocation, revocation_attempts, revocation_live, revocation_store
-from calock.server.providers.connections import Limits, Patience
-from calock.server.providers.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import current_evidence, forget_evidence, graph_of, with_live_answers
-from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register
+from calock.server.revocation import attempts, evidence, live, ocsp_cache, store
+from calock.server.revocation.connections import Limits, Patience
+from calock.server.revocation.evidence import current_evidence, forget_evidence, graph_of, with_live_answers
+from calock.server.revocation.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
+from calock.server.revocation.refresh import refresh_crl
 
 
 class Hanging:
@@ -62,7 +62,7 @@ def four(db, source, hanging):
 
 def test_f20_one_login_waits_for_all_its_sources_together_not_for_each(four, source, hanging, monkeypatch):
     """The first that hangs uses the time up; the others get their turn at later logins, and nobody asks the first again."""
-    monkeypatch.setattr(revocation_live, "WAIT", 0.8)
+    monkeypatch.setattr(live, "WAIT", 0.8)
     for number in range(4):
         assert judged(four) is Reason.REVOCATION_UNAVAILABLE
         assert hanging.arrived.acquire(timeout=20)
@@ -73,7 +73,7 @@ def test_f20_one_login_waits_for_all_its_sources_together_not_for_each(four, sou
 
 
 def test_f20_a_source_that_lives_is_reached_behind_one_that_is_dead(four, source, monkeypatch):
-    monkeypatch.setattr(revocation_live, "WAIT", 0.8)
+    monkeypatch.setattr(live, "WAIT", 0.8)
     source.serve("/2.crl", four.crl(authority=four.family.root))
     reasons = [judged(four) for _ in range(4)]
     assert reasons[0] is Reason.REVOCATION_UNAVAILABLE
@@ -87,7 +87,7 @@ def test_f20_ocsp_and_crls_share_the_deadline(db, source, hanging, monkeypatch):
     for path in ("/ocsp", "/issuing.crl"):
         source.answers[path] = hanging
     source.asked.clear()
-    monkeypatch.setattr(revocation_live, "WAIT", 0.8)
+    monkeypatch.setattr(live, "WAIT", 0.8)
     assert judged(world) is Reason.REVOCATION_UNAVAILABLE
     assert hanging.arrived.acquire(timeout=20)
     assert source.asked == ["POST /ocsp"]
@@ -101,10 +101,10 @@ def test_f20_what_is_fetched_for_the_lock_and_then_for_its_ca_shares_the_deadlin
         begun.append(seconds)
         return Patience(seconds)
 
-    monkeypatch.setattr(revocation, "Patience", patience)
+    monkeypatch.setattr(evidence, "Patience", patience)
     assert judged(world) is None
     assert source.asked == ["GET /issuing.crl", "GET /root.crl"]
-    assert begun == [revocation_live.WAIT]
+    assert begun == [live.WAIT]
 
 
 def test_f20_what_would_take_long_to_read_is_left_to_the_background(db, source):
@@ -123,7 +123,7 @@ def test_f20_a_responder_that_nobody_had_the_time_to_ask_did_not_fail(db, source
     issuer = current_register().with_key(world.path[1].spki_sha256)[0]
     spent = Patience(0.0)
     graph = graph_of(issuer.provider)
-    assert not revocation_live.fetch_ocsp(world.leaf, issuer.certificate, graph=graph, at=moment(), patience=spent)
+    assert not live.fetch_ocsp(world.leaf, issuer.certificate, graph=graph, at=moment(), patience=spent)
     assert source.asked == []
     assert not ocsp_cache.asked_lately(issuer.certificate, world.leaf.serial)
     assert RevocationSource.objects.get(kind="ocsp").last_error == ""
@@ -161,9 +161,9 @@ class Person:
 
 @pytest.mark.django_db(transaction=True)
 def test_f20_a_second_person_does_not_wait_for_the_source_that_lets_the_first_wait(source, monkeypatch):
-    monkeypatch.setattr(revocation_live, "WAIT", 50.0)
-    monkeypatch.setattr(revocation_attempts, "CRL_LIVE_LIMITS", Limits(1 << 20, 50.0))
-    monkeypatch.setattr(revocation_attempts, "JOIN", 0.1)
+    monkeypatch.setattr(live, "WAIT", 50.0)
+    monkeypatch.setattr(attempts, "CRL_LIVE_LIMITS", Limits(1 << 20, 50.0))
+    monkeypatch.setattr(attempts, "JOIN", 0.1)
     world = CrlWorld(source)
     assert refresh_crl(world.issuing).ok
     asked, go = threading.Event(), threading.Event()
@@ -186,8 +186,8 @@ def test_f20_a_second_person_does_not_wait_for_the_source_that_lets_the_first_wa
 
 @pytest.mark.django_db(transaction=True)
 def test_people_who_come_at_once_to_a_machine_without_data_are_all_let_in_by_one_fetch(source, monkeypatch):
-    monkeypatch.setattr(revocation_attempts, "JOIN", 20.0)
-    monkeypatch.setattr(revocation_live, "WAIT", 50.0)
+    monkeypatch.setattr(attempts, "JOIN", 20.0)
+    monkeypatch.setattr(live, "WAIT", 50.0)
     world = CrlWorld(source)
     assert refresh_crl(world.issuing).ok
     everybody = threading.Barrier(4)
@@ -198,13 +198,13 @@ def test_people_who_come_at_once_to_a_machine_without_data_are_all_let_in_by_one
         conditional(body)(handler)
 
     source.answers["/root.crl"] = answer
-    real = revocation_attempts.Attempts.join
+    real = attempts.Attempts.join
 
     def join(self, pk, seconds):
         everybody.wait(20)
         real(self, pk, seconds)
 
-    monkeypatch.setattr(revocation_attempts.Attempts, "join", join)
+    monkeypatch.setattr(attempts.Attempts, "join", join)
     people = [Person(world) for _ in range(4)]
     assert [person.answered() for person in people] == [None] * 4
     assert source.asked.count("GET /root.crl") == 1
@@ -216,7 +216,7 @@ def test_what_another_machine_fetched_a_moment_ago_is_fetched_here_as_well(sourc
     world = CrlWorld(source)
     for row in (world.root, world.issuing):
         assert refresh_crl(row).ok
-    revocation_store.forget({(world.issuing.ca_record.spki_sha256, world.issuing.url)})  # as it is on a new machine
+    store.forget({(world.issuing.ca_record.spki_sha256, world.issuing.url)})  # as it is on a new machine
     forget_evidence()
     assert not current_evidence().crls_for(world.path[2])
     assert judged(world) is None

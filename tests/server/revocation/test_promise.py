@@ -8,7 +8,7 @@ from revocation_source import CrlWorld, conditional, session_with
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.runner import Job
 from calock.server.locks.models import LockCertificate, RevokedCertificate
-from calock.server.providers.fetch import PEEK
+from calock.server.revocation.fetch import PEEK
 
 PROMISE = 60.0
 STEP = 1.0

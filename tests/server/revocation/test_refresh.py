@@ -14,12 +14,12 @@ from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
-from calock.server.providers import revocation_manifest, revocation_refresh, revocation_store
-from calock.server.providers.connections import Limits
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import current_evidence, forget_evidence
-from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl
 from calock.server.providers.trust import current_register
+from calock.server.revocation import manifest, refresh, store
+from calock.server.revocation.connections import Limits
+from calock.server.revocation.evidence import current_evidence, forget_evidence
+from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
 
 pytestmark = pytest.mark.django_db
 
@@ -65,10 +65,10 @@ def test_revoked_means_out_at_the_next_refresh(fixture, request):
 def test_every_process_of_the_machine_sees_a_new_crl_without_being_told(world):
     refresh_both(world)
     evidence = current_evidence()
-    before = revocation_manifest.stamp()
+    before = manifest.stamp()
     world.publish(reason="superseded")
     refresh_both(world)
-    assert revocation_manifest.stamp() != before
+    assert manifest.stamp() != before
     assert evidence.crls_for(world.path[1])[0].crl.lookup(world.leaf.serial) is None  # the old state stays whole
     assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 
@@ -150,7 +150,7 @@ def test_an_older_crl_does_not_bring_a_revoked_lock_back(world, older):
 def test_an_older_crl_is_refused_after_the_machine_lost_its_files(world):
     world.publish(reason="keyCompromise")
     refresh_both(world)
-    shutil.rmtree(revocation_manifest.directory())
+    shutil.rmtree(manifest.directory())
     world.publish(world.crl(number=3))
     assert "seen before" in refresh_crl(world.issuing).error
 
@@ -183,7 +183,7 @@ def test_100_mb(world, source, announced):
     outcome = refresh_crl(world.issuing)
     assert outcome.reason is Reason.REVOCATION_UNAVAILABLE
     assert "67108864" in outcome.error
-    assert not list(revocation_manifest.directory().glob(".fetch-*"))
+    assert not list(manifest.directory().glob(".fetch-*"))
 
 
 def test_slow_drip(world, source):
@@ -266,8 +266,8 @@ def test_a_removed_source_no_longer_counts(world):
 
 def test_a_tampered_index_is_refused(world):
     refresh_both(world)
-    held = revocation_manifest.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
-    path = revocation_manifest.directory() / held.file
+    held = manifest.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
+    path = manifest.directory() / held.file
     data = bytearray(path.read_bytes())
     data[-40] ^= 1
     path.write_bytes(data)
@@ -276,7 +276,7 @@ def test_a_tampered_index_is_refused(world):
 
 def test_a_tampered_manifest_refuses_everybody(world):
     refresh_both(world)
-    path = revocation_manifest.directory() / "manifest"
+    path = manifest.directory() / "manifest"
     path.write_bytes(path.read_bytes().replace(b"issuing.crl", b"issuing.crx"))
     assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
 
@@ -286,8 +286,8 @@ def test_what_was_damaged_on_disk_is_fetched_and_written_anew(world, damage):
     """Nobody is let in by damage, and nobody is kept out for longer than the next refresh."""
     world.source.answers["/issuing.crl"] = conditional(world.crl())
     refresh_both(world)
-    held = revocation_manifest.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
-    path = revocation_manifest.directory() / ("manifest" if damage == "manifest" else held.file)
+    held = manifest.read_manifest().of(world.issuing.ca_record.spki_sha256, world.issuing.url)
+    path = manifest.directory() / ("manifest" if damage == "manifest" else held.file)
     if damage == "gone":
         path.unlink()
     else:
@@ -305,7 +305,7 @@ def test_a_disk_that_takes_nothing_is_said_and_raises_nothing(world, monkeypatch
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(revocation_store, "write_files", full)
+    monkeypatch.setattr(store, "write_files", full)
     assert "No space left" in refresh_crl(world.issuing).error
     assert user_sees(world) is None  # what counted before still does, until its own end
     monkeypatch.undo()
@@ -327,4 +327,4 @@ def test_a_crl_older_than_the_age_limit_is_stale_and_the_emergency_lifts_that_un
     assert reason(tight, late) is Reason.REVOCATION_STALE
     assert reason(emergency, late) is None
     assert reason(emergency, late + 2 * HOUR) is Reason.REVOCATION_STALE  # past nextUpdate, whatever anybody says
-    assert revocation_refresh.CRL_LIMITS.seconds >= timedelta(minutes=1).total_seconds()
+    assert refresh.CRL_LIMITS.seconds >= timedelta(minutes=1).total_seconds()

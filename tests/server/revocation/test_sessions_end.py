@@ -25,9 +25,9 @@ from calock.server.locks.models import LockCertificate
 from calock.server.providers import trust
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, changes_here
-from calock.server.providers.revocation import current_evidence, forget_evidence
-from calock.server.providers.revocation_refresh import refresh_crl
 from calock.server.providers.trust import current_register, forget_register
+from calock.server.revocation.evidence import current_evidence, forget_evidence
+from calock.server.revocation.refresh import refresh_crl
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db

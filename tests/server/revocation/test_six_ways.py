@@ -18,12 +18,12 @@ from revocation_source import HOUR, CrlWorld, LiveSource, dripping, endless, mom
 from calock.core.certificate import Certificate
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
-from calock.server.providers import revocation_attempts, revocation_manifest
-from calock.server.providers.connections import Limits
-from calock.server.providers.revocation import forget_evidence
-from calock.server.providers.revocation_health import Health, health_of
-from calock.server.providers.revocation_live import forget_failures
-from calock.server.providers.revocation_refresh import refresh_crl
+from calock.server.revocation import attempts, manifest
+from calock.server.revocation.connections import Limits
+from calock.server.revocation.evidence import forget_evidence
+from calock.server.revocation.health import Health, health_of
+from calock.server.revocation.live import forget_failures
+from calock.server.revocation.refresh import refresh_crl
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -103,7 +103,7 @@ WAYS = [
 @pytest.fixture
 def bound(source, db, monkeypatch):
     """An SM2 lock that its member bound, with the CRLs of its CA served live."""
-    monkeypatch.setattr(revocation_attempts, "CRL_LIVE_LIMITS", Limits(8 << 20, 0.9))  # of a login: the drip is not waited for
+    monkeypatch.setattr(attempts, "CRL_LIVE_LIMITS", Limits(8 << 20, 0.9))  # of a login: the drip is not waited for
     people = make_lock_world("SM2")
     world = CrlWorld(source, "SM2")
     world.lock = make_lock("SM2", lock_id="LIVE-1")
@@ -143,7 +143,7 @@ def background(world: CrlWorld) -> bool:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.serve.__name__)
 def test_where_nothing_is_held_nobody_is_let_in_and_everybody_is_told_why(bound, source, way):
-    shutil.rmtree(revocation_manifest.directory())
+    shutil.rmtree(manifest.directory())
     way.serve(bound, source)
     if way.serve is not kill:  # the CA above publishes as ever
         refresh_crl(bound.root)
@@ -189,7 +189,7 @@ def test_the_crl_that_is_held_runs_out(bound, source, monkeypatch, killed):
 
 @pytest.mark.parametrize("way", WAYS[1:], ids=lambda way: way.serve.__name__)
 def test_when_the_source_is_well_again_so_is_everybody(bound, source, way):
-    shutil.rmtree(revocation_manifest.directory())
+    shutil.rmtree(manifest.directory())
     way.serve(bound, source)
     assert not background(bound)
     bound.publish()

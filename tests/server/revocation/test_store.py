@@ -11,12 +11,12 @@ import pytest
 from revocation_source import HOUR, moment
 
 from calock.core.refusals import Reason
-from calock.server.providers import revocation_manifest, revocation_store
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import current_evidence, forget_evidence
-from calock.server.providers.revocation_health import Health, HeldHere, health_of, held_here
-from calock.server.providers.revocation_manifest import directory, read_manifest
-from calock.server.providers.revocation_refresh import forget_removed_sources, refresh_crl
+from calock.server.revocation import manifest, store
+from calock.server.revocation.evidence import current_evidence, forget_evidence
+from calock.server.revocation.health import Health, HeldHere, health_of, held_here
+from calock.server.revocation.manifest import directory, read_manifest
+from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +59,7 @@ def test_what_counts_stays_however_old_it_is(world):
     refresh_crl(world.issuing)
     for path in directory().iterdir():
         aged(path)
-    assert revocation_store.sweep_files() == 0
+    assert store.sweep_files() == 0
     assert held_here(world.issuing) is HeldHere.SAME
 
 
@@ -83,7 +83,7 @@ def test_nothing_is_deleted_while_the_manifest_cannot_be_believed(world):
     refresh_crl(world.issuing)
     (directory() / "manifest").write_bytes(b"nonsense")
     stale = left_behind("a.idx")
-    assert revocation_store.sweep_files() == 0
+    assert store.sweep_files() == 0
     assert stale.exists()
 
 
@@ -91,7 +91,7 @@ def test_a_store_that_cannot_be_opened_is_the_sources_error(world, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(revocation_manifest.Path, "mkdir", full)
+    monkeypatch.setattr(manifest.Path, "mkdir", full)
     outcome = refresh_crl(world.issuing)
     assert "No space left" in outcome.error
     assert "No space left" in world.issuing.last_error

@@ -11,9 +11,9 @@ from revocation_source import CrlWorld
 from calock.core.certificate import Certificate
 from calock.demo import pki
 from calock.server.jobs.sessions import sweep_sessions
-from calock.server.providers import revocation_manifest
-from calock.server.providers.revocation import current_evidence, forget_evidence
-from calock.server.providers.revocation_refresh import refresh_crl
+from calock.server.revocation import manifest
+from calock.server.revocation.evidence import current_evidence, forget_evidence
+from calock.server.revocation.refresh import refresh_crl
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +66,7 @@ def test_r8_a_refused_login_ends_the_living_sessions_of_its_lock_without_waiting
 
 
 def test_r9_fail_closed_without_data_and_in_again_with_it(bound, source):
-    shutil.rmtree(revocation_manifest.directory())
+    shutil.rmtree(manifest.directory())
     forget_evidence()
     answers = dict(source.answers)
     source.answers.clear()
@@ -77,7 +77,7 @@ def test_r9_fail_closed_without_data_and_in_again_with_it(bound, source):
 
 
 def test_r9_a_crl_by_the_wrong_signer_lets_nobody_in(bound):
-    shutil.rmtree(revocation_manifest.directory())
+    shutil.rmtree(manifest.directory())
     bound.publish(bound.crl(key=pki.make_key(bound.family.issuing.key.algorithm)))
     assert not refresh_crl(bound.issuing).ok
     assert refresh_crl(bound.root).ok

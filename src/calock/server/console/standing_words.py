@@ -17,9 +17,9 @@ from calock.server.jobs import health as jobs_health
 from calock.server.providers import seal
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
-from calock.server.providers.revocation_health import Health, HeldHere, SourceHealth, health_of, held_here
 from calock.server.providers.services import moment
 from calock.server.providers.trust import Problem, ProblemKind
+from calock.server.revocation.health import Health, HeldHere, SourceHealth, health_of, held_here
 
 SOON = timedelta(days=180)
 """An anchor's successor must be recognised before this; a CA needs months to hand one over."""

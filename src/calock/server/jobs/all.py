@@ -13,7 +13,7 @@ from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.ocsp import OcspRenewal
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import sweep_sessions
-from calock.server.providers import ocsp_cache, revocation_store
+from calock.server.revocation import ocsp_cache, store
 
 
 def _spent_challenges() -> int:
@@ -25,7 +25,7 @@ def _seal() -> int:
 
 
 def _files() -> int:
-    return ocsp_cache.sweep(at=timezone.now()) + revocation_store.sweep_files()
+    return ocsp_cache.sweep(at=timezone.now()) + store.sweep_files()
 
 
 def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:

@@ -19,9 +19,9 @@ from django.db import connections
 from django.utils import timezone
 
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation_health import WARN_AT, Health, health_of
-from calock.server.providers.revocation_refresh import Outcome, crl_sources, forget_removed_sources, refresh_crl
 from calock.server.providers.trust import current_register
+from calock.server.revocation.health import WARN_AT, Health, health_of
+from calock.server.revocation.refresh import Outcome, crl_sources, forget_removed_sources, refresh_crl
 
 EVERY = 30.0
 """Seconds between two looks at a source: with the next tick and the next sweep this makes the promised minute."""

@@ -17,9 +17,9 @@ from calock.core.certificate import Certificate
 from calock.core.register import Register
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import SourceKind
-from calock.server.providers.revocation import graph_of
-from calock.server.providers.revocation_live import fetch_ocsp
 from calock.server.providers.trust import current_register
+from calock.server.revocation.evidence import graph_of
+from calock.server.revocation.live import fetch_ocsp
 from calock.server.sessions.models import Session
 
 SECONDS = 20.0

@@ -26,9 +26,9 @@ from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import note_revoked
 from calock.server.providers.models import Provider
-from calock.server.providers.revocation import current_evidence
 from calock.server.providers.standing import end_sessions_without_ground, sessions_without_ground
 from calock.server.providers.trust import current_register, forget_register
+from calock.server.revocation.evidence import current_evidence
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions_of_lock
 

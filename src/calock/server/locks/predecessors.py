@@ -16,8 +16,8 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.revocation import check_revocation
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import is_revoked, note_revoked
-from calock.server.providers.revocation import current_evidence
 from calock.server.providers.trust import current_register
+from calock.server.revocation.evidence import current_evidence
 
 
 class RacedError(Exception):

@@ -27,15 +27,16 @@ from django.utils import timezone
 from calock.core.refusals import Reason, Refusal
 from calock.core.signed_data import unusable
 from calock.core.walk import Bytes
-from calock.server.providers import revocation_store, seal
+from calock.server.providers import seal
 from calock.server.providers.addresses import Endpoint, FetchRefusedError, endpoint_of
-from calock.server.providers.connections import FetchFailedError, Limits
-from calock.server.providers.fetch import CRL_LIMITS, Target, Unchanged, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.providers.revocation_manifest import Held, Trouble, directory
-from calock.server.providers.revocation_notes import note_failure, note_success
-from calock.server.providers.revocation_take import refuse_ended, take
 from calock.server.providers.trust import current_register
+from calock.server.revocation import store
+from calock.server.revocation.connections import FetchFailedError, Limits
+from calock.server.revocation.fetch import CRL_LIMITS, Target, Unchanged, fetch
+from calock.server.revocation.manifest import Held, Trouble, directory
+from calock.server.revocation.notes import note_failure, note_success
+from calock.server.revocation.take import refuse_ended, take
 
 _TAKING = threading.BoundedSemaphore(2)
 """CRLs that this process takes in at a time, however many it fetches: one of a million entries needs 100 MB and a core."""
@@ -134,14 +135,14 @@ def _unusable(source: RevocationSource, reason: Reason, detail: str) -> Outcome:
     if reason in (Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED):  # others are about us, not about what was sent
         trouble = Trouble(ca.provider.code, ca.spki_sha256, source.url, reason.value, detail[:200])
         try:
-            revocation_store.note_trouble(trouble)
+            store.note_trouble(trouble)
         except OSError as error:
             log.warning("crl_trouble_not_kept", url=source.url, error=str(error))
     return Outcome(source, error=detail, reason=reason)
 
 
 def _attempt(source: RevocationSource, at: datetime, limits: Limits, *, peek: bool) -> Outcome:
-    known = revocation_store.usable(source.ca_record.spki_sha256, source.url)
+    known = store.usable(source.ca_record.spki_sha256, source.url)
     held = known[0] if known and known[0].sha256 == source.sha256 else None
     etag, modified = (held.etag, held.last_modified) if held else ("", "")
     unchanged = _same_as(held) if peek and held else None
@@ -185,7 +186,7 @@ def crl_sources() -> list[RevocationSource]:
 def forget_removed_sources() -> int:
     """Stop counting CRLs whose address an operator took away; how many."""
     keep = {(row.ca_record.spki_sha256, row.url) for row in RevocationSource.objects.select_related("ca_record")}
-    return revocation_store.forget(keep)
+    return store.forget(keep)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from calock.core.crl_entries import walk_entries
 from calock.core.crl_index import CrlIndex, IndexDamagedError, write_index
 from calock.core.walk import Bytes
 from calock.server.keys import key_for
-from calock.server.providers.revocation_manifest import (
+from calock.server.revocation.manifest import (
     Final,
     Held,
     Manifest,

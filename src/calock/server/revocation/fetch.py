@@ -21,7 +21,7 @@ from typing import IO, cast
 from urllib.parse import urljoin
 
 from calock.server.providers.addresses import Endpoint, FetchRefusedError, endpoint, split
-from calock.server.providers.connections import CHUNK, Bounded, Budget, FetchFailedError, Limits, connect, failed
+from calock.server.revocation.connections import CHUNK, Bounded, Budget, FetchFailedError, Limits, connect, failed
 
 MAX_REDIRECTS = 2
 PEEK = 4096

@@ -21,10 +21,10 @@ from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
 from calock.core.revocation import FETCH_MAY_HELP
 from calock.core.verdict import Step, Verdict
-from calock.server.providers import ocsp_cache, revocation_store
-from calock.server.providers.connections import Patience
-from calock.server.providers.revocation_manifest import Manifest, StoreDamagedError, read_manifest, stamp
 from calock.server.providers.trust import current_register
+from calock.server.revocation import ocsp_cache, store
+from calock.server.revocation.connections import Patience
+from calock.server.revocation.manifest import Manifest, StoreDamagedError, read_manifest, stamp
 
 MAX_ROUNDS = 2
 """Times that one login may wait for something to be fetched: for the lock's certificate, and for its CA."""
@@ -58,7 +58,7 @@ class StoredEvidence:
             if item.provider != provider.code:
                 continue
             try:
-                index = opened.get(item.file) or revocation_store.open_index(item.file)
+                index = opened.get(item.file) or store.open_index(item.file)
             except IndexDamagedError as error:
                 log.critical("crl_index_damaged", provider=provider.code, url=item.url, detail=str(error))
                 detail = f"the stored index is damaged: {error}"
@@ -190,7 +190,7 @@ def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
         failure = verdict.failure
         if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
             break
-        from calock.server.providers.revocation_live import WAIT, fetch_missing  # noqa: PLC0415 - most logins never need it
+        from calock.server.revocation.live import WAIT, fetch_missing  # noqa: PLC0415 - most logins never need it
 
         patience = patience or Patience(WAIT)
         if not fetch_missing(verdict, patience):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from calock.server.providers.revocation_refresh import crl_sources, forget_removed_sources, refresh_crl
+from calock.server.revocation.refresh import crl_sources, forget_removed_sources, refresh_crl
 
 
 class Command(BaseCommand):

@@ -28,12 +28,12 @@ from calock.core.signed_data import unusable
 from calock.core.walk import Bytes, WalkError
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.providers import revocation_store
-from calock.server.providers.fetch import PEEK, Fetched
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.revocation import graph_of
-from calock.server.providers.revocation_manifest import Final, Held, Mark, manifest_or_empty
 from calock.server.providers.trust import current_register
+from calock.server.revocation import store
+from calock.server.revocation.evidence import graph_of
+from calock.server.revocation.fetch import PEEK, Fetched
+from calock.server.revocation.manifest import Final, Held, Mark, manifest_or_empty
 
 MAX_BUNDLE = 16
 """CRLs in one PEM answer."""
@@ -62,19 +62,19 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
     if len(number) > MAX_NUMBER:
         raise unusable("CRLNumber is longer than a number may be")
     mark = Mark(ca, source.url, head.this_update, number)
-    known = revocation_store.usable(ca, source.url)
+    known = store.usable(ca, source.url)
     tells = len(ders) == 1 and len(head.issuer_der) <= MAX_NAME
     begins = hashlib.sha256(data[:PEEK]).hexdigest() if tells else ""
     if known is not None and known[0].sha256 == head.sha256 == source.sha256:
         _note_how_it_comes(known[0], got, begins, mark)
         return None
     _refuse_going_back(source, head)
-    name = revocation_store.write_files(der, head, signer)
-    index = revocation_store.open_index(name)
+    name = store.write_files(der, head, signer)
+    index = store.open_index(name)
     held = Held(name, provider.code, ca, source.url, head.sha256, got.etag, got.last_modified, begins, got.size)
     finals = [*_finals(known[1], graph, at)] if known else []  # of CAs recognised since it came, or taken in by an older version
     _write_row(source, head, held, mark.number, index.count)
-    revocation_store.put(held, mark, [*finals, *_finals(index, graph, at)])
+    store.put(held, mark, [*finals, *_finals(index, graph, at)])
     return index.count
 
 
@@ -104,7 +104,7 @@ def _note_how_it_comes(held: Held, got: Fetched, begins: str, mark: Mark) -> Non
     """The same CRL under other validators, or after one that could not be used: what is kept of it is brought up to date."""
     now = replace(held, etag=got.etag, last_modified=got.last_modified, head=begins, size=got.size)
     if now != held or manifest_or_empty().trouble_of(held.ca, held.url) is not None:
-        revocation_store.put(now, mark)
+        store.put(now, mark)
 
 
 def _ders(data: Bytes) -> list[Bytes]:

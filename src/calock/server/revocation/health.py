@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from calock.server.providers import revocation_store
 from calock.server.providers.models import RevocationSource, SourceKind
+from calock.server.revocation import store
 
 WARN_AT = 0.75
 """Part of a CRL's life after which its successor is overdue."""
@@ -66,7 +66,7 @@ def held_here(source: RevocationSource) -> HeldHere | None:
     """Compare this machine's CRL of one source with the row; None for OCSP, which has no list to hold. Nothing is fetched."""
     if source.kind != SourceKind.CRL:
         return None
-    known = revocation_store.usable(source.ca_record.spki_sha256, source.url)
+    known = store.usable(source.ca_record.spki_sha256, source.url)
     if known is None:
         return HeldHere.NONE
     held, index = known

@@ -1,4 +1,4 @@
-"""Connections under one deadline, to exactly the address that was checked: what :mod:`calock.server.providers.fetch` stands on."""
+"""Connections under one deadline, to exactly the address that was checked: what :mod:`calock.server.revocation.fetch` stands on."""
 
 from __future__ import annotations
 

@@ -27,15 +27,15 @@ from calock.core.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation import FETCH_MAY_HELP, check_revocation
 from calock.core.verdict import Verdict
-from calock.server.providers import ocsp_cache, revocation_attempts
 from calock.server.providers.addresses import FetchRefusedError
-from calock.server.providers.connections import FetchFailedError, Patience
-from calock.server.providers.fetch import OCSP_LIMITS, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.providers.revocation import current_evidence, graph_of
-from calock.server.providers.revocation_attempts import fetch_crls
-from calock.server.providers.revocation_notes import note_failure, note_success
-from calock.server.providers.revocation_refresh import target_of
+from calock.server.revocation import attempts, ocsp_cache
+from calock.server.revocation.attempts import fetch_crls
+from calock.server.revocation.connections import FetchFailedError, Patience
+from calock.server.revocation.evidence import current_evidence, graph_of
+from calock.server.revocation.fetch import OCSP_LIMITS, fetch
+from calock.server.revocation.notes import note_failure, note_success
+from calock.server.revocation.refresh import target_of
 
 WAIT = 5.0
 """Seconds that one login waits for sources, all of them together; judging what came takes less than the sixth."""
@@ -214,7 +214,7 @@ def _require_acceptable(question: _Question, item: OcspAnswer) -> None:
 def forget_failures() -> None:
     """Ask everybody again: between tests."""
     _broken.clear()
-    revocation_attempts.forget()
+    attempts.forget()
 
 
 @contextmanager

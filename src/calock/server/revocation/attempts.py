@@ -6,12 +6,12 @@ import threading
 import time
 from datetime import datetime
 
-from calock.server.providers.connections import Patience
-from calock.server.providers.fetch import CRL_LIVE_LIMITS
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.providers.revocation_health import HeldHere, held_here
-from calock.server.providers.revocation_manifest import stamp
-from calock.server.providers.revocation_refresh import refresh_crl
+from calock.server.revocation.connections import Patience
+from calock.server.revocation.fetch import CRL_LIVE_LIMITS
+from calock.server.revocation.health import HeldHere, held_here
+from calock.server.revocation.manifest import stamp
+from calock.server.revocation.refresh import refresh_crl
 
 RETRY_CRL = 30.0
 """Seconds between two attempts at one CRL source on behalf of somebody who waits."""
