@@ -16,7 +16,8 @@ from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache
 from calock.server.revocation.connections import Limits
-from calock.server.revocation.evidence import forget_evidence, with_live_answers
+from calock.server.revocation.evidence import forget_evidence
+from calock.server.revocation.live import with_live_answers
 from calock.server.revocation.refresh import refresh_crl
 
 pytestmark = pytest.mark.django_db

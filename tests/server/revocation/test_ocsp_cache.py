@@ -19,8 +19,8 @@ from calock.core.verify import Setting, judge_certificate
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache
-from calock.server.revocation.evidence import forget_evidence, graph_of, with_live_answers
-from calock.server.revocation.live import fetch_ocsp
+from calock.server.revocation.evidence import forget_evidence, graph_of
+from calock.server.revocation.live import fetch_ocsp, with_live_answers
 from calock.server.revocation.refresh import refresh_crl
 
 pytestmark = pytest.mark.django_db

@@ -13,10 +13,11 @@ from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
-from calock.server.revocation import attempts, evidence, live, ocsp_cache, store
+from calock.server.revocation import attempts, live, ocsp_cache, store
 from calock.server.revocation.connections import Limits, Patience
-from calock.server.revocation.evidence import current_evidence, forget_evidence, graph_of, with_live_answers
+from calock.server.revocation.evidence import current_evidence, forget_evidence, graph_of
 from calock.server.revocation.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
+from calock.server.revocation.live import with_live_answers
 from calock.server.revocation.refresh import refresh_crl
 
 
@@ -101,7 +102,7 @@ def test_f20_what_is_fetched_for_the_lock_and_then_for_its_ca_shares_the_deadlin
         begun.append(seconds)
         return Patience(seconds)
 
-    monkeypatch.setattr(evidence, "Patience", patience)
+    monkeypatch.setattr(live, "Patience", patience)
     assert judged(world) is None
     assert source.asked == ["GET /issuing.crl", "GET /root.crl"]
     assert begun == [live.WAIT]

@@ -31,7 +31,7 @@ from calock.server.context import RequestContext
 from calock.server.locks.revocations import known_lock, note_revoked
 from calock.server.providers.models import Provider
 from calock.server.providers.trust import current_register
-from calock.server.revocation.evidence import with_live_answers
+from calock.server.revocation.live import with_live_answers
 from calock.wire.driver import Device
 from calock.wire.token import AuthToken, parse_token
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -19,15 +19,10 @@ from calock.core.crl_index import CrlIndex, IndexDamagedError
 from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, link_crls
 from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
-from calock.core.revocation import FETCH_MAY_HELP
-from calock.core.verdict import Step, Verdict
 from calock.server.providers.trust import current_register
 from calock.server.revocation import ocsp_cache, store
-from calock.server.revocation.connections import Patience
 from calock.server.revocation.manifest import Manifest, StoreDamagedError, read_manifest, stamp
 
-MAX_ROUNDS = 2
-"""Times that one login may wait for something to be fetched: for the lock's certificate, and for its CA."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the manifest: a new CRL works in every process of this machine after that."""
 
@@ -177,23 +172,3 @@ def forget_evidence() -> None:
     """Look at the store again at the next use: after a change in this process, and between tests."""
     _keeper.forget()
     ocsp_cache.forget_memory()
-
-
-def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
-    """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources and judge again.
-
-    Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
-    """
-    verdict = verify(current_evidence())
-    patience: Patience | None = None
-    for _ in range(MAX_ROUNDS):
-        failure = verdict.failure
-        if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
-            break
-        from calock.server.revocation.live import WAIT, fetch_missing  # noqa: PLC0415 - most logins never need it
-
-        patience = patience or Patience(WAIT)
-        if not fetch_missing(verdict, patience):
-            break
-        verdict = verify(current_evidence(look=True))
-    return verdict

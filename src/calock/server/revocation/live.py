@@ -11,7 +11,7 @@ import io
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +26,7 @@ from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer
 from calock.core.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation import FETCH_MAY_HELP, check_revocation
-from calock.core.verdict import Verdict
+from calock.core.verdict import Step, Verdict
 from calock.server.providers.addresses import FetchRefusedError
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.revocation import attempts, ocsp_cache
@@ -41,6 +41,8 @@ WAIT = 5.0
 """Seconds that one login waits for sources, all of them together; judging what came takes less than the sixth."""
 BROKEN = 10.0
 """Seconds for which nobody of this process asks a responder that did not answer: a dead one must not hold every login up."""
+MAX_ROUNDS = 2
+"""Times that one login may wait for something to be fetched: for the lock's certificate, and for its CA."""
 
 log = structlog.get_logger(__name__)
 _flights: dict[tuple[str, int], threading.Lock] = {}
@@ -56,6 +58,24 @@ class _Question:
     at: datetime
     evidence: Evidence
     patience: Patience | None
+
+
+def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
+    """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources and judge again.
+
+    Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
+    """
+    verdict = verify(current_evidence())
+    patience: Patience | None = None
+    for _ in range(MAX_ROUNDS):
+        failure = verdict.failure
+        if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
+            break
+        patience = patience or Patience(WAIT)
+        if not fetch_missing(verdict, patience):
+            break
+        verdict = verify(current_evidence(look=True))
+    return verdict
 
 
 def fetch_missing(verdict: Verdict, patience: Patience) -> bool:
