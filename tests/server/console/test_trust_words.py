@@ -231,3 +231,9 @@ def test_background_work_that_does_not_happen_is_said_on_top(world, first, monke
         (text,) = notices(first, address)
         assert words in text
         assert "since noon" in text
+
+
+def test_sites_are_called_by_their_names(world, first):
+    assert world.provider.sites == ["shanxi"]
+    for address in pages(world):
+        assert re.search(r"山西政府采购平台\s*</(span|td|dd)>", first.get(address).content.decode()), address

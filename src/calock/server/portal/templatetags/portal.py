@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
 from calock.server.sites.profile import Link
+from calock.server.sites.registry import sites
 
 register = template.Library()
 
@@ -51,6 +52,14 @@ def file_size(size: int) -> str:
     if size >= 1 << 20:
         return f"{size / (1 << 20):.1f} MB"
     return f"{max(1, round(size / 1024))} KB"
+
+
+@register.filter
+def site_names(codes: str | list[str]) -> str:
+    """Sites as people call them, from one code or several; a code that no site has any more stays as it is."""
+    known = sites()
+    wanted = [codes] if isinstance(codes, str) else codes
+    return "、".join(str(known[code].names.platform) if code in known else code for code in wanted)
 
 
 _BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
