@@ -135,6 +135,15 @@ def test_the_audit_page_shows_it_readably(lock_world, crls, lock):
     assert "revocation_leaf" not in html
 
 
+def test_the_audit_page_says_in_words_what_stood_against_it(lock_world, crls, lock):
+    bound(lock, lock_world.member)
+    crls.publish((Certificate.parse(lock.certificate).serial, AT, "keyCompromise"))
+    refusal = refusal_row(Browser().log_in(lock), "CERTIFICATE_REVOKED")
+    html = browser_of(lock_world.operator).get(f"/console/audit/auditevent/{refusal.pk}/change/").content.decode()
+    assert '<span class="badge bad">证书已被吊销' in html
+    assert '<span class="quiet small">CERTIFICATE_REVOKED keyCompromise' in html
+
+
 @pytest.mark.parametrize("text", ["", "x", "a b c d", "crl yesterday today x y", "crl 2026-11-25 2026-11-26 x y", "crl - - -"])
 def test_a_detail_that_only_looks_like_evidence_breaks_no_page(text):
     found, others = decided.read_back({"revocation_leaf": text, "chosen": "lianxi"})

@@ -12,6 +12,7 @@ from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from calock.core.refusals import Reason
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import mac_of
 from calock.server.audit.models import AuditEvent
@@ -52,6 +53,19 @@ def _subject_words(subject: str) -> str:
     if subject == "leaf":
         return "CA 锁证书"
     return "签发 CA" if subject == "ca_1" else f"上级 CA（{subject.removeprefix('ca_')}）"
+
+
+_FINAL = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
+
+
+def _finding_words(finding: str) -> tuple[str, str, str]:
+    """Badge, words and the technical rest of what one source said about one certificate."""
+    if finding == "good":
+        return "good", "未吊销", ""
+    reason, _, rest = finding.partition(": ")
+    if reason == "waived":
+        return "", "规则未要求", rest
+    return "bad" if reason in _FINAL else "warn", words_of(reason), f"{reason} {rest}".strip()
 
 
 def is_intact(row: AuditEvent) -> bool:
@@ -173,5 +187,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
             "reason_words": words_of(row.reason) if row.reason else "",
             "intact": is_intact(row),
             "details": [(DETAIL_WORDS.get(name, ""), name, value) for name, value in sorted(details.items())],
-            "evidence": [(_subject_words(item.subject), SOURCES.get(item.source, "无"), item) for item in evidence],
+            "evidence": [
+                (_subject_words(item.subject), SOURCES.get(item.source, "无"), _finding_words(item.finding), item)
+                for item in evidence
+            ],
         }
