@@ -124,6 +124,7 @@ class Jobs:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()  # nobody else may collect it: PID 1 of a container often does not
 
 
 def _serve(host: str, port: int, workers: int) -> None:

@@ -177,6 +177,45 @@ def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
     assert "Traceback" not in running.text()
 
 
+def test_jobs_that_do_not_end_when_told_are_ended_and_collected(tmp_path):
+    """Where nobody else collects the dead, as in most containers, one left would stay in the process table."""
+    running = Server(tmp_path, "--workers", "1")
+    children = children_of(running.process.pid)
+    jobs = next(child for child in children if b"jobs" in Path(f"/proc/{child}/cmdline").read_bytes())
+    os.kill(int(jobs), signal.SIGSTOP)
+    assert running.stop() in (0, 130)
+    assert not left_of(children)
+
+
+BUSY_WAITING = """
+import threading
+import django; django.setup()
+from calock.server.jobs.management.commands.jobs import stop_on_signal
+stop = threading.Event()
+stop_on_signal(stop)
+print("waiting", flush=True)
+while not stop.wait(0):
+    pass
+"""
+
+
+def test_the_jobs_end_when_told_to_at_whatever_moment(tmp_path):
+    """Told in a handler, one in two of these would wait for ever: for the lock that it held itself."""
+    command = [sys.executable, "-c", BUSY_WAITING]
+    told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.settings"}
+    waiting = [subprocess.Popen(command, env=told, stdout=subprocess.PIPE) for _ in range(8)]
+    try:
+        for process in waiting:
+            assert process.stdout
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(timeout=30) for process in waiting] == [0] * 8
+    finally:
+        for process in waiting:
+            process.kill()
+            process.communicate()
+
+
 def refused_start(data: Path, **more: str) -> str:
     done = subprocess.run(
         command("serve", "--port", str(free_port())),

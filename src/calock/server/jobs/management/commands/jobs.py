@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -11,6 +12,23 @@ from django.core.management.base import BaseCommand, CommandParser
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.runner import Runner
 from calock.wire.message_types import describe_message_types
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_on_signal(stop: threading.Event) -> None:
+    """Set ``stop`` when told to end, from a thread that waits for the signal.
+
+    A handler would run in the main thread, which waits for the same event: within that wait's own lock it would wait for ever.
+    Call it before other threads start, so that they leave these signals alone as well.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    def wait() -> None:
+        signal.sigwait(ENDING)
+        stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 class Command(BaseCommand):
@@ -34,7 +52,6 @@ class Command(BaseCommand):
                     job.finish()
                 self.stdout.write(f"{job.name}: {result}")
             return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: runner.stop.set())
+        stop_on_signal(runner.stop)
         parent = os.getppid()
         runner.run(alive=(lambda: os.getppid() == parent) if options["with_parent"] else lambda: True)
