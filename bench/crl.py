@@ -166,6 +166,9 @@ class StoredLike:
     def unusable_for(self, issuer: Certificate) -> Any:  # noqa: ARG002
         return ()
 
+    def final_for(self, issuer: Certificate, serial: int) -> None:  # noqa: ARG002
+        return None
+
 
 def raw_signature(key: pki.Key, message: bytes) -> bytes:
     signature = key.sign(message)

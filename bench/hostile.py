@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +63,7 @@ def inputs() -> dict[str, Callable[[], bytes]]:
         "deeply nested DER": changed(unverifiedCertificate=base64.b64encode(nested).decode()),
         "signature of zeros": changed(signature=base64.b64encode(bytes(64)).decode()),
     }
-    return {name: (lambda text=text: text) for name, text in found.items()}
+    return {name: partial(bytes, text) for name, text in found.items()}
 
 
 def main() -> None:

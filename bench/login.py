@@ -35,10 +35,11 @@ from lock_world import HOST, ORIGIN, Family, LockWorld, PracticeLock, context, m
 from revocation_source import live_source
 
 from calock.core import challenge as core_challenge
+from calock.core.challenge import Purpose
 from calock.core.verify import Setting, judge_token
 from calock.server.audit.events import Event
 from calock.server.audit.services import build
-from calock.server.challenges.services import Aim, Purpose, issue_challenge
+from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.keys import key_for
 from calock.server.locks.services import bind_lock
 from calock.server.providers.models import CaRecord, RevocationSource, SourceKind

@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa  # noqa: E402
+from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: E402
 from trust_help import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, world  # noqa: E402
 
 from calock.core import libcrypto, signatures  # noqa: E402 - the path comes first
@@ -72,7 +73,7 @@ def bare(kind: str) -> tuple[Work, Work]:
 def _verifier(kind: str, spki: bytes) -> Callable[[bytes, bytes], object]:
     if kind == "SM2":
         return lambda signature, data: libcrypto.sm2_verify(spki, signature, data) or sys.exit("bare verification failed")
-    loaded = signatures.load_der_public_key(spki)
+    loaded = load_der_public_key(spki)
     if isinstance(loaded, rsa.RSAPublicKey):
         scheme, digest = padding.PKCS1v15(), hashes.SHA256()
         return lambda signature, data: loaded.verify(signature, data, scheme, digest)
