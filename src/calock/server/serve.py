@@ -97,34 +97,51 @@ class Jobs:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
+        self._guard = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._watch, name="jobs", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Start it before the server's own processes are forked: one forked meanwhile would hold the pipe on which this waits."""
+        self._begin()
+        threading.Thread(target=self._watch, name="jobs", daemon=True).start()
+
+    def _begin(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "django",
+            "jobs",
+            "--with-parent",
+            str(os.getpid()),
+            "--settings",
+            "calock.server.settings",
+        ]
+        with self._guard:
+            if not self._stopping.is_set():
+                # a session of its own: Ctrl-C at the terminal reaches the server, which then stops this in its turn
+                self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and command
 
     def _watch(self) -> None:
-        command = [sys.executable, "-m", "django", "jobs", "--with-parent", "--settings", "calock.server.settings"]
-        while not self._stopping.is_set():
-            # a session of its own: Ctrl-C at the terminal reaches the server, which then stops this in its turn
-            self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and command
-            if self._stopping.is_set():
-                self._process.terminate()
+        while self._process is not None:
             status = self._process.wait()
-            if not self._stopping.is_set():
-                log.error("background jobs ended with status %d; starting them again", status)
-                self._stopping.wait(JOBS_PAUSE)
+            if self._stopping.is_set():
+                return
+            log.error("background jobs ended with status %d; starting them again", status)
+            self._stopping.wait(JOBS_PAUSE)
+            self._begin()
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._process is None:
+        with self._guard:
+            process = self._process
+        if process is None:
             return
-        self._process.terminate()
+        process.terminate()
         try:
-            self._process.wait(timeout=10)
+            process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()  # nobody else may collect it: PID 1 of a container often does not
+            process.kill()
+            process.wait()  # nobody else may collect it: PID 1 of a container often does not
 
 
 def _serve(host: str, port: int, workers: int) -> None:

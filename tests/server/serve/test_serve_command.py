@@ -187,6 +187,14 @@ def test_jobs_that_do_not_end_when_told_are_ended_and_collected(tmp_path):
     assert not left_of(children)
 
 
+def test_jobs_whose_server_ended_before_they_were_ready_end_too(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    jobs = command("manage", "jobs", "--with-parent", str(gone.pid))
+    done = subprocess.run(jobs, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 BUSY_WAITING = """
 import threading
 import django; django.setup()

@@ -39,7 +39,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="run every job once, print what it did, and end")
-        parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
+        parser.add_argument(
+            "--with-parent", type=int, metavar="PID", help="end when the process PID, which started this one, has ended"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         jobs = all_jobs()
@@ -53,5 +55,6 @@ class Command(BaseCommand):
                 self.stdout.write(f"{job.name}: {result}")
             return
         stop_on_signal(runner.stop)
-        parent = os.getppid()
-        runner.run(alive=(lambda: os.getppid() == parent) if options["with_parent"] else lambda: True)
+        # the number is given: a parent that ended before this line would not be missed otherwise
+        parent = options["with_parent"]
+        runner.run(alive=lambda: parent is None or os.getppid() == parent)
