@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from agent.driving import PIN, Events, make_lock, until
+
+from calock.agent.backends.softlock import plug, unplug
+from calock.agent.modules import Module
 
 
 @pytest.fixture
@@ -54,6 +58,29 @@ def test_a_crash_between_two_calls_is_noticed_and_told(two_vendors) -> None:
     states = {module["module"]: module for module in driver.call("/v1/diagnosis").json["modules"]}
     assert states["bad"]["restarts"] >= 1
     assert states["good"]["restarts"] == 0
+
+
+def test_a_lock_pulled_out_and_put_back_between_two_looks_is_noticed(tmp_path: Path) -> None:
+    """A page that asked meanwhile was told that it is gone: it must hear that the lock is back."""
+    make_lock(tmp_path, serial="1111")
+
+    async def scenario() -> None:
+        moved = asyncio.Event()
+        module = Module("soft", str(tmp_path), changed=moved.set)
+        await module.start()
+        try:
+            assert len((await module.list_locks()).locks) == 1
+            unplug(tmp_path, "1111")
+            assert (await module.list_locks()).locks == ()
+            moved.clear()
+            plug(tmp_path, "1111")
+            async with asyncio.timeout(30):
+                await moved.wait()
+            assert len((await module.list_locks()).locks) == 1
+        finally:
+            await module.close()
+
+    asyncio.run(scenario())
 
 
 def test_what_a_library_says_when_it_fails_is_not_passed_on(two_vendors) -> None:

@@ -104,6 +104,27 @@ def test_plug_and_unplug_are_noticed(ports: SoftSkf, library_path: Path, pairs: 
     asyncio.run(scenario())
 
 
+def test_a_lock_pulled_out_and_put_back_between_two_looks_is_noticed(
+    ports: SoftSkf, library_path: Path, pairs: dict[str, Pair]
+) -> None:
+    """A page that asked meanwhile was told that it is gone."""
+    ports.add("key0", {"c": (pairs["SM2"], None)})
+    ports.fault("WaitForDevEvent fail=0A000003")
+
+    async def scenario() -> None:
+        async with running(library_path) as watched:
+            assert len((await watched.module.list_locks()).locks) == 1
+            ports.unplug("key0")
+            assert (await watched.module.list_locks()).locks == ()
+            watched.moved.clear()
+            ports.plug("key0")
+            async with asyncio.timeout(DEADLINE):
+                await watched.moved.wait()
+            assert len((await watched.module.list_locks()).locks) == 1
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("function", ["EnumDev", "GetDevInfo", "ExportCertificate", "GetPINInfo"])
 @pytest.mark.parametrize("fault", ["hang", "crash", "abort"])
 def test_hang_or_crash_while_listing_is_one_message_and_a_restart(

@@ -61,6 +61,8 @@ class SkfBackend:
         locks: list[LockRecord] = []
         problems: list[str] = []
         with self._turn:
+            if self._watch is not None:
+                self._watch.listing()
             present = self._present()
             for place in [place for place in self._reported if place[0] not in present]:
                 del self._reported[place]  # it may have been unlocked elsewhere meanwhile

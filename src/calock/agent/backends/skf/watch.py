@@ -37,9 +37,13 @@ class Watch:
             self._threads.append(threading.Thread(target=self._wait, name="skf-events", daemon=True))
 
     def start(self) -> None:
-        self._seen = self._state()  # before the first listing, so that no change can fall between the two
+        self.listing()
         for thread in self._threads:
             thread.start()
+
+    def listing(self) -> None:
+        """Called before each listing: changes count from what it tells, also those undone before the next look."""
+        self._seen = self._state()
 
     def stop(self) -> None:
         """End both threads, as far as the library lets them."""
