@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,21 @@ def _number(name: str, *, default: int | None, low: int, high: int) -> int | Non
     return int(value)
 
 
+def _make_secret(path: Path) -> None:
+    """Make the key once, whoever else starts at this moment: it has its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # readable by its owner alone
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was quicker; its key is the key
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
+
+
 def _secret(data: Path) -> str:
     value = os.environ.get("CALOCK_SECRET_KEY", "")
     named = os.environ.get("CALOCK_SECRET_KEY_FILE", "")
@@ -55,14 +72,7 @@ def _secret(data: Path) -> str:
         if not path.exists():
             if named:
                 raise ConfigError(f"CALOCK_SECRET_KEY_FILE names {path}, which does not exist")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            except FileExistsError:
-                pass  # another process was quicker; its key is the key
-            else:
-                with os.fdopen(handle, "w") as file:
-                    file.write(secrets.token_urlsafe(48))
+            _make_secret(path)
         value = path.read_text().strip()
     if len(value) < 32:
         raise ConfigError("the secret key must have at least 32 characters")

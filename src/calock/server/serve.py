@@ -150,6 +150,7 @@ def _serve(host: str, port: int, workers: int) -> None:
 
     from calock.server.downloads.slots import SLOTS  # noqa: PLC0415 - needs Django set up
 
+    os.environ["CALOCK_SERVER_PID"] = str(os.getpid())
     Server(
         "calock.server.wsgi:application",
         address=host,

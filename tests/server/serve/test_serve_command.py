@@ -98,7 +98,7 @@ def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("serve"), "--workers", "2")
     yield running
     if running.process.poll() is None:
-        running.process.kill()
+        running.stop()
 
 
 def test_both_sites_answer_with_hashed_static_files(server):
@@ -175,6 +175,17 @@ def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
     with pytest.raises(OSError, match="refused"):
         ask(running.port, "/healthz")
     assert "Traceback" not in running.text()
+
+
+def test_nothing_goes_on_when_the_server_itself_is_killed(tmp_path):
+    running = Server(tmp_path, "--workers", "2")
+    children = children_of(running.process.pid)
+    assert len(children) == 3
+    running.process.kill()
+    running.process.wait()
+    assert not left_of(children)
+    with pytest.raises(OSError, match="refused"):
+        ask(running.port, "/healthz")
 
 
 def test_jobs_that_do_not_end_when_told_are_ended_and_collected(tmp_path):
