@@ -219,16 +219,29 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
         wanted = int
     if wanted is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
         raise PolicyError(f"{where}: {annotation} is wanted")
+    if isinstance(value, str):
+        _require_plain(value, where)
     if annotation == "tuple[str, ...]":
         values = _items(value, where)
         if not all(isinstance(item, str) for item in values):
             raise PolicyError(f"{where}: a list of texts is wanted")
+        for item in values:
+            _require_plain(item, where)
         return tuple(values)
     if annotation in ("Mode", "Source", "Kind"):
         allowed = get_args({"Mode": Mode, "Source": Source, "Kind": Kind}[annotation])
         if value not in allowed:
             raise PolicyError(f"{where}: one of {', '.join(allowed)}")
     return value
+
+
+_UNSAYABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, which no rule needs and PostgreSQL's JSON cannot hold, and what UTF-8 cannot say: JSON escapes bring both."""
+
+
+def _require_plain(text: str, where: str) -> None:
+    if _UNSAYABLE.search(text):
+        raise PolicyError(f"{where}: a text has no control characters and nothing that UTF-8 cannot say")
 
 
 _KEY_HASH = re.compile(r"[0-9a-f]{64}")

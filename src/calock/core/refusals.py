@@ -119,6 +119,7 @@ class Reason(StrEnum):
     PROVIDER_WITHOUT_ANCHOR = "PROVIDER_WITHOUT_ANCHOR"  # cannot be enabled before an anchor is recognised
     SECOND_OPERATOR_NEEDED = "SECOND_OPERATOR_NEEDED"  # who proposes does not approve
     APPROVAL_CLOSED = "APPROVAL_CLOSED"  # decided, withdrawn or too old
+    APPROVAL_WAITING = "APPROVAL_WAITING"  # a proposal about the same waits for a decision
     VERSION_CHANGED = "VERSION_CHANGED"  # somebody changed it since the page was opened
     BUNDLE_MALFORMED = "BUNDLE_MALFORMED"
     BUNDLE_TOO_LARGE = "BUNDLE_TOO_LARGE"

@@ -182,6 +182,14 @@ ENTRIES: dict[R, Entry] = {
     R.PROVIDER_WITHOUT_ANCHOR: Entry(409, Words("该服务商还没有已互认的信任锚，不能启用", "This provider has no recognised anchor yet and cannot be enabled"), CONSOLE),
     R.SECOND_OPERATOR_NEEDED: Entry(403, Words("提出人不能复核自己的申请，请由另一位运营人员复核", "Who proposes does not approve; another operator must"), CONSOLE),
     R.APPROVAL_CLOSED: Entry(409, Words("该申请已处理、已撤销或已逾期", "This proposal is decided, taken back or too old"), CONSOLE),
+    R.APPROVAL_WAITING: Entry(
+        409,
+        Words(
+            "该对象已有一项待复核的变更，请先在“双人复核”中处理",
+            "A change of the same is waiting for a second operator; decide it or take it back first",
+        ),
+        CONSOLE,
+    ),
     R.VERSION_CHANGED: Entry(409, Words("内容已被他人修改，请刷新后再操作", "Somebody changed it meanwhile; reload and look again"), CONSOLE),
     R.BUNDLE_MALFORMED: Entry(400, Words("互认包无法识别", "The provider bundle cannot be read"), CONSOLE),
     R.BUNDLE_TOO_LARGE: Entry(413, Words("互认包过大", "The provider bundle is too large"), CONSOLE),

@@ -172,7 +172,7 @@ def test_a_rejected_or_taken_back_proposal_does_nothing_and_can_be_made_again(wo
 
 def test_one_open_proposal_per_target(world):
     step(world, CA_WITHDRAW)
-    with refused(Reason.VERSION_CHANGED):
+    with refused(Reason.APPROVAL_WAITING):
         step(world, CA_WITHDRAW)
 
 

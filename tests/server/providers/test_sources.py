@@ -64,7 +64,7 @@ def test_two_operators_do_and_the_audit_trail_says_which(world):
 def test_several_may_wait_and_the_same_one_only_once(world):
     ask(world)
     ask(world, "http://10.1.2.3/delta.crl")
-    with refused(Reason.VERSION_CHANGED):
+    with refused(Reason.APPROVAL_WAITING):
         ask(world)
 
 

@@ -56,7 +56,7 @@ def propose(
     """Ask a second operator for a decision.
 
     Raises:
-        Refusal: NOT_ALLOWED, REASON_MISSING, or VERSION_CHANGED when a proposal about the same target is open.
+        Refusal: NOT_ALLOWED, REASON_MISSING, or APPROVAL_WAITING when a proposal about the same target is open.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -79,7 +79,7 @@ def propose(
             with transaction.atomic():
                 approval.save(force_insert=True)
         except IntegrityError as error:
-            raise Refusal(Reason.VERSION_CHANGED, "a proposal about the same is waiting for a decision") from error
+            raise Refusal(Reason.APPROVAL_WAITING, "a proposal about the same is waiting for a decision") from error
         _record(Event.APPROVAL_PROPOSED, approval, operator, context)
     return approval
 

@@ -128,6 +128,8 @@ class TrustForm(forms.Form):
             raise forms.ValidationError(f"第 {error.lineno} 行不是有效的 JSON") from error
         except (PolicyError, RecursionError, OverflowError) as error:
             raise forms.ValidationError(str(error)) from error
+        except ValueError as error:  # Python reads no number of more than 4,300 digits
+            raise forms.ValidationError("规则中有过长的数字") from error
 
     def values(self) -> dict[str, Any]:
         """As the service takes them."""

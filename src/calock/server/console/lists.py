@@ -19,6 +19,9 @@ from calock.server.portal.templatetags.portal import moment
 from calock.server.providers.models import Provider
 from calock.server.sites.registry import sites
 
+MOST_SOUGHT = 100
+"""Characters of a search that count: databases refuse patterns and conditions without end."""
+
 
 def badge(tone: str, words: str) -> SafeString:
     """A coloured word; ``tone`` is good, warn, bad or nothing."""
@@ -57,6 +60,9 @@ class ReadOnlyAdmin(_ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         heading = self.heading or str(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": heading, **(extra_context or {})})
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+        return super().get_search_results(request, queryset, search_term[:MOST_SOUGHT])
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         raise Http404
