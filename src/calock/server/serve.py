@@ -20,6 +20,8 @@ CALOCK_INSECURE_HTTP=1 leaves that out, for a demonstration on this computer onl
 """
 JOBS_PAUSE = 5.0
 """Seconds before a background process that ended by itself is started again."""
+WORKERS_GRACE = 8
+"""Seconds that workers have to end in; one told before it listens to signals never hears that it was told."""
 MIGRATION_LOCK = 0x63616C6F636B
 """Key of the PostgreSQL advisory lock under which one replica at a time migrates."""
 log = logging.getLogger("calock.server")
@@ -160,6 +162,7 @@ def _serve(host: str, port: int, workers: int) -> None:
         blocking_threads=1 + SLOTS,  # a slow reader of a download holds one; the last is never lent to a download
         websockets=False,
         respawn_failed_workers=True,
+        workers_kill_timeout=WORKERS_GRACE,
     ).serve()
 
 

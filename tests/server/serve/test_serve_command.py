@@ -177,6 +177,15 @@ def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
     assert "Traceback" not in running.text()
 
 
+def test_a_worker_that_does_not_hear_is_ended(tmp_path):
+    running = Server(tmp_path, "--workers", "2")
+    children = children_of(running.process.pid)
+    deaf = next(child for child in children if b"jobs" not in Path(f"/proc/{child}/cmdline").read_bytes())
+    os.kill(int(deaf), signal.SIGSTOP)
+    assert running.stop() in (0, 130)
+    assert not left_of(children)
+
+
 def test_nothing_goes_on_when_the_server_itself_is_killed(tmp_path):
     running = Server(tmp_path, "--workers", "2")
     children = children_of(running.process.pid)
