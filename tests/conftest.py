@@ -1,10 +1,19 @@
-"""How the suite is shared out: tests that use one thing there is once run after each other, on one worker."""
+"""How the suite is shared out and how far its property tests look.
+
+Tests that use one thing there is once run after each other, on one worker. Property tests try the same examples whenever the
+same code is tested, so that a red run can be run again; ``make fuzz`` sends them searching, with a new seed and many more.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("same", derandomize=True, max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", derandomize=False, max_examples=5_000, parent=settings.get_profile("same"), print_blob=True)
+settings.load_profile("same")  # ``--hypothesis-profile=search`` comes later and wins
 
 ONE_AT_A_TIME = {
     # a page looks for its driver on four fixed ports

@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calock.core.certificate import Certificate
@@ -219,7 +219,6 @@ entries_strategy = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(entries_strategy)
 def test_the_index_agrees_with_cryptography(entries):
     data = crl([(serial, datetime.fromtimestamp(seconds, UTC), reason) for serial, seconds, reason in entries])
@@ -269,7 +268,6 @@ def test_a_changed_index_file_is_refused():
             CrlIndex.open(block[:size], b"k" * 32)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_as_entries_end_in_an_entry_or_a_refusal(data):
     try:
@@ -281,7 +279,6 @@ def test_any_bytes_as_entries_end_in_an_entry_or_a_refusal(data):
         assert refusal.reason is Reason.REVOCATION_UNTRUSTED
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=600))
 def test_any_bytes_as_a_crl_are_refused(data):
     with pytest.raises(Refusal):

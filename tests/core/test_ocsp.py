@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.x509 import ocsp as reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calock.core.ca_graph import CaGraph
@@ -64,7 +64,6 @@ def test_every_truncation_is_refused():
             judged(data[:size])
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.integers(min_value=0, max_value=10_000), st.integers(min_value=1, max_value=255))
 def test_no_changed_octet_makes_another_answer(place, change):
     """Whatever octet is changed, the answer is refused, about something else, or still the one that was signed."""
@@ -78,14 +77,12 @@ def test_no_changed_octet_makes_another_answer(place, change):
     assert [item.answer.status for item in found] in ([], [CertStatus.REVOKED])
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_refused(data):
     with pytest.raises(Refusal):
         read_response(data)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_inside_a_well_formed_envelope_are_refused(body):
     with pytest.raises(Refusal):

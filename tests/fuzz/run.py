@@ -1,4 +1,4 @@
-"""``make fuzz``: every target, one process each, two at a time, and a table. Exit status 1 on any finding.
+"""``make fuzz``: every target, a process for each processor, and a table; then the property tests. Exit status 1 on any finding.
 
 ``python tests/fuzz/run.py [--runs N] [--seed N] [TARGET …]``
 """
@@ -36,6 +36,8 @@ def main() -> int:
     names = [name for name in targets() if not chosen.names or name in chosen.names]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         outcomes = list(pool.map(lambda name: run(name, chosen.runs, chosen.seed, environment), names))
+    if not chosen.names:
+        outcomes.append(search(chosen.seed, environment))
     return 0 if all(outcomes) else 1
 
 
@@ -51,6 +53,13 @@ def run(name: str, runs: int, seed: int, environment: dict[str, str]) -> bool:
     line = f"{name:<20}{inputs:>10} inputs  {time.monotonic() - start:7.0f} s  peak {memory:>5} MB  {'ok' if good else 'FOUND'}"
     print(line if good else f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", flush=True)
     return good
+
+
+def search(seed: int, environment: dict[str, str]) -> bool:
+    """Send the suite's property tests searching, which ``make test`` does not: there they try the same examples every time."""
+    options = ["-m", "hypothesis", "--hypothesis-profile=search", f"--hypothesis-seed={seed}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--disable-warnings", *options]
+    return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode == 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tracemalloc
 import zipfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from package_help import archive, make_manifest, make_package, package_key, public
 
@@ -200,7 +200,6 @@ def test_versions_are_compared_as_numbers():
 GOOD = make_package()
 
 
-@settings(max_examples=300, deadline=None)
 @given(position=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), cut=st.integers(0, len(GOOD)))
 def test_any_changed_byte_is_seen(position, byte, cut):
     """Every byte of a package is covered: by the form, the manifest's hashes or the signature."""

@@ -61,7 +61,7 @@ def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
 
 def only(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     """Like :func:`expect` for what an explicit tag holds: one element and nothing after it."""
-    if position + 4 < stop and data[position] == tag and data[position + 1] == 0x82 and data[position + 2]:
+    if position + 4 < stop and data[position] == tag and tag & 0x1F != 0x1F and data[position + 1] == 0x82 and data[position + 2]:
         start = position + 4
         end = start + (data[position + 2] << 8 | data[position + 3])  # the usual form of what is long
     else:

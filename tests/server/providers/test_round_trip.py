@@ -132,7 +132,7 @@ rules = st.sampled_from([{}, {"algorithms": ["SM2"]}, {"legacy": [{"what": "SHA1
 SEARCH = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking would build registers for minutes
 
 
-@settings(max_examples=60, deadline=None, phases=SEARCH, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 4, phases=SEARCH, suppress_health_check=list(HealthCheck))
 @given(
     codes,
     st.fixed_dictionaries(
