@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from softskf_lock import Pair
 
@@ -16,8 +16,6 @@ from calock.agent.backends.skf.errors import SkfError
 from calock.agent.backends.skf.library import Container, Device, SkfLibrary, without_filling
 from calock.agent.backends.skf.structures import text
 from calock.agent.locks import _usable
-
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # all examples may use one: it keeps nothing
 
 
 class Scribbler:
@@ -60,7 +58,6 @@ LENGTHS = st.one_of(st.integers(0, 9000), st.sampled_from([0xFFFFFFFF, 0x7FFFFFF
 CONTENT = st.one_of(st.binary(max_size=600), st.binary(max_size=40).map(lambda b: b * 250))
 
 
-@SHARED
 @given(CONTENT, LENGTHS, CODES)
 def test_lists(content: bytes, length: int, code: int) -> None:
     try:
@@ -71,7 +68,6 @@ def test_lists(content: bytes, length: int, code: int) -> None:
     assert all(0 < len(name) <= 260 and 0 not in name for name in names)
 
 
-@SHARED
 @given(CONTENT, LENGTHS, CODES)
 def test_certificates_and_signatures(content: bytes, length: int, code: int) -> None:
     made = library(content, length, code)
@@ -86,7 +82,6 @@ def test_certificates_and_signatures(content: bytes, length: int, code: int) -> 
             assert error.refusal().reason
 
 
-@SHARED
 @given(CONTENT, LENGTHS, CODES)
 def test_device_information(content: bytes, length: int, code: int) -> None:
     try:
@@ -96,7 +91,6 @@ def test_device_information(content: bytes, length: int, code: int) -> None:
     assert all(value.isprintable() for value in (info.manufacturer, info.label, info.serial, info.issuer))
 
 
-@SHARED
 @given(st.binary(max_size=300))
 def test_texts_and_filling(raw: bytes) -> None:
     assert text(raw).isprintable()
@@ -115,7 +109,6 @@ def list_one(certificate: bytes) -> tuple[int, tuple[str, ...]]:
     return len(entries), problems
 
 
-@SHARED
 @given(st.binary(max_size=2000))
 def test_any_bytes_for_a_certificate_are_a_problem_not_an_end(raw: bytes) -> None:
     usable, problems = list_one(raw)
@@ -123,7 +116,6 @@ def test_any_bytes_for_a_certificate_are_a_problem_not_an_end(raw: bytes) -> Non
 
 
 @pytest.mark.parametrize("kind", ["SM2", "RSA"])
-@SHARED
 @given(data=st.data())
 def test_damaged_certificates(pairs: dict[str, Pair], kind: str, data: st.DataObject) -> None:
     raw = bytearray(pairs[kind].certificate)
