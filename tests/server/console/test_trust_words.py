@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -237,3 +237,14 @@ def test_sites_are_called_by_their_names(world, first):
     assert world.provider.sites == ["shanxi"]
     for address in pages(world):
         assert re.search(r"山西政府采购平台\s*</(span|td|dd)>", first.get(address).content.decode()), address
+
+
+@pytest.mark.parametrize("error", ["", "connection refused"])
+def test_data_without_end_are_shown_on_every_page(world, first, error):
+    """NextUpdate 99991231235959Z has no later hour in a time zone to the east."""
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    now = timezone.now()
+    RevocationSource.objects.update(this_update=now, next_update=end, last_ok_at=now, last_fetched_at=now, last_error=error)
+    for page in pages(world):
+        assert first.get(page).status_code == 200
+    assert "9999-12-31" in first.get(pages(world)[0]).content.decode()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError
-from lock_world import PASSWORD, Browser, bound, logged_in, make_lock, reason_of, refusal_row
+from lock_world import NOW, PASSWORD, Browser, PracticeLock, bound, family, logged_in, make_lock, reason_of, refusal_row, spare_key
 
 from calock.core import revocation
+from calock.demo import pki
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges import answers
 from calock.server.challenges.models import SpentChallenge
@@ -134,3 +136,15 @@ def test_a_database_that_is_away_is_called_a_failure_of_the_server(lock_world, l
     monkeypatch.setattr(answers, "judge_token", away)
     answer = Browser(raise_request_exception=False).log_in(lock)
     assert (answer.status_code, reason_of(answer)) == (500, "SERVER_FAILED")
+
+
+def test_a_certificate_without_end_is_refused_for_what_is_wrong_with_it(lock_world):
+    """NotAfter 99991231235959Z (RFC 5280 clause 4.1.2.5) has no later hour in a time zone to the east."""
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    revoked = make_lock("EC", lock_id="SX-9999", not_after=end)
+    lock_world.revoke(revoked)
+    refusal_row(Browser().log_in(revoked), "CERTIFICATE_REVOKED")
+    root = pki.make_root("stranger", "EC", not_before=NOW - timedelta(days=9), not_after=end)
+    key = spare_key("EC", 3)
+    certificate = root.issue_lock("x", key, not_before=NOW - timedelta(days=9), not_after=end, lock_id="Q")
+    refusal_row(Browser().log_in(PracticeLock(key, certificate, family("EC"))), "CERTIFICATE_UNTRUSTED")

@@ -12,7 +12,6 @@ from typing import cast
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from calock.core.certificate import Certificate
 from calock.core.challenge import Challenge
@@ -29,6 +28,7 @@ from calock.server.challenges.expired import judge_expired
 from calock.server.challenges.services import Aim, open_challenge, spend_quietly
 from calock.server.context import RequestContext
 from calock.server.locks.revocations import known_lock, note_revoked
+from calock.server.moments import day_text
 from calock.server.providers.models import Provider
 from calock.server.providers.trust import current_register
 from calock.server.revocation.live import with_live_answers
@@ -185,7 +185,7 @@ def _days(verdict: Verdict) -> dict[str, str | int | bool]:
     if certificate is None:
         return {}
     days = {"not_after": certificate.not_after, "not_before": certificate.not_before}
-    return {name: timezone.localtime(day).date().isoformat() for name, day in days.items()}
+    return {name: day_text(day) for name, day in days.items()}
 
 
 def provider_facts(code: str) -> dict[str, str | int | bool]:

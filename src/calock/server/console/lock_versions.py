@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.utils import timezone
-
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.console.statistics import words_of
 from calock.server.locks.models import Lock, LockCertificate
+from calock.server.moments import day_text
 
 WHY_NOT = frozenset({
     Reason.LOCK_HOLDER_CHANGED.value,
@@ -48,8 +47,8 @@ def _questions(before: LockCertificate, after: LockCertificate) -> list[Question
     return [
         Question("同一 CA 组", same_group, f"{before.ca_record.group} → {after.ca_record.group}"),
         Question("同一持有人标识", holder, f"{before.holder_masked or '无'} → {after.holder_masked or '无'}"),
-        Question("前一证书未被吊销", not revoked_then, f"{timezone.localtime(revoked):%Y-%m-%d} 得知被吊销" if revoked else ""),
-        Question("前一证书在有效期内", after.created_at <= before.not_after, f"至 {timezone.localtime(before.not_after):%Y-%m-%d}"),
+        Question("前一证书未被吊销", not revoked_then, f"{day_text(revoked)} 得知被吊销" if revoked else ""),
+        Question("前一证书在有效期内", after.created_at <= before.not_after, f"至 {day_text(before.not_after)}"),
         Question("同一公钥", same_key, "密钥未变，登录时自动沿用" if same_key else "密钥已变，须本人再次确认身份"),
     ]
 

@@ -14,10 +14,10 @@ from django.utils.timesince import timesince
 
 from calock.core.policy import Policy, PolicyError
 from calock.server.jobs import health as jobs_health
+from calock.server.moments import minute_text
 from calock.server.providers import seal
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
-from calock.server.providers.services import moment
 from calock.server.providers.trust import Problem, ProblemKind
 from calock.server.revocation.health import Health, HeldHere, SourceHealth, health_of, held_here
 
@@ -158,7 +158,7 @@ def notices_of(
     if provider.state != ProviderState.ENABLED:
         return found
     found += [_emergency(item) for item in emergencies_of(provider, at)]
-    found += [Notice(ca.tone, f"CA 证书{ca.words}", f"{ca.record.subject}，{moment(ca.record.not_after)} 到期")
+    found += [Notice(ca.tone, f"CA 证书{ca.words}", f"{ca.record.subject}，{minute_text(ca.record.not_after)} 到期")
               for ca in cas if ca.tone in ("bad", "warn")]  # fmt: skip
     found += [_source(state) for state in sources if state.tone in ("bad", "warn")]
     if not sources and _requires_revocation(provider):
@@ -167,14 +167,14 @@ def notices_of(
 
 
 def _emergency(item: Emergency) -> Notice:
-    text = f"{item.record.subject}：吊销信息不受时效限制，{moment(item.end)} 结束。期间被吊销的锁可能仍能登录"
+    text = f"{item.record.subject}：吊销信息不受时效限制，{minute_text(item.end)} 结束。期间被吊销的锁可能仍能登录"
     return Notice("bad", "紧急放宽中", text)
 
 
 def _source(state: SourceState) -> Notice:
     source, ends = state.source, ""
     if state.source.next_update is not None:
-        ends = f"，有效至 {moment(state.source.next_update)}"
+        ends = f"，有效至 {minute_text(state.source.next_update)}"
     effect = "，需要它的登录被拒绝" if state.tone == "bad" else ""
     error = f"。最近错误：{source.last_error}" if source.last_error else ""
     return Notice(state.tone, f"{source.get_kind_display()} {state.words}", f"{source.url}{ends}{effect}{error}")

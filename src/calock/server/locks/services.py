@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from calock.core.challenge import Challenge, Purpose
 from calock.core.masking import mask_person_ids
@@ -26,6 +25,7 @@ from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.step_up import Evidence, prove
 from calock.server.locks.versions import add_version, current_version, is_same, lock_of, predecessor_of, require_heir
 from calock.server.masking import mask_name
+from calock.server.moments import day_text
 from calock.server.providers.models import Provider
 from calock.server.sessions.services import end_sessions_of_lock, is_fresh
 from calock.wire.driver import Device
@@ -138,7 +138,7 @@ def _already_live(
 ) -> Binding:
     about = {"lock": lock.pk}
     if live.account_id != member.pk:
-        facts = {"holder": mask_name(live.account.name), "since": timezone.localtime(live.bound_at).date().isoformat()}
+        facts = {"holder": mask_name(live.account.name), "since": day_text(live.bound_at)}
         raise Refusal(Reason.LOCK_BOUND_TO_OTHER, "the lock has a live binding", facts, about=about)
     current = current_version(lock)
     if current is None or is_same(current, seen.certificate):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Prefetch, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from calock.server.locks import rows as locks_rows
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.rows import Status as LockStatus
+from calock.server.moments import second_text
 from calock.server.sites.profile import Profile
 
 
@@ -77,10 +77,6 @@ def shorten(lock_id: str) -> str:
     return f"{lock_id[0]}...{lock_id[-4:]}" if len(lock_id) > 8 else lock_id
 
 
-def time_text(at: datetime | None) -> str:
-    return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
-
-
 _TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
     "account_name": lambda binding, _certificate: binding.account.name,
     "account_username": lambda binding, _certificate: binding.account.username,
@@ -88,9 +84,9 @@ _TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
     "subject": lambda _binding, certificate: certificate.subject_cn if certificate else "-",
     "lock_id": lambda binding, _certificate: binding.lock.lock_id,
     "lock_id_short": lambda binding, _certificate: shorten(binding.lock.lock_id),
-    "not_after": lambda _binding, certificate: time_text(certificate.not_after if certificate else None),
+    "not_after": lambda _binding, certificate: second_text(certificate.not_after if certificate else None),
     "bound_by": lambda binding, _certificate: binding.bound_by.name,
-    "bound_at": lambda binding, _certificate: time_text(binding.bound_at),
+    "bound_at": lambda binding, _certificate: second_text(binding.bound_at),
     "status": lambda _binding, _certificate: "",
     "actions": lambda _binding, _certificate: "",
 }

@@ -6,7 +6,6 @@ import base64
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
@@ -17,11 +16,12 @@ from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.context import RequestContext
+from calock.server.moments import day_text, minute_text
 from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND, CA_WITHDRAW, FROM_STATES, drop_pending
 from calock.server.providers.certificates import CaFile, issued_by, read_ca_certificate
 from calock.server.providers.emergencies import own_keys, require_bounded, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
-from calock.server.providers.services import PROVIDER_TRUST, clean_rules, moment, rule_facts
+from calock.server.providers.services import PROVIDER_TRUST, clean_rules, rule_facts
 from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
 
@@ -104,7 +104,7 @@ def certificate_facts(ca: CaFile) -> list[tuple[str, str]]:
         ("公钥", ca.key),
         ("证书 SHA-256", ca.sha256),
         ("公钥 SHA-256", ca.spki_sha256),
-        ("有效期", f"{date_format(ca.not_before, 'Y-m-d')} 至 {date_format(ca.not_after, 'Y-m-d')}"),
+        ("有效期", f"{day_text(ca.not_before)} 至 {day_text(ca.not_after)}"),
     ]
 
 
@@ -197,7 +197,9 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
     if provider.allow_expired_binding != payload["allow_expired_binding"]:
         facts.append(("允许绑定已过期证书", "是" if payload["allow_expired_binding"] else "否"))
     emergencies = running(provider, at=timezone.now(), rules=payload["rules"])
-    facts += [("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {moment(item.end)} 前不受时效限制")) for item in emergencies]
+    facts += [
+        ("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {minute_text(item.end)} 前不受时效限制")) for item in emergencies
+    ]
     return facts + rule_facts(provider.rules, payload["rules"])
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
@@ -46,11 +45,6 @@ def clean_rules(rules: object) -> dict[str, Any]:
         return Policy.from_json(rules).to_json()
     except (PolicyError, OverflowError) as error:
         raise Refusal(Reason.PROVIDER_RULES_REFUSED, str(error)) from error
-
-
-def moment(at: datetime) -> str:
-    """A moment as operators read it, in the server's time zone."""
-    return date_format(timezone.localtime(at), "Y-m-d H:i")
 
 
 def rule_changes(before: object, after: object, name: str = "") -> Iterator[tuple[str, str]]:

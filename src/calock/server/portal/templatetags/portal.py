@@ -7,9 +7,9 @@ from datetime import datetime
 from django import template
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
+from calock.server.moments import day_text, minute_text, second_text
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
 
@@ -36,14 +36,20 @@ def page_href(page: str) -> str:
 
 @register.filter
 def moment(at: datetime | None) -> str:
-    """Local time as the manuals print it, ``2020-11-30 10:55:35``; ``-`` for none."""
-    return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
+    """Local time to the second; ``-`` for none."""
+    return second_text(at)
+
+
+@register.filter
+def minute(at: datetime | None) -> str:
+    """Local time to the minute; ``-`` for none."""
+    return minute_text(at)
 
 
 @register.filter
 def day(at: datetime | None) -> str:
-    """Local date, ``2020-11-30``; ``-`` for none."""
-    return "-" if at is None else timezone.localtime(at).strftime("%Y-%m-%d")
+    """Local date; ``-`` for none."""
+    return day_text(at)
 
 
 @register.filter
