@@ -172,7 +172,7 @@ def test_sha_1_only_by_a_dated_exception():
 def test_a_short_rsa_key_is_refused():
     key = pki.make_key("RSA", rsa_bits=1024)
     small = pki.make_root("small", key=key, not_before=AT - DAY, not_after=AT + DAY)
-    assert refused(crl(authority=small), small) == "CRL signature: RSA key of 1024 bits"
+    assert refused(crl(authority=small), small) == "CRL signature: RSA key of fewer than 2048 bits"
 
 
 def test_too_large_is_refused_before_it_is_read():
@@ -252,6 +252,19 @@ def test_an_index_file_opens_with_its_key_and_says_the_same():
     assert (index.number, index.this_update, index.next_update) == (77, AT - DAY, AT + DAY)
     assert index.signer_spki_sha256 == ROOT.key.spki_sha256
     assert index.sha256 == read_crl(data).sha256
+
+
+def test_serials_that_end_alike_are_sorted_as_well():
+    """However a CA numbers its certificates: here so that the octets they are shared out by first say nothing."""
+    head, many = read_crl(crl([])), 40_000
+    records = [((number << 16 | 7).to_bytes(SERIAL_SIZE, "little"), 1, number) for number in range(many)]
+    records += [((5 << 16 | 7).to_bytes(SERIAL_SIZE, "little"), 6, 0)]  # and one of them a second time, less severe
+    out = BytesIO()
+    assert write_index(head, Certificate.parse(ROOT.certificate), reversed(records), out, b"k" * 32) == many
+    index = CrlIndex.open(out.getvalue(), b"k" * 32)
+    entries = [index.lookup(number << 16 | 7) for number in range(many)]
+    assert all(entry and entry.final and entry.revoked_at.timestamp() == number for number, entry in enumerate(entries))
+    assert index.lookup(many << 16 | 7) is None
 
 
 def test_a_changed_index_file_is_refused():

@@ -64,6 +64,17 @@ class Scope:
                 mask |= reasons
         return mask & self.reasons
 
+    def covers(self, other: Scope) -> bool:
+        """Whether a CRL of this scope speaks for every certificate, and every reason, that one of the ``other`` speaks for."""
+        kinds = not (self.only_attribute or self.only_user or self.only_ca) or self.kinds == other.kinds
+        points = not self.points or (bool(other.points) and self.points >= other.points)
+        return kinds and points and self.indirect == other.indirect and not other.reasons & ~self.reasons
+
+    @property
+    def kinds(self) -> tuple[bool, bool, bool]:
+        """Flags of the kinds of certificates it is limited to: users', CAs', attributes; none = all."""
+        return self.only_user, self.only_ca, self.only_attribute
+
 
 EVERYTHING = Scope()
 

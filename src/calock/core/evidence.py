@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -22,10 +23,10 @@ from calock.core.crl_index import CrlIndex, build_index
 from calock.core.crl_scope import Scope
 from calock.core.findings import about_revocation
 from calock.core.ocsp import CertStatus, OcspMessage, SingleAnswer, names_certificate, read_response
-from calock.core.policy import Policy
+from calock.core.policy import Legacy, Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.responder import Responder, find_responder
-from calock.core.signed_data import unusable
+from calock.core.signed_data import SignatureProblemError, exceptions_needed, unusable
 
 MAX_SIGNERS = 8
 """Certificates of one name that are tried as the signer of one CRL."""
@@ -41,11 +42,13 @@ class CrlOffer:
     """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
     elders: tuple[CrlIndex, ...] = ()
     """Other CRLs of the same signer and scope, older or not to be combined: a final revocation on one of them stays final."""
+    exceptions: frozenset[Legacy] = frozenset()
+    """Dated exceptions of the rules that the signatures of CRL and delta rest on: they count as long as those last."""
     is_alone: bool = field(init=False)
     """A complete CRL by the issuing key itself, and no other of its series at hand: nothing but it has a say."""
 
     def __post_init__(self) -> None:
-        alone = self.crl.is_complete and not self.signer_path and not self.elders and self.delta is None
+        alone = self.crl.is_complete and not (self.signer_path or self.elders or self.delta or self.exceptions)
         object.__setattr__(self, "is_alone", alone)
 
 
@@ -212,11 +215,17 @@ def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, po
 def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[CrlOffer]]:
     """Which CRLs speak for which issuing key (SPKI SHA-256), newest of each scope, with the delta that fits it.
 
-    A signer that is not, or no longer, among the graph's keys speaks for nobody.
+    A signer that is not, or no longer, among the graph's keys speaks for nobody, nor does a signature that the rules refuse now.
     """
     offers: defaultdict[str, list[CrlOffer]] = defaultdict(list)
     present = {certificate.spki_sha256 for certificate in graph.certificates}
-    indexes = [index for index in indexes if index.signer_spki_sha256 in present]
+    needed: dict[str, frozenset[Legacy]] = {}
+    for index in indexes:
+        if index.signer_spki_sha256 in present:
+            with suppress(SignatureProblemError):
+                signer = Certificate.parse(index.signer_der)
+                needed[index.sha256] = exceptions_needed(signer.spki_der, index.algorithm, policy=graph.policy)
+    indexes = [index for index in indexes if index.sha256 in needed]
     for crl in newest(index for index in indexes if not index.is_delta):
         signer = Certificate.parse(crl.signer_der)
         delta = best_delta(crl, indexes)
@@ -224,7 +233,8 @@ def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[Crl
         for issuer in graph.speaks_for(signer):
             own = signer.spki_sha256 == issuer.spki_sha256
             path = () if own else graph.path_of(signer)
-            offer = CrlOffer(crl, delta, path, elders)
+            exceptions = needed[crl.sha256] | (needed[delta.sha256] if delta else frozenset())
+            offer = CrlOffer(crl, delta, path, elders, exceptions)
             if (own or path) and offer not in offers[issuer.spki_sha256]:
                 offers[issuer.spki_sha256].append(offer)
     return dict(offers)

@@ -24,6 +24,7 @@ from calock.core.findings import Finding, about_revocation, revoked, strongest
 from calock.core.ocsp import CertStatus, read_response
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
+from calock.core.signed_data import SignatureProblemError, refuse_exceptions
 from calock.core.verdict import Check, RevocationStatus, Step, failed, passed, skipped
 
 FETCH_MAY_HELP = frozenset({Reason.REVOCATION_UNAVAILABLE, Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED})
@@ -88,7 +89,7 @@ def _check(depth: int, finding: Finding, rules: RevocationRules) -> Check:
     if depth and reason in _REVOKED:
         reason = Reason.CA_REVOKED
     if reason is Reason.REVOCATION_UNAVAILABLE and rules.mode == "if_available":
-        return skipped(Step.REVOCATION, name, f"not required by the provider's rules: {finding.detail}")
+        return Check(Step.REVOCATION, name, None, reason, f"not required by the provider's rules: {finding.detail}")
     return failed(Step.REVOCATION, name, reason, finding.detail)
 
 
@@ -259,7 +260,7 @@ class _Judge:
             revoked_at = entry.revoked_at if entry else None
             return Finding(reason, "crl", detail, crl.this_update, crl.next_update, crl.sha256, revoked_at)
 
-        problem = self._signer_problem(offer, seen)
+        problem = self._signature_problem(offer) or self._signer_problem(offer, seen)
         if problem:
             return finding(Reason.REVOCATION_UNTRUSTED, problem)
         if crl.this_update - self.at > self._skew:
@@ -299,6 +300,14 @@ class _Judge:
             return "the CRL is past its nextUpdate"
         limit = rules.ca_crl_max_age if is_ca else rules.crl_max_age
         return f"the CRL is older than {limit} s" if self._too_old(crl.this_update, limit, issuer) else ""
+
+    def _signature_problem(self, offer: CrlOffer) -> str:
+        """A CRL is held longer than some exceptions last."""
+        try:
+            refuse_exceptions(offer.exceptions, policy=self.policy, at=self.at)
+        except SignatureProblemError as error:
+            return f"CRL signature: {error}"
+        return ""
 
     def _signer_problem(self, offer: CrlOffer, seen: frozenset[bytes]) -> str:
         """A CRL signed by another key than the issuing one counts as long as that key's certificates do."""

@@ -13,13 +13,14 @@ from datetime import datetime
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from calock.core import libcrypto, walk
 from calock.core.certificate import Certificate
 from calock.core.key_types import is_ec, is_rsa
 from calock.core.libcrypto import SPKI_PREFIX
-from calock.core.policy import Policy
+from calock.core.policy import Legacy, Policy
 from calock.core.refusals import Reason, Refusal
 
 SM2_WITH_SM3 = "1.2.156.10197.1.501"
@@ -65,22 +66,17 @@ def check_signature(
     Raises:
         SignatureProblemError: algorithm or key not acceptable, or the signature does not hold.
     """
-    try:
-        dotted, parameters = _algorithm(algorithm_der)
-    except walk.WalkError as error:
-        raise SignatureProblemError("signature algorithm cannot be read") from error
+    dotted, parameters = _readable(algorithm_der)
     if dotted == SM2_WITH_SM3:
         _check_sm2(spki_der, parameters, message, signature, policy)
         return
-    try:
-        key = load_der_public_key(spki_der)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise SignatureProblemError("the signer's key cannot be used") from error
+    key = _loaded(spki_der)
+    refuse_exceptions(_exceptions(key, dotted, policy), policy=policy, at=at)
     try:
         if is_rsa(key):
-            _check_rsa(key, dotted, parameters, message, signature, policy=policy, at=at)
+            _check_rsa(key, dotted, parameters, message, signature)
         elif is_ec(key):
-            _check_ecdsa(key, dotted, parameters, message, signature, policy=policy, at=at)
+            _check_ecdsa(key, dotted, parameters, message, signature)
         else:
             raise SignatureProblemError("the signer's key is neither SM2, RSA nor EC")
     except (InvalidSignature, ValueError) as error:
@@ -108,6 +104,66 @@ def check_issued(certificate: Certificate, issuer: Certificate, *, policy: Polic
     )
 
 
+def exceptions_needed(spki_der: bytes, algorithm_der: bytes, *, policy: Policy) -> frozenset[Legacy]:
+    """Which dated exceptions of the rules a signature by this key rests on: it counts only while they last.
+
+    Raises:
+        SignatureProblemError: the rules do not allow it even with them.
+    """
+    dotted = _readable(algorithm_der)[0]
+    if dotted == SM2_WITH_SM3:
+        _require_sm2(policy)
+        return frozenset()
+    return _exceptions(_loaded(spki_der), dotted, policy)
+
+
+def refuse_exceptions(needed: frozenset[Legacy], *, policy: Policy, at: datetime) -> None:
+    """Hold the exceptions that a signature rests on against their dates.
+
+    Raises:
+        SignatureProblemError: one of them is not granted, or is over.
+    """
+    for what in sorted(needed):
+        if not policy.allows_legacy(what, at):
+            words = {"SHA1": "SHA-1 is not allowed", "RSA1024": f"RSA key of fewer than {policy.rsa_min_bits} bits"}
+            raise SignatureProblemError(words[what])
+
+
+def _readable(algorithm_der: bytes) -> tuple[str, bytes]:
+    try:
+        return _algorithm(algorithm_der)
+    except walk.WalkError as error:
+        raise SignatureProblemError("signature algorithm cannot be read") from error
+
+
+def _loaded(spki_der: bytes) -> PublicKeyTypes:
+    try:
+        return load_der_public_key(spki_der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignatureProblemError("the signer's key cannot be used") from error
+
+
+def _exceptions(key: PublicKeyTypes, dotted: str, policy: Policy) -> frozenset[Legacy]:
+    needed: set[Legacy] = set()
+    if is_rsa(key):
+        if "RSA" not in policy.algorithms:
+            raise SignatureProblemError("RSA is not allowed by this provider's rules")
+        if not 1024 <= key.key_size <= policy.rsa_max_bits:
+            raise SignatureProblemError(f"RSA key of {key.key_size} bits")
+        if key.key_size < policy.rsa_min_bits:
+            needed.add("RSA1024")
+    elif is_ec(key) and ("EC" not in policy.algorithms or key.curve.name not in policy.curves):
+        raise SignatureProblemError(f"curve {key.curve.name} is not allowed by this provider's rules")
+    if hashes.SHA1 in (_RSA.get(dotted), _ECDSA.get(dotted)):
+        needed.add("SHA1")
+    return frozenset(needed)
+
+
+def _require_sm2(policy: Policy) -> None:
+    if "SM2" not in policy.algorithms:
+        raise SignatureProblemError("SM2 is not allowed by this provider's rules")
+
+
 def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
     start, end = walk.whole(algorithm_der)
     first, stop = walk.expect(algorithm_der, start, end, walk.OID)
@@ -115,53 +171,32 @@ def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
 
 
 def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: bytes, policy: Policy) -> None:
-    if "SM2" not in policy.algorithms:
-        raise SignatureProblemError("SM2 is not allowed by this provider's rules")
+    _require_sm2(policy)
     if parameters not in (b"", _NULL):  # both are in the field; neither changes what is verified
         raise SignatureProblemError("SM2 signature with parameters")
     if not spki_der.startswith(SPKI_PREFIX) or not libcrypto.sm2_verify(spki_der, signature, message):
         raise SignatureProblemError("the signature does not hold")
 
 
-def _digest(found: type[hashes.HashAlgorithm] | None, dotted: str, *, policy: Policy, at: datetime) -> hashes.HashAlgorithm:
+def _digest(found: type[hashes.HashAlgorithm] | None, dotted: str) -> hashes.HashAlgorithm:
     if found is None:
         raise SignatureProblemError(f"signature algorithm {dotted} is not allowed")
-    if found is hashes.SHA1 and not policy.allows_legacy("SHA1", at):
-        raise SignatureProblemError("SHA-1 is not allowed")
     return found()
 
 
-def _check_rsa(
-    key: rsa.RSAPublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes, *, policy: Policy, at: datetime
-) -> None:
-    if "RSA" not in policy.algorithms:
-        raise SignatureProblemError("RSA is not allowed by this provider's rules")
-    smallest = 1024 if policy.allows_legacy("RSA1024", at) else policy.rsa_min_bits
-    if not smallest <= key.key_size <= policy.rsa_max_bits:
-        raise SignatureProblemError(f"RSA key of {key.key_size} bits")
+def _check_rsa(key: rsa.RSAPublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes) -> None:
     if dotted == RSA_PSS:
         digest, scheme = _pss(parameters)
         key.verify(signature, message, scheme, digest)
         return
-    digest = _digest(_RSA.get(dotted), dotted, policy=policy, at=at)
+    digest = _digest(_RSA.get(dotted), dotted)
     if parameters not in (b"", _NULL):
         raise SignatureProblemError("RSA signature with unexpected parameters")
     key.verify(signature, message, padding.PKCS1v15(), digest)
 
 
-def _check_ecdsa(
-    key: ec.EllipticCurvePublicKey,
-    dotted: str,
-    parameters: bytes,
-    message: bytes,
-    signature: bytes,
-    *,
-    policy: Policy,
-    at: datetime,
-) -> None:
-    if "EC" not in policy.algorithms or key.curve.name not in policy.curves:
-        raise SignatureProblemError(f"curve {key.curve.name} is not allowed by this provider's rules")
-    digest = _digest(_ECDSA.get(dotted), dotted, policy=policy, at=at)
+def _check_ecdsa(key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes) -> None:
+    digest = _digest(_ECDSA.get(dotted), dotted)
     if parameters:
         raise SignatureProblemError("ECDSA signature with parameters")
     key.verify(signature, message, ec.ECDSA(digest))

@@ -12,6 +12,7 @@ from lock_world import spare_key
 from register_help import operator
 from revocation_source import HOUR, CrlWorld, live_source, moment
 
+from calock.core.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
@@ -204,3 +205,19 @@ def test_the_command_line_installs_it(place):
     record = CaRecord.objects.get(spki_sha256=signer.key.spki_sha256)
     assert (record.state, record.role) == (CaState.RECOGNISED, "crl_signer")
     assert current_problems() == ()
+
+
+def test_one_that_is_revoked_replaces_nothing(place):
+    """A stolen key that the CA above already revoked: its CRL would lock everybody out, and its number the CA's own next one."""
+    signer = signer_of(place)
+    agree(place, ask(place, signer.certificate))
+    assert refresh_crl(place.issuing).ok
+    serial = Certificate.parse(signer.certificate).serial
+    place.source.serve("/root.crl", place.crl(authority=place.family.root, revoked=serial, reason="keyCompromise"))
+    assert refresh_crl(place.root).ok
+    place.publish(place.crl(authority=signer, number=2**150))
+    assert refresh_crl(place.issuing).error == "the key that signed the CRL is revoked"
+    assert judge(place.lock.certificate) is None
+    place.publish(reason="superseded")
+    assert refresh_crl(place.issuing).ok
+    assert judge(place.lock.certificate) is Reason.CERTIFICATE_REVOKED

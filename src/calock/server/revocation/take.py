@@ -1,16 +1,17 @@
 """Hold a fetched CRL against what was seen before, and let it count.
 
-A CRL counts when a key of the same provider signed it for the source's CA, its time is not over, and neither its number nor its
-thisUpdate goes back. Two places remember how new the newest was, and the stricter decides: the row of the source, which all
-machines share and which survives the loss of a machine's files, and the machine's sealed manifest, which survives a reset of the
-row.
+A CRL counts when a key of the same provider signed it for the source's CA and is not revoked itself, its time has come and is not
+over, neither its number nor its thisUpdate goes back, and it speaks for all that the one before it spoke for: a list of other
+certificates, even a true one, would bring revoked locks back to life. Two places remember how new the newest was, and the stricter
+decides: the row of the source, which all machines share and which survives the loss of a machine's files, and the machine's sealed
+manifest, which survives a reset of the row.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
@@ -21,9 +22,12 @@ from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl import CrlHead, read_crl
 from calock.core.crl_index import CrlIndex
+from calock.core.crl_scope import EVERYTHING
 from calock.core.evidence import split_pem
 from calock.core.findings import revoked
+from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
+from calock.core.revocation import check_revocation
 from calock.core.signed_data import unusable
 from calock.core.walk import Bytes, WalkError
 from calock.server.audit.events import Event
@@ -31,7 +35,7 @@ from calock.server.audit.services import record
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation import store
-from calock.server.revocation.evidence import graph_of
+from calock.server.revocation.evidence import current_evidence, graph_of
 from calock.server.revocation.fetch import PEEK, Fetched
 from calock.server.revocation.manifest import Final, Held, Mark, manifest_or_empty
 
@@ -47,7 +51,7 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
     """Let the CRL in ``data`` count from now on; its number of entries, or None when it is the one that counts already.
 
     Raises:
-        Refusal: REVOCATION_UNTRUSTED, REVOCATION_STALE (its time is over), REGISTER_DAMAGED.
+        Refusal: REVOCATION_UNTRUSTED, REVOCATION_STALE (its time is over, or has not come), REGISTER_DAMAGED.
         OSError: it cannot be kept on this machine.
     """
     provider = current_register().provider(source.ca_record.provider.code)
@@ -56,8 +60,11 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
     ca = source.ca_record.spki_sha256
     ders = _ders(data)
     graph = graph_of(provider)
-    der, head, signer = _newest(ders, ca, graph, at)
+    der, head, signer = _best(ders, ca, graph, at)
     refuse_ended(head.next_update, at)
+    _refuse_future(head, provider.policy, at)
+    if signer.spki_sha256 != ca:
+        _refuse_revoked_signer(signer, graph, at)
     number = "" if head.number is None else f"{head.number:x}"
     if len(number) > MAX_NUMBER:
         raise unusable("CRLNumber is longer than a number may be")
@@ -69,6 +76,8 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
         _note_how_it_comes(known[0], got, begins, mark)
         return None
     _refuse_going_back(source, head)
+    if known is not None and source.sha256 not in ("", head.sha256):  # else it is new here, or another machine asked the same
+        _refuse_speaking_for_less(head, known[1])
     name = store.write_files(der, head, signer)
     index = store.open_index(name)
     held = Held(name, provider.code, ca, source.url, head.sha256, got.etag, got.last_modified, begins, got.size)
@@ -86,6 +95,29 @@ def refuse_ended(next_update: datetime | None, at: datetime) -> None:
     """
     if next_update is not None and next_update < at:
         raise Refusal(Reason.REVOCATION_STALE, f"the source serves a CRL that ended at {next_update.isoformat()}")
+
+
+def _refuse_future(head: CrlHead, policy: Policy, at: datetime) -> None:
+    """A CRL that counts only later must not take the place of the one that counts now, nor make its correction look old."""
+    if head.this_update - at > timedelta(seconds=policy.revocation.future_skew):
+        raise Refusal(
+            Reason.REVOCATION_STALE, f"the source serves a CRL from the future: thisUpdate {head.this_update.isoformat()}"
+        )
+
+
+def _refuse_revoked_signer(signer: Certificate, graph: CaGraph, at: datetime) -> None:
+    """A key that is known to be revoked replaces nothing; one whose status is not known yet is judged with each decision."""
+    judged = check_revocation(graph.path_of(signer), evidence=current_evidence(), policy=graph.policy, at=at)
+    if any(finding.reason is Reason.CERTIFICATE_REVOKED for finding in judged.findings):
+        raise unusable("the key that signed the CRL is revoked")
+
+
+def _refuse_speaking_for_less(head: CrlHead, before: CrlIndex) -> None:
+    """RFC 5280 clause 5.2.5: a CRL for other certificates or reasons, or a delta, does not replace the one that is held."""
+    if head.base_number is not None and not before.is_delta:
+        raise unusable("a delta CRL where a complete one was held")
+    if not head.scope.covers(before.scope):
+        raise unusable("it does not speak for all that the CRL held speaks for (issuingDistributionPoint)")
 
 
 def _finals(index: CrlIndex, graph: CaGraph, at: datetime) -> Iterator[Final]:
@@ -117,8 +149,8 @@ def _ders(data: Bytes) -> list[Bytes]:
     return [*found]
 
 
-def _newest(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHead, Certificate]:
-    """Of all CRLs in one answer the newest that speaks for this CA; every one of them is read."""
+def _best(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHead, Certificate]:
+    """Of all CRLs in one answer the one that says most for this CA, of equals the newest; every one of them is read."""
     usable: list[tuple[Bytes, CrlHead, Certificate]] = []
     refusal: Refusal | None = None
     for der in ders:
@@ -132,7 +164,13 @@ def _newest(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[B
             refusal = refusal or found
     if not usable:
         raise refusal or unusable("no CRL")
-    return max(usable, key=lambda item: (item[1].this_update, item[1].number or 0))
+    return max(usable, key=_worth)
+
+
+def _worth(item: tuple[Bytes, CrlHead, Certificate]) -> tuple[bool, bool, datetime, int]:
+    """Complete before delta, without limits before limited, and then the newer."""
+    head = item[1]
+    return head.base_number is None, head.scope == EVERYTHING, head.this_update, head.number or 0
 
 
 def _signer(der: Bytes, head: CrlHead, graph: CaGraph, at: datetime) -> Certificate:
