@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from lock_world import family
 from revocation_source import HOUR, CrlWorld, moment, nonce_of
 
+from calock.core.certificate import Certificate
 from calock.core.ocsp import CertStatus
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
@@ -19,19 +21,20 @@ from calock.core.verify import Setting, judge_certificate
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache
+from calock.server.revocation.connections import Patience
 from calock.server.revocation.evidence import forget_evidence, graph_of
 from calock.server.revocation.live import fetch_ocsp, with_live_answers
 from calock.server.revocation.refresh import refresh_crl
 
 pytestmark = pytest.mark.django_db
-MINUTE = timedelta(minutes=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class OcspWorld:
     """A CA that answers by OCSP alone, as the test says; and processes that have memories of their own."""
 
-    def __init__(self, source) -> None:
-        self.world = CrlWorld(source, "EC", ocsp=True)
+    def __init__(self, source, rules=None) -> None:
+        self.world = CrlWorld(source, "EC", ocsp=True, rules=rules)
         self.world.issuing.delete()
         forget_register()
         assert refresh_crl(self.world.root).ok
@@ -101,6 +104,16 @@ class Process:
             patch.setattr(ocsp_cache, "_answers", self.answers)
             patch.setattr(ocsp_cache, "_missing", self.missing)
             yield
+
+
+@contextmanager
+def later(monkeypatch, *, seconds):
+    """So many seconds on, for what is kept."""
+    with monkeypatch.context() as patch:
+        then = moment() + seconds * SECOND
+        patch.setattr(ocsp_cache.timezone, "now", lambda: then)
+        ocsp_cache._missing.clear()
+        yield
 
 
 @pytest.fixture
@@ -299,3 +312,77 @@ def test_an_answer_that_was_fresh_when_it_was_fetched_counts_as_a_kept_one_later
         lambda evidence: judge_certificate(ocsp.world.lock.certificate, Setting(current_register(), later, evidence, steps=steps))
     )
     assert (verdict.reason, ocsp.asked) == (None, 1)
+
+
+def test_an_unknown_that_was_believed_long_enough_stands_in_no_answers_way(ocsp, monkeypatch):
+    """A responder that answers in batches knows a new lock later, with answers that carry the time of its last batch."""
+    ocsp.says("unknown")
+    assert ocsp.log_in() is Reason.REVOCATION_UNKNOWN
+    ocsp.says("good", at=moment() - 2 * MINUTE)
+    with later(monkeypatch, seconds=40):
+        assert ocsp.log_in() is None
+        assert ocsp.error == ""
+
+
+def test_a_hold_that_was_lifted_is_noticed_at_the_next_login(ocsp, monkeypatch):
+    ocsp.says("revoked", reason="certificateHold")
+    assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+    assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+    assert ocsp.asked == 1
+    ocsp.says("good", at=moment() + 40 * SECOND)
+    with later(monkeypatch, seconds=60):
+        assert ocsp.log_in() is None
+    assert ocsp.asked == 2
+
+
+def test_a_hold_stays_one_while_nobody_can_be_asked(ocsp, monkeypatch):
+    ocsp.says("revoked", reason="certificateHold")
+    assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+    del ocsp.source.answers["/ocsp"]
+    with later(monkeypatch, seconds=60):
+        assert ocsp.log_in() is Reason.CERTIFICATE_ON_HOLD
+
+
+def test_an_emergency_lifts_the_age_limit_of_answers_as_well(db, source):
+    issuing = Certificate.parse(family("EC").issuing.certificate).spki_sha256
+    rules = {"revocation": {"emergencies": [f"{issuing}:{(moment() + 3 * HOUR).isoformat()}"]}}
+    ocsp = OcspWorld(source, rules)
+    ocsp.says("good", at=moment() - 2 * HOUR, life=24 * HOUR)
+    assert ocsp.log_in() is None
+
+
+def test_without_an_emergency_the_age_limit_holds(ocsp):
+    ocsp.says("good", at=moment() - 2 * HOUR, life=24 * HOUR)
+    assert ocsp.log_in() is not None
+
+
+def test_rules_that_do_without_data_ask_for_them_first(db, source):
+    ocsp = OcspWorld(source, {"revocation": {"mode": "if_available"}})
+    ocsp.says("revoked", reason="keyCompromise")
+    assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
+
+
+def test_and_go_on_when_there_are_none(db, source):
+    ocsp = OcspWorld(source, {"revocation": {"mode": "if_available"}})
+    del source.answers["/ocsp"]
+    assert ocsp.log_in() is None
+    assert ocsp.asked == 1
+    assert ocsp.error
+
+
+def test_one_who_has_little_time_left_does_not_make_a_responder_look_dead(ocsp):
+    """A responder slower than somebody's last half second is still asked by the next."""
+    answered = threading.Event()
+
+    def slow(handler) -> None:
+        answered.wait(20)
+        ocsp._answer(handler)
+
+    ocsp.source.answers["/ocsp"] = slow
+    issuer, _, graph = ocsp.question
+    live.forget_failures()
+    assert not fetch_ocsp(ocsp.world.leaf, issuer, graph=graph, at=moment(), patience=Patience(0.6))
+    answered.set()
+    ocsp_cache.forget_memory()
+    ocsp.source.answers["/ocsp"] = ocsp._answer
+    assert fetch_ocsp(ocsp.world.leaf, issuer, graph=graph, at=moment(), patience=Patience(20))

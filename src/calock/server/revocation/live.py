@@ -26,7 +26,7 @@ from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer
 from calock.core.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation import FETCH_MAY_HELP, check_revocation
-from calock.core.verdict import Step, Verdict
+from calock.core.verdict import Check, Step, Verdict
 from calock.server.providers.addresses import FetchRefusedError
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.revocation import attempts, ocsp_cache
@@ -64,12 +64,12 @@ def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
     """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources and judge again.
 
     Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
+    Rules that do without revocation data when there are none to be had still have them asked for.
     """
     verdict = verify(current_evidence())
     patience: Patience | None = None
     for _ in range(MAX_ROUNDS):
-        failure = verdict.failure
-        if failure is None or failure.step is not Step.REVOCATION or failure.reason not in FETCH_MAY_HELP or not verdict.path:
+        if _lacking(verdict) is None:
             break
         patience = patience or Patience(WAIT)
         if not fetch_missing(verdict, patience):
@@ -78,16 +78,37 @@ def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
     return verdict
 
 
+def _lacking(verdict: Verdict) -> Check | None:
+    """The check of the revocation step that newer data could change the outcome of, when no other step refused."""
+    failure = verdict.failure
+    if not verdict.path or (failure is not None and failure.step is not Step.REVOCATION):
+        return None
+    for check in verdict.checks:
+        if check.step is Step.REVOCATION and (check.reason in FETCH_MAY_HELP or _was_held(check, verdict)):
+            return check
+    return None
+
+
+def _was_held(check: Check, verdict: Verdict) -> bool:
+    """Whether the lock is on hold by an OCSP answer of a while ago: a hold may be lifted at any time."""
+    if check.reason is not Reason.CERTIFICATE_ON_HOLD or verdict.issuer is None or verdict.provider is None:
+        return False
+    issuer = Certificate.parse(verdict.issuer.der)
+    serial = verdict.certificate.serial if verdict.certificate else 0
+    return ocsp_cache.is_old_hold(issuer, serial, graph=graph_of(verdict.provider), at=timezone.now())
+
+
 def fetch_missing(verdict: Verdict, patience: Patience) -> bool:
     """Fetch what the revocation step of ``verdict`` lacked. True = something new is at hand and judging again makes sense."""
-    if verdict.certificate is None or verdict.issuer is None or verdict.provider is None:
+    lacking = _lacking(verdict)
+    if lacking is None or verdict.certificate is None or verdict.issuer is None or verdict.provider is None:
         return False
     at = timezone.now()
-    failure = verdict.failure
-    if failure is None or failure.name != "revocation-leaf":
+    if lacking.name != "revocation-leaf":
         return fetch_crls([ca.spki_sha256 for ca in verdict.provider.cas], at, patience)
     issuer = Certificate.parse(verdict.issuer.der)
-    if fetch_ocsp(verdict.certificate, issuer, graph=graph_of(verdict.provider), at=at, patience=patience):
+    anew = lacking.reason is Reason.CERTIFICATE_ON_HOLD
+    if fetch_ocsp(verdict.certificate, issuer, graph=graph_of(verdict.provider), at=at, anew=anew, patience=patience):
         return True
     return fetch_crls([verdict.issuer.spki_sha256], at, patience)
 
@@ -135,10 +156,12 @@ def _ask(source: RevocationSource, question: _Question) -> bool:
     if _broken.get(source.pk, 0.0) > time.monotonic():
         return False
     at = question.at
+    hurried = question.patience is not None and question.patience.left < OCSP_LIMITS.seconds / 2
     try:
         item, der = _answer(source, question)
     except (FetchRefusedError, FetchFailedError) as error:
-        _broken[source.pk] = time.monotonic() + BROKEN
+        if not hurried:  # else it may only have been slower than we had time left
+            _broken[source.pk] = time.monotonic() + BROKEN
         note_failure(source, str(error), Reason.REVOCATION_UNAVAILABLE, at)
         return False
     except Refusal as refusal:

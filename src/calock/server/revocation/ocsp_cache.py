@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,9 +29,10 @@ from calock.core.crl_entries import HOLD
 from calock.core.evidence import OcspAnswer, answers_of
 from calock.core.ocsp import CertStatus, SingleAnswer, read_response
 from calock.core.refusals import Refusal
+from calock.core.revocation import later
 
 NEGATIVE = 30.0
-"""Seconds for which "no usable answer", and an answer that says unknown, are believed."""
+"""Seconds for which "no usable answer" and an answer that says unknown are believed, and a hold is without asking again."""
 MOST = 20_000
 """Answers kept in memory; the one not used for longest goes first."""
 KEEP = timedelta(days=2)
@@ -74,7 +75,19 @@ def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[Ocs
         kept = _strongest_of(kept, path, issuer, serial, graph)
         with _lock:
             _remember(key, kept)
-    return () if kept is None or _over(kept.item, timezone.now(), graph) else (kept.item,)
+    return () if kept is None or _over(kept.item, issuer, timezone.now(), graph) else (kept.item,)
+
+
+def is_old_hold(issuer: Certificate, serial: int, *, graph: CaGraph, at: datetime) -> bool:
+    """Whether what is at hand says "on hold", and was heard more than ``NEGATIVE`` seconds ago."""
+    return any(
+        item.answer.status is CertStatus.REVOKED and not _final(item.answer) and _heard_before(item, at)
+        for item in answers(issuer, serial, graph=graph)
+    )
+
+
+def _heard_before(item: OcspAnswer, at: datetime) -> bool:
+    return item.received_at is None or at > item.received_at + timedelta(seconds=NEGATIVE)
 
 
 def put(issuer: Certificate, serial: int, item: OcspAnswer, der: bytes, *, graph: CaGraph) -> bool:
@@ -84,7 +97,7 @@ def put(issuer: Certificate, serial: int, item: OcspAnswer, der: bytes, *, graph
         with _lock:
             before = _answers.get(key)
         known = _strongest_of(before, path, issuer, serial, graph)
-        taken = known is None or _replaces(item.answer, known.item.answer)
+        taken = known is None or _replaces(item.answer, known.item.answer) or _outlived(known.item, timezone.now())
         if taken:
             unknown = item.answer.status is CertStatus.UNKNOWN
             known = _Kept(item, _removed(path) if unknown else _written(path, der))
@@ -172,23 +185,29 @@ def _replaces(new: SingleAnswer, old: SingleAnswer) -> bool:
     return order.index(new.status) >= order.index(old.status)
 
 
-def _over(item: OcspAnswer, at: datetime, graph: CaGraph) -> bool:
+def _outlived(item: OcspAnswer, at: datetime) -> bool:
+    """Whether it says unknown and was believed long enough: then it stands in nobody's way, not even that of an older answer."""
+    return item.answer.status is CertStatus.UNKNOWN and _heard_before(item, at)
+
+
+def _over(item: OcspAnswer, issuer: Certificate, at: datetime, graph: CaGraph) -> bool:
     """Whether an answer has run out, or says unknown and was kept long enough."""
     rules = graph.policy.revocation
     if _final(item.answer):
         return False
     if item.answer.status is CertStatus.UNKNOWN:
-        return at > item.received_at + timedelta(seconds=NEGATIVE) if item.received_at else True
-    end = item.answer.next_update or item.answer.this_update + timedelta(seconds=rules.ocsp_no_next_update_age)
-    if rules.ocsp_max_age is not None:
-        end = min(end, item.answer.this_update + timedelta(seconds=rules.ocsp_max_age))
+        return _outlived(item, at)
+    end = item.answer.next_update or later(item.answer.this_update, rules.ocsp_no_next_update_age)
+    emergency = rules.emergency_end(issuer.spki_sha256)
+    if rules.ocsp_max_age is not None and (emergency is None or at >= emergency):  # what it lifts, it lifts here as well
+        end = min(end, later(item.answer.this_update, rules.ocsp_max_age))
     return at > end
 
 
 def _strongest_of(kept: _Kept | None, path: Path, issuer: Certificate, serial: int, graph: CaGraph) -> _Kept | None:
     """What counts of memory and disk, when the disk may have changed; also when it has run out."""
     found = _read(path, issuer, serial, graph)
-    if kept is None:
+    if kept is None or (found is not None and _outlived(kept.item, timezone.now())):
         return found
     if found is None:
         # a file that went away takes with it what it said, but for what no file is needed for
@@ -217,7 +236,8 @@ def _read(path: Path, issuer: Certificate, serial: int, graph: CaGraph) -> _Kept
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             data = file.read()
-        items = answers_of(read_response(data), issuer, serial, graph=graph)
+        heard = datetime.fromtimestamp(found.st_mtime, UTC)
+        items = answers_of(read_response(data), issuer, serial, graph=graph, received_at=heard)
     except (OSError, Refusal, ValueError):
         return None  # absent, or no longer acceptable: then it is fetched anew
     stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
