@@ -15,9 +15,9 @@ from django.db import connections
 from revocation_source import HOUR, CrlWorld, conditional, moment
 
 from calock.server.challenges.models import SpentChallenge
-from calock.server.jobs import crls
+from calock.server.jobs import crls, owner
 from calock.server.jobs import runner as runner_module
-from calock.server.jobs.crls import EVERY, SLOWEST, WHOLE_EVERY, CrlSchedule, wait_after
+from calock.server.jobs.crls import AT_ONCE, EVERY, FAILING_AT_ONCE, SLOWEST, WHOLE_EVERY, CrlSchedule, wait_after
 from calock.server.jobs.runner import Job, Runner, states_file
 from calock.server.providers.models import RevocationSource
 from calock.server.revocation import take
@@ -430,3 +430,62 @@ def test_the_refresh_command_says_how_each_source_went(source):
     with pytest.raises(CommandError, match="1 sources failed"):
         call_command("refresh_revocation", "--provider", world.family.provider, stdout=out)
     assert "answered with status 404" in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sources_that_hang_keep_none_waiting_that_answer(source):
+    world = CrlWorld(source)
+    for number in range(2 * FAILING_AT_ONCE):
+        url = source.url(f"/{number}.crl")
+        RevocationSource(
+            ca_record=world.root.ca_record, kind="crl", url=url, private_network=True, last_error="no answer in time"
+        ).save()
+    over = threading.Event()
+    answered = []
+
+    def refresh(row, *, peek):
+        if row.last_error:
+            over.wait(30)
+            return Outcome(row, error="no answer in time")
+        answered.append(row.url)
+        return Outcome(row)
+
+    clock = [1000.0]
+    schedule = CrlSchedule(refresh, clock=lambda: clock[0])
+    try:
+        for looks in (1, 2, 3):
+            schedule.tick()
+            for row in (world.root, world.issuing):
+                schedule._plans[row.pk].running.result(20)
+            assert len(answered) == 2 * looks
+            clock[0] += EVERY + 1
+    finally:
+        over.set()
+    schedule.wait()
+
+
+@pytest.mark.parametrize("command", ["refresh_revocation", "jobs"])
+def test_a_command_run_as_another_user_leaves_no_files_that_the_server_cannot_read(db, monkeypatch, command):
+    monkeypatch.setattr(owner.os, "geteuid", lambda: 12345)
+    with pytest.raises(CommandError, match="sudo -u"):
+        call_command(command)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_source_gets_its_turn_however_many_a_provider_has(source):
+    world = CrlWorld(source)
+    for number in range(3 * AT_ONCE):
+        RevocationSource(ca_record=world.root.ca_record, kind="crl", url=source.url(f"/{number}.crl"), private_network=True).save()
+    asked = []
+
+    def refresh(row, *, peek):
+        asked.append(row.url)
+        return Outcome(row)
+
+    clock = [1000.0]
+    schedule = CrlSchedule(refresh, clock=lambda: clock[0])
+    for rounds in (1, 2, 3):
+        assert schedule.tick() == 3 * AT_ONCE + 2
+        schedule.wait()
+        assert len(asked) == rounds * len(set(asked)) == rounds * (3 * AT_ONCE + 2)
+        clock[0] += EVERY + 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 from django.db import OperationalError
 from lock_world import YEARS, spare_key
 from revocation_source import HOUR, CrlWorld, moment, nonce_of, session_with
@@ -15,6 +17,7 @@ from calock.core.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.core.verify import Setting, judge_certificate
+from calock.demo import pki
 from calock.demo.pki import make_key, make_root, serial_of
 from calock.server.audit.models import AuditEvent
 from calock.server.jobs import paths, sessions
@@ -370,3 +373,64 @@ def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(db,
     assert sweep_sessions().ended == 1
     assert ended(session) == "certificate revoked"
     assert renewal.round() == 0
+
+
+class TwoWays:
+    """A CA that publishes a CRL and answers by OCSP, as the test says."""
+
+    def __init__(self, source) -> None:
+        self.world = CrlWorld(source, "EC", ocsp=True)
+        self.status = "good"
+        source.answers["/ocsp"] = self._answer
+        assert refresh_crl(self.world.root).ok
+
+    def _answer(self, handler) -> None:
+        reason = {"reason": "keyCompromise"} if self.status == "revoked" else {}
+        times = {"this_update": moment(), "next_update": moment() + HOUR, "nonce": nonce_of(handler.body)}
+        handler.send(self.world.family.issuing.ocsp(self.world.leaf.serial, self.status, **times, **reason))
+
+    def revoked_while_logged_in(self) -> int:
+        session_with(self.world, self.world.leaf, "one")
+        renewal = OcspRenewal()
+        assert renewal.round() == 1
+        assert not sweep_sessions().ended
+        self.status = "revoked"
+        assert renewal.round() == 1
+        return sweep_sessions().ended
+
+
+def test_a45_a_crl_that_cannot_be_had_is_no_reason_not_to_ask(db, source):
+    ways = TwoWays(source)
+    del source.answers["/issuing.crl"]
+    refresh_crl(ways.world.issuing)
+    assert ways.revoked_while_logged_in() == 1
+
+
+def test_a45_nor_is_one_that_speaks_for_others_only(db, source):
+    ways = TwoWays(source)
+    only_cas = x509.IssuingDistributionPoint(None, None, False, True, None, False, False)
+    ways.world.publish(ways.world.crl(extra=[pki.extension(only_cas, critical=True)]))
+    assert refresh_crl(ways.world.issuing).ok
+    assert ways.revoked_while_logged_in() == 1
+
+
+def test_where_the_crl_at_hand_speaks_for_the_lock_nobody_is_asked(db, source):
+    ways = TwoWays(source)
+    assert refresh_crl(ways.world.issuing).ok
+    session_with(ways.world, ways.world.leaf, "one")
+    assert OcspRenewal().round() == 0
+    assert "POST /ocsp" not in source.asked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_cas_slow_responder_uses_up_no_other_cas_time(source):
+    for world, name in ((CrlWorld(source, "EC", ocsp=True), "one"), (CrlWorld(source, "SM2", ocsp=True), "two")):
+        record = CaRecord.objects.get(provider__code=world.family.provider, spki_sha256=world.path[1].spki_sha256)
+        session_with(world, world.leaf, name, record)
+    both = threading.Barrier(2)
+
+    def ask(leaf, issuer, **named) -> bool:
+        both.wait(20)  # each answers when the other is being asked too: one after the other, none ever would
+        return True
+
+    assert OcspRenewal(ask=ask).round() == 2

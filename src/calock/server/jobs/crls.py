@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -30,8 +31,11 @@ SLOWEST = 120.0
 WHOLE_EVERY = 900.0
 """Seconds after which a body is read whole although it begins as the CRL held."""
 WARN_EVERY = 600.0
-AT_ONCE = 16
-"""Fetches at a time: a few sources that let us wait must not keep the others waiting."""
+AT_ONCE, FAILING_AT_ONCE, OF_ONE_PROVIDER = 12, 8, 4
+"""Fetches at a time: of sources that worked the last time, of those that did not, and of each of these for one provider.
+
+A source that lets us wait must not keep others waiting: not those of other providers, and after one attempt not its provider's.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +69,15 @@ def wait_after(outcome: Outcome, failures: int, *, at: datetime) -> float:
     return wait
 
 
+@dataclass(slots=True)
+class _Lane:
+    """Sources of one provider that wait for their turn: those that worked the last time, or those that did not."""
+
+    pool: ThreadPoolExecutor
+    waiting: deque[tuple[RevocationSource, _Plan]] = field(default_factory=deque)
+    active: int = 0
+
+
 class CrlSchedule:
     """What is due of this machine's CRL sources."""
 
@@ -79,7 +92,8 @@ class CrlSchedule:
         self._clock = clock
         self._changed = changed
         self._plans: dict[int, _Plan] = {}
-        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="crl")
+        self._pools = {False: ThreadPoolExecutor(AT_ONCE, "crl"), True: ThreadPoolExecutor(FAILING_AT_ONCE, "crl-failing")}
+        self._lanes: dict[tuple[str, bool], _Lane] = {}
         self._guard = threading.Lock()
         self._emergencies_warned = float("-inf")
 
@@ -95,10 +109,35 @@ class CrlSchedule:
             plan = self._plans[source.pk]
             self._warn(source, plan, now)
             if plan.due <= now and (plan.running is None or plan.running.done()):
-                plan.running = self._pool.submit(self._run, source, plan)
+                self._queue(source, plan)
                 started += 1
         forget_removed_sources()  # last: a disk that takes nothing fails this, and must not keep CRLs from being fetched
         return started
+
+    def _queue(self, source: RevocationSource, plan: _Plan) -> None:
+        failing = plan.failures > 0 or bool(source.last_error)
+        key = (source.ca_record.provider.code, failing)
+        plan.running = Future()
+        with self._guard:
+            lane = self._lanes.get(key) or self._lanes.setdefault(key, _Lane(self._pools[failing]))
+            lane.waiting.append((source, plan))
+            if lane.active < OF_ONE_PROVIDER:
+                lane.active += 1
+                lane.pool.submit(self._next, lane)
+
+    def _next(self, lane: _Lane) -> None:
+        """Do one of a lane, then stand in line again behind the other providers."""
+        with self._guard:
+            if not lane.waiting:  # the others of this lane were quicker
+                lane.active -= 1
+                return
+            source, plan = lane.waiting.popleft()
+        try:
+            self._run(source, plan)
+        finally:
+            if plan.running is not None:
+                plan.running.set_result(None)
+            lane.pool.submit(self._next, lane)
 
     def wait(self) -> None:
         """Wait for what was started."""
@@ -125,7 +164,7 @@ class CrlSchedule:
         finally:
             took = self._clock() - started
             plan.due = started + max(wait, 2 * took)  # what takes long leaves the others half of the time
-            connections.close_all()  # this thread's: sixteen threads that wait for work keep none
+            connections.close_all()  # this thread's: threads that wait for work keep none
 
     def _warn_of_emergencies(self, now: float) -> None:
         """An operator's emergency is never silent: it is said again and again until it ends."""

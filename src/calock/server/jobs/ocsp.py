@@ -1,29 +1,37 @@
-"""Ask OCSP anew about locks with live sessions whose CA publishes no CRL, each in its turn."""
+"""Ask OCSP anew about locks with live sessions that no CRL at hand speaks for, each in its turn, and each CA's apart."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import structlog
 from django.db import Error as DatabaseError
+from django.db import connections
 from django.utils import timezone
 
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
-from calock.core.register import Register
+from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable
+from calock.core.refusals import Reason
+from calock.core.register import Issuer, Register
+from calock.core.revocation import FETCH_MAY_HELP, check_revocation
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import SourceKind
 from calock.server.providers.trust import current_register
-from calock.server.revocation.evidence import graph_of
+from calock.server.revocation.evidence import current_evidence, graph_of
 from calock.server.revocation.live import fetch_ocsp
 from calock.server.sessions.models import Session
 
 SECONDS = 20.0
 """Of one round: as many are asked about as fit, and the next round goes on where this one stopped."""
+AT_ONCE = 8
+"""CAs whose responders are asked at a time: a slow one must not use up the time of the others."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +49,8 @@ class OcspRenewal:
         self._changed = changed
         self._clock = clock
         self._ask = ask
-        self._last: uuid.UUID | None = None
+        self._last: dict[str, uuid.UUID] = {}
+        self._turn = 0
 
     def round(self, *, at: datetime | None = None) -> int:
         """Ask about as many as fit into ``SECONDS``; how many.
@@ -52,37 +61,83 @@ class OcspRenewal:
         """
         end = self._clock() + SECONDS
         register = current_register()
-        graphs: dict[str, CaGraph] = {}
-        asked = 0
-        for pk in self._in_turn(at or timezone.now()):
-            if self._clock() >= end:
-                break
-            self._last = pk
-            asked += self._renew(pk, register, graphs)
+        waiting = _waiting(at or timezone.now())
+        keys = sorted(waiting)
+        start = self._turn % max(1, len(keys))
+        keys = keys[start:] + keys[:start]
+        self._turn = start + AT_ONCE  # with more CAs than are asked at a time, others come first in the next round
+        lanes = [_Lane(register, key, self._ask) for key in keys]
+
+        def run(lane: _Lane) -> int:
+            return self._run(lane, waiting[lane.key], end)
+
+        if len(lanes) <= 1:
+            asked = sum(map(run, lanes))
+        else:
+            with ThreadPoolExecutor(min(len(lanes), AT_ONCE), "ocsp") as pool:
+                asked = sum(pool.map(_with_own_connection(run), lanes))
         if asked:
             self._changed()
         return asked
 
-    def _in_turn(self, at: datetime) -> list[uuid.UUID]:
-        """Certificates to ask about, beginning after the one that was asked about last."""
-        locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
-        rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True)
-        rows = rows.filter(ca_record__revocation_sources__kind=SourceKind.OCSP)
-        rows = rows.exclude(ca_record__revocation_sources__kind=SourceKind.CRL)
-        found = sorted(set(rows.values_list("pk", flat=True)))
-        start = 0 if self._last is None else bisect_right(found, self._last)
-        return found[start:] + found[:start]
+    def _run(self, lane: _Lane, pks: Sequence[uuid.UUID], end: float) -> int:
+        """Ask about locks of one CA, beginning after the one that was asked about last."""
+        last = self._last.get(lane.key)
+        start = 0 if last is None else bisect_right(pks, last)
+        asked = 0
+        for pk in (*pks[start:], *pks[:start]):
+            if lane.needs_none or self._clock() >= end:
+                break
+            self._last[lane.key] = pk
+            asked += lane.renew(pk)
+        return asked
 
-    def _renew(self, pk: uuid.UUID, register: Register, graphs: dict[str, CaGraph]) -> int:
+
+def _with_own_connection(run: Callable[[_Lane], int]) -> Callable[[_Lane], int]:
+    def closing(lane: _Lane) -> int:
+        try:
+            return run(lane)
+        finally:
+            connections.close_all()  # this thread's
+
+    return closing
+
+
+def _waiting(at: datetime) -> dict[str, list[uuid.UUID]]:
+    """Certificates with live sessions, in order, by the key of the CA that issued them, where that has a responder."""
+    locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
+    rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True)
+    rows = rows.filter(ca_record__revocation_sources__kind=SourceKind.OCSP)
+    found: defaultdict[str, list[uuid.UUID]] = defaultdict(list)
+    for key, pk in sorted(set(rows.values_list("ca_record__spki_sha256", "pk"))):
+        found[key].append(pk)
+    return dict(found)
+
+
+class _Lane:
+    """One CA's locks in one round."""
+
+    def __init__(self, register: Register, key: str, ask: Callable[..., bool]) -> None:
+        self.key = key
+        self.needs_none = False
+        """A complete CRL at hand speaks for all of them."""
+        self._issuers = register.with_key(key)
+        self._ask = ask
+        self._graphs: dict[str, CaGraph] = {}
+
+    def renew(self, pk: uuid.UUID) -> int:
         """Ask about one; 1 when it was asked about. Whatever it meets, the others get their turn."""
         try:
-            row = LockCertificate.objects.select_related("ca_record").filter(pk=pk).first()
-            issuers = register.with_key(row.ca_record.spki_sha256) if row else ()
-            if row is None or not issuers:
+            row = LockCertificate.objects.filter(pk=pk).first()
+            if row is None or not self._issuers:
                 return 0
             leaf = Certificate.parse(bytes(row.der))
-            issuer = next((one for one in issuers if one.subject_key == leaf.issuer_key), issuers[0])
-            graph = graphs.get(issuer.provider.code) or graphs.setdefault(issuer.provider.code, graph_of(issuer.provider))
+            issuer = next((one for one in self._issuers if one.subject_key == leaf.issuer_key), self._issuers[0])
+            if self._spoken_for(leaf, issuer):
+                return 0
+            graph = self._graphs.get(issuer.provider.code) or self._graphs.setdefault(
+                issuer.provider.code, graph_of(issuer.provider)
+            )
             self._ask(leaf, issuer.certificate, graph=graph, at=timezone.now(), anew=True)
         except DatabaseError:
             raise
@@ -90,3 +145,32 @@ class OcspRenewal:
             log.exception("ocsp_not_renewed", certificate=str(pk))
             return 0
         return 1
+
+    def _spoken_for(self, leaf: Certificate, issuer: Issuer) -> bool:
+        """Whether the CRLs at hand alone decide. That the CA has a CRL is not enough: it may be for others, or too old."""
+        known = _CrlsOnly(current_evidence())
+        path = (leaf, issuer.certificate)
+        judged = check_revocation(path, evidence=known, policy=issuer.provider.policy, at=timezone.now())
+        if any(item.reason in FETCH_MAY_HELP or item.reason is Reason.REVOCATION_UNKNOWN for item in judged.findings):
+            return False
+        self.needs_none = any(offer.crl.is_complete for offer in known.crls_for(issuer.certificate))
+        return True
+
+
+class _CrlsOnly:
+    """Evidence without what OCSP said."""
+
+    def __init__(self, known: Evidence) -> None:
+        self._known = known
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        return self._known.crls_for(issuer)
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        return self._known.unusable_for(issuer)
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        return self._known.final_for(issuer, serial)

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from calock.server.jobs.all import all_jobs
+from calock.server.jobs.owner import require_owner
 from calock.server.jobs.runner import Runner
 from calock.wire.message_types import describe_message_types
 
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        require_owner()
         jobs = all_jobs()
         runner = Runner(jobs)
         describe_message_types()

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from calock.server.jobs.owner import require_owner
 from calock.server.revocation.refresh import crl_sources, forget_removed_sources, refresh_crl
 
 
@@ -16,6 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider", default="", help="only this provider's, by its code")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        require_owner()
         forget_removed_sources()
         failed = 0
         for source in crl_sources():
