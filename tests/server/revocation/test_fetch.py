@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 
 import pytest
 from revocation_source import dripping, dripping_headers, endless, redirect
@@ -270,6 +271,22 @@ def test_the_egress_proxy_is_asked_for_the_whole_address(source):
     fetch(target("http://crl.example/a.crl", proxy=source.url("")), sink, limits=SMALL)
     assert sink.getvalue() == b"through the proxy"
     assert seen == [("GET", "http://crl.example/a.crl", "crl.example")]
+
+
+@pytest.mark.parametrize("proxy", ["", "http://proxy.example:3128"])
+def test_a_name_server_that_hangs_is_not_waited_for_beyond_the_deadline(monkeypatch, proxy):
+    over = threading.Event()
+
+    def hanging(*_args, **_named):
+        over.wait(30)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    try:
+        with pytest.raises(FetchFailedError, match="does not resolve in time"):
+            fetch(target("http://crl.example/a", proxy=proxy), io.BytesIO(), limits=Limits(1000, 0.3))
+    finally:
+        over.set()
 
 
 def test_the_egress_proxy_is_not_asked_for_a_machine_inside(source):

@@ -6,6 +6,7 @@ import base64
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from revocation_source import HOUR, conditional, dripping, endless, moment, redirect
@@ -14,6 +15,7 @@ from calock.core.refusals import Reason
 from calock.core.revocation import check_revocation
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
+from calock.server.providers.addresses import endpoint_of
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation import manifest, refresh, store
@@ -196,6 +198,45 @@ def test_redirect_to_a_private_address_is_not_followed(world, source):
     source.answers["/issuing.crl"] = redirect("http://169.254.169.254/latest/meta-data")
     outcome = refresh_crl(world.issuing)
     assert outcome.error == "169.254.169.254:80 is not an address of this provider"
+
+
+def test_an_address_outside_does_not_choose_what_is_asked_inside(world):
+    """The provider has a mirror in a private network; its public address may not send us there, the mirror may send us anywhere."""
+    outside = RevocationSource(ca_record=world.issuing.ca_record, kind="crl", url="http://crl.example/a.crl")
+    outside.save()
+    inside = endpoint_of(world.issuing.url)
+    assert inside not in refresh.target_of(outside).hosts
+    assert {inside, endpoint_of(outside.url)} <= refresh.target_of(world.issuing).hosts.keys()
+
+
+def test_a_source_that_says_another_number_each_time_fills_no_audit_trail(world, source):
+    refresh_both(world)
+    sizes = iter(range(70_000_000, 70_000_020))
+
+    def announcing(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(next(sizes)))
+        handler.end_headers()
+
+    source.answers["/issuing.crl"] = announcing
+    errors = {refresh_crl(world.issuing).error for _ in range(20)}
+    assert len(errors) == 20
+    assert AuditEvent.objects.filter(event="provider:revocation:failed").count() == 1
+
+
+def test_a_store_that_cannot_be_read_refuses_and_says_so_until_it_can(world, monkeypatch):
+    """As when somebody ran a command as root, and the files are root's now."""
+    refresh_both(world)
+    with monkeypatch.context() as denied:
+
+        def deny(*_):
+            raise PermissionError(13, "Permission denied")
+
+        denied.setattr(Path, "read_bytes", deny)
+        assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
+        [found] = current_evidence().unusable_for(world.path[1])
+        assert "cannot be read" in found.detail
+    assert current_evidence(look=True).crls_for(world.path[1])
 
 
 def test_redirect_within_the_providers_addresses(world, source):

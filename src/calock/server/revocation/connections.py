@@ -6,7 +6,7 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ STALL = 5.0
 """Seconds that one connect, one resolution or one read may take."""
 CHUNK = 64 * 1024
 
-_RESOLVERS = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
+_RESOLVERS = ThreadPoolExecutor(max_workers=128, thread_name_prefix="resolve")
 """Name servers that do not answer hold a thread each until the system's resolver gives up."""
 
 
@@ -98,7 +98,7 @@ def connect(place: Endpoint, budget: Budget, *, private_network: bool, proxy: st
     if proxy:
         refuse_literal(host, private_network=private_network)
         _, proxy_host, proxy_port = endpoint(split(proxy))
-        connected = socket.create_connection((proxy_host, proxy_port), budget.left())
+        connected = _first_of(_resolve(proxy_host, proxy_port, budget), proxy_port, budget)  # ours: it may be anywhere
         try:
             if scheme == "https":
                 _tunnel(connected, host, port, budget)
@@ -106,8 +106,12 @@ def connect(place: Endpoint, budget: Budget, *, private_network: bool, proxy: st
             connected.close()
             raise
         return connected
+    return _first_of(checked_addresses(_resolve(host, port, budget), host, private_network=private_network), port, budget)
+
+
+def _first_of(addresses: Iterable[str], port: int, budget: Budget) -> socket.socket:
     failure: OSError | None = None
-    for address in checked_addresses(_resolve(host, port, budget), host, private_network=private_network):
+    for address in addresses:
         try:
             return socket.create_connection((address, port), budget.left())
         except OSError as error:
@@ -121,6 +125,7 @@ def _resolve(host: str, port: int, budget: Budget) -> list[str]:
     try:
         return list(dict.fromkeys(str(item[4][0]) for item in future.result(timeout=budget.left())))
     except FutureTimeoutError as error:
+        future.cancel()  # one that nobody waits for any more must not stand in line before others
         raise FetchFailedError("the name does not resolve in time") from error
     except (OSError, UnicodeError) as error:
         raise FetchFailedError("the name does not resolve") from error

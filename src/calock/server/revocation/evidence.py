@@ -26,6 +26,9 @@ from calock.server.revocation.manifest import Manifest, StoreDamagedError, read_
 LOOK_EVERY = 1.0
 """Seconds between two looks at the manifest: a new CRL works in every process of this machine after that."""
 
+_LOOK_AGAIN = (0, 0, -1)
+"""A stamp that no manifest has."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -82,7 +85,10 @@ class StoredEvidence:
 
 
 class DamagedEvidence:
-    """The store cannot be believed: everything that needs it is refused."""
+    """The store cannot be believed, or not be read: everything that needs it is refused."""
+
+    def __init__(self, detail: str) -> None:
+        self._detail = detail
 
     def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:  # noqa: ARG002 - the protocol's signature
         return ()
@@ -92,9 +98,7 @@ class DamagedEvidence:
 
     def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
         key = frozenset((issuer.spki_sha256,))
-        return (
-            Unusable("CRL", "", Reason.REVOCATION_UNTRUSTED, "the store of revocation data was changed outside the server", key),
-        )
+        return (Unusable("CRL", "", Reason.REVOCATION_UNTRUSTED, self._detail, key),)
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
         return None
@@ -140,7 +144,11 @@ class _Keeper:
             return self._renewed(register)
 
     def _renewed(self, register: Register) -> Evidence:
-        kept, now, found = self._kept, time.monotonic(), stamp()
+        kept, now = self._kept, time.monotonic()
+        try:
+            found = stamp()
+        except OSError as error:
+            return self._damaged(f"the store of revocation data cannot be read: {error}", register, _LOOK_AGAIN, now)
         if kept is not None and kept.register is register and kept.stamp == found:
             self._kept = replace(kept, checked_at=now)
             return kept.evidence
@@ -148,11 +156,16 @@ class _Keeper:
             ocsp_cache.forget_memory()  # other keys or rules: what was verified under the old ones is verified again
         try:
             stored = StoredEvidence(register, read_manifest(), kept.opened if kept else {})
-        except StoreDamagedError as error:
-            log.critical("crl_store_damaged", detail=str(error))
-            self._kept = _Kept(DamagedEvidence(), {}, register, found, now)
-        else:
-            self._kept = _Kept(stored, stored.opened, register, found, now)
+        except StoreDamagedError:
+            return self._damaged("the store of revocation data was changed outside the server", register, found, now)
+        except OSError as error:
+            return self._damaged(f"the store of revocation data cannot be read: {error}", register, _LOOK_AGAIN, now)
+        self._kept = _Kept(stored, stored.opened, register, found, now)
+        return self._kept.evidence
+
+    def _damaged(self, detail: str, register: Register, found: tuple[int, int, int], now: float) -> Evidence:
+        log.critical("crl_store_damaged", detail=detail)
+        self._kept = _Kept(DamagedEvidence(detail), {}, register, found, now)
         return self._kept.evidence
 
 

@@ -67,6 +67,8 @@ class Outcome:
 def target_of(source: RevocationSource) -> Target:
     """The address of a source, and the provider's other addresses as the only ones a redirect may lead to.
 
+    Addresses in a private network are none for a source outside: whoever answers there must not choose what is asked inside.
+
     Raises:
         FetchRefusedError: the row is not the one an operator saved, or its address is none that may be fetched.
     """
@@ -76,7 +78,7 @@ def target_of(source: RevocationSource) -> Target:
     hosts: dict[Endpoint, bool] = {}
     for row in same:
         with suppress(FetchRefusedError):
-            if seal.source_is_intact(row):
+            if seal.source_is_intact(row) and (source.private_network or not row.private_network):
                 place = endpoint_of(row.url)
                 hosts[place] = hosts.get(place, False) or row.private_network
     _ = endpoint_of(source.url)

@@ -37,8 +37,11 @@ from calock.server.revocation.manifest import (
     write_manifest,
 )
 
-KEEP_UNUSED = 3600.0
-"""Seconds for which files that no manifest names any more are kept: another process may be about to open them."""
+KEEP_UNUSED = 180.0
+"""Seconds for which files that no manifest names any more are kept: another process may be about to open them.
+
+Each looks for a new manifest every second; a large CRL that is issued anew all the time must not fill the disk meanwhile.
+"""
 
 log = structlog.get_logger(__name__)
 
