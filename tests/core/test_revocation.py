@@ -416,8 +416,10 @@ def test_nocheck_is_believed_of_short_lives_only(world):
             assert world.reason(world.crl(), ocsp=[made]) is None
 
 
-def test_a_revoked_responder_says_nothing(ec):
-    responder = delegate(ec, nocheck=False)
+@pytest.mark.parametrize("nocheck", [False, True])
+def test_a_revoked_responder_says_nothing(ec, nocheck):
+    """Also one that nobody need ask about, when the CRL at hand lists it."""
+    responder = delegate(ec, nocheck=nocheck)
     serial = Certificate.parse(responder.certificate).serial
     revoked = ec.crl("keyCompromise", serial=serial)
     result = ec.judge(revoked, ocsp=[ec.answer("unknown", responder=responder)])

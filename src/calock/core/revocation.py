@@ -24,6 +24,7 @@ from calock.core.findings import Finding, about_revocation, revoked, strongest
 from calock.core.ocsp import CertStatus, read_response
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
+from calock.core.responder import Standing
 from calock.core.signed_data import SignatureProblemError, refuse_exceptions
 from calock.core.verdict import Check, RevocationStatus, Step, failed, passed, skipped
 
@@ -221,11 +222,15 @@ class _Judge:
         certificate = item.responder.certificate
         if not certificate.not_before <= self.at <= certificate.not_after:
             return "the OCSP signer's certificate is not valid at this time"
-        if not item.responder.check_needed(timedelta(days=self.rules.nocheck_max_days)):
+        if item.responder.standing is not Standing.DELEGATE:
             return ""
         if certificate.der in seen or len(seen) >= MAX_DEPTH:
             return "the OCSP signer's own status cannot be found out"
         found = [*self._crls(certificate, issuer, seen | {certificate.der})]
+        if not item.responder.check_needed(timedelta(days=self.rules.nocheck_max_days)):
+            # nobody need be asked about it; but what is known is known
+            found = [finding for finding in found if finding.reason is Reason.CERTIFICATE_REVOKED]
+            return "the OCSP signer's certificate is revoked" if found else ""
         if not found and self.rules.mode == "if_available":
             return ""
         own = strongest(found or [Finding(Reason.REVOCATION_UNAVAILABLE)])
