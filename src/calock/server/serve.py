@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from calock.server.listening import is_address, require_free
+
 EPILOG = """\
 What it reads from the environment: CALOCK_DATA (directory for database, keys, CRLs), DATABASE_URL (PostgreSQL; default SQLite in
 CALOCK_DATA), CALOCK_HOSTS_<SITE> (comma list of a site's host names), CALOCK_PUBLIC_PORT, CALOCK_TRUSTED_PROXIES,
@@ -45,6 +47,8 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--port is a number from 1 to 65535")
     if chosen.workers is not None and not 1 <= chosen.workers <= 256:
         parser.error("--workers is a number from 1 to 256")
+    if not is_address(chosen.host):
+        parser.error(f"--host is an IP address of this computer, such as 127.0.0.1, not {chosen.host!r}")
     return chosen
 
 
@@ -167,13 +171,15 @@ def _serve(host: str, port: int, workers: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until interrupted; 1 when something that must hold does not."""
+    """Run until interrupted; 1 when something that must hold does not, 2 for unusable arguments."""
     chosen = _arguments(arguments)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
     from calock.server.config import ConfigError  # noqa: PLC0415 - after the arguments: --help needs no environment
 
     try:
+        require_free(chosen.host, chosen.port)  # before the database is touched
         prepare()
+        require_free(chosen.host, chosen.port)  # another may have started meanwhile
     except (ConfigError, RuntimeError, OSError) as error:
         sys.stderr.write(f"calock serve: not started: {error}\n")
         return 1

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from calock.server import serve
+from calock.server.listening import require_free
+
 START = 90.0
 
 
@@ -244,9 +247,9 @@ def test_the_jobs_end_when_told_to_at_whatever_moment(tmp_path):
             process.communicate()
 
 
-def refused_start(data: Path, **more: str) -> str:
+def refused_start(data: Path, *arguments: str, **more: str) -> str:
     done = subprocess.run(
-        command("serve", "--port", str(free_port())),
+        command("serve", *(arguments or ("--port", str(free_port())))),
         env=environment(data, **more),
         capture_output=True,
         text=True,
@@ -255,7 +258,49 @@ def refused_start(data: Path, **more: str) -> str:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
+
+
+def server_socket() -> socket.socket:
+    """Bound as the server binds its own."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", 0))
+    return made
+
+
+def test_a_second_server_is_not_let_onto_the_port_of_the_first(server, tmp_path):
+    assert f"port {server.port} of 127.0.0.1 is taken" in refused_start(tmp_path, "--port", str(server.port))
+    assert "is taken" in refused_start(tmp_path, "--host", "0.0.0.0", "--port", str(server.port))
+    assert not list(tmp_path.iterdir()), "it made its database first"
+
+
+def test_a_port_taken_while_it_prepared_is_not_shared(monkeypatch, tmp_path, capsys):
+    """Both of two that start together find the port free at first."""
+    with server_socket() as other:
+        monkeypatch.setattr(serve, "prepare", other.listen)
+        monkeypatch.setattr(serve, "_serve", lambda *_: pytest.fail("it served"))
+        monkeypatch.setattr(serve, "require_free", lambda *place: seen.append(place) or require_free(*place))
+        seen: list[tuple[str, int]] = []
+        assert serve.main(["--port", str(other.getsockname()[1]), "--no-jobs"]) == 1
+    assert len(seen) == 2
+    assert "is taken" in capsys.readouterr().err
+
+
+def test_connections_of_the_server_before_do_not_keep_it_from_starting():
+    with server_socket() as listener:
+        listener.listen()
+        place = listener.getsockname()
+        with socket.create_connection(place) as client:
+            listener.accept()[0].close()  # the side that closes first keeps the port for a minute
+            client.recv(1)
+    require_free(*place)
+
+
+def test_an_address_of_another_machine_is_no_place_to_listen(tmp_path):
+    assert "cannot listen on port" in refused_start(tmp_path, "--host", "192.0.2.1")
 
 
 def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(tmp_path):
@@ -285,13 +330,20 @@ def test_a_configuration_that_makes_no_sense_is_named(tmp_path, more, says):
     assert says in refused_start(tmp_path, **more)
 
 
-@pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "x"], ["--workers", "0"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "0"], ["--port", "-5"], ["--port", "65536"], ["--port", "x"], ["--workers", "0"], ["--nonsense"],
+        ["--host", "999.1.1.1"], ["--host", "localhost"], ["--host", ""], ["--host", "fe80::1%lo"],
+    ],
+)  # fmt: skip
 def test_arguments_that_make_no_sense_are_refused(tmp_path, arguments):
     done = subprocess.run(
         command("serve", *arguments), env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
     assert "usage: calock serve" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_says_what_a_stranger_needs(tmp_path):
