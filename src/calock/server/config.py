@@ -13,7 +13,11 @@ import secrets
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from calock.server.providers.addresses import FetchRefusedError, endpoint_of
 
 
 class ConfigError(RuntimeError):
@@ -47,6 +51,28 @@ def _number(name: str, *, default: int | None, low: int, high: int) -> int | Non
     if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
         raise ConfigError(f"{name} must be a number from {low} to {high}, not {value!r}")
     return int(value)
+
+
+def _proxies() -> frozenset[str]:
+    """Addresses written as those of requests are, so that they are found again."""
+    named = filter(None, (part.strip() for part in os.environ.get("CALOCK_TRUSTED_PROXIES", "").split(",")))
+    try:
+        return frozenset(str(ip_address(part)) for part in named)
+    except ValueError as error:
+        raise ConfigError(f"CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: {error}") from error
+
+
+def _egress_proxy() -> str:
+    """What it names is spoken to in plain HTTP; to proxies that want a password or TLS nothing here could speak."""
+    value = os.environ.get("CALOCK_EGRESS_PROXY", "")
+    if value:
+        try:
+            scheme, _, _ = endpoint_of(value)
+        except FetchRefusedError as error:
+            raise ConfigError(f"CALOCK_EGRESS_PROXY is an address such as http://proxy.example:3128: {error}") from error
+        if scheme != "http" or urlsplit(value).path not in ("", "/"):
+            raise ConfigError("CALOCK_EGRESS_PROXY is an address such as http://proxy.example:3128, with nothing behind the port")
+    return value
 
 
 def _make_secret(path: Path) -> None:
@@ -87,15 +113,14 @@ def read_config() -> Config:
     """
     data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    proxies = frozenset(filter(None, (p.strip() for p in os.environ.get("CALOCK_TRUSTED_PROXIES", "").split(","))))
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     return Config(
         data=data,
         database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}",
         secret_key=_secret(data),
         insecure_http=_flag("CALOCK_INSECURE_HTTP"),
-        trusted_proxies=proxies,
-        egress_proxy=os.environ.get("CALOCK_EGRESS_PROXY", ""),
+        trusted_proxies=_proxies(),
+        egress_proxy=_egress_proxy(),
         public_port="" if port is None else str(port),
         failures_per_minute=_number("CALOCK_FAILURES_PER_MINUTE", default=60, low=1, high=1_000_000) or 60,
     )

@@ -69,9 +69,10 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Everything that must hold before the first request: known answers, schema, static files, the register.
+    """Everything that must hold before the first request: sites, known answers, schema, static files, the register.
 
     Raises:
+        ProfileError: a site's profile or its host names cannot be used.
         SelfTestError: cryptography does not work as it must on this machine.
         RegisterError: an enabled provider has no usable anchor, or its rows are not the ones that were sealed.
     """
@@ -79,8 +80,10 @@ def prepare() -> None:
     from django.core.management import call_command  # noqa: PLC0415
 
     from calock.core import selftest  # noqa: PLC0415
+    from calock.server.sites.registry import sites  # noqa: PLC0415
 
     django.setup()
+    sites()
     selftest.require()
     with _one_at_a_time():
         call_command("migrate", interactive=False, verbosity=0)

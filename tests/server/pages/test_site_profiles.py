@@ -70,6 +70,21 @@ def test_an_operator_sets_the_hosts(two_sites: Path):
 
 
 @pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"CALOCK_HOSTS_ZCY": ""}, "CALOCK_HOSTS_ZCY names no host"),
+        ({"CALOCK_HOSTS_ZCY": " , "}, "CALOCK_HOSTS_ZCY names no host"),
+        ({"CALOCK_HOSTS_ZCY": "a b"}, "CALOCK_HOSTS_ZCY: 'a b' is not a host name"),
+        ({"CALOCK_HOSTS_SHANXI": "a.b", "CALOCK_HOSTS_ZCY": "A.b"}, "a.b belongs to shanxi and to zcy.*CALOCK_HOSTS_ZCY"),
+        ({"CALOCK_HOSTS_ZHEJIANG": "a.b"}, "CALOCK_HOSTS_ZHEJIANG is no site's"),
+    ],
+)
+def test_what_an_operator_sets_wrongly_is_refused_by_its_name(two_sites: Path, environ: dict[str, str], named: str):
+    with pytest.raises(ProfileError, match=named):
+        load_sites(two_sites, environ=environ)
+
+
+@pytest.mark.parametrize(
     ("host", "code"),
     [
         ("shanxi.localhost:8000", "shanxi"),

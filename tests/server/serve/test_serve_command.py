@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -18,6 +19,7 @@ import pytest
 
 from calock.server import serve
 from calock.server.listening import require_free
+from calock.server.sites.registry import SITES
 
 START = 90.0
 
@@ -324,10 +326,43 @@ def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(tmp_path):
         ({"CALOCK_SECRET_KEY_FILE": "/nonexistent/key"}, "does not exist"),
         ({"CALOCK_PUBLIC_PORT": "70000"}, "CALOCK_PUBLIC_PORT must be a number"),
         ({"CALOCK_FAILURES_PER_MINUTE": "many"}, "CALOCK_FAILURES_PER_MINUTE must be a number"),
+        ({"CALOCK_TRUSTED_PROXIES": "10.0.0.1, foo"}, "CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: 'foo'"),
+        ({"CALOCK_TRUSTED_PROXIES": "10.0.0.0/8"}, "CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: '10.0.0.0/8'"),
+        ({"CALOCK_EGRESS_PROXY": "bad"}, "CALOCK_EGRESS_PROXY is an address such as"),
+        ({"CALOCK_EGRESS_PROXY": "https://proxy.example"}, "CALOCK_EGRESS_PROXY is an address such as"),
+        ({"CALOCK_EGRESS_PROXY": "http://me:secret@proxy.example"}, "CALOCK_EGRESS_PROXY is an address such as"),
+        ({"CALOCK_HOSTS_FOO": "a.b"}, "CALOCK_HOSTS_FOO is no site's; there are CALOCK_HOSTS_SHANXI, CALOCK_HOSTS_ZCY"),
+        ({"CALOCK_HOSTS_SHANXI": ""}, "CALOCK_HOSTS_SHANXI names no host"),
+        ({"CALOCK_HOSTS_SHANXI": "https://a.b"}, "CALOCK_HOSTS_SHANXI: 'https://a.b' is not a host name"),
+        ({"CALOCK_HOSTS_SHANXI": "a.b", "CALOCK_HOSTS_ZCY": "a.b"}, "a.b belongs to shanxi and to zcy"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_named(tmp_path, more, says):
     assert says in refused_start(tmp_path, **more)
+
+
+NONSENSE = """
+import sys
+from calock.server.sites import registry
+registry.load_sites.__defaults__ = (registry.Path(sys.argv.pop(1)), *registry.load_sites.__defaults__[1:])
+from calock.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_profile_that_makes_no_sense_keeps_it_from_starting(tmp_path):
+    sites, data = tmp_path / "sites", tmp_path / "data"
+    for code in ("shanxi", "zcy"):
+        shutil.copytree(SITES / code, sites / code)
+    with (sites / "zcy" / "profile.toml").open("a") as profile:
+        profile.write("\nnonsense = 1\n")  # a key of the last table
+    done = subprocess.run(
+        [sys.executable, "-c", NONSENSE, str(sites), "serve", "--port", str(free_port())],
+        env=environment(data), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "zcy/profile.toml: Object contains unknown field `nonsense`" in done.stderr
+    assert not (data / "calock.sqlite3").exists()
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,23 @@ from calock.server.sites.profile import Profile
 
 SITES = Path(__file__).parent
 _CODE = re.compile(r"[a-z][a-z0-9-]{1,31}")
+_HOSTS = "CALOCK_HOSTS_"
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 class ProfileError(RuntimeError):
     """A profile that cannot be used; names the file and what is wrong with it."""
+
+
+def _variable(code: str) -> str:
+    return f"{_HOSTS}{code.upper().replace('-', '_')}"
+
+
+def _hosts_from(variable: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    hosts = tuple(filter(None, (host.strip().lower() for host in environ[variable].split(","))))
+    if not hosts:
+        raise ProfileError(f"{variable} names no host; leave it out where the profile's own hosts are meant")
+    return hosts
 
 
 def load_profile(folder: Path, environ: Mapping[str, str] = os.environ) -> Profile:
@@ -35,13 +47,13 @@ def load_profile(folder: Path, environ: Mapping[str, str] = os.environ) -> Profi
         raise ProfileError(f"{path}: {error}") from error
     if profile.code != folder.name or not _CODE.fullmatch(profile.code):
         raise ProfileError(f"{path}: code {profile.code!r} is not the name of its folder")
-    configured = environ.get(f"CALOCK_HOSTS_{profile.code.upper().replace('-', '_')}", "")
-    if configured:
-        hosts = tuple(filter(None, (host.strip().lower() for host in configured.split(","))))
-        profile = msgspec.structs.replace(profile, hosts=hosts)
+    variable = _variable(profile.code)
+    if variable in environ:
+        profile = msgspec.structs.replace(profile, hosts=_hosts_from(variable, environ))
     for host in profile.hosts:
         if not _HOST.fullmatch(host):
-            raise ProfileError(f"{path}: {host!r} is not a host name (lower case, no port, no scheme)")
+            named_by = variable if variable in environ else f"{path}: hosts"
+            raise ProfileError(f"{named_by}: {host!r} is not a host name (lower case, no port, no scheme)")
     return profile
 
 
@@ -49,17 +61,24 @@ def load_sites(root: Path = SITES, environ: Mapping[str, str] = os.environ) -> d
     """Every site under ``root`` by code, in their order.
 
     Raises:
-        ProfileError: no site, two sites with one host, or not exactly one default.
+        ProfileError: no site, hosts for a site that is not there, two sites with one host, or not exactly one default.
     """
     profiles = sorted(
         (load_profile(path.parent, environ) for path in root.glob("*/profile.toml")),
         key=lambda profile: (profile.order, profile.code),
     )
+    variables = [_variable(profile.code) for profile in profiles]
+    for name in sorted(environ):
+        if name.startswith(_HOSTS) and name not in variables:
+            raise ProfileError(f"{name} is no site's; there are {', '.join(variables)}")
     owner: dict[str, str] = {}
     for profile in profiles:
         for host in profile.hosts:
             if owner.setdefault(host, profile.code) != profile.code:
-                raise ProfileError(f"{host} belongs to {owner[host]} and to {profile.code}")
+                raise ProfileError(
+                    f"{host} belongs to {owner[host]} and to {profile.code}: one host has one site, "
+                    f"see hosts in {root}/*/profile.toml, {_variable(owner[host])} and {_variable(profile.code)}"
+                )
     if sum(profile.default for profile in profiles) != 1:
         raise ProfileError(f"{root}: exactly one site must be the default, of {[profile.code for profile in profiles]}")
     return {profile.code: profile for profile in profiles}
