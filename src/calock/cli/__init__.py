@@ -50,8 +50,17 @@ def _manage(arguments: list[str]) -> int:
 
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - Django only when asked for
 
+    from calock.server.mendable import MENDABLE, line_for  # noqa: PLC0415 - same
+
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
-    execute_from_command_line(["calock manage", *arguments])
+    try:
+        execute_from_command_line(["calock manage", *arguments])
+    except MENDABLE as error:
+        line = line_for(error)
+        if line is None or "--traceback" in arguments:
+            raise
+        sys.stderr.write(f"calock manage: {line}\n")
+        return 1
     return 0
 
 

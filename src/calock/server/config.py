@@ -17,6 +17,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import dj_database_url
+
 from calock.server.providers.addresses import FetchRefusedError, endpoint_of
 
 
@@ -99,9 +101,35 @@ def _secret(data: Path) -> str:
             if named:
                 raise ConfigError(f"CALOCK_SECRET_KEY_FILE names {path}, which does not exist")
             _make_secret(path)
-        value = path.read_text().strip()
+        try:
+            value = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the secret key cannot be read from {path}: {error}") from error
     if len(value) < 32:
         raise ConfigError("the secret key must have at least 32 characters")
+    return value
+
+
+def _data() -> Path:
+    data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"CALOCK_DATA names {data}, which cannot be made: {error.strerror}") from error
+    return data
+
+
+def _database_url(data: Path) -> str:
+    """What is refused is not repeated: it may hold a password."""
+    value = os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}"
+    if value.partition("://")[0] not in ("postgresql", "postgres", "sqlite"):
+        raise ConfigError("DATABASE_URL must begin with postgresql:// or sqlite:///")
+    try:
+        name = dj_database_url.parse(value)["NAME"]
+    except ValueError as error:
+        raise ConfigError("DATABASE_URL is no address; what is unusual in a user name or password is written %XX") from error
+    if name in ("", ":memory:"):
+        raise ConfigError("DATABASE_URL names no database: postgresql://user:password@host/name")
     return value
 
 
@@ -111,12 +139,11 @@ def read_config() -> Config:
     Raises:
         ConfigError: a value that makes no sense, named.
     """
-    data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data = _data()
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     return Config(
         data=data,
-        database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}",
+        database_url=_database_url(data),
         secret_key=_secret(data),
         insecure_http=_flag("CALOCK_INSECURE_HTTP"),
         trusted_proxies=_proxies(),

@@ -177,14 +177,17 @@ def main(arguments: Sequence[str]) -> int:
     """Run until interrupted; 1 when something that must hold does not, 2 for unusable arguments."""
     chosen = _arguments(arguments)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
-    from calock.server.config import ConfigError  # noqa: PLC0415 - after the arguments: --help needs no environment
+    from calock.server.mendable import MENDABLE, line_for  # noqa: PLC0415 - Django only after the arguments
 
     try:
         require_free(chosen.host, chosen.port)  # before the database is touched
         prepare()
         require_free(chosen.host, chosen.port)  # another may have started meanwhile
-    except (ConfigError, RuntimeError, OSError) as error:
-        sys.stderr.write(f"calock serve: not started: {error}\n")
+    except (*MENDABLE, RuntimeError, OSError) as error:
+        line = line_for(error)
+        if line is None:
+            raise
+        sys.stderr.write(f"calock serve: not started: {line}\n")
         return 1
     from django.conf import settings  # noqa: PLC0415 - set up by prepare()
     from django.db import connections  # noqa: PLC0415

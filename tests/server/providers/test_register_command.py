@@ -50,6 +50,13 @@ def test_export_writes_a_bundle_that_reads(world, tmp_path):
     assert [provider.code for provider in bundle.providers] == ["lianxi"]
 
 
+@pytest.mark.parametrize("place", [".", "nowhere/register.json"])
+def test_an_export_that_cannot_be_written_is_said_and_did_not_happen(world, tmp_path, place):
+    with pytest.raises(CommandError, match="cannot be written: "):
+        call_command("register", "export", str(tmp_path / place))
+    assert not AuditEvent.objects.filter(event="provider:exported").exists()
+
+
 def test_after_a_change_of_the_secret_key_the_rows_are_sealed_again_on_purpose_only(world, settings):
     fingerprint = current_register().fingerprint
     settings.SECRET_KEY = "the next secret key of this server, long enough"

@@ -76,7 +76,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{code}: {provider.state}")
 
     def _export(self, options: dict[str, Any]) -> None:
-        options["file"].write_bytes(export_bundle(by=None, context=None))
+        with transaction.atomic():  # what cannot be written was not exported, and the trail does not say that it was
+            bundle = export_bundle(by=None, context=None)
+            try:
+                options["file"].write_bytes(bundle)
+            except OSError as error:
+                raise CommandError(f"{options['file']} cannot be written: {error.strerror}") from error
         self.stdout.write(f"{options['file']}, signed by {own_public_key().hex()}")
 
     def _reseal(self, options: dict[str, Any]) -> None:
