@@ -34,6 +34,9 @@ def test_packages_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "origins = ['http://a.example']",
         "=",
         "port = 'x'",
+        "port = 99999",
+        "tls_port = -5",
+        "[compat]\nport = 65536",
         "pin_entry = ['sms']",
         "log_level = 'all'",
     ],
@@ -75,10 +78,15 @@ def test_origins_as_browsers_send_them(origin: str) -> None:
         ["--origin", "http://evil.example"],
         ["--config", "/nonexistent.toml"],
         ["--log-level", "all"],
+        ["--port", "99999"],
+        ["--port", "-5"],
+        ["--port", "x"],
+        ["--tls", "--tls-port", "65536"],
         ["--unknown"],
         ["agent://open?x=1"],
     ],
 )
 def test_unusable_arguments_end_with_2(arguments: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "calock.agent", "--state-dir", str(tmp_path), *arguments]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr

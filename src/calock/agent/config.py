@@ -10,7 +10,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,12 +20,15 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the text says which file and why."""
 
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
 class Compat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For pages written for other CA middleware (``docs/compat.md``). Off unless asked for."""
 
     synctl: bool = False
     """Answer ``POST /synctl`` for the configured origins."""
-    port: int | None = None
+    port: Port | None = None
     """One more port, for that path alone: the one such pages have built in is 21051."""
 
 
@@ -48,11 +51,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Per page; half of them at once."""
     requests_per_second: int = 20
     """Per page, of every kind; three times as many at once."""
-    port: int | None = None
+    port: Port | None = None
     """One fixed port instead of the first free one of ``calock.wire.driver.PORTS``; 0 takes any."""
     tls: bool = False
     """Listen once more, with https, for browsers that let no page speak http to 127.0.0.1 (``calock.agent.tls``)."""
-    tls_port: int | None = None
+    tls_port: Port | None = None
     """One fixed port for that instead of the first free one of ``calock.wire.driver.TLS_PORTS``; 0 takes any."""
     compat: Compat = Compat()
 

@@ -32,6 +32,12 @@ from calock.wire.message_types import describe_message_types
 log = logging.getLogger("calock.agent")
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 65535")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="calock agent",
@@ -47,11 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--skf", action="append", default=[], metavar="LIB", help="SKF (GM/T 0016) library of a vendor")
     parser.add_argument("--find-skf", action="store_true", help="also use the known vendors' SKF libraries found on this computer")
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"listen here instead of the first free of {', '.join(map(str, PORTS))}"
+        "--port", type=_port, metavar="N", help=f"listen here instead of the first free of {', '.join(map(str, PORTS))}"
     )
     parser.add_argument("--tls", action="store_true", help="listen with https too, for browsers that block http to this computer")
     parser.add_argument(
-        "--tls-port", type=int, metavar="N", help=f"with --tls: here instead of the first free of {', '.join(map(str, TLS_PORTS))}"
+        "--tls-port",
+        type=_port,
+        metavar="N",
+        help=f"with --tls: here instead of the first free of {', '.join(map(str, TLS_PORTS))}",
     )
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the instance file lies")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
