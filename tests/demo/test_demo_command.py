@@ -13,8 +13,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
+
+from calock.demo.place import Place
+from calock.demo.story import story
 
 COMMAND = [sys.executable, "-c", "import sys; from calock.demo.command import main; sys.exit(main(sys.argv[1:]))"]
 
@@ -64,12 +68,31 @@ def test_plug_and_unplug(prepared):
     assert run(prepared, "plug", "nonsense").returncode == 2
 
 
-def test_reset_deletes_only_a_practice_world(tmp_path):
+@pytest.mark.parametrize("more", [[], ["--prepare-only"], ["--reset"], ["--reset", "--prepare-only"]])
+def test_a_directory_of_somebody_else_is_left_as_it_is(tmp_path, more):
     (tmp_path / "letters.txt").write_text("mine")
-    done = run(tmp_path, "--reset", "--prepare-only", "--no-packages")
+    done = run(tmp_path, "--no-packages", *more)
     assert done.returncode == 1
-    assert "nothing there was deleted" in done.stderr
+    assert "nothing there was touched" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
     assert (tmp_path / "letters.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("port", ["99999", "-5", "x"])
+def test_a_port_that_is_none_is_refused(tmp_path, port):
+    done = run(tmp_path / "data", "--port", port)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_it_tells_people_to_type_means_the_same_world(tmp_path):
+    assert Place(Path(".calock").resolve()).words == "demo"
+    elsewhere = Place(tmp_path / "练习 1")
+    assert elsewhere.words == f"demo --data '{tmp_path}/练习 1'"
+    said = story(elsewhere, port=8000, driver_port=16180, command="calock")
+    for typed in ("unplug sm2", "plug sm2", "--reset"):
+        assert f"calock {elsewhere.words} {typed}" in said
+    assert f"calock {elsewhere.words}` makes one" in run(elsewhere.root, "locks").stderr
 
 
 def test_an_interrupted_build_is_made_anew(tmp_path):

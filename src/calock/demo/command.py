@@ -12,7 +12,7 @@ from calock.demo.children import ChildError
 from calock.demo.keyring import LOCKS, lock, move
 from calock.demo.place import Place, default_place
 from calock.demo.run import AlreadyRunningError, only_one, prepare, run
-from calock.demo.world import WorldError
+from calock.demo.world import WorldError, require_ours
 
 DESCRIPTION = """\
 Start a whole practice platform on this computer: both sites, a driver, practice CAs with published revocation lists,
@@ -45,10 +45,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    made = parser()
+    chosen = made.parse_args(argv)
+    if not 0 <= chosen.port <= 65535:
+        made.error("--port is a number from 0 (any free one) to 65535")
+    return chosen
+
+
 def _reset(place: Place) -> None:
     """Delete the world at ``place``; only a directory that carries the world's mark is ever deleted."""
-    if place.contents() and not place.mark.exists():
-        raise WorldError(f"{place.root} holds no practice world; nothing there was deleted")
+    require_ours(place)
     for path in place.contents():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -58,7 +65,7 @@ def _reset(place: Place) -> None:
 
 def _lock_action(place: Place, arguments: argparse.Namespace) -> None:
     if not place.notes().get("made"):
-        raise WorldError(f"{place.root} holds no practice world; `calock demo` makes one")
+        raise WorldError(f"{place.root} holds no practice world; `calock {place.words}` makes one")
     if arguments.action == "locks":
         from calock.demo.story import lock_lines  # noqa: PLC0415 - only this action prints them alone
 
@@ -71,7 +78,7 @@ def _lock_action(place: Place, arguments: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 refused, 2 unusable arguments."""
-    arguments = parser().parse_args(argv)
+    arguments = _arguments(argv)
     place = Place(arguments.data.resolve()) if arguments.data else default_place()
     try:
         if arguments.action:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 MARK = "calock-demo.json"
 """Its presence says that a directory is a demonstration's and may be deleted as a whole."""
+
+_BY_ITSELF = Path(".calock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Place:
         """The driver's own configuration and state directory, so that it never meets a real driver's."""
         return self.root / "demo" / "driver"
 
+    @property
+    def words(self) -> str:
+        """``demo``, and what it takes to mean this place: people type the commands that we print where they like."""
+        return "demo" if self.root == _BY_ITSELF.resolve() else f"demo --data {shlex.quote(str(self.root))}"
+
     def contents(self) -> list[Path]:
         """What lies here besides the lock."""
         return [path for path in self.root.iterdir() if path != self.lock] if self.root.exists() else []
@@ -84,4 +92,4 @@ class Place:
 
 def default_place() -> Place:
     """``CALOCK_DATA``, else ``.calock`` in the current directory."""
-    return Place(Path(os.environ.get("CALOCK_DATA") or ".calock").resolve())
+    return Place(Path(os.environ.get("CALOCK_DATA") or _BY_ITSELF).resolve())

@@ -19,7 +19,7 @@ from calock.demo.children import Child, ChildError, Children
 from calock.demo.packages import add_packages
 from calock.demo.place import Place
 from calock.demo.story import story
-from calock.demo.world import Practice, build, move_crl_source
+from calock.demo.world import Practice, build, move_crl_source, require_ours
 from calock.wire.driver import HEADER, HELLO_PATH
 
 USUAL_PORTS = range(8000, 8010)
@@ -54,7 +54,9 @@ def only_one(place: Place) -> Iterator[None]:
 
     Raises:
         AlreadyRunningError: another process holds it.
+        WorldError: the directory is somebody else's.
     """
+    require_ours(place)
     place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with place.lock.open("w") as held:
         try:

@@ -52,10 +52,10 @@ def story(place: Place, *, port: int, driver_port: int, command: str) -> str:
             "     Try the bad locks: expired, revoked, outside 互认, PIN locked, bound to somebody else; each says what to do next",
             f"  5. 打开 Open {zcy}  → 【用户登录】 yuhaiqin → 右上角 CA 图标 the CA icon → 【添加绑定】 测试_政采云测试",
             "  6. 拔锁、插锁，页面自己变化 Pull a lock out, plug it in; the open page follows:",
-            f"     {command} demo unplug sm2    {command} demo plug sm2",
+            f"     {command} {place.words} unplug sm2    {command} {place.words} plug sm2",
             f"  7. 运营控制台 Operators' console: yunying01 → http://127.0.0.1:{port}/console/",
             "",
-            f"数据保存在 Data is kept in {place.root}；重来 start over: {command} demo --reset",
+            f"数据保存在 Data is kept in {place.root}；重来 start over: {command} {place.words} --reset",
             "",
         ]
     )

@@ -55,6 +55,16 @@ class Practice:
                 fresh.replace(self.place.crls / name)
 
 
+def require_ours(place: Place) -> None:
+    """Before the first file is written, the lock's included, or deleted.
+
+    Raises:
+        WorldError: the directory has contents, and no practice world's mark among them.
+    """
+    if place.contents() and not place.mark.exists():
+        raise WorldError(f"{place.root} is not empty and holds no practice world; nothing there was touched")
+
+
 def make_practice(root: Path, *, now: datetime | None = None) -> Practice:
     """Make CAs, locks and CRLs below ``root``; nothing of it needs Django."""
     now = (now or datetime.now(UTC)).replace(microsecond=0)
@@ -78,7 +88,7 @@ def open_practice(root: Path) -> Practice:
     place = Place(root)
     notes = place.notes()
     if notes.get("version") != VERSION:
-        raise WorldError(f"{root} holds no practice world of this version; `calock demo --reset` makes a new one")
+        raise WorldError(f"{root} holds no practice world of this version; `calock {place.words} --reset` makes a new one")
     return Practice(place, datetime.fromisoformat(notes["made"]), load_families(place.pki), {})
 
 
@@ -178,8 +188,7 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> P
         prepare_server(root)
         _migrate()
         return practice
-    if not notes and place.contents():
-        raise WorldError(f"{root} is not empty and holds no practice world; nothing there was touched")
+    require_ours(place)
     place.create()
     place.write_notes({"version": VERSION, "made": ""})
     for leftover in (*root.glob("calock.sqlite3*"), *root.glob("register.seen")):  # a new database has a new register
