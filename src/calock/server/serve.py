@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from calock.server.listening import is_address, require_free
+from calock.server.workers import hear_from_birth
 
 EPILOG = """\
 What it reads from the environment: CALOCK_DATA (directory for database, keys, CRLs), DATABASE_URL (PostgreSQL; default SQLite in
@@ -23,7 +24,7 @@ CALOCK_INSECURE_HTTP=1 leaves that out, for a demonstration on this computer onl
 JOBS_PAUSE = 5.0
 """Seconds before a background process that ended by itself is started again."""
 WORKERS_GRACE = 8
-"""Seconds that workers have to end in; one told before it listens to signals never hears that it was told."""
+"""Seconds that workers have to end in, the answers that they are giving included."""
 MIGRATION_LOCK = 0x63616C6F636B
 """Key of the PostgreSQL advisory lock under which one replica at a time migrates."""
 log = logging.getLogger("calock.server")
@@ -159,6 +160,7 @@ def _serve(host: str, port: int, workers: int) -> None:
 
     from calock.server.downloads.slots import SLOTS  # noqa: PLC0415 - needs Django set up
 
+    hear_from_birth()
     os.environ["CALOCK_SERVER_PID"] = str(os.getpid())
     Server(
         "calock.server.wsgi:application",

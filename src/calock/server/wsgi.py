@@ -29,7 +29,7 @@ def _end_with(server: int) -> None:
         time.sleep(1.0)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
-    os._exit(1)  # it was told before it listened, or somebody reads his answer slowly
+    os._exit(1)  # somebody reads his answer slowly
 
 
 if server := os.environ.get("CALOCK_SERVER_PID"):  # set by calock serve

@@ -182,6 +182,46 @@ def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
     assert "Traceback" not in running.text()
 
 
+def test_workers_told_to_end_while_they_still_load_end(tmp_path):
+    told = command("serve", "--port", str(free_port()), "--workers", "2", "--no-jobs")
+    process = subprocess.Popen(
+        told, env=environment(tmp_path, PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    said = next(line for line in process.stdout if "Spawning worker-2" in line)
+    process.terminate()
+    said += process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    assert "refused to gracefully stop" not in said
+    assert "Unexpected exit" not in said
+
+
+FORKING = """
+import multiprocessing, signal, threading
+from calock.server.workers import hear_from_birth
+hear_from_birth()
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+for _ in range(200):
+    worker = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    worker.start()
+    worker.terminate()
+    worker.join(20)
+    if worker.exitcode is None:
+        worker.kill()
+    assert worker.exitcode == -signal.SIGTERM, worker.exitcode
+signal.raise_signal(signal.SIGTERM)
+assert told, "the server itself no longer hears"
+"""
+
+
+def test_a_worker_hears_from_its_first_moment_on(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_worker_that_does_not_hear_is_ended(tmp_path):
     running = Server(tmp_path, "--workers", "2")
     children = children_of(running.process.pid)
