@@ -50,6 +50,8 @@ def test_who_wants_the_traceback_gets_it(tmp_path):
         ("postgresql://calock:geheim@127.0.0.1", "DATABASE_URL names no database"),
         ("sqlite://", "DATABASE_URL names no database"),
         (CLOSED, "the database cannot be used: connection failed"),
+        (CLOSED + "?sslmode=always", 'invalid sslmode value: "always"'),
+        (CLOSED + "?tls=1", 'the database cannot be used: invalid connection option "tls"'),
         ("sqlite:////nonexistent/calock.sqlite3", "the database cannot be used: unable to open database file"),
     ],
 )

@@ -21,6 +21,7 @@ def line_for(error: Exception) -> str | None:
     if getattr(error.__cause__, "sqlstate", "") in _NOT_THERE or text.startswith(("no such table", "no such column")):
         what = str(error).partition("\n")[0]  # PostgreSQL adds the statement
         return f"the database was not made by this version ({what}): calock manage migrate, or calock serve, does that"
-    if isinstance(error, OperationalError) or type(error) is DatabaseError:  # unreachable, locked, no database at all
+    unusable = isinstance(error, OperationalError) or type(error) is DatabaseError  # unreachable, locked, no database at all
+    if unusable or text.startswith("invalid connection option"):
         return f"the database cannot be used: {text}"
     return None

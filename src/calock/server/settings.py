@@ -69,7 +69,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
 else:
-    DATABASES["default"]["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 2}
+    said = DATABASES["default"].get("OPTIONS", {})  # in the address: sslmode and its like
+    DATABASES["default"]["OPTIONS"] = {**said, "server_side_binding": True, "prepare_threshold": 2}
 DATABASES["default"]["CONN_MAX_AGE"] = None
 
 TEMPLATES = [
