@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from conformance.suite_cases import calock
-from trust_help import AT, CHALLENGE, ORIGIN, answer, key, world
+from trust_help import AT, CHALLENGE, END, ORIGIN, START, World, answer, key, world
 
 from calock import __version__
 from calock.cli import main
+from calock.demo import pki
 
 
 def pem(*certificates: bytes) -> bytes:
@@ -124,6 +125,26 @@ def test_an_anchor_that_cannot_be_used_is_left_out_and_said(place: Path) -> None
     assert report is not None
     assert (status, report["reason"]) == (1, "CERTIFICATE_UNTRUSTED")
     assert any("left out" in note for note in report["notes"])
+
+
+def hiding(here: World, inner: bytes) -> bytes:
+    """A stranger's CA certificate that carries the PEM text of another one in a comment."""
+    spki, text = key("SM2", "stranger").spki_der, pem(inner)
+    stranger = pki.make_root("stranger", "SM2", key("SM2", "stranger"), not_before=START, not_after=END)
+    comment = ("2.16.840.1.113730.1.13", False, b"\x16\x82" + len(text).to_bytes(2, "big") + text)
+    return stranger.issue(pki.name("stranger"), spki, extensions=[comment], not_before=START, not_after=END, serial=7)
+
+
+def test_a_certificate_is_not_judged_as_the_text_inside_it(place: Path) -> None:
+    here = world("SM2")
+    (place / "hiding.der").write_bytes(hiding(here, here.lock()))
+    (place / "hiding_root.der").write_bytes(hiding(here, here.root.certificate))
+    status, report, _ = explain(place, "hiding.der", "--anchors", "both.pem")
+    assert report is not None
+    assert (status, report["accepted"], report["certificate"]["subject"]) == (1, False, "C=CN, CN=stranger")
+    status, report, _ = explain(place, "lock.der", "--anchors", "hiding_root.der", "--intermediates", "ca.pem")
+    assert report is not None
+    assert (status, report["reason"]) == (1, "CERTIFICATE_UNTRUSTED")
 
 
 def test_people_read_a_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -476,5 +476,11 @@ def test_evidence_is_read_as_der_and_as_bare_base64(wrap):
     assert split_pem(wrap(response), b"OCSP RESPONSE") == [response]
 
 
+def test_pem_text_inside_a_der_value_is_its_author_s_and_no_value_of_its_own():
+    for label in (b"OCSP RESPONSE", b"X509 CRL"):
+        hiding = b"\x30\x82\x10\x00-----BEGIN " + label + b"-----\nMAA=\n-----END " + label + b"-----\n"
+        assert split_pem(hiding, label) == [hiding]
+
+
 def test_text_that_only_looks_like_base64_stays_what_it_is():
     assert split_pem(b"M\xff not base64", b"OCSP RESPONSE") == [b"M\xff not base64"]

@@ -53,7 +53,12 @@ def read_file(name: str) -> bytes:
 
 
 def certificates_in(data: bytes) -> list[bytes]:
-    """DER of every certificate in a PEM bundle, or the bytes themselves when there is no PEM block in them."""
+    """DER of every certificate in a PEM bundle, or the bytes themselves when there is no PEM block in them.
+
+    What begins as a DER SEQUENCE is one certificate, whatever text stands in it: a PEM block in one of its fields is another's.
+    """
+    if data[:1] == b"\x30":
+        return [data]
     blocks = [_decoded(match["body"], trusted=match["label"].startswith(b"TRUSTED")) for match in _PEM.finditer(data)]
     if blocks or b"-----BEGIN" in data[:100_000]:
         return blocks

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from calock.core import names
+from calock.core import names, walk
 from calock.core.ca_graph import CaGraph
 from calock.core.certificate import Certificate
 from calock.core.crl import CrlHead, read_crl
@@ -305,8 +305,16 @@ def _weight(item: SingleAnswer) -> tuple[bool, datetime, bool]:
     return item.status is CertStatus.REVOKED, item.this_update, item.status is CertStatus.UNKNOWN
 
 
+_SEQUENCE = bytes([walk.SEQUENCE])
+
+
 def split_pem(blob: bytes, label: bytes) -> list[bytes]:
-    """Split a file into DER values: PEM with any number of blocks, one DER, or one DER as bare base64."""
+    """Split a file into DER values: PEM with any number of blocks, one DER, or one DER as bare base64.
+
+    What begins as a DER SEQUENCE is one, whatever text stands in it: its fields are its author's to fill, with PEM as well.
+    """
+    if blob[:1] == _SEQUENCE:
+        return [blob]
     begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
     if begin not in blob:
         bare = _decode(blob) if blob[:1] == b"M" else b""  # a DER SEQUENCE in base64 starts so, and never in DER
