@@ -255,6 +255,26 @@ def test_a19_path_length_exceeded() -> None:
     assert world().judge(lock, register=register).reason is Reason.PATH_INVALID
 
 
+@pytest.mark.parametrize("as_anchor", [True, False])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a19_a_ca_that_openssl_cannot_read(as_anchor: bool, strict: bool) -> None:
+    """Its name is a UTF8String that is not UTF-8: ``cryptography`` reads it, OpenSSL does not."""
+    here, ca_key = world(), key("EC", "unreadable")
+    part = der.sequence(der.oid("2.5.4.3"), der.tlv(0x0C, b"\xff\xfe"))
+    subject = der.sequence(der.set_of(part))
+    extensions = pki.ca_extensions(ca_key, issuer=here.root.key)
+    certificate = here.root.issue(subject, ca_key.spki_der, extensions=extensions, **DATES)
+    ca = pki.Authority(ca_key, subject, certificate, ())
+    policy = replace(OFF, strict_extensions=strict)
+    register = Register([ProviderTrust("p", (CaCertificate.of(certificate, anchor=True),), policy)])
+    if not as_anchor:
+        register = trusting(certificate, policy=policy)
+    own = pki.extension(x509.AuthorityKeyIdentifier(ca_key.key_id, None, None))
+    verdict = here.judge(here.raw_lock(own, drop=("2.5.29.35",), signer=ca), register=register)
+    assert verdict.reason is Reason.PATH_INVALID
+    assert "OpenSSL cannot read" in verdict.failure.detail
+
+
 def test_a20_an_anchor_that_is_no_ca() -> None:
     """Vault CVE-2024-2048: another certificate with the anchor's names and key identifiers, over the attacker's key."""
     anchor = world().lock(common_name="trusted holder")

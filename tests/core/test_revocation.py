@@ -484,3 +484,32 @@ def test_pem_text_inside_a_der_value_is_its_author_s_and_no_value_of_its_own():
 
 def test_text_that_only_looks_like_base64_stays_what_it_is():
     assert split_pem(b"M\xff not base64", b"OCSP RESPONSE") == [b"M\xff not base64"]
+
+
+# --- evidence beside certificates that cannot be read
+
+
+def test_a_ca_whose_key_usage_cannot_be_read_vouches_for_no_crl_signer(ec):
+    """Of the name that another CA's issuer has, and so asked whether it vouches for that CA."""
+    fields = {"not_before": AT - 900 * DAY, "not_after": AT + 900 * DAY}
+    damaged = [("2.5.29.15", True, bytes.fromhex("03020700")), *pki.ca_extensions(ec.root.key, issuer=ec.root.key)[:1]]
+    unreadable = ec.root.issue(ec.root.subject, ec.root.key.spki_der, extensions=damaged, **fields)
+    twin = ec.root.issue(ec.issuing.subject, pki.make_key("EC").spki_der, extensions=damaged, **fields)
+    others = [Certificate.parse(unreadable), Certificate.parse(twin)]
+    for known in (others, others[::-1]):
+        assert ec.reason(ec.crl(), others=known) is None
+        evidence = MemoryEvidence(
+            [ec.crl(), ec.root_crl()], anchors=known, others=[Certificate.parse(ec.issuing.certificate)], at=AT
+        )
+        assert all(evidence.graph.path_of(item) for item in known)
+        assert not evidence.graph.path_of(Certificate.parse(ec.issuing.certificate))
+
+
+def test_a_key_that_is_no_whole_number_of_octets_is_named_by_no_answer(ec):
+    answer = ocsp.read_response(ec.answer())
+    spki = bytearray(ec.issuing.key.spki_der)
+    place = spki.index(b"\x03\x42\x00") + 2
+    spki[place], spki[-1] = 1, spki[-1] & 0xFE  # one unused bit
+    fields = {"not_before": AT - 900 * DAY, "not_after": AT + 900 * DAY}
+    issuer = Certificate.parse(ec.root.issue(ec.issuing.subject, bytes(spki), **fields))
+    assert not ocsp.names_certificate(answer.answers[0].cert_id, issuer, ec.leaf.serial)

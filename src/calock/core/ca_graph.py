@@ -9,6 +9,7 @@ from datetime import datetime
 from calock.core import names
 from calock.core.certificate import Certificate
 from calock.core.policy import Policy
+from calock.core.refusals import Refusal
 from calock.core.signed_data import SignatureProblemError, check_issued
 
 MAX_DEPTH = 8
@@ -35,16 +36,18 @@ class CaGraph:
         key = (certificate.der, issuer.spki_sha256)
         known = self._signed.get(key)
         if known is None:
-            known = certificate.issuer_key == issuer.subject_key and self._holds(certificate, issuer)
+            known = self._holds(certificate, issuer)
             self._signed[key] = known
         return known
 
     def _holds(self, certificate: Certificate, issuer: Certificate) -> bool:
-        if issuer.key_usage is not None and "key_cert_sign" not in issuer.key_usage:
-            return False
         try:
+            if certificate.issuer_key != issuer.subject_key:
+                return False
+            if issuer.key_usage is not None and "key_cert_sign" not in issuer.key_usage:
+                return False
             check_issued(certificate, issuer, policy=self.policy, at=self.at)
-        except SignatureProblemError:
+        except (SignatureProblemError, Refusal):  # a name or a key usage that cannot be read vouches for nobody
             return False
         return True
 
@@ -52,11 +55,17 @@ class CaGraph:
         """One path from ``certificate`` to an anchor, both included; empty when there is none."""
         path = [certificate]
         while path[-1] not in self.anchors:
-            above = [item for item in self.named(path[-1].issuer_key) if item not in path and self.signed_by(path[-1], item)]
+            above = [item for item in self._namesakes_above(path[-1]) if item not in path and self.signed_by(path[-1], item)]
             if not above or len(path) >= MAX_DEPTH:
                 return ()
             path.append(next((item for item in above if item in self.anchors), above[0]))
         return tuple(path)
+
+    def _namesakes_above(self, certificate: Certificate) -> list[Certificate]:
+        try:
+            return self.named(certificate.issuer_key)
+        except Refusal:
+            return []
 
     def speaks_for(self, signer: Certificate) -> list[Certificate]:
         """CA certificates whose issued certificates a CRL signed by ``signer`` covers: those of one CA, proved by signatures.
@@ -70,10 +79,13 @@ class CaGraph:
     def _one_authority(self, signer: Certificate, issuer: Certificate) -> bool:
         if signer.spki_sha256 == issuer.spki_sha256 or self.signed_by(signer, issuer) or self.signed_by(issuer, signer):
             return True
-        if signer.key_usage is None or "key_cert_sign" in signer.key_usage:
+        if not _signs_no_certificates(signer):
             return False  # a second CA of the same name is another CA, whatever the one above was thinking
-        return any(
-            self.signed_by(signer, above) and self.signed_by(issuer, above)
-            for above in self.named(signer.issuer_key)
-            if signer.issuer_key == issuer.issuer_key
-        )
+        return any(self.signed_by(signer, above) and self.signed_by(issuer, above) for above in self._namesakes_above(signer))
+
+
+def _signs_no_certificates(signer: Certificate) -> bool:
+    try:
+        return signer.key_usage is not None and "key_cert_sign" not in signer.key_usage
+    except Refusal:
+        return False  # nobody knows what it may sign

@@ -60,6 +60,15 @@ def openssl_fault(leaf: Certificate, above: CaPath, *, strict: bool) -> ChainFau
     return _judge_leaf(leaf, above.issuers, strict=strict)
 
 
+def openssl_reads(certificate: Certificate) -> bool:
+    """Whether OpenSSL can read it and its key at all: not everything that ``cryptography`` reads, and chains need both."""
+    try:
+        crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der).get_pubkey()
+    except crypto.Error:
+        return False
+    return True
+
+
 def _judge_leaf(leaf: Certificate, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
     try:
         target = crypto.load_certificate(crypto.FILETYPE_ASN1, leaf.der)
@@ -114,10 +123,15 @@ def _settled(above: CaPath, *, strict: bool) -> bool:
     known = above.settled.get(strict)
     if known is None:
         issuers = above.issuers
-        known = above.settled[strict] = _lengths_allow_a_leaf(issuers) and (
-            len(issuers) == 1 or _judge(issuers[0].openssl, issuers[1:], strict=strict) is None
-        )
+        known = above.settled[strict] = _lengths_allow_a_leaf(issuers) and (len(issuers) == 1 or _holds(issuers, strict=strict))
     return known
+
+
+def _holds(issuers: Sequence[Issuer], *, strict: bool) -> bool:
+    try:
+        return _judge(issuers[0].openssl, issuers[1:], strict=strict) is None
+    except crypto.Error:
+        return False  # OpenSSL cannot read the issuing CA; it says so of the whole chain then
 
 
 def _lengths_allow_a_leaf(issuers: Sequence[Issuer]) -> bool:

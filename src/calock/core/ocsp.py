@@ -126,7 +126,10 @@ def names_certificate(found: CertId, issuer: Certificate, serial: int) -> bool:
     """Whether a CertID means this serial of this issuer: both hashes and the serial equal."""
     if found.serial != serial or found.algorithm not in _HASHES:
         return False
-    return found == cert_id(issuer, serial, found.algorithm)
+    try:
+        return found == cert_id(issuer, serial, found.algorithm)
+    except walk.WalkError:
+        return False  # a key that is no whole number of octets has no hash to be named by
 
 
 def build_request(issuer: Certificate, serial: int, *, nonce: bytes, algorithm: str = OID_SHA1) -> bytes:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from register_help import AT_START, ca_session, operator
 
 from calock.core.refusals import Reason, Refusal
-from calock.demo import pki
+from calock.demo import der, pki
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.approvals.services import approve, reject, take_back
@@ -252,6 +252,15 @@ def hostile_certificates(authority: pki.Authority) -> dict[str, bytes]:
             name, key.spki_der, **dates, extensions=[*(e for e in ca if e[0] != "2.5.29.15"), pki.key_usage("crl_sign")]
         ),
         "not cA": issue(name, key.spki_der, **dates, extensions=[e for e in ca if e[0] != "2.5.29.19"]),
+        "a name that OpenSSL cannot read": issue(
+            der.sequence(der.set_of(der.sequence(der.oid("2.5.4.3"), der.tlv(0x0C, b"\xff\xfe")))),
+            key.spki_der,
+            **dates,
+            extensions=ca,
+        ),
+        "a key that OpenSSL cannot read": issue(
+            name, key.spki_der.replace(b"\x03\x42\x00", b"\x03\x42\x01")[:-1] + b"\0", **dates, extensions=ca
+        ),
         "RSA 1024": pki.make_root("弱", "RSA", small, **dates).certificate,
         "expired": pki.make_root("旧", "EC", not_before=pki.years(AT_START, -5), not_after=AT_START).certificate,
         "not yet valid": pki.make_root(
@@ -264,7 +273,7 @@ def hostile_certificates(authority: pki.Authority) -> dict[str, bytes]:
     "name",
     [
         "empty", "noise", "too large", "text", "leaf", "version 1", "no key usage", "may not sign certificates", "not cA",
-        "RSA 1024", "expired", "not yet valid",
+        "a name that OpenSSL cannot read", "a key that OpenSSL cannot read", "RSA 1024", "expired", "not yet valid",
     ],
 )  # fmt: skip
 def test_what_is_no_ca_certificate_never_becomes_an_anchor(world, authority, name):

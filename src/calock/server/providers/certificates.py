@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from calock.core.certificate import Certificate
+from calock.core.chain import openssl_reads
 from calock.core.refusals import Reason, Refusal
 
 MAX_BYTES = 16 * 1024  # CA certificates in the field have 1 to 3 KB
@@ -98,6 +99,8 @@ def _checked(parsed: Certificate, at: datetime | None, use: Use) -> CaFile:
     _require_use(parsed, use)
     if parsed.algorithm not in ("SM2", "RSA", "EC") or parsed.key_size < (2048 if parsed.algorithm == "RSA" else 256):
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"key {parsed.algorithm} {parsed.key_size} is too weak for a CA")
+    if not openssl_reads(parsed):
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "OpenSSL cannot read it or its key, so no path through it could be judged")
     if at is not None and not parsed.not_before <= at <= parsed.not_after:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "outside its dates")
     return CaFile(
