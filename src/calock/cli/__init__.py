@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from calock import __version__
+from calock.cli.output import UNWRITTEN, OutputError, complain, prepare, show
 
 USAGE = """\
 calock: bind hardware CA locks (CA 锁) to accounts of a procurement platform, and log in with lock and PIN
@@ -85,29 +86,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments.pop(0) if arguments else "--help"
-    if command in ("-h", "--help", "help"):
-        sys.stdout.write(USAGE)
-        return 0
-    if command in ("-V", "--version", "version"):
-        sys.stdout.write(f"calock {__version__}\n")
-        return 0
-    return _call(command, arguments)
+    prepare()
+    try:
+        if command in ("-h", "--help", "help"):
+            show(USAGE)
+            return 0
+        if command in ("-V", "--version", "version"):
+            show(f"calock {__version__}\n")
+            return 0
+        return _call(command, arguments)
+    except OutputError as error:
+        complain(f"calock: what was to be printed could not be written: {error}")
+        return UNWRITTEN
+    except BrokenPipeError:  # the reader of our output went away, e.g. ``| head``
+        sys.stderr.close()
+        return 141
 
 
 def _call(command: str, arguments: list[str]) -> int:
     run = _COMMANDS.get(command)
     if run is None:
-        sys.stderr.write(f"calock: no command {command!r}; calock --help lists them\n")
+        complain(f"calock: no command {command!r}; calock --help lists them")
         return UNUSABLE
     try:
         return run(arguments)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output went away, e.g. ``| head``
-        sys.stderr.close()
-        return 141
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("calock"):
             raise
-        sys.stderr.write(f"calock: {command} needs {error.name}, which is not installed: pip install 'calock[server,agent]'\n")
+        complain(f"calock: {command} needs {error.name}, which is not installed: pip install 'calock[server,agent]'")
         return UNUSABLE

@@ -10,11 +10,15 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
+from calock.cli.output import show
 from calock.core.policy import Policy, PolicyError
 from calock.core.verdict import Step
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 MAX_FILE = 256 * 1024 * 1024
 """Octets; a CRL of a million entries has about 40 MB."""
@@ -27,10 +31,13 @@ class UnusableError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and whose help is printed as everything is."""
 
     def error(self, message: str) -> NoReturn:
         raise UnusableError(message)
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002 - argparse's signature
+        show(self.format_help())
 
 
 def read_file(name: str) -> bytes:
@@ -41,6 +48,8 @@ def read_file(name: str) -> bytes:
     """
     try:
         if name == "-":
+            if sys.stdin is None:
+                raise UnusableError("cannot read -: standard input is closed")
             data = sys.stdin.buffer.read(MAX_FILE + 1)
         else:
             with Path(name).open("rb") as file:

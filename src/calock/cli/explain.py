@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from msgspec import structs
 
-from calock.cli import arguments, report
+from calock.cli import arguments, output, report
 from calock.cli.arguments import UnusableError
+from calock.cli.output import OutputError
 from calock.core.certificate import Certificate
 from calock.core.evidence import MemoryEvidence, NoEvidence
+from calock.core.masking import mask_person_ids
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
@@ -23,9 +27,11 @@ from calock.wire.token import parse_token
 
 ACCEPTED, REFUSED, UNUSABLE = 0, 1, 2
 _ANY_LIFE = 100_000  # days
+_Judge = Callable[[argparse.Namespace, "_Given"], tuple[Verdict, tuple[str, ...]]]
 
 _EPILOG = textwrap.dedent("""\
-    exit status: 0 accepted; 1 refused, with the reason code printed; 2 arguments that cannot be used.
+    exit status: 0 accepted; 1 refused, with the reason code printed; 2 a question that cannot be asked (arguments or files that
+    cannot be used); 3 an error of calock's own, nothing is known then; 4 the answer could not be written.
 
     Files are PEM (bundles too) or DER. Trust ends at the --anchors; they may be intermediate CAs. When neither --crl nor
     --ocsp is given, and no --policy demands it, revocation is reported as skipped; when either is given, every certificate of
@@ -88,24 +94,44 @@ def explain_token(argv: list[str]) -> int:
     return _run("token", parser, argv, _token)
 
 
-def _run(name: str, parser: arguments.Parser, argv: list[str], judge: object) -> int:
+def _run(name: str, parser: arguments.Parser, argv: list[str], judge: _Judge) -> int:
     if not argv or argv[0] != "explain":
-        wanted = argv and argv[0] in ("-h", "--help")
-        (sys.stdout if wanted else sys.stderr).write(f"usage: calock {name} explain …   (calock {name} explain --help says more)\n")
-        return ACCEPTED if wanted else UNUSABLE
-    assert callable(judge)
+        usage = f"usage: calock {name} explain …   (calock {name} explain --help says more)"
+        if argv and argv[0] in ("-h", "--help"):
+            output.show(usage + "\n")
+            return ACCEPTED
+        output.complain(usage)
+        return UNUSABLE
     try:
         options = parser.parse_args(argv[1:])
-        given = _read(options)
-        verdict, notes = judge(options, given)
+        verdict, text = _answer(options, judge)
     except UnusableError as error:
-        sys.stderr.write(f"calock {name} explain: {' '.join(str(error).split())}\n")
+        output.complain(f"calock {name} explain: {error}")
         return UNUSABLE
     except SystemExit as end:  # --help
         return int(end.code or 0)
-    write = report.as_json if options.json else report.as_text
-    sys.stdout.write(write(verdict, given.setting.at, (*given.notes, *notes)))
+    except (OutputError, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - ours: whoever reads status 1 as a refusal must not be told one
+        output.complain(f"calock {name} explain: could not be judged, by an error of calock's own: {_place_of(error)}")
+        return output.UNJUDGED
+    output.show(text)
     return ACCEPTED if verdict.accepted else REFUSED
+
+
+def _answer(options: argparse.Namespace, judge: _Judge) -> tuple[Verdict, str]:
+    given = _read(options)
+    verdict, notes = judge(options, given)
+    notes = (*given.notes, *notes)
+    if options.json:
+        return verdict, report.as_json(verdict, given.setting.at, notes, ascii_only=not output.holds_any_character())
+    return verdict, report.as_text(verdict, given.setting.at, notes)
+
+
+def _place_of(error: Exception) -> str:
+    """What and where, for the report to whoever maintains calock."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return mask_person_ids(f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {str(error)[:200]}")
 
 
 def _certificate(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:

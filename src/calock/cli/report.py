@@ -50,8 +50,8 @@ def _safe(text: str) -> str:
     return mask_person_ids("".join(character if character.isprintable() else " " for character in text))
 
 
-def as_json(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
-    """One JSON object; ``docs/operations.md`` names its keys."""
+def as_json(verdict: Verdict, at: datetime, notes: Iterable[str], *, ascii_only: bool = False) -> str:
+    """One JSON object; ``docs/conformance.md`` names its keys. ``ascii_only``: for a stream that can hold nothing else."""
     failure = verdict.failure
     value = {
         "accepted": verdict.accepted,
@@ -75,7 +75,7 @@ def as_json(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
         "identity": _identity(verdict),
         "notes": [mask_person_ids(note) for note in notes],
     }
-    return json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode() + "\n"
+    return json.dumps(value, ensure_ascii=ascii_only, indent=2).encode("utf-8", "replace").decode() + "\n"
 
 
 def _key(certificate: Certificate) -> str:
