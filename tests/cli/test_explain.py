@@ -20,6 +20,9 @@ def pem(*certificates: bytes) -> bytes:
     return b"a line before\n" + b"\n".join(body)
 
 
+DAMAGED = bytes([0x30, 0x82, 0x01, 0x00, *range(256)])
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     here = world("SM2")
@@ -27,7 +30,15 @@ def place(tmp_path: Path) -> Path:
         "root.pem": pem(here.root.certificate), "root.der": here.root.certificate, "ca.pem": pem(here.ca.certificate),
         "both.pem": pem(here.root.certificate, here.ca.certificate), "lock.der": here.lock(), "lock.pem": pem(here.lock()),
         "root.crl": here.crls()[0], "ca.crl": here.crls()[1], "revoked.crl": here.crls(4242)[1], "garbage": b"\x00garbage",
-        "empty": b"", "policy.json": b'{"grace_days": 3}', "required.json": b'{"revocation": {"mode": "require"}}',
+        "damaged.der": DAMAGED, "damaged.pem": pem(DAMAGED),
+        "nobase64.pem": pem(b"").replace(b"BEGIN CERTIFICATE-----", b"BEGIN CERTIFICATE-----!"),
+        "cut.der": here.lock()[:9], "two.der": here.lock() + here.lock(), "two_roots.der": here.root.certificate * 2,
+        "empty": b"", "text": b"a letter\n", "key.der": key("SM2").private_pkcs8,
+        "key.pem": b"-----BEGIN PRIVATE KEY-----\nMAA=\n",
+        "ec.der": bytes.fromhex("30770201010420"), "rsa.der": bytes.fromhex("308204a40201000282"),
+        "lock.p12": bytes.fromhex("308209a1020103308209"),
+        "lock.p7b": bytes.fromhex("3082066206092a864886f70d010702"), "noend.pem": pem(here.lock())[:-30],
+        "policy.json": b'{"grace_days": 3}', "required.json": b'{"revocation": {"mode": "require"}}',
         "bad.json": b'{"grace": 3}', "notjson": b"{",
     }  # fmt: skip
     for name, content in files.items():
@@ -64,8 +75,11 @@ def test_every_step_is_printed_in_order(place: Path) -> None:
     ("arguments", "reason"),
     [
         (["lock.der", "--anchors", "root.pem"], "CERTIFICATE_UNTRUSTED"),
-        (["garbage", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
-        (["empty", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["damaged.der", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["damaged.pem", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["nobase64.pem", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["cut.der", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
+        (["two.der", "--anchors", "root.pem"], "CERTIFICATE_UNPARSABLE"),
         (["root.pem", "--anchors", "root.pem"], "CERTIFICATE_IS_CA"),
         (["lock.der", "--anchors", "both.pem", "--crl", "root.crl", "revoked.crl"], "CERTIFICATE_REVOKED"),
         (["lock.der", "--anchors", "root.pem", "--intermediates", "ca.pem", "--crl", "ca.crl"], "REVOCATION_UNAVAILABLE"),
@@ -118,13 +132,51 @@ def test_only_some_steps(place: Path) -> None:
 
 
 def test_an_anchor_that_cannot_be_used_is_left_out_and_said(place: Path) -> None:
-    damaged = bytearray(world("SM2").root.certificate)
-    damaged[20] ^= 0xFF
-    (place / "damaged.pem").write_bytes(pem(bytes(damaged[:-3])))
-    status, report, _ = explain(place, "lock.der", "--anchors", "damaged.pem", "--intermediates", "ca.pem")
+    (place / "bundle.pem").write_bytes(pem(DAMAGED, world("SM2").root.certificate))
+    status, report, _ = explain(place, "lock.der", "--anchors", "bundle.pem", "--intermediates", "ca.pem", "damaged.der")
     assert report is not None
-    assert (status, report["reason"]) == (1, "CERTIFICATE_UNTRUSTED")
-    assert any("left out" in note for note in report["notes"])
+    assert status == 0
+    said = [note.partition(" was left out: CERTIFICATE_UNPARSABLE: ")[0] for note in report["notes"]]
+    assert said == [f"anchor {place / 'bundle.pem'}, certificate 1", f"intermediate {place / 'damaged.der'}"]
+
+
+NO_CERTIFICATE = {
+    "empty": "is empty", "text": "holds no certificate", "garbage": "holds no certificate", "key.der": "is a private key",
+    "ec.der": "is a private key", "rsa.der": "is a private key", "key.pem": "holds PRIVATE KEY",
+    "lock.p12": "is a PKCS#12 container",
+    "lock.p7b": "is a PKCS#7 container", "noend.pem": "holds a certificate without its end",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_CERTIFICATE)
+@pytest.mark.parametrize("role", ["file", "anchor", "intermediate"])
+def test_a_file_without_a_certificate_is_no_refusal(place: Path, name: str, role: str) -> None:
+    file = name if role == "file" else "lock.der"
+    anchors = [name] if role == "anchor" else ["root.pem"]
+    others = [name] if role == "intermediate" else ["ca.pem"]
+    status, report, said = explain(place, file, "--anchors", *anchors, "--intermediates", *others)
+    assert (status, report) == (2, None)
+    assert said.startswith(f"calock certificate explain: {place / name} {NO_CERTIFICATE[name]}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["damaged.der", "damaged.pem", "two_roots.der", "cut.der", "nobase64.pem", "ca.crl"])
+def test_without_any_anchor_nothing_is_judged(place: Path, name: str) -> None:
+    status, report, said = explain(place, "lock.der", "--anchors", name)
+    assert (status, report) == (2, None)
+    begin = f"calock certificate explain: nothing can be judged without an anchor: anchor {place / name} was left out: "
+    assert said.startswith(begin)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-", "--anchors", "-"], ["lock.der", "--anchors", "-", "--crl", "-"], ["-", "--anchors", "root.pem", "--policy", "-"],
+     ["lock.der", "--anchors", "root.pem", "--intermediates", "-", "--ocsp", "-"], ["lock.der", "--anchors", "-", "-"]],
+)  # fmt: skip
+def test_standard_input_is_read_for_one_thing(place: Path, arguments: list[str]) -> None:
+    status, report, said = explain(place, *arguments)
+    assert (status, report) == (2, None)
+    assert "standard input (-)" in said
 
 
 def hiding(here: World, inner: bytes) -> bytes:
@@ -169,6 +221,8 @@ def test_token(place: Path) -> None:
         status, report, _ = _token(*trust, *wrong)
         assert report is not None
         assert (status, report["reason"]) == (1, "SIGNATURE_INVALID")
+    status, _, said = _token("--anchors", "-", "--origin", ORIGIN, "--challenge", CHALLENGE)
+    assert (status, said) == (2, "calock token explain: standard input (-) can be read for one thing only, and holds the answer\n")
     status, report, _ = _token(*trust, "--origin", ORIGIN, "--challenge", "")
     assert report is not None
     assert (status, report["reason"]) == (1, "CHALLENGE_MALFORMED")

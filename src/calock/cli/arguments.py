@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import base64
-import binascii
 import json
-import re
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
 MAX_FILE = 256 * 1024 * 1024
 """Octets; a CRL of a million entries has about 40 MB."""
-
-_PEM = re.compile(rb"-----BEGIN (?P<label>(?:X509 |TRUSTED )?CERTIFICATE)-----(?P<body>[^-]*)-----END (?P=label)-----")
 
 
 class UnusableError(Exception):
@@ -61,42 +57,14 @@ def read_file(name: str) -> bytes:
     return data
 
 
-def certificates_in(data: bytes) -> list[bytes]:
-    """DER of every certificate in a PEM bundle, or the bytes themselves when there is no PEM block in them.
-
-    What begins as a DER SEQUENCE is one certificate, whatever text stands in it: a PEM block in one of its fields is another's.
-    """
-    if data[:1] == b"\x30":
-        return [data]
-    blocks = [_decoded(match["body"], trusted=match["label"].startswith(b"TRUSTED")) for match in _PEM.finditer(data)]
-    if blocks or b"-----BEGIN" in data[:100_000]:
-        return blocks
-    return [data] if data else []
-
-
-def _decoded(body: bytes, *, trusted: bool) -> bytes:
-    try:
-        der = base64.b64decode(b"".join(body.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return b""  # judged, and refused, as an unparsable certificate
-    if trusted and der[:1] == b"\x30" and der[1:2] == b"\x82":  # OpenSSL appends its own settings to the certificate
-        return der[: 4 + int.from_bytes(der[2:4], "big")]
-    return der
-
-
-def read_certificates(names: list[str], what: str) -> list[bytes]:
-    """DER of all certificates in these files.
+def require_one_reader(names: Iterable[str | None], *, taken: bool) -> None:
+    """Standard input holds one thing. ``taken``: it is read for something that no argument names.
 
     Raises:
-        UnusableError: a file that cannot be read or holds no certificate at all.
+        UnusableError: two want it.
     """
-    found = []
-    for name in names:
-        certificates = certificates_in(read_file(name))
-        if not certificates or not any(der[:1] == b"\x30" for der in certificates):
-            raise UnusableError(f"{name}: no certificate in this {what} file (PEM or DER is wanted)")
-        found += certificates
-    return found
+    if taken + sum(name == "-" for name in names) > 1:
+        raise UnusableError("standard input (-) can be read for one thing only" + (", and holds the answer" if taken else ""))
 
 
 def moment(text: str) -> datetime:

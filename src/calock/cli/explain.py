@@ -14,6 +14,7 @@ from msgspec import structs
 
 from calock.cli import arguments, output, report
 from calock.cli.arguments import UnusableError
+from calock.cli.certificates import certificates_in
 from calock.cli.output import OutputError
 from calock.core.certificate import Certificate
 from calock.core.evidence import MemoryEvidence, NoEvidence
@@ -135,9 +136,9 @@ def _place_of(error: Exception) -> str:
 
 
 def _certificate(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:
-    found = arguments.certificates_in(arguments.read_file(options.file))
+    found = certificates_in(options.file)
     notes = (f"{len(found) - 1} more certificates in {options.file} were not looked at",) if len(found) > 1 else ()
-    return judge_certificate(found[0] if found else b"", given.setting), notes
+    return judge_certificate(found[0].der, given.setting), notes
 
 
 def _token(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:
@@ -152,13 +153,18 @@ def _token(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[s
 
 
 def _read(options: argparse.Namespace) -> _Given:
+    file = getattr(options, "file", None)
+    several = (*options.anchors, *options.intermediates, *options.crl, *options.ocsp)
+    arguments.require_one_reader((file, options.policy, *several), taken=file is None)
     policy, says_revocation = arguments.policy(options.policy)
     at = options.at or datetime.now(UTC)
     any_evidence = bool(options.crl or options.ocsp)
     policy = _with_revocation(policy or Policy(), says=says_revocation)
     notes: list[str] = []
-    anchors = _authorities(arguments.read_certificates(options.anchors, "anchors"), "anchor", notes)
-    others = _authorities(arguments.read_certificates(options.intermediates, "intermediates"), "intermediate", notes)
+    anchors = _authorities(options.anchors, "anchor", notes)
+    if not anchors:
+        raise UnusableError(f"nothing can be judged without an anchor: {notes[0]}")
+    others = _authorities(options.intermediates, "intermediate", notes)
     others = [certificate for certificate in others if certificate not in anchors]
     cas = (*(_ca(certificate, anchor=True) for certificate in anchors), *(_ca(certificate, anchor=False) for certificate in others))
     register = Register([ProviderTrust("given", cas, policy)])
@@ -178,15 +184,15 @@ def _with_revocation(policy: Policy, *, says: bool) -> Policy:
     return replace(policy, revocation=as_written)
 
 
-def _authorities(blobs: list[bytes], what: str, notes: list[str]) -> list[Certificate]:
+def _authorities(files: list[str], what: str, notes: list[str]) -> list[Certificate]:
     """Parsed CA certificates; one that does not parse is left out with a note, so that nothing is accepted by it."""
     found: dict[bytes, Certificate] = {}
-    for number, der in enumerate(blobs, 1):
+    for item in (item for name in files for item in certificates_in(name)):
         try:
-            certificate = Certificate.parse(der)
+            certificate = Certificate.parse(item.der)
             _ = certificate.spki_sha256, certificate.subject_key, certificate.subject_key_id
         except (Refusal, ValueError) as error:
-            notes.append(f"{what} {number} was left out: {error}")
+            notes.append(f"{what} {item.where} was left out: {error}")
             continue
         found[certificate.der] = certificate
     return list(found.values())
