@@ -40,6 +40,7 @@ def place(tmp_path: Path) -> Path:
         "lock.p7b": bytes.fromhex("3082066206092a864886f70d010702"), "noend.pem": pem(here.lock())[:-30],
         "policy.json": b'{"grace_days": 3}', "required.json": b'{"revocation": {"mode": "require"}}',
         "bad.json": b'{"grace": 3}', "notjson": b"{",
+        "twice.json": b'{"revocation":{"mode":"require"},"revocation":{"mode":"off"}}',
     }  # fmt: skip
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -109,6 +110,7 @@ def test_refused_with_the_reason(place: Path, arguments: list[str], reason: str)
         ["lock.der", "--anchors", "root.pem", "--crl", "nowhere.crl"],
         ["lock.der", "--anchors", "root.pem", "--policy", "bad.json"],
         ["lock.der", "--anchors", "root.pem", "--policy", "notjson"],
+        ["lock.der", "--anchors", "root.pem", "--policy", "twice.json"],
         ["lock.der", "--anchors", "root.pem", "--only", "gate,everything"],
         ["lock.der", "--anchors", "root.pem", "--at", "yesterday"],
         ["lock.der", "--anchors", "root.pem", "--what"],

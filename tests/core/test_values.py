@@ -16,7 +16,7 @@ from trust_help import AT, KINDS, world
 from calock.core import names, selftest, tolerance, walk
 from calock.core.certificate import Certificate
 from calock.core.path import check_path
-from calock.core.policy import Policy, PolicyError
+from calock.core.policy import Policy, PolicyError, json_value
 from calock.core.refusals import Refusal
 from calock.core.strings import first_text
 from calock.demo import der
@@ -58,6 +58,23 @@ def test_policy_round_trip() -> None:
 def test_policy_refuses_what_is_not_meant(value: object) -> None:
     with pytest.raises(PolicyError):
         Policy.from_json(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"grace_days":1,"grace_days":1}', '{"revocation":{"mode":"require"},"revocation":{"mode":"off"}}', '[{"a":{"b":1,"b":2}}]',
+     r'{"mode":1,"\u006dode":2}'],
+)  # fmt: skip
+def test_a_key_twice_is_refused(text: str) -> None:
+    for given_as in (text, text.encode(), text.encode("utf-16")):
+        with pytest.raises(PolicyError, match="stands twice in one object"):
+            json_value(given_as)
+    assert json_value('[{"a": 1}, {"a": 2, "b": {"a": 3}}]') == [{"a": 1}, {"a": 2, "b": {"a": 3}}]
+
+
+def test_an_identity_rule_without_source_is_said_so() -> None:
+    with pytest.raises(PolicyError, match=r"^identity\.lock: a rule without source, which is one of oid, dn, device, key$"):
+        Policy.from_json({"identity": {"lock": [{"oid": "2.5.4.3"}]}})
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4) | VALUES)

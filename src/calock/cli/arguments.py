@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from calock.cli.output import show
-from calock.core.policy import Policy, PolicyError
+from calock.core.policy import Policy, PolicyError, json_value
 from calock.core.verdict import Step
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def policy(name: str | None) -> tuple[Policy | None, bool]:
     if name is None:
         return None, False
     try:
-        value = json.loads(read_file(name))
+        value = json_value(read_file(name))
         return Policy.from_json(value), isinstance(value, dict) and "revocation" in value
     except (ValueError, RecursionError) as error:
         kind = "" if isinstance(error, PolicyError) else "not JSON: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,26 @@ T = TypeVar("T")
 
 class PolicyError(ValueError):
     """A policy that cannot be used; the message names the field and what it wants."""
+
+
+def json_value(text: str | bytes) -> object:
+    """Read a JSON text that rules stand in. A key twice in one object would be read in two ways: the last one silently counts.
+
+    Raises:
+        PolicyError: such a key.
+        ValueError: not JSON.
+        RecursionError: too deep.
+    """
+    return json.loads(text, object_pairs_hook=_each_once)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise PolicyError(f"the key {key[:40]!r} stands twice in one object")
+        found[key] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +215,10 @@ def _legacy(value: object) -> tuple[Legacy, datetime]:
 
 
 def _rule(value: object, where: str) -> IdentityRule:
-    return _build(IdentityRule, _object(value, where, IdentityRule), where)
+    data = _object(value, where, IdentityRule)
+    if "source" not in data:
+        raise PolicyError(f"identity.{where}: a rule without source, which is one of {', '.join(get_args(Source))}")
+    return _build(IdentityRule, data, where)
 
 
 def _build(cls: type[T], data: dict[str, Any], where: str) -> T:

@@ -114,6 +114,14 @@ def test_signed_nonsense_is_refused(payload):
         read_bundle(signed(payload), KEYS)
 
 
+def test_a_signed_key_twice_is_refused():
+    text = json.dumps(changed(rules={"grace_days": 0}))
+    for once, twice in (('"grace_days": 0', '"grace_days": 0, "grace_days": 9'), ('"rules": {', '"rules": {}, "rules": {')):
+        assert once in text
+        with pytest.raises(Refusal, match="stands twice"):
+            read_bundle(signed(text.replace(once, twice).encode()), KEYS)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"null", b"[]", b"\x00" * 50, b'{"format":"calock-provider-bundle/2"}', b"[" * 200_000]
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from calock.core.policy import Policy, PolicyError
+from calock.core.policy import Policy, PolicyError, json_value
 from calock.server.providers.allowed import (
     CODE,
     MAX_LEGAL_NAME,
@@ -123,7 +123,7 @@ class TrustForm(forms.Form):
 
     def clean_rules(self) -> dict[str, Any]:
         try:
-            return Policy.from_json(json.loads(self.cleaned_data["rules"])).to_json()
+            return Policy.from_json(json_value(self.cleaned_data["rules"])).to_json()
         except json.JSONDecodeError as error:
             raise forms.ValidationError(f"第 {error.lineno} 行不是有效的 JSON") from error
         except (PolicyError, RecursionError, OverflowError) as error:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Meta
 
-from calock.core.policy import Policy, PolicyError
+from calock.core.policy import Policy, PolicyError, json_value
 from calock.core.refusals import Reason, Refusal
 from calock.server.providers.allowed import (
     ADDRESS_PATTERN,
@@ -131,6 +131,7 @@ def read_bundle(data: bytes, keys: Mapping[str, bytes]) -> tuple[Bundle, str]:
     except (InvalidSignature, ValueError) as error:
         raise Refusal(Reason.BUNDLE_SIGNATURE_INVALID, "the signature does not fit the payload") from error
     bundle = _decode(payload, Bundle, "payload")
+    _require_one_reading(payload)
     _check(bundle)
     return bundle, envelope.key
 
@@ -151,6 +152,14 @@ def _decode(data: bytes, kind: type[T], where: str) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise Refusal(Reason.BUNDLE_MALFORMED, f"{where}: {str(error)[:200]}") from error
+
+
+def _require_one_reading(payload: bytes) -> None:
+    """Who looks at a bundle before it is taken over must see what counts: no key twice."""
+    try:
+        json_value(payload)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(Reason.BUNDLE_MALFORMED, f"payload: {str(error)[:200]}") from error
 
 
 def made_at(bundle: Bundle) -> datetime:
