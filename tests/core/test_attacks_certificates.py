@@ -369,6 +369,53 @@ def test_a24_name_constraints(name: str) -> None:
     assert world().judge(lock, register=register).accepted
 
 
+def _raw_names(*names: tuple[int, bytes]) -> pki.Extension:
+    return "2.5.29.17", False, der.sequence(*(der.tlv(tag, text) for tag, text in names))
+
+
+UNCLEAR = [
+    (0x82, b"a.good.example\0"), (0x82, b"a.good.example."), (0x82, b"a.good.example "), (0x82, b"evil.com\0.good.example"),
+    (0x82, b"a b.good.example"), (0x82, b"a..good.example"), (0x82, b"a/good.example"), (0x81, b"a@good.example."),
+    (0x81, b"a@good.example\0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("tree", ["permitted", "excluded"])
+def test_a24_a_name_that_need_not_mean_what_is_compared(name: tuple[int, bytes], strict: bool, tree: str) -> None:
+    """A name that only the comparison takes for another one escapes an excluded subtree, or steals into a permitted one."""
+    base = x509.DNSName("good.example") if name[0] == 0x82 else x509.RFC822Name("good.example")
+    ca, register = _constrained(**{tree: [base]})
+    register = Register([replace(register.providers[0], policy=replace(OFF, strict_extensions=strict))])
+    clear = (0x82, b"x_y-1.good.example") if name[0] == 0x82 else (0x81, b"a+b@good.example")
+    own = pki.extension(x509.AuthorityKeyIdentifier(ca.key.key_id, None, None))
+
+    def reason(*names: tuple[int, bytes]) -> Reason | None:
+        lock = world().raw_lock(own, _raw_names(*names), drop=("2.5.29.35",), signer=ca)
+        return world().judge(lock, register=register).reason
+
+    assert reason(clear) is (None if tree == "permitted" else Reason.PATH_INVALID)
+    assert reason(name) is Reason.PATH_INVALID
+    assert reason(*([clear] if tree == "permitted" else []), name) is Reason.PATH_INVALID
+
+
+def test_a24_an_unclear_name_matters_only_below_a_constraint() -> None:
+    assert world().judge(world().raw_lock(_raw_names((0x82, b"a.good.example.")))).accepted
+    constraints = pki.extension(x509.NameConstraints(None, [x509.DNSName("good.example")]), critical=True)
+    first = world().root.intermediate("first", key("EC", "nc1"), **DATES, path_length=None)
+    second = first.intermediate("second", key("EC", "nc2"), **DATES, extra=[constraints, _raw_names((0x82, b"x."))])
+    lock = second.issue_lock("holder", key("EC"), **DATES)
+    assert world().judge(lock, register=trusting(first.certificate, second.certificate)).accepted
+    third = world().root.intermediate("third", key("EC", "nc3"), **DATES, path_length=None, extra=[constraints])
+    fourth = third.intermediate("fourth", key("EC", "nc4"), **DATES, extra=[_raw_names((0x82, b"x."))])
+    verdict = world().judge(
+        fourth.issue_lock("holder", key("EC"), **DATES), register=trusting(third.certificate, fourth.certificate)
+    )
+    assert verdict.failure is not None
+    assert (verdict.reason, verdict.failure.detail.split(":")[0]) == (Reason.PATH_INVALID, "certificate 1 of the path")
+
+
 def test_a24_name_constraints_on_the_subject() -> None:
     ca, register = _constrained(excluded=[x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "CN")]))])
     lock = ca.issue_lock("holder", key("EC"), **DATES)
@@ -383,6 +430,19 @@ def test_a25_required_policy_missing() -> None:
     wanted = replace(OFF, required_policies=("1.2.156.99999.1",))
     assert world().judge(world().lock(), wanted).reason is Reason.POLICY_NOT_ALLOWED
     assert world().judge(world().raw_lock(_policy_extension("1.2.156.99999.1")), wanted).reason is Reason.POLICY_NOT_ALLOWED
+
+
+def test_a25_certificates_of_a_path_are_counted_from_the_leaf() -> None:
+    """By OpenSSL and by the policy graph alike, the leaf being 0."""
+    demand = pki.extension(x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None), critical=True)
+    first = world().root.intermediate(
+        "first", key("EC", "p1"), **DATES, path_length=None, extra=[demand, _policy_extension("1.2.3")]
+    )
+    second = first.intermediate("second", key("EC", "p2"), **DATES, path_length=None)
+    lock = second.issue_lock("holder", key("EC"), **DATES)
+    verdict = world().judge(lock, register=trusting(first.certificate, second.certificate))
+    assert verdict.failure is not None
+    assert verdict.failure.detail == "no policy is valid for certificate 1 of the path, and one is required"
 
 
 def test_a25_disallowed_policy() -> None:
@@ -545,6 +605,33 @@ def test_a29_eight_deep_is_the_limit() -> None:
         cas.append(above.certificate)
     lock = above.issue_lock("holder", key("EC"), **DATES)
     assert world().judge(lock, register=trusting(*cas)).reason is Reason.PATH_TOO_LONG
+
+
+@pytest.mark.parametrize("most", range(1, 9))
+def test_a29_the_providers_limit_counts_leaf_and_anchor(most: int) -> None:
+    above, cas, accepted = world().root, [], []
+    for level in range(most + 1):
+        lock = above.issue_lock("holder", key("EC"), **DATES)
+        verdict = world().judge(lock, register=trusting(*cas, policy=replace(OFF, max_depth=most)))
+        accepted.append(verdict.accepted)
+        assert verdict.reason in (None, Reason.PATH_TOO_LONG)
+        above = above.intermediate(f"level {level}", key("EC", f"level {level}"), **DATES, path_length=None)
+        cas.append(above.certificate)
+    assert accepted == [level + 2 <= most for level in range(most + 1)]
+
+
+def test_a29_more_namesakes_than_are_tried_is_said() -> None:
+    right, spare = world().ca, key("EC", "namesake")
+    others = [
+        world().root.issue(right.subject, spare.spki_der, extensions=pki.ca_extensions(spare, issuer=world().root.key), **DATES)
+        for _ in range(40)
+    ]
+    policy = replace(OFF, strict_extensions=False)
+    lock = world().raw_lock(drop=("2.5.29.35",))
+    for cas, accepted in ((others[:5], True), (others, False)):
+        verdict = world().judge(lock, register=trusting(*cas, right.certificate, policy=policy))
+        assert verdict.accepted is accepted
+        assert accepted or "not all CA certificates of its issuer's name were tried" in verdict.failure.detail
 
 
 def test_a29_cross_signed_loop() -> None:

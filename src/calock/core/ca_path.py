@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from calock.core.certificate import Certificate
+from calock.core.extensions import OID_NAME_CONSTRAINTS
 from calock.core.gate import ca_fault
 from calock.core.keys import Fault
 from calock.core.policy import Policy
 from calock.core.policy_tree import demanding
 from calock.core.refusals import Refusal
-from calock.core.register import Issuer, ProviderTrust, Register
+from calock.core.register import MAX_NAMESAKES, Issuer, ProviderTrust, Register
 from calock.core.verdict import Check, Step, passed
 
 MAX_CANDIDATES = 16
@@ -36,6 +37,9 @@ class CaPath:
         self.certificates: tuple[Certificate, ...] = tuple(issuer.certificate for issuer in issuers)
         self.start: datetime = max(certificate.not_before for certificate in self.certificates)
         self.end: datetime = min(certificate.not_after for certificate in self.certificates)
+        constraining = [n for n, ca in enumerate(self.certificates, 1) if OID_NAME_CONSTRAINTS in ca.by_oid]
+        self.constrained: int = max(constraining, default=0)
+        """So many certificates of a path, from the leaf on, lie below a CA that constrains names."""
         self.demands_policies: bool = any(map(demanding, self.certificates))
         self.good: Check = passed(Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {issuers[-1].ca.spki_sha256[:16]}")
         self.settled: dict[bool, bool] = {}
@@ -67,6 +71,8 @@ class CaPaths(NamedTuple):
     paths: tuple[CaPath, ...]
     cut: bool
     """Some part was given up because it grew too long."""
+    untried: bool = False
+    """There are more than are tried for one certificate."""
 
 
 def ca_paths(leaf: Certificate, register: Register) -> CaPaths:
@@ -102,13 +108,15 @@ def _written_down(first: Sequence[Issuer], register: Register) -> CaPaths:
     while waiting and visits < MAX_VISITS and len(found) < MAX_CANDIDATES:
         path = waiting.popleft()
         visits += 1
-        if path[-1].ca.anchor:
+        left = path[0].provider.policy.max_depth - len(path) - 1  # one more is the leaf
+        if left >= 0 and path[-1].ca.anchor:
             found.append(CaPath(path))
-        elif len(path) + 1 < path[0].provider.policy.max_depth:
+        elif left > 0:
             waiting += _longer(path, register)
         else:
             cut = True
-    return CaPaths(tuple(first), tuple(found), cut)
+    namesakes = len(register.named(first[0].subject_key))
+    return CaPaths(tuple(first), tuple(found), cut, untried=bool(waiting) or namesakes > len(first) >= MAX_NAMESAKES)
 
 
 def _longer(path: tuple[Issuer, ...], register: Register) -> list[tuple[Issuer, ...]]:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from OpenSSL import crypto
 
+from calock.core import walk
 from calock.core.ca_path import CaPath
 from calock.core.certificate import Certificate
-from calock.core.extensions import OID_NAME_CONSTRAINTS
+from calock.core.extensions import OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, unclear_domain
 from calock.core.plain import plainly_issued
 from calock.core.refusals import Refusal
 from calock.core.register import Issuer
@@ -45,6 +46,10 @@ def chain_fault(leaf: Certificate, above: CaPath | None, *, strict: bool) -> Cha
 
     ``above``: the CA part; None when the leaf is the anchor. None = nothing is wrong.
     """
+    if above is not None and above.constrained:
+        unclear = _unclear_name((leaf, *above.certificates)[: above.constrained])
+        if unclear is not None:
+            return unclear
     if above is None or not _settled(above, strict=strict):
         return _judge_leaf(leaf, above.issuers if above else (), strict=strict)
     if strict in above.vouched and plainly_issued(leaf, above.issuer.certificate, strict=strict):
@@ -53,6 +58,19 @@ def chain_fault(leaf: Certificate, above: CaPath | None, *, strict: bool) -> Cha
     if fault is None and OID_NAME_CONSTRAINTS not in above.issuer.certificate.by_oid:
         above.vouched.add(strict)
     return fault
+
+
+def _unclear_name(constrained: Sequence[Certificate]) -> ChainFault | None:
+    """A name that OpenSSL would compare with name constraints octet by octet, and that need not mean what it compares."""
+    for depth, certificate in enumerate(constrained):
+        names = certificate.by_oid.get(OID_SUBJECT_ALT_NAME)
+        try:
+            if names is None or not unclear_domain(names.value):
+                continue
+        except walk.WalkError:
+            pass  # cannot be read at all
+        return ChainFault(UNREADABLE, depth, "its subjectAltName holds a domain that no name constraint can be held against")
+    return None
 
 
 def openssl_fault(leaf: Certificate, above: CaPath, *, strict: bool) -> ChainFault | None:

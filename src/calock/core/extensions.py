@@ -6,6 +6,7 @@ cards carry it and it cannot be read in two ways.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -172,3 +173,19 @@ def alternative_name_fault(value: bytes) -> str:
         if tag == _RFC822 and (text.count(b"@") != 1 or text.startswith(b"@") or text.endswith(b"@")):
             return "an rfc822Name in it is no mailbox"
     return ""
+
+
+_DOMAIN = re.compile(rb"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*")
+
+
+def unclear_domain(value: bytes) -> bool:
+    """Whether a SubjectAltName holds a domain, of a host or a mailbox, that path engines and resolvers need not read alike.
+
+    A NUL, a blank or a full stop at its end keeps it from matching a name constraint that is meant for it.
+    """
+    start, stop = walk.whole(value, walk.SEQUENCE)
+    for tag, _, first, last in walk.children(value, start, stop):
+        domain = value[first:last].rpartition(b"@")[2] if tag == _RFC822 else value[first:last]
+        if tag in (_RFC822, _DNS) and not _DOMAIN.fullmatch(domain):
+            return True
+    return False

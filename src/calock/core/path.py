@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec import structs
 
 from calock.core.ca_path import CaPath, CaPaths, ca_paths
 from calock.core.certificate import Certificate
@@ -77,7 +78,14 @@ def check_path(
         if judged.holds:
             return judged
         best = _better(best, judged)
-    return best or Path((_no_path(leaf, register, cut=found.cut),))
+    best = best or Path((_no_path(leaf, register, cut=found.cut),))
+    return _with_a_remark(best) if found.untried else best
+
+
+def _with_a_remark(refused: Path) -> Path:
+    remark = "; not all CA certificates of its issuer's name were tried, there are too many"
+    checks = [structs.replace(item, detail=item.detail + remark) if item.passed is False else item for item in refused.checks]
+    return structs.replace(refused, checks=tuple(checks))
 
 
 def lifetime(path: Path) -> tuple[datetime, datetime]:

@@ -64,7 +64,7 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
     for number, certificate in enumerate(certificates, 1):
         state.level = _descend(state, certificate, last=number == count)
         if not state.level and state.explicit == 0:
-            raise PolicyFault(f"no policy is valid for certificate {number} of the path, and one is required")
+            raise PolicyFault(f"no policy is valid for certificate {count - number} of the path, and one is required")
         if number < count:
             _map(state, certificate)
             _count_down(state, certificate)
