@@ -466,7 +466,7 @@ def test_the_request_says_what_we_mean(world):
 def test_unusable_evidence_says_why(ec):
     assert "CRL: not a CRL" in ec.detail(b"rubbish")
     assert "CRL signature" in ec.detail(ec.crl(key=pki.make_key("EC")))
-    assert ec.detail() == "no revocation data for this issuer"
+    assert ec.detail() == "no revocation data at hand speak for this certificate"
 
 
 @pytest.mark.parametrize("wrap", [bytes, base64.b64encode, base64.encodebytes], ids=["DER", "base64", "base64 in lines"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -175,14 +176,13 @@ class MemoryEvidence:
     def _read_crls(self, blob: bytes) -> Iterable[CrlIndex]:
         for der in split_pem(blob, b"X509 CRL"):
             issuers: frozenset[str] = frozenset()
-            head = None
             try:
                 head = read_crl(der)
                 candidates = self.graph.named(names.readable_key(head.issuer_der, Reason.REVOCATION_UNTRUSTED))
                 issuers = frozenset(item.spki_sha256 for item in candidates)
                 yield verified(der, head, candidates, policy=self.policy, at=self.at)
             except Refusal as refusal:
-                self._note("CRL", head.sha256 if head else "", refusal, issuers)
+                self._note("CRL", hashlib.sha256(der).hexdigest(), refusal, issuers)
 
     def _link(self, indexes: Sequence[CrlIndex]) -> None:
         self._offers = link_crls(indexes, self.graph)
@@ -192,7 +192,7 @@ class MemoryEvidence:
             try:
                 self._messages.append(read_response(der))
             except Refusal as refusal:
-                self._note("OCSP response", "", refusal, frozenset())
+                self._note("OCSP response", hashlib.sha256(der).hexdigest(), refusal, frozenset())
 
 
 def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, policy: Policy, at: datetime) -> CrlIndex:

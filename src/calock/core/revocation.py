@@ -139,7 +139,7 @@ class _Judge:
                 for item in self.evidence.unusable_for(issuer)
             ]
         if not found:
-            return Finding(Reason.REVOCATION_UNAVAILABLE, detail="no revocation data for this issuer")
+            return Finding(Reason.REVOCATION_UNAVAILABLE, detail="no revocation data at hand speak for this certificate")
         return strongest(found)
 
     def _plainly_good(self, certificate: Certificate, issuer: Certificate) -> Finding | None:

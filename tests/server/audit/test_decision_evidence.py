@@ -101,7 +101,7 @@ def test_a_refusal_for_revocation_says_what_was_found(lock_world, crls, lock):
 def test_missing_data_is_named_as_such(lock_world, lock):
     lock_world.without_evidence = True
     row = refusal_row(Browser().log_in(lock), "REVOCATION_UNAVAILABLE")
-    assert row.details["revocation_leaf"] == "- - - - REVOCATION_UNAVAILABLE: no revocation data for this issuer"
+    assert row.details["revocation_leaf"] == "- - - - REVOCATION_UNAVAILABLE: no revocation data at hand speak for this certificate"
 
 
 def test_an_answer_that_proves_nothing_names_only_what_was_shown(lock_world, crls, lock):
