@@ -225,6 +225,8 @@ def test_token(place: Path) -> None:
         assert (status, report["reason"]) == (1, "SIGNATURE_INVALID")
     status, _, said = _token("--anchors", "-", "--origin", ORIGIN, "--challenge", CHALLENGE)
     assert (status, said) == (2, "calock token explain: standard input (-) can be read for one thing only, and holds the answer\n")
+    apart = ["--anchors", str(place / "root.pem"), "--origin", ORIGIN, "--challenge", CHALLENGE]
+    assert (_token(*apart)[0], _token(*apart, "--only", "gate,profile,identity")[0]) == (1, 0)
     status, report, _ = _token(*trust, "--origin", ORIGIN, "--challenge", "")
     assert report is not None
     assert (status, report["reason"]) == (1, "CHALLENGE_MALFORMED")
@@ -243,7 +245,27 @@ def test_origins_that_no_browser_writes(place: Path, origin: str) -> None:
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("origin", ["https://ria.ee", "https://ria.ee:8443", "http://127.0.0.1:8000", "http://zcy.localhost:8000"])
+@pytest.mark.parametrize(
+    ("origin", "written"),
+    [("https://ria.ee:443", "https://ria.ee"), ("http://127.0.0.1:80", "http://127.0.0.1"), ("https://[::1]:443", "https://[::1]")],
+)
+def test_the_port_that_browsers_leave_out(place: Path, origin: str, written: str) -> None:
+    status, report, said = _token("--anchors", str(place / "both.pem"), "--origin", origin, "--challenge", CHALLENGE)
+    assert (status, report) == (2, None)
+    assert said.endswith(f"browsers leave the scheme's own port out: write {written}\n")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://ria.ee",
+        "https://ria.ee:80",
+        "http://localhost:443",
+        "https://ria.ee:8443",
+        "http://127.0.0.1:8000",
+        "http://zcy.localhost:8000",
+    ],
+)
 def test_origins_that_browsers_write(place: Path, origin: str) -> None:
     assert _token("--anchors", str(place / "both.pem"), "--origin", origin, "--challenge", CHALLENGE)[0] == 1
 

@@ -29,7 +29,8 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and whose help is printed as everything is."""
 
     def error(self, message: str) -> NoReturn:
-        raise UnusableError(message)
+        hint = " (it goes before --anchors and the other lists of files)" if message.endswith(": FILE") else ""
+        raise UnusableError(message + hint)
 
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002 - argparse's signature
         show(self.format_help())
@@ -96,6 +97,8 @@ def origin(text: str) -> str:
     written = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
     if not host or text != written or not text.isascii() or parts.scheme not in (("https", "http") if loopback else ("https",)):
         raise argparse.ArgumentTypeError(f"{text!r} is not an origin such as https://host or https://host:8443")
+    if port == {"https": 443, "http": 80}[parts.scheme]:
+        raise argparse.ArgumentTypeError(f"browsers leave the scheme's own port out: write {parts.scheme}://{shown}")
     return text
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from calock.cli.arguments import UnusableError
 from calock.cli.certificates import certificates_in
 from calock.cli.output import OutputError
 from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence, NoEvidence
+from calock.core.evidence import MemoryEvidence, NoEvidence, split_pem
 from calock.core.masking import mask_person_ids
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -37,8 +38,8 @@ _EPILOG = textwrap.dedent("""\
     Files are PEM (bundles too) or DER. Trust ends at the --anchors; they may be intermediate CAs. When neither --crl nor
     --ocsp is given, and no --policy demands it, revocation is reported as skipped; when either is given, every certificate of
     the path below the anchor needs an answer, and a missing, stale or unusable one refuses. Without a --policy that says
-    otherwise, revocation data count as they say themselves: until nextUpdate, and an OCSP signer marked nocheck is not
-    checked further. docs/policy.md lists what a --policy may say.
+    otherwise, revocation data count as they say themselves: until nextUpdate (an OCSP answer without one for ten minutes),
+    and an OCSP signer marked nocheck is not checked further. docs/policy.md lists what a --policy may say.
     """)
 
 
@@ -48,11 +49,21 @@ class _Given:
 
     setting: Setting
     notes: tuple[str, ...]
+    evidence: MemoryEvidence | None
+    origins: dict[str, str]
+    """Where the CRL or OCSP response with this SHA-256 was found."""
 
 
-def _parser(prog: str, description: str) -> arguments.Parser:
+_USAGE = """\
+%(prog)s {first} --anchors FILE [FILE …] [--intermediates FILE [FILE …]]
+           [--crl FILE [FILE …]] [--ocsp FILE [FILE …]] [--policy FILE] [--at ISO8601] [--only STEP,…] [--json]{last}"""
+"""With what has to be given first: after a list of files a further one would be taken for one of the list."""
+
+
+def _parser(prog: str, description: str, first: str, last: str = "") -> arguments.Parser:
     parser = arguments.Parser(
         prog=prog,
+        usage=_USAGE.format(first=first, last=last),
         description=description,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,20 +76,21 @@ def _parser(prog: str, description: str) -> arguments.Parser:
     parser.add_argument("--ocsp", help="OCSP responses", **many)  # type: ignore[arg-type]
     parser.add_argument("--policy", metavar="FILE", help="the provider's rules as JSON; the strict default otherwise")
     parser.add_argument("--at", type=arguments.moment, metavar="ISO8601", help="the moment to judge for; now otherwise")
+    parser.add_argument(
+        "--only",
+        type=arguments.steps,
+        metavar="STEP,…",
+        help="only these of the steps gate,path,revocation,profile,identity (for certificates that are no lock's)",
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable result")
     return parser
 
 
 def explain_certificate(argv: list[str]) -> int:
     """``calock certificate explain …``; returns the exit status."""
-    parser = _parser("calock certificate explain", "Judge one certificate as the server would, offline, and print every check.")
+    description = "Judge one certificate as the server would, offline, and print every check."
+    parser = _parser("calock certificate explain", description, "FILE")
     parser.add_argument("file", metavar="FILE", help="the certificate (PEM or DER), - for standard input")
-    parser.add_argument(
-        "--only",
-        type=arguments.steps,
-        metavar="STEP,…",
-        help="only these steps: gate,path,revocation,profile,identity (for certificates that are no lock's)",
-    )
     return _run("certificate", parser, argv, _certificate)
 
 
@@ -87,11 +99,13 @@ def explain_token(argv: list[str]) -> int:
     parser = _parser(
         "calock token explain",
         "Judge one login answer (JSON on standard input) as the server would, offline, and print every check.",
+        "--origin ORIGIN --challenge TEXT",
+        " < FILE",
     )
     parser.add_argument(
         "--origin", required=True, type=arguments.origin, help="origin the answer was made for, https://host[:port]"
     )
-    parser.add_argument("--challenge", required=True, help="text of the challenge, exactly as it was sent")
+    parser.add_argument("--challenge", required=True, metavar="TEXT", help="text of the challenge, exactly as it was sent")
     return _run("token", parser, argv, _token)
 
 
@@ -123,10 +137,18 @@ def _run(name: str, parser: arguments.Parser, argv: list[str], judge: _Judge) ->
 def _answer(options: argparse.Namespace, judge: _Judge) -> tuple[Verdict, str]:
     given = _read(options)
     verdict, notes = judge(options, given)
-    notes = (*given.notes, *notes)
+    notes = (*given.notes, *notes, *_unused(given))
+    always = {Step.TOKEN, Step.SIGNATURE} if judge is _token else set()
+    steps = given.setting.steps | always
     if options.json:
-        return verdict, report.as_json(verdict, given.setting.at, notes, ascii_only=not output.holds_any_character())
-    return verdict, report.as_text(verdict, given.setting.at, notes)
+        return verdict, report.as_json(verdict, given.setting.at, notes, steps, ascii_only=not output.holds_any_character())
+    return verdict, report.as_text(verdict, given.setting.at, notes, steps)
+
+
+def _unused(given: _Given) -> Iterable[str]:
+    """What was given as revocation data and could not be used, also where something else sufficed."""
+    for item in given.evidence.unusable if given.evidence else ():
+        yield f"{item.what} {given.origins.get(item.sha256, '')} was not used: {item.reason}: {item.detail}"
 
 
 def _place_of(error: Exception) -> str:
@@ -168,12 +190,24 @@ def _read(options: argparse.Namespace) -> _Given:
     others = [certificate for certificate in others if certificate not in anchors]
     cas = (*(_ca(certificate, anchor=True) for certificate in anchors), *(_ca(certificate, anchor=False) for certificate in others))
     register = Register([ProviderTrust("given", cas, policy)])
-    crls = [arguments.read_file(name) for name in options.crl]
-    ocsp = [arguments.read_file(name) for name in options.ocsp]
-    evidence = MemoryEvidence(crls, ocsp, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else NoEvidence()
-    only = getattr(options, "only", None) or ALL_STEPS
+    crls, ocsp = (
+        {name: arguments.read_file(name) for name in options.crl},
+        {name: arguments.read_file(name) for name in options.ocsp},
+    )
+    blobs = crls.values(), ocsp.values()
+    evidence = MemoryEvidence(*blobs, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else None
     given = any_evidence or (says_revocation and policy.revocation.mode != "off")
-    return _Given(Setting(register, at, evidence, steps=only, revocation_given=given), tuple(notes))
+    setting = Setting(register, at, evidence or NoEvidence(), steps=options.only or ALL_STEPS, revocation_given=given)
+    return _Given(setting, tuple(notes), evidence, {**_origins(crls, b"X509 CRL"), **_origins(ocsp, b"OCSP RESPONSE")})
+
+
+def _origins(files: dict[str, bytes], label: bytes) -> dict[str, str]:
+    found = {}
+    for name, blob in files.items():
+        parts = split_pem(blob, label)
+        for number, der in enumerate(parts, 1):
+            found[hashlib.sha256(der).hexdigest()] = f"{name}, number {number}" if len(parts) > 1 else name
+    return found
 
 
 def _with_revocation(policy: Policy, *, says: bool) -> Policy:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 from calock.core.certificate import Certificate
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Refusal
-from calock.core.verdict import Check, RevocationStatus, Verdict
+from calock.core.verdict import ALL_STEPS, Check, RevocationStatus, Step, Verdict
 
 _WORDS = {True: "ok", False: "REFUSED", None: "skipped"}
 
 
-def as_text(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
-    """A table of checks in their order, and the verdict as the last line."""
+def as_text(verdict: Verdict, at: datetime, notes: Iterable[str], steps: AbstractSet[Step] = ALL_STEPS) -> str:
+    """A table of checks in their order, and the verdict as the last line, which says what was not asked (all but ``steps``)."""
     lines = [f"judged for {at.isoformat()}"]
     if verdict.certificate is not None:
         facts = _certificate(verdict.certificate)
@@ -26,7 +27,7 @@ def as_text(verdict: Verdict, at: datetime, notes: Iterable[str]) -> str:
     lines += [
         f"{check.step or '':<11}{check.name:<24}{_WORDS[check.passed]:<9}{_detail(check)}".rstrip() for check in verdict.checks
     ]
-    lines += ["", _last_line(verdict), ""]
+    lines += ["", _last_line(verdict, steps), ""]
     return "\n".join(lines)
 
 
@@ -34,11 +35,13 @@ _SHOWN = (("subject", "subject"), ("issuer", "issuer"), ("serial", "serial"), ("
           ("valid until", "not_after"), ("key", "key"), ("SHA-256", "sha256"))  # fmt: skip
 
 
-def _last_line(verdict: Verdict) -> str:
+def _last_line(verdict: Verdict, steps: AbstractSet[Step]) -> str:
     failure = verdict.failure
     if failure is None:
         skipped = sum(check.passed is None for check in verdict.checks)
-        return "accepted" + (f" ({skipped} checks skipped)" if skipped else "")
+        left_out = ", ".join(step for step in Step if step in ALL_STEPS - steps)
+        but = [f"{skipped} checks skipped"] * bool(skipped) + [f"left out: {left_out}"] * bool(left_out)
+        return "accepted" + (f" ({'; '.join(but)})" if but else "")
     return f"refused: {failure.reason}"
 
 
@@ -50,7 +53,9 @@ def _safe(text: str) -> str:
     return mask_person_ids("".join(character if character.isprintable() else " " for character in text))
 
 
-def as_json(verdict: Verdict, at: datetime, notes: Iterable[str], *, ascii_only: bool = False) -> str:
+def as_json(
+    verdict: Verdict, at: datetime, notes: Iterable[str], steps: AbstractSet[Step] = ALL_STEPS, *, ascii_only: bool = False
+) -> str:
     """One JSON object; ``docs/conformance.md`` names its keys. ``ascii_only``: for a stream that can hold nothing else."""
     failure = verdict.failure
     value = {
@@ -58,6 +63,7 @@ def as_json(verdict: Verdict, at: datetime, notes: Iterable[str], *, ascii_only:
         "reason": str(failure.reason) if failure else None,
         "detail": mask_person_ids(failure.detail) if failure else "",
         "at": at.isoformat(),
+        "steps": [str(step) for step in Step if step in steps],
         "checks": [
             {
                 "step": str(check.step) if check.step else None,

@@ -13,6 +13,9 @@ from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
+_NAMED = 6
+"""Purposes that a refusal names; more do not help."""
+
 
 def check_profile(certificate: Certificate, policy: Policy) -> tuple[Check, ...]:
     """Judge purpose and policies of a holder's certificate."""
@@ -39,7 +42,7 @@ def check_ca_purposes(authorities: Sequence[Certificate], policy: Policy) -> Che
         except Refusal as refusal:
             return failed(Step.PROFILE, "CA purposes", refusal.reason, refusal.detail)
         if eku is not None and ANY_EXTENDED_KEY_USAGE not in eku and not set(eku) & set(policy.ekus):
-            detail = f"CA certificate {number} of the path: its extendedKeyUsage allows other purposes only"
+            detail = f"CA certificate {number} of the path: {_for_others(eku, policy)}"
             return failed(Step.PROFILE, "CA purposes", Reason.PATH_INVALID, detail)
     return passed(Step.PROFILE, "CA purposes")
 
@@ -69,8 +72,13 @@ def _extended(certificate: Certificate, policy: Policy) -> Check:
             return failed(Step.PROFILE, "extended key usage", Reason.EXTENDED_KEY_USAGE, "no extendedKeyUsage extension")
         return passed(Step.PROFILE, "extended key usage", "absent: not restricted")
     if not set(eku) & set(policy.ekus):
-        return failed(Step.PROFILE, "extended key usage", Reason.EXTENDED_KEY_USAGE, "not for client authentication")
+        return failed(Step.PROFILE, "extended key usage", Reason.EXTENDED_KEY_USAGE, _for_others(eku, policy))
     return passed(Step.PROFILE, "extended key usage")
+
+
+def _for_others(eku: Sequence[str], policy: Policy) -> str:
+    found, wanted = (", ".join(oids[:_NAMED]) + (", …" if len(oids) > _NAMED else "") for oids in (eku, policy.ekus))
+    return f"its extendedKeyUsage is for {found}, and {'one of ' if len(policy.ekus) > 1 else ''}{wanted} is wanted"
 
 
 def _policies(certificate: Certificate, policy: Policy) -> Check:
