@@ -352,6 +352,22 @@ def test_a23_unknown_extension_that_is_not_critical() -> None:
     assert world().judge(world().raw_lock(("1.2.156.99999.9", False, UTF8))).accepted
 
 
+def test_a23_what_docs_conformance_names_as_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against RFC 5280, under the strict rules: readable in one way only, and CAs in the field write it."""
+    ca_key = key("EC", "loose")
+    loose = [
+        pki.extension(x509.BasicConstraints(ca=True, path_length=None)),
+        *pki.ca_extensions(ca_key, issuer=world().root.key)[1:],
+    ]
+    ca = world().root.issue(pki.name("loose"), ca_key.spki_der, extensions=loose, **DATES)
+    lock = pki.Authority(ca_key, pki.name("loose"), ca, ()).issue_lock("holder", key("EC"), **DATES)
+    assert world().judge(lock, register=trusting(ca)).accepted
+    for oid, value in (("2.5.29.14", b"\x04\x00"), ("1.3.6.1.5.5.7.1.1", b"\x30\x00"), ("2.5.29.31", b"\x30\x00")):
+        assert world().judge(world().raw_lock((oid, False, value))).accepted, oid
+    monkeypatch.setattr(der, "time", der.generalized_time)
+    assert world().judge(world().raw_lock()).accepted
+
+
 def _constrained(**trees: list[x509.GeneralName]) -> tuple[pki.Authority, Register]:
     value = x509.NameConstraints(trees.get("permitted"), trees.get("excluded"))
     ca = world().root.intermediate("constrained CA", key("EC", "nc"), **DATES, extra=[pki.extension(value, critical=True)])

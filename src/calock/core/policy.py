@@ -137,7 +137,7 @@ class Policy:
     inhibit_policy_mapping: bool = False
     inhibit_any_policy: bool = False
     strict_extensions: bool = True
-    """RFC 5280 demands that CAs in the field sometimes miss: key identifiers present, critical flags as prescribed."""
+    """RFC 5280 demands that CAs in the field sometimes miss: key identifiers present, critical flags as docs/policy.md lists."""
     max_depth: int = MAX_DEPTH
     """Certificates on the path, leaf and anchor included."""
     grace_days: int = 0
