@@ -184,8 +184,6 @@ def _read(options: argparse.Namespace) -> _Given:
     policy = _with_revocation(policy or Policy(), says=says_revocation)
     notes: list[str] = []
     anchors = _authorities(options.anchors, "anchor", notes)
-    if not anchors:
-        raise UnusableError(f"nothing can be judged without an anchor: {notes[0]}")
     others = _authorities(options.intermediates, "intermediate", notes)
     others = [certificate for certificate in others if certificate not in anchors]
     cas = (*(_ca(certificate, anchor=True) for certificate in anchors), *(_ca(certificate, anchor=False) for certificate in others))
