@@ -24,6 +24,7 @@ from calock.server.accounts.models import Account
 from calock.server.approvals.kinds import Alarm, kind_of
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
+from calock.server.providers.anchors import CA_WITHDRAW, propose_ca, propose_ca_state
 from calock.server.providers.bundle import (
     FORMAT,
     MAX_BYTES,
@@ -44,7 +45,9 @@ from calock.server.providers.exchange import (
     retire_key,
     signing_key,
 )
-from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState
+from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.services import create_provider, edit_provider, propose_trust, suspend_provider
+from calock.server.providers.sources import remove_source
 from calock.server.providers.trust import check_at_start, current_register, forget_register
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -282,6 +285,100 @@ def test_a_bundle_cannot_move_a_key_to_another_provider(world):
     with refused(Reason.CA_KEY_KNOWN):
         agree(approval, world.second)
     assert not Provider.objects.filter(code="thief").exists()
+
+
+# --- what was decided between the proposal and the approval
+
+
+def withdraw(world) -> None:
+    record = CaRecord.objects.get(pk=world.intermediate.pk)
+    ask = {"record": record, "version": record.version, "kind": CA_WITHDRAW}
+    agree(propose_ca_state(**ask, reason="密钥被盗", by=world.first, context=None), world.second)
+
+
+def stop(world) -> None:
+    suspend_provider(provider=world.provider, reason="紧急", by=world.second, context=None)
+
+
+def rewrite(world) -> None:
+    edit_provider(
+        provider=Provider.objects.get(),
+        version=Provider.objects.get().version,
+        values={"hotline": "1"},
+        by=world.first,
+        context=None,
+    )
+
+
+def take_address_away(world) -> None:
+    remove_source(source=RevocationSource.objects.get(), by=world.first, context=None)
+
+
+def stop_and_start(world) -> None:
+    stop(world)
+    provider = Provider.objects.get()
+    ask = {"state": "enabled", "sites": provider.sites, "rules": provider.rules, "allow_expired_binding": False}
+    agree(
+        propose_trust(provider=provider, version=provider.version, **ask, reason="恢复", by=world.first, context=None),
+        world.second,
+    )
+
+
+@pytest.mark.parametrize("decided", [withdraw, stop, rewrite, take_address_away, stop_and_start])
+def test_a_bundle_does_not_undo_what_was_decided_after_it_was_proposed(world, decided):
+    """The second operator read that it changes nothing; it used to bring a withdrawn CA and a stopped provider back."""
+    pin(world)
+    approval = propose_import(data=export_bundle(by=world.first, context=None), reason="同步", by=world.first, context=None)
+    assert (world.provider.name, "无变化") in kind_of(approval).facts(approval)
+    decided(world)
+    left = [describe_provider(row) for row in Provider.objects.all()]
+    assert "现在不可通过" in dict(kind_of(approval).facts(approval))
+    with refused(Reason.VERSION_CHANGED):
+        agree(approval, world.second)
+    assert [describe_provider(row) for row in Provider.objects.all()] == left
+
+
+def test_a_provider_made_after_the_proposal_is_not_overwritten(world):
+    pin(world)
+    data = write_bundle(
+        Bundle(made_at=timezone.now().isoformat(), providers=msgspec.convert(GOOD, Bundle).providers), signing_key()
+    )
+    approval = propose_import(data=data, reason="同步", by=world.first, context=None)
+    create_provider(code="x", values={"name": "新", "short_name": "新"}, by=world.first, context=None)
+    with refused(Reason.VERSION_CHANGED):
+        agree(approval, world.second)
+    assert Provider.objects.get(code="x").name == "新"
+
+
+def test_a_bundle_goes_through_when_only_other_rows_changed_since(world, authority):
+    pin(world)
+    approval = propose_import(data=export_bundle(by=world.first, context=None), reason="同步", by=world.first, context=None)
+    create_provider(code="xin", values={"name": "新", "short_name": "新"}, by=world.first, context=None)
+    newer = pki.make_root("新根", "EC", not_before=datetime(2024, 1, 1, tzinfo=UTC), not_after=datetime(2046, 1, 1, tzinfo=UTC))
+    ask = {"provider": world.provider, "certificate": newer.certificate, "anchor": True, "group": ""}
+    propose_ca(**ask, reason="新根证书", by=world.first, context=None)
+    agree(approval, world.second)
+    assert AuditEvent.objects.filter(event="provider:imported").count() == 1
+
+
+def test_a_key_retired_after_it_was_proposed_again_stays_retired(world):
+    key = pin(world)
+    approval = propose_key(name="新名称", public_key=own_public_key().hex(), reason="更名", by=world.first, context=None)
+    assert ("登记状态", "已固定（省平台）") in kind_of(approval).facts(approval)
+    retire_key(key=key, by=world.second, context=None)
+    facts = dict(kind_of(approval).facts(approval))
+    assert isinstance(facts["登记状态"], Alarm)
+    assert isinstance(facts["现在不可通过"], Alarm)
+    with refused(Reason.VERSION_CHANGED):
+        agree(approval, world.second)
+    assert BundleKey.objects.get().retired
+    assert pinned_keys() == {}
+
+
+def test_a_retired_key_comes_back_by_a_proposal_made_since(world):
+    retire_key(key=pin(world), by=world.second, context=None)
+    pin(world)
+    assert set(pinned_keys()) == {key_id(own_public_key())}
 
 
 # --- when a bundle was made

@@ -104,6 +104,20 @@ def test_one_operator_stops_a_provider_and_two_start_it_again(world):
     assert AuditEvent.objects.filter(event="provider:resumed").count() == 1
 
 
+def test_a_proposal_to_start_a_provider_does_not_outlive_another_stop(world):
+    """The second stop was of a provider that had stopped already; it used to leave neither a version nor an audit row behind."""
+    suspend_provider(provider=world.provider, reason="检修", by=world.first, context=None)
+    provider = Provider.objects.get(pk=world.provider.pk)
+    ask = {"state": "enabled", "sites": ["shanxi"], "rules": provider.rules, "allow_expired_binding": False}
+    approval = propose_trust(provider=provider, version=provider.version, **ask, reason="检修完毕", by=world.first, context=None)
+    assert suspend_provider(provider=provider, reason="根密钥疑似泄露", by=world.second, context=None) == 0
+    with refused(Reason.VERSION_CHANGED):
+        approve(approval_id=approval.pk, version=1, sha256=approval.sha256, by=world.second, context=None)
+    assert Provider.objects.get(pk=world.provider.pk).state == ProviderState.SUSPENDED
+    stops = AuditEvent.objects.filter(event="provider:suspended").order_by("id")
+    assert [(row.details["reason"], row.actor) for row in stops] == [("检修", world.first.pk), ("根密钥疑似泄露", world.second.pk)]
+
+
 def test_a_site_taken_away_ends_the_sessions_on_it_and_no_others(world):
     trust_change(world, sites=["shanxi", "zcy"])
     here, there = ca_session(world), ca_session(world, site="zcy")

@@ -75,7 +75,7 @@ def test_what_changed_meanwhile_is_judged_again(world):
     world.anchor.refresh_from_db()
     world.anchor.state = CaState.WITHDRAWN
     world.anchor.save()
-    with refused(Reason.REQUEST_MALFORMED):
+    with refused(Reason.VERSION_CHANGED):
         agree(second, world.second)
     assert Approval.objects.get(pk=second.pk).state == ApprovalState.PENDING
 

@@ -22,6 +22,7 @@ from calock.server.audit.services import record
 from calock.server.context import RequestContext
 from calock.server.keys import key_for
 from calock.server.providers import seal, trail
+from calock.server.providers.basis import basis_of
 from calock.server.providers.bundle import (
     Bundle,
     BundleCa,
@@ -144,15 +145,24 @@ def propose_key(*, name: str, public_key: str, reason: str, by: Account, context
     name = " ".join(name.split())[:100]
     if not name or not name.isprintable():
         raise Refusal(Reason.REQUEST_MALFORMED, "the key needs a name")
-    return propose(
-        kind=BUNDLE_PIN,
-        target=key_id(raw),
-        payload={"name": name, "public_key": raw.hex()},
-        summary=f"固定互认包签名公钥：{name}",
-        reason=reason,
-        by=by,
-        context=context,
-    )
+    with transaction.atomic():
+        require_operator(by.pk)
+        open_register()
+        return propose(
+            kind=BUNDLE_PIN,
+            target=key_id(raw),
+            target_version=key_version(key_id(raw)),
+            payload={"name": name, "public_key": raw.hex()},
+            summary=f"固定互认包签名公钥：{name}",
+            reason=reason,
+            by=by,
+            context=context,
+        )
+
+
+def key_version(name: str) -> int:
+    """Version of the pinned or retired key with this key id; 0 = there is none."""
+    return BundleKey.objects.filter(key_id=name).values_list("version", flat=True).first() or 0
 
 
 def _raw_key(text: str) -> bytes:
@@ -217,7 +227,7 @@ def require_bounded_emergencies(bundle: Bundle, *, since: datetime) -> None:
 
 
 def propose_import(*, data: bytes, reason: str, by: Account, context: RequestContext | None) -> Approval:
-    """Ask to take over a bundle. It is read and judged now, and again when it is approved.
+    """Ask to take over a bundle. It is read and judged now, and again when it is approved, upon the rows as they stand now.
 
     Raises:
         Refusal: as :func:`believed_bundle` and ``approvals.services.propose``; PROVIDER_RULES_REFUSED for an emergency without
@@ -226,12 +236,15 @@ def propose_import(*, data: bytes, reason: str, by: Account, context: RequestCon
     bundle, key = believed_bundle(data)
     require_bounded_emergencies(bundle, since=timezone.now())
     payload: dict[str, Any] = {"bundle": data.decode(), "sha256": hashlib.sha256(data).hexdigest(), "key_id": key.key_id}
-    return propose(
-        kind=BUNDLE_IMPORT,
-        target=payload["sha256"],
-        payload=payload,
-        summary=f"导入互认包：{key.name}，{len(bundle.providers)} 家服务商",
-        reason=reason,
-        by=by,
-        context=context,
-    )
+    with transaction.atomic():
+        require_operator(by.pk)
+        open_register()
+        return propose(
+            kind=BUNDLE_IMPORT,
+            target=payload["sha256"],
+            payload={**payload, "basis": basis_of(bundle)},
+            summary=f"导入互认包：{key.name}，{len(bundle.providers)} 家服务商",
+            reason=reason,
+            by=by,
+            context=context,
+        )

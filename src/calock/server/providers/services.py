@@ -130,6 +130,8 @@ def edit_provider(
 def suspend_provider(*, provider: Provider, reason: str, by: Account, context: RequestContext | None) -> int:
     """Emergency stop by one operator: no login with its locks any more, and the sessions they opened end. Returns how many.
 
+    Also of a provider that is stopped already: what waits for a second operator to start it again was proposed before this.
+
     Raises:
         Refusal: NOT_ALLOWED, REASON_MISSING.
     """
@@ -138,8 +140,6 @@ def suspend_provider(*, provider: Provider, reason: str, by: Account, context: R
         text = clean_reason(reason)
         open_register()
         fresh = Provider.objects.select_for_update().get(pk=provider.pk)
-        if fresh.state == ProviderState.SUSPENDED:
-            return 0
         fresh.state = ProviderState.SUSPENDED
         fresh.save()
         ended: int = settle(fresh, timezone.now())["sessions_ended"]

@@ -74,6 +74,7 @@ def propose_private_source(
         return propose(
             kind=PRIVATE_SOURCE,
             target=hashlib.sha256(f"{fresh.pk} {source.kind} {source.url}".encode()).hexdigest(),
+            target_version=fresh.version,
             payload={"record": str(fresh.pk), "kind": str(source.kind), "url": source.url},
             summary=f"添加内网吊销信息来源：{fresh.provider.name} · {source.url}",
             reason=reason,
@@ -88,6 +89,8 @@ def _add_private(approval: Approval, operator: Account, context: RequestContext 
     record = CaRecord.objects.select_for_update().select_related("provider").filter(pk=payload["record"]).first()
     if record is None:
         raise Refusal(Reason.NOT_FOUND, "the CA record is gone")
+    if record.version != approval.target_version:
+        raise Refusal(Reason.VERSION_CHANGED, "the CA record changed since the proposal")
     source = new_source(record=record, kind=payload["kind"], url=payload["url"], private_network=True)
     source.save(force_insert=True)
     _note(source, "added", operator, context, approval=str(approval.pk))

@@ -10,11 +10,12 @@ from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.approvals.kinds import Alarm, Kind, register_kind
-from calock.server.approvals.models import Approval
+from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.context import RequestContext
 from calock.server.providers import trail
+from calock.server.providers.basis import basis_of
 from calock.server.providers.bundle import BundleCa, BundleProvider, made_at
 from calock.server.providers.certificates import read_ca_certificate
 from calock.server.providers.exchange import (
@@ -22,6 +23,7 @@ from calock.server.providers.exchange import (
     BUNDLE_PIN,
     believed_bundle,
     describe_provider,
+    key_version,
     require_bounded_emergencies,
 )
 from calock.server.providers.models import (
@@ -42,6 +44,8 @@ from calock.server.providers.trail import record_change
 def _import(approval: Approval, operator: Account, context: RequestContext | None) -> None:
     open_register()
     bundle, key = believed_bundle(approval.payload["bundle"].encode(), locked=True)
+    if approval.payload.get("basis") != basis_of(bundle):
+        raise Refusal(Reason.VERSION_CHANGED, "what the bundle would change was changed since the proposal: propose it anew")
     require_bounded_emergencies(bundle, since=approval.proposed_at)
     for wanted in bundle.providers:
         provider = _take_provider(wanted)
@@ -89,6 +93,9 @@ def _take_ca(provider: Provider, wanted: BundleCa) -> None:
         gone.delete()
 
 
+_OUTDATED = ("现在不可通过", Alarm("提出后，相关登记已另行变更。请驳回或撤销后重新提出。"))
+
+
 def _import_facts(approval: Approval) -> list[tuple[str, str]]:
     facts = [("文件 SHA-256", approval.payload["sha256"]), ("签名公钥", approval.payload["key_id"])]
     try:
@@ -96,6 +103,8 @@ def _import_facts(approval: Approval) -> list[tuple[str, str]]:
     except Refusal as refusal:
         return [*facts, ("现在不可接受", f"{refusal.reason} {refusal.detail}")]
     facts += [("签发方", key.name), ("签发时间", bundle.made_at)]
+    if approval.state == ApprovalState.PENDING and approval.payload.get("basis") != basis_of(bundle):
+        facts.append(_OUTDATED)
     for wanted in bundle.providers:
         facts += _differences(wanted)
     return facts
@@ -167,6 +176,8 @@ def _role(ca: BundleCa) -> str:
 
 def _pin(approval: Approval, operator: Account, context: RequestContext | None) -> None:
     open_register()
+    if key_version(approval.target) != approval.target_version:
+        raise Refusal(Reason.VERSION_CHANGED, "the key was pinned, used or retired since the proposal")
     key = BundleKey.objects.filter(key_id=approval.target).first() or BundleKey(key_id=approval.target)
     key.name, key.public_key, key.retired = approval.payload["name"], approval.payload["public_key"], False
     key.save()
@@ -176,7 +187,17 @@ def _pin(approval: Approval, operator: Account, context: RequestContext | None) 
 
 def _pin_facts(approval: Approval) -> list[tuple[str, str]]:
     payload = approval.payload
-    return [("名称", payload["name"]), ("Ed25519 公钥", payload["public_key"]), ("公钥 SHA-256", approval.target)]
+    facts = [("名称", payload["name"]), ("Ed25519 公钥", payload["public_key"]), ("公钥 SHA-256", approval.target)]
+    if approval.state != ApprovalState.PENDING:
+        return facts
+    known = BundleKey.objects.filter(key_id=approval.target).first()
+    if known is not None and known.retired:
+        facts.append(("登记状态", Alarm("已停用，通过后重新采信由它签名的互认包")))
+    elif known is not None:
+        facts.append(("登记状态", f"已固定（{known.name}）"))
+    if key_version(approval.target) != approval.target_version:
+        facts.append(_OUTDATED)
+    return facts
 
 
 def register_kinds() -> None:
