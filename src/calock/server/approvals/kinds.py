@@ -10,7 +10,8 @@ from calock.server.approvals.models import Approval
 from calock.server.context import RequestContext
 
 Act = Callable[[Approval, Account, RequestContext | None], None]
-"""Does what was approved, inside the transaction of the approval; raises Refusal when it can no longer be done."""
+"""Does what was approved, inside the transaction of the approval and behind the locks of ``Kind.ahead``; raises Refusal when it
+can no longer be done."""
 Facts = Callable[[Approval], list[tuple[str, str]]]
 """What the second operator reads before deciding: label and value, in Chinese."""
 
@@ -24,6 +25,8 @@ class Alarm(str):
 
 Ended = Callable[[Approval], None]
 """Tidies up after a proposal that was rejected or taken back, inside that transaction."""
+Ahead = Callable[[], object]
+"""Locks what proposing locks before a proposal's row and act or tidying lock as well: in one order nobody waits for the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Kind:
     act: Act
     facts: Facts
     ended: Ended | None = None
+    ahead: Ahead | None = None
 
 
 _kinds: dict[str, Kind] = {}
@@ -51,3 +55,7 @@ def register_kind(kind: Kind) -> None:
 
 def kind_of(approval: Approval) -> Kind:
     return _kinds[approval.kind]
+
+
+def kind_named(code: str) -> Kind | None:
+    return _kinds.get(code)

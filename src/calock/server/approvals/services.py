@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import kind_of
+from calock.server.approvals.again import again
+from calock.server.approvals.kinds import kind_named, kind_of
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
@@ -19,12 +20,14 @@ from calock.server.context import RequestContext
 
 
 def require_operator(account_id: uuid.UUID) -> Account:
-    """The account as it stands in the database now, when it is an active operator's.
+    """The account as it stands in the database now, when it is an active operator's; locked, the first lock of a transaction.
+
+    ``no_key``: neither role nor state changes meanwhile, but a row that names the account, a session of his, need not wait.
 
     Raises:
         Refusal: NOT_ALLOWED; a role that was taken away a moment ago counts at once.
     """
-    account: Account | None = Account.objects.select_for_update().filter(pk=account_id).first()
+    account: Account | None = Account.objects.select_for_update(no_key=True).filter(pk=account_id).first()
     if account is None or not account.is_active or not account.is_operator:
         raise Refusal(Reason.NOT_ALLOWED, "only an active operator may do this")
     return account
@@ -87,12 +90,22 @@ def propose(
 def _lock_both(by: Account, approval_id: uuid.UUID) -> None:
     """Lock the rows of proposer and approver in one order: two who approve each other's proposals do not wait for one another."""
     proposer = Approval.objects.filter(pk=approval_id).values("proposed_by")
-    _ = list(Account.objects.select_for_update().filter(Q(pk=by.pk) | Q(pk__in=proposer)).order_by("pk").values_list("pk"))
+    both = Account.objects.filter(Q(pk=by.pk) | Q(pk__in=proposer)).order_by("pk")
+    _ = list(both.select_for_update(no_key=True).values_list("pk"))
+
+
+def _lock_ahead(approval_id: uuid.UUID, *, to_end: bool = False) -> None:
+    """Lock what comes before the proposal's row. ``to_end``: only when ending it unapproved touches that as well."""
+    code = Approval.objects.filter(pk=approval_id).values_list("kind", flat=True).first()
+    kind = kind_named(code) if code else None
+    if kind is not None and kind.ahead is not None and (kind.ended is not None or not to_end):
+        kind.ahead()
 
 
 def _lock_open(approval_id: uuid.UUID, version: int) -> Approval:
     """The proposal, locked, still open and still the one that was read."""
-    approval = Approval.objects.select_for_update().select_related("proposed_by").filter(pk=approval_id).first()
+    rows = Approval.objects.select_for_update(of=("self",)).select_related("proposed_by")
+    approval = rows.filter(pk=approval_id).first()
     if approval is None:
         raise Refusal(Reason.NOT_FOUND, "no such proposal")
     if approval.state != ApprovalState.PENDING or timezone.now() >= approval.closes_at:
@@ -104,6 +117,7 @@ def _lock_open(approval_id: uuid.UUID, version: int) -> Approval:
     return approval
 
 
+@again
 def approve(
     *, approval_id: uuid.UUID, version: int, sha256: str, by: Account, context: RequestContext | None, note: str = ""
 ) -> Approval:
@@ -116,6 +130,7 @@ def approve(
     with transaction.atomic():
         _lock_both(by, approval_id)
         operator = require_operator(by.pk)
+        _lock_ahead(approval_id)
         approval = _lock_open(approval_id, version)
         if approval.proposed_by_id == operator.pk:
             raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "who proposes does not approve")
@@ -128,6 +143,7 @@ def approve(
     return approval
 
 
+@again
 def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: RequestContext | None, note: str) -> Approval:
     """Decide against it; the proposer uses :func:`take_back`.
 
@@ -136,6 +152,7 @@ def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: Reques
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
+        _lock_ahead(approval_id, to_end=True)
         approval = _lock_open(approval_id, version)
         if approval.proposed_by_id == operator.pk:
             raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "the proposer takes back, he does not reject")
@@ -145,6 +162,7 @@ def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: Reques
     return approval
 
 
+@again
 def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: RequestContext | None) -> Approval:
     """The proposer's own withdrawal.
 
@@ -153,6 +171,7 @@ def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: Req
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
+        _lock_ahead(approval_id, to_end=True)
         approval = _lock_open(approval_id, version)
         if approval.proposed_by_id != operator.pk:
             raise Refusal(Reason.NOT_ALLOWED, "only the proposer takes his proposal back")

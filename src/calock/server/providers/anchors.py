@@ -29,7 +29,7 @@ FROM_STATES = {
 
 def _record_for(provider: Provider, ca: CaFile, role: Role) -> CaRecord:
     """The record this key has, or a new pending one. One key stands under one provider only, and for one use."""
-    record = CaRecord.objects.select_for_update().filter(spki_sha256=ca.spki_sha256).first()
+    record = CaRecord.objects.select_for_update(no_key=True).filter(spki_sha256=ca.spki_sha256).first()
     if record is not None and drop_pending(record):
         record = None
     if record is None:
@@ -135,7 +135,9 @@ def propose_ca_state(
     if verb is None:
         raise Refusal(Reason.REQUEST_MALFORMED, "unknown step")
     with transaction.atomic():
-        fresh = CaRecord.objects.select_for_update().select_related("provider").get(pk=record.pk)
+        require_operator(by.pk)
+        open_register()
+        fresh = CaRecord.objects.select_for_update(no_key=True).select_related("provider").get(pk=record.pk)
         if fresh.version != version:
             raise Refusal(Reason.VERSION_CHANGED, "the CA record changed since the page was opened")
         if fresh.state not in FROM_STATES[kind]:

@@ -30,8 +30,7 @@ _EVENT = {CA_SUSPEND: Event.ANCHOR_SUSPENDED, CA_WITHDRAW: Event.ANCHOR_WITHDRAW
 
 
 def _record_of(approval: Approval) -> CaRecord:
-    open_register()
-    record = CaRecord.objects.select_for_update().select_related("provider").filter(pk=approval.target).first()
+    record = CaRecord.objects.select_for_update(no_key=True).select_related("provider").filter(pk=approval.target).first()
     if record is None:
         raise Refusal(Reason.NOT_FOUND, "the CA record is gone")
     if record.version != approval.target_version:
@@ -75,8 +74,7 @@ def _change_state(approval: Approval, operator: Account, context: RequestContext
 
 
 def _change_trust(approval: Approval, operator: Account, context: RequestContext | None) -> None:
-    open_register()
-    provider = Provider.objects.select_for_update().filter(pk=approval.target).first()
+    provider = Provider.objects.select_for_update(no_key=True).filter(pk=approval.target).first()
     if provider is None:
         raise Refusal(Reason.NOT_FOUND, "the provider is gone")
     if provider.version != approval.target_version:
@@ -205,8 +203,8 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
 
 def register_kinds() -> None:
     """Name the decisions of this domain; called once at start-up."""
-    register_kind(Kind(CA_RECOGNISE, "互认 CA 证书", _recognise, _recognise_facts, _forget_proposed))
-    register_kind(Kind(CA_SUSPEND, "暂停 CA 证书", _change_state, _state_facts))
-    register_kind(Kind(CA_WITHDRAW, "撤回 CA 证书", _change_state, _state_facts))
-    register_kind(Kind(CA_RESUME, "恢复 CA 证书", _change_state, _state_facts))
-    register_kind(Kind(PROVIDER_TRUST, "变更服务商的状态、站点或规则", _change_trust, _trust_facts))
+    register_kind(Kind(CA_RECOGNISE, "互认 CA 证书", _recognise, _recognise_facts, _forget_proposed, open_register))
+    register_kind(Kind(CA_SUSPEND, "暂停 CA 证书", _change_state, _state_facts, ahead=open_register))
+    register_kind(Kind(CA_WITHDRAW, "撤回 CA 证书", _change_state, _state_facts, ahead=open_register))
+    register_kind(Kind(CA_RESUME, "恢复 CA 证书", _change_state, _state_facts, ahead=open_register))
+    register_kind(Kind(PROVIDER_TRUST, "变更服务商的状态、站点或规则", _change_trust, _trust_facts, ahead=open_register))

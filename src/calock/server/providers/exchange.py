@@ -185,7 +185,7 @@ def retire_key(*, key: BundleKey, by: Account, context: RequestContext | None) -
     with transaction.atomic():
         operator = require_operator(by.pk)
         open_register()
-        fresh = BundleKey.objects.select_for_update().get(pk=key.pk)
+        fresh = BundleKey.objects.select_for_update(no_key=True).get(pk=key.pk)
         fresh.retired = True
         fresh.save()
         details: dict[str, str | int] = {"key_id": fresh.key_id, "revision": trail.revision()}
@@ -202,7 +202,7 @@ def believed_bundle(data: bytes, *, locked: bool = False) -> tuple[Bundle, Bundl
             BUNDLE_OLDER when one as new was taken over from that key before.
     """
     bundle, signer = read_bundle(data, pinned_keys())
-    rows = BundleKey.objects.select_for_update() if locked else BundleKey.objects.all()
+    rows = BundleKey.objects.select_for_update(no_key=True) if locked else BundleKey.objects.all()
     key = rows.get(key_id=signer)
     for provider in bundle.providers:
         for ca in provider.cas:

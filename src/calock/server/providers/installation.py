@@ -64,7 +64,7 @@ def install_provider(
     """
     with transaction.atomic():
         open_register()
-        provider = Provider.objects.select_for_update().filter(code=code).first() or Provider(
+        provider = Provider.objects.select_for_update(no_key=True).filter(code=code).first() or Provider(
             code=code, state=ProviderState.SUSPENDED
         )
         stopped = provider.state == ProviderState.SUSPENDED and has_anchor(provider)

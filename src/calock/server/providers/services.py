@@ -76,7 +76,7 @@ def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> No
 
 
 def _locked_provider(provider: Provider, version: int) -> Provider:
-    fresh = Provider.objects.select_for_update().get(pk=provider.pk)
+    fresh = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk)
     if fresh.version != version:
         raise Refusal(Reason.VERSION_CHANGED, "the provider changed since the page was opened")
     return fresh
@@ -139,7 +139,7 @@ def suspend_provider(*, provider: Provider, reason: str, by: Account, context: R
         operator = require_operator(by.pk)
         text = clean_reason(reason)
         open_register()
-        fresh = Provider.objects.select_for_update().get(pk=provider.pk)
+        fresh = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk)
         fresh.state = ProviderState.SUSPENDED
         fresh.save()
         ended: int = settle(fresh, timezone.now())["sessions_ended"]
@@ -172,6 +172,8 @@ def propose_trust(
         "allow_expired_binding": allow_expired_binding,
     }
     with transaction.atomic():
+        require_operator(by.pk)
+        open_register()
         fresh = _locked_provider(provider, version)
         require_bounded(payload["rules"], own_keys(fresh), since=timezone.now())
         if payload["state"] == ProviderState.ENABLED and not has_anchor(fresh):

@@ -53,7 +53,7 @@ def add_source(
     with transaction.atomic():
         operator = require_operator(by.pk)
         open_register()
-        fresh = CaRecord.objects.select_for_update().select_related("provider").get(pk=record.pk)
+        fresh = CaRecord.objects.select_for_update(no_key=True).select_related("provider").get(pk=record.pk)
         source = new_source(record=fresh, kind=kind, url=url, private_network=False)
         source.save(force_insert=True)
         _note(source, "added", operator, context)
@@ -69,6 +69,8 @@ def propose_private_source(
         Refusal: REQUEST_MALFORMED, or as ``approvals.services.propose``.
     """
     with transaction.atomic():
+        require_operator(by.pk)
+        open_register()
         fresh = CaRecord.objects.select_related("provider").get(pk=record.pk)
         source = new_source(record=fresh, kind=kind, url=url, private_network=True)
         return propose(
@@ -84,9 +86,8 @@ def propose_private_source(
 
 
 def _add_private(approval: Approval, operator: Account, context: RequestContext | None) -> None:
-    open_register()
     payload = approval.payload
-    record = CaRecord.objects.select_for_update().select_related("provider").filter(pk=payload["record"]).first()
+    record = CaRecord.objects.select_for_update(no_key=True).select_related("provider").filter(pk=payload["record"]).first()
     if record is None:
         raise Refusal(Reason.NOT_FOUND, "the CA record is gone")
     if record.version != approval.target_version:
@@ -137,4 +138,4 @@ def _note(source: RevocationSource, step: str, operator: Account, context: Reque
 
 def register_kinds() -> None:
     """Name this decision; called once at start-up."""
-    register_kind(Kind(PRIVATE_SOURCE, "添加内网吊销信息来源", _add_private, _facts))
+    register_kind(Kind(PRIVATE_SOURCE, "添加内网吊销信息来源", _add_private, _facts, ahead=open_register))

@@ -42,7 +42,6 @@ from calock.server.providers.trail import record_change
 
 
 def _import(approval: Approval, operator: Account, context: RequestContext | None) -> None:
-    open_register()
     bundle, key = believed_bundle(approval.payload["bundle"].encode(), locked=True)
     if approval.payload.get("basis") != basis_of(bundle):
         raise Refusal(Reason.VERSION_CHANGED, "what the bundle would change was changed since the proposal: propose it anew")
@@ -56,7 +55,7 @@ def _import(approval: Approval, operator: Account, context: RequestContext | Non
 
 
 def _take_provider(wanted: BundleProvider) -> Provider:
-    provider = Provider.objects.select_for_update().filter(code=wanted.code).first() or Provider(code=wanted.code)
+    provider = Provider.objects.select_for_update(no_key=True).filter(code=wanted.code).first() or Provider(code=wanted.code)
     for field in DESCRIPTION_FIELDS:
         setattr(provider, field, getattr(wanted, field))
     provider.sites, provider.rules = sorted(wanted.sites), clean_rules(wanted.rules)
@@ -175,7 +174,6 @@ def _role(ca: BundleCa) -> str:
 
 
 def _pin(approval: Approval, operator: Account, context: RequestContext | None) -> None:
-    open_register()
     if key_version(approval.target) != approval.target_version:
         raise Refusal(Reason.VERSION_CHANGED, "the key was pinned, used or retired since the proposal")
     key = BundleKey.objects.filter(key_id=approval.target).first() or BundleKey(key_id=approval.target)
@@ -202,5 +200,5 @@ def _pin_facts(approval: Approval) -> list[tuple[str, str]]:
 
 def register_kinds() -> None:
     """Name the decisions about bundles; called once at start-up."""
-    register_kind(Kind(BUNDLE_IMPORT, "导入互认包", _import, _import_facts))
-    register_kind(Kind(BUNDLE_PIN, "固定互认包签名公钥", _pin, _pin_facts))
+    register_kind(Kind(BUNDLE_IMPORT, "导入互认包", _import, _import_facts, ahead=open_register))
+    register_kind(Kind(BUNDLE_PIN, "固定互认包签名公钥", _pin, _pin_facts, ahead=open_register))
