@@ -9,13 +9,14 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
+from lock_world import id_card
 
-from calock.core.refusals import Reason
+from calock.core.refusals import Reason, Refusal
 from calock.server.audit.canonical import clean, mac_of, new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import BATCH, heads_path, seal_audit
-from calock.server.audit.services import build, record
+from calock.server.audit.services import build, record, record_refusal
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
 
@@ -193,3 +194,27 @@ def test_numbers_can_be_read_out_and_do_not_repeat():
     numbers = {new_number(now) for _ in range(2000)}
     assert len(numbers) == 2000
     assert all(len(number) == 21 and not set(number) & set("ILOU") for number in numbers)
+
+
+PERSON = id_card("14010119900101123")
+SHOWN = "*" * 14 + PERSON[-4:]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"张三 {PERSON} 来电", f"张三 {SHOWN} 来电"),
+        (f'{{"reason": "{PERSON}"}}', f'{{"reason": "{SHOWN}"}}'),
+        ("字" * 290 + PERSON, "字" * 290 + "*" * 9 + "…"),  # cut in the middle of it
+        ("ab" * 23 + PERSON, "ab" * 23 + PERSON),  # a SHA-256 that happens to hold such digits stays evidence
+        (f"{PERSON} {'ab' * 32}", f"{SHOWN} {'ab' * 32}"),
+        ("9" * 14 + PERSON, "9" * 14 + SHOWN),  # as long as a hash, but nothing but digits
+        ("crl 2026-11-22T00:00:00+00:00 2026-11-23T00:00:00+00:00", "crl 2026-11-22T00:00:00+00:00 2026-11-23T00:00:00+00:00"),
+    ],
+)
+def test_personal_ids_are_masked_in_every_detail_and_hashes_are_left_whole(text, kept):
+    refusal = Refusal(Reason.LOCK_NOT_BOUND, text)
+    record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=None)
+    assert record(Event.LOGIN_CA_REFUSED, details={"any": text}).details["any"] == kept
+    assert AuditEvent.objects.get(number=refusal.number).details["detail"] == kept
+    assert findings() == ()

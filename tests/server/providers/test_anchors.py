@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import IntegrityError, transaction
+from lock_world import id_card
 from register_help import AT_START, ca_session, operator
 
 from calock.core.refusals import Reason, Refusal
@@ -17,7 +18,9 @@ from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.approvals.services import approve, reject, take_back
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
+from calock.server.providers.exchange import propose_key
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
+from calock.server.providers.services import suspend_provider
 from calock.server.providers.trust import current_register
 
 pytestmark = pytest.mark.django_db
@@ -196,6 +199,35 @@ def test_a_proposal_needs_a_reason(world, newcomer, reason):
             by=world.first,
             context=None,
         )
+
+
+@pytest.mark.parametrize("note", ["a\x00b", "\x00", "长" * 201])
+def test_a_note_is_as_clean_as_a_reason(world, note):
+    """A NUL in it used to be an error 500 from the database."""
+    approval = step(world, CA_SUSPEND)
+    with refused(Reason.REASON_MISSING):
+        agree(approval, world.second, note=note)
+    agree(approval, world.second, note=" 已电话\n核实 ")
+    assert Approval.objects.get(pk=approval.pk).note == "已电话 核实"
+
+
+def test_an_approval_needs_no_note(world):
+    approval = agree(step(world, CA_SUSPEND), world.second, note=" ")
+    assert approval.note == ""
+
+
+def test_a_personal_id_in_a_reason_or_a_note_is_kept_nowhere(world):
+    person = id_card("14010119900101123")
+    row = CaRecord.objects.get(pk=world.intermediate.pk)
+    ask = {"record": row, "version": row.version, "kind": CA_SUSPEND, "by": world.first, "context": None}
+    approval = propose_ca_state(**ask, reason=f"张三 {person} 来电")
+    agree(approval, world.second, note=f"核实 {person}")
+    suspend_provider(provider=world.provider, reason=person, by=world.first, context=None)
+    key = propose_key(name=person, public_key="07" * 32, reason="固定", by=world.first, context=None)
+    reject(approval_id=key.pk, version=1, by=world.second, context=None, note=person)
+    stored = str([*Approval.objects.values_list("reason", "note", "summary"), *AuditEvent.objects.values_list("details")])
+    assert person not in stored
+    assert stored.count(person[-4:]) >= 7  # masked, not dropped
 
 
 @pytest.mark.parametrize(("kind", "state"), [(CA_SUSPEND, CaState.SUSPENDED), (CA_WITHDRAW, CaState.WITHDRAWN)])

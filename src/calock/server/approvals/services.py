@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.approvals.again import again
@@ -34,7 +35,7 @@ def require_operator(account_id: uuid.UUID) -> Account:
 
 
 def clean_reason(reason: str) -> str:
-    """The reason as kept.
+    """The reason as kept: one line, personal ids in it masked.
 
     Raises:
         Refusal: REASON_MISSING, empty or longer than 200 characters.
@@ -42,7 +43,7 @@ def clean_reason(reason: str) -> str:
     text = " ".join(reason.split())
     if not text or len(text) > 200 or not text.isprintable():
         raise Refusal(Reason.REASON_MISSING, "a reason of 1 to 200 printable characters is wanted")
-    return text
+    return mask_person_ids(text)
 
 
 def propose(
@@ -71,7 +72,7 @@ def propose(
             kind=kind,
             target=target,
             target_version=target_version,
-            summary=summary[:300],
+            summary=mask_person_ids(summary)[:300],
             payload=payload,
             reason=clean_reason(reason),
             proposed_by=operator,
@@ -125,8 +126,10 @@ def approve(
 
     Raises:
         Refusal: SECOND_OPERATOR_NEEDED for the proposer himself, NOT_ALLOWED for a non-operator or when the proposer is none any
-            more, APPROVAL_CLOSED, VERSION_CHANGED, or what the act itself refuses. Nothing is done then.
+            more, APPROVAL_CLOSED, VERSION_CHANGED, REASON_MISSING for a note that cannot be kept, or what the act itself refuses.
+            Nothing is done then.
     """
+    note = clean_reason(note) if note.strip() else ""
     with transaction.atomic():
         _lock_both(by, approval_id)
         operator = require_operator(by.pk)
@@ -191,7 +194,7 @@ def _decide(approval: Approval, state: ApprovalState, operator: Account, note: s
     approval.state = state
     approval.decided_by = operator
     approval.decided_at = timezone.now()
-    approval.note = note[:200]
+    approval.note = note
     approval.version += 1
     approval.save(update_fields=["state", "decided_by", "decided_at", "note", "version"])
 

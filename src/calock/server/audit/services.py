@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
-from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import Scalar, clean, clean_details, mac_of, new_number
@@ -65,7 +64,7 @@ def record(
     """Append one row.
 
     ``subject`` is the id of what was acted on (an account, a binding, a package …); ``organisation`` defaults to the
-    actor's. ``details`` hold technical values only: no personal ids, names, PINs, passwords, challenges or tokens.
+    actor's. ``details`` hold technical values only: no names, PINs, passwords, challenges or tokens; personal ids are masked.
     """
     row = build(
         event,
@@ -110,6 +109,6 @@ def record_refusal(
             lock=lock or (known_lock if isinstance(known_lock, uuid.UUID) else None),
             provider=provider or str(known_provider),
             reason=refusal.reason,
-            details={"detail": mask_person_ids(refusal.detail), **(details or {}), **known},
+            details={"detail": refusal.detail, **(details or {}), **known},
         )
     refusal.number = row.number
