@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from lock_world import OTHER_USCC, USCC, context
 
 from calock.core.refusals import Refusal
@@ -11,8 +15,8 @@ from calock.server.accounts.models import Account, Role
 from calock.server.accounts.services import create_account
 from calock.server.audit.models import AuditEvent
 from calock.server.login.services import login_with_password
-from calock.server.organisations.models import Organisation, OrganisationState
-from calock.server.organisations.services import set_organisation_state
+from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
+from calock.server.organisations.services import create_organisation, set_organisation_state
 
 pytestmark = pytest.mark.django_db
 
@@ -51,8 +55,21 @@ def test_nonsense_is_refused_and_writes_nothing(arguments):
 
 def test_nothing_exists_twice(lock_world):
     for arguments in (["create_organisation", "又", USCC], ["create_account", "zhangsan", "又"]):
-        with pytest.raises(CommandError):
+        with pytest.raises(CommandError, match="exists"):
             call_command(*arguments)
+
+
+def test_two_who_write_one_name_at_once_are_told_by_the_database(lock_world):
+    """Nothing is looked up before the row is written: what another wrote a moment ago counts, and the transaction goes on."""
+    written = AuditEvent.objects.count()
+    for table, create in (
+        ("accounts_account", partial(create_account, username="zhangsan", name="又", role=Role.MEMBER)),
+        ("organisations_organisation", partial(create_organisation, name="又", uscc=USCC, kind=OrganisationKind.SUPPLIER)),
+    ):
+        with CaptureQueriesContext(connection) as queries, pytest.raises(Refusal, match="exists"):
+            create()
+        assert next(query["sql"] for query in queries if table in query["sql"]).startswith("INSERT")
+    assert AuditEvent.objects.count() == written
 
 
 @pytest.mark.parametrize("who", ["member", "admin", "outside_admin"])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from register_help import operator
+from register_help import AT_START, operator
 
 from calock.core.refusals import Reason, Refusal
+from calock.demo import pki
 from calock.server.accounts.models import Account, Role
 from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval, ApprovalState
-from calock.server.approvals.services import approve
+from calock.server.approvals.services import approve, take_back
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.allowed import MAX_SOURCES
-from calock.server.providers.models import CaState, RevocationSource
-from calock.server.providers.sources import add_source, propose_private_source
+from calock.server.providers.anchors import CA_SUSPEND, propose_ca, propose_ca_state
+from calock.server.providers.models import CaRecord, CaState, RevocationSource
+from calock.server.providers.sources import add_source, propose_private_source, remove_source
 from calock.server.providers.trust import current_problems
 
 pytestmark = pytest.mark.django_db
@@ -107,3 +109,29 @@ def test_a_ca_has_as_many_addresses_as_a_bundle_can_say(world):
         add_source(record=world.anchor, url="http://ca.example/one-more.crl", **add)
     with pytest.raises(Refusal, match=f"来源最多 {MAX_SOURCES} 个"):
         ask(world)
+
+
+def test_a_page_that_still_shows_a_forgotten_record_takes_no_step_on_it(world):
+    root = pki.make_root("新根", "EC", not_before=AT_START, not_after=pki.years(AT_START, 20)).certificate
+    ask_ca = {"provider": world.provider, "certificate": root, "anchor": True, "group": ""}
+    approval = propose_ca(**ask_ca, reason="新根", by=world.first, context=None)
+    record = CaRecord.objects.get(pk=approval.target)
+    take_back(approval_id=approval.pk, version=1, by=world.first, context=None)
+    by = {"record": record, "by": world.first, "context": None}
+    for step in (
+        lambda: add_source(**by, kind="crl", url="http://ca.example/a.crl", private_network=False),
+        lambda: propose_private_source(**by, kind="crl", url=INSIDE, reason="专线"),
+        lambda: propose_ca_state(**by, version=record.version, kind=CA_SUSPEND, reason="通报"),
+    ):
+        with refused(Reason.NOT_FOUND):
+            step()
+
+
+def test_an_address_that_several_take_away_at_once_leaves_one_audit_row(world):
+    """Each holds the row that his page showed."""
+    seen = [RevocationSource.objects.get() for _ in range(3)]
+    remove_source(source=seen[0], by=world.first, context=None)
+    for source, by in zip(seen[1:], (world.first, world.second), strict=True):
+        with refused(Reason.NOT_FOUND):
+            remove_source(source=source, by=by, context=None)
+    assert AuditEvent.objects.get(event="provider:revocation_source:changed").actor == world.first.pk

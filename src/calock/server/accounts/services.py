@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
@@ -48,9 +48,13 @@ def create_account(
     first = passwords.require_acceptable(account, password or secrets.token_urlsafe(12))
     account.set_password(first)
     with transaction.atomic():
-        if Account.objects.filter(username=username).exists():
-            raise Refusal(Reason.REQUEST_MALFORMED, "this account exists")
-        account.save(force_insert=True)
+        try:
+            with transaction.atomic():
+                account.save(force_insert=True)
+        except IntegrityError as error:  # the database is the referee of two who take one name at once
+            if not Account.objects.filter(username=username).exists():
+                raise
+            raise Refusal(Reason.REQUEST_MALFORMED, "this account exists") from error
         place = organisation.pk if organisation else None
         details = {"role": str(role)}
         record(Event.ACCOUNT_CREATED, context=context, actor=by, subject=account.pk, organisation=place, details=details)

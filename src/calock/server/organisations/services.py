@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from calock.core.identity import uscc_valid
 from calock.core.refusals import Reason, Refusal
@@ -28,9 +28,13 @@ def create_organisation(
     if not uscc_valid(uscc):
         raise Refusal(Reason.REQUEST_MALFORMED, "the check character of the 统一社会信用代码 does not hold")
     with transaction.atomic():
-        if Organisation.objects.filter(uscc=uscc).exists():
-            raise Refusal(Reason.REQUEST_MALFORMED, "an organisation with this 统一社会信用代码 exists")
-        organisation = Organisation.objects.create(name=name.strip(), uscc=uscc, kind=kind)
+        try:
+            with transaction.atomic():
+                organisation = Organisation.objects.create(name=name.strip(), uscc=uscc, kind=kind)
+        except IntegrityError as error:  # the database is the referee of two who write one at once
+            if not Organisation.objects.filter(uscc=uscc).exists():
+                raise
+            raise Refusal(Reason.REQUEST_MALFORMED, "an organisation with this 统一社会信用代码 exists") from error
         record(Event.ORGANISATION_CREATED, context=context, actor=by, subject=organisation.pk, organisation=organisation.pk)
     return organisation
 

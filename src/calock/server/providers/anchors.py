@@ -56,6 +56,19 @@ def _record_for(provider: Provider, ca: CaFile, role: Role) -> CaRecord:
     return record
 
 
+def locked_record(record: CaRecord) -> CaRecord:
+    """The record as it stands now, and its provider.
+
+    Raises:
+        Refusal: NOT_FOUND; one that was only proposed goes with its proposal, also from a page that still shows it.
+    """
+    rows = CaRecord.objects.select_for_update(no_key=True).select_related("provider")
+    fresh: CaRecord | None = rows.filter(pk=record.pk).first()
+    if fresh is None:
+        raise Refusal(Reason.NOT_FOUND, "the CA record is gone")
+    return fresh
+
+
 def drop_pending(record: CaRecord) -> bool:
     """Remove a record that was only ever proposed, when no proposal about it is open any more; whether it was one."""
     waiting = Approval.objects.open_at(timezone.now()).filter(kind=CA_RECOGNISE, target=str(record.pk))
@@ -129,7 +142,8 @@ def propose_ca_state(
     """Ask to suspend, withdraw or resume a CA record (``kind``: CA_SUSPEND, CA_WITHDRAW, CA_RESUME).
 
     Raises:
-        Refusal: REQUEST_MALFORMED for a step its state does not allow, VERSION_CHANGED, or as ``approvals.services.propose``.
+        Refusal: REQUEST_MALFORMED for a step its state does not allow, VERSION_CHANGED, NOT_FOUND, or as
+            ``approvals.services.propose``.
     """
     verb = {CA_SUSPEND: "暂停", CA_WITHDRAW: "撤回", CA_RESUME: "恢复"}.get(kind)
     if verb is None:
@@ -137,7 +151,7 @@ def propose_ca_state(
     with transaction.atomic():
         require_operator(by.pk)
         open_register()
-        fresh = CaRecord.objects.select_for_update(no_key=True).select_related("provider").get(pk=record.pk)
+        fresh = locked_record(record)
         if fresh.version != version:
             raise Refusal(Reason.VERSION_CHANGED, "the CA record changed since the page was opened")
         if fresh.state not in FROM_STATES[kind]:

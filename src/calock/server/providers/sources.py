@@ -19,6 +19,7 @@ from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
 from calock.server.context import RequestContext
 from calock.server.providers.allowed import MAX_SOURCES, clean_address, refuse_more_than
+from calock.server.providers.anchors import locked_record
 from calock.server.providers.models import CaRecord, CaState, RevocationSource, SourceKind, open_register
 from calock.server.providers.services import clean_row
 from calock.server.providers.trail import record_change
@@ -46,14 +47,14 @@ def add_source(
     """Add a public address from which revocation data of this CA is fetched.
 
     Raises:
-        Refusal: NOT_ALLOWED, REQUEST_MALFORMED, SECOND_OPERATOR_NEEDED for an address in a private network.
+        Refusal: NOT_ALLOWED, REQUEST_MALFORMED, NOT_FOUND, SECOND_OPERATOR_NEEDED for an address in a private network.
     """
     if private_network:
         raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "an address in a private network is proposed, not added")
     with transaction.atomic():
         operator = require_operator(by.pk)
         open_register()
-        fresh = CaRecord.objects.select_for_update(no_key=True).select_related("provider").get(pk=record.pk)
+        fresh = locked_record(record)
         source = new_source(record=fresh, kind=kind, url=url, private_network=False)
         source.save(force_insert=True)
         _note(source, "added", operator, context)
@@ -66,12 +67,12 @@ def propose_private_source(
     """Ask to fetch revocation data of this CA from an address in a private network.
 
     Raises:
-        Refusal: REQUEST_MALFORMED, or as ``approvals.services.propose``.
+        Refusal: REQUEST_MALFORMED, NOT_FOUND, or as ``approvals.services.propose``.
     """
     with transaction.atomic():
         require_operator(by.pk)
         open_register()
-        fresh = CaRecord.objects.select_related("provider").get(pk=record.pk)
+        fresh = locked_record(record)
         source = new_source(record=fresh, kind=kind, url=url, private_network=True)
         return propose(
             kind=PRIVATE_SOURCE,
@@ -116,12 +117,16 @@ def remove_source(*, source: RevocationSource, by: Account, context: RequestCont
     """Take an address away. Revocation data already held keeps its own life.
 
     Raises:
-        Refusal: NOT_ALLOWED.
+        Refusal: NOT_ALLOWED, NOT_FOUND when somebody else did at this moment: one removal, one audit row.
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
-        source.delete()
-        _note(source, "removed", operator, context)
+        open_register()
+        fresh = RevocationSource.objects.select_related("ca_record__provider").filter(pk=source.pk).first()
+        if fresh is None:
+            raise Refusal(Reason.NOT_FOUND, "the address is gone")
+        fresh.delete()
+        _note(fresh, "removed", operator, context)
 
 
 def _note(source: RevocationSource, step: str, operator: Account, context: RequestContext | None, **more: Any) -> None:
