@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from lock_world import id_card
 from register_help import AT_START, ca_session, operator
 
@@ -140,6 +142,19 @@ def test_an_edited_proposal_is_not_the_one_that_was_read(world, newcomer, author
     with refused(Reason.REGISTER_DAMAGED):
         agree(approval, world.second, sha256=stored.sha256)
     assert other.key.spki_sha256 not in trusted()
+
+
+@pytest.mark.parametrize(
+    "change", [{"summary": "更正电话号码"}, {"proposed_at": timezone.now() + timedelta(days=300)}, {"mac": "改"}]
+)
+def test_a_relabelled_or_prolonged_proposal_is_not_the_one_that_was_made(world, newcomer, change):
+    approval = ask(world, newcomer.certificate)
+    Approval.objects.filter(pk=approval.pk).update(**change)
+    stored = Approval.objects.get(pk=approval.pk)
+    assert not stored.is_intact()
+    with refused(Reason.REGISTER_DAMAGED):
+        agree(stored, world.second)
+    assert newcomer.key.spki_sha256 not in trusted()
 
 
 @pytest.mark.parametrize("seen", [{"version": 7}, {"sha256": "0" * 64}])

@@ -11,7 +11,10 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from register_help import operator
 
+from calock.server.approvals.models import Approval
 from calock.server.keys import key_for
 from calock.server.providers.trust import current_problems, current_register, forget_register
 
@@ -92,3 +95,43 @@ def test_a_register_with_a_row_too_few_is_not_sealed_by_the_upgrade(old, authori
 def test_an_empty_register_stays_empty(old):
     upgrade()
     assert current_problems() == ()
+
+
+# --- proposals that waited
+
+
+@pytest.fixture
+def waiting(transactional_db):
+    """Two operators' accounts and the proposals' table of the first version."""
+    first = [("approvals", "0001_initial")]
+    executor = MigrationExecutor(connection)
+    executor.migrate(first)
+    get = executor.loader.project_state([*first, ("accounts", "0001_initial")]).apps.get_model
+    yield get("approvals", "Approval"), operator("jia")
+    call_command("migrate", verbosity=0)
+
+
+def test_a_proposal_of_an_earlier_version_is_sealed_as_it_is_and_a_damaged_one_stays_damaged(waiting):
+    model, by = waiting
+    kept, edited = (
+        model(
+            kind="bundle.pin",
+            target=target,
+            summary="s",
+            payload={"名": 1},
+            reason="r",
+            proposed_by_id=by.pk,
+            proposed_at=timezone.now(),
+        )
+        for target in "ab"
+    )
+    for row in (kept, edited):
+        content = [str(row.pk), row.kind, row.target, 0, row.payload, row.reason, str(by.pk)]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        row.mac = hmac.new(key_for("approval"), text.encode(), "sha256").hexdigest()
+        row.save()
+    model.objects.filter(pk=edited.pk).update(reason="x")
+    assert not Approval.objects.get(pk=kept.pk).is_intact()
+    call_command("migrate", "approvals", verbosity=0)
+    assert Approval.objects.get(pk=kept.pk).is_intact()
+    assert not Approval.objects.get(pk=edited.pk).is_intact()

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -31,7 +31,7 @@ class ApprovalQuerySet(models.QuerySet["Approval"]):
 
 
 class Approval(models.Model):
-    """``payload`` never changes after the proposal; ``mac`` shows that it did not."""
+    """What was proposed, in which words and when, never changes afterwards; ``mac`` shows that it did not."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField("事项", max_length=40)
@@ -90,10 +90,21 @@ class Approval(models.Model):
         self.mac = self._expected_mac()
 
     def is_intact(self) -> bool:
-        return hmac.compare_digest(self.mac, self._expected_mac())
+        return hmac.compare_digest(self.mac.encode(errors="replace"), self._expected_mac().encode())
 
     def _content(self) -> bytes:
-        content = [str(self.pk), self.kind, self.target, self.target_version, self.payload, self.reason, str(self.proposed_by_id)]
+        proposed = self.proposed_at.astimezone(UTC).isoformat(timespec="microseconds")  # a later moment would prolong its life
+        content = [
+            str(self.pk),
+            self.kind,
+            self.target,
+            self.target_version,
+            self.payload,
+            self.reason,
+            str(self.proposed_by_id),
+            self.summary,
+            proposed,
+        ]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     def _expected_mac(self) -> str:
