@@ -157,6 +157,18 @@ def test_a_relabelled_or_prolonged_proposal_is_not_the_one_that_was_made(world, 
     assert newcomer.key.spki_sha256 not in trusted()
 
 
+def test_a_damaged_proposal_is_ended_and_made_anew(world, newcomer):
+    for end in (
+        lambda row: reject(approval_id=row.pk, version=1, by=world.second, context=None, note="被改动"),
+        lambda row: take_back(approval_id=row.pk, version=1, by=world.first, context=None),
+    ):
+        approval = ask(world, newcomer.certificate)
+        Approval.objects.filter(pk=approval.pk).update(proposed_at=timezone.now() + timedelta(days=300))
+        end(approval)
+    agree(ask(world, newcomer.certificate), world.second)
+    assert newcomer.key.spki_sha256 in trusted()
+
+
 @pytest.mark.parametrize("seen", [{"version": 7}, {"sha256": "0" * 64}])
 def test_a_stale_page_approves_nothing(world, newcomer, seen):
     approval = ask(world, newcomer.certificate)

@@ -103,8 +103,11 @@ def _lock_ahead(approval_id: uuid.UUID, *, to_end: bool = False) -> None:
         kind.ahead()
 
 
-def _lock_open(approval_id: uuid.UUID, version: int) -> Approval:
-    """The proposal, locked, still open and still the one that was read."""
+def _lock_open(approval_id: uuid.UUID, version: int, *, to_end: bool = False) -> Approval:
+    """The proposal, locked, still open and still the one that was read.
+
+    ``to_end``: also one that somebody damaged; it would otherwise stand in the way of a new one for as long as he likes.
+    """
     rows = Approval.objects.select_for_update(of=("self",)).select_related("proposed_by")
     approval = rows.filter(pk=approval_id).first()
     if approval is None:
@@ -113,7 +116,7 @@ def _lock_open(approval_id: uuid.UUID, version: int) -> Approval:
         raise Refusal(Reason.APPROVAL_CLOSED, "the proposal is decided, taken back or older than 7 days")
     if approval.version != version:
         raise Refusal(Reason.VERSION_CHANGED, "the proposal changed since it was opened")
-    if not approval.is_intact():
+    if not to_end and not approval.is_intact():
         raise Refusal(Reason.REGISTER_DAMAGED, "the proposal is not the one that was made")
     return approval
 
@@ -151,12 +154,12 @@ def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: Reques
     """Decide against it; the proposer uses :func:`take_back`.
 
     Raises:
-        Refusal: as :func:`approve`, and REASON_MISSING without a note.
+        Refusal: as :func:`approve`, but a damaged proposal is rejected like any other; REASON_MISSING without a note.
     """
     with transaction.atomic():
         operator = require_operator(by.pk)
         _lock_ahead(approval_id, to_end=True)
-        approval = _lock_open(approval_id, version)
+        approval = _lock_open(approval_id, version, to_end=True)
         if approval.proposed_by_id == operator.pk:
             raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "the proposer takes back, he does not reject")
         _decide(approval, ApprovalState.REJECTED, operator, clean_reason(note))
@@ -175,7 +178,7 @@ def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: Req
     with transaction.atomic():
         operator = require_operator(by.pk)
         _lock_ahead(approval_id, to_end=True)
-        approval = _lock_open(approval_id, version)
+        approval = _lock_open(approval_id, version, to_end=True)
         if approval.proposed_by_id != operator.pk:
             raise Refusal(Reason.NOT_ALLOWED, "only the proposer takes his proposal back")
         _decide(approval, ApprovalState.CANCELLED, operator, "")
