@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,18 +14,23 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
 from calock.core.certificate import Certificate
+from calock.core.challenge import Purpose
 from calock.core.evidence import MemoryEvidence
+from calock.core.refusals import Refusal
 from calock.core.signatures import signed_message
 from calock.demo import pki
 from calock.demo.people import organisation_code, uscc
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.models import AuditEvent
+from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.context import RequestContext
 from calock.server.locks.models import Binding
+from calock.server.locks.services import bind_lock
 from calock.server.organisations.models import Organisation, OrganisationKind
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.sessions import cookies
@@ -290,3 +297,48 @@ def refusal_row(answer: Any, reason: str) -> AuditEvent:
 
 def reason_of(answer: Any) -> str:
     return answer.json()["error"]["reason"]
+
+
+def in_parallel(acts: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Start every act at the same moment, each with a database connection of its own; their results."""
+    gate = threading.Barrier(len(acts))
+    results: list[Any] = [None] * len(acts)
+
+    def run(number: int, act: Callable[[], Any]) -> None:
+        gate.wait(timeout=60)
+        try:
+            results[number] = act()
+        except Exception as error:  # noqa: BLE001 - whatever an act ends with is its result; the test says what it may be
+            results[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(acts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    return results
+
+
+def meanwhile(act: Callable[[], Any]) -> Any:
+    """What somebody else does, whole and committed, while the caller stands in a transaction of his own. Not on SQLite."""
+    return in_parallel([act])[0]
+
+
+def binding_of(lock: PracticeLock, person: Account) -> Callable[[], str]:
+    """An answer that is ready: the act that binds the lock to the person himself. ``bound``, or the refusal's reason."""
+    made = context(account=person)
+    text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made)
+    token = json.dumps(lock.sign(text)).encode()
+
+    def act() -> str:
+        try:
+            bind_lock(
+                member=person, provider=lock.family.provider, challenge=text, token=token, device=None, by=person, context=made
+            )
+        except Refusal as refusal:
+            return refusal.reason.value
+        return "bound"
+
+    return act

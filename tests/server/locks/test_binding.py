@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 from django.utils import timezone
-from lock_world import NOW, OTHER_USCC, PASSWORD, USCC, Browser, context, id_card, install, make_lock, make_lock_world, reason_of
+from lock_world import (
+    NOW,
+    OTHER_USCC,
+    PASSWORD,
+    USCC,
+    Browser,
+    context,
+    id_card,
+    in_parallel,
+    install,
+    make_lock,
+    make_lock_world,
+    reason_of,
+)
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
@@ -439,26 +450,6 @@ def _bind(lock, person, made, text, token):
     except Refusal as refusal:
         return refusal.reason.value
     return "bound"
-
-
-def in_parallel(acts):
-    """Start every act at the same moment, each with a database connection of its own; their results."""
-    gate = threading.Barrier(len(acts))
-    results = [None] * len(acts)
-
-    def run(number, act):
-        gate.wait(timeout=60)
-        try:
-            results[number] = act()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=120)
-    return results
 
 
 @pytest.mark.django_db(transaction=True)

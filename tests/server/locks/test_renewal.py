@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from math import gcd
 
@@ -9,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from django.db import IntegrityError
 from django.utils import timezone
 from lock_world import (
     NOW,
@@ -313,3 +315,19 @@ def test_whoever_shows_the_twin_first_keeps_nobody_out(lock_world, pair):
     Binding.objects.update(unbound_at=timezone.now(), unbound_by=lock_world.member, reason="x")
     assert bind(lock_world, real).status_code == 200
     assert LockCertificate.objects.get().lock_id == binding.lock_id
+
+
+# --- the database as referee
+
+
+@pytest.mark.parametrize("rule", ["one_current_certificate_per_lock", "one_current_certificate_per_key"])
+def test_the_database_keeps_a_second_current_certificate_out(lock_world, rule):
+    bound(old(), lock_world.member)
+    row = LockCertificate.objects.get()
+    row.pk, row.serial, row.cert_sha256 = uuid.uuid4(), "1", "1" * 64
+    if rule.endswith("key"):
+        row.lock = Lock.objects.create(provider=row.lock.provider, lock_id="SX-0002")
+    else:
+        row.spki_sha256 = "2" * 64
+    with pytest.raises(IntegrityError):
+        row.save(force_insert=True)

@@ -29,6 +29,9 @@ class Lock(models.Model):
         return self.lock_id
 
 
+CURRENT = Q(superseded_at__isnull=True)
+
+
 class LockCertificate(models.Model):
     """One version of a lock's signing certificate. The newest that is not superseded is the current one."""
 
@@ -51,7 +54,11 @@ class LockCertificate(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("ca_record", "serial"), name="one_row_per_issuer_serial"),)
+        constraints = (
+            models.UniqueConstraint(fields=("ca_record", "serial"), name="one_row_per_issuer_serial"),
+            models.UniqueConstraint(fields=("lock",), condition=CURRENT, name="one_current_certificate_per_lock"),
+            models.UniqueConstraint(fields=("spki_sha256",), condition=CURRENT, name="one_current_certificate_per_key"),
+        )
 
     def __str__(self) -> str:
         return self.subject_cn

@@ -21,7 +21,7 @@ from calock.server.revocation.evidence import current_evidence
 
 
 class RacedError(Exception):
-    """The lock got another current version meanwhile: look again."""
+    """The lock's current version, or the lock its key stands under, is another one meanwhile: look again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,17 @@ def stands_for(lock: Lock, seen: Seen, *, at: datetime) -> bool:
 
 
 def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
-    """Make ``seen`` the current certificate of ``lock``, inside the caller's transaction."""
+    """Make ``seen`` the current certificate of ``lock``, inside the caller's transaction.
+
+    Raises:
+        RacedError: its key has come to stand under another lock since ``lock_of`` looked.
+    """
+    key, _ = LockKey.objects.get_or_create(key_sha256=seen.key_sha256, defaults={"lock": lock})
+    if key.lock_id != lock.pk:
+        raise RacedError
     previous = current_version(lock)
     if previous is not None:
         LockCertificate.objects.filter(pk=previous.pk).update(superseded_at=at)
-    LockKey.objects.get_or_create(key_sha256=seen.key_sha256, defaults={"lock": lock})
     version = LockCertificate(
         lock=lock,
         ca_record=CaRecord.objects.get(spki_sha256=seen.ca_spki_sha256),
