@@ -88,7 +88,7 @@ class Reason(StrEnum):
     LOCK_HOLDER_CHANGED = "LOCK_HOLDER_CHANGED"  # another person's certificate on a bound lock
     RENEWAL_NEEDS_STEP_UP = "RENEWAL_NEEDS_STEP_UP"
     PREDECESSOR_REVOKED = "PREDECESSOR_REVOKED"  # the certificate that was bound is revoked: it passes nothing on
-    CERTIFICATE_SUPERSEDED = "CERTIFICATE_SUPERSEDED"  # a renewed certificate with another key has replaced it
+    CERTIFICATE_SUPERSEDED = "CERTIFICATE_SUPERSEDED"  # the lock goes by a newer certificate
     HOLDER_NOT_ORGANISATION = "HOLDER_NOT_ORGANISATION"  # 统一社会信用代码 differs from the account's organisation
     BINDING_NOT_FOUND = "BINDING_NOT_FOUND"
     BINDING_ALREADY_ENDED = "BINDING_ALREADY_ENDED"

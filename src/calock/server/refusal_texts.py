@@ -152,7 +152,7 @@ ENTRIES: dict[R, Entry] = {
     R.LOCK_HOLDER_CHANGED: Entry(403, Words("CA 锁中的证书已换成另一持有人，请先解除原绑定", "The lock now holds another person's certificate; end the old binding first"), PASSWORD_LOGIN),
     R.RENEWAL_NEEDS_STEP_UP: Entry(403, Words("检测到已续期的新证书，请用账号密码登录后在 CA 绑定页面确认一次", "This is a renewed certificate: log in with your password and confirm it once on the bindings page"), PASSWORD_LOGIN),
     R.PREDECESSOR_REVOKED: Entry(403, Words("原先绑定的证书已被吊销，新证书不能沿用原绑定，请先解除原绑定，再重新绑定", "The certificate that was bound is revoked, so the new one cannot take over its binding; end the old binding, then bind the lock anew"), UNBIND),
-    R.CERTIFICATE_SUPERSEDED: Entry(403, Words("该证书已由续期后的新证书替换，请使用新证书", "A renewed certificate has replaced this one; use the new one"), _help("F17")),
+    R.CERTIFICATE_SUPERSEDED: Entry(403, Words("这把锁已使用更新的证书，请使用新证书；确需使用此证书的，请先解除绑定，再重新绑定", "The lock goes by a newer certificate; use that one, or end the binding and bind this one anew"), UNBIND),
     R.HOLDER_NOT_ORGANISATION: Entry(403, Words("证书单位与当前账户单位不一致", "The certificate's organisation is not the account's"), Action("确认或换锁", "Check, or use another lock", "help_failures", "F24"), Event.BINDING_REFUSED),
     R.BINDING_NOT_FOUND: Entry(404, Words("没有找到该绑定记录", "There is no such binding"), BINDINGS),
     R.BINDING_ALREADY_ENDED: Entry(409, Words("该绑定已解除", "This binding has already been ended"), BINDINGS),

@@ -67,7 +67,7 @@ def test_after_binding_login_renewal_and_refusals_the_number_is_in_no_table(lock
     assert Browser().log_in(lock, device={"serial": NUMBER, "label": NUMBER, "manufacturer": "x"}).status_code == 200
     assert logged_in(lock_world.expert).step_up(lock).status_code == 200
     assert Browser().log_in(personal_lock(not_after=NOW + YEARS / 2)).status_code == 200
-    refusal_row(Browser().log_in(personal_lock(number=1)), "RENEWAL_NEEDS_STEP_UP")
+    refusal_row(Browser().log_in(personal_lock(number=1, not_after=NOW + YEARS / 2)), "RENEWAL_NEEDS_STEP_UP")
     refusal_row(Browser().log_in(personal_lock(not_before=NOW + YEARS / 4, not_after=NOW + YEARS / 2)), "CERTIFICATE_NOT_YET_VALID")
     refusal_row(logged_in(lock_world.colleague).bind(lock, lock_world.colleague), "LOCK_BOUND_TO_OTHER")
     lock_world.revoke(lock)

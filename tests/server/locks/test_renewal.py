@@ -197,6 +197,83 @@ def test_a_login_that_loses_that_race_looks_again_too(lock_world, monkeypatch):
     assert LockCertificate.objects.get(superseded_at=None).supersedes.not_after == LATER
 
 
+# --- the newer certificate stays (by the day it begins, then by the day it ends)
+
+OLDER = {"not_before": NOW - timedelta(days=500), "not_after": NOW + timedelta(days=600)}
+"""It began earlier than the one that is bound; that it also ends later does not make it newer."""
+
+
+def unbound(world, binding):
+    world.member.set_password(PASSWORD)
+    world.member.save()
+    end = {"reason": "换锁", "password": PASSWORD}
+    assert logged_in(world.member).post(f"/api/bindings/{binding.pk}/end", end).status_code == 200
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_older_certificate_of_the_holder_replaces_no_newer_one(lock_world, number):
+    binding = bound(old(), lock_world.member)
+    older = old(number=number, **OLDER)
+    told = bind(lock_world, older)
+    assert refusal_row(told, "CERTIFICATE_SUPERSEDED").lock == binding.lock_id
+    assert told.json()["error"]["action"] == {"label": "去解除绑定", "href": "/system/ca/"}
+    refusal_row(Browser().log_in(older), "CERTIFICATE_SUPERSEDED")
+    refusal_row(logged_in(lock_world.member).step_up(older), "STEP_UP_FAILED")
+    assert LockCertificate.objects.count() == 1
+    assert Browser().log_in(old()).status_code == 200
+
+
+def test_an_expired_certificate_replaces_no_live_one(lock_world):
+    """Not even one that began later."""
+    install(family("EC"), allow_expired_binding=True)
+    binding = bound(old(), lock_world.member)
+    short = old(number=1, not_before=NOW - timedelta(days=20), not_after=NOW - timedelta(days=5))
+    for expired in (old(number=2, **EXPIRED), short):
+        refusal_row(bind(lock_world, expired), "CERTIFICATE_SUPERSEDED")
+    unbound(lock_world, binding)
+    for expired in (old(number=2, **EXPIRED), short):
+        refusal_row(bind(lock_world, expired), "CERTIFICATE_SUPERSEDED")
+    assert LockCertificate.objects.count() == 1
+    refusal_row(Browser().log_in(short), "CERTIFICATE_EXPIRED")
+
+
+def test_of_two_certificates_with_the_same_dates_the_first_does_not_come_back(lock_world):
+    first, second = old(), old(number=1)
+    bound(first, lock_world.member)
+    assert bind(lock_world, second).status_code == 200
+    refusal_row(bind(lock_world, first), "CERTIFICATE_SUPERSEDED")
+    assert Browser().log_in(second).status_code == 200
+
+
+def test_after_unbinding_a_certificate_that_was_left_behind_can_be_bound_again(lock_world):
+    """And the newer one, which it then stands for, takes its place back in the dialog; each time with a fresh proof."""
+    first, second = old(), renewed(number=1)
+    binding = bound(first, lock_world.member)
+    assert bind(lock_world, second).status_code == 200
+    refusal_row(Browser().log_in(first), "CERTIFICATE_SUPERSEDED")
+    unbound(lock_world, binding)
+    again = bound(first, lock_world.member)
+    assert Browser().log_in(first).status_code == 200
+    refusal_row(Browser().log_in(second), "CERTIFICATE_SUPERSEDED")
+    confirmed = bind(lock_world, second)
+    assert confirmed.json()["binding"]["id"] == str(again.pk)
+    assert Browser().log_in(second).status_code == 200
+    third = make_lock("EC", number=2, uscc=USCC, not_after=LATER + timedelta(days=1))
+    unbound(lock_world, again)
+    bound(first, lock_world.member)
+    assert bind(lock_world, third).status_code == 200  # the first one's second successor
+    assert LockCertificate.objects.filter(superseded_at=None).count() == 1
+
+
+def test_a_certificate_left_behind_and_revoked_since_does_not_come_back(lock_world):
+    first, second = old(), renewed(number=1)
+    binding = bound(first, lock_world.member)
+    assert bind(lock_world, second).status_code == 200
+    unbound(lock_world, binding)
+    LockCertificate.objects.exclude(superseded_at=None).update(revoked_at=timezone.now())
+    refusal_row(bind(lock_world, first), "CERTIFICATE_REVOKED")
+
+
 # --- two CAs, one holder (A27)
 
 

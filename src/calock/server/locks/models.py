@@ -49,7 +49,7 @@ class LockCertificate(models.Model):
     not_after = models.DateTimeField()
     sealed_der = models.BinaryField(help_text="encrypted: the certificate holds its holder's id in clear; read ``der``")
     superseded_at = models.DateTimeField(null=True, blank=True)
-    supersedes = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by")
+    supersedes = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by")
     revoked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -19,11 +19,19 @@ from calock.server.challenges.decided import Details
 from calock.server.challenges.services import Aim, spend
 from calock.server.context import RequestContext
 from calock.server.locks.holder import Seen
-from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.locks.models import Binding, Lock
 from calock.server.locks.predecessors import RacedError, Standing
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.step_up import Evidence, prove
-from calock.server.locks.versions import add_version, current_version, is_same, lock_of, predecessor_of, require_heir
+from calock.server.locks.versions import (
+    current_version,
+    is_same,
+    lock_of,
+    predecessor_of,
+    require_heir,
+    require_not_expired_beside,
+    take_version,
+)
 from calock.server.masking import mask_name
 from calock.server.moments import day_text
 from calock.server.providers.models import Provider
@@ -45,7 +53,7 @@ def bind_lock(
     Raises:
         Refusal: NOT_FOUND (a member outside ``by``'s authority), STEP_UP_REQUIRED, everything the answer can be refused for,
             PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
-            KEY_ALREADY_KNOWN. Each is audited.
+            KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED. Each is audited.
     """
     throttle.refuse_when_too_many("bind", context.ip)  # before anything is recorded: one row a minute says it
     try:
@@ -119,7 +127,10 @@ def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Ac
     if lock is None:
         lock = Lock(provider=Provider.objects.get(code=seen.provider), lock_id=seen.lock_id)
         lock.save(force_insert=True)
-    _take_version(lock, seen, context=context)
+    current = current_version(lock)
+    if current is not None:
+        require_not_expired_beside(current, seen, at=context.at)
+    take_version(lock, seen, at=context.at)
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site)
     binding.save(force_insert=True)
     _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
@@ -143,23 +154,10 @@ def _already_live(
     current = current_version(lock)
     if current is None or is_same(current, seen.certificate):
         raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account", about=about)
-    require_heir(current, seen, standing)
-    _take_version(lock, seen, context=context)
+    require_heir(current, seen, standing, at=context.at)
+    take_version(lock, seen, at=context.at)
     _record(Event.CERTIFICATE_RENEWED, live, seen, by=by, context=context)
     return live
-
-
-def _take_version(lock: Lock, seen: Seen, *, context: RequestContext) -> None:
-    """Make the proven certificate the lock's current one, unless it is one the lock has left behind."""
-    about = {"lock": lock.pk}
-    known = LockCertificate.objects.filter(ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial).first()
-    if known is None:
-        add_version(lock, seen, at=context.at)
-    elif not is_same(known, seen.certificate):
-        detail = "another certificate with the serial number of a known one"
-        raise Refusal(Reason.LOCK_HOLDER_CHANGED, detail, about=about)
-    elif known.superseded_at is not None:
-        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "the lock has a newer certificate", about=about)
 
 
 def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context: RequestContext) -> None:

@@ -1,8 +1,8 @@
 """A lock's certificates over time: adding one, and deciding whether an unknown one continues a known lock.
 
-Renewal rule (docs/decisions/binding.md): same provider's CA group, same holder id, a live predecessor with a live binding; over
-the same key automatically, over a new key or an expired predecessor after a fresh proof. A revoked predecessor passes nothing on.
-Across providers never.
+Renewal rule (docs/decisions/binding.md): same provider's CA group, same holder id, a live predecessor with a live binding, and not
+older than it; over the same key automatically, over a new key or an expired predecessor after a fresh proof. A revoked predecessor
+passes nothing on. Across providers never.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from calock.server.providers.models import CaRecord
 
 def current_version(lock: Lock) -> LockCertificate | None:
     return LockCertificate.objects.select_related("ca_record").filter(lock=lock, superseded_at__isnull=True).first()
+
+
+def known_version(seen: Seen) -> LockCertificate | None:
+    """The row of its issuing key and serial number, current or not; ``is_same`` says whether it is this certificate."""
+    rows = LockCertificate.objects.select_related("lock__provider")
+    return rows.filter(ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial).first()
 
 
 def is_same(version: LockCertificate, certificate: Certificate) -> bool:
@@ -41,10 +47,7 @@ def lock_of(seen: Seen) -> Lock | None:
     Raises:
         Refusal: KEY_ALREADY_KNOWN when the key stands under another lock than the certificate's lock id says.
     """
-    known = LockCertificate.objects.select_related("lock__provider").filter(
-        ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial
-    )
-    certificate = known.first()
+    certificate = known_version(seen)
     if certificate is not None:
         return certificate.lock
     by_id = Lock.objects.select_related("provider").filter(provider__code=seen.provider, lock_id=seen.lock_id).first()
@@ -81,11 +84,28 @@ def continues(version: LockCertificate, seen: Seen) -> bool:
     return version.spki_sha256 == seen.spki_sha256 and version.subject_cn == seen.subject_cn
 
 
-def require_heir(current: LockCertificate, seen: Seen, standing: Standing | None) -> None:
+def _is_older(seen: Seen, current: LockCertificate) -> bool:
+    """By the day it begins, then by the day it ends. Of two with the same dates the one that came first stays behind."""
+    its, currents = (seen.not_before, seen.not_after), (current.not_before, current.not_after)
+    return its < currents or (its == currents and known_version(seen) is not None)
+
+
+def require_not_expired_beside(current: LockCertificate, seen: Seen, *, at: datetime) -> None:
+    """An expired certificate, which some providers let be bound, takes no place that one in its dates holds.
+
+    Raises:
+        Refusal: CERTIFICATE_SUPERSEDED.
+    """
+    if seen.not_after < at <= current.not_after and current.revoked_at is None:
+        detail = "it has expired, and the lock's current certificate has not"
+        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, detail, about={"lock": current.lock_id})
+
+
+def require_heir(current: LockCertificate, seen: Seen, standing: Standing | None, *, at: datetime) -> None:
     """Return when ``seen`` may take the place of the lock's ``current`` certificate, given a fresh proof of the person.
 
     Raises:
-        Refusal: LOCK_HOLDER_CHANGED, PREDECESSOR_REVOKED.
+        Refusal: LOCK_HOLDER_CHANGED, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED for one that is older.
         RacedError: ``standing`` is not about ``current``.
     """
     about = {"lock": current.lock_id}
@@ -95,6 +115,9 @@ def require_heir(current: LockCertificate, seen: Seen, standing: Standing | None
         raise RacedError
     if standing.revoked or current.revoked_at is not None:
         raise Refusal(Reason.PREDECESSOR_REVOKED, "the certificate that was bound is revoked: it passes nothing on", about=about)
+    if _is_older(seen, current):
+        raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "older than the lock's current certificate", about=about)
+    require_not_expired_beside(current, seen, at=at)
 
 
 def stands_for(lock: Lock, seen: Seen, *, at: datetime) -> bool:
@@ -107,8 +130,37 @@ def stands_for(lock: Lock, seen: Seen, *, at: datetime) -> bool:
         return current is not None
     if current.spki_sha256 != seen.spki_sha256 or not continues(current, seen):
         return False
+    if known_version(seen) is None and _is_older(seen, current):
+        return False
     standing = standing_of(current, at=at)
     return not standing.revoked and not standing.doubt
+
+
+def take_version(lock: Lock, seen: Seen, *, at: datetime) -> None:
+    """Make the proven certificate the lock's current one: a new one, or one that the lock had left behind.
+
+    Raises:
+        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED.
+        RacedError: as ``add_version``.
+    """
+    known = known_version(seen)
+    if known is None:
+        add_version(lock, seen, at=at)
+        return
+    about = {"lock": lock.pk}
+    if not is_same(known, seen.certificate):
+        detail = "another certificate with the serial number of a known one"
+        raise Refusal(Reason.LOCK_HOLDER_CHANGED, detail, about=about)
+    if known.revoked_at is not None:
+        raise Refusal(Reason.CERTIFICATE_REVOKED, "its row says that it is revoked", about=about)
+    if known.superseded_at is not None:
+        _leave_behind(current_version(lock), at=at)
+        LockCertificate.objects.filter(pk=known.pk).update(superseded_at=None)
+
+
+def _leave_behind(version: LockCertificate | None, *, at: datetime) -> None:
+    if version is not None:
+        LockCertificate.objects.filter(pk=version.pk).update(superseded_at=at)
 
 
 def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
@@ -121,8 +173,7 @@ def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
     if key.lock_id != lock.pk:
         raise RacedError
     previous = current_version(lock)
-    if previous is not None:
-        LockCertificate.objects.filter(pk=previous.pk).update(superseded_at=at)
+    _leave_behind(previous, at=at)
     version = LockCertificate(
         lock=lock,
         ca_record=CaRecord.objects.get(spki_sha256=seen.ca_spki_sha256),
@@ -148,7 +199,8 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
     ``standing``: ``predecessor_of(seen)``, looked up before the transaction.
 
     Raises:
-        Refusal: LOCK_NOT_BOUND, PREDECESSOR_REVOKED, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, KEY_ALREADY_KNOWN.
+        Refusal: LOCK_NOT_BOUND, PREDECESSOR_REVOKED, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, KEY_ALREADY_KNOWN,
+            CERTIFICATE_SUPERSEDED.
         RacedError: as ``require_heir``.
     """
     lock = lock_of(seen)
@@ -158,7 +210,7 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
     previous = current_version(lock)
     if previous is None:
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "a bound lock without a current certificate", about=about)
-    require_heir(previous, seen, standing)
+    require_heir(previous, seen, standing, at=at)
     if previous.spki_sha256 != seen.spki_sha256:
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key", about=about)
     if standing is not None and standing.doubt:
