@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from django.db import connection
-from lock_world import USCC, binding_of, in_parallel, make_lock, make_lock_world, meanwhile
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+from lock_world import (
+    NOW,
+    PASSWORD,
+    USCC,
+    Browser,
+    binding_of,
+    bound,
+    context,
+    id_card,
+    in_parallel,
+    make_lock,
+    make_lock_world,
+    meanwhile,
+    refusal_row,
+)
 
 from calock.core.certificate import Certificate
+from calock.core.refusals import Refusal
 from calock.server.challenges import answers
-from calock.server.locks import predecessors, services
+from calock.server.locks import predecessors, services, versions
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
+from calock.server.locks.services import unbind_lock
+from calock.server.locks.step_up import Evidence
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -65,3 +85,120 @@ def test_of_two_who_bind_one_key_at_once_one_wins(world):
         assert sorted(in_parallel(acts)) == ["LOCK_BOUND_TO_OTHER", "bound"]
         key = Certificate.parse(pair[0].certificate).spki_sha256
         assert LockCertificate.objects.filter(spki_sha256=key).count() == 1
+
+
+# --- one lock, one decision at a time
+
+
+def renewals(number=0):
+    """A lock's certificate and two that renew it, over one key."""
+    later = NOW + timedelta(days=700)
+    return make_lock("EC", number=number, uscc=USCC), *(
+        make_lock("EC", number=number, uscc=USCC, not_after=later) for _ in range(2)
+    )
+
+
+def ending(binding, person):
+    """The act that ends a binding with the person's password. ``ended``, or the refusal's reason."""
+    made, evidence = context(account=person), Evidence(password=PASSWORD)
+
+    def act():
+        try:
+            unbind_lock(binding=binding.pk, reason="离职", evidence=evidence, by=person, context=made)
+        except Refusal as refusal:
+            return refusal.reason.value
+        return "ended"
+
+    return act
+
+
+@pytest.fixture
+def member(world):
+    world.member.set_password(PASSWORD)
+    world.member.save()
+    return world.member
+
+
+def is_taken():
+    """Whether somebody else has his turn on the one lock there is."""
+
+    def try_it():
+        with transaction.atomic():
+            Lock.objects.select_for_update(no_key=True, nowait=True).get()
+
+    return isinstance(meanwhile(try_it), OperationalError)
+
+
+@pytest.mark.parametrize("way", ["dialog", "login", "end"])
+def test_what_is_judged_stays_as_it_is_until_it_is_written(world, member, monkeypatch, way):
+    """Otherwise a renewal that crosses the end of its binding takes over the next holder's."""
+    first, second, _ = renewals()
+    binding = bound(first, member)
+    taken = []
+    module, name = {
+        "dialog": (services, "require_heir"), "login": (versions, "require_heir"), "end": (services, "end_sessions_of_lock")
+    }[way]  # fmt: skip
+    once(monkeypatch, module, name, after=lambda: taken.append(is_taken()))
+    act = {
+        "dialog": binding_of(second, member),
+        "login": lambda: Browser().log_in(second).status_code,
+        "end": ending(binding, member),
+    }
+    assert act[way]() == {"dialog": "bound", "login": 200, "end": "ended"}[way]
+    assert taken == [True]
+    assert not is_taken()
+
+
+def test_a_renewal_that_crosses_a_change_of_holders_takes_over_nothing(world, member):
+    for number in range(6):
+        first, second, _ = renewals(number)
+        other = make_lock("EC", number=20 + number, person_id=id_card("14010119920303123"))
+        end, bind, renew = (
+            ending(bound(first, member), member), binding_of(other, world.colleague), binding_of(second, member)
+        )  # fmt: skip
+        ended, renewed = in_parallel([lambda end=end, bind=bind: (end(), bind()), renew])
+        assert ended == ("ended", "bound")
+        assert renewed in ("bound", "LOCK_BOUND_TO_OTHER")
+        live = Binding.objects.live().get()
+        assert live.account == world.colleague
+        current = LockCertificate.objects.get(lock=live.lock, superseded_at=None)
+        assert current.cert_sha256 == Certificate.parse(other.certificate).sha256
+        live.unbound_at = timezone.now()
+        live.save()
+
+
+def test_many_renewals_of_one_lock_at_once_all_come_in(world, member):
+    """Both unique indexes of the certificates once made each wait for the other."""
+    for number in range(4):
+        first, second, third = renewals(number)
+        binding = bound(first, member)
+        logins = [lambda lock=lock: Browser().log_in(lock).status_code for lock in (second, second, third, third, second)]
+        told = in_parallel([*logins, binding_of(third, member), binding_of(second, member)])
+        assert told[:5] == [200] * 5
+        assert set(told[5:]) <= {"bound", "LOCK_ALREADY_BOUND", "CERTIFICATE_SUPERSEDED"}
+        assert LockCertificate.objects.filter(lock=binding.lock, superseded_at=None).count() == 1
+        Binding.objects.filter(pk=binding.pk).update(unbound_at=timezone.now())
+
+
+def marked_revoked():
+    LockCertificate.objects.update(revoked_at=timezone.now())
+
+
+def test_a_predecessor_found_revoked_at_the_last_moment_passes_nothing_on(world, member, monkeypatch):
+    first, second, _ = renewals()
+    bound(first, member)
+    once(monkeypatch, versions, "require_heir", after=lambda: meanwhile(marked_revoked))
+    refusal_row(Browser().log_in(second), "PREDECESSOR_REVOKED")
+
+
+def test_two_last_locks_ended_at_once_leave_one(world, monkeypatch):
+    """Each look finds the other lock still bound; an account without a password would be shut out."""
+    person = world.member
+    bindings = [bound(make_lock("EC", number=n, lock_id=f"SX-000{n}", uscc=USCC), person) for n in range(2)]
+    monkeypatch.setattr(services, "prove", lambda *_args, **_kwargs: {})
+    first, second = (ending(binding, person) for binding in bindings)
+    outcomes = []
+    once(monkeypatch, services, "prove", before=lambda: outcomes.append(meanwhile(first)))
+    assert second() == "LAST_LOCK"
+    assert outcomes == ["ended"]
+    assert Binding.objects.live().get().pk == bindings[1].pk

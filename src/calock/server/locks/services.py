@@ -30,6 +30,7 @@ from calock.server.locks.versions import (
     predecessor_of,
     require_heir,
     require_not_expired_beside,
+    take_turn,
     take_version,
 )
 from calock.server.masking import mask_name
@@ -121,6 +122,8 @@ def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by
 
 def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Account, context: RequestContext) -> Binding:
     lock = lock_of(seen)
+    if lock is not None:
+        take_turn(lock)
     live = Binding.objects.live().select_related("account").filter(lock=lock).first() if lock else None
     if lock is not None and live is not None:
         return _already_live(lock, live, seen, standing, member=member, by=by, context=context)
@@ -130,7 +133,7 @@ def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Ac
     current = current_version(lock)
     if current is not None:
         require_not_expired_beside(current, seen, at=context.at)
-    take_version(lock, seen, at=context.at)
+    take_version(lock, seen, current, at=context.at)
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site)
     binding.save(force_insert=True)
     _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
@@ -155,7 +158,7 @@ def _already_live(
     if current is None or is_same(current, seen.certificate):
         raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account", about=about)
     require_heir(current, seen, standing, at=context.at)
-    take_version(lock, seen, at=context.at)
+    take_version(lock, seen, current, at=context.at)
     _record(Event.CERTIFICATE_RENEWED, live, seen, by=by, context=context)
     return live
 
@@ -217,10 +220,15 @@ def _require_endable(row: Binding | None, reason: str, *, by: Account) -> str:
         raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended before")
     if not reason:
         raise Refusal(Reason.REASON_MISSING, "no reason given")
-    others = Binding.objects.live().filter(account_id=row.account_id).exclude(pk=row.pk)
-    if row.account_id == by.pk and not by.has_usable_password() and not others.exists():
-        raise Refusal(Reason.LAST_LOCK, "the account has no password and no other lock")
+    if row.account_id == by.pk:
+        _require_other_way_in(by, row)
     return reason
+
+
+def _require_other_way_in(account: Account, row: Binding) -> None:
+    others = Binding.objects.live().filter(account=account).exclude(pk=row.pk)
+    if not account.has_usable_password() and not others.exists():
+        raise Refusal(Reason.LAST_LOCK, "the account has no password and no other lock")
 
 
 def _reason(text: str) -> str:
@@ -230,7 +238,11 @@ def _reason(text: str) -> str:
 def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved himself with."""
     with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
+        take_turn(row.lock)
         live = Binding.objects.live().filter(pk=row.pk)
+        if row.account_id == by.pk and live.exists():
+            _require_other_way_in(account, row)  # asked again: two bindings may be ended at once
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)

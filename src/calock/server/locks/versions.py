@@ -17,6 +17,15 @@ from calock.server.locks.predecessors import RacedError, Standing, standing_of
 from calock.server.providers.models import CaRecord
 
 
+def take_turn(lock: Lock) -> None:
+    """Wait until nobody else decides about this lock, and let nobody until the caller's transaction ends.
+
+    Who binds, renews or unbinds calls it before he reads what he decides by: binding and current certificate stay as he judged
+    them. Whoever also locks an account does that first. Logins with a known certificate do not come by here.
+    """
+    Lock.objects.select_for_update(no_key=True).get(pk=lock.pk)
+
+
 def current_version(lock: Lock) -> LockCertificate | None:
     return LockCertificate.objects.select_related("ca_record").filter(lock=lock, superseded_at__isnull=True).first()
 
@@ -136,8 +145,8 @@ def stands_for(lock: Lock, seen: Seen, *, at: datetime) -> bool:
     return not standing.revoked and not standing.doubt
 
 
-def take_version(lock: Lock, seen: Seen, *, at: datetime) -> None:
-    """Make the proven certificate the lock's current one: a new one, or one that the lock had left behind.
+def take_version(lock: Lock, seen: Seen, current: LockCertificate | None, *, at: datetime) -> None:
+    """Put the proven certificate in the place of ``current``: a new one, or one that the lock had left behind.
 
     Raises:
         Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED.
@@ -145,7 +154,7 @@ def take_version(lock: Lock, seen: Seen, *, at: datetime) -> None:
     """
     known = known_version(seen)
     if known is None:
-        add_version(lock, seen, at=at)
+        add_version(lock, seen, current, at=at)
         return
     about = {"lock": lock.pk}
     if not is_same(known, seen.certificate):
@@ -154,25 +163,27 @@ def take_version(lock: Lock, seen: Seen, *, at: datetime) -> None:
     if known.revoked_at is not None:
         raise Refusal(Reason.CERTIFICATE_REVOKED, "its row says that it is revoked", about=about)
     if known.superseded_at is not None:
-        _leave_behind(current_version(lock), at=at)
+        _leave_behind(current, at=at)
         LockCertificate.objects.filter(pk=known.pk).update(superseded_at=None)
 
 
 def _leave_behind(version: LockCertificate | None, *, at: datetime) -> None:
-    if version is not None:
-        LockCertificate.objects.filter(pk=version.pk).update(superseded_at=at)
+    if version is None:
+        return
+    as_judged = LockCertificate.objects.filter(superseded_at__isnull=True, revoked_at__isnull=version.revoked_at is None)
+    if not as_judged.filter(pk=version.pk).update(superseded_at=at):
+        raise RacedError  # whoever learns of a revocation takes no turn
 
 
-def add_version(lock: Lock, seen: Seen, *, at: datetime) -> LockCertificate:
-    """Make ``seen`` the current certificate of ``lock``, inside the caller's transaction.
+def add_version(lock: Lock, seen: Seen, previous: LockCertificate | None, *, at: datetime) -> LockCertificate:
+    """Make ``seen`` the current certificate of ``lock`` after ``previous``, the one that was judged; inside the caller's turn.
 
     Raises:
-        RacedError: its key has come to stand under another lock since ``lock_of`` looked.
+        RacedError: its key has come to stand under another lock since ``lock_of`` looked; ``previous`` was found revoked.
     """
     key, _ = LockKey.objects.get_or_create(key_sha256=seen.key_sha256, defaults={"lock": lock})
     if key.lock_id != lock.pk:
         raise RacedError
-    previous = current_version(lock)
     _leave_behind(previous, at=at)
     version = LockCertificate(
         lock=lock,
@@ -205,6 +216,8 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
     """
     lock = lock_of(seen)
     about = {"lock": lock.pk} if lock is not None else {}
+    if lock is not None:
+        take_turn(lock)
     if lock is None or not Binding.objects.live().filter(lock=lock).exists():
         raise Refusal(Reason.LOCK_NOT_BOUND, "no live binding for this certificate, its key or its lock id", about=about)
     previous = current_version(lock)
@@ -215,4 +228,4 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key", about=about)
     if standing is not None and standing.doubt:
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, f"the certificate before it: {standing.doubt}", about=about)
-    return lock, add_version(lock, seen, at=at)
+    return lock, add_version(lock, seen, previous, at=at)
