@@ -214,7 +214,8 @@ def session_with(world: CrlWorld | None, certificate: Certificate, name: str, re
     lock = Lock.objects.create(provider=record.provider, lock_id=name)
     LockCertificate.objects.create(
         lock=lock, ca_record=record, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
-        spki_sha256=certificate.spki_sha256, subject_cn="x", algorithm=certificate.algorithm, der=certificate.der,
+        # the practice keys are few and used again; a key is in one lock only
+        spki_sha256=certificate.sha256, subject_cn="x", algorithm=certificate.algorithm, der=certificate.der,
         not_before=certificate.not_before, not_after=certificate.not_after,
     )  # fmt: skip
     account = Account.objects.create(username=name, name=name)

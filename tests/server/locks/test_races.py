@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -25,11 +26,17 @@ from lock_world import (
 
 from calock.core.certificate import Certificate
 from calock.core.refusals import Refusal
+from calock.server.accounts.models import Account
+from calock.server.audit.models import AuditEvent
+from calock.server.broken_off import again_when_broken_off
 from calock.server.challenges import answers
+from calock.server.jobs import sessions as sweep
 from calock.server.locks import predecessors, services, versions
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import unbind_lock
 from calock.server.locks.step_up import Evidence
+from calock.server.sessions.models import Session, SessionMethod
+from calock.server.sessions.services import end_sessions_of_account, end_sessions_of_lock, new_session
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -202,3 +209,74 @@ def test_two_last_locks_ended_at_once_leave_one(world, monkeypatch):
     assert second() == "LAST_LOCK"
     assert outcomes == ["ended"]
     assert Binding.objects.live().get().pk == bindings[1].pk
+
+
+# --- nobody waits for one another
+
+
+def test_the_sweep_and_a_login_that_learn_the_same_revocation_do_not_wait_for_one_another(world, monkeypatch):
+    """A login that learns it while the sweep ends the lock's sessions is through at once: the sweep has noted it before."""
+    lock = make_lock("EC", uscc=USCC)
+    bound(lock, world.member)
+    assert Browser().log_in(lock).status_code == 200
+    world.revoke(lock)
+    monkeypatch.setattr(sweep, "current_evidence", lambda **_: world.evidence())
+    world.evidence()
+    answers_ = []
+    once(monkeypatch, sweep, "end_sessions_of_lock", after=lambda: answers_.append(meanwhile(lambda: Browser().log_in(lock))))
+    assert sweep.sweep_sessions().ended == 1
+    refusal_row(answers_[0], "CERTIFICATE_REVOKED")
+    assert AuditEvent.objects.filter(event="session:revoked").count() == 1
+
+
+def test_the_sessions_of_an_account_and_of_its_lock_end_at_once(world):
+    lock = bound(make_lock("EC", uscc=USCC), world.member).lock
+    now = timezone.now()
+    for _ in range(10):
+        made = [
+            new_session(account_id=world.member.pk, method=SessionMethod.CA, context=context(), lock_id=lock.pk)[0]
+            for _ in range(60)
+        ]
+        Session.objects.bulk_create(made)
+        counts = in_parallel([
+            lambda: end_sessions_of_account(account_id=world.member.pk, reason="a", at=now),
+            lambda: end_sessions_of_lock(lock_id=lock.pk, reason="b", at=now),
+        ])  # fmt: skip
+        assert sum(counts) >= 60  # the first time with the one that bound the lock
+        assert not Session.objects.filter(ended_at=None).exists()
+
+
+def test_what_the_database_breaks_off_is_done_again(world):
+    """Two take the same rows in opposite orders; PostgreSQL ends one of them after a second."""
+    gate = threading.Barrier(2)
+
+    def taking(*people):
+        tries = []
+
+        @again_when_broken_off
+        def act():
+            with transaction.atomic():
+                Account.objects.select_for_update().get(pk=people[0].pk)
+                tries.append(people)
+                if len(tries) == 1:
+                    gate.wait(timeout=60)
+                Account.objects.select_for_update().get(pk=people[1].pk)
+            return len(tries)
+
+        return act
+
+    one, two = world.member, world.colleague
+    assert sorted(in_parallel([taking(one, two), taking(two, one)])) == [1, 2]
+
+
+def test_another_failure_of_the_database_is_not_tried_again(world):
+    tries = []
+
+    @again_when_broken_off
+    def act():
+        tries.append(1)
+        raise OperationalError("the database is away")
+
+    with pytest.raises(OperationalError):
+        act()
+    assert len(tries) == 1

@@ -209,11 +209,13 @@ class _Judge:
 
 def _end(row: _Row, reason: Reason, status: RevocationStatus | None, at: datetime) -> int:
     why = END_REASONS.get(reason, OTHERWISE)
+    noted = 0
+    if reason is Reason.CERTIFICATE_REVOKED and status is not None:
+        # first and for itself: it takes certificate, then sessions, as a login does that learns the same at this moment
+        noted = note_revoked(row.issuer_key, row.serial, status=status, at=at)
     with transaction.atomic():
         count = end_sessions_of_lock(lock_id=row.lock_id, reason=why, at=at)
         details: dict[str, str | int] = {"count": count, "why": why, "certificate": row.sha256}
         if count:
             record(Event.SESSIONS_REVOKED, lock=row.lock_id, reason=reason, details=details)
-        if reason is Reason.CERTIFICATE_REVOKED and status is not None:
-            note_revoked(row.issuer_key, row.serial, status=status, at=at)
-    return count
+    return noted + count

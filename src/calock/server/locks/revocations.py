@@ -15,6 +15,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.broken_off import again_when_broken_off
 from calock.server.locks.models import LockCertificate, RevokedCertificate
 from calock.server.sessions.services import end_sessions_of_lock
 
@@ -25,8 +26,9 @@ def known_lock(issuer_key: str, serial: str) -> uuid.UUID | None:
     return rows.values_list("lock_id", flat=True).first()
 
 
-def note_revoked(issuer_key: str, serial: str, *, status: RevocationStatus, at: datetime) -> None:
-    """Remember for good that the certificate of this issuing key and serial number is revoked; bound or not.
+@again_when_broken_off
+def note_revoked(issuer_key: str, serial: str, *, status: RevocationStatus, at: datetime) -> int:
+    """Remember for good that the certificate of this issuing key and serial number is revoked; bound or not. Sessions ended.
 
     ``status`` is what the finding rests on. A lock's version gets its ``revoked_at``, and the sessions of the lock whose current
     certificate it is end. Noting it twice changes nothing. Call it outside the transaction that a refusal rolls back.
@@ -39,20 +41,22 @@ def note_revoked(issuer_key: str, serial: str, *, status: RevocationStatus, at: 
         RevokedCertificate.objects.bulk_create([row], ignore_conflicts=True)
         version = LockCertificate.objects.filter(ca_record__spki_sha256=issuer_key, serial=serial, revoked_at__isnull=True).first()
         if version is not None and LockCertificate.objects.filter(pk=version.pk, revoked_at__isnull=True).update(revoked_at=at):
-            _end(version, status, at)
+            return _end(version, status, at)
+    return 0
 
 
-def _end(version: LockCertificate, status: RevocationStatus, at: datetime) -> None:
+def _end(version: LockCertificate, status: RevocationStatus, at: datetime) -> int:
     details: dict[str, str | int] = {"certificate": version.cert_sha256, "source": status.source, "finding": status.detail}
     details["evidence"] = status.evidence_sha256
     why = Reason.CERTIFICATE_REVOKED
     record(Event.CERTIFICATE_REVOKED, lock=version.lock_id, reason=why, details=details)
     if version.superseded_at is not None:
-        return
+        return 0
     count = end_sessions_of_lock(lock_id=version.lock_id, reason="certificate revoked", at=at)
     if count:
         ended: dict[str, str | int] = {"count": count, "why": "certificate revoked", "certificate": version.cert_sha256}
         record(Event.SESSIONS_REVOKED, lock=version.lock_id, reason=why, details=ended)
+    return count
 
 
 def is_revoked(issuer_key: str, serial: str) -> bool:

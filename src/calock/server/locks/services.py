@@ -14,6 +14,7 @@ from calock.server.accounts.models import Account
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
+from calock.server.broken_off import again_when_broken_off
 from calock.server.challenges.answers import Proof, answering, judge, provider_facts
 from calock.server.challenges.decided import Details
 from calock.server.challenges.services import Aim, spend
@@ -112,12 +113,19 @@ def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by
     for _ in range(ATTEMPTS):
         standing = predecessor_of(seen, at=context.at)
         try:
-            with transaction.atomic():
-                spend(challenge)
-                return _bind_rows(seen, standing, member=member, by=by, context=context)
+            return _bind_once(challenge, seen, standing, member=member, by=by, context=context)
         except (IntegrityError, RacedError):
             continue  # somebody else inserted the lock, its key, a version or the binding between our look and our insert
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
+
+
+@again_when_broken_off
+def _bind_once(
+    challenge: Challenge, seen: Seen, standing: Standing | None, *, member: Account, by: Account, context: RequestContext
+) -> Binding:
+    with transaction.atomic():
+        spend(challenge)
+        return _bind_rows(seen, standing, member=member, by=by, context=context)
 
 
 def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Account, context: RequestContext) -> Binding:
@@ -235,6 +243,7 @@ def _reason(text: str) -> str:
     return clean(mask_person_ids(text.strip()), MAX_REASON)
 
 
+@again_when_broken_off
 def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved himself with."""
     with transaction.atomic():

@@ -14,6 +14,7 @@ from calock.server.accounts.models import Account, AccountState
 from calock.server.accounts.passwords import Attempt
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
+from calock.server.broken_off import again_when_broken_off
 from calock.server.challenges.answers import Proof, answering, judge, provider_facts
 from calock.server.challenges.services import Aim
 from calock.server.context import RequestContext
@@ -82,6 +83,7 @@ def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
 
+@again_when_broken_off
 def _enter(proof: Proof, renewal: Renewal | None, context: RequestContext) -> LoggedIn:
     """Spend, find, decide, and write session and audit row: one transaction, four statements when nothing is unusual.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -21,6 +22,8 @@ IDLE = timedelta(minutes=30)
 IDLE_OPERATOR = timedelta(minutes=15)
 TOUCH = timedelta(seconds=30)
 """How old ``last_seen_at`` may be before it is written again: one write per half minute, not per request."""
+BATCH = 5000
+"""Sessions ended by one statement: databases limit its parameters."""
 STEP_UP = timedelta(minutes=5)
 """How long a password or lock proof counts for acts that ask for a fresh one."""
 
@@ -51,13 +54,23 @@ def new_session(
 
 
 def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> int:
-    """End every live session among ``sessions``; how many there were."""
-    return sessions.filter(ended_at__isnull=True).update(ended_at=at, end_reason=reason)
+    """End every live session among ``sessions``; how many there were.
+
+    Their rows are locked in one order first: an account's and a lock's sessions, ended at the same moment, overlap.
+    """
+    live = Session.objects.filter(pk__in=sessions.filter(ended_at__isnull=True).values("pk"))
+    with transaction.atomic():
+        keys = list(live.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+        return sum(_end(keys[start : start + BATCH], reason, at) for start in range(0, len(keys), BATCH))
+
+
+def _end(keys: Sequence[str], reason: str, at: datetime) -> int:
+    return Session.objects.filter(pk__in=keys, ended_at__isnull=True).update(ended_at=at, end_reason=reason)
 
 
 def end_session(*, session: Session, reason: str, at: datetime) -> None:
     """End one session; a second end changes nothing."""
-    end_sessions(Session.objects.filter(pk=session.pk), reason=reason, at=at)
+    _end([session.pk], reason, at)
 
 
 def end_sessions_of_account(*, account_id: uuid.UUID, reason: str, at: datetime, but: Session | None = None) -> int:
