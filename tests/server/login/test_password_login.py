@@ -17,11 +17,14 @@ from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState
 from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.models import AuditEvent
+from calock.server.login import services
 from calock.server.login.services import login_with_password
 from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
+
+NEW = "Xin-Mi-Ma-2026-abc"
 
 
 @pytest.fixture
@@ -147,6 +150,29 @@ def test_a_disabled_account_learns_so_only_with_its_password(people):
     Organisation.objects.filter(pk=people.organisation.pk).update(state=OrganisationState.DISABLED)
     assert refusal_of("zhangsan", PASSWORD).reason == Reason.ORGANISATION_DISABLED
     assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [("password", "CREDENTIALS_WRONG"), ("state", "ACCOUNT_DISABLED"), ("organisation", "ORGANISATION_DISABLED")],
+)
+def test_what_changes_while_a_password_is_checked_counts(people, monkeypatch, changed, reason):
+    """The old password was right a moment ago; its session would outlive the change, which ends those there are."""
+    real = services._enter_by_password
+    member = people.member
+
+    def crossed(account, made):
+        if changed == "password":
+            change_own_password(account=Account.objects.get(pk=member.pk), old=PASSWORD, new=NEW, context=context(account=member))
+        elif changed == "state":
+            Account.objects.filter(pk=member.pk).update(state=AccountState.DISABLED)
+        else:
+            Organisation.objects.filter(pk=member.organisation_id).update(state=OrganisationState.DISABLED)
+        return real(account, made)
+
+    monkeypatch.setattr(services, "_enter_by_password", crossed)
+    assert refusal_of(member.username, PASSWORD).reason == reason
+    assert not AuditEvent.objects.filter(event="login:password:succeeded").exists()
 
 
 def test_more_checks_at_once_than_places_are_refused(people, monkeypatch):

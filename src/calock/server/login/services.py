@@ -189,7 +189,7 @@ def login_with_password(*, username: str, password: str, context: RequestContext
     account: Account | None = None
     try:
         normal = passwords.normalised(password)
-        account = Account.objects.select_related("organisation").filter(username=username[:64].replace("\0", "")).first()
+        account = Account.objects.filter(username=username[:64].replace("\0", "")).first()
         _require_right(account, normal, context)
         assert account is not None
         return _enter_by_password(account, context)
@@ -210,14 +210,26 @@ def _require_right(account: Account | None, password: str, context: RequestConte
         record(Event.ACCOUNT_PASSWORD_LOCKED, context=context, subject=account.pk, organisation=account.organisation_id)
     if attempt != Attempt.RIGHT:
         raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
-    if not account.is_active:
+
+
+def _require_still_right(account: Account) -> None:
+    """The password that was right is the account's now, and the account is open; its row is held, so that both stay so.
+
+    A change of the password ends every session there is: one of the old password, written a moment later, would outlive it.
+    """
+    now = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if now.password != account.password:
+        raise Refusal(Reason.CREDENTIALS_WRONG, "the password was changed meanwhile")
+    if not now.is_active:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the account is disabled")
-    if account.organisation is not None and account.organisation.state != OrganisationState.ACTIVE:
+    if now.organisation is not None and now.organisation.state != OrganisationState.ACTIVE:
         raise Refusal(Reason.ORGANISATION_DISABLED, "the account's organisation is disabled")
 
 
+@again_when_broken_off
 def _enter_by_password(account: Account, context: RequestContext) -> LoggedIn:
     with transaction.atomic():
+        _require_still_right(account)
         if context.session is not None:
             end_session(session=context.session, reason="new login", at=context.at)
         session, cookie = new_session(account_id=account.pk, method=SessionMethod.PASSWORD, context=context)
