@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import hashers
+from django.db import DatabaseError
 from django.utils import timezone
-from lock_world import PASSWORD, Browser, context, make_lock
+from lock_world import PASSWORD, Browser, context, in_parallel, make_lock
 
 from calock.core.refusals import Reason, Refusal
 from calock.server import refusals, throttle
@@ -92,6 +93,37 @@ def test_the_fifth_failure_locks_the_password_and_not_the_lock(people):
     assert Browser().log_in(lock).status_code == 200
     later = timezone.now() + passwords.LOCK_OUT + timedelta(seconds=1)
     assert attempt("zhangsan", PASSWORD, at=later)
+
+
+def test_a_count_that_is_full_and_was_never_judged_locks_too(people):
+    """A process that dies between counting a try and judging it leaves a full count: it must not stay so for ever."""
+    Account.objects.filter(username="zhangsan").update(failed_passwords=5)
+    refusal_of("zhangsan", PASSWORD)
+    assert AuditEvent.objects.filter(event="account:password:locked").count() == 1
+    assert attempt("zhangsan", PASSWORD, at=timezone.now() + passwords.LOCK_OUT + timedelta(seconds=1))
+
+
+def test_the_lock_out_and_its_row_are_written_together_or_not_at_all(people, monkeypatch):
+    Account.objects.filter(username="zhangsan").update(failed_passwords=4)
+
+    def fails(*_args, **_kwargs):
+        raise DatabaseError
+
+    monkeypatch.setattr(passwords, "record", fails)
+    with pytest.raises(DatabaseError):
+        attempt("zhangsan", "wrong")
+    assert Account.objects.get(username="zhangsan").password_locked_until is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_guesses_at_once_five_are_judged(people, monkeypatch):
+    """Whatever each of them read of the account before its turn came."""
+    monkeypatch.setattr(passwords, "PATIENCE", 60)
+    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(12))
+    details = in_parallel([lambda n=n: refusal_of("zhangsan", "wrong", ip=f"203.0.113.{n}").detail for n in range(12)])
+    assert sum(detail.startswith("password wrong") for detail in details) == 5
+    assert details.count("password not tried") == 7
+    assert AuditEvent.objects.filter(event="account:password:locked").count() == 1
 
 
 def test_four_failures_and_a_success_start_the_count_again(people):

@@ -10,17 +10,21 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Q
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.context import RequestContext
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1024
@@ -78,28 +82,49 @@ class Attempt(StrEnum):
     NOT_TRIED = "not tried"  # password login is locked, or the account has no password
 
 
-def try_password(account: Account, password: str, *, at: datetime) -> Attempt:
+def try_password(account: Account, password: str, *, context: RequestContext, by: Account | None = None) -> Attempt:
     """Check a password and count failures: the fifth in a row locks password login for 15 minutes. The CA path is untouched.
 
-    While locked nothing is checked, and the same time is spent.
+    While locked nothing is checked, and the same time is spent. ``account`` gets the hash that was checked; ``by`` is whoever is
+    logged in.
 
     Raises:
         Refusal: SERVER_BUSY.
     """
-    if (account.password_locked_until is not None and at < account.password_locked_until) or not account.has_usable_password():
+    if not account.has_usable_password():
         check_dummy(password)
         return Attempt.NOT_TRIED
     with _place():
-        right = check_password(password, account.password)
+        if not _take_turn(account, context=context, by=by):
+            check_password(password, _dummy_hash())
+            return Attempt.NOT_TRIED
+        account.refresh_from_db(fields=["password"])
+        if check_password(password, account.password):
+            Account.objects.filter(pk=account.pk).update(failed_passwords=0, password_locked_until=None)
+            return Attempt.RIGHT
+    return Attempt.WRONG_AND_LOCKED if _lock_out(account, context=context, by=by) else Attempt.WRONG
+
+
+def _take_turn(account: Account, *, context: RequestContext, by: Account | None) -> bool:
+    """Count the try as a failure before it is judged: as many as may fail are judged, however many are sent at once."""
     rows = Account.objects.filter(pk=account.pk)
-    if right:
-        if account.failed_passwords:
-            rows.update(failed_passwords=0, password_locked_until=None)
-        return Attempt.RIGHT
-    rows.update(failed_passwords=F("failed_passwords") + 1)
-    full = rows.filter(failed_passwords__gte=MAX_FAILURES)
-    locked = full.update(failed_passwords=0, password_locked_until=at + LOCK_OUT)
-    return Attempt.WRONG_AND_LOCKED if locked else Attempt.WRONG
+    unlocked = rows.filter(Q(password_locked_until__isnull=True) | Q(password_locked_until__lte=context.at))
+    if unlocked.filter(failed_passwords__lt=MAX_FAILURES).update(failed_passwords=F("failed_passwords") + 1):
+        return True
+    if unlocked.exists():
+        _lock_out(account, context=context, by=by)  # counted and not judged: under way, or of a process that died
+    return False
+
+
+def _lock_out(account: Account, *, context: RequestContext, by: Account | None) -> bool:
+    """Lock password login when the count is full; the row says so. Whether it was."""
+    with transaction.atomic():
+        full = Account.objects.filter(pk=account.pk, failed_passwords__gte=MAX_FAILURES)
+        if not full.update(failed_passwords=0, password_locked_until=context.at + LOCK_OUT):
+            return False
+        place = account.organisation_id
+        record(Event.ACCOUNT_PASSWORD_LOCKED, context=context, actor=by, subject=account.pk, organisation=place)
+    return True
 
 
 def _is_common(password: str) -> bool:

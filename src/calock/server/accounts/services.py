@@ -85,12 +85,10 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
     Raises:
         Refusal: CREDENTIALS_WRONG (also while locked out), SERVER_BUSY.
     """
-    attempt = passwords.try_password(account, passwords.normalised(password), at=context.at)
+    attempt = passwords.try_password(account, passwords.normalised(password), context=context, by=account)
     if attempt == Attempt.RIGHT:
         return
     throttle.count_failure("password", context.ip)
-    if attempt == Attempt.WRONG_AND_LOCKED:
-        record(Event.ACCOUNT_PASSWORD_LOCKED, context=context, actor=account, subject=account.pk)
     raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
 
 

@@ -205,9 +205,7 @@ def _require_right(account: Account | None, password: str, context: RequestConte
     if account is None:
         passwords.check_dummy(password)
         raise Refusal(Reason.CREDENTIALS_WRONG, "no such account")
-    attempt = passwords.try_password(account, password, at=context.at)
-    if attempt == Attempt.WRONG_AND_LOCKED:
-        record(Event.ACCOUNT_PASSWORD_LOCKED, context=context, subject=account.pk, organisation=account.organisation_id)
+    attempt = passwords.try_password(account, password, context=context)
     if attempt != Attempt.RIGHT:
         raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
 
