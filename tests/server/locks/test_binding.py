@@ -352,6 +352,39 @@ def test_an_unbound_lock_can_be_bound_again_by_another(lock_world, bound):
     assert Session.objects.get(method="ca").account == lock_world.colleague
 
 
+def test_a_former_holder_reads_nothing_of_the_next_ones_certificate(lock_world, bound):
+    """Nor does his administrator; of another organisation's it would be more than the sentence that the lock is taken."""
+    _, binding = bound
+    assert end(logged_in(lock_world.member), binding, password=PASSWORD).status_code == 200
+    next_one = make_lock(number=1, name="别家有限公司_周秘密")
+    after = logged_in(lock_world.outsider).bind(next_one, lock_world.outsider).json()["binding"]["id"]
+    for former in (lock_world.member, lock_world.admin):
+        client = logged_in(former).client
+        ended = client.get("/system/ca/?state=ended").content.decode()
+        detail = client.get(f"/system/ca/{binding}/").content.decode()
+        assert "测试单位_张三" in detail
+        assert "周秘密" not in ended + detail
+        assert binding not in client.get("/system/ca/?state=ended&q=周秘密").content.decode()
+        assert binding in client.get("/system/ca/?state=ended&q=测试单位_张三").content.decode()
+    client = logged_in(lock_world.outsider).client
+    shown = client.get("/system/ca/").content.decode() + client.get(f"/system/ca/{after}/").content.decode()
+    assert "周秘密" in shown
+    assert "测试单位_张三" not in shown
+    assert after in client.get("/system/ca/?q=周秘密").content.decode()
+    assert after not in client.get("/system/ca/?q=测试单位_张三").content.decode()
+
+
+def test_a_certificate_that_came_back_is_not_shown_to_who_held_the_lock_between(lock_world, bound):
+    lock, binding = bound
+    with_password(lock_world.outsider)
+    assert end(logged_in(lock_world.member), binding, password=PASSWORD).status_code == 200
+    between = logged_in(lock_world.outsider).bind(make_lock(number=1, name="别家"), lock_world.outsider).json()["binding"]["id"]
+    assert end(logged_in(lock_world.outsider), between, password=PASSWORD).status_code == 200
+    assert logged_in(lock_world.member).bind(lock, lock_world.member).status_code == 200
+    told = logged_in(lock_world.outsider).client.get(f"/system/ca/{between}/").content.decode()
+    assert "测试单位_张三" not in told
+
+
 def test_unbinding_with_the_lock_itself(lock_world, bound):
     lock, binding = bound
     browser = logged_in(lock_world.member)

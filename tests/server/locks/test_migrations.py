@@ -19,6 +19,7 @@ from calock.server.providers.models import CaRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+LATEST = "0006_current_since"
 NUMBER = id_card("14010119900101123")
 
 
@@ -62,7 +63,7 @@ def test_locks_bound_before_are_sealed_masked_and_still_log_in(before, monkeypat
     pk = stored(apps, person, f"SF{NUMBER}", world.expert)
     stored(apps, firm, "SX-0002", world.member)
     stored(apps, gone, "SX-0003", world.colleague, revoked_at=timezone.now() - timedelta(days=9))
-    migrated("0003_seal_certificates")
+    migrated(LATEST)
 
     row = LockCertificate.objects.get(pk=pk)
     assert NUMBER.encode() not in bytes(row.sealed_der)
@@ -85,7 +86,7 @@ def test_the_way_back_opens_them_again(before):
     world, apps = before
     lock = make_lock("RSA", lock_id="SX-0002")
     pk = stored(apps, lock, "SX-0002", world.member)
-    migrated("0003_seal_certificates")
+    migrated(LATEST)
     old = migrated("0001_initial")
     assert bytes(old.get_model("locks", "LockCertificate").objects.get(pk=pk).der) == lock.certificate
     assert old.get_model("locks", "LockKey").objects.get().pk == lock.key.spki_sha256

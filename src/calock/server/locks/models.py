@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from calock.server.accounts.models import Account, Role
 from calock.server.locks.sealed import seal, unseal
@@ -48,6 +49,7 @@ class LockCertificate(models.Model):
     not_before = models.DateTimeField()
     not_after = models.DateTimeField()
     sealed_der = models.BinaryField(help_text="encrypted: the certificate holds its holder's id in clear; read ``der``")
+    current_since = models.DateTimeField(default=timezone.now, help_text="later than created_at when it came back")
     superseded_at = models.DateTimeField(null=True, blank=True)
     supersedes = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by")
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -114,6 +116,15 @@ class BindingQuerySet(models.QuerySet["Binding"]):
             return self.filter(account__organisation_id=account.organisation_id)
         return self.filter(account=account)
 
+    def certified_as(self, words: str) -> BindingQuerySet:
+        """Those with such a name in a certificate that they show."""
+        named = LockCertificate.objects.filter(
+            Q(superseded_at__isnull=True) | Q(superseded_at__gt=OuterRef("bound_at")),
+            lock=OuterRef("lock"), subject_cn__icontains=words,
+        )  # fmt: skip
+        of_ended = Exists(named.filter(current_since__lt=OuterRef("unbound_at")))
+        return self.filter(Q(Exists(named), unbound_at__isnull=True) | Q(of_ended))
+
     def newest_first(self) -> BindingQuerySet:
         return self.order_by("-bound_at", "id")
 
@@ -147,3 +158,8 @@ class Binding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lock_id} ↔ {self.account_id}"
+
+    def shows(self, certificate: LockCertificate) -> bool:
+        """Whether it was the lock's current one at some moment of this binding: what the next holder's says is not his to read."""
+        in_time = self.unbound_at is None or certificate.current_since < self.unbound_at
+        return in_time and (certificate.superseded_at is None or certificate.superseded_at > self.bound_at)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils import timezone
+
 from calock.core.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.server.locks.holder import Seen
@@ -164,7 +166,7 @@ def take_version(lock: Lock, seen: Seen, current: LockCertificate | None, *, at:
         raise Refusal(Reason.CERTIFICATE_REVOKED, "its row says that it is revoked", about=about)
     if known.superseded_at is not None:
         _leave_behind(current, at=at)
-        LockCertificate.objects.filter(pk=known.pk).update(superseded_at=None)
+        LockCertificate.objects.filter(pk=known.pk).update(superseded_at=None, current_since=timezone.now())
 
 
 def _leave_behind(version: LockCertificate | None, *, at: datetime) -> None:

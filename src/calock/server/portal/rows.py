@@ -1,4 +1,4 @@
-"""One row of the CA list: a binding with its lock's current certificate, judged at one moment, laid out as the profile says."""
+"""One row of the CA list: a binding with its lock's certificate then, judged at one moment, laid out as the profile says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import F, Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from calock.server.locks import rows as locks_rows
@@ -94,8 +94,8 @@ _KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock"}
 
 
 def row_of(binding: Binding, *, site: Profile, at: datetime, number: int) -> Row:
-    certificates: list[LockCertificate] = list(getattr(binding.lock, "live_certificates", []))
-    certificate = certificates[0] if certificates else None
+    certificates: list[LockCertificate] = list(getattr(binding.lock, "last_first", []))
+    certificate = next((known for known in certificates if binding.shows(known)), None)
     cells = []
     for column in site.bindings.columns:
         lines = []
@@ -111,9 +111,10 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int) -> Row
 
 def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
     """Everything a row reads, in two queries whatever the number of rows."""
-    live = LockCertificate.objects.filter(superseded_at__isnull=True).select_related("ca_record__provider").order_by("-not_after")
+    last_first = LockCertificate.objects.select_related("ca_record__provider").defer("sealed_der")
+    last_first = last_first.order_by(F("superseded_at").desc(nulls_first=True))
     return bindings.select_related("lock__provider", "account", "bound_by", "unbound_by").prefetch_related(
-        Prefetch("lock__certificates", queryset=live, to_attr="live_certificates")
+        Prefetch("lock__certificates", queryset=last_first, to_attr="last_first")
     )
 
 

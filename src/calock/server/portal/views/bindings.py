@@ -6,7 +6,7 @@ import uuid
 from typing import cast
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.http import SiteRequest, require_account
-from calock.server.locks.models import Binding
+from calock.server.locks.models import Binding, BindingQuerySet
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
@@ -23,13 +23,12 @@ from calock.server.sessions.services import STEP_UP
 PER_PAGE = 10
 
 
-def _search(bindings: QuerySet[Binding], words: str) -> QuerySet[Binding]:
+def _search(bindings: BindingQuerySet, words: str) -> BindingQuerySet:
     if not words:
         return bindings
     found = Q(account__name__icontains=words) | Q(account__username__icontains=words) | Q(lock__lock_id__icontains=words)
-    return bindings.filter(
-        found | Q(lock__provider__name__icontains=words) | Q(lock__certificates__subject_cn__icontains=words)
-    ).distinct()
+    certified = bindings.certified_as(words).values("pk")
+    return bindings.filter(found | Q(lock__provider__name__icontains=words) | Q(pk__in=certified))
 
 
 @require_safe
@@ -71,5 +70,5 @@ def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     if binding is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
     row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)
-    versions = binding.lock.certificates.select_related("ca_record").order_by("-not_after")
+    versions = [version for version in binding.lock.certificates.order_by("-not_after") if binding.shows(version)]
     return page(site_request, "binding", "bindings", section="system", row=row, versions=versions)
