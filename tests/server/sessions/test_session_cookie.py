@@ -132,6 +132,29 @@ def test_a_lock_session_needs_its_live_binding(lock_world):
     assert reason(browser) == "SESSION_ENDED"
 
 
+def test_a_lock_session_that_crossed_an_unbinding_does_not_come_back_with_the_next_binding(lock_world):
+    """Such a login found the binding, and wrote its session when the sessions of the binding had been ended."""
+    lock = make_lock()
+    crossed = Browser()
+    session = bound_session(lock_world, lock, crossed)
+    Binding.objects.update(unbound_at=timezone.now())
+    again = Browser()
+    again.enter(lock_world.member)
+    assert again.bind(lock, lock_world.member).status_code == 200
+    assert reason(crossed) == "SESSION_ENDED"
+    session.refresh_from_db()
+    assert session.end_reason == "lock unbound"
+    assert Browser().log_in(lock).status_code == 200
+
+
+def bound_session(world, lock, browser):
+    member = Browser()
+    member.enter(world.member)
+    assert member.bind(lock, world.member).status_code == 200
+    assert browser.log_in(lock).status_code == 200
+    return Session.objects.get(method="ca")
+
+
 def test_one_can_end_only_ones_own_sessions(lock_world):
     browser = Browser()
     session = browser.enter(lock_world.member)

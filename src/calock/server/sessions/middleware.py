@@ -73,8 +73,11 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, ""
-        # a login and the end of its binding may cross each other: a lock session counts only while the binding lives
-        binding = Binding.objects.live().filter(lock=OuterRef("lock"), account=OuterRef("account"))
+        # a login and the end of its binding may cross each other: a lock session counts only while the binding lives that it found,
+        # not when the same account binds the lock anew
+        binding = Binding.objects.live().filter(
+            lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at")
+        )
         rows = Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
         session = rows.filter(digest=cookies.digest(value), site=request.site.code).first()
         if session is None:
