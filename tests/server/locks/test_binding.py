@@ -26,7 +26,7 @@ from lock_world import (
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
-from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges import answers
 from calock.server.challenges.services import Aim, issue_challenge
@@ -101,11 +101,17 @@ def test_nobody_binds_outside_his_authority(lock_world, by, member):
     assert not Lock.objects.exists()
 
 
-def test_an_administrator_binds_no_lock_for_an_operator_of_his_own_organisation(lock_world):
-    """Whose account a lock opens is who its holder is: it would open the console."""
-    Account.objects.filter(pk=lock_world.operator.pk).update(organisation=lock_world.organisation)
-    refused(logged_in(lock_world.admin).bind(make_lock(), lock_world.operator), "NOT_FOUND")
-    assert not Lock.objects.exists()
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ORGANISATION_ADMIN])
+def test_an_administrator_binds_and_unbinds_for_ordinary_members_only(lock_world, role):
+    """With his own lock bound to another administrator he would log in as him; he gives him no password either."""
+    peer = Account.objects.create_account(username="peer", name="总管", role=role, organisation=lock_world.organisation)
+    admin = logged_in(with_password(lock_world.admin))
+    refused(admin.bind(make_lock(), peer), "NOT_FOUND")
+    binding = logged_in(peer).bind(make_lock(), peer).json()["binding"]["id"]
+    refused(end(admin, binding, password=PASSWORD), "BINDING_NOT_FOUND", "binding:lock:end_refused")
+    assert admin.client.get(f"/system/ca/{binding}/").status_code == 404
+    assert admin.client.get("/api/bindings").json()["bindings"] == []
+    assert Binding.objects.live().count() == 1
 
 
 def test_a_disabled_member_gets_no_lock(lock_world):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models import Q
 
 from calock.server.organisations.models import Organisation
 
@@ -27,15 +28,19 @@ class AccountQuerySet(models.QuerySet["Account"]):
         """Members of one organisation; none when there is no organisation, never everybody without one."""
         return self.none() if organisation_id is None else self.filter(organisation_id=organisation_id)
 
-    def bindable_by(self, actor: Account) -> AccountQuerySet:
-        """Accounts for which ``actor`` may bind a lock: himself, and as administrator the active members of his own.
+    def overseen_by(self, actor: Account) -> AccountQuerySet:
+        """Whose locks are ``actor``'s business: his own, and as administrator those of his organisation's ordinary members.
 
-        Never an operator, even one who belongs to the organisation: whose lock is bound is who can log in.
+        Never an operator's or another administrator's, as with passwords: whose lock is bound is who can log in.
         """
-        active = self.filter(state=AccountState.ACTIVE)
+        own = Q(pk=actor.pk)
         if actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id is not None:
-            return active.filter(organisation_id=actor.organisation_id).exclude(role=Role.OPERATOR)
-        return active.filter(pk=actor.pk)
+            return self.filter(own | Q(organisation_id=actor.organisation_id, role=Role.MEMBER))
+        return self.filter(own)
+
+    def bindable_by(self, actor: Account) -> AccountQuerySet:
+        """Accounts for which ``actor`` may bind a lock: the active ones that he oversees."""
+        return self.overseen_by(actor).filter(state=AccountState.ACTIVE)
 
 
 class AccountManager(BaseUserManager["Account"].from_queryset(AccountQuerySet)):  # type: ignore[misc]

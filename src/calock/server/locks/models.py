@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from calock.server.accounts.models import Account, Role
+from calock.server.accounts.models import Account
 from calock.server.locks.sealed import seal, unseal
 from calock.server.providers.models import CaRecord, Provider
 
@@ -111,10 +111,8 @@ class BindingQuerySet(models.QuerySet["Binding"]):
         return self.filter(unbound_at__isnull=True)
 
     def visible_to(self, account: Account) -> BindingQuerySet:
-        """His own; for an organisation's administrator those of its members. Nobody sees another organisation's."""
-        if account.role == Role.ORGANISATION_ADMIN and account.organisation_id is not None:
-            return self.filter(account__organisation_id=account.organisation_id)
-        return self.filter(account=account)
+        """Whose locks he oversees: he reads them, and may end them. Nobody sees another organisation's."""
+        return self.filter(account__in=Account.objects.overseen_by(account).values("pk"))
 
     def certified_as(self, words: str) -> BindingQuerySet:
         """Those with such a name in a certificate that they show."""
