@@ -15,6 +15,7 @@ from calock.core.certificate import Certificate
 from calock.server.challenges import answers
 from calock.server.locks.holder import key_identity
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
+from calock.server.locks.sealed import seal
 from calock.server.providers.models import CaRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,17 +39,19 @@ def before():
     executor.migrate(executor.loader.graph.leaf_nodes())
 
 
-def stored(apps, lock, lock_id, account, **changed):
+def stored(apps, lock, lock_id, account, *, sealed=False, **changed):
     """Rows as the version before wrote them; ids are all that a later model can be found by."""
     certificate = Certificate.parse(lock.certificate)
     record = CaRecord.objects.get(spki_sha256=lock.family.issuing.key.spki_sha256)
+    der = {"sealed_der": seal(certificate.der, certificate.sha256)} if sealed else {"der": certificate.der}
     row = apps.get_model("locks", "Lock").objects.create(provider_id=record.provider_id, lock_id=lock_id)
     made = apps.get_model("locks", "LockCertificate").objects.create(
         lock=row, ca_record_id=record.pk, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
         spki_sha256=certificate.spki_sha256, subject_cn=certificate.subject_cn, algorithm=certificate.algorithm,
-        not_before=certificate.not_before, not_after=certificate.not_after, der=certificate.der, **changed,
+        not_before=certificate.not_before, not_after=certificate.not_after, **der, **changed,
     )  # fmt: skip
-    apps.get_model("locks", "LockKey").objects.create(spki_sha256=certificate.spki_sha256, lock=row)
+    name = "key_sha256" if sealed else "spki_sha256"
+    apps.get_model("locks", "LockKey").objects.get_or_create(**{name: certificate.spki_sha256}, defaults={"lock": row})
     apps.get_model("locks", "Binding").objects.create(
         id=uuid.uuid4(), lock=row, account_id=account.pk, bound_by_id=account.pk, bound_at=timezone.now(), site="shanxi"
     )
@@ -90,3 +93,21 @@ def test_the_way_back_opens_them_again(before):
     old = migrated("0001_initial")
     assert bytes(old.get_model("locks", "LockCertificate").objects.get(pk=pk).der) == lock.certificate
     assert old.get_model("locks", "LockKey").objects.get().pk == lock.key.spki_sha256
+
+
+def test_where_two_locks_hold_one_key_the_later_binding_ends(before, monkeypatch, capsys):
+    """Two binds of one key at the same moment could leave that behind."""
+    world, _ = before
+    apps = migrated("0003_seal_certificates")
+    first, second = (make_lock("EC", lock_id=f"SX-000{number}") for number in (1, 2))
+    kept = stored(apps, first, "SX-0001", world.member, sealed=True)
+    ended = stored(apps, second, "SX-0002", world.colleague, sealed=True)
+    migrated(LATEST)
+
+    assert LockCertificate.objects.get(superseded_at=None).pk == kept
+    binding = Binding.objects.exclude(unbound_at=None).get()
+    assert binding.lock.certificates.get().pk == ended
+    assert str(binding.lock_id) in capsys.readouterr().err
+    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    assert Browser().log_in(first).status_code == 200
+    assert Browser().log_in(second).json()["error"]["reason"] == "LOCK_NOT_BOUND"
