@@ -255,12 +255,12 @@ def test_what_the_database_breaks_off_is_done_again(world):
 
         @again_when_broken_off
         def act():
-            with transaction.atomic():
-                Account.objects.select_for_update().get(pk=people[0].pk)
-                tries.append(people)
-                if len(tries) == 1:
+            tries.append(people)
+            if len(tries) == 1:
+                with transaction.atomic():
+                    Account.objects.select_for_update().get(pk=people[0].pk)
                     gate.wait(timeout=60)
-                Account.objects.select_for_update().get(pk=people[1].pk)
+                    Account.objects.select_for_update().get(pk=people[1].pk)
             return len(tries)
 
         return act
