@@ -17,11 +17,11 @@ from register_help import AT_START, World, ca_session, make_world, operator
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
-from calock.server.approvals import again as again_module
-from calock.server.approvals.again import TIMES, again
+from calock.server import broken_off
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve, reject, require_operator, take_back
 from calock.server.audit.models import AuditEvent
+from calock.server.broken_off import TRIES, again_when_broken_off
 from calock.server.providers import decisions
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, propose_ca, propose_ca_state
 from calock.server.providers.exchange import export_bundle, own_public_key, propose_import, propose_key, retire_key
@@ -169,7 +169,7 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 @pytest.fixture
 def crowd(transactional_db, authority, intermediate, monkeypatch) -> World:
-    monkeypatch.setattr(again_module, "TIMES", 1)  # what is broken off shows
+    monkeypatch.setattr(broken_off, "TRIES", 1)  # what is broken off shows
     return make_world(authority, intermediate)
 
 
@@ -245,17 +245,17 @@ def failing(times: int, sqlstate: str) -> tuple[Callable[[], str], list[None]]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
 def test_a_decision_that_the_database_broke_off_is_done_again(sqlstate):
-    verb, tries = failing(TIMES - 1, sqlstate)
-    assert again(verb)() == "done"
-    assert len(tries) == TIMES
+    verb, tries = failing(TRIES - 1, sqlstate)
+    assert again_when_broken_off(verb)() == "done"
+    assert len(tries) == TRIES
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("times", "sqlstate", "tried"), [(TIMES, "40P01", TIMES), (1, "57014", 1), (1, "", 1)])
+@pytest.mark.parametrize(("times", "sqlstate", "tried"), [(TRIES, "40P01", TRIES), (1, "57014", 1), (1, "", 1)])
 def test_it_is_not_tried_for_ever_nor_after_other_errors(times, sqlstate, tried):
     verb, tries = failing(times, sqlstate)
     with pytest.raises(OperationalError):
-        again(verb)()
+        again_when_broken_off(verb)()
     assert len(tries) == tried
 
 
@@ -263,7 +263,7 @@ def test_it_is_not_tried_for_ever_nor_after_other_errors(times, sqlstate, tried)
 def test_inside_another_transaction_nothing_is_done_again():
     verb, tries = failing(1, "40P01")
     with pytest.raises(OperationalError), transaction.atomic():
-        again(verb)()
+        again_when_broken_off(verb)()
     assert len(tries) == 1
 
 

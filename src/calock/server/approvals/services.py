@@ -12,11 +12,11 @@ from django.utils import timezone
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.again import again
 from calock.server.approvals.kinds import kind_named, kind_of
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.broken_off import again_when_broken_off
 from calock.server.context import RequestContext
 
 
@@ -121,7 +121,7 @@ def _lock_open(approval_id: uuid.UUID, version: int, *, to_end: bool = False) ->
     return approval
 
 
-@again
+@again_when_broken_off
 def approve(
     *, approval_id: uuid.UUID, version: int, sha256: str, by: Account, context: RequestContext | None, note: str = ""
 ) -> Approval:
@@ -149,7 +149,7 @@ def approve(
     return approval
 
 
-@again
+@again_when_broken_off
 def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: RequestContext | None, note: str) -> Approval:
     """Decide against it; the proposer uses :func:`take_back`.
 
@@ -168,7 +168,7 @@ def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: Reques
     return approval
 
 
-@again
+@again_when_broken_off
 def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: RequestContext | None) -> Approval:
     """The proposer's own withdrawal.
 
