@@ -157,7 +157,7 @@ ENTRIES: dict[R, Entry] = {
     R.BINDING_NOT_FOUND: Entry(404, Words("没有找到该绑定记录", "There is no such binding"), BINDINGS),
     R.BINDING_ALREADY_ENDED: Entry(409, Words("该绑定已解除", "This binding has already been ended"), BINDINGS),
     R.LAST_LOCK: Entry(409, Words("这是该账户唯一的登录方式，请先设置密码或绑定另一把 CA 锁", "This lock is the account's only way in: set a password or bind another lock first"), PASSWORD),
-    R.REASON_MISSING: Entry(400, Words("请填写解除绑定的原因", "Please give the reason for ending the binding"), BINDINGS),
+    R.REASON_MISSING: Entry(400, Words("请填写原因（200 字以内）", "Please give a reason, of at most 200 characters"), BINDINGS),
     R.ACCOUNT_DISABLED: Entry(403, Words("账户已停用", "The account is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
     R.ACCOUNT_LOCKED: Entry(403, _LOCKED_OUT, Action("联系管理员", "Ask your administrator", "contact")),
     R.ORGANISATION_DISABLED: Entry(403, Words("账户所属单位已停用", "The account's organisation is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
