@@ -164,12 +164,16 @@ def test_a_renewal_that_crosses_a_change_of_holders_takes_over_nothing(world, me
             ending(bound(first, member), member), binding_of(other, world.colleague), binding_of(second, member)
         )  # fmt: skip
         ended, renewed = in_parallel([lambda end=end, bind=bind: (end(), bind()), renew])
-        assert ended == ("ended", "bound")
-        assert renewed in ("bound", "LOCK_BOUND_TO_OTHER")
+        assert ended[0] == "ended"
         live = Binding.objects.live().get()
-        assert live.account == world.colleague
+        if ended[1] == "bound":
+            holder, lock = world.colleague, other
+            assert renewed in ("bound", "LOCK_BOUND_TO_OTHER")
+        else:  # between the two he bound the free lock anew
+            holder, lock = member, second
+            assert (ended[1], renewed) == ("LOCK_BOUND_TO_OTHER", "bound")
         current = LockCertificate.objects.get(lock=live.lock, superseded_at=None)
-        assert current.cert_sha256 == Certificate.parse(other.certificate).sha256
+        assert (live.account, current.cert_sha256) == (holder, Certificate.parse(lock.certificate).sha256)
         live.unbound_at = timezone.now()
         live.save()
 
@@ -235,7 +239,7 @@ def test_the_sessions_of_an_account_and_of_its_lock_end_at_once(world):
     for _ in range(10):
         made = [
             new_session(account_id=world.member.pk, method=SessionMethod.CA, context=context(), lock_id=lock.pk)[0]
-            for _ in range(60)
+            for _ in range(6)
         ]
         Session.objects.bulk_create(made)
         counts = in_parallel([
