@@ -239,7 +239,7 @@ def test_the_sessions_of_an_account_and_of_its_lock_end_at_once(world):
     for _ in range(10):
         made = [
             new_session(account_id=world.member.pk, method=SessionMethod.CA, context=context(), lock_id=lock.pk)[0]
-            for _ in range(6)
+            for _ in range(60)
         ]
         Session.objects.bulk_create(made)
         counts = in_parallel([
