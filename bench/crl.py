@@ -24,17 +24,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from calock.core import libcrypto
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.crl import read_crl
-from calock.core.crl_entries import walk_entries
-from calock.core.crl_index import CrlIndex, write_index
-from calock.core.evidence import link_crls
+from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.signatures import signed_message
+from calock.core.decision.verify import Setting, judge_token
+from calock.core.der.reader import Bytes
 from calock.core.policy import Policy
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.signatures import signed_message
-from calock.core.verify import Setting, judge_token
-from calock.core.walk import Bytes
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.crl import read_crl
+from calock.core.revocation.crl_entries import walk_entries
+from calock.core.revocation.crl_index import CrlIndex, write_index
+from calock.core.revocation.evidence import link_crls
 from calock.demo import der, pki
 from calock.wire.token import AuthToken
 

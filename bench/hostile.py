@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from trust_help import AT, CHALLENGE, ORIGIN, answer, key, world  # noqa: E402
 
+from calock.core.decision.verify import Setting, judge_token  # noqa: E402
 from calock.core.refusals import Refusal  # noqa: E402 - the path comes first
-from calock.core.verify import Setting, judge_token  # noqa: E402
 from calock.wire.token import parse_token  # noqa: E402
 
 RUNS = 50

@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 DATA = tempfile.TemporaryDirectory(prefix="calock-bench-")
-os.environ.update(CALOCK_DATA=DATA.name, CALOCK_INSECURE_HTTP="1", DJANGO_SETTINGS_MODULE="calock.server.settings")
+os.environ.update(CALOCK_DATA=DATA.name, CALOCK_INSECURE_HTTP="1", DJANGO_SETTINGS_MODULE="calock.server.process.settings")
 os.environ.pop("DATABASE_URL", None)
 import django
 
@@ -36,16 +36,16 @@ from revocation_source import live_source
 
 from calock.core import challenge as core_challenge
 from calock.core.challenge import Purpose
-from calock.core.verify import Setting, judge_token
+from calock.core.decision.verify import Setting, judge_token
 from calock.server.audit.events import Event
 from calock.server.audit.services import build
 from calock.server.challenges.services import Aim, issue_challenge
-from calock.server.keys import key_for
 from calock.server.locks.services import bind_lock
 from calock.server.providers.models import CaRecord, RevocationSource, SourceKind
 from calock.server.providers.trust import current_register
 from calock.server.revocation.evidence import current_evidence
 from calock.server.revocation.refresh import refresh_crl
+from calock.server.tools.keys import key_for
 from calock.wire.token import parse_token
 
 CSRF = "x" * 32

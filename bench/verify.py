@@ -26,10 +26,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa  # noqa: 
 from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: E402
 from trust_help import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, world  # noqa: E402
 
-from calock.core import libcrypto, signatures  # noqa: E402 - the path comes first
-from calock.core.certificate import Certificate  # noqa: E402
-from calock.core.remember import Memory  # noqa: E402
-from calock.core.verify import Setting, judge_token  # noqa: E402
+from calock.core import libcrypto  # noqa: E402 - the path comes first
+from calock.core.certificates import signatures  # noqa: E402 - the path comes first
+from calock.core.certificates.certificate import Certificate  # noqa: E402
+from calock.core.decision.cache import Memory  # noqa: E402
+from calock.core.decision.verify import Setting, judge_token  # noqa: E402
 
 ROUNDS, BATCH = 41, 30
 """Each batch takes milliseconds: long enough that what ran before it does not matter, short enough to share a noisy moment."""

@@ -18,22 +18,22 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.signatures import signed_message
 from calock.core.challenge import Purpose
-from calock.core.evidence import MemoryEvidence
 from calock.core.refusals import Refusal
-from calock.core.signatures import signed_message
+from calock.core.revocation.evidence import MemoryEvidence
 from calock.demo import pki
 from calock.demo.people import organisation_code, uscc
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.services import Aim, issue_challenge
-from calock.server.context import RequestContext
 from calock.server.locks.models import Binding
 from calock.server.locks.services import bind_lock
 from calock.server.organisations.models import Organisation, OrganisationKind
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.sessions import cookies
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import new_session
 

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from django.test import Client
 from django.utils import timezone as clock
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 from calock.server.accounts.models import Account
 from calock.server.downloads.models import DriverPackage, PackageState

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from cryptography.x509 import ocsp
 from lock_world import Family, family, make_lock
 
-from calock.core.certificate import Certificate
-from calock.core.ocsp import OID_NONCE
+from calock.core.certificates.certificate import Certificate
+from calock.core.revocation.ocsp import OID_NONCE
 from calock.server.accounts.models import Account
 from calock.server.locks.models import Lock, LockCertificate
 from calock.server.providers.installation import CaToInstall, install_provider

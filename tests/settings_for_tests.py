@@ -15,7 +15,7 @@ os.environ.pop("DATABASE_URL", None)
 if "CALOCK_TEST_DATABASE_URL" in os.environ:
     os.environ["DATABASE_URL"] = os.environ["CALOCK_TEST_DATABASE_URL"]
 
-from calock.server.settings import *  # noqa: E402, F403 - the environment comes first
+from calock.server.process.settings import *  # noqa: E402, F403 - the environment comes first
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405 - from the line above
     # a file, as in production: an in-memory database shared by threads locks whole tables and never waits

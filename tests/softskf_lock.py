@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from calock.agent import signing
-from calock.agent.backends.base import ToSign
-from calock.core.certificate import Certificate
+from calock.agent.signing import ToSign
+from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 
 ORIGIN = "https://login.example.gov.cn"

@@ -13,13 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from calock.core import libcrypto, signatures
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core import libcrypto
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate, judge_token
 from calock.core.policy import Policy
 from calock.core.register import CaCertificate, ProviderTrust, Register
+from calock.core.revocation.evidence import MemoryEvidence
 from calock.core.verdict import Verdict
-from calock.core.verify import Setting, judge_certificate, judge_token
 from calock.demo import pki
 from calock.wire.token import AuthToken
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from calock.agent import pipe, worker
-from calock.agent.backends.base import Listing, LockRecord, PinState, ToSign
+from calock.agent.backends.base import Listing, LockRecord, PinState
 from calock.agent.backends.soft import SoftBackend
+from calock.agent.signing import ToSign
 from calock.core.refusals import Reason, Refusal
 
 

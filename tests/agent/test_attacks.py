@@ -28,8 +28,8 @@ from calock.agent.backends.soft import SoftBackend
 from calock.agent.backends.softlock import read_soft_lock
 from calock.agent.serving import NoPortError, listen
 from calock.agent.signing import prepare
-from calock.core import signatures
-from calock.core.certificate import Certificate
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.wire import driver as wire

@@ -10,8 +10,8 @@ import pytest
 from agent.driving import CHALLENGE, ORIGIN, PIN, Events, make_certificate, make_lock, until
 
 from calock.agent.backends.softlock import plug, read_soft_lock, unplug
-from calock.core import signatures
-from calock.core.certificate import Certificate
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 from calock.demo import pki
 

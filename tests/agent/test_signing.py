@@ -9,8 +9,8 @@ from agent.driving import CHALLENGE, ORIGIN, make_certificate
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from calock.agent import signing
-from calock.agent.backends.base import ToSign
-from calock.core.certificate import Certificate
+from calock.agent.signing import ToSign
+from calock.core.certificates.certificate import Certificate
 from calock.core.libcrypto import der_to_raw, sm2_digest, sm3
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki

@@ -16,12 +16,12 @@ from conformance.second_opinion import Question, second_opinion
 from conformance.suite_cases import Outcome
 from cryptography import x509
 
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.policy import Policy, RevocationRules
 from calock.core.register import CaCertificate, ProviderTrust, Register
+from calock.core.revocation.evidence import MemoryEvidence
 from calock.core.verdict import Step
-from calock.core.verify import Setting, judge_certificate
 from calock.demo import der, pki
 
 NOW = datetime(2026, 6, 1, tzinfo=pki.EPOCH.tzinfo)

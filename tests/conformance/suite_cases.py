@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from calock.cli import main
-from calock.core import signatures
+from calock.core.certificates import signatures
 from calock.core.refusals import Refusal
 
 REPOSITORY = Path(__file__).resolve().parents[2]

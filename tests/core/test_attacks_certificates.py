@@ -15,9 +15,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from trust_help import AT, END, KINDS, START, USCC, answer, key, world
 
 import calock
-from calock.core import ca_path, path
-from calock.core.certificate import Certificate
-from calock.core.chain import ChainFault
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths import ca_path, path
+from calock.core.paths.chain import ChainFault
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from trust_help import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, raw_signature, world
 
-from calock.core import challenge, libcrypto, signatures
+from calock.core import challenge, libcrypto
+from calock.core.certificates import signatures
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Step
 from calock.wire.token import parse_token

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calock.core.certificate import Certificate
-from calock.core.crl import MAX_SIZE, read_crl
-from calock.core.crl_entries import SERIAL_SIZE, walk_entries
-from calock.core.crl_index import CrlIndex, IndexDamagedError, build_index, write_index
+from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
+from calock.core.revocation.crl import MAX_SIZE, read_crl
+from calock.core.revocation.crl_entries import SERIAL_SIZE, walk_entries
+from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError, build_index, write_index
 from calock.demo import der, pki
 
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from trust_help import CHALLENGE, ORIGIN, answer, key, world
 
-from calock.core import libcrypto, signatures
+from calock.core import libcrypto
+from calock.core.certificates import signatures
 from calock.core.refusals import Reason, Refusal
 from calock.demo import der
 

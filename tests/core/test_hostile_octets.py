@@ -12,15 +12,15 @@ from cryptography import x509
 from trust_help import AT, END, START, World, answer, key, world
 
 from calock.cli import report
-from calock.core import names
-from calock.core.certificate import Certificate
-from calock.core.evidence import FinalRevocation, MemoryEvidence
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.der import names
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.revocation import check_revocation
+from calock.core.revocation.check import check_revocation
+from calock.core.revocation.evidence import FinalRevocation, MemoryEvidence
 from calock.core.verdict import Step
-from calock.core.verify import Setting, judge_certificate
 from calock.demo import der, pki
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trust_help import USCC, world
 
-from calock.core import identity
+from calock.core.checks import identity
 from calock.core.policy import IdentityRule, IdentityRules, Policy, RevocationRules
 from calock.core.refusals import Reason
 from calock.demo import der, pki

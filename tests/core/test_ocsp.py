@@ -9,12 +9,12 @@ from cryptography.x509 import ocsp as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.evidence import answers_of
-from calock.core.ocsp import MAX_SIZE, CertStatus, read_response
+from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.evidence import answers_of
+from calock.core.revocation.ocsp import MAX_SIZE, CertStatus, read_response
 from calock.demo import der, pki
 
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)

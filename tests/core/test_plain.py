@@ -13,11 +13,11 @@ import pytest
 from cryptography import x509
 from trust_help import AT, END, KINDS, START, key, world
 
-from calock.core import chain, plain
-from calock.core.ca_path import CaPath
-from calock.core.certificate import Certificate
-from calock.core.chain import chain_fault, openssl_fault
-from calock.core.path import check_path
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths import chain, fast_path
+from calock.core.paths.ca_path import CaPath
+from calock.core.paths.chain import chain_fault, openssl_fault
+from calock.core.paths.path import check_path
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, Issuer, ProviderTrust, Register
 from calock.demo import der, pki
@@ -43,7 +43,7 @@ def disagreement(leaf: bytes, kind: str, *, strict: bool, path: CaPath | None = 
         certificate = Certificate.parse(leaf)
     except Refusal:
         return False, ""
-    if not plain.plainly_issued(certificate, path.issuer.certificate, strict=strict):
+    if not fast_path.plainly_issued(certificate, path.issuer.certificate, strict=strict):
         return False, ""
     fault = openssl_fault(certificate, path, strict=strict)
     return True, fault.text if fault else ""
@@ -138,7 +138,7 @@ def test_another_keys_signature_is_refused(kind: str) -> None:
         pki.name("h"), key(kind).spki_der, **DATES,
         extensions=[pki.extension(x509.AuthorityKeyIdentifier(world(kind).ca.key.key_id, None, None))],
     )  # fmt: skip
-    assert not plain.plainly_issued(Certificate.parse(forged), above(kind).issuer.certificate, strict=True)
+    assert not fast_path.plainly_issued(Certificate.parse(forged), above(kind).issuer.certificate, strict=True)
     fault = chain_fault(Certificate.parse(forged), above(kind), strict=True)
     assert fault is not None
     assert "signature" in fault.text
@@ -148,7 +148,7 @@ def test_algorithm_of_another_kind_of_key() -> None:
     """An RSA algorithm over an EC issuer's key, and the other way round."""
     for kind, algorithm in (("EC", pki.RSA_WITH_SHA256), ("RSA", pki.ECDSA_WITH_SHA256), ("SM2", pki.ECDSA_WITH_SHA256)):
         lock = Certificate.parse(world(kind).raw_lock(algorithm=algorithm))
-        assert not plain.plainly_issued(lock, above(kind).issuer.certificate, strict=True)
+        assert not fast_path.plainly_issued(lock, above(kind).issuer.certificate, strict=True)
         assert chain_fault(lock, above(kind), strict=True) is not None
 
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 from trust_help import AT, CHALLENGE, END, KINDS, ORIGIN, answer, key, world
 
+from calock.core.decision.cache import Memory
+from calock.core.decision.verify import Setting, judge_token
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
-from calock.core.remember import Memory
-from calock.core.verify import Setting, judge_token
 
 
 def _judge(setting: Setting, kind: str = "EC", **changes: object) -> Reason | None:

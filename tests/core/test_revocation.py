@@ -10,12 +10,12 @@ import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp as reference
 
-from calock.core import ocsp
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence, split_pem
+from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy, PolicyError, RevocationRules
 from calock.core.refusals import Reason
-from calock.core.revocation import check_revocation
+from calock.core.revocation import ocsp
+from calock.core.revocation.check import check_revocation
+from calock.core.revocation.evidence import MemoryEvidence, split_pem
 from calock.demo import der, pki
 
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)

@@ -13,12 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from trust_help import AT, KINDS, world
 
-from calock.core import names, selftest, tolerance, walk
-from calock.core.certificate import Certificate
-from calock.core.path import check_path
+from calock.core import selftest
+from calock.core.certificates.certificate import Certificate
+from calock.core.der import legacy_encodings, names, reader
+from calock.core.der.strings import first_text
+from calock.core.paths.path import check_path
 from calock.core.policy import Policy, PolicyError, json_value
 from calock.core.refusals import Refusal
-from calock.core.strings import first_text
 from calock.demo import der
 
 VALUES = st.recursive(
@@ -104,8 +105,8 @@ def test_any_damage_to_a_certificate_is_a_refusal_or_a_certificate(kind: str, da
 def test_any_bytes_are_no_certificate(data: bytes) -> None:
     with pytest.raises(Refusal):
         Certificate.parse(data)
-    assert tolerance.readable_form(data) in (None, data) or isinstance(tolerance.readable_form(data), bytes)
-    with suppress(walk.WalkError):
+    assert legacy_encodings.readable_form(data) in (None, data) or isinstance(legacy_encodings.readable_form(data), bytes)
+    with suppress(reader.WalkError):
         assert isinstance(names.comparison_key(data), tuple)
     assert first_text(data) is None or isinstance(first_text(data), str)
 
@@ -163,7 +164,7 @@ def test_an_emergency_belongs_to_one_ca_and_ends() -> None:
 @example(0x1F, 0x100, b"", [])  # a tag number above 30 before a long length
 def test_every_way_to_read_a_length_is_one(tag: int, size: int, tail: bytes, damage: list[tuple[int, int]]) -> None:
     """The short cuts through long lists of elements and the careful way say the same of every header, right or damaged."""
-    whole = bytearray(walk.encode(tag, bytes(size)))
+    whole = bytearray(reader.encode(tag, bytes(size)))
     for place, octet in damage:
         whole[min(place, len(whole) - 1)] = octet
     octets = bytes(whole) + tail
@@ -171,15 +172,15 @@ def test_every_way_to_read_a_length_is_one(tag: int, size: int, tail: bytes, dam
     def outcome(read: Callable[[], object]) -> object:
         try:
             return read()
-        except walk.WalkError:
+        except reader.WalkError:
             return None
 
-    first = outcome(lambda: walk.element(octets, 0, len(octets)))
+    first = outcome(lambda: reader.element(octets, 0, len(octets)))
     alone = isinstance(first, tuple) and first[2] == len(octets)
     expected = first[1:] if isinstance(first, tuple) and alone else None
-    assert outcome(lambda: walk.only(octets, 0, len(octets), octets[0])) == expected
-    listed = outcome(lambda: [item[3] for item in walk.children(octets, 0, len(octets), 100_000)])
+    assert outcome(lambda: reader.only(octets, 0, len(octets), octets[0])) == expected
+    listed = outcome(lambda: [item[3] for item in reader.children(octets, 0, len(octets), 100_000)])
     if listed is not None:  # bounds leaves tags to its caller
-        assert outcome(lambda: walk.bounds(octets, 0, len(octets), 100_000)[1:]) == listed
-    if outcome(lambda: walk.bounds(octets, 0, len(octets), 100_000)) is None:
+        assert outcome(lambda: reader.bounds(octets, 0, len(octets), 100_000)[1:]) == listed
+    if outcome(lambda: reader.bounds(octets, 0, len(octets), 100_000)) is None:
         assert listed is None

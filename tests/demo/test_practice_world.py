@@ -7,17 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calock.agent.backends.soft import SoftBackend
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.verify import Setting, judge_certificate
+from calock.core.revocation.evidence import MemoryEvidence
 from calock.demo.authorities import FAMILIES, PROVIDERS
 from calock.demo.keyring import LOCKS, is_plugged, lock, move
 from calock.demo.people import ACCOUNTS, ORGANISATIONS, PASSWORD, organisation_code, uscc
 from calock.demo.place import Place
-from calock.demo.world import RULES, WorldError, build, fill_database, make_practice, open_practice
+from calock.demo.practice import WorldError, make_practice, open_practice
+from calock.demo.world import RULES, build, fill_database
 from calock.server.accounts.models import Account
 from calock.server.providers.models import CaRecord, Provider, RevocationSource
 

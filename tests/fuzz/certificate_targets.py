@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
-IMPORTS = ("calock.cli.report", "calock.core.verify", "calock.wire.token")
+IMPORTS = ("calock.cli.report", "calock.core.decision.verify", "calock.wire.token")
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 
 @cache
 def _setting() -> Any:
     """A register whose anchor is the first byte string of the corpus's own CA, so that paths are searched and judged."""
+    from calock.core.decision.verify import Setting
     from calock.core.register import CaCertificate, ProviderTrust, Register
-    from calock.core.verify import Setting
 
     anchor = CaCertificate.of((CORPUS / "anchor.der").read_bytes(), anchor=True)
     return Setting(Register([ProviderTrust("fuzz", (anchor,))]), AT)
@@ -28,7 +28,7 @@ def _setting() -> Any:
 def certificate(data: bytes) -> None:
     """A certificate as it comes in: parsed, and taken through all five steps."""
     from calock.cli.report import as_json, as_text
-    from calock.core.verify import judge_certificate
+    from calock.core.decision.verify import judge_certificate
 
     verdict = judge_certificate(data, _setting())
     if verdict.accepted:
@@ -41,8 +41,8 @@ def certificate(data: bytes) -> None:
 
 def token(data: bytes) -> None:
     """An answer as JSON text, read and judged."""
+    from calock.core.decision.verify import judge_token
     from calock.core.refusals import Refusal
-    from calock.core.verify import judge_token
     from calock.wire.token import parse_token
 
     try:

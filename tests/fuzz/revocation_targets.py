@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
-IMPORTS = ("calock.core.crl_index", "calock.core.responder")
+IMPORTS = ("calock.core.revocation.crl_index", "calock.core.revocation.responder")
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 
 def crl(data: bytes) -> None:
     """A whole CRL: read, walked, scope and times included."""
-    from calock.core.crl import read_crl
-    from calock.core.crl_entries import walk_entries
     from calock.core.refusals import Refusal
+    from calock.core.revocation.crl import read_crl
+    from calock.core.revocation.crl_entries import walk_entries
 
     try:
         head = read_crl(data)
@@ -29,8 +29,8 @@ def crl(data: bytes) -> None:
 
 def crl_entries(data: bytes) -> None:
     """The entries alone: the one part that cryptography does not read."""
-    from calock.core.crl_entries import walk_entries
     from calock.core.refusals import Refusal
+    from calock.core.revocation.crl_entries import walk_entries
 
     try:
         for serial, reason, seconds in walk_entries(data, 0, len(data)):
@@ -42,7 +42,7 @@ def crl_entries(data: bytes) -> None:
 
 def crl_index(data: bytes) -> None:
     """An index file whose seal fits: also then nothing but a damaged index may come of it."""
-    from calock.core.crl_index import CrlIndex, IndexDamagedError
+    from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError
 
     try:
         index = CrlIndex.open(data + hashlib.blake2b(data, digest_size=32, key=b"k").digest(), b"k")
@@ -54,8 +54,8 @@ def crl_index(data: bytes) -> None:
 
 def ocsp(data: bytes) -> None:
     """An OCSP response, up to the search for its signer."""
-    from calock.core.ocsp import names_certificate, read_response
     from calock.core.refusals import Refusal
+    from calock.core.revocation.ocsp import names_certificate, read_response
 
     try:
         message = read_response(data)
@@ -68,13 +68,13 @@ def ocsp(data: bytes) -> None:
 
 def _find_signer(message: object) -> None:
     from calock.core.policy import Policy
-    from calock.core.responder import find_responder
+    from calock.core.revocation.responder import find_responder
 
     find_responder(message, _issuer(), known=(), policy=Policy(), at=AT)  # type: ignore[arg-type]
 
 
 def _issuer() -> object:
-    from calock.core.certificate import Certificate
+    from calock.core.certificates.certificate import Certificate
 
     return Certificate.parse((CORPUS / "issuer.der").read_bytes())
 

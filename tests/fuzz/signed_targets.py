@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-IMPORTS = ("calock.core.verify", "calock.core.evidence", "calock.core.chain")
+IMPORTS = ("calock.core.decision.verify", "calock.core.revocation.evidence", "calock.core.paths.chain")
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 DATES = {"not_before": AT - 300 * DAY, "not_after": AT + 300 * DAY}
@@ -21,7 +21,7 @@ class _World:
     """A root, an issuing CA, a lock, a responder; and what verification makes of them."""
 
     def __init__(self) -> None:
-        from calock.core.certificate import Certificate
+        from calock.core.certificates.certificate import Certificate
         from calock.core.register import CaCertificate, ProviderTrust, Register
         from calock.demo import pki
 
@@ -40,9 +40,9 @@ class _World:
         self.above = self.root.crl(this_update=AT - DAY / 2, next_update=AT + DAY)
 
     def reason(self, crls: list[bytes], ocsp: list[bytes], stapled: list[bytes]) -> Any:
-        from calock.core.evidence import MemoryEvidence
         from calock.core.policy import Policy
-        from calock.core.revocation import check_revocation
+        from calock.core.revocation.check import check_revocation
+        from calock.core.revocation.evidence import MemoryEvidence
 
         evidence = MemoryEvidence([self.above, *crls], ocsp, anchors=[self.anchor], others=[self.issuing], at=AT)
         path = [self.leaf, self.issuing, self.anchor]
@@ -56,12 +56,12 @@ def world() -> _World:
 
 def signed_certificate(data: bytes) -> None:
     """A TBSCertificate of the issuing CA: judged whole; the short way of the path accepts nothing that OpenSSL refuses."""
-    from calock.core.ca_path import ca_paths
-    from calock.core.certificate import Certificate
-    from calock.core.chain import openssl_fault
-    from calock.core.plain import plainly_issued
+    from calock.core.certificates.certificate import Certificate
+    from calock.core.decision.verify import Setting, judge_certificate
+    from calock.core.paths.ca_path import ca_paths
+    from calock.core.paths.chain import openssl_fault
+    from calock.core.paths.fast_path import plainly_issued
     from calock.core.refusals import Refusal
-    from calock.core.verify import Setting, judge_certificate
     from calock.demo import pki
 
     here = world()

@@ -22,8 +22,8 @@ from calock.demo.keyring import lock as practice_lock
 from calock.demo.keyring import move
 from calock.demo.people import PASSWORD, organisation
 from calock.demo.place import Place
+from calock.demo.practice import open_practice
 from calock.demo.run import USUAL_PORTS, _start_crl_source, _start_server, calock_command, driver_port, free_port
-from calock.demo.world import open_practice
 
 SkfPorts = dict[softskf_lock.Width, softskf_lock.SoftSkf]
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}

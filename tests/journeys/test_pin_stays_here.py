@@ -11,7 +11,7 @@ from playwright.sync_api import Request, expect
 from calock.agent.backends.soft import create_soft_lock
 from calock.demo import pki
 from calock.demo.people import organisation
-from calock.demo.world import open_practice
+from calock.demo.practice import open_practice
 
 PIN = "Zq0!k3_Pin#7"
 SERIAL = "7301409900002299"

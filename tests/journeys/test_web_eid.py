@@ -13,10 +13,11 @@ from journeys.people import Person
 from playwright.sync_api import expect
 
 from calock.agent.backends.soft import create_soft_lock
-from calock.core import libcrypto, signatures
+from calock.core import libcrypto
+from calock.core.certificates import signatures
 from calock.demo import pki
 from calock.demo.people import organisation
-from calock.demo.world import open_practice
+from calock.demo.practice import open_practice
 
 SERIAL, PIN = "7301409900003301", "314159"
 CONTENT_SCRIPT = """

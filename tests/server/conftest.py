@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from lock_world import make_lock_world
 
-from calock.server import throttle
-from calock.server.challenges import answers
-from calock.server.locks import predecessors
+from calock.server.locks import answers, predecessors
 from calock.server.providers import seen
 from calock.server.providers.trust import forget_register
+from calock.server.tools import throttle
 
 
 @pytest.fixture(autouse=True)

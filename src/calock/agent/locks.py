@@ -16,7 +16,7 @@ from typing import Literal, cast
 from calock.agent.backends.base import Listing, LockRecord
 from calock.agent.modules import Module
 from calock.agent.signing import algorithm_of
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
 

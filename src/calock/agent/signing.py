@@ -10,10 +10,10 @@ note 1 (DigestInfo); RFC 7518 clause 3.4 (r‖s).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from calock.agent.backends.base import ToSign
-from calock.core import signatures
-from calock.core.certificate import Certificate
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
 from calock.core.libcrypto import sm2_digest
 from calock.core.refusals import Reason, Refusal
 
@@ -21,6 +21,18 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9+/=._~-]{44,128}")
 """Web eID's bounds; the alphabet covers base64, base64url and calock's own ``c1.…``."""
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _DIGEST_INFO_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+@dataclass(frozen=True, slots=True)
+class ToSign:
+    """What a lock signs in one login. Built by :func:`prepare` only: there is no way to a raw hash."""
+
+    algorithm: str
+    """``SM2``, ``ES256``, ``ES384``, ``ES512`` or ``RS256``."""
+    message: bytes
+    """M = hash(origin) ‖ hash(challenge)."""
+    e: bytes
+    """What the lock's raw operation takes: SM2: SM3(Z ‖ M); ECDSA: hash(M); RSA: DER DigestInfo of hash(M)."""
 
 
 def check_challenge(challenge: str) -> None:

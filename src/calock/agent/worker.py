@@ -19,7 +19,7 @@ import msgspec
 
 from calock.agent import pipe, signing
 from calock.agent.backends.base import Backend
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 POLL_SECONDS = 1.0

@@ -29,7 +29,7 @@ UNUSABLE = 2
 
 
 def _serve(arguments: list[str]) -> int:
-    from calock.server.serve import main as run  # noqa: PLC0415 - the server's libraries only for the server
+    from calock.server.process.serve import main as run  # noqa: PLC0415 - the server's libraries only for the server
 
     return run(arguments) or 0
 
@@ -51,9 +51,9 @@ def _manage(arguments: list[str]) -> int:
 
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - Django only when asked for
 
-    from calock.server.mendable import MENDABLE, line_for  # noqa: PLC0415 - same
+    from calock.server.process.startup_errors import MENDABLE, line_for  # noqa: PLC0415 - same
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.process.settings")
     try:
         execute_from_command_line(["calock manage", *arguments])
     except MENDABLE as error:

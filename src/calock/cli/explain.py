@@ -17,14 +17,14 @@ from calock.cli import arguments, output, report
 from calock.cli.arguments import UnusableError
 from calock.cli.certificates import certificates_in
 from calock.cli.output import OutputError
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence, NoEvidence, split_pem
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate, judge_token
 from calock.core.masking import mask_person_ids
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
+from calock.core.revocation.evidence import MemoryEvidence, NoEvidence, split_pem
 from calock.core.verdict import ALL_STEPS, Step, Verdict, failed, passed
-from calock.core.verify import Setting, judge_certificate, judge_token
 from calock.wire.token import parse_token
 
 ACCEPTED, REFUSED, UNUSABLE = 0, 1, 2

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Refusal
 from calock.core.verdict import ALL_STEPS, Check, RevocationStatus, Step, Verdict

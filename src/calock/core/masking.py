@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from calock.core.identity import id_card_valid
+from calock.core.checks.identity import id_card_valid
 
 _BETWEEN = frozenset(" \u00a0\u3000-\u2010\u2011\u2012\u2013\u2014_.·/")
 """What people write between the digits of a number to make it readable."""

@@ -1,7 +1,7 @@
 """Every reason for which calock refuses something, named once.
 
 The server maps each reason to one HTTP status, one audit event and one translated sentence with one next action
-(``calock.server.refusals``); the driver sends the same names; ``calock certificate explain`` prints them.
+(``calock.server.web.refusals``); the driver sends the same names; ``calock certificate explain`` prints them.
 A reason is part of the public interface: never rename one, never reuse one for another meaning.
 """
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from OpenSSL import crypto
 
-from calock.core.certificate import Certificate
-from calock.core.lazy import lazy
-from calock.core.names import NameKey
+from calock.core.certificates.certificate import Certificate
+from calock.core.der.lazy import lazy
+from calock.core.der.names import NameKey
 from calock.core.policy import Policy
 
 MAX_NAMESAKES = 32

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from calock.core import known_answers as known
-from calock.core import libcrypto, signatures
-from calock.core.certificate import Certificate
-from calock.core.path import check_path
+from calock.core import libcrypto
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths.path import check_path
 from calock.core.refusals import Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
-
-if TYPE_CHECKING:
-    from calock.core.certificate import Certificate
-    from calock.core.identity import Identity
-    from calock.core.register import CaCertificate, ProviderTrust
+from calock.core.register import CaCertificate, ProviderTrust
 
 
 class Step(StrEnum):
@@ -66,6 +62,22 @@ class RevocationStatus(msgspec.Struct, frozen=True):
     evidence_sha256: str = ""
     revoked_at: datetime | None = None
     detail: str = ""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which lock, and whose. ``holder_id`` is clear text: hash it before it is stored, never log it."""
+
+    lock_id: str
+    """What people see as CA锁ID."""
+    lock_source: str
+    """Which kind of rule gave it: ``oid``, ``dn``, ``device`` or ``key``."""
+    holder_kind: str = ""
+    """``uscc``, ``id_card``, ``text``, or empty when the certificate names no holder by an id."""
+    holder_id: str = ""
+    holder_masked: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.lock_id} {self.holder_kind} {self.holder_masked}>"
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -11,16 +11,16 @@ from django.utils import timezone
 
 from calock.agent.backends.soft import SoftBackend
 from calock.agent.signing import prepare
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.challenge import Purpose
 from calock.demo.crl_source import CrlSource
 from calock.demo.keyring import LockSpec
-from calock.demo.world import Practice
+from calock.demo.practice import Practice
 from calock.server.accounts.models import Account
 from calock.server.challenges.services import Aim, issue_challenge
-from calock.server.context import RequestContext
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.locks.services import bind_lock
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import SessionMethod
 from calock.server.sessions.services import end_session, new_session
 from calock.wire.token import FORMAT, AuthToken

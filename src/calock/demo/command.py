@@ -11,8 +11,8 @@ from pathlib import Path
 from calock.demo.children import ChildError
 from calock.demo.keyring import LOCKS, lock, move
 from calock.demo.place import Place, default_place
+from calock.demo.practice import WorldError, require_ours
 from calock.demo.run import AlreadyRunningError, only_one, prepare, run
-from calock.demo.world import WorldError, require_ours
 
 DESCRIPTION = """\
 Start a whole practice platform on this computer: both sites, a driver, practice CAs with published revocation lists,

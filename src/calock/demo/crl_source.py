@@ -11,7 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from calock.demo.world import Practice, open_practice
+from calock.demo.practice import Practice, open_practice
 
 SIGN_EVERY = 3600.0
 """Seconds a CRL is served before it is signed anew; its own nextUpdate is a week away."""

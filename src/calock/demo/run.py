@@ -18,14 +18,15 @@ from calock.agent.instance import read_note
 from calock.demo.children import Child, ChildError, Children
 from calock.demo.packages import add_packages
 from calock.demo.place import Place
+from calock.demo.practice import Practice, require_ours
 from calock.demo.story import story
-from calock.demo.world import Practice, build, move_crl_source, require_ours
+from calock.demo.world import build, move_crl_source
 from calock.wire.driver import HEADER, HELLO_PATH
 
 USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
 CRL_PORT = 8790
-SERVE = "import sys; from calock.server.serve import main; sys.exit(main(sys.argv[1:]))"
+SERVE = "import sys; from calock.server.process.serve import main; sys.exit(main(sys.argv[1:]))"
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
 

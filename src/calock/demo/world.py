@@ -7,89 +7,25 @@ use ``make_practice`` (files) and ``fill_database`` (rows) with the database the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calock.core.policy import IdentityRule, IdentityRules, Policy
 from calock.demo import pki
-from calock.demo.authorities import FAMILIES, PROVIDERS, Family, ProviderSpec, load_families, make_family, save_family
-from calock.demo.keyring import MadeLock, lock, make_locks
+from calock.demo.authorities import PROVIDERS, ProviderSpec
+from calock.demo.crl_source import CrlSource
+from calock.demo.keyring import lock
 from calock.demo.people import ACCOUNTS, ORGANISATIONS, PASSWORD
 from calock.demo.place import Place
+from calock.demo.practice import VERSION, Practice, make_practice, open_practice, require_ours
 
 if TYPE_CHECKING:
-    from calock.demo.crl_source import CrlSource
     from calock.server.accounts.models import Account
     from calock.server.organisations.models import Organisation
 
-VERSION = 1
-"""Raised when an older world on disk can no longer be used."""
-
 RULES = Policy(identity=IdentityRules(lock=(IdentityRule("oid", pki.LOCK_ID_OID),), holder_required=True))
 """What the practice providers ask of a certificate: the strict default, and where they write the lock's id."""
-
-
-class WorldError(RuntimeError):
-    """The directory holds something that this version of calock did not make."""
-
-
-@dataclass(frozen=True, slots=True)
-class Practice:
-    """The world's files: what is needed to publish CRLs and to fill a database."""
-
-    place: Place
-    now: datetime
-    families: Mapping[str, Family]
-    locks: Mapping[str, MadeLock]
-    """By name; empty when the world was read back from disk (keys of locks are only in the locks)."""
-
-    def write_crls(self, now: datetime | None = None) -> None:
-        """Sign every CRL anew into the CRL source's directory, each in one step. ``now``: another clock than the computer's."""
-        for family in self.families.values():
-            for name, crl in family.crls((now or datetime.now(UTC)).replace(microsecond=0)).items():
-                fresh = self.place.crls / (name + ".new")
-                fresh.write_bytes(crl)
-                fresh.replace(self.place.crls / name)
-
-
-def require_ours(place: Place) -> None:
-    """Before the first file is written, the lock's included, or deleted.
-
-    Raises:
-        WorldError: the directory has contents, and no practice world's mark among them.
-    """
-    if place.contents() and not place.mark.exists():
-        raise WorldError(f"{place.root} is not empty and holds no practice world; nothing there was touched")
-
-
-def make_practice(root: Path, *, now: datetime | None = None) -> Practice:
-    """Make CAs, locks and CRLs below ``root``; nothing of it needs Django."""
-    now = (now or datetime.now(UTC)).replace(microsecond=0)
-    place = Place(root)
-    place.create()
-    families = {spec.code: make_family(spec, now) for spec in FAMILIES}
-    locks, families = make_locks(place.locks, families, now)
-    for family in families.values():
-        save_family(family, place.pki)
-    practice = Practice(place, now, families, locks)
-    practice.write_crls(now)
-    return practice
-
-
-def open_practice(root: Path) -> Practice:
-    """Read the world's files back.
-
-    Raises:
-        WorldError: made by another version of calock.
-    """
-    place = Place(root)
-    notes = place.notes()
-    if notes.get("version") != VERSION:
-        raise WorldError(f"{root} holds no practice world of this version; `calock {place.words} --reset` makes a new one")
-    return Practice(place, datetime.fromisoformat(notes["made"]), load_families(place.pki), {})
 
 
 def fill_database(practice: Practice, *, crl_base: str) -> None:
@@ -166,7 +102,7 @@ def prepare_server(root: Path) -> None:
         os.environ.pop(name, None)
     os.environ["CALOCK_DATA"] = str(root)
     os.environ["CALOCK_INSECURE_HTTP"] = "1"
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.process.settings")
     import django  # noqa: PLC0415 - reads the environment set above
 
     django.setup()
@@ -196,8 +132,6 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> P
     practice = make_practice(root, now=now)
     prepare_server(root)
     _migrate()
-    from calock.demo.crl_source import CrlSource  # noqa: PLC0415 - that module imports this one
-
     with CrlSource.open(practice, crl_port) as source:
         fill_database(practice, crl_base=source.base)
         if now is None:

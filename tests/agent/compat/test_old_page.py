@@ -12,8 +12,8 @@ from agent.chromium import Site, chromium, serving
 from agent.driving import CHALLENGE, PIN, DriverProcess, Made, make_lock
 from playwright.sync_api import Page
 
-from calock.core import signatures
-from calock.core.certificate import Certificate
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
 
 # how pages of that family call: a synchronous request, the value out of retVal, the token sent along afterwards
 OLD_PAGE = """<!doctype html><meta charset="utf-8"><title>旧版 CA 登录</title>

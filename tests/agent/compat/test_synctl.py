@@ -15,8 +15,8 @@ from agent.driving import CHALLENGE, ORIGIN, PIN, DriverProcess, Made, make_lock
 
 from calock.agent.compat.synctl import XTX_CLASS_ID
 from calock.agent.compat.table import REFUSED
-from calock.core import signatures
-from calock.core.certificate import Certificate
+from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
 
 GM_T_0020 = [
     "SOF_GetVersion",

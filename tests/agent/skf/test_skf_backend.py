@@ -8,7 +8,7 @@ from softskf_lock import PIN, Pair, SoftSkf, to_sign_for
 from calock.agent import signing
 from calock.agent.backends.base import LockRecord
 from calock.agent.backends.skf import SkfBackend
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 ALGORITHMS = ("SM2", "RSA")

@@ -17,7 +17,7 @@ from calock.agent.backends.skf.library import SkfLibrary, without_filling
 from calock.agent.backends.skf.module_file import architecture_here, architectures
 from calock.agent.backends.skf.probe import ulong_size, width_from
 from calock.agent.backends.skf.structures import DEVINFO_SIZE, UlongSize, parse_device_info, raw_signature, text
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 WRITTEN = {32: bytes.fromhex("00100000a5a5a5a5"), 64: bytes.fromhex("0010000000000000")}

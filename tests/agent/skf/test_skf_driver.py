@@ -11,7 +11,7 @@ import pytest
 from agent.driving import CHALLENGE, ORIGIN, DriverProcess, Events, until
 from softskf_lock import PIN, Pair, SoftSkf, Width
 
-from calock.core import signatures
+from calock.core.certificates import signatures
 
 Start = Callable[..., DriverProcess]
 

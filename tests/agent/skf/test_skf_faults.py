@@ -6,9 +6,10 @@ import pytest
 from softskf_lock import Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import signing
-from calock.agent.backends.base import LockRecord, ToSign
+from calock.agent.backends.base import LockRecord
 from calock.agent.backends.skf import SkfBackend
-from calock.core.certificate import Certificate
+from calock.agent.signing import ToSign
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 

@@ -14,7 +14,7 @@ from softskf_lock import CHALLENGE, ORIGIN, PIN, Pair, SoftSkf, Width, to_sign_f
 from calock.agent import pipe, signing
 from calock.agent.backends.base import LockRecord
 from calock.agent.modules import Module
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 DEADLINE = 30.0

@@ -12,11 +12,11 @@ from lock_world import OTHER_USCC, USCC, context
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account, Role
+from calock.server.accounts.organisations import create_organisation, set_organisation_state
 from calock.server.accounts.services import create_account
 from calock.server.audit.models import AuditEvent
 from calock.server.login.services import login_with_password
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
-from calock.server.organisations.services import create_organisation, set_organisation_state
 
 pytestmark = pytest.mark.django_db
 

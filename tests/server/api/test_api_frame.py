@@ -13,14 +13,14 @@ from django.utils import translation
 from lock_world import HOST, ORIGIN, Browser, make_lock, reason_of
 
 from calock.core.refusals import Reason
-from calock.server import errors, refusals
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding
-from calock.server.refusal_texts import ENTRIES
 from calock.server.sessions.models import Session
 from calock.server.sites import registry
-from calock.server.sites.middleware import client_ip, resolve
+from calock.server.web import errors, refusals
+from calock.server.web.refusal_texts import ENTRIES
+from calock.server.web.site_middleware import client_ip, resolve
 
 pytestmark = pytest.mark.django_db
 
@@ -83,7 +83,7 @@ def test_on_a_real_site_the_origin_is_configured_and_never_the_headers(settings,
     settings.CALOCK = replace(settings.CALOCK, insecure_http=False)
     sites = registry.load_sites(environ={"CALOCK_HOSTS_SHANXI": "ca.example.gov.cn"})
     monkeypatch.setattr("calock.server.sites.registry.sites", lambda: sites)
-    monkeypatch.setattr("calock.server.sites.middleware.sites", lambda: sites)
+    monkeypatch.setattr("calock.server.web.site_middleware.sites", lambda: sites)
     assert resolve("ca.example.gov.cn")[1] == "https://ca.example.gov.cn"
     assert resolve("ca.example.gov.cn:8443")[1] == "https://ca.example.gov.cn"
     assert resolve("127.0.0.1") is None
@@ -186,7 +186,7 @@ def test_a_failure_of_ours_shows_a_number_and_no_trace(lock_world, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr("calock.server.sites.api.offered_providers", broken)
+    monkeypatch.setattr("calock.server.portal.site_api.offered_providers", broken)
     client = Client(headers={"host": HOST}, raise_request_exception=False)
     answer = client.get("/api/site")
     assert answer.status_code == 500
@@ -200,7 +200,7 @@ def test_a_failure_of_the_database_still_shows_a_number(lock_world, monkeypatch)
         raise DatabaseError("gone")
 
     monkeypatch.setattr(errors, "record", broken)
-    monkeypatch.setattr("calock.server.sites.api.offered_providers", broken)
+    monkeypatch.setattr("calock.server.portal.site_api.offered_providers", broken)
     answer = Client(headers={"host": HOST}, raise_request_exception=False).get("/api/site")
     assert answer.status_code == 500
     assert len(answer.json()["error"]["number"]) == 21

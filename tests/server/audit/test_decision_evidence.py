@@ -11,12 +11,12 @@ from console_help import browser_of
 from django.utils import timezone
 from lock_world import NOW, PASSWORD, USCC, Browser, bound, family, logged_in, make_lock, refusal_row
 
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core.certificates.certificate import Certificate
+from calock.core.revocation.evidence import MemoryEvidence
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.verification import verify_audit
-from calock.server.challenges import answers, decided
+from calock.server.locks import answers, decision_record
 from calock.server.locks.models import Binding
 
 pytestmark = pytest.mark.django_db
@@ -118,7 +118,7 @@ def test_a_long_path_keeps_every_certificates_evidence_whole(lock_world):
     for number, status in enumerate(
         [RevocationStatus("c" * 64, "stapled", NOW, NOW + HOUR, "e" * 64, NOW, long), RevocationStatus("d" * 64, "")]
     ):
-        text = decided._text(status, f"CERTIFICATE_ON_HOLD: {status.detail}")
+        text = decision_record._text(status, f"CERTIFICATE_ON_HOLD: {status.detail}")
         assert len(text) <= 300, number
 
 
@@ -146,17 +146,17 @@ def test_the_audit_page_says_in_words_what_stood_against_it(lock_world, crls, lo
 
 @pytest.mark.parametrize("text", ["", "x", "a b c d", "crl yesterday today x y", "crl 2026-11-25 2026-11-26 x y", "crl - - -"])
 def test_a_detail_that_only_looks_like_evidence_breaks_no_page(text):
-    found, others = decided.read_back({"revocation_leaf": text, "chosen": "lianxi"})
+    found, others = decision_record.read_back({"revocation_leaf": text, "chosen": "lianxi"})
     assert found == []
     assert others == {"revocation_leaf": text, "chosen": "lianxi"}
 
 
 def test_a_login_formats_what_one_list_says_once(lock_world, crls):
     """Thousands of locks stand on one list."""
-    decided._source.cache_clear()
+    decision_record._source.cache_clear()
     for number in range(3):
         lock = make_lock("EC", number=number, lock_id=f"SX-000{number}")
         bound(lock, lock_world.member)
         assert Browser().log_in(lock).status_code == 200
     assert Binding.objects.count() == 3
-    assert decided._source.cache_info().misses == 2
+    assert decision_record._source.cache_info().misses == 2

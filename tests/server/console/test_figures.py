@@ -16,8 +16,8 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
 from calock.server.console.statistics import browser_of, by_provider, failures_since
-from calock.server.context import RequestContext
 from calock.server.providers.models import CaRecord, Provider, RevocationSource
+from calock.server.sessions.context import RequestContext
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_machine")]
 

@@ -11,7 +11,7 @@ from package_help import make_package, package_key
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.downloads.models import DriverPackage, PackageState
-from calock.server.uploads import ANYBODY
+from calock.server.web.uploads import ANYBODY
 
 LIST = "/console/downloads/driverpackage/"
 

@@ -28,8 +28,8 @@ from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
-from calock.server.challenges import answers
 from calock.server.challenges.services import Aim, issue_challenge
+from calock.server.locks import answers
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import bind_lock
 from calock.server.providers.models import Provider

@@ -9,10 +9,10 @@ import pytest
 from django.utils import timezone
 from lock_world import NOW, USCC, Browser, family, install, logged_in, make_lock, reason_of, refusal_row
 
-from calock.core.certificate import Certificate
-from calock.core.evidence import MemoryEvidence
+from calock.core.certificates.certificate import Certificate
+from calock.core.revocation.evidence import MemoryEvidence
 from calock.server.audit.models import AuditEvent
-from calock.server.challenges import answers
+from calock.server.locks import answers
 from calock.server.locks.models import Lock, RevokedCertificate
 
 pytestmark = pytest.mark.django_db

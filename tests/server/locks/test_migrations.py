@@ -11,8 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from lock_world import NOW, YEARS, Browser, id_card, make_lock, make_lock_world
 
-from calock.core.certificate import Certificate
-from calock.server.challenges import answers
+from calock.core.certificates.certificate import Certificate
+from calock.server.locks import answers
 from calock.server.locks.holder import key_identity
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
 from calock.server.locks.sealed import seal

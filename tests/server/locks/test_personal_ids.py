@@ -23,7 +23,7 @@ from lock_world import (
 )
 
 from calock.cli import main
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.models import AuditEvent

@@ -24,19 +24,18 @@ from lock_world import (
     refusal_row,
 )
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
-from calock.server.broken_off import again_when_broken_off
-from calock.server.challenges import answers
 from calock.server.jobs import sessions as sweep
-from calock.server.locks import predecessors, services, versions
+from calock.server.locks import answers, predecessors, services, versions
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import unbind_lock
 from calock.server.locks.step_up import Evidence
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_sessions_of_account, end_sessions_of_lock, new_session
+from calock.server.tools.retry import again_when_broken_off
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -27,7 +27,7 @@ from lock_world import (
     spare_key,
 )
 
-from calock.core import walk
+from calock.core.der import reader
 from calock.demo import der, pki
 from calock.server.locks import predecessors, services
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
@@ -363,9 +363,9 @@ def test_a13_a_modulus_does_not_come_back_under_another_known_lock(lock_world):
 
 def twin(certificate):
     """The same signed part with the other valid ECDSA signature, (r, n - s)."""
-    start, stop = walk.whole(certificate)
-    tbs = walk.expect(certificate, start, stop, walk.SEQUENCE)[1]
-    parts = [(first, last) for _, first, _, last in walk.children(certificate, start, stop)]
+    start, stop = reader.whole(certificate)
+    tbs = reader.expect(certificate, start, stop, reader.SEQUENCE)[1]
+    parts = [(first, last) for _, first, _, last in reader.children(certificate, start, stop)]
     signature = certificate[parts[2][0] : parts[2][1]]
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     content = signature[signature.index(b"\x00") + 1 :]

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from lock_world import NOW, USCC, Browser, bound, family, logged_in, make_lock, reason_of, refusal_row
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.server.audit.models import AuditEvent
 from calock.server.jobs import sessions
 from calock.server.locks.models import Binding, Lock, LockCertificate, RevokedCertificate

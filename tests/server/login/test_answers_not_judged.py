@@ -13,11 +13,11 @@ import pytest
 from django.db import OperationalError
 from lock_world import NOW, PASSWORD, Browser, PracticeLock, bound, family, logged_in, make_lock, reason_of, refusal_row, spare_key
 
-from calock.core import revocation
+from calock.core.revocation import check
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
-from calock.server.challenges import answers
 from calock.server.challenges.models import SpentChallenge
+from calock.server.locks import answers
 from calock.server.locks.models import Binding
 from calock.server.sessions.models import Session
 
@@ -78,7 +78,7 @@ def test_an_error_of_ours_is_a_clear_refusal_with_a_row_and_a_traceback(lock_wor
     assert answer.status_code == 400
     row = refusal_row(answer, "ANSWER_NOT_JUDGED")
     assert row.event == event
-    assert row.details["detail"].startswith("IndexError at server/challenges/answers.py:")
+    assert row.details["detail"].startswith("IndexError at server/locks/answers.py:")
     assert row.number in answer.json()["error"]["message"]
     assert "IndexError" not in answer.content.decode()
     assert "index out of range" in caplog.text
@@ -111,7 +111,7 @@ def test_the_answer_is_worthless_afterwards(lock_world, lock, monkeypatch):
 @pytest.mark.parametrize(
     "place",
     [
-        (revocation, "strongest"),
+        (check, "strongest"),
         (answers, "parse_token"),
         (answers, "open_challenge"),
         (answers, "details_of"),

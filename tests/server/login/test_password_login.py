@@ -13,7 +13,6 @@ from django.utils import timezone
 from lock_world import PASSWORD, Browser, context, in_parallel, make_lock
 
 from calock.core.refusals import Reason, Refusal
-from calock.server import refusals, throttle
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState
 from calock.server.accounts.services import change_own_password, reset_password
@@ -22,6 +21,8 @@ from calock.server.login import services
 from calock.server.login.services import login_with_password
 from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.sessions.models import Session
+from calock.server.tools import throttle
+from calock.server.web import refusals
 
 pytestmark = pytest.mark.django_db
 

@@ -74,7 +74,7 @@ def test_every_link_leads_somewhere(world: World, site: str, who: str):
 
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])
 def test_actions_of_every_refusal_lead_somewhere(world: World, site: str):
-    from calock.server.refusals import catalogue  # noqa: PLC0415 - Django is set up by now
+    from calock.server.web.refusals import catalogue  # noqa: PLC0415 - Django is set up by now
 
     client = browser(site, world.admin)
     wrong = []

@@ -12,9 +12,9 @@ from lock_world import spare_key
 from register_help import operator
 from revocation_source import HOUR, CrlWorld, live_source, moment
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.refusals import Reason, Refusal
-from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
 from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval
@@ -22,11 +22,11 @@ from calock.server.approvals.services import approve
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.anchors import CA_WITHDRAW, propose_ca, propose_ca_state
 from calock.server.providers.bundle import Bundle, key_id, read_bundle
+from calock.server.providers.enforcement import usable_records
 from calock.server.providers.exchange import export_bundle, own_public_key
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.providers.models import CaRecord, CaState, Provider
 from calock.server.providers.sources import add_source
-from calock.server.providers.standing import usable_records
 from calock.server.providers.trust import current_problems, current_register
 from calock.server.revocation import store
 from calock.server.revocation.evidence import current_evidence, forget_evidence

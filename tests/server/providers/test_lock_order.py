@@ -17,11 +17,9 @@ from register_help import AT_START, World, ca_session, make_world, operator
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
-from calock.server import broken_off
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve, reject, require_operator, take_back
 from calock.server.audit.models import AuditEvent
-from calock.server.broken_off import TRIES, again_when_broken_off
 from calock.server.providers import decisions
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, propose_ca, propose_ca_state
 from calock.server.providers.exchange import export_bundle, own_public_key, propose_import, propose_key, retire_key
@@ -29,6 +27,8 @@ from calock.server.providers.models import BundleKey, CaRecord, CaState, Provide
 from calock.server.providers.services import edit_provider, propose_emergency, propose_trust, suspend_provider
 from calock.server.providers.sources import add_source, propose_private_source, remove_source
 from calock.server.sessions.models import Session
+from calock.server.tools import retry
+from calock.server.tools.retry import TRIES, again_when_broken_off
 
 ROUNDS = 12
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
@@ -169,7 +169,7 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 @pytest.fixture
 def crowd(transactional_db, authority, intermediate, monkeypatch) -> World:
-    monkeypatch.setattr(broken_off, "TRIES", 1)  # what is broken off shows
+    monkeypatch.setattr(retry, "TRIES", 1)  # what is broken off shows
     return make_world(authority, intermediate)
 
 
@@ -270,7 +270,7 @@ def test_inside_another_transaction_nothing_is_done_again():
 @pytest.mark.django_db(transaction=True)
 def test_an_approval_done_again_is_done_once(authority, intermediate, monkeypatch):
     world = make_world(authority, intermediate)
-    approval, real, calls = ask_state(world), decisions.settle, []
+    approval, real, calls = ask_state(world), decisions.enforce, []
 
     def settle(provider, at):
         calls.append(provider.pk)
@@ -278,7 +278,7 @@ def test_an_approval_done_again_is_done_once(authority, intermediate, monkeypatc
             raise OperationalError("deadlock detected") from BrokenOffError("40P01")
         return real(provider, at)
 
-    monkeypatch.setattr(decisions, "settle", settle)
+    monkeypatch.setattr(decisions, "enforce", settle)
     agree(approval, world.second)
     assert len(calls) == 2
     assert CaRecord.objects.get(pk=world.intermediate.pk).state == CaState.SUSPENDED

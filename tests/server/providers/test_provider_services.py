@@ -10,7 +10,6 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
-from calock.server.providers import seal
 from calock.server.providers.models import CaState, Provider, ProviderState, RevocationSource
 from calock.server.providers.services import create_provider, edit_provider, propose_trust, suspend_provider
 from calock.server.providers.sources import add_source, remove_source
@@ -170,7 +169,7 @@ def test_a_source_is_an_http_address(world, url):
 def test_sources_come_and_go_with_an_audit_row_each(world):
     ask = {"kind": "ocsp", "url": "http://ocsp.ca.example/q", "private_network": False, "by": world.first, "context": None}
     source = add_source(record=world.anchor, **ask)
-    assert seal.source_is_intact(source)
+    assert source.is_intact()
     with refused(Reason.REQUEST_MALFORMED):
         add_source(record=world.anchor, **ask)
     remove_source(source=source, by=world.second, context=None)
@@ -181,10 +180,11 @@ def test_sources_come_and_go_with_an_audit_row_each(world):
 def test_an_address_changed_in_the_database_is_not_the_operators(world):
     RevocationSource.objects.update(url="http://169.254.169.254/latest", private_network=True)
     source = RevocationSource.objects.get()
-    assert not seal.source_is_intact(source)
+    assert not source.is_intact()
     source.last_error = "x"
     source.save(update_fields=["last_error"])  # what a background job does, seals nothing
-    assert not seal.source_is_intact(RevocationSource.objects.get())
+    assert not RevocationSource.objects.get().is_intact()
+    assert not RevocationSource.objects.get().is_intact()
 
 
 def test_every_vendor_folder_reads_and_installs(db):

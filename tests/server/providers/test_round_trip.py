@@ -17,7 +17,6 @@ from calock.demo import pki
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.allowed import CODE_PATTERN, ascii_address
 from calock.server.providers.anchors import propose_ca, propose_ca_state
 from calock.server.providers.bundle import BundleProvider, key_id, read_bundle
 from calock.server.providers.exchange import (
@@ -31,6 +30,7 @@ from calock.server.providers.models import CaRecord, Provider, RevocationSource
 from calock.server.providers.services import create_provider, edit_provider, propose_trust
 from calock.server.providers.sources import add_source, propose_private_source
 from calock.server.providers.trust import current_problems
+from calock.server.providers.validators import CODE_PATTERN, ascii_address
 
 pytestmark = pytest.mark.django_db
 

@@ -12,11 +12,11 @@ from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.approvals.services import approve, take_back
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.allowed import MAX_SOURCES
 from calock.server.providers.anchors import CA_SUSPEND, propose_ca, propose_ca_state
 from calock.server.providers.models import CaRecord, CaState, RevocationSource
 from calock.server.providers.sources import add_source, propose_private_source, remove_source
 from calock.server.providers.trust import current_problems
+from calock.server.providers.validators import MAX_SOURCES
 
 pytestmark = pytest.mark.django_db
 INSIDE = "http://10.1.2.3/ca.crl"

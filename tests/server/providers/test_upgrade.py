@@ -15,8 +15,8 @@ from django.utils import timezone
 from register_help import operator
 
 from calock.server.approvals.models import Approval
-from calock.server.keys import key_for
 from calock.server.providers.trust import current_problems, current_register, forget_register
+from calock.server.tools.keys import key_for
 
 FIRST = [("providers", "0001_initial")]
 

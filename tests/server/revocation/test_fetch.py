@@ -9,9 +9,9 @@ import threading
 import pytest
 from revocation_source import dripping, dripping_headers, endless, redirect
 
-from calock.server.providers.addresses import FetchRefusedError, checked_addresses, endpoint_of
 from calock.server.revocation.connections import FetchFailedError, Limits
 from calock.server.revocation.fetch import PEEK, Target, fetch
+from calock.server.tools.addresses import FetchRefusedError, checked_addresses, endpoint_of
 
 SMALL = Limits(1000, 2.0)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from revocation_source import CrlWorld, moment, session_with
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
-from calock.core.revocation import check_revocation
+from calock.core.revocation.check import check_revocation
 from calock.server.jobs.sessions import sweep_sessions
 from calock.server.providers.models import CaRecord, CaState
 from calock.server.providers.trust import current_register, forget_register

@@ -8,12 +8,12 @@ import pytest
 from lock_world import Browser, make_lock, make_lock_world, reason_of
 from revocation_source import HOUR, CrlWorld, moment, nonce_of
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.demo import der
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.models import RevocationSource
-from calock.server.revocation import live, take
+from calock.server.revocation import ingest, live
 from calock.server.revocation.evidence import forget_evidence
 from calock.server.revocation.health import Health, health_of
 from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
@@ -48,7 +48,7 @@ def test_whatever_a_crl_does_to_our_parsers_is_written_down(world, monkeypatch, 
     def broken(_data):
         raise fault
 
-    monkeypatch.setattr(take, "read_crl", broken)
+    monkeypatch.setattr(ingest, "read_crl", broken)
     with caplog.at_level(logging.ERROR):
         outcome = refresh_crl(world.issuing)
     assert outcome.reason is Reason.REVOCATION_UNTRUSTED

@@ -20,7 +20,7 @@ from calock.server.jobs import runner as runner_module
 from calock.server.jobs.crls import AT_ONCE, EVERY, FAILING_AT_ONCE, SLOWEST, WHOLE_EVERY, CrlSchedule, wait_after
 from calock.server.jobs.runner import Job, Runner, states_file
 from calock.server.providers.models import RevocationSource
-from calock.server.revocation import take
+from calock.server.revocation import ingest
 from calock.server.revocation.evidence import current_evidence
 from calock.server.revocation.health import Health, health_of
 from calock.server.revocation.refresh import Outcome, refresh_crl
@@ -167,7 +167,7 @@ def test_the_first_octets_of_a_bundle_or_behind_a_long_name_decide_nothing(sourc
         body = world.publish(b"".join(pem))
     with pytest.MonkeyPatch.context() as patch:
         if issuer_is_long:
-            patch.setattr(take, "MAX_NAME", 5)
+            patch.setattr(ingest, "MAX_NAME", 5)
         assert refresh_crl(world.issuing).ok
         outcome = refresh_crl(world.issuing, peek=True)
     assert (outcome.ok, outcome.whole, outcome.size) == (True, True, len(body))

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from revocation_source import HOUR, CrlWorld, dripping, endless, moment, nonce_of
 
-from calock.core.evidence import Evidence
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.refusals import Reason
+from calock.core.revocation.evidence import Evidence
 from calock.core.verdict import Step
-from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register

@@ -13,11 +13,11 @@ import pytest
 from lock_world import family
 from revocation_source import HOUR, CrlWorld, moment, nonce_of
 
-from calock.core.certificate import Certificate
-from calock.core.ocsp import CertStatus
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.refusals import Reason
+from calock.core.revocation.ocsp import CertStatus
 from calock.core.verdict import Step
-from calock.core.verify import Setting, judge_certificate
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache

@@ -8,12 +8,12 @@ import pytest
 from django.db import connections
 from revocation_source import CrlWorld, conditional, endless, moment
 
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
-from calock.core.verify import Setting, judge_certificate
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
-from calock.server.revocation import attempts, live, ocsp_cache, store
+from calock.server.revocation import live, live_crl, ocsp_cache, store
 from calock.server.revocation.connections import Limits, Patience
 from calock.server.revocation.evidence import current_evidence, forget_evidence, graph_of
 from calock.server.revocation.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
@@ -163,8 +163,8 @@ class Person:
 @pytest.mark.django_db(transaction=True)
 def test_f20_a_second_person_does_not_wait_for_the_source_that_lets_the_first_wait(source, monkeypatch):
     monkeypatch.setattr(live, "WAIT", 50.0)
-    monkeypatch.setattr(attempts, "CRL_LIVE_LIMITS", Limits(1 << 20, 50.0))
-    monkeypatch.setattr(attempts, "JOIN", 0.1)
+    monkeypatch.setattr(live_crl, "CRL_LIVE_LIMITS", Limits(1 << 20, 50.0))
+    monkeypatch.setattr(live_crl, "JOIN", 0.1)
     world = CrlWorld(source)
     assert refresh_crl(world.issuing).ok
     asked, go = threading.Event(), threading.Event()
@@ -187,7 +187,7 @@ def test_f20_a_second_person_does_not_wait_for_the_source_that_lets_the_first_wa
 
 @pytest.mark.django_db(transaction=True)
 def test_people_who_come_at_once_to_a_machine_without_data_are_all_let_in_by_one_fetch(source, monkeypatch):
-    monkeypatch.setattr(attempts, "JOIN", 20.0)
+    monkeypatch.setattr(live_crl, "JOIN", 20.0)
     monkeypatch.setattr(live, "WAIT", 50.0)
     world = CrlWorld(source)
     assert refresh_crl(world.issuing).ok
@@ -199,13 +199,13 @@ def test_people_who_come_at_once_to_a_machine_without_data_are_all_let_in_by_one
         conditional(body)(handler)
 
     source.answers["/root.crl"] = answer
-    real = attempts.Attempts.join
+    real = live_crl.Attempts.join
 
     def join(self, pk, seconds):
         everybody.wait(20)
         real(self, pk, seconds)
 
-    monkeypatch.setattr(attempts.Attempts, "join", join)
+    monkeypatch.setattr(live_crl.Attempts, "join", join)
     people = [Person(world) for _ in range(4)]
     assert [person.answered() for person in people] == [None] * 4
     assert source.asked.count("GET /root.crl") == 1

@@ -12,16 +12,16 @@ import pytest
 from revocation_source import HOUR, conditional, dripping, endless, moment, redirect
 
 from calock.core.refusals import Reason
-from calock.core.revocation import check_revocation
+from calock.core.revocation.check import check_revocation
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.addresses import endpoint_of
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation import manifest, refresh, store
 from calock.server.revocation.connections import Limits
 from calock.server.revocation.evidence import current_evidence, forget_evidence
 from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
+from calock.server.tools.addresses import endpoint_of
 
 pytestmark = pytest.mark.django_db
 

@@ -13,10 +13,10 @@ from django.db import OperationalError
 from lock_world import YEARS, spare_key
 from revocation_source import HOUR, CrlWorld, moment, nonce_of, session_with
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
+from calock.core.decision.verify import Setting, judge_certificate
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
-from calock.core.verify import Setting, judge_certificate
 from calock.demo import pki
 from calock.demo.pki import make_key, make_root, serial_of
 from calock.server.audit.models import AuditEvent
@@ -236,7 +236,7 @@ def test_f13_one_provider_that_cannot_be_judged_saves_no_other(world, two, monke
     def broken(*_args, **_kwargs):
         raise ValueError("broken")
 
-    monkeypatch.setattr(sessions, "sessions_without_ground", broken)
+    monkeypatch.setattr(sessions, "unrecognised_sessions", broken)
     world.publish(reason="keyCompromise")
     refresh(world)
     swept = sweep_sessions()

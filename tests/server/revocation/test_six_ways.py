@@ -15,10 +15,10 @@ from django.utils import timezone
 from lock_world import Browser, make_lock, make_lock_world
 from revocation_source import HOUR, CrlWorld, LiveSource, dripping, endless, moment
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
-from calock.server.revocation import attempts, manifest
+from calock.server.revocation import live_crl, manifest
 from calock.server.revocation.connections import Limits
 from calock.server.revocation.evidence import forget_evidence
 from calock.server.revocation.health import Health, health_of
@@ -103,7 +103,7 @@ WAYS = [
 @pytest.fixture
 def bound(source, db, monkeypatch):
     """An SM2 lock that its member bound, with the CRLs of its CA served live."""
-    monkeypatch.setattr(attempts, "CRL_LIVE_LIMITS", Limits(8 << 20, 0.9))  # of a login: the drip is not waited for
+    monkeypatch.setattr(live_crl, "CRL_LIVE_LIMITS", Limits(8 << 20, 0.9))  # of a login: the drip is not waited for
     people = make_lock_world("SM2")
     world = CrlWorld(source, "SM2")
     world.lock = make_lock("SM2", lock_id="LIVE-1")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from revocation_source import HOUR, CrlWorld, moment
 
 from calock.core.refusals import Reason
-from calock.core.revocation import check_revocation
+from calock.core.revocation.check import check_revocation
 from calock.demo import pki
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register

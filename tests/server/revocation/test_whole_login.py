@@ -8,7 +8,7 @@ import pytest
 from lock_world import Browser, make_lock, make_lock_world, reason_of
 from revocation_source import CrlWorld
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 from calock.server.jobs.sessions import sweep_sessions
 from calock.server.revocation import manifest

@@ -17,7 +17,7 @@ SCRIPT = """
 import sys, threading
 started = []
 threading.Thread.start = lambda thread: started.append(thread.name)
-import calock.server.wsgi
+import calock.server.process.wsgi
 import msgspec
 assert not started, started
 

@@ -12,10 +12,9 @@ from django.test import Client
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.jobs import health
+from calock.server.jobs import health, probes
 from calock.server.jobs.health import ProblemKind
 from calock.server.jobs.runner import Job, Runner, states_file
-from calock.server.sites import probes
 
 
 @pytest.fixture(autouse=True)

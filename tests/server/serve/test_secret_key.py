@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from calock.server.config import read_config
+from calock.server.process.config import read_config
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from calock.server import serve
-from calock.server.listening import require_free
+from calock.server.process import serve
+from calock.server.process.ports import require_free
 from calock.server.sites.registry import SITES
 
 START = 90.0
@@ -198,7 +198,7 @@ def test_workers_told_to_end_while_they_still_load_end(tmp_path):
 
 FORKING = """
 import multiprocessing, signal, threading
-from calock.server.workers import hear_from_birth
+from calock.server.process.workers import hear_from_birth
 hear_from_birth()
 told = []
 signal.signal(signal.SIGTERM, lambda *_: told.append(1))
@@ -275,7 +275,7 @@ while not stop.wait(0):
 def test_the_jobs_end_when_told_to_at_whatever_moment(tmp_path):
     """Told in a handler, one in two of these would wait for ever: for the lock that it held itself."""
     command = [sys.executable, "-c", BUSY_WAITING]
-    told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.settings"}
+    told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
     waiting = [subprocess.Popen(command, env=told, stdout=subprocess.PIPE) for _ in range(8)]
     try:
         for process in waiting:
@@ -445,7 +445,7 @@ print(response.cookies["messages"].output())
 
 def test_what_the_console_says_travels_as_carefully_as_a_session(tmp_path):
     """It names accounts and locks, and stays in the browser until the next page."""
-    real = {**environment(tmp_path), "CALOCK_INSECURE_HTTP": "0", "DJANGO_SETTINGS_MODULE": "calock.server.settings"}
+    real = {**environment(tmp_path), "CALOCK_INSECURE_HTTP": "0", "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
     done = subprocess.run([sys.executable, "-c", SAY], env=real, capture_output=True, text=True, timeout=60, check=True)
     assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in done.stdout.split(";")}
 

@@ -159,9 +159,9 @@ def test_one_can_end_only_ones_own_sessions(lock_world):
     browser = Browser()
     session = browser.enter(lock_world.member)
     with pytest.raises(Refusal):
-        end_own_session(session=session, by=lock_world.colleague, context=context(account=lock_world.colleague))
+        end_own_session(session=session, by=lock_world.colleague.pk, context=context(account=lock_world.colleague))
     assert alive(browser)
-    end_own_session(session=session, by=lock_world.member, context=context(account=lock_world.member))
+    end_own_session(session=session, by=lock_world.member.pk, context=context(account=lock_world.member))
     assert reason(browser) == "SESSION_ENDED"
 
 

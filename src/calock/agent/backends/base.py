@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
 
+from calock.agent.signing import ToSign
 from calock.core.refusals import Reason, Refusal
 
 Kind = Literal["soft", "pkcs11", "skf"]
@@ -54,18 +54,6 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     locks: tuple[LockRecord, ...] = ()
     problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ToSign:
-    """What a lock signs in one login. Built by ``calock.agent.signing.prepare`` only: there is no way to a raw hash."""
-
-    algorithm: str
-    """``SM2``, ``ES256``, ``ES384``, ``ES512`` or ``RS256``."""
-    message: bytes
-    """M = hash(origin) ‖ hash(challenge)."""
-    e: bytes
-    """What the lock's raw operation takes: SM2: SM3(Z ‖ M); ECDSA: hash(M); RSA: DER DigestInfo of hash(M)."""
 
 
 class Backend(Protocol):

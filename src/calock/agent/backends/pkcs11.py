@@ -20,8 +20,9 @@ from pkcs11 import Attribute, Mechanism, ObjectClass, TokenFlag
 from pkcs11 import exceptions as errors
 
 from calock.agent.backends import base, sm2_mechanisms
-from calock.agent.backends.base import Listing, LockRecord, PinState, ToSign
+from calock.agent.backends.base import Listing, LockRecord, PinState
 from calock.agent.backends.skf.module_file import why_not_loadable
+from calock.agent.signing import ToSign
 from calock.core.libcrypto import der_to_raw
 from calock.core.refusals import Reason, Refusal
 

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from calock.agent.backends import base
-from calock.agent.backends.base import Listing, LockRecord, ToSign
+from calock.agent.backends.base import Listing, LockRecord
 from calock.agent.backends.softlock import PLUGGED, SUFFIX, SoftLock, create_soft_lock, open_key, read_soft_lock, set_pin
+from calock.agent.signing import ToSign
 from calock.core.libcrypto import LibcryptoError, der_to_raw, sm2_sign
 from calock.core.refusals import Reason, Refusal
 

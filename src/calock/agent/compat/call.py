@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from calock.agent.compat import cert_info, codes
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 Parameter = str | int | float | bool | None

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Literal
 
-from calock.core import names
-from calock.core.certificate import Certificate
-from calock.core.strings import first_text
+from calock.core.certificates.certificate import Certificate
+from calock.core.der import names
+from calock.core.der.strings import first_text
 
 Numbering = Literal["gm", "xtx"]
 Item = Callable[[Certificate], str]

@@ -23,7 +23,8 @@ from calock.agent.compat.call import SIGN_METHODS, Call, Page, Parameter, Value
 from calock.agent.compat.table import EMPTY, REFUSED
 from calock.agent.locks import Entry, LockTable, clean, mask
 from calock.agent.operations import Operations
-from calock.core import libcrypto, signatures
+from calock.core import libcrypto
+from calock.core.certificates import signatures
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
 

@@ -24,7 +24,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.context import RequestContext
+from calock.server.sessions.context import RequestContext
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1024

@@ -9,16 +9,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
-from calock.server import throttle
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.passwords import Attempt
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
-from calock.server.context import RequestContext
 from calock.server.organisations.models import Organisation
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
+from calock.server.tools import throttle
 
 SECOND_SELF = "operators are made and given passwords by the server's owner: one who could would approve his own proposals"
 

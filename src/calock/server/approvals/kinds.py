@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
-from calock.server.context import RequestContext
+from calock.server.sessions.context import RequestContext
 
 Act = Callable[[Approval, Account, RequestContext | None], None]
 """Does what was approved, inside the transaction of the approval and behind the locks of ``Kind.ahead``; raises Refusal when it

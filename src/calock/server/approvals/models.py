@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from calock.server.keys import key_for
+from calock.server.tools.keys import key_for
 
 LIFE = timedelta(days=7)  # after this a proposal must be made anew: what was true then may not be now
 

@@ -16,8 +16,8 @@ from calock.server.approvals.kinds import kind_named, kind_of
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.broken_off import again_when_broken_off
-from calock.server.context import RequestContext
+from calock.server.sessions.context import RequestContext
+from calock.server.tools.retry import again_when_broken_off
 
 
 def require_operator(account_id: uuid.UUID) -> Account:

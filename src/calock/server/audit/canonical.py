@@ -14,7 +14,7 @@ from typing import Any
 
 from calock.core.masking import mask_person_ids
 from calock.server.audit.models import AuditEvent
-from calock.server.keys import key_for
+from calock.server.tools.keys import key_for
 
 MAX_TEXT = 300
 MAX_DETAILS = 20

@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
 
 from django.db import transaction
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account
 from calock.server.audit.canonical import Scalar, clean, clean_details, mac_of, new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.context import RequestContext
+
+
+class Actor(Protocol):
+    """Who acts: an account, of which the trail takes two ids."""
+
+    @property
+    def pk(self) -> uuid.UUID: ...
+    @property
+    def organisation_id(self) -> uuid.UUID | None: ...
+
+
+class Where(Protocol):
+    """From where and when somebody acts: the part of a request's context that the trail keeps."""
+
+    @property
+    def site(self) -> str: ...
+    @property
+    def ip(self) -> str | None: ...
+    @property
+    def user_agent(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
 
 
 def build(
     event: Event,
     *,
-    context: RequestContext | None = None,
+    context: Where | None = None,
     actor: uuid.UUID | None = None,
     subject: uuid.UUID | None = None,
     organisation: uuid.UUID | None = None,
@@ -52,8 +74,8 @@ def build(
 def record(
     event: Event,
     *,
-    context: RequestContext | None = None,
-    actor: Account | None = None,
+    context: Where | None = None,
+    actor: Actor | None = None,
     subject: uuid.UUID | None = None,
     organisation: uuid.UUID | None = None,
     lock: uuid.UUID | None = None,
@@ -85,8 +107,8 @@ def record_refusal(
     event: Event,
     refusal: Refusal,
     *,
-    context: RequestContext | None,
-    actor: Account | None = None,
+    context: Where | None,
+    actor: Actor | None = None,
     subject: uuid.UUID | None = None,
     lock: uuid.UUID | None = None,
     provider: str = "",

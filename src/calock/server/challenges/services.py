@@ -12,8 +12,8 @@ from calock.core import challenge as core
 from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.challenges.models import SpentChallenge
-from calock.server.context import RequestContext
-from calock.server.keys import key_for
+from calock.server.sessions.context import RequestContext
+from calock.server.tools.keys import key_for
 
 SWEEP_BATCH = 5000
 OURS = frozenset({Reason.CHALLENGE_WRONG_PURPOSE, Reason.CHALLENGE_WRONG_CONTEXT})

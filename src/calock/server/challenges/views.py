@@ -8,11 +8,10 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from calock.core.challenge import Purpose
-from calock.server.api import Message, ProviderCode, call, json_body, reply
 from calock.server.challenges.services import Aim, issue_challenge
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest, require_account
 from calock.server.sessions import cookies
+from calock.server.web.api import Message, ProviderCode, call, json_body, reply
+from calock.server.web.http import SiteRequest, context_of, require_account
 
 
 class ChallengeRequest(Message, frozen=True):
@@ -41,7 +40,7 @@ def challenge(request: SiteRequest) -> HttpResponse:
             provider=body.provider if body.purpose == Purpose.BIND else "",
             binding=body.binding if body.purpose == Purpose.UNBIND else None,
         )
-    text, expires_at = issue_challenge(aim=aim, context=RequestContext.of(request))
+    text, expires_at = issue_challenge(aim=aim, context=context_of(request))
     response = reply({"challenge": text, "expiresAt": expires_at, "serverTime": timezone.now()})
     if new_browser:
         cookies.set_pre_login(response, new_browser)

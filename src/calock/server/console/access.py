@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.http import SiteRequest, require_account
+from calock.server.web.http import SiteRequest, require_account
 
 PROOF_LIFE = timedelta(minutes=15)
 """GB/T 22239-2019 clause 8.1.4.1: operators prove themselves again; half of what an ordinary session may idle."""

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.organisations import set_organisation_state
 from calock.server.accounts.services import reset_password, set_account_state
 from calock.server.approvals.models import Approval
 from calock.server.console.audit_admin import AuditEventAdmin
@@ -28,11 +29,11 @@ from calock.server.console.lists import (
     site_choices,
 )
 from calock.server.console.lock_versions import attempts_of, versions_of
+from calock.server.console.package_admin import DriverPackageAdmin
 from calock.server.console.pages.common import asking, told
 from calock.server.locks.models import Binding, Lock
-from calock.server.masking import mask_name
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
-from calock.server.organisations.services import set_organisation_state
+from calock.server.tools.masking import mask_name
 
 
 @admin.register(Account)
@@ -235,4 +236,4 @@ class BindingAdmin(ReadOnlyAdmin):
             propose_unbind(binding=row, reason=request.POST.get("reason", ""), by=operator, context=context)
 
 
-__all__ = ["AccountAdmin", "AuditEventAdmin", "BindingAdmin", "LockAdmin", "OrganisationAdmin"]
+__all__ = ["AccountAdmin", "AuditEventAdmin", "BindingAdmin", "DriverPackageAdmin", "LockAdmin", "OrganisationAdmin"]

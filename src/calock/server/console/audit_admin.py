@@ -18,7 +18,6 @@ from calock.server.audit.canonical import mac_of
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
-from calock.server.challenges.decided import read_back
 from calock.server.console.event_words import event_words
 from calock.server.console.lists import (
     ReadOnlyAdmin,
@@ -31,6 +30,7 @@ from calock.server.console.lists import (
     site_choices,
 )
 from calock.server.console.statistics import words_of
+from calock.server.locks.decision_record import read_back
 
 CHECKED_AT_ONCE = 20_000
 """Up to so many rows one click checks everything, seals included; above, the newest rows only, and the command does the rest."""

@@ -9,10 +9,10 @@ from calock.server.accounts.models import Account
 from calock.server.approvals.kinds import Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose
-from calock.server.context import RequestContext
 from calock.server.locks.models import Binding
 from calock.server.locks.services import unbind_by_operators
-from calock.server.masking import mask_name
+from calock.server.sessions.context import RequestContext
+from calock.server.tools.masking import mask_name
 
 EMERGENCY_UNBIND = "binding.emergency_unbind"
 

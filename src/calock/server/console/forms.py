@@ -8,7 +8,9 @@ from typing import Any
 from django import forms
 
 from calock.core.policy import Policy, PolicyError, json_value
-from calock.server.providers.allowed import (
+from calock.server.providers.models import Provider, ProviderState, SourceKind
+from calock.server.providers.services import DESCRIPTION_FIELDS
+from calock.server.providers.validators import (
     CODE,
     MAX_LEGAL_NAME,
     MAX_LINK,
@@ -19,8 +21,6 @@ from calock.server.providers.allowed import (
     ONE_LINE,
     ascii_address,
 )
-from calock.server.providers.models import Provider, ProviderState, SourceKind
-from calock.server.providers.services import DESCRIPTION_FIELDS
 from calock.server.sites.registry import sites
 
 MAX_RULES = 64 * 1024

@@ -9,7 +9,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.console.statistics import words_of
 from calock.server.locks.models import Lock, LockCertificate
-from calock.server.moments import day_text
+from calock.server.tools.times import day_text
 
 WHY_NOT = frozenset({
     Reason.LOCK_HOLDER_CHANGED.value,

@@ -11,13 +11,13 @@ from django.http import QueryDict
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.console.forms import SourceForm
-from calock.server.context import RequestContext
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
 from calock.server.providers.certificates import MAX_BYTES
 from calock.server.providers.emergencies import CHOICES
 from calock.server.providers.models import CaRecord, Provider, RevocationSource, Role
 from calock.server.providers.services import propose_emergency, suspend_provider
 from calock.server.providers.sources import add_source, propose_private_source, remove_source
+from calock.server.sessions.context import RequestContext
 
 T = TypeVar("T", bound=Model)
 

@@ -14,12 +14,11 @@ from django.utils.timesince import timesince
 
 from calock.core.policy import Policy, PolicyError
 from calock.server.jobs import health as jobs_health
-from calock.server.moments import minute_text
-from calock.server.providers import seal
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
 from calock.server.providers.trust import Problem, ProblemKind
 from calock.server.revocation.health import Health, HeldHere, SourceHealth, health_of, held_here
+from calock.server.tools.times import minute_text
 
 SOON = timedelta(days=180)
 """An anchor's successor must be recognised before this; a CA needs months to hand one over."""
@@ -113,7 +112,7 @@ _HERE = {
 
 
 def _source_words(judged: SourceHealth, here: HeldHere | None) -> tuple[str, str]:
-    if not seal.source_is_intact(judged.source):
+    if not judged.source.is_intact():
         return "bad", "地址被改动"
     crl = judged.source.kind == SourceKind.CRL
     if judged.health is Health.NEVER or (crl and judged.source.this_update is None):

@@ -13,7 +13,7 @@ from django.db.models import Count, QuerySet
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.refusal_texts import ENTRIES
+from calock.server.web.refusal_texts import ENTRIES
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 

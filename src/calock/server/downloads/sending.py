@@ -12,7 +12,7 @@ from calock.server.downloads import store
 from calock.server.downloads.models import DriverPackage
 from calock.server.downloads.ranges import Part, RangeUnsatisfiableError, part_for
 from calock.server.downloads.slots import Slot
-from calock.server.http import SiteRequest
+from calock.server.web.http import SiteRequest
 
 _CHUNK = 256 * 1024
 

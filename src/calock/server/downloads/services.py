@@ -12,11 +12,11 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit import services as audit
 from calock.server.audit.events import Event
-from calock.server.context import RequestContext
 from calock.server.downloads import store
 from calock.server.downloads.keys import package_keys
 from calock.server.downloads.models import DriverPackage, PackageState
 from calock.server.providers.models import Provider
+from calock.server.sessions.context import RequestContext
 from calock.wire.package import Inspected, Release, inspect
 
 

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.throttle import address_key
+from calock.server.tools.throttle import address_key
 
 SLOTS = 4
 """Per process."""

@@ -11,11 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.context import RequestContext
 from calock.server.downloads.models import DriverPackage, PackageState
 from calock.server.downloads.sending import send
 from calock.server.downloads.services import count_download, release_of
-from calock.server.http import SiteRequest
+from calock.server.web.http import SiteRequest, context_of
 
 
 def _address(package: DriverPackage) -> str:
@@ -39,7 +38,7 @@ def file(request: HttpRequest, package_id: uuid.UUID) -> HttpResponseBase:
         if newer is not None:
             facts = {"newer_url": asked.site_origin + _address(newer), "newer_version": newer.version}
         raise Refusal(Reason.PACKAGE_WITHDRAWN, f"{package.code} {package.version} was withdrawn", facts)
-    context = RequestContext.of(asked)
+    context = context_of(asked)
     return send(asked, package, finished=lambda: count_download(package=package, context=context))
 
 

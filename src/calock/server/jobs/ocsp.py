@@ -15,12 +15,12 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from django.utils import timezone
 
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.core.register import Issuer, Register
-from calock.core.revocation import FETCH_MAY_HELP, check_revocation
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
+from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import SourceKind
 from calock.server.providers.trust import current_register

@@ -1,6 +1,7 @@
 """The paths of locks with live sessions, found once and kept from sweep to sweep: looking a lock at again costs look-ups only.
 
-The path is the one that a login would find (:func:`calock.core.path.check_path`), not one by name: two roots may have one name.
+The path is the one that a login would find (:func:`calock.core.paths.path.check_path`), not one by name: two roots may
+have one name.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from calock.core.certificate import Certificate
-from calock.core.path import Path, check_path, lifetime
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths.path import Path, check_path, lifetime
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
 from calock.core.register import Register

@@ -16,17 +16,17 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
-from calock.core.revocation import check_revocation
+from calock.core.revocation.check import check_revocation
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import note_revoked
+from calock.server.locks.unrecognised import end_unrecognised_sessions, unrecognised_sessions
 from calock.server.providers.models import Provider
-from calock.server.providers.standing import end_sessions_without_ground, sessions_without_ground
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation.evidence import current_evidence
 from calock.server.sessions.models import Session
@@ -127,10 +127,10 @@ def _complain(event: str, what: str, error: Exception) -> None:
 
 
 def _end_without_ground(provider: Provider, at: datetime) -> int:
-    if not sessions_without_ground(provider).exists():
+    if not unrecognised_sessions(provider).exists():
         return 0  # no transaction, which is SQLite's one write lock, for what is so at nearly every sweep
     with transaction.atomic():
-        count = end_sessions_without_ground(provider, at=at)
+        count = end_unrecognised_sessions(provider, at)
         if count:
             record(Event.SESSIONS_REVOKED, provider=provider.code, subject=provider.pk,
                    details={"count": count, "why": "ca not recognised"})  # fmt: skip

@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class LocksConfig(AppConfig):
     name = "calock.server.locks"
     label = "locks"
+
+    def ready(self) -> None:
+        from calock.server.locks.unrecognised import end_unrecognised_sessions  # noqa: PLC0415 - models load first
+        from calock.server.providers.enforcement import register_dependents  # noqa: PLC0415 - same
+
+        register_dependents(end_unrecognised_sessions)

@@ -10,12 +10,12 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from calock.core.certificate import Certificate
-from calock.core.identity import Identity
+from calock.core.certificates.certificate import Certificate
 from calock.core.masking import mask_person_ids
-from calock.server.challenges.answers import Proof
-from calock.server.challenges.decided import Details
-from calock.server.keys import key_for
+from calock.core.verdict import Identity
+from calock.server.locks.answers import Proof
+from calock.server.locks.decision_record import Details
+from calock.server.tools.keys import key_for
 
 
 def holder_hmac(kind: str, holder_id: str) -> str:

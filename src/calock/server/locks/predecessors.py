@@ -10,10 +10,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from calock.core.certificate import Certificate
-from calock.core.path import check_path
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths.path import check_path
 from calock.core.refusals import Reason, Refusal
-from calock.core.revocation import check_revocation
+from calock.core.revocation.check import check_revocation
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import is_revoked, note_revoked
 from calock.server.providers.trust import current_register

@@ -15,9 +15,9 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.broken_off import again_when_broken_off
 from calock.server.locks.models import LockCertificate, RevokedCertificate
 from calock.server.sessions.services import end_sessions_of_lock
+from calock.server.tools.retry import again_when_broken_off
 
 
 def known_lock(issuer_key: str, serial: str) -> uuid.UUID | None:

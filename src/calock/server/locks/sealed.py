@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.keys import key_for
+from calock.server.tools.keys import key_for
 
 _FORM = b"\x01"
 """First octet of what is sealed; DER begins with 0x30. Another way to seal gets another octet."""

@@ -9,16 +9,13 @@ from django.db import IntegrityError, transaction
 from calock.core.challenge import Challenge, Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
-from calock.server import throttle
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
-from calock.server.broken_off import again_when_broken_off
-from calock.server.challenges.answers import Proof, answering, judge, provider_facts
-from calock.server.challenges.decided import Details
 from calock.server.challenges.services import Aim, spend
-from calock.server.context import RequestContext
+from calock.server.locks.answers import Proof, answering, judge, provider_facts
+from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding, Lock
 from calock.server.locks.predecessors import RacedError, Standing
@@ -34,10 +31,13 @@ from calock.server.locks.versions import (
     take_turn,
     take_version,
 )
-from calock.server.masking import mask_name
-from calock.server.moments import day_text
 from calock.server.providers.models import Provider
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_lock, is_fresh
+from calock.server.tools import throttle
+from calock.server.tools.masking import mask_name
+from calock.server.tools.retry import again_when_broken_off
+from calock.server.tools.times import day_text
 from calock.wire.driver import Device
 
 MAX_REASON = 200

@@ -8,20 +8,20 @@ from django.db import transaction
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
-from calock.server import throttle
 from calock.server.accounts.models import Account
 from calock.server.accounts.services import prove_by_password
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
-from calock.server.challenges.answers import answering, judge
-from calock.server.challenges.decided import Details
 from calock.server.challenges.services import Aim, spend
-from calock.server.context import RequestContext
+from calock.server.locks.answers import answering, judge
+from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import lock_of, stands_for
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
+from calock.server.tools import throttle
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey

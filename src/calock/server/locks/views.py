@@ -9,13 +9,13 @@ from django.http import HttpResponse
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.api import Message, ProviderCode, call, json_body, reply
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest, require_account
 from calock.server.locks.models import Binding
 from calock.server.locks.rows import rows_of
 from calock.server.locks.services import bind_lock, unbind_lock
 from calock.server.locks.step_up import Evidence, confirm_session
+from calock.server.sessions.context import RequestContext
+from calock.server.web.api import Message, ProviderCode, call, json_body, reply
+from calock.server.web.http import SiteRequest, context_of, require_account
 from calock.wire.driver import Device
 
 LIMIT = 1000
@@ -51,7 +51,7 @@ def _row(binding: Binding, context: RequestContext) -> dict[str, object]:
 def bindings(request: SiteRequest) -> HttpResponse:
     """GET: the live bindings this account may see, newest first. POST: bind."""
     account, _ = require_account(request)
-    context = RequestContext.of(request)
+    context = context_of(request)
     if request.method == "POST":
         return _bind(request, account, context)
     rows = Binding.objects.visible_to(account).live().newest_first().select_related("account", "bound_by", "lock__provider")
@@ -80,7 +80,7 @@ def end(request: SiteRequest, binding: uuid.UUID) -> HttpResponse:
     """解除绑定."""
     account, _ = require_account(request)
     body = json_body(request, EndRequest)
-    unbind_lock(binding=binding, reason=body.reason, evidence=body.evidence(), by=account, context=RequestContext.of(request))
+    unbind_lock(binding=binding, reason=body.reason, evidence=body.evidence(), by=account, context=context_of(request))
     return reply({"message": "解除绑定成功"})
 
 
@@ -89,5 +89,5 @@ def step_up(request: SiteRequest) -> HttpResponse:
     """Make the session fresh again."""
     _, session = require_account(request)
     body = json_body(request, StepUpRequest)
-    confirm_session(session=session, evidence=body.evidence(), context=RequestContext.of(request))
+    confirm_session(session=session, evidence=body.evidence(), context=context_of(request))
     return reply({"message": "已确认"})

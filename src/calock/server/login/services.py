@@ -8,16 +8,13 @@ from django.db import IntegrityError, transaction
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
-from calock.server import throttle
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState
 from calock.server.accounts.passwords import Attempt
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
-from calock.server.broken_off import again_when_broken_off
-from calock.server.challenges.answers import Proof, answering, judge, provider_facts
 from calock.server.challenges.services import Aim
-from calock.server.context import RequestContext
+from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.holder import Found, Seen
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.predecessors import RacedError, Standing
@@ -25,8 +22,11 @@ from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import is_same, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, new_session
+from calock.server.tools import throttle
+from calock.server.tools.retry import again_when_broken_off
 from calock.wire.driver import Device
 
 AIM = Aim(Purpose.LOGIN)

@@ -7,11 +7,10 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from calock.server.api import Message, ProviderCode, call, json_body, reply
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest
 from calock.server.login.services import login_with_lock
 from calock.server.sessions import cookies
+from calock.server.web.api import Message, ProviderCode, call, json_body, reply
+from calock.server.web.http import SiteRequest, context_of
 from calock.wire.driver import Device
 
 
@@ -37,7 +36,7 @@ def login(request: SiteRequest) -> HttpResponse:
         token=bytes(body.token),
         device=body.device,
         provider=body.provider,
-        context=RequestContext.of(request),
+        context=context_of(request),
     )
     response = reply({"next": landing(request, body.next)})
     cookies.set_session(response, entered.cookie)

@@ -8,9 +8,9 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from calock.server import refusals
-from calock.server.http import SiteRequest
-from calock.server.sites.api import offered_providers
+from calock.server.portal.site_api import offered_providers
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest
 from calock.wire import driver
 
 _PREFIXES = (

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from calock.server.http import SiteRequest
+from calock.server.web.http import SiteRequest
 
 
 def page(

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from calock.server.locks import rows as locks_rows
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.rows import Status as LockStatus
-from calock.server.moments import second_text
 from calock.server.sites.profile import Profile
+from calock.server.tools.times import second_text
 
 
 @dataclass(frozen=True, slots=True)

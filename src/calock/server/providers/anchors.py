@@ -12,10 +12,10 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
-from calock.server.context import RequestContext
-from calock.server.providers.allowed import LINE_PATTERN, MAX_CAS, MAX_SHORT, refuse_more_than
 from calock.server.providers.certificates import CaFile, read_ca_certificate
 from calock.server.providers.models import CaRecord, CaState, Provider, Role, open_register
+from calock.server.providers.validators import LINE_PATTERN, MAX_CAS, MAX_SHORT, refuse_more_than
+from calock.server.sessions.context import RequestContext
 
 CA_RECOGNISE, CA_SUSPEND, CA_WITHDRAW, CA_RESUME = "ca.recognise", "ca.suspend", "ca.withdraw", "ca.resume"
 

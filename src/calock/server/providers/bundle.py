@@ -23,7 +23,7 @@ from msgspec import Meta
 
 from calock.core.policy import Policy, PolicyError, json_value
 from calock.core.refusals import Reason, Refusal
-from calock.server.providers.allowed import (
+from calock.server.providers.validators import (
     ADDRESS_PATTERN,
     CODE_PATTERN,
     LINE_PATTERN,

@@ -10,8 +10,8 @@ from enum import StrEnum
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from calock.core.certificate import Certificate
-from calock.core.chain import openssl_reads
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths.chain import openssl_reads
 from calock.core.refusals import Reason, Refusal
 
 MAX_BYTES = 16 * 1024  # CA certificates in the field have 1 to 3 KB

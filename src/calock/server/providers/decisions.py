@@ -7,23 +7,23 @@ from typing import Any
 
 from django.utils import timezone
 
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
+from calock.core.revocation.ca_graph import CaGraph
 from calock.server.accounts.models import Account
 from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
-from calock.server.context import RequestContext
-from calock.server.moments import day_text, minute_text
 from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND, CA_WITHDRAW, FROM_STATES, drop_pending
 from calock.server.providers.certificates import CaFile, issued_by, read_ca_certificate
 from calock.server.providers.emergencies import own_keys, require_bounded, running
+from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
 from calock.server.providers.services import PROVIDER_TRUST, clean_rules, rule_facts
-from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
+from calock.server.sessions.context import RequestContext
+from calock.server.tools.times import day_text, minute_text
 
 _TO_STATE = {CA_SUSPEND: CaState.SUSPENDED, CA_WITHDRAW: CaState.WITHDRAWN, CA_RESUME: CaState.RECOGNISED}
 _EVENT = {CA_SUSPEND: Event.ANCHOR_SUSPENDED, CA_WITHDRAW: Event.ANCHOR_WITHDRAWN, CA_RESUME: Event.ANCHOR_RESUMED}
@@ -51,7 +51,7 @@ def _recognise(approval: Approval, operator: Account, context: RequestContext | 
     record.state, record.recognised_at = CaState.RECOGNISED, at
     record.save()
     details = {"cert_sha256": ca.sha256, "spki_sha256": ca.spki_sha256, "role": str(record.role), "group": record.group}
-    details |= settle(record.provider, at)
+    details |= enforce(record.provider, at)
     record_change(Event.ANCHOR_APPROVED, record.provider, operator, context, {**details, "approval": str(approval.pk)})
 
 
@@ -69,7 +69,7 @@ def _change_state(approval: Approval, operator: Account, context: RequestContext
     record.enter(_TO_STATE[approval.kind], at)
     record.save()
     details: dict[str, Any] = {"spki_sha256": record.spki_sha256, "role": str(record.role), "approval": str(approval.pk)}
-    details |= settle(record.provider, at)
+    details |= enforce(record.provider, at)
     record_change(_EVENT[approval.kind], record.provider, operator, context, details)
 
 
@@ -88,7 +88,7 @@ def _change_trust(approval: Approval, operator: Account, context: RequestContext
     provider.allow_expired_binding = payload["allow_expired_binding"]
     provider.save()
     at = timezone.now()
-    details = {**payload, "was": was, **settle(provider, at), "approval": str(approval.pk)}
+    details = {**payload, "was": was, **enforce(provider, at), "approval": str(approval.pk)}
     details["emergencies"] = ", ".join(map(str, running(provider, at=at)))
     resumed = was != ProviderState.ENABLED and provider.state == ProviderState.ENABLED
     record_change(Event.PROVIDER_RESUMED if resumed else Event.PROVIDER_CHANGED, provider, operator, context, details)

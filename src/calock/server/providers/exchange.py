@@ -19,9 +19,7 @@ from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.context import RequestContext
-from calock.server.keys import key_for
-from calock.server.providers import seal, trail
+from calock.server.providers import trail
 from calock.server.providers.basis import basis_of
 from calock.server.providers.bundle import (
     Bundle,
@@ -38,6 +36,8 @@ from calock.server.providers.certificates import read_ca_certificate
 from calock.server.providers.emergencies import require_bounded
 from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider, open_register
 from calock.server.providers.services import clean_rules
+from calock.server.sessions.context import RequestContext
+from calock.server.tools.keys import key_for
 
 BUNDLE_IMPORT, BUNDLE_PIN = "bundle.import", "bundle.pin"
 FUTURE = timedelta(minutes=5)
@@ -132,7 +132,7 @@ def export_bundle(*, by: Account | None, context: RequestContext | None) -> byte
 def pinned_keys() -> dict[str, bytes]:
     """Keys whose bundles are believed now; rows that somebody changed behind the server's back are not among them."""
     rows = BundleKey.objects.filter(retired=False)
-    return {row.key_id: bytes.fromhex(row.public_key) for row in rows if seal.bundle_key_is_intact(row)}
+    return {row.key_id: bytes.fromhex(row.public_key) for row in rows if row.is_intact()}
 
 
 def propose_key(*, name: str, public_key: str, reason: str, by: Account, context: RequestContext | None) -> Approval:

@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
-from calock.server.providers.allowed import clean_address, clean_links, clean_sites
 from calock.server.providers.certificates import read_ca_certificate
 from calock.server.providers.emergencies import own_keys, require_bounded
+from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import (
     CaRecord,
     CaState,
@@ -28,8 +28,8 @@ from calock.server.providers.models import (
     open_register,
 )
 from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules
-from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
+from calock.server.providers.validators import clean_address, clean_links, clean_sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def install_provider(
         if has_anchor(provider) and not stopped and provider.state != ProviderState.ENABLED:
             provider.state = ProviderState.ENABLED
             provider.save()
-        settled = settle(provider, timezone.now())
+        settled = enforce(provider, timezone.now())
         details = {"installed": True, "state": str(provider.state), "sites": provider.sites, "ca_keys": keys, **settled}
         record_change(Event.PROVIDER_CREATED, provider, None, None, details)
     return provider

@@ -7,15 +7,16 @@ services, ``save()`` and ``delete()``.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import datetime
 
 from django.core.validators import MaxValueValidator
 from django.db import models
 
-from calock.server.providers import seal
-from calock.server.providers.allowed import ADDRESS, CODE, MAX_LINK, MAX_ORDER, MAX_SOURCE, ONE_LINE
+from calock.server.providers.seal import moment
 from calock.server.providers.sealed import RegisterState, Sealed, Versioned, changes_here, open_register
+from calock.server.providers.validators import ADDRESS, CODE, MAX_LINK, MAX_ORDER, MAX_SOURCE, ONE_LINE
 
 __all__ = [
     "BundleKey", "CaRecord", "CaState", "Provider", "ProviderState", "RegisterState", "RevocationSource", "Role", "SourceKind",
@@ -46,6 +47,8 @@ class Role(models.TextChoices):
 class Provider(Versioned):
     """One certificate authority this platform recognises, and its rules."""
 
+    KIND = "provider"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     code = models.SlugField("代码", unique=True, validators=[CODE])
     name = models.CharField("CA 服务商", max_length=100, validators=[ONE_LINE], help_text="列表中显示的名称，如：山西CA互认平台")
@@ -70,12 +73,17 @@ class Provider(Versioned):
     def __str__(self) -> str:
         return self.name
 
-    def sealed_mac(self) -> str:
-        return seal.provider_mac(self)
+    def sealed_fields(self) -> list[object]:
+        """What makes a provider trusted, and how."""
+        return [
+            str(self.pk), self.code, str(self.state), self.sites, self.rules, self.allow_expired_binding, self.version,
+        ]  # fmt: skip
 
 
 class CaRecord(Versioned):
     """One CA certificate of a provider: an anchor (``anchor=True``) or a recognised intermediate."""
+
+    KIND = "ca"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="ca_records", verbose_name="CA 服务商")
@@ -117,8 +125,22 @@ class CaRecord(Versioned):
             setattr(self, moments[state], at)
         self.state = state
 
-    def sealed_mac(self) -> str:
-        return seal.ca_record_mac(self)
+    def sealed_fields(self) -> list[object]:
+        """One CA certificate, whose it is, its use, its state and since when."""
+        return [
+            str(self.pk),
+            str(self.provider_id),
+            self.group,
+            self.anchor,
+            self.crl_signer,
+            self.spki_sha256,
+            hashlib.sha256(bytes(self.certificate)).hexdigest(),
+            str(self.state),
+            moment(self.recognised_at),
+            moment(self.suspended_at),
+            moment(self.withdrawn_at),
+            self.version,
+        ]
 
 
 class SourceKind(models.TextChoices):
@@ -133,6 +155,7 @@ class RevocationSource(Sealed):
     carries its CA's signature.
     """
 
+    KIND = "source"
     UNSEALED = frozenset({"last_fetched_at", "last_ok_at", "last_error", "this_update", "next_update", "crl_number", "sha256"})
 
     ca_record = models.ForeignKey(CaRecord, on_delete=models.CASCADE, related_name="revocation_sources", verbose_name="CA 证书")
@@ -156,12 +179,15 @@ class RevocationSource(Sealed):
     def __str__(self) -> str:
         return f"{self.kind} {self.url}"
 
-    def sealed_mac(self) -> str:
-        return seal.source_mac(self)
+    def sealed_fields(self) -> list[object]:
+        """Where revocation data may come from. Signatures cover what fetching brings."""
+        return [str(self.ca_record_id), str(self.kind), self.url, self.private_network]
 
 
 class BundleKey(Versioned):
     """An Ed25519 key whose bundles this server takes over. Pinned by two operators, retired by one."""
+
+    KIND = "bundle_key"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField("名称", max_length=100, validators=[ONE_LINE])
@@ -177,5 +203,6 @@ class BundleKey(Versioned):
     def __str__(self) -> str:
         return self.name
 
-    def sealed_mac(self) -> str:
-        return seal.bundle_key_mac(self)
+    def sealed_fields(self) -> list[object]:
+        """A key whose bundles are believed, and how new the newest one was."""
+        return [str(self.pk), self.key_id, self.public_key, self.retired, moment(self.last_made_at), self.version]

@@ -15,18 +15,13 @@ Somebody with the server's secret, or with its code, seals what he likes.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.keys import key_for
-
-if TYPE_CHECKING:
-    from calock.server.providers.models import BundleKey, CaRecord, Provider, RevocationSource
+from calock.server.tools.keys import key_for
 
 
 class RegisterDamagedError(Refusal):
@@ -41,61 +36,19 @@ def _mac(kind: str, fields: list[object]) -> str:
     return hmac.new(key_for("register"), text.encode(), "sha256").hexdigest()
 
 
-def same(one: str, other: str) -> bool:
-    """Compare two MACs in constant time, whatever text somebody put in place of one."""
-    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
+def row_mac(kind: str, fields: list[object]) -> str:
+    """MAC over one row: its kind and the fields that decide trust."""
+    return _mac(kind, fields)
 
 
-def provider_mac(provider: Provider) -> str:
-    """MAC over what makes a provider trusted and how: code, state, sites, rules, version."""
-    return _mac(
-        "provider",
-        [
-            str(provider.pk),
-            provider.code,
-            str(provider.state),
-            provider.sites,
-            provider.rules,
-            provider.allow_expired_binding,
-            provider.version,
-        ],
-    )
-
-
-def _moment(at: datetime | None) -> str:
+def moment(at: datetime | None) -> str:
+    """A time as it stands under a seal: ISO 8601 in UTC, empty for none."""
     return at.astimezone(UTC).isoformat() if at else ""
 
 
-def ca_record_mac(record: CaRecord) -> str:
-    """MAC over one CA certificate, whose it is, its use, its state, since when, and version."""
-    return _mac(
-        "ca",
-        [
-            str(record.pk),
-            str(record.provider_id),
-            record.group,
-            record.anchor,
-            record.crl_signer,
-            record.spki_sha256,
-            hashlib.sha256(bytes(record.certificate)).hexdigest(),
-            str(record.state),
-            _moment(record.recognised_at),
-            _moment(record.suspended_at),
-            _moment(record.withdrawn_at),
-            record.version,
-        ],
-    )
-
-
-def source_mac(source: RevocationSource) -> str:
-    """MAC over where revocation data may come from. The fetch results in the row are not covered: signatures cover the data."""
-    return _mac("source", [str(source.ca_record_id), str(source.kind), source.url, source.private_network])
-
-
-def bundle_key_mac(key: BundleKey) -> str:
-    """MAC over a key whose bundles are believed, and how new the newest one was."""
-    fields = [str(key.pk), key.key_id, key.public_key, key.retired, _moment(key.last_made_at), key.version]
-    return _mac("bundle_key", fields)
+def same(one: str, other: str) -> bool:
+    """Compare two MACs in constant time, whatever text somebody put in place of one."""
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
 
 
 def register_mac(revision: int, macs: Iterable[str]) -> str:
@@ -111,22 +64,6 @@ def seen_mac(body: str) -> str:
 def key_mark() -> str:
     """Tells this server's key from another without giving it away (16 hex digits)."""
     return _mac("key", [])[:16]
-
-
-def provider_is_intact(provider: Provider) -> bool:
-    return same(provider.mac, provider_mac(provider))
-
-
-def ca_record_is_intact(record: CaRecord) -> bool:
-    return same(record.mac, ca_record_mac(record))
-
-
-def bundle_key_is_intact(key: BundleKey) -> bool:
-    return same(key.mac, bundle_key_mac(key))
-
-
-def source_is_intact(source: RevocationSource) -> bool:
-    return same(source.mac, source_mac(source))
 
 
 def register_is_intact(revision: int, mac: str, macs: Iterable[str]) -> bool:

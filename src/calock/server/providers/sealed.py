@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -40,6 +40,9 @@ class Sealed(models.Model):
     SEAL: ClassVar[frozenset[str]] = frozenset({"mac"})
     """Fields that saving writes by itself."""
 
+    KIND: ClassVar[str]
+    """Which kind of row this is, as the seal says it."""
+
     mac = models.CharField(max_length=64, editable=False)
 
     class Meta:
@@ -67,8 +70,17 @@ class Sealed(models.Model):
             close_register(state)
         return deleted
 
-    def sealed_mac(self) -> str:
+    def sealed_fields(self) -> list[object]:
+        """What the seal covers, in a fixed order."""
         raise NotImplementedError
+
+    def sealed_mac(self) -> str:
+        """The MAC that fits what the row says now."""
+        return seal.row_mac(self.KIND, self.sealed_fields())
+
+    def is_intact(self) -> bool:
+        """Whether the row says what was sealed."""
+        return seal.same(self.mac, self.sealed_mac())
 
     @classmethod
     def stored(cls, key: object) -> Sealed | None:
@@ -88,7 +100,7 @@ class Sealed(models.Model):
     def _require_intact(self) -> None:
         """What somebody wrote into this row is not to be sealed along with a change of another of its fields."""
         stored = self.stored(self.pk)
-        if stored is not None and not seal.same(stored.mac, stored.sealed_mac()):
+        if stored is not None and not stored.is_intact():
             raise RegisterDamagedError(f"{self._meta.model_name} {self.pk} is not the one that was sealed")
 
     def _count_change(self) -> None:
@@ -160,7 +172,14 @@ def close_register(state: RegisterState) -> None:
     transaction.on_commit(partial(_remember, state.revision), robust=True)
 
 
-def _remember(revision: int) -> None:
-    from calock.server.providers.rows import remember_committed  # noqa: PLC0415 - reads these models
+def on_commit(remember: Callable[[int], None]) -> None:
+    """Name, at start-up, what is told each revision once it is committed."""
+    global _remember  # noqa: PLW0603 - set once
+    _remember = remember
 
-    remember_committed(revision)
+
+def _nobody(revision: int) -> None:
+    raise AssertionError(f"revision {revision} is remembered by nothing: the application is not set up")
+
+
+_remember: Callable[[int], None] = _nobody

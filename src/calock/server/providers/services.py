@@ -22,12 +22,12 @@ from calock.server.approvals.kinds import Alarm
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import clean_reason, propose, require_operator
 from calock.server.audit.events import Event
-from calock.server.context import RequestContext
-from calock.server.providers.allowed import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
 from calock.server.providers.emergencies import own_keys, require_bounded, running
+from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
-from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
+from calock.server.providers.validators import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
+from calock.server.sessions.context import RequestContext
 
 DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "hotline", "website", "renew_url", "unlock_url", "order")
 """What one operator may change: what people read, nothing that decides trust."""
@@ -142,7 +142,7 @@ def suspend_provider(*, provider: Provider, reason: str, by: Account, context: R
         fresh = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk)
         fresh.state = ProviderState.SUSPENDED
         fresh.save()
-        ended: int = settle(fresh, timezone.now())["sessions_ended"]
+        ended: int = enforce(fresh, timezone.now())["sessions_ended"]
         record_change(Event.PROVIDER_SUSPENDED, fresh, operator, context, {"reason": text, "sessions_ended": ended})
     return ended
 

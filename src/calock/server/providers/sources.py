@@ -17,12 +17,12 @@ from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
-from calock.server.context import RequestContext
-from calock.server.providers.allowed import MAX_SOURCES, clean_address, refuse_more_than
 from calock.server.providers.anchors import locked_record
 from calock.server.providers.models import CaRecord, CaState, RevocationSource, SourceKind, open_register
 from calock.server.providers.services import clean_row
 from calock.server.providers.trail import record_change
+from calock.server.providers.validators import MAX_SOURCES, clean_address, refuse_more_than
+from calock.server.sessions.context import RequestContext
 
 PRIVATE_SOURCE = "source.private"
 

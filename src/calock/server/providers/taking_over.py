@@ -13,11 +13,11 @@ from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.context import RequestContext
 from calock.server.providers import trail
 from calock.server.providers.basis import basis_of
 from calock.server.providers.bundle import BundleCa, BundleProvider, made_at
 from calock.server.providers.certificates import read_ca_certificate
+from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.exchange import (
     BUNDLE_IMPORT,
     BUNDLE_PIN,
@@ -37,8 +37,8 @@ from calock.server.providers.models import (
     open_register,
 )
 from calock.server.providers.services import DESCRIPTION_FIELDS, clean_row, clean_rules, rule_facts
-from calock.server.providers.standing import has_anchor, settle
 from calock.server.providers.trail import record_change
+from calock.server.sessions.context import RequestContext
 
 
 def _import(approval: Approval, operator: Account, context: RequestContext | None) -> None:
@@ -48,7 +48,7 @@ def _import(approval: Approval, operator: Account, context: RequestContext | Non
     require_bounded_emergencies(bundle, since=approval.proposed_at)
     for wanted in bundle.providers:
         provider = _take_provider(wanted)
-        details = {"bundle": approval.payload["sha256"], "approval": str(approval.pk), **settle(provider, timezone.now())}
+        details = {"bundle": approval.payload["sha256"], "approval": str(approval.pk), **enforce(provider, timezone.now())}
         record_change(Event.PROVIDER_IMPORTED, provider, operator, context, details)
     key.last_made_at = made_at(bundle)
     key.save()

@@ -13,9 +13,9 @@ from calock.server.audit.canonical import mac_of
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
-from calock.server.context import RequestContext
 from calock.server.providers.models import Provider, RegisterState
 from calock.server.providers.seal import RegisterDamagedError, same
+from calock.server.sessions.context import RequestContext
 
 CHANGES = (
     Event.PROVIDER_CREATED, Event.PROVIDER_CHANGED, Event.PROVIDER_SUSPENDED, Event.PROVIDER_RESUMED, Event.PROVIDER_IMPORTED,

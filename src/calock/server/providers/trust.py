@@ -17,11 +17,11 @@ from functools import partial
 import structlog
 from django.db import transaction
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.server.providers import seal, seen
+from calock.server.providers import seen
 from calock.server.providers.certificates import Use, use_of
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, Role, changes_here
 from calock.server.providers.rows import as_seen, read_rows, stored_state
@@ -75,7 +75,7 @@ class RegisterError(RuntimeError):
 
 def _ca_certificate(record: CaRecord) -> CaCertificate | Problem:
     code = record.provider.code
-    if not seal.ca_record_is_intact(record):
+    if not record.is_intact():
         return Problem(ProblemKind.CA_TAMPERED, code, f"CA record {record.pk} is not the one that was recognised")
     der = bytes(record.certificate)
     try:
@@ -92,7 +92,7 @@ def _ca_certificate(record: CaRecord) -> CaCertificate | Problem:
 
 def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Problem]]:
     """What verification may believe of one provider, and what it may not."""
-    if not seal.provider_is_intact(provider):
+    if not provider.is_intact():
         return None, [
             Problem(ProblemKind.PROVIDER_TAMPERED, provider.code, "its state, sites or rules were changed outside the server")
         ]
@@ -105,7 +105,7 @@ def _provider_trust(provider: Provider) -> tuple[ProviderTrust | None, list[Prob
     read = [_ca_certificate(record) for record in recognised]
     problems = [item for item in read if isinstance(item, Problem)]
     problems += [_source_problem(source) for record in recognised for source in record.revocation_sources.all()
-                 if not seal.source_is_intact(source)]  # fmt: skip
+                 if not source.is_intact()]  # fmt: skip
     cas = tuple(item for item in read if isinstance(item, CaCertificate))
     suspended = provider.state != ProviderState.ENABLED
     if suspended:

@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Any
 
-from calock.server.providers.addresses import Endpoint, checked_addresses, endpoint, refuse_literal, split
+from calock.server.tools.addresses import Endpoint, checked_addresses, endpoint, refuse_literal, split
 
 STALL = 5.0
 """Seconds that one connect, one resolution or one read may take."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import structlog
 from django.utils import timezone
 
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.crl_index import CrlIndex, IndexDamagedError
-from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, link_crls
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError
+from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, link_crls
 from calock.server.providers.trust import current_register
 from calock.server.revocation import ocsp_cache, store
 from calock.server.revocation.manifest import Manifest, StoreDamagedError, read_manifest, stamp

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import IO, cast
 from urllib.parse import urljoin
 
-from calock.server.providers.addresses import Endpoint, FetchRefusedError, endpoint, split
 from calock.server.revocation.connections import CHUNK, Bounded, Budget, FetchFailedError, Limits, connect, failed
+from calock.server.tools.addresses import Endpoint, FetchRefusedError, endpoint, split
 
 MAX_REDIRECTS = 2
 PEEK = 4096

@@ -20,22 +20,22 @@ import structlog
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, answers_of
-from calock.core.ocsp import OID_SHA1, OID_SM3, build_request, read_response
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
-from calock.core.revocation import FETCH_MAY_HELP, check_revocation
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
+from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, answers_of
+from calock.core.revocation.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.verdict import Check, Step, Verdict
-from calock.server.providers.addresses import FetchRefusedError
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.revocation import attempts, ocsp_cache
-from calock.server.revocation.attempts import fetch_crls
+from calock.server.revocation import live_crl, ocsp_cache
 from calock.server.revocation.connections import FetchFailedError, Patience
 from calock.server.revocation.evidence import current_evidence, graph_of
 from calock.server.revocation.fetch import OCSP_LIMITS, fetch
-from calock.server.revocation.notes import note_failure, note_success
+from calock.server.revocation.live_crl import fetch_crls
 from calock.server.revocation.refresh import target_of
+from calock.server.revocation.source_status import note_failure, note_success
+from calock.server.tools.addresses import FetchRefusedError
 
 WAIT = 5.0
 """Seconds that one login waits for sources, all of them together; judging what came takes less than the sixth."""
@@ -257,7 +257,7 @@ def _require_acceptable(question: _Question, item: OcspAnswer) -> None:
 def forget_failures() -> None:
     """Ask everybody again: between tests."""
     _broken.clear()
-    attempts.forget()
+    live_crl.forget()
 
 
 @contextmanager

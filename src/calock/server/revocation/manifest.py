@@ -20,7 +20,7 @@ from typing import IO
 import msgspec
 from django.conf import settings
 
-from calock.server.keys import key_for
+from calock.server.tools.keys import key_for
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -23,13 +23,13 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
-from calock.core.ca_graph import CaGraph
-from calock.core.certificate import Certificate
-from calock.core.crl_entries import HOLD
-from calock.core.evidence import OcspAnswer, answers_of
-from calock.core.ocsp import CertStatus, SingleAnswer, read_response
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
-from calock.core.revocation import later
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.check import later
+from calock.core.revocation.crl_entries import HOLD
+from calock.core.revocation.evidence import OcspAnswer, answers_of
+from calock.core.revocation.ocsp import CertStatus, SingleAnswer, read_response
 
 NEGATIVE = 30.0
 """Seconds for which "no usable answer" and an answer that says unknown are believed, and a hold is without asking again."""

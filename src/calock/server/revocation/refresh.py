@@ -24,19 +24,18 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
+from calock.core.der.reader import Bytes
 from calock.core.refusals import Reason, Refusal
-from calock.core.signed_data import unusable
-from calock.core.walk import Bytes
-from calock.server.providers import seal
-from calock.server.providers.addresses import Endpoint, FetchRefusedError, endpoint_of
+from calock.core.revocation.signed_data import unusable
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.trust import current_register
 from calock.server.revocation import store
 from calock.server.revocation.connections import FetchFailedError, Limits
 from calock.server.revocation.fetch import CRL_LIMITS, Target, Unchanged, fetch
+from calock.server.revocation.ingest import refuse_ended, take
 from calock.server.revocation.manifest import Held, Trouble, directory
-from calock.server.revocation.notes import note_failure, note_success
-from calock.server.revocation.take import refuse_ended, take
+from calock.server.revocation.source_status import note_failure, note_success
+from calock.server.tools.addresses import Endpoint, FetchRefusedError, endpoint_of
 
 _TAKING = threading.BoundedSemaphore(2)
 """CRLs that this process takes in at a time, however many it fetches: one of a million entries needs 100 MB and a core."""
@@ -72,13 +71,13 @@ def target_of(source: RevocationSource) -> Target:
     Raises:
         FetchRefusedError: the row is not the one an operator saved, or its address is none that may be fetched.
     """
-    if not seal.source_is_intact(source):
+    if not source.is_intact():
         raise FetchRefusedError("the address was changed outside the server")
     same = RevocationSource.objects.filter(ca_record__provider=source.ca_record.provider)
     hosts: dict[Endpoint, bool] = {}
     for row in same:
         with suppress(FetchRefusedError):
-            if seal.source_is_intact(row) and (source.private_network or not row.private_network):
+            if row.is_intact() and (source.private_network or not row.private_network):
                 place = endpoint_of(row.url)
                 hosts[place] = hosts.get(place, False) or row.private_network
     _ = endpoint_of(source.url)

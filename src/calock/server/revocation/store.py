@@ -16,12 +16,11 @@ from typing import cast
 import structlog
 from msgspec.structs import replace
 
-from calock.core.certificate import Certificate
-from calock.core.crl import CrlHead
-from calock.core.crl_entries import walk_entries
-from calock.core.crl_index import CrlIndex, IndexDamagedError, write_index
-from calock.core.walk import Bytes
-from calock.server.keys import key_for
+from calock.core.certificates.certificate import Certificate
+from calock.core.der.reader import Bytes
+from calock.core.revocation.crl import CrlHead
+from calock.core.revocation.crl_entries import walk_entries
+from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError, write_index
 from calock.server.revocation.manifest import (
     Final,
     Held,
@@ -36,6 +35,7 @@ from calock.server.revocation.manifest import (
     read_manifest,
     write_manifest,
 )
+from calock.server.tools.keys import key_for
 
 KEEP_UNUSED = 180.0
 """Seconds for which files that no manifest names any more are kept: another process may be about to open them.

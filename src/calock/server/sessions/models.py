@@ -5,8 +5,6 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from calock.server.locks.models import Lock
-
 
 class SessionMethod(models.TextChoices):
     PASSWORD = "password", "账号密码"
@@ -20,7 +18,7 @@ class Session(models.Model):
     account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions")
     site = models.CharField(max_length=32)
     method = models.CharField(max_length=16, choices=SessionMethod.choices)
-    lock = models.ForeignKey(Lock, null=True, blank=True, on_delete=models.PROTECT, related_name="sessions")
+    lock = models.ForeignKey("locks.Lock", null=True, blank=True, on_delete=models.PROTECT, related_name="sessions")
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField()

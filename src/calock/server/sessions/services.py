@@ -10,11 +10,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.context import RequestContext
 from calock.server.sessions import cookies
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
 
 ABSOLUTE = timedelta(hours=12)
@@ -28,8 +27,9 @@ STEP_UP = timedelta(minutes=5)
 """How long a password or lock proof counts for acts that ask for a fresh one."""
 
 
-def idle_limit(account: Account) -> timedelta:
-    return IDLE_OPERATOR if account.is_operator else IDLE
+def idle_limit(*, operator: bool) -> timedelta:
+    """How long a session may go unused."""
+    return IDLE_OPERATOR if operator else IDLE
 
 
 def new_session(
@@ -82,17 +82,17 @@ def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> in
     return end_sessions(Session.objects.filter(lock_id=lock_id), reason=reason, at=at)
 
 
-def end_own_session(*, session: Session, by: Account, context: RequestContext) -> None:
-    """End one of the sessions of ``by``, as its owner sees fit.
+def end_own_session(*, session: Session, by: uuid.UUID, context: RequestContext) -> None:
+    """End one of the sessions of the account ``by`` on its owner's wish.
 
     Raises:
         Refusal: NOT_FOUND for another's session.
     """
-    if session.account_id != by.pk:
+    if session.account_id != by:
         raise Refusal(Reason.NOT_FOUND, "another account's session")
     with transaction.atomic():
         end_session(session=session, reason="ended by its owner", at=context.at)
-        record(Event.SESSIONS_REVOKED, context=context, actor=by, subject=by.pk, details={"session": session.digest[:16]})
+        record(Event.SESSIONS_REVOKED, context=context, actor=session.account, subject=by, details={"session": session.digest[:16]})
 
 
 def is_fresh(session: Session, *, at: datetime) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from calock.agent.backends import base
-from calock.agent.backends.base import Listing, LockRecord, PinState, ToSign
+from calock.agent.backends.base import Listing, LockRecord, PinState
 from calock.agent.backends.skf import opening, rsa
 from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_INCORRECT, PIN_LOCKED, PIN_REASONS, SkfError
 from calock.agent.backends.skf.library import Application, Container, SkfLibrary
 from calock.agent.backends.skf.structures import DeviceInfo, UlongSize, text
 from calock.agent.backends.skf.watch import Watch
+from calock.agent.signing import ToSign
 from calock.core.refusals import Reason, Refusal
 
 _MAX_TRIES = 99

@@ -7,10 +7,10 @@ put the DigestInfo around it themselves. The certificate's key tells which one t
 from __future__ import annotations
 
 from calock.agent import signing
-from calock.agent.backends.base import ToSign
 from calock.agent.backends.skf.errors import SkfError
 from calock.agent.backends.skf.library import Container, SkfLibrary
-from calock.core.certificate import Certificate
+from calock.agent.signing import ToSign
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
 _DIGEST = 32

@@ -10,7 +10,7 @@ from datetime import UTC
 
 from django.db import migrations
 
-from calock.server.keys import key_for
+from calock.server.tools.keys import key_for
 
 
 def _mac(row, *more):

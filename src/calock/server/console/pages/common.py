@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from calock.core.refusals import Reason, Refusal
-from calock.server import refusals
 from calock.server.accounts.models import Account
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest
+from calock.server.sessions.context import RequestContext
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of
 
 
 def page(request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any) -> HttpResponse:
@@ -25,7 +25,7 @@ def page(request: HttpRequest, template: str, *, title: str, status: int = 200, 
 def asking(request: HttpRequest) -> tuple[Account, RequestContext]:
     """The operator and the context of his request, as services take them."""
     site_request = cast(SiteRequest, request)
-    return cast(Account, site_request.user), RequestContext.of(site_request)
+    return cast(Account, site_request.user), context_of(site_request)
 
 
 def refused(request: HttpRequest, refusal: Refusal) -> str:

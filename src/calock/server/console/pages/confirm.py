@@ -11,12 +11,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Refusal
-from calock.server import refusals
 from calock.server.console.access import PROOF_LIFE
 from calock.server.console.pages.common import page
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest, require_account
 from calock.server.locks.step_up import Evidence, confirm_session
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
 
 
 def _back(request: HttpRequest) -> str:
@@ -32,7 +31,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     _, session = require_account(cast(SiteRequest, request))
     error = ""
     if request.method == "POST":
-        context = RequestContext.of(cast(SiteRequest, request))
+        context = context_of(cast(SiteRequest, request))
         try:
             confirm_session(session=session, evidence=Evidence(password=request.POST.get("password", "")), context=context)
             return HttpResponseRedirect(_back(request))

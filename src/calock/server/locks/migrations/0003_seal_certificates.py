@@ -4,7 +4,7 @@ import sys
 
 from django.db import migrations
 
-from calock.core.certificate import Certificate
+from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 from calock.server.locks.holder import key_identity, stored_lock_id
 from calock.server.locks.sealed import seal, unseal

@@ -9,9 +9,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
-from calock.server.moments import day_text, minute_text, second_text
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
+from calock.server.tools.times import day_text, minute_text, second_text
 
 register = template.Library()
 

@@ -12,15 +12,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server import refusals
 from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest, require_account
 from calock.server.portal.render import page
-from calock.server.refusal_texts import ENTRIES
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_own_session
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.server.web.refusal_texts import ENTRIES
 
 SHOWN = 20
 TOKEN = 16
@@ -56,7 +55,7 @@ def end_session(request: HttpRequest) -> HttpResponse:
     if not chosen and name != "others":
         raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
     for row in chosen:
-        end_own_session(session=row, by=account, context=RequestContext.of(site_request))
+        end_own_session(session=row, by=account.pk, context=context_of(site_request))
     return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
 
 
@@ -68,7 +67,7 @@ def password(request: HttpRequest) -> HttpResponse:
         return _password_page(site_request, done="changed" in request.GET)
     try:
         new = _typed_twice(request)
-        change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=RequestContext.of(site_request))
+        change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=context_of(site_request))
     except Refusal as refusal:
         refusals.audit(site_request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)

@@ -13,12 +13,12 @@ from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.http import SiteRequest, require_account
 from calock.server.locks.models import Binding, BindingQuerySet
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
 from calock.server.sessions.services import STEP_UP
+from calock.server.web.http import SiteRequest, require_account
 
 PER_PAGE = 10
 

@@ -7,10 +7,10 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from calock.server.http import SiteRequest
 from calock.server.portal.packages import SYSTEMS, Offer, offers, system_choices
 from calock.server.portal.render import page
-from calock.server.sites.api import offered_providers
+from calock.server.portal.site_api import offered_providers
+from calock.server.web.http import SiteRequest
 
 
 def _offers(request: SiteRequest) -> list[Offer]:

@@ -10,16 +10,15 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from calock.core.refusals import Refusal
-from calock.server import refusals
-from calock.server.context import RequestContext
-from calock.server.http import SiteRequest
 from calock.server.login import services
 from calock.server.login.views import landing
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.failures import CATALOGUE
 from calock.server.portal.render import page
-from calock.server.refusal_texts import ENTRIES
 from calock.server.sessions import cookies
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of
+from calock.server.web.refusal_texts import ENTRIES
 
 OVER = {
     "unbound": _("登录所用的 CA 锁已解除绑定，本次登录随之结束，请重新登录"),
@@ -44,7 +43,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
     username = request.POST.get("username", "")
     try:
         entered = services.login_with_password(
-            username=username, password=request.POST.get("password", ""), context=RequestContext.of(request)
+            username=username, password=request.POST.get("password", ""), context=context_of(request)
         )
     except Refusal as refusal:
         refusals.audit(request, refusal)
@@ -66,7 +65,7 @@ def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: An
 def logout(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     if site_request.login_session is not None:
-        services.logout(session=site_request.login_session, context=RequestContext.of(site_request))
+        services.logout(session=site_request.login_session, context=context_of(site_request))
     response = HttpResponseRedirect(reverse("portal:home"))
     cookies.clear_session(response)
     return response

@@ -10,10 +10,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from calock.server.accounts.models import Role
-from calock.server.http import SiteRequest, require_account
 from calock.server.locks.models import Binding
 from calock.server.portal.render import page
 from calock.server.portal.rows import rows_of
+from calock.server.web.http import SiteRequest, require_account
 
 ROLES = {
     Role.MEMBER: gettext_lazy("普通成员"),

@@ -9,12 +9,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.http import SiteRequest
 from calock.server.portal.checks import STEPS, check_words
 from calock.server.portal.driver_page import driver_context, picture
 from calock.server.portal.failures import CATALOGUE
 from calock.server.portal.render import page
-from calock.server.sites.api import offered_providers
+from calock.server.portal.site_api import offered_providers
+from calock.server.web.http import SiteRequest
 
 
 @require_safe

@@ -9,7 +9,7 @@ import json
 
 from django.db import migrations
 
-from calock.server.keys import key_for
+from calock.server.tools.keys import key_for
 
 
 def _mac(kind, fields):

@@ -1,0 +1,1 @@
+"""One certificate: its fields, its extensions together, its key, and signatures by that key."""

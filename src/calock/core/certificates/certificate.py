@@ -1,0 +1,336 @@
+"""One certificate, strictly parsed. Parsing is cheap; every field is read when it is first asked for.
+
+``cryptography`` decides what a certificate is (strict DER). Raw extensions, names and the key are read by
+:mod:`calock.core.der.reader`, because ``cryptography`` does not know SM2 keys and refuses whole extension lists for one harmless
+encoding.
+
+Source: RFC 5280 clause 4; GB/T 20518 for what Chinese CAs put in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from calock.core.certificates.key_types import is_ec, is_rsa
+from calock.core.der import extensions, legacy_encodings, names, reader
+from calock.core.der.extensions import NO_AUTHORITY_KEY, AuthorityKey
+from calock.core.der.layout import (
+    MAX_UNDECODED,
+    OID_SUBJECT_KEY_ID,
+    Extension,
+    algorithm_oid,
+    key_kind,
+    key_oids,
+    read_layout,
+    undecoded,
+)
+from calock.core.der.lazy import lazy
+from calock.core.refusals import Reason, Refusal
+
+MAX_SIZE = 64 * 1024
+"""Octets. Real lock certificates have 1 to 3 KB; a token's text limit leaves 7.5 KB."""
+
+T = TypeVar("T")
+
+
+class Certificate:
+    """One strictly parsed certificate. Compare and hash by its DER.
+
+    What stands in it raw is read by :meth:`parse`; names and extensions are decoded when they are first asked for, and refuse then.
+    """
+
+    def __init__(self, der_bytes: bytes, parsed: x509.Certificate) -> None:
+        self.der = der_bytes
+        self.parsed = parsed
+        self.serial: int = parsed.serial_number
+        self.not_before: datetime = parsed.not_valid_before_utc
+        self.not_after: datetime = parsed.not_valid_after_utc
+        self._layout = read_layout(der_bytes)
+
+    @classmethod
+    def parse(cls, der_bytes: bytes) -> Certificate:
+        """Read DER.
+
+        Raises:
+            Refusal: CERTIFICATE_TOO_LARGE, CERTIFICATE_UNPARSABLE, CERTIFICATE_VERSION.
+        """
+        if len(der_bytes) > MAX_SIZE:
+            raise Refusal(Reason.CERTIFICATE_TOO_LARGE, f"{len(der_bytes)} bytes; at most {MAX_SIZE}")
+        try:
+            return cls(der_bytes, legacy_encodings.load(der_bytes))
+        except x509.InvalidVersion as error:
+            raise Refusal(Reason.CERTIFICATE_VERSION, "unknown certificate version") from error
+        except (ValueError, TypeError) as error:
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)[:200]) from error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
+    def __repr__(self) -> str:
+        return f"<Certificate {self.sha256[:16]}>"
+
+    @lazy
+    def sha256(self) -> str:
+        """Fingerprint of the whole certificate, lower-case hex."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    @property
+    def tbs(self) -> bytes:
+        """The signed part, as it stands in the certificate."""
+        return self._layout.tbs
+
+    # --- identity of the certificate
+
+    @property
+    def serial_hex(self) -> str:
+        """Unsigned, lower-case, without leading zeros: the form in which it is stored and shown."""
+        return f"{abs(self.serial):x}"
+
+    @property
+    def version(self) -> int:
+        """1 to 3 as people count them."""
+        return self.parsed.version.value + 1
+
+    # --- names
+
+    @property
+    def subject_der(self) -> bytes:
+        return self._layout.subject
+
+    @property
+    def issuer_der(self) -> bytes:
+        return self._layout.issuer
+
+    @lazy
+    def subject_rdns(self) -> names.Rdns:
+        """The subject taken apart.
+
+        Raises:
+            Refusal: CERTIFICATE_UNPARSABLE.
+        """
+        return _taken_apart(self.subject_der)
+
+    @lazy
+    def subject_key(self) -> names.NameKey:
+        """Subject in the comparison form of RFC 5280 clause 7.1."""
+        return names.folded(self.subject_rdns)
+
+    @lazy
+    def issuer_key(self) -> names.NameKey:
+        return names.readable_key(self.issuer_der)
+
+    @property
+    def self_issued(self) -> bool:
+        return self.subject_key == self.issuer_key
+
+    @lazy
+    def subject_attributes(self) -> tuple[tuple[str, str], ...]:
+        """(dotted OID, text) in the order of the certificate; none when the name cannot be read."""
+        return _texts_of(self.subject_der)
+
+    @lazy
+    def issuer_attributes(self) -> tuple[tuple[str, str], ...]:
+        return _texts_of(self.issuer_der)
+
+    @property
+    def subject_cn(self) -> str:
+        return names.last(self.subject_attributes, names.COMMON_NAME)
+
+    @property
+    def subject_o(self) -> str:
+        return names.last(self.subject_attributes, names.ORGANISATION)
+
+    @property
+    def issuer_cn(self) -> str:
+        return names.last(self.issuer_attributes, names.COMMON_NAME)
+
+    @property
+    def subject_text(self) -> str:
+        """For display only; nothing is ever looked up or compared by it."""
+        return names.display(self.subject_attributes)
+
+    @property
+    def issuer_text(self) -> str:
+        return names.display(self.issuer_attributes)
+
+    # --- key and signature
+
+    @property
+    def spki_der(self) -> bytes:
+        return self._layout.spki
+
+    @lazy
+    def spki_sha256(self) -> str:
+        """What identifies a key, and so a CA: lower-case hex."""
+        return hashlib.sha256(self.spki_der).hexdigest()
+
+    @lazy
+    def key_oids(self) -> tuple[str, str]:
+        """(algorithm, named curve) of the key; the curve is empty where there is none, ``explicit`` for explicit parameters."""
+        try:
+            return key_oids(self.spki_der)
+        except reader.WalkError as error:
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
+
+    @lazy
+    def algorithm(self) -> str:
+        """``SM2``, ``RSA``, ``EC``, or the dotted OID of another kind of key."""
+        return key_kind(*self.key_oids)
+
+    @lazy
+    def public_key(self) -> CertificatePublicKeyTypes | None:
+        """The key as ``cryptography`` gives it; None for SM2 and for keys it refuses."""
+        if self.algorithm == "SM2":
+            return None
+        try:
+            return self.parsed.public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return None
+
+    @property
+    def curve(self) -> str:
+        """``sm2p256v1``, a SEC name such as ``secp256r1``, or empty."""
+        if self.algorithm == "SM2":
+            return "sm2p256v1"
+        key = self.public_key
+        return key.curve.name if is_ec(key) else ""
+
+    @property
+    def key_size(self) -> int:
+        """Bits; 0 when unknown."""
+        if self.algorithm == "SM2":
+            return 256
+        key = self.public_key
+        return key.key_size if is_ec(key) or is_rsa(key) else 0
+
+    @lazy
+    def signature_algorithm(self) -> str:
+        """Dotted OID of the outer signature algorithm."""
+        return algorithm_oid(self.algorithm_der)
+
+    @property
+    def algorithm_der(self) -> bytes:
+        """The outer AlgorithmIdentifier as it stands in the certificate."""
+        return self._layout.algorithm
+
+    @property
+    def signature_algorithms_agree(self) -> bool:
+        """Whether the AlgorithmIdentifier inside the signed part is the one outside (RFC 5280 clause 4.1.1.2)."""
+        return self._layout.inner_algorithm == self._layout.algorithm
+
+    @property
+    def has_unique_ids(self) -> bool:
+        """Whether it carries issuerUniqueID or subjectUniqueID, which RFC 5280 tells CAs to leave out."""
+        return self._layout.unique_ids
+
+    # --- extensions
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        return self._layout.extensions
+
+    @lazy
+    def by_oid(self) -> Mapping[str, Extension]:
+        """Extensions by OID; of duplicates (the gate refuses them) the first."""
+        return {extension.oid: extension for extension in reversed(self.extensions)}
+
+    def value_of(self, oid: str) -> bytes | None:
+        extension = self.by_oid.get(oid)
+        return extension.value if extension else None
+
+    @lazy
+    def basic_constraints(self) -> tuple[bool, int | None] | None:
+        """(cA, pathLenConstraint), or None when the extension is absent.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION when malformed.
+        """
+        return self._decode(extensions.OID_BASIC_CONSTRAINTS, extensions.basic_constraints)
+
+    @property
+    def is_ca(self) -> bool:
+        constraints = self.basic_constraints
+        return constraints is not None and constraints[0]
+
+    @lazy
+    def key_usage(self) -> frozenset[str] | None:
+        """Names of :data:`extensions.KEY_USAGES` that are set, or None when the extension is absent."""
+        return self._decode(extensions.OID_KEY_USAGE, extensions.key_usage)
+
+    @lazy
+    def eku(self) -> tuple[str, ...] | None:
+        """Dotted OIDs, or None when the extension is absent."""
+        return self._decode(extensions.OID_EXTENDED_KEY_USAGE, extensions.oid_list)
+
+    @lazy
+    def policies(self) -> tuple[str, ...] | None:
+        """Dotted OIDs of certificatePolicies, or None when the extension is absent."""
+        return self._decode(extensions.OID_CERTIFICATE_POLICIES, extensions.policy_oids)
+
+    @lazy
+    def subject_key_id(self) -> str:
+        """Lower-case hex, empty when absent."""
+        return self._decode(OID_SUBJECT_KEY_ID, extensions.octets) or ""
+
+    @lazy
+    def authority_key(self) -> AuthorityKey:
+        return self._decode(extensions.OID_AUTHORITY_KEY_ID, extensions.authority_key) or NO_AUTHORITY_KEY
+
+    @property
+    def authority_key_id(self) -> str:
+        """KeyIdentifier of the AuthorityKeyIdentifier, lower-case hex, empty when absent."""
+        return self.authority_key.key_id
+
+    def require_decodable(self) -> None:
+        """Hold every extension of a known kind against the decoder that decides about it: ours, or ``cryptography``'s.
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
+        """
+        if len(self.by_oid) != len(self.extensions):
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, "an extension occurs twice")
+        for _ in (self.basic_constraints, self.key_usage, self.eku, self.policies, self.subject_key_id, self.authority_key):
+            pass  # reading is the check
+        if all(item.proved or item.oid == OID_SUBJECT_KEY_ID for item in self.extensions):
+            return
+        try:
+            known = legacy_encodings.parsed_extensions(self.der, self.parsed)
+        except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}") from error
+        if len(undecoded) < MAX_UNDECODED:
+            undecoded.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
+        for item in self.extensions:
+            item.proved = True
+
+    def _decode(self, oid: str, decode: Callable[[bytes], T]) -> T | None:
+        extension = self.by_oid.get(oid)
+        if extension is None:
+            return None
+        try:
+            return extension.read(decode)
+        except reader.WalkError as error:
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"extension {oid}: {error}") from error
+
+
+def _taken_apart(name: bytes) -> names.Rdns:
+    try:
+        return names.rdns_of(name)
+    except reader.WalkError as error:
+        raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
+
+
+def _texts_of(name: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        return names.attributes(names.rdns_of(name))
+    except reader.WalkError:
+        return ()

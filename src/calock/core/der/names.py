@@ -1,0 +1,140 @@
+"""Distinguished names: for comparing (RFC 5280 clause 7.1) and for showing. Identity is never decided by a name's text."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+from calock.core.der import reader, strings
+from calock.core.refusals import Reason, Refusal
+
+COMMON_NAME = "2.5.4.3"
+ORGANISATION = "2.5.4.10"
+_SHORT = {
+    COMMON_NAME: "CN", ORGANISATION: "O", "2.5.4.11": "OU", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
+    "2.5.4.5": "serialNumber", "2.5.4.4": "SN", "2.5.4.42": "GN", "2.5.4.97": "organizationIdentifier",
+    "1.2.840.113549.1.9.1": "emailAddress", "0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID",
+}  # fmt: skip
+_MAX_ATTRIBUTES = 64
+_FOLDED = 1024
+"""Octets of one value up to which case and width are folded: X.520 allows 64 characters, and folding long hostile text is slow."""
+_KEPT = 1024
+"""Octets of a name up to which its comparison form is kept: names of CAs are short and come again."""
+_SET = 0x31
+
+NameKey = tuple[frozenset[tuple[str, str | bytes]], ...]
+Rdns = tuple[tuple[tuple[str, int, bytes], ...], ...]
+"""A Name taken apart: for each RDN its attributes as (dotted OID, string tag, contents)."""
+
+_oid = lru_cache(maxsize=256)(reader.oid)
+
+
+def rdns_of(name: bytes) -> Rdns:
+    """Take a Name (DER) apart.
+
+    Raises:
+        WalkError: not a Name, or one with more than 64 attributes.
+    """
+    rdns, count = [], 0
+    for tag, _, inner, end in reader.children(name, *reader.whole(name, reader.SEQUENCE)):
+        attributes = reader.children(name, inner, end, _MAX_ATTRIBUTES)
+        count += len(attributes)
+        if tag != _SET or not attributes or count > _MAX_ATTRIBUTES:
+            raise reader.WalkError(
+                "malformed name" if count <= _MAX_ATTRIBUTES else f"more than {_MAX_ATTRIBUTES} attributes in a name"
+            )
+        rdns.append(tuple([_attribute(name, kind, first, last) for kind, _, first, last in attributes]))
+    return tuple(rdns)
+
+
+def _attribute(name: bytes, kind: int, first: int, last: int) -> tuple[str, int, bytes]:
+    parts = reader.children(name, first, last, 2)
+    if kind != reader.SEQUENCE or len(parts) != 2 or parts[0][0] != reader.OID:
+        raise reader.WalkError("malformed name")
+    (_, _, begin, after), (tag, _, value, close) = parts
+    return _oid(name[begin:after]), tag, name[value:close]
+
+
+def comparison_key(name: bytes) -> NameKey:
+    """What two names that are equal under RFC 5280 clause 7.1 have in common: case, string type and white space folded.
+
+    Raises:
+        WalkError: not a Name.
+    """
+    return _kept_key(name) if len(name) <= _KEPT else folded(rdns_of(name))
+
+
+def folded(rdns: Rdns) -> NameKey:
+    """The comparison form of a name that was taken apart."""
+    return tuple([frozenset([(oid, _fold(tag, contents)) for oid, tag, contents in rdn]) for rdn in rdns])
+
+
+@lru_cache(maxsize=256)
+def _kept_key(name: bytes) -> NameKey:
+    return folded(rdns_of(name))
+
+
+def same_kinds(one: Rdns, other: Rdns) -> bool:
+    """Whether two names have the same attributes in the same places: without that they cannot be equal."""
+    return [[part[0] for part in rdn] for rdn in one] == [[part[0] for part in rdn] for rdn in other]
+
+
+def are_texts(rdns: Rdns) -> bool:
+    """Whether every value is a character string that decodes."""
+    return all(strings.text(tag, contents) is not None for rdn in rdns for _, tag, contents in rdn)
+
+
+def readable_key(name: bytes, reason: Reason = Reason.CERTIFICATE_UNPARSABLE) -> NameKey:
+    """Like :func:`comparison_key` for a name that came from outside.
+
+    Raises:
+        Refusal: for ``reason``.
+    """
+    try:
+        return comparison_key(name)
+    except reader.WalkError as error:
+        raise Refusal(reason, f"malformed name: {error}") from error
+
+
+def comparison_bytes(name: bytes) -> bytes:
+    """The same as octets that are the same in every process: what an index file can hold.
+
+    Raises:
+        Refusal: CERTIFICATE_UNPARSABLE.
+    """
+    return repr([sorted(map(repr, rdn)) for rdn in readable_key(name)]).encode()
+
+
+def _fold(tag: int, contents: bytes) -> str | bytes:
+    value = strings.text(tag, contents) if len(contents) <= _FOLDED else None
+    if value is None:
+        return contents
+    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+
+
+def attributes(rdns: Rdns) -> tuple[tuple[str, str], ...]:
+    """(dotted OID, text) in the name's order; what is no text is left out."""
+    found = [(oid, strings.text(tag, contents)) for rdn in rdns for oid, tag, contents in rdn]
+    return tuple((oid, value) for oid, value in found if value is not None)
+
+
+def last(pairs: tuple[tuple[str, str], ...], oid: str) -> str:
+    """The last value of an attribute (the most specific), made safe to show; empty when absent."""
+    return next((printable(value) for kind, value in reversed(pairs) if kind == oid), "")
+
+
+def display(pairs: tuple[tuple[str, str], ...]) -> str:
+    """One line for people, in the name's order, with separators inside values escaped."""
+    return ", ".join(f"{_SHORT.get(oid, oid)}={_escape(printable(value))}" for oid, value in pairs)[:500]
+
+
+def _escape(value: str) -> str:
+    return "".join("\\" + character if character in ',+"\\<>;=' else character for character in value)
+
+
+def printable(value: str) -> str:
+    """Without control, format (also right-to-left marks) and unassigned characters, which could forge what is shown."""
+    if value.isascii() and value.isprintable():
+        return value[:200]
+    safe = (letter if unicodedata.category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for letter in value[:200])
+    return "".join(safe)

@@ -1,0 +1,1 @@
+"""From a certificate to a recognised anchor (RFC 5280 clause 6)."""

@@ -1,0 +1,126 @@
+"""The CA part of a path: from the CA certificate that issued a leaf to the anchor. No leaf can change anything about it.
+
+Only CA certificates of one provider take part; what a client sends along is never looked at. Parts are written down by name and
+key identifier, few and short, without judging them, and kept with the register they come from.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.keys import Fault
+from calock.core.checks.gate import ca_fault
+from calock.core.der.extensions import OID_NAME_CONSTRAINTS
+from calock.core.paths.policy_tree import demanding
+from calock.core.policy import Policy
+from calock.core.refusals import Refusal
+from calock.core.register import MAX_NAMESAKES, Issuer, ProviderTrust, Register
+from calock.core.verdict import Check, Step, passed
+
+MAX_CANDIDATES = 16
+"""CA parts that are judged for one certificate."""
+MAX_VISITS = 256
+"""CA certificates that are looked at while they are written down."""
+
+
+class CaPath:
+    """One CA part. ``issuers``: from the one that issues leaves to the anchor, in order."""
+
+    def __init__(self, issuers: tuple[Issuer, ...]) -> None:
+        self.issuers = issuers
+        self.issuer = issuers[0]
+        self.provider: ProviderTrust = issuers[0].provider
+        self.certificates: tuple[Certificate, ...] = tuple(issuer.certificate for issuer in issuers)
+        self.start: datetime = max(certificate.not_before for certificate in self.certificates)
+        self.end: datetime = min(certificate.not_after for certificate in self.certificates)
+        constraining = [n for n, ca in enumerate(self.certificates, 1) if OID_NAME_CONSTRAINTS in ca.by_oid]
+        self.constrained: int = max(constraining, default=0)
+        """So many certificates of a path, from the leaf on, lie below a CA that constrains names."""
+        self.demands_policies: bool = any(map(demanding, self.certificates))
+        self.good: Check = passed(Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {issuers[-1].ca.spki_sha256[:16]}")
+        self.settled: dict[bool, bool] = {}
+        """What chain.py found out about it, by strictness."""
+        self.vouched: set[bool] = set()
+        """Strictnesses by which OpenSSL has accepted a leaf of the issuing CA: it has nothing against that CA then."""
+        self.purposes: Check | None = None
+        """Whether it may be there for locks (profile.py), once that was asked."""
+        self._faults: dict[tuple[bool, bool], tuple[int, Fault] | None] = {}
+
+    def fault(self, policy: Policy, at: datetime) -> tuple[int, Fault] | None:
+        """The first of its certificates (1 = the leaf's issuer) that the provider's rules do not allow, and why.
+
+        Found once for each state of the dated exceptions, which are all that time changes here.
+        """
+        key = (policy.allows_legacy("SHA1", at), policy.allows_legacy("RSA1024", at))
+        if key not in self._faults:
+            found = ((number, ca_fault(issuer.certificate, policy, at, anchor=issuer.ca.anchor))
+                     for number, issuer in enumerate(self.issuers, 1))  # fmt: skip
+            self._faults[key] = next(((number, fault) for number, fault in found if fault is not None), None)
+        return self._faults[key]
+
+
+class CaPaths(NamedTuple):
+    """What may lead from one certificate to an anchor, likeliest first."""
+
+    first: tuple[Issuer, ...]
+    """CA certificates that may have issued it."""
+    paths: tuple[CaPath, ...]
+    cut: bool
+    """Some part was given up because it grew too long."""
+    untried: bool = False
+    """There are more than are tried for one certificate."""
+
+
+def ca_paths(leaf: Certificate, register: Register) -> CaPaths:
+    """CA parts that may have issued ``leaf``, shortest first. Nothing is proved by their being here."""
+    first = _issuers_of(leaf, register)
+    if not first:
+        return _NONE
+    known = register.kept.get(first)
+    if not isinstance(known, CaPaths):
+        known = register.kept[first] = _written_down(first, register)
+    return known
+
+
+_NONE = CaPaths((), (), cut=False)
+
+
+def _issuers_of(certificate: Certificate, register: Register) -> tuple[Issuer, ...]:
+    """CA certificates that may have issued this one, likeliest first; none when its names cannot be read."""
+    try:
+        name, key_id = certificate.issuer_key, certificate.authority_key_id
+    except Refusal:
+        return ()
+    fitting = register.candidates(name, key_id)
+    if len(fitting) < 2:
+        return fitting
+    return tuple(sorted(fitting, key=lambda issuer: (issuer.key_id != key_id, not issuer.ca.anchor)))
+
+
+def _written_down(first: Sequence[Issuer], register: Register) -> CaPaths:
+    waiting: deque[tuple[Issuer, ...]] = deque((issuer,) for issuer in first)
+    found: list[CaPath] = []
+    visits, cut = 0, False
+    while waiting and visits < MAX_VISITS and len(found) < MAX_CANDIDATES:
+        path = waiting.popleft()
+        visits += 1
+        left = path[0].provider.policy.max_depth - len(path) - 1  # one more is the leaf
+        if left >= 0 and path[-1].ca.anchor:
+            found.append(CaPath(path))
+        elif left > 0:
+            waiting += _longer(path, register)
+        else:
+            cut = True
+    namesakes = len(register.named(first[0].subject_key))
+    return CaPaths(tuple(first), tuple(found), cut, untried=bool(waiting) or namesakes > len(first) >= MAX_NAMESAKES)
+
+
+def _longer(path: tuple[Issuer, ...], register: Register) -> list[tuple[Issuer, ...]]:
+    """One certificate further up, within the provider: another one's trust, sites and suspension are its own."""
+    seen = {issuer.ca.der for issuer in path}
+    above = _issuers_of(path[-1].certificate, register)
+    return [(*path, issuer) for issuer in above if issuer.provider is path[0].provider and issuer.ca.der not in seen]

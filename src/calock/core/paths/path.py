@@ -1,0 +1,208 @@
+"""The path: whether a certificate leads to a pinned CA key of a recognised provider.
+
+OpenSSL judges each written-down path as it stands: signatures (SM2 with the standard signer ID from OpenSSL 4 on), name chaining,
+basic constraints, path lengths, key usage, name constraints. Dates, key strength and policies are judged here, so that each has its
+own reason.
+
+Source: RFC 5280 clause 6.1. Anchors may be intermediates, as in Web eID: trust ends at the pinned certificate.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import structs
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.paths.ca_path import CaPath, CaPaths, ca_paths
+from calock.core.paths.chain import chain_fault
+from calock.core.paths.policy_tree import PolicyFault, check_policies, demanding
+from calock.core.policy import Policy
+from calock.core.refusals import Reason
+from calock.core.register import Issuer, ProviderTrust, Register
+from calock.core.verdict import Check, Step, failed, passed
+
+_UNTRUSTED = frozenset({2, 7, 18, 19, 20, 21, 29, 30, 31})
+"""X509_V_ERR_*: no issuer, wrong signature, self-signed, names or identifiers that do not chain."""
+_TOO_LONG = 22
+_DATES_GOOD = passed(Step.PATH, "dates")
+_CAS_GOOD = passed(Step.PATH, "CA certificates")
+_POLICIES_GOOD = passed(Step.PATH, "certificate policies")
+
+
+class Path(msgspec.Struct, frozen=True):
+    """A judged path."""
+
+    checks: tuple[Check, ...]
+    certificates: tuple[Certificate, ...] = ()
+    """Leaf first, anchor last."""
+    above: CaPath | None = None
+    """Its CA part; None when the leaf is the anchor, or there is no path."""
+    provider: ProviderTrust | None = None
+    holds: bool = False
+    """Every check passed, and there is a certificate chain at all."""
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """The CA certificate that issued the leaf."""
+        return self.above.issuer if self.above else None
+
+
+def claimed_issuer(leaf: Certificate, register: Register, found: CaPaths) -> Issuer | None:
+    """The CA certificate that the leaf says issued it. Nothing is proved by that: it only chooses whose rules the gate applies."""
+    return found.first[0] if found.first else register.anchor_with(leaf.der)
+
+
+def check_path(
+    leaf: Certificate,
+    register: Register,
+    *,
+    at: datetime,
+    provider: str | None = None,
+    site: str | None = None,
+    found: CaPaths | None = None,
+) -> Path:
+    """Find and judge the path of ``leaf`` at the moment ``at``.
+
+    ``provider``: code of the provider the person chose; ``site``: site on which the certificate is used. None = do not check.
+    ``found``: what :func:`ca_paths` gave for this leaf, when the caller has asked already.
+    """
+    anchor = register.anchor_with(leaf.der)
+    if anchor is not None:
+        return _judge(leaf, None, anchor.provider, at=at, provider=provider, site=site)
+    best: Path | None = None
+    found = found or ca_paths(leaf, register)
+    for above in found.paths:
+        judged = _judge(leaf, above, above.provider, at=at, provider=provider, site=site)
+        if judged.holds:
+            return judged
+        best = _better(best, judged)
+    best = best or Path((_no_path(leaf, register, cut=found.cut),))
+    return _with_a_remark(best) if found.untried else best
+
+
+def _with_a_remark(refused: Path) -> Path:
+    remark = "; not all CA certificates of its issuer's name were tried, there are too many"
+    checks = [structs.replace(item, detail=item.detail + remark) if item.passed is False else item for item in refused.checks]
+    return structs.replace(refused, checks=tuple(checks))
+
+
+def lifetime(path: Path) -> tuple[datetime, datetime]:
+    """The moments between which the dates of every certificate of a path hold."""
+    leaf = path.certificates[0]
+    end = _end(leaf, path.provider.policy) if path.provider else leaf.not_after
+    if path.above is None:
+        return leaf.not_before, end
+    return max(leaf.not_before, path.above.start), min(end, path.above.end)
+
+
+def provider_fits(trust: ProviderTrust | None, *, provider: str | None, site: str | None) -> bool:
+    """Whether the provider of a path is usable, recognised by the site, and the chosen one."""
+    return trust is None or (
+        not trust.suspended and (site is None or site in trust.sites) and (provider is None or provider == trust.code)
+    )
+
+
+def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
+    if cut:
+        return failed(Step.PATH, "issuer", Reason.PATH_TOO_LONG, "no anchor within the number of certificates that is allowed")
+    known = register.named(leaf.issuer_key)
+    detail = "its issuer's name is known, but not with this key" if known else "its issuer is none of the recognised CAs"
+    return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)
+
+
+def _better(one: Path | None, other: Path) -> Path:
+    """Of two refused paths the one that got further, so that the reason is the useful one."""
+    if one is None:
+        return other
+    return max(one, other, key=lambda path: next((n for n, check in enumerate(path.checks) if check.passed is False), 99))
+
+
+def _judge(
+    leaf: Certificate,
+    above: CaPath | None,
+    trust: ProviderTrust,
+    *,
+    at: datetime,
+    provider: str | None,
+    site: str | None,
+) -> Path:
+    policy = trust.policy
+    certificates = (leaf, *above.certificates) if above else (leaf,)
+    checks = [_chain(leaf, above, policy)]
+    if checks[0].passed:
+        checks += (
+            _dates(leaf, above, policy, at),
+            _authorities(above, policy, at),
+            _policies(certificates, above, policy),
+            _provider(trust, provider, site),
+        )
+    return Path(tuple(checks), certificates, above, trust if above else None, all(check.passed for check in checks))
+
+
+def _chain(leaf: Certificate, above: CaPath | None, policy: Policy) -> Check:
+    fault = chain_fault(leaf, above, strict=policy.strict_extensions)
+    if fault is not None:
+        return failed(Step.PATH, "chain", _reason(fault.code), f"certificate {fault.depth} of the path: {fault.text}")
+    return above.good if above else passed(Step.PATH, "chain", f"1 certificates, anchor {leaf.spki_sha256[:16]}")
+
+
+def _reason(code: int) -> Reason:
+    if code in _UNTRUSTED:
+        return Reason.CERTIFICATE_UNTRUSTED
+    return Reason.PATH_TOO_LONG if code == _TOO_LONG else Reason.PATH_INVALID
+
+
+def _dates(leaf: Certificate, above: CaPath | None, policy: Policy, at: datetime) -> Check:
+    """Certificates count seconds: both ends are inside, to the end of the last second (RFC 5280 clause 4.1.2.5)."""
+    at = at.replace(microsecond=0)
+    if above is not None and not above.start <= at <= above.end:
+        number = next(n for n, ca in enumerate(above.certificates, 1) if not ca.not_before <= at <= ca.not_after)
+        return failed(Step.PATH, "dates", Reason.PATH_EXPIRED, f"CA certificate {number} of the path is outside its dates")
+    if at < leaf.not_before:
+        return failed(Step.PATH, "dates", Reason.CERTIFICATE_NOT_YET_VALID, f"valid from {leaf.not_before.isoformat()}")
+    if at > leaf.not_after and at > _end(leaf, policy):
+        return failed(Step.PATH, "dates", Reason.CERTIFICATE_EXPIRED, f"expired at {leaf.not_after.isoformat()}")
+    return _DATES_GOOD
+
+
+def _end(leaf: Certificate, policy: Policy) -> datetime:
+    """The last moment for the leaf, days of grace included; certificates without an end say 9999-12-31."""
+    try:
+        return leaf.not_after + timedelta(days=policy.grace_days)
+    except OverflowError:
+        return leaf.not_after
+
+
+def _authorities(above: CaPath | None, policy: Policy, at: datetime) -> Check:
+    found = above.fault(policy, at) if above else None
+    if found is not None:
+        number, (reason, detail) = found
+        return failed(Step.PATH, "CA certificates", reason, f"CA certificate {number} of the path: {detail}")
+    return _CAS_GOOD
+
+
+def _policies(certificates: tuple[Certificate, ...], above: CaPath | None, policy: Policy) -> Check:
+    if not (policy.require_explicit_policy or policy.required_policies or demanding(certificates[0])) and (
+        above is None or not above.demands_policies
+    ):
+        return _POLICIES_GOOD
+    try:
+        check_policies(certificates, policy)
+    except PolicyFault as fault:
+        reason = Reason.POLICY_NOT_ALLOWED if policy.required_policies else Reason.PATH_INVALID
+        return failed(Step.PATH, "certificate policies", reason, str(fault))
+    return _POLICIES_GOOD
+
+
+def _provider(trust: ProviderTrust, chosen: str | None, site: str | None) -> Check:
+    if trust.suspended:
+        return failed(Step.PATH, "provider", Reason.PROVIDER_SUSPENDED, f"provider {trust.code} is suspended")
+    if site is not None and site not in trust.sites:
+        return failed(
+            Step.PATH, "provider", Reason.PROVIDER_NOT_RECOGNISED_HERE, f"provider {trust.code} is not recognised by {site}"
+        )
+    if chosen is not None and chosen != trust.code:
+        return failed(Step.PATH, "provider", Reason.PROVIDER_MISMATCH, f"issued by {trust.code}, chosen was {chosen}")
+    return passed(Step.PATH, "provider", trust.code)

@@ -1,0 +1,91 @@
+"""CA certificates that are known, and which of them vouch for one another: by signatures, never by names alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.der import names
+from calock.core.policy import Policy
+from calock.core.refusals import Refusal
+from calock.core.revocation.signed_data import SignatureProblemError, check_issued
+
+MAX_DEPTH = 8
+
+
+class CaGraph:
+    """CA certificates known here, and which of them vouch for one another by signature."""
+
+    def __init__(self, anchors: Iterable[Certificate], others: Iterable[Certificate], *, policy: Policy, at: datetime) -> None:
+        self.policy = policy
+        self.at = at
+        self.anchors = list(dict.fromkeys(anchors))
+        self.certificates = list(dict.fromkeys([*self.anchors, *others]))
+        self._by_name: defaultdict[names.NameKey, list[Certificate]] = defaultdict(list)
+        for certificate in self.certificates:
+            self._by_name[certificate.subject_key].append(certificate)
+        self._signed: dict[tuple[bytes, str], bool] = {}
+
+    def named(self, name: names.NameKey) -> list[Certificate]:
+        return self._by_name.get(name, [])
+
+    def signed_by(self, certificate: Certificate, issuer: Certificate) -> bool:
+        """Whether ``issuer``'s key signed ``certificate`` as a CA of that name."""
+        key = (certificate.der, issuer.spki_sha256)
+        known = self._signed.get(key)
+        if known is None:
+            known = self._holds(certificate, issuer)
+            self._signed[key] = known
+        return known
+
+    def _holds(self, certificate: Certificate, issuer: Certificate) -> bool:
+        try:
+            if certificate.issuer_key != issuer.subject_key:
+                return False
+            if issuer.key_usage is not None and "key_cert_sign" not in issuer.key_usage:
+                return False
+            check_issued(certificate, issuer, policy=self.policy, at=self.at)
+        except (SignatureProblemError, Refusal):  # a name or a key usage that cannot be read vouches for nobody
+            return False
+        return True
+
+    def path_of(self, certificate: Certificate) -> tuple[Certificate, ...]:
+        """One path from ``certificate`` to an anchor, both included; empty when there is none."""
+        path = [certificate]
+        while path[-1] not in self.anchors:
+            above = [item for item in self._namesakes_above(path[-1]) if item not in path and self.signed_by(path[-1], item)]
+            if not above or len(path) >= MAX_DEPTH:
+                return ()
+            path.append(next((item for item in above if item in self.anchors), above[0]))
+        return tuple(path)
+
+    def _namesakes_above(self, certificate: Certificate) -> list[Certificate]:
+        try:
+            return self.named(certificate.issuer_key)
+        except Refusal:
+            return []
+
+    def speaks_for(self, signer: Certificate) -> list[Certificate]:
+        """CA certificates whose issued certificates a CRL signed by ``signer`` covers: those of one CA, proved by signatures.
+
+        The same key; the same name with one key certified by the other (key roll-over, delegated CRL key); or the same name with
+        both keys certified by one key above, the signer's for CRLs alone (separate certificate and CRL keys). A name alone never
+        counts.
+        """
+        return [item for item in self.named(signer.subject_key) if self._one_authority(signer, item)]
+
+    def _one_authority(self, signer: Certificate, issuer: Certificate) -> bool:
+        if signer.spki_sha256 == issuer.spki_sha256 or self.signed_by(signer, issuer) or self.signed_by(issuer, signer):
+            return True
+        if not _signs_no_certificates(signer):
+            return False  # a second CA of the same name is another CA, whatever the one above was thinking
+        return any(self.signed_by(signer, above) and self.signed_by(issuer, above) for above in self._namesakes_above(signer))
+
+
+def _signs_no_certificates(signer: Certificate) -> bool:
+    try:
+        return signer.key_usage is not None and "key_cert_sign" not in signer.key_usage
+    except Refusal:
+        return False  # nobody knows what it may sign

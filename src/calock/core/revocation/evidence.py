@@ -1,0 +1,334 @@
+"""Revocation evidence: verified CRLs and OCSP answers, kept per issuing key, ready to be asked.
+
+Verifying and linking happen here, once, when evidence arrives. What remains for each decision is to look a serial up and to hold
+the times against the clock (:mod:`calock.core.revocation.check`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.der import names, reader
+from calock.core.policy import Legacy, Policy
+from calock.core.refusals import Reason, Refusal
+from calock.core.revocation.ca_graph import CaGraph
+from calock.core.revocation.crl import CrlHead, read_crl
+from calock.core.revocation.crl_index import CrlIndex, build_index
+from calock.core.revocation.crl_scope import Scope
+from calock.core.revocation.findings import about_revocation
+from calock.core.revocation.ocsp import CertStatus, OcspMessage, SingleAnswer, names_certificate, read_response
+from calock.core.revocation.responder import Responder, find_responder
+from calock.core.revocation.signed_data import SignatureProblemError, exceptions_needed, unusable
+
+MAX_SIGNERS = 8
+"""Certificates of one name that are tried as the signer of one CRL."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrlOffer:
+    """A CRL that speaks for one issuing key, with its newest delta."""
+
+    crl: CrlIndex
+    delta: CrlIndex | None = None
+    signer_path: tuple[Certificate, ...] = ()
+    """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
+    elders: tuple[CrlIndex, ...] = ()
+    """Other CRLs of the same signer and scope, older or not to be combined: a final revocation on one of them stays final."""
+    exceptions: frozenset[Legacy] = frozenset()
+    """Dated exceptions of the rules that the signatures of CRL and delta rest on: they count as long as those last."""
+    is_alone: bool = field(init=False)
+    """A complete CRL by the issuing key itself, and no other of its series at hand: nothing but it has a say."""
+
+    def __post_init__(self) -> None:
+        alone = self.crl.is_complete and not (self.signer_path or self.elders or self.delta or self.exceptions)
+        object.__setattr__(self, "is_alone", alone)
+
+
+@dataclass(frozen=True, slots=True)
+class OcspAnswer:
+    """One verified answer for one certificate."""
+
+    answer: SingleAnswer
+    responder: Responder
+    sha256: str
+    stapled: bool = False
+    live: bool = False
+    """Just fetched by us for this decision: the narrower age limit holds."""
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Evidence that was given but cannot be used, and why."""
+
+    what: str
+    """``CRL`` or ``OCSP response``."""
+    sha256: str
+    reason: Reason
+    detail: str
+    issuers: frozenset[str] = frozenset()
+    """SPKI SHA-256 of the issuing keys that it claims to speak for; empty = not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalRevocation:
+    """A revocation that was proved before, by evidence that need not be at hand any more: nothing takes it back."""
+
+    revoked_at: datetime | None
+    source: str
+    """``crl``, ``ocsp`` or ``stapled``."""
+    sha256: str
+    """Of the evidence that proved it."""
+    detail: str = ""
+
+
+class Evidence(Protocol):
+    """Where decisions get revocation data from. Nothing here may fetch, wait or verify."""
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        """CRLs that speak for certificates signed with this issuer's key."""
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
+        """Answers about one certificate of this issuer."""
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        """What was given for this issuer but cannot be used."""
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        """What is known for good about one certificate of this issuer, whatever the data at hand say."""
+
+
+class NoEvidence:
+    """No revocation data at all."""
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
+
+class MemoryEvidence:
+    """Evidence from given blobs: for the command line, tests and stapled answers.
+
+    Everything is verified against the given CA certificates. What cannot be used is kept with the reason.
+    """
+
+    def __init__(
+        self,
+        crls: Iterable[bytes] = (),
+        ocsp: Iterable[bytes] = (),
+        *,
+        anchors: Iterable[Certificate] = (),
+        others: Iterable[Certificate] = (),
+        policy: Policy | None = None,
+        at: datetime,
+    ) -> None:
+        self.policy = policy or Policy()
+        self.at = at
+        self.graph = CaGraph(anchors, others, policy=self.policy, at=at)
+        self.unusable: list[Unusable] = []
+        self._offers: dict[str, list[CrlOffer]] = {}
+        self._messages: list[OcspMessage] = []
+        indexes = [index for blob in crls for index in self._read_crls(blob)]
+        self._link(indexes)
+        for blob in ocsp:
+            self._read_ocsp(blob)
+
+    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+        return self._offers.get(issuer.spki_sha256, ())
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
+        found: list[OcspAnswer] = []
+        for message in self._messages:
+            try:
+                found += answers_of(message, issuer, serial, graph=self.graph)
+            except Refusal as refusal:
+                self._note("OCSP response", message.sha256, refusal, frozenset((issuer.spki_sha256,)))
+        return found
+
+    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+        return [item for item in self.unusable if not item.issuers or issuer.spki_sha256 in item.issuers]
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
+    def _note(self, what: str, sha256: str, refusal: Refusal, issuers: frozenset[str]) -> None:
+        item = Unusable(what, sha256, about_revocation(refusal.reason), refusal.detail, issuers)
+        if item not in self.unusable:
+            self.unusable.append(item)
+
+    def _read_crls(self, blob: bytes) -> Iterable[CrlIndex]:
+        for der in split_pem(blob, b"X509 CRL"):
+            issuers: frozenset[str] = frozenset()
+            try:
+                head = read_crl(der)
+                candidates = self.graph.named(names.readable_key(head.issuer_der, Reason.REVOCATION_UNTRUSTED))
+                issuers = frozenset(item.spki_sha256 for item in candidates)
+                yield verified(der, head, candidates, policy=self.policy, at=self.at)
+            except Refusal as refusal:
+                self._note("CRL", hashlib.sha256(der).hexdigest(), refusal, issuers)
+
+    def _link(self, indexes: Sequence[CrlIndex]) -> None:
+        self._offers = link_crls(indexes, self.graph)
+
+    def _read_ocsp(self, blob: bytes) -> None:
+        for der in split_pem(blob, b"OCSP RESPONSE"):
+            try:
+                self._messages.append(read_response(der))
+            except Refusal as refusal:
+                self._note("OCSP response", hashlib.sha256(der).hexdigest(), refusal, frozenset())
+
+
+def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, policy: Policy, at: datetime) -> CrlIndex:
+    """Find who of ``candidates`` signed this CRL, and index it.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED.
+    """
+    refusal: Refusal | None = None
+    by_key = {item.spki_sha256: item for item in reversed(candidates)}  # one certificate for each key, the first
+    preferred = sorted(by_key.values(), key=lambda item: item.subject_key_id != head.authority_key_id.hex())
+    for candidate in preferred[:MAX_SIGNERS]:
+        try:
+            return build_index(der, candidate, policy=policy, at=at, head=head)
+        except Refusal as found:
+            refusal = refusal or found
+    raise refusal or unusable("no recognised CA has the name of this CRL's issuer")
+
+
+def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[CrlOffer]]:
+    """Which CRLs speak for which issuing key (SPKI SHA-256), newest of each scope, with the delta that fits it.
+
+    A signer that is not, or no longer, among the graph's keys speaks for nobody, nor does a signature that the rules refuse now.
+    """
+    offers: defaultdict[str, list[CrlOffer]] = defaultdict(list)
+    present = {certificate.spki_sha256 for certificate in graph.certificates}
+    needed: dict[str, frozenset[Legacy]] = {}
+    for index in indexes:
+        if index.signer_spki_sha256 in present:
+            with suppress(SignatureProblemError):
+                signer = Certificate.parse(index.signer_der)
+                needed[index.sha256] = exceptions_needed(signer.spki_der, index.algorithm, policy=graph.policy)
+    indexes = [index for index in indexes if index.sha256 in needed]
+    for crl in newest(index for index in indexes if not index.is_delta):
+        signer = Certificate.parse(crl.signer_der)
+        delta = best_delta(crl, indexes)
+        elders = tuple(item for item in indexes if item is not crl and item is not delta and same_series(item, crl))
+        for issuer in graph.speaks_for(signer):
+            own = signer.spki_sha256 == issuer.spki_sha256
+            path = () if own else graph.path_of(signer)
+            exceptions = needed[crl.sha256] | (needed[delta.sha256] if delta else frozenset())
+            offer = CrlOffer(crl, delta, path, elders, exceptions)
+            if (own or path) and offer not in offers[issuer.spki_sha256]:
+                offers[issuer.spki_sha256].append(offer)
+    return dict(offers)
+
+
+def newest(indexes: Iterable[CrlIndex]) -> list[CrlIndex]:
+    """Keep the newest CRL of each signer and scope."""
+    kept: dict[object, CrlIndex] = {}
+    for index in indexes:
+        key = series_of(index)
+        if key not in kept or age_key(kept[key]) < age_key(index):
+            kept[key] = index
+    return list(kept.values())
+
+
+def series_of(index: CrlIndex) -> tuple[str, Scope]:
+    """Signer and scope: CRLs that have both in common replace or complete one another."""
+    return index.signer_spki_sha256, index.scope
+
+
+def same_series(one: CrlIndex, other: CrlIndex) -> bool:
+    return series_of(one) == series_of(other)
+
+
+def age_key(index: CrlIndex) -> tuple[datetime, int]:
+    return index.this_update, index.number or 0
+
+
+def best_delta(crl: CrlIndex, indexes: Iterable[CrlIndex]) -> CrlIndex | None:
+    """Choose the newest delta that may be combined with ``crl`` (RFC 5280 clause 5.2.4)."""
+    fitting = [
+        delta
+        for delta in indexes
+        if delta.base_number is not None
+        and crl.number is not None
+        and delta.number is not None
+        and delta.base_number <= crl.number < delta.number
+        and delta.this_update >= crl.this_update
+        and same_series(delta, crl)
+    ]
+    return max(fitting, key=age_key, default=None)
+
+
+def answers_of(
+    message: OcspMessage,
+    issuer: Certificate,
+    serial: int,
+    *,
+    graph: CaGraph,
+    stapled: bool = False,
+    live: bool = False,
+    received_at: datetime | None = None,
+) -> list[OcspAnswer]:
+    """Answers of one response about one certificate; of several the newest, but a revocation before all, and unknown before good.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED; it speaks about this certificate, but its signer may not.
+    """
+    found = [item for item in message.answers if names_certificate(item.cert_id, issuer, serial)]
+    if not found:
+        return []
+    responder = find_responder(message, issuer, known=graph.certificates, policy=graph.policy, at=graph.at)
+    chosen = max(found, key=_weight)
+    return [OcspAnswer(chosen, responder, message.sha256, stapled, live, received_at)]
+
+
+def _weight(item: SingleAnswer) -> tuple[bool, datetime, bool]:
+    return item.status is CertStatus.REVOKED, item.this_update, item.status is CertStatus.UNKNOWN
+
+
+_SEQUENCE = bytes([reader.SEQUENCE])
+
+
+def split_pem(blob: bytes, label: bytes) -> list[bytes]:
+    """Split a file into DER values: PEM with any number of blocks, one DER, or one DER as bare base64.
+
+    What begins as a DER SEQUENCE is one, whatever text stands in it: its fields are its author's to fill, with PEM as well.
+    """
+    if blob[:1] == _SEQUENCE:
+        return [blob]
+    begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
+    if begin not in blob:
+        bare = _decode(blob) if blob[:1] == b"M" else b""  # a DER SEQUENCE in base64 starts so, and never in DER
+        return [bare or blob]
+    found = []
+    for part in blob.split(begin)[1:]:
+        body, closed, _ = part.partition(end)
+        if closed:
+            found.append(_decode(body))
+    return found
+
+
+def _decode(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        return b""  # the reader says that it is no CRL

@@ -1,0 +1,52 @@
+"""What one source of revocation data says about one certificate, and which of several findings decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.refusals import Reason
+from calock.core.revocation.crl_entries import HOLD, REASON_NAMES
+from calock.core.verdict import RevocationStatus
+
+_STRENGTH = {reason: place for place, reason in enumerate((
+    Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED, Reason.REVOCATION_UNKNOWN, None,
+    Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED, Reason.REVOCATION_UNAVAILABLE,
+))}  # fmt: skip
+"""Which finding decides when several sources speak, the strongest first; None = good."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one source, or in the end all of them, say about one certificate. ``reason`` None = good, else one of revocation's."""
+
+    reason: Reason | None
+    source: str = ""
+    detail: str = ""
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    sha256: str = ""
+    revoked_at: datetime | None = None
+
+    def status(self, certificate: Certificate) -> RevocationStatus:
+        return RevocationStatus(
+            certificate.sha256, self.source, self.this_update, self.next_update, self.sha256, self.revoked_at, self.detail
+        )
+
+
+def strongest(findings: Iterable[Finding]) -> Finding:
+    """The finding that decides; there must be one."""
+    return min(findings, key=lambda finding: _STRENGTH[finding.reason])
+
+
+def about_revocation(reason: Reason) -> Reason:
+    """The same, when revocation data can be refused for it; else that they cannot be believed."""
+    return reason if reason in _STRENGTH else Reason.REVOCATION_UNTRUSTED
+
+
+def revoked(code: int) -> tuple[Reason, str]:
+    """Reason and words for a CRLReason code."""
+    name = REASON_NAMES.get(code, f"reason {code}")
+    return (Reason.CERTIFICATE_ON_HOLD if code == HOLD else Reason.CERTIFICATE_REVOKED), name

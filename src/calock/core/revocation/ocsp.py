@@ -1,0 +1,308 @@
+"""OCSP: requests, and answers judged by stricter rules than RFC 6960 asks for.
+
+``cryptography`` decides what a well-formed response is; the certificate ids are read from its bytes once more, because it cannot
+name SM3 and shows extensions of single answers only when there is one.
+
+Sources: RFC 6960 clauses 3.2, 4.1, 4.2; RFC 8954 (nonce of 32 octets); GM/T 0014 (the same with SM3 and SM2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+from typing import NoReturn
+
+from cryptography import x509
+from cryptography.x509 import ocsp
+
+from calock.core import libcrypto
+from calock.core.certificates.certificate import Certificate
+from calock.core.der import reader
+from calock.core.der.names import NameKey, comparison_key
+from calock.core.refusals import Reason, Refusal
+from calock.core.revocation.signed_data import unusable
+
+MAX_SIZE = 64 * 1024
+"""Octets of one response."""
+MAX_ANSWERS = 64
+MAX_CERTIFICATES = 8
+
+OID_SHA1 = "1.3.14.3.2.26"
+OID_SHA256 = "2.16.840.1.101.3.4.2.1"
+OID_SM3 = "1.2.156.10197.1.401"
+OID_NONCE = "1.3.6.1.5.5.7.48.1.2"
+
+_HASHES = {
+    OID_SHA1: bytes.fromhex("300906052b0e03021a0500"),
+    OID_SHA256: bytes.fromhex("300d06096086480165030402010500"),
+    OID_SM3: bytes.fromhex("300c06082a811ccf550183110500"),
+}
+"""AlgorithmIdentifiers that a CertID may carry."""
+
+
+class CertStatus(Enum):
+    """What a responder says about one certificate."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CertId:
+    """Which certificate is meant: hashes of its issuer's name and key, and its serial (RFC 6960 clause 4.1.1)."""
+
+    algorithm: str
+    name_hash: bytes
+    key_hash: bytes
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class SingleAnswer:
+    """One SingleResponse."""
+
+    cert_id: CertId
+    status: CertStatus
+    this_update: datetime
+    next_update: datetime | None
+    revoked_at: datetime | None = None
+    reason: int = 0
+    """CRLReason code."""
+
+
+@dataclass(frozen=True, slots=True)
+class OcspMessage:
+    """A parsed response whose signature nobody has checked yet."""
+
+    answers: tuple[SingleAnswer, ...]
+    produced_at: datetime
+    responder_key: NameKey | None
+    """The responder's name in the comparison form of RFC 5280 clause 7.1."""
+    responder_key_hash: bytes | None
+    certificates: tuple[Certificate, ...]
+    nonce: bytes | None
+    signature_algorithm: bytes
+    tbs: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    sha256: str = ""
+
+
+@lru_cache(maxsize=4096)
+def key_bits(spki_der: bytes) -> bytes:
+    """Return the public key's bits without tag, length and unused-bits octet: what OCSP hashes (RFC 6960 clause 4.1.1)."""
+    start, end = reader.whole(spki_der)
+    bits = reader.children(spki_der, start, end, 2)[-1]
+    if bits[0] != reader.BIT_STRING or bits[3] - bits[2] < 2 or spki_der[bits[2]] != 0:
+        raise reader.WalkError("subjectPublicKey")
+    return spki_der[bits[2] + 1 : bits[3]]
+
+
+def digest(algorithm: str, data: bytes) -> bytes:
+    """Hash with one of the three algorithms that a CertID may name.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED for another one.
+    """
+    if algorithm == OID_SHA1:
+        return hashlib.sha1(data, usedforsecurity=False).digest()  # an identifier here, protected by the signature
+    if algorithm == OID_SHA256:
+        return hashlib.sha256(data).digest()
+    if algorithm == OID_SM3:
+        return libcrypto.sm3(data)
+    raise unusable(f"certificate id by hash {algorithm}")
+
+
+def cert_id(issuer: Certificate, serial: int, algorithm: str = OID_SHA1) -> CertId:
+    """Name a certificate of ``issuer``."""
+    name_hash = digest(algorithm, issuer.subject_der)
+    return CertId(algorithm, name_hash, digest(algorithm, key_bits(issuer.spki_der)), serial)
+
+
+def names_certificate(found: CertId, issuer: Certificate, serial: int) -> bool:
+    """Whether a CertID means this serial of this issuer: both hashes and the serial equal."""
+    if found.serial != serial or found.algorithm not in _HASHES:
+        return False
+    try:
+        return found == cert_id(issuer, serial, found.algorithm)
+    except reader.WalkError:
+        return False  # a key that is no whole number of octets has no hash to be named by
+
+
+def build_request(issuer: Certificate, serial: int, *, nonce: bytes, algorithm: str = OID_SHA1) -> bytes:
+    """Encode an OCSPRequest for one certificate, the nonce (32 octets) in requestExtensions where RFC 9654 puts it.
+
+    Raises:
+        ValueError: nonce not of 32 octets.
+    """
+    if len(nonce) != 32:
+        raise ValueError("the nonce has 32 octets")
+    wanted = cert_id(issuer, serial, algorithm)
+    encoded_id = reader.encode(
+        reader.SEQUENCE,
+        _HASHES[algorithm]
+        + reader.encode(reader.OCTET_STRING, wanted.name_hash)
+        + reader.encode(reader.OCTET_STRING, wanted.key_hash)
+        + reader.encode_integer(serial),
+    )
+    nonce_oid = reader.encode(reader.OID, bytes.fromhex("2b0601050507300102"))
+    extension = reader.encode(
+        reader.SEQUENCE, nonce_oid + reader.encode(reader.OCTET_STRING, reader.encode(reader.OCTET_STRING, nonce))
+    )
+    requests = reader.encode(reader.SEQUENCE, reader.encode(reader.SEQUENCE, encoded_id))
+    extensions = reader.encode(0xA2, reader.encode(reader.SEQUENCE, extension))
+    return reader.encode(reader.SEQUENCE, reader.encode(reader.SEQUENCE, requests + extensions))
+
+
+def read_response(data: bytes) -> OcspMessage:
+    """Parse an OCSPResponse (DER).
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED, malformed or too large; REVOCATION_UNAVAILABLE, the responder answered with an error such
+            as tryLater.
+    """
+    if len(data) > MAX_SIZE:
+        raise unusable(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
+    try:
+        parsed = ocsp.load_der_ocsp_response(data)
+        return _message(data, parsed) if parsed.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else _no_answer(parsed)
+    except Refusal:
+        raise
+    except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
+        raise unusable(f"not an OCSP response: {str(error)[:120]}") from error
+
+
+def _no_answer(parsed: ocsp.OCSPResponse) -> NoReturn:
+    raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
+
+
+def _message(data: bytes, parsed: ocsp.OCSPResponse) -> OcspMessage:
+    basic = _basic_response(data)
+    start, end = reader.whole(basic)
+    parts = reader.children(basic, start, end, 4)
+    if len(parts) < 3 or parts[1][0] != reader.SEQUENCE:
+        raise reader.WalkError("BasicOCSPResponse")
+    critical = [item.oid.dotted_string for item in parsed.extensions if item.critical and item.oid.dotted_string != OID_NONCE]
+    if critical:
+        raise unusable(f"unknown critical OCSP extension {critical[0]}")
+    return OcspMessage(
+        answers=_answers(parsed.tbs_response_bytes),
+        produced_at=parsed.produced_at_utc,
+        responder_key=_responder_key(basic[parts[0][2] : parts[0][3]]),
+        responder_key_hash=parsed.responder_key_hash,
+        certificates=_certificates(basic, parts[3:]),
+        nonce=next((item.value.nonce for item in parsed.extensions if isinstance(item.value, x509.OCSPNonce)), None),
+        signature_algorithm=basic[parts[1][1] : parts[1][3]],
+        tbs=parsed.tbs_response_bytes,
+        signature=parsed.signature,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _responder_key(tbs: bytes) -> NameKey | None:
+    """The name in a ResponseData's ``responderID [1]``; None when it is a key hash.
+
+    Raises:
+        WalkError: not a name.
+    """
+    parts = reader.children(tbs, 0, len(tbs), 5)
+    tag, _, first, stop = parts[1] if parts and parts[0][0] == 0xA0 else parts[0]  # after the version, if there is one
+    return comparison_key(tbs[first:stop]) if tag == 0xA1 else None
+
+
+def _basic_response(data: bytes) -> bytes:
+    """Contents of responseBytes.response."""
+    start, end = reader.whole(data)
+    status, tagged = reader.children(data, start, end, 2)
+    if status[0] != reader.ENUMERATED or tagged[0] != 0xA0:
+        raise reader.WalkError("OCSPResponse")
+    first, stop = reader.only(data, tagged[2], tagged[3], reader.SEQUENCE)
+    _, octets = reader.children(data, first, stop, 2)
+    return data[octets[2] : octets[3]]
+
+
+def _certificates(basic: bytes, tail: Sequence[tuple[int, int, int, int]]) -> tuple[Certificate, ...]:
+    """Certificates sent along. One that cannot be parsed is left out: it cannot be the signer then."""
+    found: list[Certificate] = []
+    for _, _, first, stop in tail[:1]:
+        inner, inner_end = reader.only(basic, first, stop, reader.SEQUENCE)
+        for _, position, _, after in reader.children(basic, inner, inner_end, MAX_CERTIFICATES):
+            try:
+                found.append(Certificate.parse(basic[position:after]))
+            except Refusal:
+                continue
+    return tuple(found)
+
+
+def _answers(tbs: bytes) -> tuple[SingleAnswer, ...]:
+    """Read responses of a ResponseData: ``[0] version? · responderID [1]/[2] · producedAt · SEQUENCE OF SingleResponse``."""
+    start, end = reader.whole(tbs)
+    lists = [part for part in reader.children(tbs, start, end, 5) if part[0] == reader.SEQUENCE]
+    if len(lists) != 1:
+        raise reader.WalkError("ResponseData")
+    _, _, first, stop = lists[0]
+    return tuple(
+        _answer(tbs, inner, inner_end)
+        for tag, _, inner, inner_end in reader.children(tbs, first, stop, MAX_ANSWERS)
+        if tag == reader.SEQUENCE or _wrong("SingleResponse")
+    )
+
+
+def _wrong(what: str) -> bool:
+    raise reader.WalkError(what)
+
+
+def _answer(tbs: bytes, start: int, end: int) -> SingleAnswer:
+    parts = reader.children(tbs, start, end, 5)
+    if len(parts) < 3 or parts[0][0] != reader.SEQUENCE or parts[2][0] != reader.GENERALIZED_TIME:
+        raise reader.WalkError("SingleResponse")
+    status, revoked_at, reason = _cert_status(tbs, parts[1])
+    next_update = None
+    for tag, _, first, stop in parts[3:]:
+        if tag == 0xA0:
+            inner, inner_end = reader.only(tbs, first, stop, reader.GENERALIZED_TIME)
+            next_update = reader.time(reader.GENERALIZED_TIME, tbs[inner:inner_end])
+        elif tag == 0xA1:
+            _refuse_critical(tbs, first, stop)
+        else:
+            raise reader.WalkError("SingleResponse")
+    this_update = reader.time(reader.GENERALIZED_TIME, tbs[parts[2][2] : parts[2][3]])
+    return SingleAnswer(_cert_id(tbs, parts[0][2], parts[0][3]), status, this_update, next_update, revoked_at, reason)
+
+
+def _cert_id(tbs: bytes, start: int, end: int) -> CertId:
+    parts = reader.children(tbs, start, end, 4)
+    if [tag for tag, *_ in parts] != [reader.SEQUENCE, reader.OCTET_STRING, reader.OCTET_STRING, reader.INTEGER]:
+        raise reader.WalkError("CertID")
+    first, stop = reader.expect(tbs, parts[0][2], parts[0][3], reader.OID)
+    names, keys, serial = (tbs[item[2] : item[3]] for item in parts[1:])
+    return CertId(reader.oid(tbs[first:stop]), names, keys, reader.integer(serial))
+
+
+def _cert_status(tbs: bytes, part: tuple[int, int, int, int]) -> tuple[CertStatus, datetime | None, int]:
+    tag, _, start, end = part
+    if tag in (0x80, 0x82) and start == end:
+        return (CertStatus.GOOD if tag == 0x80 else CertStatus.UNKNOWN), None, 0
+    if tag != 0xA1:
+        raise reader.WalkError("CertStatus")
+    inner = reader.children(tbs, start, end, 2)
+    if not inner or inner[0][0] != reader.GENERALIZED_TIME:
+        raise reader.WalkError("RevokedInfo")
+    moment = reader.time(reader.GENERALIZED_TIME, tbs[inner[0][2] : inner[0][3]])
+    reason = 0
+    if len(inner) == 2:
+        first, stop = reader.only(tbs, inner[1][2], inner[1][3], reader.ENUMERATED)
+        reason = reader.integer(tbs[first:stop])
+    return CertStatus.REVOKED, moment, reason
+
+
+def _refuse_critical(tbs: bytes, start: int, end: int) -> None:
+    first, stop = reader.only(tbs, start, end, reader.SEQUENCE)
+    for _, _, inner, inner_end in reader.children(tbs, first, stop, 16):
+        parts = reader.children(tbs, inner, inner_end, 3)
+        if len(parts) == 3 and tbs[parts[1][2] : parts[1][3]] == b"\xff":
+            raise unusable("unknown critical extension in an OCSP answer")

@@ -1,0 +1,119 @@
+"""Who may sign an OCSP answer for a CA: the CA's own key, a delegate it certified directly, or a key pinned for exactly this CA.
+
+Stricter than RFC 6960 clause 4.2.2.2: a delegate's certificate must be signed by the very key that issued the certificate in
+question (a responder may serve two CAs only with a certificate from each), and id-pkix-ocsp-nocheck is believed only of
+certificates that live briefly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.keys import key_fault
+from calock.core.checks.gate import form_fault
+from calock.core.der import reader
+from calock.core.policy import Policy
+from calock.core.refusals import Refusal
+from calock.core.revocation.ocsp import OcspMessage, key_bits
+from calock.core.revocation.signed_data import SignatureProblemError, check_issued, check_signature, unusable
+
+OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
+OCSP_NOCHECK = "1.3.6.1.5.5.7.48.1.5"
+
+
+class Standing(Enum):
+    """Why a signer may answer."""
+
+    ISSUER = "issuer"
+    DELEGATE = "delegate"
+    PINNED = "pinned"
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """The verified signer of an answer."""
+
+    certificate: Certificate
+    standing: Standing
+
+    def check_needed(self, longest: timedelta) -> bool:
+        """Whether its own revocation must be looked up: a delegate, unless nocheck on a short-lived certificate."""
+        if self.standing is not Standing.DELEGATE:
+            return False
+        life = self.certificate.not_after - self.certificate.not_before
+        return OCSP_NOCHECK not in self.certificate.by_oid or life > longest
+
+
+def find_responder(
+    message: OcspMessage, issuer: Certificate, *, known: Iterable[Certificate], policy: Policy, at: datetime
+) -> Responder:
+    """Find and verify the signer of ``message`` as a responder for certificates of ``issuer``.
+
+    ``known``: further certificates that may be a pinned responder's. ``at``: whether algorithms are allowed; the caller holds the
+    responder's validity against its own clock as well.
+
+    Raises:
+        Refusal: REVOCATION_UNTRUSTED, with what is wrong with the best candidate.
+    """
+    problem = "the OCSP signer is neither the CA nor sent along"
+    for candidate in (issuer, *message.certificates, *known):
+        if not _is_named(message, candidate):
+            continue
+        try:
+            check_signature(candidate.spki_der, message.signature_algorithm, message.tbs, message.signature, policy=policy, at=at)
+        except SignatureProblemError as error:
+            problem = f"OCSP signature: {error}"
+            continue
+        if candidate.spki_sha256 == issuer.spki_sha256:
+            return Responder(candidate, Standing.ISSUER)
+        if f"{issuer.spki_sha256}:{candidate.spki_sha256}" in policy.revocation.responders:
+            return Responder(candidate, Standing.PINNED)
+        problem = _delegate_problem(candidate, issuer, policy=policy, at=at)
+        if not problem:
+            return Responder(candidate, Standing.DELEGATE)
+    raise unusable(problem)
+
+
+def _is_named(message: OcspMessage, candidate: Certificate) -> bool:
+    """Whether the responderID of the message means this certificate."""
+    if message.responder_key_hash is not None:
+        try:
+            bits = key_bits(candidate.spki_der)
+        except reader.WalkError:
+            return False
+        return hashlib.sha1(bits, usedforsecurity=False).digest() == message.responder_key_hash
+    try:
+        return message.responder_key is not None and message.responder_key == candidate.subject_key
+    except Refusal:
+        return False  # a name that cannot be read names nobody
+
+
+def _delegate_problem(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
+    """Say what keeps ``candidate`` from being a delegate of ``issuer``; empty = nothing."""
+    try:
+        return _unfit(candidate, issuer, policy=policy, at=at)
+    except Refusal as refusal:
+        return f"the OCSP signer's certificate: {refusal.detail or refusal.reason}"
+
+
+def _unfit(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
+    try:
+        check_issued(candidate, issuer, policy=policy, at=at)
+    except SignatureProblemError:
+        return "the OCSP signer's certificate was not issued by the CA's own key"
+    fault = form_fault(candidate, policy, at, strict=False) or key_fault(candidate, policy, at)
+    if fault is not None:
+        return f"the OCSP signer's certificate: {fault[1]}"
+    demands = (
+        (candidate.issuer_key == issuer.subject_key, "names another issuer"),
+        (OCSP_SIGNING in (candidate.eku or ()), "is not for OCSP signing (id-kp-OCSPSigning)"),
+        ("digital_signature" in (candidate.key_usage or ()), "is not for signatures (digitalSignature)"),
+        (not candidate.is_ca, "is a CA's"),
+        (candidate.not_before <= at <= candidate.not_after, "is not valid at this time"),
+    )
+    return next((f"the OCSP signer's certificate {fails}" for holds, fails in demands if not holds), "")

@@ -1,0 +1,227 @@
+"""Signatures over X.509 structures (SIGNED{…}): which algorithms count, and whether one holds.
+
+Certificates are verified by the path engine; this is for CRLs, OCSP answers and the certificates of their signers. The same
+allow-list as for certificates: weak algorithms in revocation data would let anyone un-revoke a lock.
+
+Sources: RFC 5280 clause 4.1.1.2; RFC 4055 (RSA), RFC 5758 (ECDSA), GM/T 0015 and GM/T 0009 (SM2-with-SM3).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from calock.core import libcrypto
+from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.key_types import is_ec, is_rsa
+from calock.core.der import reader
+from calock.core.libcrypto import SPKI_PREFIX
+from calock.core.policy import Legacy, Policy
+from calock.core.refusals import Reason, Refusal
+
+SM2_WITH_SM3 = "1.2.156.10197.1.501"
+RSA_PSS = "1.2.840.113549.1.1.10"
+
+_NULL = b"\x05\x00"
+_RSA: dict[str, type[hashes.HashAlgorithm]] = {
+    "1.2.840.113549.1.1.5": hashes.SHA1,
+    "1.2.840.113549.1.1.11": hashes.SHA256,
+    "1.2.840.113549.1.1.12": hashes.SHA384,
+    "1.2.840.113549.1.1.13": hashes.SHA512,
+}
+_ECDSA: dict[str, type[hashes.HashAlgorithm]] = {
+    "1.2.840.10045.4.1": hashes.SHA1,
+    "1.2.840.10045.4.3.2": hashes.SHA256,
+    "1.2.840.10045.4.3.3": hashes.SHA384,
+    "1.2.840.10045.4.3.4": hashes.SHA512,
+}
+_HASHES: dict[str, type[hashes.HashAlgorithm]] = {
+    "2.16.840.1.101.3.4.2.1": hashes.SHA256,
+    "2.16.840.1.101.3.4.2.2": hashes.SHA384,
+    "2.16.840.1.101.3.4.2.3": hashes.SHA512,
+}
+
+
+def unusable(detail: str) -> Refusal:
+    """Build the refusal for revocation data that exists but cannot be believed."""
+    return Refusal(Reason.REVOCATION_UNTRUSTED, detail)
+
+
+class SignatureProblemError(ValueError):
+    """Why a signature does not count. The text is for operators."""
+
+
+def check_signature(
+    spki_der: bytes, algorithm_der: bytes, message: bytes, signature: bytes, *, policy: Policy, at: datetime
+) -> None:
+    """Verify ``signature`` over ``message``.
+
+    ``algorithm_der`` is the AlgorithmIdentifier as it stands in the structure; ``policy`` says which algorithms, key sizes and
+    curves count at ``at``. RSA as PKCS#1 v1.5 or PSS, ECDSA and SM2 as DER SEQUENCE {r, s}; SM2 with the standard signer ID.
+
+    Raises:
+        SignatureProblemError: algorithm or key not acceptable, or the signature does not hold.
+    """
+    dotted, parameters = _readable(algorithm_der)
+    if dotted == SM2_WITH_SM3:
+        _check_sm2(spki_der, parameters, message, signature, policy)
+        return
+    key = _loaded(spki_der)
+    refuse_exceptions(_exceptions(key, dotted, policy), policy=policy, at=at)
+    try:
+        if is_rsa(key):
+            _check_rsa(key, dotted, parameters, message, signature)
+        elif is_ec(key):
+            _check_ecdsa(key, dotted, parameters, message, signature)
+        else:
+            raise SignatureProblemError("the signer's key is neither SM2, RSA nor EC")
+    except (InvalidSignature, ValueError) as error:
+        if isinstance(error, SignatureProblemError):
+            raise
+        raise SignatureProblemError("the signature does not hold") from error
+
+
+def check_issued(certificate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> None:
+    """Verify that ``issuer``'s key signed ``certificate``. Nothing but the signature is judged here.
+
+    Raises:
+        SignatureProblemError: it did not, or the signature does not count.
+    """
+    data = certificate.der
+    try:
+        parts = reader.children(data, *reader.whole(data), 3)
+        (_, tbs, _, tbs_end), (_, algorithm, _, algorithm_end), _ = parts
+    except (reader.WalkError, ValueError) as error:
+        raise SignatureProblemError("not a certificate") from error
+    if not certificate.signature_algorithms_agree:
+        raise SignatureProblemError("inner and outer signature algorithm differ")
+    check_signature(
+        issuer.spki_der, data[algorithm:algorithm_end], data[tbs:tbs_end], certificate.parsed.signature, policy=policy, at=at
+    )
+
+
+def exceptions_needed(spki_der: bytes, algorithm_der: bytes, *, policy: Policy) -> frozenset[Legacy]:
+    """Which dated exceptions of the rules a signature by this key rests on: it counts only while they last.
+
+    Raises:
+        SignatureProblemError: the rules do not allow it even with them.
+    """
+    dotted = _readable(algorithm_der)[0]
+    if dotted == SM2_WITH_SM3:
+        _require_sm2(policy)
+        return frozenset()
+    return _exceptions(_loaded(spki_der), dotted, policy)
+
+
+def refuse_exceptions(needed: frozenset[Legacy], *, policy: Policy, at: datetime) -> None:
+    """Hold the exceptions that a signature rests on against their dates.
+
+    Raises:
+        SignatureProblemError: one of them is not granted, or is over.
+    """
+    for what in sorted(needed):
+        if not policy.allows_legacy(what, at):
+            words = {"SHA1": "SHA-1 is not allowed", "RSA1024": f"RSA key of fewer than {policy.rsa_min_bits} bits"}
+            raise SignatureProblemError(words[what])
+
+
+def _readable(algorithm_der: bytes) -> tuple[str, bytes]:
+    try:
+        return _algorithm(algorithm_der)
+    except reader.WalkError as error:
+        raise SignatureProblemError("signature algorithm cannot be read") from error
+
+
+def _loaded(spki_der: bytes) -> PublicKeyTypes:
+    try:
+        return load_der_public_key(spki_der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignatureProblemError("the signer's key cannot be used") from error
+
+
+def _exceptions(key: PublicKeyTypes, dotted: str, policy: Policy) -> frozenset[Legacy]:
+    needed: set[Legacy] = set()
+    if is_rsa(key):
+        if "RSA" not in policy.algorithms:
+            raise SignatureProblemError("RSA is not allowed by this provider's rules")
+        if not 1024 <= key.key_size <= policy.rsa_max_bits:
+            raise SignatureProblemError(f"RSA key of {key.key_size} bits")
+        if key.key_size < policy.rsa_min_bits:
+            needed.add("RSA1024")
+    elif is_ec(key) and ("EC" not in policy.algorithms or key.curve.name not in policy.curves):
+        raise SignatureProblemError(f"curve {key.curve.name} is not allowed by this provider's rules")
+    if hashes.SHA1 in (_RSA.get(dotted), _ECDSA.get(dotted)):
+        needed.add("SHA1")
+    return frozenset(needed)
+
+
+def _require_sm2(policy: Policy) -> None:
+    if "SM2" not in policy.algorithms:
+        raise SignatureProblemError("SM2 is not allowed by this provider's rules")
+
+
+def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
+    start, end = reader.whole(algorithm_der)
+    first, stop = reader.expect(algorithm_der, start, end, reader.OID)
+    return reader.oid(algorithm_der[first:stop]), algorithm_der[stop:end]
+
+
+def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: bytes, policy: Policy) -> None:
+    _require_sm2(policy)
+    if parameters not in (b"", _NULL):  # both are in the field; neither changes what is verified
+        raise SignatureProblemError("SM2 signature with parameters")
+    if not spki_der.startswith(SPKI_PREFIX) or not libcrypto.sm2_verify(spki_der, signature, message):
+        raise SignatureProblemError("the signature does not hold")
+
+
+def _digest(found: type[hashes.HashAlgorithm] | None, dotted: str) -> hashes.HashAlgorithm:
+    if found is None:
+        raise SignatureProblemError(f"signature algorithm {dotted} is not allowed")
+    return found()
+
+
+def _check_rsa(key: rsa.RSAPublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes) -> None:
+    if dotted == RSA_PSS:
+        digest, scheme = _pss(parameters)
+        key.verify(signature, message, scheme, digest)
+        return
+    digest = _digest(_RSA.get(dotted), dotted)
+    if parameters not in (b"", _NULL):
+        raise SignatureProblemError("RSA signature with unexpected parameters")
+    key.verify(signature, message, padding.PKCS1v15(), digest)
+
+
+def _check_ecdsa(key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes) -> None:
+    digest = _digest(_ECDSA.get(dotted), dotted)
+    if parameters:
+        raise SignatureProblemError("ECDSA signature with parameters")
+    key.verify(signature, message, ec.ECDSA(digest))
+
+
+def _pss(parameters: bytes) -> tuple[hashes.HashAlgorithm, padding.PSS]:
+    """RSASSA-PSS-params (RFC 4055 clause 3.1): one hash for both uses, salt as long as it; anything else is refused."""
+    try:
+        start, end = reader.whole(parameters)
+        parts = {tag: parameters[first:stop] for tag, _, first, stop in reader.children(parameters, start, end, 4)}
+        outer = _hash_of(parts.get(0xA0, b""))
+        generator, inner = _algorithm(parts.get(0xA1, b""))
+        salt_start, salt_end = reader.whole(parts.get(0xA2, b""), reader.INTEGER)
+        salt = reader.integer(parts[0xA2][salt_start:salt_end])
+    except (reader.WalkError, KeyError) as error:
+        raise SignatureProblemError("RSASSA-PSS parameters are not acceptable") from error
+    if generator != "1.2.840.113549.1.1.8" or outer is None or _hash_of(inner) is not outer or 0xA3 in parts:
+        raise SignatureProblemError("RSASSA-PSS parameters are not acceptable")
+    digest = outer()
+    if salt != digest.digest_size:
+        raise SignatureProblemError("RSASSA-PSS salt length is not the hash length")
+    return digest, padding.PSS(padding.MGF1(outer()), salt)
+
+
+def _hash_of(algorithm_der: bytes) -> type[hashes.HashAlgorithm] | None:
+    dotted, parameters = _algorithm(algorithm_der)
+    return _HASHES.get(dotted) if parameters in (b"", _NULL) else None

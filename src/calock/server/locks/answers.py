@@ -1,0 +1,196 @@
+"""Judge a lock's answer: challenge, token, signature, path, revocation, profile, identity, in the order of the house."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError
+
+from calock.core.certificates.certificate import Certificate
+from calock.core.challenge import Challenge
+from calock.core.decision.cache import Memory
+from calock.core.decision.verify import Setting, judge_token
+from calock.core.refusals import Reason, Refusal
+from calock.core.register import CaCertificate, ProviderTrust
+from calock.core.revocation.evidence import Evidence
+from calock.core.verdict import Identity, Verdict
+from calock.server.challenges.services import Aim, open_challenge, spend_quietly
+from calock.server.locks.decision_record import Details, Origin, details_of, origin_of
+from calock.server.locks.expired import judge_expired
+from calock.server.locks.revocations import known_lock, note_revoked
+from calock.server.providers.models import Provider
+from calock.server.providers.trust import current_register
+from calock.server.revocation.live import with_live_answers
+from calock.server.sessions.context import RequestContext
+from calock.server.tools import throttle
+from calock.server.tools.times import day_text
+from calock.wire.driver import Device
+from calock.wire.token import AuthToken, parse_token
+
+MAX_SERIAL = 64
+_CALOCK = Path(__file__).parents[2]
+
+log = logging.getLogger("calock.server")
+_memory = Memory()
+"""Of this process: what neither time nor revocation can change about the certificates that logged in last."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One answer under way. ``about`` is what was found out of it: it goes into the audit row, however the attempt ends."""
+
+    text: str
+    challenge: Challenge
+    token: AuthToken
+    about: dict[str, str | int | bool | UUID] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An accepted answer: whoever sent it holds this certificate's key, now, for this aim."""
+
+    challenge: Challenge
+    certificate: Certificate
+    provider: ProviderTrust
+    issuer: CaCertificate
+    identity: Identity
+    details: Details
+    """What the audit row of the act keeps of the decision."""
+
+
+@contextmanager
+def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) -> Iterator[Attempt]:
+    """Read an answer and open its challenge (the cheap checks), and see through whatever the body decides about it.
+
+    A failed attempt uses the challenge up as well, and its refusal takes along what was known. That holds for every failure: an
+    exception that is no refusal becomes one here, so that nobody who makes a parser stumble may try for ever, unseen and
+    unhindered. Only a database that is away stays an error of the server: no answer brings that about, and nothing can be
+    written. Wraps the transaction; is not inside it.
+
+    Raises:
+        Refusal: TOKEN_…, CHALLENGE_…, ANSWER_NOT_JUDGED, and the body's.
+    """
+    attempt: Attempt | None = None
+    try:
+        token = parse_token(answer)
+        attempt = Attempt(text, open_challenge(text, aim=aim, context=context), token)
+        yield attempt
+    except Refusal as refusal:
+        _failed(attempt, refusal)
+        raise
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        refused = _not_judged(error, context)
+        _failed(attempt, refused)
+        raise refused from error
+
+
+def _failed(attempt: Attempt | None, refusal: Refusal) -> None:
+    if attempt is not None:
+        spend_quietly(attempt.challenge)
+        refusal.about = {**attempt.about, **refusal.about}
+
+
+def _not_judged(error: Exception, context: RequestContext) -> Refusal:
+    """The refusal for an error of ours. Its traceback is logged once a minute for each address: the log is no place to flood."""
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_CALOCK)]
+    place = f"{Path(ours[-1].filename).relative_to(_CALOCK)}:{ours[-1].lineno}" if ours else "an unknown place"
+    detail = f"{type(error).__name__} at {place}"
+    if throttle.first_this_minute(f"not judged {place}", context.ip):
+        log.error("an answer could not be judged: %s", detail, exc_info=error)
+    return Refusal(Reason.ANSWER_NOT_JUDGED, detail)
+
+
+def judge(
+    attempt: Attempt,
+    *,
+    context: RequestContext,
+    device: Device | None = None,
+    provider: str = "",
+    expired_allowed: bool = False,
+) -> Proof:
+    """Every check of the answer after its challenge was opened. Nothing leaves the machine before the signature holds.
+
+    ``provider`` is the one chosen on the page, empty for any. ``expired_allowed``: the provider record lets an expired
+    certificate be bound (it still cannot log in).
+
+    Raises:
+        Refusal: the reason of the first check that failed, with facts for its sentence.
+    """
+    register = current_register()
+
+    def verify(evidence: Evidence) -> Verdict:
+        given = Setting(
+            register,
+            context.at,
+            evidence,
+            provider=provider or None,
+            site=context.site,
+            device_serial=device.serial[:MAX_SERIAL] if device else "",
+            memory=_memory,
+        )
+        verdict = judge_token(attempt.token, given, origin=context.origin, challenge=attempt.text)
+        if expired_allowed and verdict.reason is Reason.CERTIFICATE_EXPIRED and verdict.certificate is not None:
+            return judge_expired(attempt.token, given, verdict.certificate, origin=context.origin, challenge=attempt.text)
+        return verdict
+
+    verdict = with_live_answers(verify)
+    origin = origin_of(verdict, register, context.at)
+    details = details_of(verdict, origin)
+    attempt.about.update({"provider": origin.provider, **details})
+    if not verdict.accepted:
+        _learn(verdict, origin, attempt, context)
+    _require(verdict, origin)
+    return Proof(
+        attempt.challenge,
+        cast(Certificate, verdict.certificate),
+        cast(ProviderTrust, verdict.provider),
+        cast(CaCertificate, verdict.issuer),
+        cast(Identity, verdict.identity),
+        details,
+    )
+
+
+def _learn(verdict: Verdict, origin: Origin, attempt: Attempt, context: RequestContext) -> None:
+    """Keep what a refused answer teaches: that the certificate is revoked for good, and for auditors whose lock it was."""
+    certificate = verdict.certificate
+    if certificate is None or not origin.issuer_key:
+        return
+    lock = known_lock(origin.issuer_key, certificate.serial_hex)
+    if lock is not None:
+        attempt.about["lock"] = lock
+    if verdict.reason is Reason.CERTIFICATE_REVOKED:
+        note_revoked(origin.issuer_key, certificate.serial_hex, status=verdict.revocation[0], at=context.at)
+
+
+def _require(verdict: Verdict, origin: Origin) -> None:
+    try:
+        verdict.require()
+    except Refusal as refusal:
+        refusal.facts.update({**_days(verdict), **(provider_facts(origin.provider) if origin.provider else {})})
+        raise
+
+
+def _days(verdict: Verdict) -> dict[str, str | int | bool]:
+    certificate = verdict.certificate
+    if certificate is None:
+        return {}
+    days = {"not_after": certificate.not_after, "not_before": certificate.not_before}
+    return {name: day_text(day) for name, day in days.items()}
+
+
+def provider_facts(code: str) -> dict[str, str | int | bool]:
+    """What a sentence may say of a provider: its short name, hotline and links."""
+    provider = Provider.objects.filter(code=code).first()
+    if provider is None:
+        return {}
+    facts = {"hotline": provider.hotline, "renew_url": provider.renew_url, "unlock_url": provider.unlock_url}
+    return {"provider": provider.short_name, **{name: value for name, value in facts.items() if value}}

@@ -1,0 +1,94 @@
+"""Who is asking: our own cookie to ``request.user`` and ``request.login_session``. Anything malformed is no session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import cast
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.locks.models import Binding
+from calock.server.organisations.models import OrganisationState
+from calock.server.sessions import cookies
+from calock.server.sessions.models import Session, SessionMethod
+from calock.server.sessions.services import TOUCH, end_session, idle_limit
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest
+
+OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
+
+
+def _why_over(session: Session, now: datetime, *, has_binding: bool) -> str:
+    """Why this session may not be used now; empty when it may."""
+    if session.ended_at is not None:
+        return session.end_reason or "ended"
+    account = session.account
+    organisation = account.organisation
+    rules = (
+        ("expired", now >= session.expires_at),
+        ("idle", now - session.last_seen_at > idle_limit(operator=account.is_operator)),
+        ("account disabled", not account.is_active),
+        ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
+        ("lock unbound", session.lock_id is not None and not has_binding),
+    )
+    return next((why for why, over in rules if over), "")
+
+
+class SessionMiddleware:
+    """Sets ``request.user``, ``request.login_session``, ``request.session_was_ended`` and ``request.session_end``."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        site_request = cast(SiteRequest, request)
+        session, why = self._find(site_request)
+        ended = bool(why)
+        site_request.login_session = session
+        site_request.session_was_ended, site_request.session_end = ended, why
+        site_request.user = session.account if session else AnonymousUser()
+        if session is not None and self._must_change_password(session, request.path_info):
+            refusal = Refusal(Reason.PASSWORD_CHANGE_REQUIRED, "the password was set by somebody else")
+            return refusals.answer(site_request, refusal)
+        response = self.get_response(request)
+        if ended and cookies.session_cookie() not in response.cookies:
+            cookies.clear_session(response)
+        return response
+
+    @staticmethod
+    def _must_change_password(session: Session, path: str) -> bool:
+        if session.method != SessionMethod.PASSWORD or not session.account.must_change_password:
+            return False
+        return not path.startswith(OPEN_WHILE_PASSWORD_EXPIRED)
+
+    @staticmethod
+    def _find(request: SiteRequest) -> tuple[Session | None, str]:
+        """The live session, or why the one whose cookie was sent is over; neither when no session has that cookie."""
+        value = cookies.session_value(request)
+        if not value:
+            return None, ""
+        # a login and the end of its binding may cross each other: a lock session counts only while the binding lives that it found,
+        # not when the same account binds the lock anew
+        binding = Binding.objects.live().filter(
+            lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at")
+        )
+        rows = Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
+        session = rows.filter(digest=cookies.digest(value), site=request.site.code).first()
+        if session is None:
+            return None, ""
+        now = timezone.now()
+        over = _why_over(session, now, has_binding=session.has_binding)
+        if over:
+            if session.ended_at is None:
+                end_session(session=session, reason=over, at=now)
+            return None, over
+        if now - session.last_seen_at > TOUCH:
+            session.last_seen_at = now
+            session.save(update_fields=["last_seen_at"])
+        return session, ""

@@ -1,0 +1,1 @@
+"""The program: configuration, Django settings, addresses, start, workers, logs."""

@@ -1,0 +1,153 @@
+"""What an operator sets, read once from the environment and refused when it makes no sense.
+
+``CALOCK_DATA`` (directory), ``DATABASE_URL``, ``CALOCK_SECRET_KEY`` or ``CALOCK_SECRET_KEY_FILE``, ``CALOCK_INSECURE_HTTP``
+(1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
+(the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
+``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from calock.server.tools.addresses import FetchRefusedError, endpoint_of
+
+
+class ConfigError(RuntimeError):
+    """The environment asks for something that cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    data: Path
+    database_url: str
+    secret_key: str
+    insecure_http: bool
+    trusted_proxies: frozenset[str]
+    egress_proxy: str
+    public_port: str = ""
+    failures_per_minute: int = 60
+    debug: bool = False
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise ConfigError(f"{name} must be 0 or 1, not {value!r}")
+    return value == "1"
+
+
+def _number(name: str, *, default: int | None, low: int, high: int) -> int | None:
+    value = os.environ.get(name, "")
+    if not value:
+        return default
+    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+        raise ConfigError(f"{name} must be a number from {low} to {high}, not {value!r}")
+    return int(value)
+
+
+def _proxies() -> frozenset[str]:
+    """Addresses written as those of requests are, so that they are found again."""
+    named = filter(None, (part.strip() for part in os.environ.get("CALOCK_TRUSTED_PROXIES", "").split(",")))
+    try:
+        return frozenset(str(ip_address(part)) for part in named)
+    except ValueError as error:
+        raise ConfigError(f"CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: {error}") from error
+
+
+def _egress_proxy() -> str:
+    """What it names is spoken to in plain HTTP; to proxies that want a password or TLS nothing here could speak."""
+    value = os.environ.get("CALOCK_EGRESS_PROXY", "")
+    if value:
+        try:
+            scheme, _, _ = endpoint_of(value)
+        except FetchRefusedError as error:
+            raise ConfigError(f"CALOCK_EGRESS_PROXY is an address such as http://proxy.example:3128: {error}") from error
+        if scheme != "http" or urlsplit(value).path not in ("", "/"):
+            raise ConfigError("CALOCK_EGRESS_PROXY is an address such as http://proxy.example:3128, with nothing behind the port")
+    return value
+
+
+def _make_secret(path: Path) -> None:
+    """Make the key once, whoever else starts at this moment: it has its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # readable by its owner alone
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was quicker; its key is the key
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
+
+
+def _secret(data: Path) -> str:
+    value = os.environ.get("CALOCK_SECRET_KEY", "")
+    named = os.environ.get("CALOCK_SECRET_KEY_FILE", "")
+    path = Path(named) if named else data / "secret.key"
+    if not value:
+        if not path.exists():
+            if named:
+                raise ConfigError(f"CALOCK_SECRET_KEY_FILE names {path}, which does not exist")
+            _make_secret(path)
+        try:
+            value = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the secret key cannot be read from {path}: {error}") from error
+    if len(value) < 32:
+        raise ConfigError("the secret key must have at least 32 characters")
+    return value
+
+
+def _data() -> Path:
+    data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"CALOCK_DATA names {data}, which cannot be made: {error.strerror}") from error
+    return data
+
+
+def _database_url(data: Path) -> str:
+    """What is refused is not repeated: it may hold a password."""
+    value = os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}"
+    if value.partition("://")[0] not in ("postgresql", "postgres", "sqlite"):
+        raise ConfigError("DATABASE_URL must begin with postgresql:// or sqlite:///")
+    try:
+        name = dj_database_url.parse(value)["NAME"]
+    except ValueError as error:
+        raise ConfigError("DATABASE_URL is no address; what is unusual in a user name or password is written %XX") from error
+    if name in ("", ":memory:"):
+        raise ConfigError("DATABASE_URL names no database: postgresql://user:password@host/name")
+    return value
+
+
+def read_config() -> Config:
+    """Read the environment.
+
+    Raises:
+        ConfigError: a value that makes no sense, named.
+    """
+    data = _data()
+    port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
+    return Config(
+        data=data,
+        database_url=_database_url(data),
+        secret_key=_secret(data),
+        insecure_http=_flag("CALOCK_INSECURE_HTTP"),
+        trusted_proxies=_proxies(),
+        egress_proxy=_egress_proxy(),
+        public_port="" if port is None else str(port),
+        failures_per_minute=_number("CALOCK_FAILURES_PER_MINUTE", default=60, low=1, high=1_000_000) or 60,
+    )

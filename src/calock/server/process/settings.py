@@ -1,0 +1,152 @@
+"""Django settings, derived from ``calock.server.process.config``; nothing here is set by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dj_database_url
+
+from calock.server import web
+from calock.server.process import logs
+from calock.server.process.config import read_config
+from calock.server.sites.registry import SITES
+from calock.wire.driver import PORTS, TLS_PORTS
+
+CALOCK = read_config()
+
+SECRET_KEY = CALOCK.secret_key
+DEBUG = False
+ALLOWED_HOSTS = ["*"]  # calock.server.web.site_middleware refuses every host that is not a site's, with a page
+ROOT_URLCONF = "calock.server.process.urls"
+WSGI_APPLICATION = "calock.server.process.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.Account"
+
+INSTALLED_APPS = [
+    "calock.server.console",  # before the admin: its templates take the place of the admin's
+    "calock.server.console.apps.ConsoleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "calock.server.organisations",
+    "calock.server.accounts",
+    "calock.server.approvals",
+    "calock.server.providers",
+    "calock.server.locks",
+    "calock.server.sessions",
+    "calock.server.challenges",
+    "calock.server.login",
+    "calock.server.audit",
+    "calock.server.jobs",
+    "calock.server.downloads",
+    "calock.server.sites",
+    "calock.server.portal",
+]
+
+# outermost first; each one's place matters
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "calock.server.web.middleware.HeadersMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "calock.server.web.language.LanguageMiddleware",
+    "calock.server.jobs.probes.ProbeMiddleware",  # asked by address, whatever host they name
+    "calock.server.web.site_middleware.SiteMiddleware",
+    "calock.server.login.session_middleware.SessionMiddleware",
+    "calock.server.web.middleware.RefusalMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "calock.server.web.middleware.OriginMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+DATABASES = {"default": dj_database_url.parse(CALOCK.database_url)}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    said = DATABASES["default"].get("OPTIONS", {})  # in the address: sslmode and its like
+    DATABASES["default"]["OPTIONS"] = {**said, "server_side_binding": True, "prepare_threshold": 2}
+DATABASES["default"]["CONN_MAX_AGE"] = None
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(web.__file__).parent / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "calock.server.web.template_context.site",
+            ]
+        },
+    }
+]
+PASSWORD_HASHERS = ["calock.server.accounts.hashers.PasswordHasher"]
+AUTHENTICATION_BACKENDS: list[str] = []  # nothing logs in past calock.server.login
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
+STATIC_URL = "static/"
+STATIC_ROOT = CALOCK.data / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()  # nothing collected yet: tests, development
+STATICFILES_DIRS = [(f"sites/{path.parent.name}", path) for path in sorted(SITES.glob("*/static"))]  # each site's own look
+LOCALE_PATHS = [SITES.parent / "locale"]
+SILENCED_SYSTEM_CHECKS = [
+    "admin.E408",  # our own session middleware sets request.user
+    "admin.E410",  # same, for the session
+]
+
+# --- what browsers are told
+_DRIVER = [f"{scheme}://127.0.0.1:{port}" for port in PORTS for scheme in ("http", "ws")]
+_DRIVER += [f"{scheme}://127.0.0.1:{port}" for port in TLS_PORTS for scheme in ("https", "wss")]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", *_DRIVER],
+        "form-action": ["'self'", "http://127.0.0.1:*"],  # the driver's own window is opened by a form
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+# the driver's window needs these two: docs/protocol.md, window mode
+SECURE_REFERRER_POLICY = "origin-when-cross-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin-allow-popups"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_HSTS_SECONDS = 0 if CALOCK.insecure_http else 365 * 24 * 3600
+X_FRAME_OPTIONS = "DENY"
+CSRF_COOKIE_NAME = "csrftoken" if CALOCK.insecure_http else "__Host-csrf"
+CSRF_COOKIE_SECURE = not CALOCK.insecure_http
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = not CALOCK.insecure_http  # our sessions have cookies of their own; the console's messages go by these
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "calock.server.web.middleware.csrf_failure"
+LANGUAGE_COOKIE_SECURE = not CALOCK.insecure_http
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "calock.server.web.uploads.BoundedUploads",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "calock.server.web.static_files.Storage"},
+}
+LOGGING = logs.LOGGING
+logs.configure()

@@ -1,0 +1,21 @@
+"""Who asks, from where, when: what services need to know of a request without knowing HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from calock.server.sessions.models import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """``browser`` is the SHA-256 of the pre-login cookie, empty when the browser has none."""
+
+    site: str
+    origin: str
+    ip: str | None
+    user_agent: str
+    browser: str
+    session: Session | None
+    at: datetime
