@@ -1,4 +1,5 @@
 # Two commands matter: `make run` and `make test`. The others are parts of them, or measure.
+.DEFAULT_GOAL := run
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,10 @@ LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --
 MESSAGES := src/calock/server/locale/en/LC_MESSAGES/django
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
-.PHONY: run test lint conformance fuzz packages bench demo-reset lock clean
+.PHONY: help run test lint conformance fuzz packages bench demo-reset lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 run: $(VENV)/run.stamp $(MESSAGES).mo  ## install, make the practice world, start driver and server, say what to click
 	$(BIN)/calock demo
@@ -19,7 +23,7 @@ test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## everything; ends with pytest's 
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
 	$(BIN)/pytest -q -n 2
 
-lint: $(VENV)/test.stamp
+lint: $(VENV)/test.stamp  ## formatting, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -61,5 +65,5 @@ lock:  ## write the locked versions anew; needs uv
 	$(LOCK) --upgrade --extra agent --extra server -o requirements/run.txt
 	$(LOCK) --upgrade --extra dev -o requirements/test.txt
 
-clean:
+clean:  ## remove the environment and the practice world
 	rm -rf $(VENV) .calock build dist
