@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from calock.demo.practice import Practice, open_practice
+from calock.server.tools.files import replacing
 
 SIGN_EVERY = 3600.0
 """Seconds a CRL is served before it is signed anew; its own nextUpdate is a week away."""
@@ -73,9 +74,8 @@ def main(arguments: list[str]) -> None:
     directory, port = arguments
     practice = open_practice(Path(directory))
     source = CrlSource.open(practice, int(port))
-    fresh = practice.place.crl_address.with_suffix(".new")
-    fresh.write_text(source.base, "utf-8")
-    fresh.replace(practice.place.crl_address)  # whoever waits for it reads it whole
+    with replacing(practice.place.crl_address) as file:  # whoever waits for it reads it whole
+        file.write(source.base.encode())
     source.serve_forever()
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calock.server.tools.files import replacing
+
 MARK = "calock-demo.json"
 """Its presence says that a directory is a demonstration's and may be deleted as a whole."""
 
@@ -85,9 +87,8 @@ class Place:
 
     def write_notes(self, notes: dict[str, Any]) -> None:
         """Replace the notes in one step, so that an interrupted build is seen as unfinished, not as broken."""
-        fresh = self.mark.with_suffix(".new")
-        fresh.write_text(json.dumps(notes, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
-        fresh.replace(self.mark)
+        with replacing(self.mark) as file:
+            file.write(json.dumps(notes, ensure_ascii=False, indent=1, sort_keys=True).encode())
 
 
 def default_place() -> Place:

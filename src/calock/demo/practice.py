@@ -10,6 +10,7 @@ from pathlib import Path
 from calock.demo.authorities import FAMILIES, Family, load_families, make_family, save_family
 from calock.demo.keyring import MadeLock, make_locks
 from calock.demo.place import Place
+from calock.server.tools.files import replacing
 
 VERSION = 1
 """Raised when an older world on disk can no longer be used."""
@@ -33,9 +34,8 @@ class Practice:
         """Sign every CRL anew into the CRL source's directory, each in one step. ``now``: another clock than the computer's."""
         for family in self.families.values():
             for name, crl in family.crls((now or datetime.now(UTC)).replace(microsecond=0)).items():
-                fresh = self.place.crls / (name + ".new")
-                fresh.write_bytes(crl)
-                fresh.replace(self.place.crls / name)
+                with replacing(self.place.crls / name) as file:
+                    file.write(crl)
 
 
 def require_ours(place: Place) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import http.client
 import json
 import signal
@@ -21,6 +20,7 @@ from calock.demo.place import Place
 from calock.demo.practice import Practice, require_ours
 from calock.demo.story import story
 from calock.demo.world import build, move_crl_source
+from calock.server.tools.files import locked
 from calock.wire.driver import HEADER, HELLO_PATH
 
 USUAL_PORTS = range(8000, 8010)
@@ -59,11 +59,9 @@ def only_one(place: Place) -> Iterator[None]:
     """
     require_ours(place)
     place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with place.lock.open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunningError(f"a demonstration already runs on {place.root}") from None
+    with locked(place.lock, wait=lambda: False) as ours:
+        if not ours:
+            raise AlreadyRunningError(f"a demonstration already runs on {place.root}")
         yield
 
 

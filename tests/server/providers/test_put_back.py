@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import timedelta
 
 import pytest
@@ -207,7 +208,7 @@ def test_a_disk_that_takes_nothing_leaves_the_process_its_memory(world, monkeypa
         raise OSError(28, "No space left on device")
 
     seen.forget()
-    monkeypatch.setattr(seen.tempfile, "mkstemp", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     saved = backup()
     withdraw(world, world.intermediate)
     assert not seen.file().exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
@@ -310,7 +311,7 @@ def running(*jobs: Job):
 def test_f4_a_full_disk_ends_no_job_and_its_end_is_enough(monkeypatch):
     """What a job's run is written down with may fail as well: the next run comes all the same, and is written down again."""
     ran, refused, full = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
-    real = runner_module.tempfile.mkstemp
+    real = tempfile.mkstemp
 
     def mkstemp(*args, **named):
         if full.is_set():
@@ -318,7 +319,7 @@ def test_f4_a_full_disk_ends_no_job_and_its_end_is_enough(monkeypatch):
             raise OSError(28, "No space left on device")
         return real(*args, **named)
 
-    monkeypatch.setattr(runner_module.tempfile, "mkstemp", mkstemp)
+    monkeypatch.setattr(tempfile, "mkstemp", mkstemp)
     with running(Job("sessions", 0.01, ran.release)):
         assert ran.acquire(timeout=20)
         full.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import timedelta
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_full_disk_costs_nobody_his_login(world, monkeypatch):
         raise OSError(28, "No space left on device")
 
     answer_with(world)
-    monkeypatch.setattr(ocsp_cache.tempfile, "mkstemp", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     for _ in range(2):
         assert judged(world.lock.certificate).reason is None
     assert asked(world) == ["POST /ocsp"]

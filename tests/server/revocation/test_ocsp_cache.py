@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -240,7 +241,7 @@ def test_what_a_full_disk_did_not_keep_is_remembered_and_still_gives_way_to_wors
 
     worker = Process()
     with worker(monkeypatch), monkeypatch.context() as patch:
-        patch.setattr(ocsp_cache.tempfile, "mkstemp", full)
+        patch.setattr(tempfile, "mkstemp", full)
         ocsp.ask()
         assert ocsp.at_hand() == "good"
     ocsp.says("revoked", reason="keyCompromise")

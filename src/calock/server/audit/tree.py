@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from calock.server.audit.canonical import canonical
 from calock.server.audit.models import AuditEvent
+from calock.server.tools.files import make_once
 
 
 def leaf(row: AuditEvent) -> bytes:
@@ -90,12 +89,7 @@ def seal_key(data: Path) -> Ed25519PrivateKey:
     if not path.exists():
         made = Ed25519PrivateKey.generate()
         text = made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        whole = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(whole, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(text)
-        with suppress(FileExistsError):  # another process was quicker: its key is the key
-            os.link(whole, path)
-        whole.unlink()
+        make_once(path, text)
     key = serialization.load_pem_private_key(path.read_bytes(), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError(f"{path} does not hold an Ed25519 key")

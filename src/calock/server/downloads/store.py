@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from django.conf import settings
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.tools.files import make_folder, move
 from calock.wire.package import MAX_PACKAGE
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -65,8 +66,7 @@ class Incoming:
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._path = root() / f"incoming-{secrets.token_hex(8)}"
-        root().mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = make_folder(root()) / f"incoming-{secrets.token_hex(8)}"
         sha256, sm3, size = hashlib.sha256(), hashes.Hash(hashes.SM3()), 0
         try:
             with self._path.open("xb") as file:
@@ -88,9 +88,9 @@ class Incoming:
     def keep(self) -> None:
         """Move it to its place; equal bytes that lie there already are the same file."""
         target = path_of(self.stored.sha256)
-        target.parent.mkdir(exist_ok=True, mode=0o700)
+        make_folder(target.parent)
         self._path.chmod(0o400)
-        self._path.replace(target)
+        move(self._path, target)
 
     def discard(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -6,14 +6,11 @@ A job that fails is logged and runs again at its next time; one that is slow del
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +18,8 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connections
 from django.utils import timezone
+
+from calock.server.tools.files import locked, replacing
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +62,7 @@ class Runner:
 
     def run(self, *, alive: Callable[[], bool] = lambda: True) -> None:
         """Run until ``stop`` is set or ``alive`` says no; a second runner of this machine waits until the first is gone."""
-        with alone(self.stop, alive) as first:
+        with locked(Path(settings.CALOCK.data) / "jobs.lock", wait=lambda: alive() and not self.stop.wait(1.0)) as first:
             if not first:
                 return
             self._states = {job.name: _State(job.every, timezone.now().isoformat()) for job in self.jobs}
@@ -130,26 +129,5 @@ class Runner:
                 for name, s in self._states.items()
             }
         )  # fmt: skip
-        handle, temporary = tempfile.mkstemp(dir=settings.CALOCK.data, prefix=".jobs-")
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-            Path(temporary).replace(states_file())
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def alone(stop: threading.Event, alive: Callable[[], bool]) -> Iterator[bool]:
-    """Hold the machine's one runner lock, waiting for it; False when told to stop before."""
-    with (Path(settings.CALOCK.data) / "jobs.lock").open("ab") as file:
-        while alive() and not stop.is_set():
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stop.wait(1.0)
-            else:
-                yield True
-                return
-        yield False
+        with replacing(states_file(), durable=False) as file:  # it is written twice in each run of a job
+            file.write(text.encode())

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +18,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
+from calock.server.tools.files import make_once
 
 
 class ConfigError(RuntimeError):
@@ -77,21 +76,6 @@ def _egress_proxy() -> str:
     return value
 
 
-def _make_secret(path: Path) -> None:
-    """Make the key once, whoever else starts at this moment: it has its name only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # readable by its owner alone
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was quicker; its key is the key
-            os.link(draft, path)
-    finally:
-        Path(draft).unlink()
-
-
 def _secret(data: Path) -> str:
     value = os.environ.get("CALOCK_SECRET_KEY", "")
     named = os.environ.get("CALOCK_SECRET_KEY_FILE", "")
@@ -100,7 +84,7 @@ def _secret(data: Path) -> str:
         if not path.exists():
             if named:
                 raise ConfigError(f"CALOCK_SECRET_KEY_FILE names {path}, which does not exist")
-            _make_secret(path)
+            make_once(path, secrets.token_urlsafe(48).encode())
         try:
             value = path.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:

@@ -8,12 +8,7 @@ another seal, is a damaged one. Machines need not agree: each holds what it saw 
 
 from __future__ import annotations
 
-import fcntl
-import os
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,6 +17,7 @@ from django.conf import settings
 
 from calock.server.providers import seal
 from calock.server.providers.seal import RegisterDamagedError
+from calock.server.tools.files import locked, make_folder, replacing
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +88,8 @@ def remember(seen: Seen, *, even_if_damaged: bool = False) -> None:
         if _memory is None or _memory.revision < seen.revision or even_if_damaged:
             _memory = seen
     try:
-        with _alone():
+        make_folder(file().parent)
+        with locked(file().with_suffix(".lock")):  # an older revision never replaces a newer one
             stored = _from_file(or_none=even_if_damaged)
             if stored is None:
                 log.warning("register_first_seen_here", revision=seen.revision, seal=seen.mac)
@@ -149,23 +146,5 @@ def _open(text: str) -> Seen | None:
 
 def _write(seen: Seen) -> None:
     body = msgspec.json.encode(seen).decode()
-    path = file()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".register-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as new:
-            new.write(f"{body}\n{seal.key_mark()} {seal.seen_mac(body)}\n")
-            new.flush()
-            os.fsync(new.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the one lock of this machine: an older revision never replaces a newer one."""
-    file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with file().with_suffix(".lock").open("ab") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    with replacing(file()) as new:
+        new.write(f"{body}\n{seal.key_mark()} {seal.seen_mac(body)}\n".encode())

@@ -6,20 +6,18 @@ secret.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import msgspec
 from django.conf import settings
 
+from calock.server.tools.files import locked, make_folder, replacing
 from calock.server.tools.keys import key_for
 
 
@@ -104,9 +102,7 @@ class StoreDamagedError(RuntimeError):
 
 def directory() -> Path:
     """``CALOCK_DATA/crl``, made when it is not there."""
-    path = Path(settings.CALOCK.data) / "crl"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+    return make_folder(Path(settings.CALOCK.data) / "crl")
 
 
 def stamp() -> tuple[int, int, int]:
@@ -150,31 +146,15 @@ def manifest_or_empty() -> Manifest:
 
 def write_manifest(manifest: Manifest) -> None:
     body = msgspec.json.encode(manifest)
-    with new_file(directory() / "manifest") as file:
+    with replacing(directory() / "manifest") as file:
         file.write(body + b"\n" + _mac(body))
 
 
 @contextmanager
 def changing() -> Iterator[None]:
     """Hold the one lock of this machine under which the manifest is changed."""
-    with (directory() / "lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(directory() / "lock"):
         yield
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is whole or not there."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _mac(body: bytes) -> bytes:

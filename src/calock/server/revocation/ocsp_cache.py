@@ -7,14 +7,12 @@ the file's stamp, one system call, that another has learnt something new.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +28,7 @@ from calock.core.revocation.check import later
 from calock.core.revocation.crl_entries import HOLD
 from calock.core.revocation.evidence import OcspAnswer, answers_of
 from calock.core.revocation.ocsp import CertStatus, SingleAnswer, read_response
+from calock.server.tools.files import locked, make_folder, replacing
 
 NEGATIVE = 30.0
 """Seconds for which "no usable answer" and an answer that says unknown are believed, and a hold is without asking again."""
@@ -247,16 +246,10 @@ def _read(path: Path, issuer: Certificate, serial: int, graph: CaGraph) -> _Kept
 @contextmanager
 def _changing() -> Iterator[None]:
     """One writer on this machine: comparing with what lies there and replacing it must be one act."""
-    with _writing:
-        try:
-            directory().mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = (directory() / "lock").open("ab")
-        except OSError:  # nothing can be written then either
-            yield
-            return
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    with _writing, ExitStack() as held:
+        with suppress(OSError):  # nothing can be written then either
+            held.enter_context(locked(make_folder(directory()) / "lock"))
+        yield
 
 
 def _removed(path: Path) -> _Stamp | None:
@@ -271,15 +264,9 @@ def _removed(path: Path) -> _Stamp | None:
 def _written(path: Path, der: bytes) -> _Stamp | None:
     """Leave an answer for the other processes; a full disk costs them a question of their own, never anybody a login."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(der)
-            Path(temporary).replace(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        make_folder(path.parent)
+        with replacing(path, durable=False) as file:  # somebody waits for it, and what is lost is asked for again
+            file.write(der)
     except OSError as error:
         log.warning("ocsp_answer_not_kept", error=str(error))
     return _stamp(path)

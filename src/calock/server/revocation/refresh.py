@@ -5,10 +5,8 @@ What counted before stays when anything is wrong.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import mmap
-import os
 import tempfile
 import threading
 import time
@@ -16,8 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import structlog
 from django.conf import settings
@@ -36,6 +33,7 @@ from calock.server.revocation.ingest import refuse_ended, take
 from calock.server.revocation.manifest import Held, Trouble, directory
 from calock.server.revocation.source_status import note_failure, note_success
 from calock.server.tools.addresses import Endpoint, FetchRefusedError, endpoint_of
+from calock.server.tools.files import locked, make_folder
 
 _TAKING = threading.BoundedSemaphore(2)
 """CRLs that this process takes in at a time, however many it fetches: one of a million entries needs 100 MB and a core."""
@@ -147,7 +145,7 @@ def _attempt(source: RevocationSource, at: datetime, limits: Limits, *, peek: bo
     held = known[0] if known and known[0].sha256 == source.sha256 else None
     etag, modified = (held.etag, held.last_modified) if held else ("", "")
     unchanged = _same_as(held) if peek and held else None
-    with _temporary() as file:
+    with tempfile.TemporaryFile(dir=directory()) as file:
         got = fetch(target_of(source), file, limits=limits, etag=etag, last_modified=modified, unchanged=unchanged)
         if not got.modified:
             refuse_ended(source.next_update, at)
@@ -194,28 +192,11 @@ def forget_removed_sources() -> int:
 def _flight(source: RevocationSource, seconds: float) -> Iterator[float]:
     """Hold the source's one lock of this machine; gives what is left of ``seconds``, 0 when it does not come free."""
     name = hashlib.sha256(f"{source.ca_record_id}{source.url}".encode()).hexdigest()[:16]
-    place = directory() / "flights"
-    place.mkdir(mode=0o700, exist_ok=True)
     end = time.monotonic() + seconds
-    with (place / name).open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    yield 0.0
-                    return
-                time.sleep(0.05)
-            else:
-                yield end - time.monotonic()
-                return
 
+    def wait() -> bool:
+        time.sleep(0.05)
+        return time.monotonic() < end
 
-@contextmanager
-def _temporary() -> Iterator[IO[bytes]]:
-    handle, name = tempfile.mkstemp(dir=directory(), prefix=".fetch-")
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with locked(make_folder(directory() / "flights") / name, wait=wait) as ours:
+        yield end - time.monotonic() if ours else 0.0

@@ -31,10 +31,10 @@ from calock.server.revocation.manifest import (
     changing,
     directory,
     manifest_or_empty,
-    new_file,
     read_manifest,
     write_manifest,
 )
+from calock.server.tools.files import UNFINISHED, replacing
 from calock.server.tools.keys import key_for
 
 KEEP_UNUSED = 180.0
@@ -107,10 +107,10 @@ def write_files(der: Bytes, head: CrlHead, signer: Certificate) -> str:
     """
     name = f"{head.sha256}-{signer.spki_sha256[:16]}.idx"
     place = directory()
-    with new_file(place / name) as file:
+    with replacing(place / name) as file:
         write_index(head, signer, walk_entries(der, *head.entries), file, key_for("revocation"))
     if not (place / f"{head.sha256}.crl").exists():
-        with new_file(place / f"{head.sha256}.crl") as file:
+        with replacing(place / f"{head.sha256}.crl") as file:
             file.write(der)
     return name
 
@@ -153,7 +153,7 @@ def sweep(manifest: Manifest) -> int:
 def _is_ours(entry: os.DirEntry[str]) -> bool:
     """An index, a CRL, or a temporary that a process left behind when it was killed."""
     name = entry.name
-    return (name.endswith((".idx", ".crl")) or name.startswith((".new-", ".fetch-"))) and entry.is_file(follow_symlinks=False)
+    return (name.endswith((".idx", ".crl")) or name.startswith(UNFINISHED)) and entry.is_file(follow_symlinks=False)
 
 
 def sweep_files() -> int:
