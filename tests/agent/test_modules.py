@@ -104,7 +104,7 @@ def test_a_lock_pulled_out_between_pin_and_signature(two_vendors) -> None:
     driver, bad = two_vendors
     (bad / "fault").write_text("pulled out in sign")
     reply = driver.authenticate(of(driver, "bad")[0]["id"])
-    assert (reply.status, reply.reason) == (410, "LOCK_REMOVED")
+    assert (reply.status, reply.reason) == (409, "LOCK_REMOVED")
     until(lambda: not of(driver, "bad"), "the lock to leave the list")
 
 

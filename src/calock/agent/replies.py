@@ -1,4 +1,4 @@
-"""Reading requests and writing answers: bounded, typed, and the status that goes with each reason."""
+"""Reading requests and writing answers: bounded and typed."""
 
 from __future__ import annotations
 
@@ -11,34 +11,10 @@ from starlette.responses import Response
 
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
+from calock.wire.statuses import status_of
 
 T = TypeVar("T")
 BODY_SECONDS = 5.0
-_STATUS = {
-    Reason.REQUEST_MALFORMED: 400,
-    Reason.REQUEST_TOO_LARGE: 413,
-    Reason.CHALLENGE_MALFORMED: 400,
-    Reason.ORIGIN_NOT_ALLOWED: 403,
-    Reason.DRIVER_BUSY: 409,
-    Reason.TOO_MANY_ATTEMPTS: 429,
-    Reason.NOT_FOUND: 404,
-    Reason.LOCK_UNKNOWN: 404,
-    Reason.LOCK_ABSENT: 404,
-    Reason.LOCK_REMOVED: 410,
-    Reason.LOCK_CHANGED: 409,
-    Reason.PIN_LAST_TRY: 409,
-    Reason.PIN_LOCKED: 423,
-    Reason.PIN_WRONG: 403,
-    Reason.SESSION_ENDED: 403,
-    Reason.MODULE_FAILED: 502,
-    Reason.LOCK_SIGNATURE_WRONG: 502,
-    Reason.DRIVER_FAILED: 500,
-}
-
-
-def status_of(reason: Reason) -> int:
-    """HTTP status of a refusal; 400 unless it says something better."""
-    return _STATUS.get(reason, 400)
 
 
 def json_reply(message: object, status: int = 200) -> Response:

@@ -1,7 +1,8 @@
 """Every reason for which calock refuses something, named once.
 
-The server maps each reason to one HTTP status, one audit event and one translated sentence with one next action
-(``calock.server.web.refusals``); the driver sends the same names; ``calock certificate explain`` prints them.
+The server maps each reason to one audit event and one translated sentence with one next action
+(``calock.server.web.refusals``); the driver sends the same names, with the same HTTP status (``calock.wire.statuses``);
+``calock certificate explain`` prints them.
 A reason is part of the public interface: never rename one, never reuse one for another meaning.
 """
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("reason", list(Reason))
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
-def test_every_reason_has_a_status_a_sentence_and_one_next_action(reason, language):
+def test_every_reason_has_a_sentence_and_one_next_action(reason, language):
     facts = {"tries_left": 3, "holder": "张*", "not_after": "2020-07-16", "hotline": "0351-1", "provider": "山西 CA", "seconds": 5}
     with translation.override(language):
         for given in ({}, facts):
@@ -39,9 +39,7 @@ def test_every_reason_has_a_status_a_sentence_and_one_next_action(reason, langua
             assert "{" not in told["message"]
             assert told["action"]["label"]
             assert told["action"]["href"].startswith("/")
-    entry = ENTRIES[reason]
-    assert entry.status in {400, 401, 403, 404, 409, 410, 413, 421, 426, 429, 502, 503}
-    assert isinstance(entry.event, Event)
+    assert isinstance(ENTRIES[reason].event, Event)
 
 
 def test_every_next_action_leads_to_a_page_that_exists(lock_world):

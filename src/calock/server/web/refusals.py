@@ -16,6 +16,7 @@ from calock.server.audit.services import record_refusal
 from calock.server.tools import throttle
 from calock.server.web.http import SiteRequest, context_of
 from calock.server.web.refusal_texts import ENTRIES, Action, Entry
+from calock.wire.statuses import status_of
 
 UNAUDITED = frozenset({Reason.SESSION_REQUIRED, Reason.SESSION_ENDED, Reason.PASSWORD_CHANGE_REQUIRED, Reason.HOST_UNKNOWN})
 """A click on an old tab, or a stranger's probe: nothing was attempted that an auditor would look for."""
@@ -91,7 +92,7 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True) -
     """The response for ``refusal``. ``site_known`` False: the Host was nobody's, so there is no branded page to show."""
     if site_known:
         audit(request, refusal)
-    status = ENTRIES[refusal.reason].status
+    status = status_of(refusal.reason)
     told = describe(refusal.reason, refusal.facts, number=refusal.number)
     response: HttpResponse
     if request.path_info.startswith("/api/"):

@@ -19,7 +19,7 @@ from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_own_session
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.server.web.refusal_texts import ENTRIES
+from calock.wire.statuses import status_of
 
 SHOWN = 20
 TOKEN = 16
@@ -71,7 +71,7 @@ def password(request: HttpRequest) -> HttpResponse:
     except Refusal as refusal:
         refusals.audit(site_request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _password_page(site_request, status=ENTRIES[refusal.reason].status, refusal=told)
+        return _password_page(site_request, status=status_of(refusal.reason), refusal=told)
     return HttpResponseRedirect(reverse("portal:password") + "?changed")
 
 

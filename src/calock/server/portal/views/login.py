@@ -18,7 +18,7 @@ from calock.server.portal.render import page
 from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of
-from calock.server.web.refusal_texts import ENTRIES
+from calock.wire.statuses import status_of
 
 OVER = {
     "unbound": _("登录所用的 CA 锁已解除绑定，本次登录随之结束，请重新登录"),
@@ -48,7 +48,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
     except Refusal as refusal:
         refusals.audit(request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _show(request, wanted, status=ENTRIES[refusal.reason].status, refusal=told, username=username[:64])
+        return _show(request, wanted, status=status_of(refusal.reason), refusal=told, username=username[:64])
     response = HttpResponseRedirect(landing(request, wanted))
     cookies.set_session(response, entered.cookie)
     return response
