@@ -10,7 +10,7 @@ from register_help import AT_START, make_world
 
 from calock.demo import pki
 from calock.server.accounts.models import Account, Role
-from calock.server.console import standing_words
+from calock.server.console import trust_notices
 from calock.server.organisations.models import Organisation
 from calock.server.revocation.health import HeldHere
 
@@ -61,5 +61,5 @@ def outsider(request, organisation):
 @pytest.fixture
 def sound_machine(monkeypatch):
     """Nothing is wrong with this machine's background work, and it holds what the rows say."""
-    monkeypatch.setattr(standing_words.jobs_health, "problems", lambda **_: [])
-    monkeypatch.setattr(standing_words, "held_here", lambda source: HeldHere.SAME if source.kind == "crl" else None)
+    monkeypatch.setattr(trust_notices.jobs_health, "problems", lambda **_: [])
+    monkeypatch.setattr(trust_notices, "held_here", lambda source: HeldHere.SAME if source.kind == "crl" else None)

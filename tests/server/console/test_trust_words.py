@@ -12,7 +12,7 @@ from register_help import AT_START
 from calock.demo import pki
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
-from calock.server.console import standing_words
+from calock.server.console import trust_notices
 from calock.server.jobs.health import JobProblem
 from calock.server.jobs.health import ProblemKind as JobTrouble
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
@@ -211,7 +211,7 @@ def test_a_crl_signer_is_called_what_it_is(world, first, console_root, console_i
 )
 def test_what_this_machine_holds_is_said_when_the_shared_row_looks_good(world, first, monkeypatch, here, words):
     fetched(this_update=1, next_update=-20, last_ok_at=1)
-    monkeypatch.setattr(standing_words, "held_here", lambda _: here)
+    monkeypatch.setattr(trust_notices, "held_here", lambda _: here)
     for address in (pages(world)[0], pages(world)[2]):
         assert any(words in text for text in notices(first, address))
 
@@ -226,7 +226,7 @@ def test_what_this_machine_holds_is_said_when_the_shared_row_looks_good(world, f
 )
 def test_background_work_that_does_not_happen_is_said_on_top(world, first, monkeypatch, kind, job, words):
     fetched(this_update=1, next_update=-20, last_ok_at=1)
-    monkeypatch.setattr(standing_words.jobs_health, "problems", lambda **_: [JobProblem(kind, job, "since noon")])
+    monkeypatch.setattr(trust_notices.jobs_health, "problems", lambda **_: [JobProblem(kind, job, "since noon")])
     for address in pages(world):
         (text,) = notices(first, address)
         assert words in text

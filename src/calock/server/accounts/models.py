@@ -25,13 +25,13 @@ class AccountState(models.TextChoices):
 
 class AccountQuerySet(models.QuerySet["Account"]):
     def of_organisation(self, organisation_id: uuid.UUID | None) -> AccountQuerySet:
-        """Members of one organisation; none when there is no organisation, never everybody without one."""
+        """Members of one organisation; none when ``organisation_id`` is None."""
         return self.none() if organisation_id is None else self.filter(organisation_id=organisation_id)
 
     def overseen_by(self, actor: Account) -> AccountQuerySet:
-        """Whose locks are ``actor``'s business: his own, and as administrator those of his organisation's ordinary members.
+        """Accounts whose locks ``actor`` manages: their own, and for an administrator those of the organisation's ordinary members.
 
-        Never an operator's or another administrator's, as with passwords: whose lock is bound is who can log in.
+        Never an operator's or another administrator's: with a lock bound to such an account one could log in as it.
         """
         own = Q(pk=actor.pk)
         if actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id is not None:
@@ -39,7 +39,7 @@ class AccountQuerySet(models.QuerySet["Account"]):
         return self.filter(own)
 
     def bindable_by(self, actor: Account) -> AccountQuerySet:
-        """Accounts for which ``actor`` may bind a lock: the active ones that he oversees."""
+        """Accounts for which ``actor`` may bind a lock: the active ones among :meth:`overseen_by`."""
         return self.overseen_by(actor).filter(state=AccountState.ACTIVE)
 
 

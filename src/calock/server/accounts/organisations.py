@@ -31,7 +31,7 @@ def create_organisation(
         try:
             with transaction.atomic():
                 organisation = Organisation.objects.create(name=name.strip(), uscc=uscc, kind=kind)
-        except IntegrityError as error:  # the database is the referee of two who write one at once
+        except IntegrityError as error:  # two at once: the unique constraint decides
             if not Organisation.objects.filter(uscc=uscc).exists():
                 raise
             raise Refusal(Reason.REQUEST_MALFORMED, "an organisation with this 统一社会信用代码 exists") from error
@@ -43,7 +43,7 @@ def set_organisation_state(*, organisation: Organisation, state: OrganisationSta
     """Disable or enable an organisation. Disabling ends every session of its members at once; returns how many.
 
     Raises:
-        Refusal: NOT_ALLOWED for anybody but an active operator.
+        Refusal: NOT_ALLOWED unless ``by`` is an active operator.
     """
     with transaction.atomic():
         operator = Account.objects.filter(pk=by.pk).first()

@@ -20,7 +20,7 @@ from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
 from calock.server.tools import throttle
 
-SECOND_SELF = "operators are made and given passwords by the server's owner: one who could would approve his own proposals"
+OWNER_ONLY = "only the server's owner creates operators and resets their passwords: an operator who could would hold both votes"
 
 
 def create_account(
@@ -41,7 +41,7 @@ def create_account(
     if by is not None and not by.is_operator:
         raise Refusal(Reason.NOT_ALLOWED, "only operators create accounts")
     if by is not None and role == Role.OPERATOR:
-        raise Refusal(Reason.NOT_ALLOWED, SECOND_SELF)
+        raise Refusal(Reason.NOT_ALLOWED, OWNER_ONLY)
     if not re.fullmatch(r"[\w.@+-]{2,64}", username) or not name.strip() or clean(name, 64) != name:
         raise Refusal(Reason.REQUEST_MALFORMED, "account: 2 to 64 letters, digits and .@+-_ ; name: at most 64 characters")
     account = Account(username=username, name=name, role=role, organisation=organisation, must_change_password=True)
@@ -51,7 +51,7 @@ def create_account(
         try:
             with transaction.atomic():
                 account.save(force_insert=True)
-        except IntegrityError as error:  # the database is the referee of two who take one name at once
+        except IntegrityError as error:  # two at once: the unique constraint decides
             if not Account.objects.filter(username=username).exists():
                 raise
             raise Refusal(Reason.REQUEST_MALFORMED, "this account exists") from error
@@ -80,7 +80,7 @@ def change_own_password(*, account: Account, old: str, new: str, context: Reques
 
 
 def prove_by_password(account: Account, password: str, *, context: RequestContext) -> None:
-    """Make sure that somebody who is logged in knows the account's password.
+    """Check the password of an account that is logged in.
 
     Raises:
         Refusal: CREDENTIALS_WRONG (also while locked out), SERVER_BUSY.
@@ -105,10 +105,10 @@ def _store_password(account: Account, password: str, *, context: RequestContext 
 
 
 def _require_authority(by: Account, member: Account) -> None:
-    """Operators over everybody; an organisation's administrator over its ordinary members.
+    """Operators have authority over every account but their own, administrators over their organisation's ordinary members.
 
     Raises:
-        Refusal: NOT_FOUND for whoever is outside: a guessed id must not tell that it exists.
+        Refusal: NOT_FOUND for an account outside that authority, so that a guessed id does not tell whether it exists.
     """
     if by.is_operator and by.pk != member.pk:
         return
@@ -121,11 +121,11 @@ def _require_authority(by: Account, member: Account) -> None:
 def _require_may_reset(by: Account, member: Account) -> None:
     _require_authority(by, member)
     if member.is_operator:
-        raise Refusal(Reason.NOT_ALLOWED, SECOND_SELF)
+        raise Refusal(Reason.NOT_ALLOWED, OWNER_ONLY)
 
 
 def reset_password(*, member: Account, password: str, by: Account | None, context: RequestContext | None) -> None:
-    """Give a member a first password, which he must change. All his sessions end. ``by`` None is the server's owner.
+    """Set a member's password, to be changed at the next login. All their sessions end. ``by`` None is the server's owner.
 
     Raises:
         Refusal: NOT_FOUND, NOT_ALLOWED for another operator's password, PASSWORD_UNACCEPTABLE.

@@ -1,4 +1,4 @@
-"""Who may open a console page: an operator, with a proof of himself that is not older than 15 minutes."""
+"""Who may open a console page: an operator who proved who they are in the last 15 minutes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PROOF_LIFE = timedelta(minutes=15)
 
 
 def gate(request: HttpRequest) -> HttpResponse | None:
-    """None for an operator with a fresh proof; the way to prove himself for one without.
+    """None for an operator with a fresh proof; a redirect to the proof page for one without.
 
     Raises:
-        Refusal: SESSION_REQUIRED (answered by the login page), NOT_FOUND for everybody who is no operator: for them there is
-            no console.
+        Refusal: SESSION_REQUIRED (answered by the login page), NOT_FOUND for all other accounts: for them there is no
+            console.
     """
     site_request = cast(SiteRequest, request)
     account, session = require_account(site_request)

@@ -23,14 +23,14 @@ from calock.server.console.lists import (
     SinceFilter,
     badge,
     choice_filter,
-    column,
+    field_column,
+    list_column,
     provider_choices,
-    shown,
     site_choices,
 )
 from calock.server.console.lock_versions import attempts_of, versions_of
 from calock.server.console.package_admin import DriverPackageAdmin
-from calock.server.console.pages.common import asking, told
+from calock.server.console.pages.common import operator_and_context, outcome_message
 from calock.server.locks.models import Binding, Lock
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
 from calock.server.tools.masking import mask_name
@@ -42,11 +42,11 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display = (
         "username",
         "masked",
-        column("单位", "organisation"),
-        column("角色", "role"),
+        field_column("单位", "organisation"),
+        field_column("角色", "role"),
         "state_badge",
         "locks",
-        column("创建时间", "created_at"),
+        field_column("创建时间", "created_at"),
     )
     list_filter = (
         choice_filter("角色", "role", lambda: list(Role.choices)),
@@ -62,15 +62,15 @@ class AccountAdmin(ReadOnlyAdmin):
         rows: QuerySet[Account] = super().get_queryset(request).annotate(live_locks=live).order_by("username")
         return rows
 
-    @shown("姓名")
+    @list_column("姓名")
     def masked(self, row: Account) -> str:
         return mask_name(row.name)
 
-    @shown("状态", "state")
+    @list_column("状态", "state")
     def state_badge(self, row: Account) -> SafeString:
         return badge("good" if row.is_active else "bad", row.get_state_display())
 
-    @shown("绑定中的锁", "live_locks")
+    @list_column("绑定中的锁", "live_locks")
     def locks(self, row: Any) -> int:
         count: int = row.live_locks
         return count
@@ -88,9 +88,9 @@ class AccountAdmin(ReadOnlyAdmin):
         }
 
     def step(self, request: HttpRequest, row: Account) -> None:
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         wanted = request.POST.get("step", "")
-        with told(request, self.done.get(wanted, "")):
+        with outcome_message(request, self.done.get(wanted, "")):
             if wanted == "reset":
                 reset_password(member=row, password=request.POST.get("password", ""), by=operator, context=context)
             elif wanted in ("disable", "enable"):
@@ -103,7 +103,7 @@ class AccountAdmin(ReadOnlyAdmin):
 @admin.register(Organisation)
 class OrganisationAdmin(ReadOnlyAdmin):
     template = "console/organisation.html"
-    list_display = ("name", "uscc", column("类型", "kind"), "state_badge", "people", column("创建时间", "created_at"))
+    list_display = ("name", "uscc", field_column("类型", "kind"), "state_badge", "people", field_column("创建时间", "created_at"))
     list_filter = (
         choice_filter("类型", "kind", lambda: list(OrganisationKind.choices)),
         choice_filter("状态", "state", lambda: list(OrganisationState.choices)),
@@ -116,11 +116,11 @@ class OrganisationAdmin(ReadOnlyAdmin):
         rows: QuerySet[Organisation] = super().get_queryset(request).annotate(member_count=Count("members")).order_by("name")
         return rows
 
-    @shown("状态", "state")
+    @list_column("状态", "state")
     def state_badge(self, row: Organisation) -> SafeString:
         return badge("good" if row.state == OrganisationState.ACTIVE else "bad", row.get_state_display())
 
-    @shown("成员", "member_count")
+    @list_column("成员", "member_count")
     def people(self, row: Any) -> int:
         count: int = row.member_count
         return count
@@ -130,9 +130,9 @@ class OrganisationAdmin(ReadOnlyAdmin):
         return {"members": [(member, mask_name(member.name)) for member in members[:200]], "total": members.count()}
 
     def step(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         wanted = request.POST.get("step", "")
-        with told(request, self.done.get(wanted, "")):
+        with outcome_message(request, self.done.get(wanted, "")):
             if wanted not in self.done:
                 raise Refusal(Reason.REQUEST_MALFORMED, "step")
             state = OrganisationState.ACTIVE if wanted == "enable" else OrganisationState.DISABLED
@@ -143,7 +143,13 @@ class OrganisationAdmin(ReadOnlyAdmin):
 class LockAdmin(ReadOnlyAdmin):
     template = "console/lock.html"
     heading = "CA 锁"
-    list_display = ("lock_id", column("CA 服务商", "provider"), "versions", "bound_to", column("首次出现", "created_at"))
+    list_display = (
+        "lock_id",
+        field_column("CA 服务商", "provider"),
+        "versions",
+        "bound_to",
+        field_column("首次出现", "created_at"),
+    )
     list_filter = (choice_filter("CA 服务商", "provider__code", provider_choices),)
     search_help_text = "CA锁ID、证书序列号、证书名称或账户"
     search_fields = ("lock_id", "certificates__serial", "certificates__subject_cn", "bindings__account__username")
@@ -155,12 +161,12 @@ class LockAdmin(ReadOnlyAdmin):
         found: QuerySet[Lock] = rows.prefetch_related(Prefetch("bindings", queryset=live, to_attr="live")).order_by("-created_at")
         return found
 
-    @shown("证书版本")
+    @list_column("证书版本")
     def versions(self, row: Any) -> int:
         count: int = row.version_count
         return count
 
-    @shown("绑定账户")
+    @list_column("绑定账户")
     def bound_to(self, row: Any) -> str:
         return f"{mask_name(row.live[0].account.name)}（{row.live[0].account.username}）" if row.live else "未绑定"
 
@@ -189,7 +195,7 @@ class BoundSince(SinceFilter):
 class BindingAdmin(ReadOnlyAdmin):
     template = "console/binding.html"
     heading = "绑定"
-    list_display = ("lock_number", "provider", "account_name", "by_name", column("绑定时间", "bound_at"), "live_badge")
+    list_display = ("lock_number", "provider", "account_name", "by_name", field_column("绑定时间", "bound_at"), "live_badge")
     list_filter = (
         BoundFilter,
         choice_filter("CA 服务商", "lock__provider__code", provider_choices),
@@ -201,23 +207,23 @@ class BindingAdmin(ReadOnlyAdmin):
     list_select_related = ("lock__provider", "account", "bound_by")
     ordering = ("-bound_at",)
 
-    @shown("CA锁ID", "lock__lock_id")
+    @list_column("CA锁ID", "lock__lock_id")
     def lock_number(self, row: Binding) -> str:
         return row.lock.lock_id
 
-    @shown("CA 服务商", "lock__provider__name")
+    @list_column("CA 服务商", "lock__provider__name")
     def provider(self, row: Binding) -> str:
         return row.lock.provider.name
 
-    @shown("绑定账户", "account__username")
+    @list_column("绑定账户", "account__username")
     def account_name(self, row: Binding) -> str:
         return f"{mask_name(row.account.name)}（{row.account.username}）"
 
-    @shown("绑定人", "bound_by__username")
+    @list_column("绑定人", "bound_by__username")
     def by_name(self, row: Binding) -> str:
         return f"{mask_name(row.bound_by.name)}（{row.bound_by.username}）"
 
-    @shown("状态")
+    @list_column("状态")
     def live_badge(self, row: Binding) -> SafeString:
         return badge("good", "绑定中") if row.unbound_at is None else badge("", "已解除")
 
@@ -229,8 +235,8 @@ class BindingAdmin(ReadOnlyAdmin):
         return {"masked": mask_name(row.account.name), "by_masked": mask_name(row.bound_by.name), "waiting_here": open_now.first()}
 
     def step(self, request: HttpRequest, row: Binding) -> None:
-        operator, context = asking(request)
-        with told(request, "已提出紧急解绑，等待另一位运营人员复核"):
+        operator, context = operator_and_context(request)
+        with outcome_message(request, "已提出紧急解绑，等待另一位运营人员复核"):
             if request.POST.get("step") != "unbind":
                 raise Refusal(Reason.REQUEST_MALFORMED, "step")
             propose_unbind(binding=row, reason=request.POST.get("reason", ""), by=operator, context=context)

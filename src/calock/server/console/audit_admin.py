@@ -18,18 +18,18 @@ from calock.server.audit.canonical import mac_of
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
-from calock.server.console.event_words import event_words
+from calock.server.console.event_names import event_name
 from calock.server.console.lists import (
     ReadOnlyAdmin,
     SinceFilter,
     badge,
     choice_filter,
-    column,
+    field_column,
+    list_column,
     provider_choices,
-    shown,
     site_choices,
 )
-from calock.server.console.statistics import words_of
+from calock.server.console.statistics import reason_text
 from calock.server.locks.decision_record import read_back
 
 CHECKED_AT_ONCE = 20_000
@@ -65,7 +65,7 @@ def _finding_words(finding: str) -> tuple[str, str, str]:
     reason, _, rest = finding.partition(": ")
     if reason == "waived":
         return "", "规则未要求", rest
-    return "bad" if reason in _FINAL else "warn", words_of(reason), f"{reason} {rest}".strip()
+    return "bad" if reason in _FINAL else "warn", reason_text(reason), f"{reason} {rest}".strip()
 
 
 def is_intact(row: AuditEvent) -> bool:
@@ -123,14 +123,14 @@ class AuditEventAdmin(ReadOnlyAdmin):
     template = "console/audit_row.html"
     change_list_template = "console/audit_list.html"
     list_display = (
-        column("时间", "at"),
+        field_column("时间", "at"),
         "number_shown",
         "event_shown",
         "reason_shown",
         "actor_shown",
-        column("CA 服务商", "provider"),
-        column("站点", "site"),
-        column("IP", "ip"),
+        field_column("CA 服务商", "provider"),
+        field_column("站点", "site"),
+        field_column("IP", "ip"),
         "intact",
     )
     list_display_links = ("number_shown",)
@@ -150,24 +150,24 @@ class AuditEventAdmin(ReadOnlyAdmin):
         rows: QuerySet[AuditEvent] = super().get_queryset(request).annotate(actor_name=Subquery(name, output_field=CharField()))
         return rows
 
-    @shown("事件", "event")
+    @list_column("事件", "event")
     def event_shown(self, row: AuditEvent) -> str:
-        return event_words(row.event)
+        return event_name(row.event)
 
-    @shown("原因", "reason")
+    @list_column("原因", "reason")
     def reason_shown(self, row: AuditEvent) -> str:
-        return words_of(row.reason) if row.reason else ""
+        return reason_text(row.reason) if row.reason else ""
 
-    @shown("编号")
+    @list_column("编号")
     def number_shown(self, row: AuditEvent) -> str:
         return row.number
 
-    @shown("操作人")
+    @list_column("操作人")
     def actor_shown(self, row: Any) -> str:
         name: str | None = row.actor_name
         return name or "-"
 
-    @shown("完整性")
+    @list_column("完整性")
     def intact(self, row: AuditEvent) -> SafeString:
         return badge("good", "完整") if is_intact(row) else badge("bad", "被改动")
 
@@ -183,8 +183,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def context_of(self, row: AuditEvent) -> dict[str, Any]:
         evidence, details = read_back(row.details)
         return {
-            "event_words": event_words(row.event),
-            "reason_words": words_of(row.reason) if row.reason else "",
+            "event_name": event_name(row.event),
+            "reason_text": reason_text(row.reason) if row.reason else "",
             "intact": is_intact(row),
             "details": [(DETAIL_WORDS.get(name, ""), name, value) for name, value in sorted(details.items())],
             "evidence": [

@@ -1,4 +1,4 @@
-"""Emergency unbind: an operator ends somebody's binding when nobody else can, and a second operator must agree."""
+"""Emergency unbind: two operators end a binding that neither its holder nor the organisation's administrator can end."""
 
 from __future__ import annotations
 

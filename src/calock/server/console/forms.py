@@ -27,7 +27,7 @@ MAX_RULES = 64 * 1024
 
 
 class AddressField(forms.CharField):
-    """An http or https address, kept in its ASCII form whatever letters were typed."""
+    """An http or https address, kept in its ASCII form (IDNA)."""
 
     widget = forms.URLInput
 

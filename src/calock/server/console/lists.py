@@ -19,7 +19,7 @@ from calock.server.portal.templatetags.portal import moment
 from calock.server.providers.models import Provider
 from calock.server.sites.registry import sites
 
-MOST_SOUGHT = 100
+MAX_SEARCH = 100
 """Characters of a search that count: databases refuse patterns and conditions without end."""
 
 
@@ -62,7 +62,7 @@ class ReadOnlyAdmin(_ModelAdmin):
         return super().changelist_view(request, {"title": heading, **(extra_context or {})})
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        return super().get_search_results(request, queryset, search_term[:MOST_SOUGHT])
+        return super().get_search_results(request, queryset, search_term[:MAX_SEARCH])
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         raise Http404
@@ -145,15 +145,15 @@ def site_choices() -> list[tuple[str, str]]:
     return [(code, str(profile.names.platform)) for code, profile in sites().items()]
 
 
-def shown(words: str, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def list_column(words: str, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A column with a Chinese heading."""
     return admin.display(description=words, ordering=order)
 
 
-def column(words: str, field: str) -> Callable[[Any], Any]:
+def field_column(words: str, field: str) -> Callable[[Any], Any]:
     """A column that shows a field: the words of a choice, a moment as the manuals print it, ``-`` for nothing."""
 
-    @shown(words, field)
+    @list_column(words, field)
     def value_of(row: Any) -> Any:
         words_of_choice = getattr(row, f"get_{field}_display", None)
         value = words_of_choice() if words_of_choice else getattr(row, field)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.console.statistics import words_of
+from calock.server.console.statistics import reason_text
 from calock.server.locks.models import Lock, LockCertificate
 from calock.server.tools.times import day_text
 
@@ -78,4 +78,4 @@ def versions_of(lock: Lock) -> list[Version]:
 def attempts_of(lock: Lock) -> list[tuple[AuditEvent, str]]:
     """Certificates that were shown with this lock and did not inherit its binding, with the reason in words."""
     rows = AuditEvent.objects.filter(lock=lock.pk, reason__in=WHY_NOT, event__endswith=":refused")[:20]
-    return [(row, words_of(row.reason)) for row in rows]
+    return [(row, reason_text(row.reason)) for row in rows]

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_POST
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record_refusal
-from calock.server.console.lists import ReadOnlyAdmin, badge, shown
-from calock.server.console.pages.common import asking, told
+from calock.server.console.lists import ReadOnlyAdmin, badge, list_column
+from calock.server.console.pages.common import operator_and_context, outcome_message
 from calock.server.downloads.keys import package_keys
 from calock.server.downloads.models import DriverPackage, PackageState
 from calock.server.downloads.services import publish_package, upload_package, withdraw_package
@@ -33,15 +33,15 @@ class DriverPackageAdmin(ReadOnlyAdmin):
     search_fields = ("title", "code", "version", "sha256")
     done = {"publish": "驱动包已发布，下载页面已可下载", "withdraw": "驱动包已撤回，不再提供下载"}  # noqa: RUF012 - Django's way
 
-    @shown("系统", "os")
+    @list_column("系统", "os")
     def system(self, row: DriverPackage) -> str:
         return f"{row.os} {row.arch}"
 
-    @shown("状态", "state")
+    @list_column("状态", "state")
     def state_badge(self, row: DriverPackage) -> SafeString:
         return badge(TONES[PackageState(row.state)], row.get_state_display())
 
-    @shown("大小", "size")
+    @list_column("大小", "size")
     def file_size(self, row: DriverPackage) -> str:
         return unicodedata.normalize("NFKC", filesizeformat(row.size))
 
@@ -54,10 +54,10 @@ class DriverPackageAdmin(ReadOnlyAdmin):
 
     def upload(self, request: HttpRequest) -> HttpResponse:
         """Take the form's file as a draft, then show it; a refusal is shown on the list."""
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         file = request.FILES.get("package")
         taken: list[DriverPackage] = []
-        with told(request, "驱动包已上传为草稿，请核对后发布"):
+        with outcome_message(request, "驱动包已上传为草稿，请核对后发布"):
             try:
                 chunks = file.chunks() if file is not None and not isinstance(file, list) else iter(())
                 taken.append(upload_package(chunks=chunks, by=operator, context=context))
@@ -72,9 +72,9 @@ class DriverPackageAdmin(ReadOnlyAdmin):
         return {"providers": row.providers.all(), "newest": newer, "tone": TONES[PackageState(row.state)]}
 
     def step(self, request: HttpRequest, row: DriverPackage) -> None:
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         wanted = request.POST.get("step", "")
-        with told(request, self.done.get(wanted, "")):
+        with outcome_message(request, self.done.get(wanted, "")):
             if wanted == "publish":
                 if request.POST.get("checked") != row.sha256:
                     raise Refusal(Reason.REQUEST_MALFORMED, "the file that was looked at is not this one")

@@ -35,7 +35,7 @@ def browser_of(user_agent: str) -> str:
     return "其他"
 
 
-def words_of(reason: str) -> str:
+def reason_text(reason: str) -> str:
     """The sentence people read for a reason, without facts."""
     try:
         words = ENTRIES[Reason(reason)].words
@@ -75,7 +75,7 @@ class ProviderCount:
             return
         self.refused_day += day
         self.refused_week += week
-        count = self.reasons.setdefault(reason, ReasonCount(reason, words_of(reason)))
+        count = self.reasons.setdefault(reason, ReasonCount(reason, reason_text(reason)))
         count.day += day
         count.week += week
 
@@ -88,7 +88,7 @@ def _grouped(rows: QuerySet[AuditEvent], *columns: str) -> Iterable[dict[str, st
 def by_provider(at: datetime) -> dict[str, ProviderCount]:
     """CA logins by the code of the provider whose CA issued the certificate; empty where that was not proved.
 
-    What was merely chosen on the page stands in the rows' details: it is whatever somebody sends.
+    The provider chosen on the page is a value that the client sent; it is kept in the rows' details and not counted here.
     """
     events = [Event.LOGIN_CA_SUCCEEDED.value, Event.LOGIN_CA_REFUSED.value]
     rows = AuditEvent.objects.filter(event__in=events, at__gt=at - WEEK)
@@ -131,7 +131,7 @@ def failures_since(since: datetime) -> Failures:
     return Failures(
         attempts=sum(tried.values()),
         refused=sum(failed.values()),
-        reasons=[(reason, words_of(reason), count) for reason, count in reasons.most_common()],
+        reasons=[(reason, reason_text(reason), count) for reason, count in reasons.most_common()],
         browsers=[(name, failed[name], count) for name, count in tried.most_common()],
         providers=providers.most_common(),
     )

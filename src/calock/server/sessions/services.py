@@ -96,5 +96,5 @@ def end_own_session(*, session: Session, by: uuid.UUID, context: RequestContext)
 
 
 def is_fresh(session: Session, *, at: datetime) -> bool:
-    """Whether the person proved himself lately enough for an act that asks for step-up."""
+    """Whether the last proof is recent enough for an act that asks for step-up."""
     return at - session.authenticated_at <= STEP_UP

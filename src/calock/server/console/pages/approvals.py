@@ -14,7 +14,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve, reject, take_back
-from calock.server.console.pages.common import asking, page, told
+from calock.server.console.pages.common import operator_and_context, outcome_message, page
 
 RECENT = 30
 
@@ -39,7 +39,7 @@ def decide(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     if request.method == "POST":
         _decide(request, approval)
         return HttpResponseRedirect(reverse("admin:approvals"))
-    operator, context = asking(request)
+    operator, context = operator_and_context(request)
     return page(
         request,
         "console/approval.html",
@@ -53,9 +53,9 @@ def decide(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def _decide(request: HttpRequest, approval: Approval) -> None:
-    operator, context = asking(request)
+    operator, context = operator_and_context(request)
     step, version = request.POST.get("step", ""), request.POST.get("version", "")
-    with told(request, {"approve": "已复核通过并执行", "reject": "已驳回", "take_back": "已撤销"}.get(step, "")):
+    with outcome_message(request, {"approve": "已复核通过并执行", "reject": "已驳回", "take_back": "已撤销"}.get(step, "")):
         if not version.isdecimal() or len(version) > 9:
             raise Refusal(Reason.REQUEST_MALFORMED, "version")
         key, seen, note = approval.pk, int(version), request.POST.get("note", "")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.console.pages.common import asking, page, refused, told
+from calock.server.console.pages.common import operator_and_context, outcome_message, page, refusal_message
 from calock.server.providers.bundle import MAX_BYTES, key_id
 from calock.server.providers.exchange import (
     export_bundle,
@@ -43,25 +43,25 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def export(request: HttpRequest) -> HttpResponse:
-    operator, context = asking(request)
+    operator, context = operator_and_context(request)
     try:
         data = export_bundle(by=operator, context=context)
     except Refusal as refusal:
-        messages.error(request, refused(request, refusal))
+        messages.error(request, refusal_message(request, refusal))
         return HttpResponseRedirect(reverse("admin:bundles"))
     name = f"calock-register-{timezone.localtime():%Y%m%d-%H%M%S}.json"
     return HttpResponse(data, content_type="application/json", headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _act(request: HttpRequest) -> None:
-    operator, context = asking(request)
+    operator, context = operator_and_context(request)
     step, reason = request.POST.get("step", ""), request.POST.get("reason", "")
     done = {
         "import": "已提出导入，等待另一位运营人员复核",
         "pin": "已提出固定公钥，等待另一位运营人员复核",
         "retire": "已停用该公钥",
     }
-    with told(request, done.get(step, "")):
+    with outcome_message(request, done.get(step, "")):
         if step == "import":
             file = request.FILES.get("bundle")
             data = file.read(MAX_BYTES + 1) if file else b""

@@ -22,27 +22,27 @@ def page(request: HttpRequest, template: str, *, title: str, status: int = 200, 
     return render(request, template, {**admin.site.each_context(request), "title": title, **context}, status=status)
 
 
-def asking(request: HttpRequest) -> tuple[Account, RequestContext]:
-    """The operator and the context of his request, as services take them."""
+def operator_and_context(request: HttpRequest) -> tuple[Account, RequestContext]:
+    """The operator and their request's context, as services take them."""
     site_request = cast(SiteRequest, request)
     return cast(Account, site_request.user), context_of(site_request)
 
 
-def refused(request: HttpRequest, refusal: Refusal) -> str:
+def refusal_message(request: HttpRequest, refusal: Refusal) -> str:
     """What the operator reads of a refusal, after the auditors' row about it was written."""
     refusals.audit(cast(SiteRequest, request), refusal)
     if refusal.reason == Reason.REQUEST_MALFORMED and refusal.detail:
-        return f"未执行：{refusal.detail}"  # to reload and try again, as the sentence for everybody says, would not help
+        return f"未执行：{refusal.detail}"  # the usual sentence, reload and try again, would not help
     message: str = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
     return message + (f"（{refusal.detail}）" if refusal.detail else "")
 
 
 @contextmanager
-def told(request: HttpRequest, done: str) -> Iterator[None]:
+def outcome_message(request: HttpRequest, done: str) -> Iterator[None]:
     """Say ``done`` after the act, or record and say why it was refused; the page is shown again either way."""
     try:
         yield
     except Refusal as refusal:
-        messages.error(request, refused(request, refusal))
+        messages.error(request, refusal_message(request, refusal))
     else:
         messages.success(request, done)

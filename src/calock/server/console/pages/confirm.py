@@ -1,4 +1,4 @@
-"""The operator proves himself again, and goes on where he was."""
+"""Operators prove who they are again, and return to the page they came from."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from calock.server.console.pages.common import page
-from calock.server.console.standing_words import (
+from calock.server.console.statistics import ProviderCount, by_provider
+from calock.server.console.trust_notices import (
     CaView,
     Notice,
     SourceState,
@@ -21,7 +22,6 @@ from calock.server.console.standing_words import (
     server_notices,
     source_state,
 )
-from calock.server.console.statistics import ProviderCount, by_provider
 from calock.server.providers.models import CaState, Provider, ProviderState
 from calock.server.providers.trust import Problem, current_problems
 

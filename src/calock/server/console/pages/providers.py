@@ -15,11 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from calock.core.refusals import Refusal
 from calock.server.approvals.models import Approval
 from calock.server.console.forms import ProviderForm, TrustForm
-from calock.server.console.pages.common import asking, page, refused, told
+from calock.server.console.pages.common import operator_and_context, outcome_message, page, refusal_message
 from calock.server.console.pages.dashboard import provider_row
 from calock.server.console.register_steps import STEPS, step_of, take_step
-from calock.server.console.standing_words import server_notices, source_state
 from calock.server.console.statistics import ProviderCount, by_provider
+from calock.server.console.trust_notices import server_notices, source_state
 from calock.server.providers.emergencies import CHOICES
 from calock.server.providers.models import CaRecord, CaState, Provider, Role
 from calock.server.providers.services import create_provider, edit_provider, propose_trust
@@ -82,12 +82,12 @@ def _waiting(provider: Provider, at: datetime) -> list[Approval]:
 def new(request: HttpRequest) -> HttpResponse:
     form = ProviderForm(request.POST if request.method == "POST" else None, creating=True)
     if request.method == "POST" and form.is_valid():
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         try:
             provider = create_provider(code=form.cleaned_data["code"], values=form.values(), by=operator, context=context)
             return HttpResponseRedirect(_address(provider))
         except Refusal as refusal:
-            form.add_error(None, refused(request, refusal))
+            form.add_error(None, refusal_message(request, refusal))
     return page(request, "console/provider_form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"))
 
 
@@ -96,14 +96,14 @@ def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
     form = ProviderForm(request.POST if request.method == "POST" else None, initial=ProviderForm.initial_of(provider))
     if request.method == "POST" and form.is_valid():
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         try:
             edit_provider(
                 provider=provider, version=form.cleaned_data["version"], values=form.values(), by=operator, context=context
             )
             return HttpResponseRedirect(_address(provider))
         except Refusal as refusal:
-            form.add_error(None, refused(request, refusal))
+            form.add_error(None, refusal_message(request, refusal))
     return page(request, "console/provider_form.html", title=f"编辑：{provider.name}", form=form, back=_address(provider))
 
 
@@ -112,12 +112,12 @@ def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
     form = TrustForm(request.POST if request.method == "POST" else None, initial=TrustForm.initial_of(provider))
     if request.method == "POST" and form.is_valid():
-        operator, context = asking(request)
+        operator, context = operator_and_context(request)
         try:
             propose_trust(provider=provider, **form.values(), by=operator, context=context)
             return HttpResponseRedirect(reverse("admin:approvals"))
         except Refusal as refusal:
-            form.add_error(None, refused(request, refusal))
+            form.add_error(None, refusal_message(request, refusal))
     title = f"状态、站点与规则：{provider.name}"
     return page(request, "console/provider_form.html", title=title, form=form, back=_address(provider), two=True)
 
@@ -131,7 +131,7 @@ def _file(request: HttpRequest) -> IO[bytes] | None:
 def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """One step on a provider, its CA certificates or its sources."""
     provider = get_object_or_404(Provider, pk=key)
-    operator, context = asking(request)
-    with told(request, STEPS.get(step_of(request.POST), "")):
+    operator, context = operator_and_context(request)
+    with outcome_message(request, STEPS.get(step_of(request.POST), "")):
         take_step(provider, request.POST, _file(request), by=operator, context=context)
     return HttpResponseRedirect(_address(provider))

@@ -1,4 +1,4 @@
-"""``calock manage create_account``: the first operator of a new platform, and whoever the owner wants besides."""
+"""``calock manage create_account``: any account, the first operator of a new platform above all."""
 
 from __future__ import annotations
 

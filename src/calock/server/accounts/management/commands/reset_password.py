@@ -1,4 +1,4 @@
-"""``calock manage reset_password``: the owner's way to help somebody whom no operator may help, an operator above all."""
+"""``calock manage reset_password``: for accounts that the console does not reset, those of operators."""
 
 from __future__ import annotations
 

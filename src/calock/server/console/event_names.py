@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calock.server.audit.events import Event
 
-EVENT_WORDS: dict[str, str] = {
+EVENT_NAMES: dict[str, str] = {
     Event.LOGIN_CA_SUCCEEDED: "CA 登录成功",
     Event.LOGIN_CA_REFUSED: "CA 登录被拒",
     Event.LOGIN_PASSWORD_SUCCEEDED: "密码登录成功",
@@ -61,6 +61,6 @@ EVENT_WORDS: dict[str, str] = {
 }
 
 
-def event_words(event: str) -> str:
+def event_name(event: str) -> str:
     """The Chinese name of an event; its code when it has none."""
-    return EVENT_WORDS.get(event, event)
+    return EVENT_NAMES.get(event, event)

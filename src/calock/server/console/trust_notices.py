@@ -1,6 +1,6 @@
-"""What of the register needs an operator, in words: the same sentences on the dashboard, the list and a provider's page.
+"""What needs an operator's attention, as sentences: the dashboard, the provider list and a provider's page show the same ones.
 
-Each has words of its own; colours and icons only repeat them. The two places that ask other rooms how things stand are
+Each notice is complete without its colour and icon. Two functions ask other rooms for their state:
 :func:`source_state` (one source of revocation data) and :func:`server_notices` (everything that is no single provider's).
 """
 
@@ -32,7 +32,7 @@ class Notice:
     title: str
     text: str
     code: str = ""
-    """For whoever searches the log or the documentation, with ``detail`` in its words."""
+    """The code to search for in the log and the documentation; ``detail`` is the technical text."""
     detail: str = ""
 
 
@@ -116,7 +116,7 @@ def _source_words(judged: SourceHealth, here: HeldHere | None) -> tuple[str, str
         return "bad", "地址被改动"
     crl = judged.source.kind == SourceKind.CRL
     if judged.health is Health.NEVER or (crl and judged.source.this_update is None):
-        # OCSP is asked when somebody logs in; a CRL is fetched ahead, and without it nobody does
+        # OCSP is asked during a login; a CRL is fetched ahead of it, and every login that needs it is refused until then
         return ("bad", "从未获取") if crl else ("", "尚未用过")
     if judged.health is not Health.EXPIRED and here in _HERE:
         return _HERE[here]
