@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from calock.agent import signing
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 
@@ -129,6 +129,6 @@ def _pem(pkcs8: bytes) -> str:
     return "-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(pkcs8).decode() + "-----END PRIVATE KEY-----\n"
 
 
-def to_sign_for(certificate: bytes) -> ToSign:
+def to_sign_for(certificate: bytes) -> SigningInput:
     """What a login at ``ORIGIN`` has this certificate's key sign."""
     return signing.prepare(Certificate.parse(certificate), origin=ORIGIN, challenge=CHALLENGE)

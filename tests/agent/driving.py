@@ -25,7 +25,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto import events as wsevents
 
 from calock.agent.backends.softlock import create_soft_lock
-from calock.agent.instance import Note, read_note
+from calock.agent.instance import RunningInstance, read_running_instance
 from calock.demo import pki
 from calock.wire.driver import EVENTS_PATH, EVENTS_SUBPROTOCOL
 
@@ -126,16 +126,16 @@ class DriverProcess:
         env = {**os.environ, "XDG_CONFIG_HOME": str(empty), **(environment or {})}
         self.process = subprocess.Popen([*command, *arguments, *options], stderr=self._log, stdout=self._log, env=env)
         try:
-            self.note: Note = until(self._published, "the driver's start")
+            self.note: RunningInstance = until(self._published, "the driver's start")
         except BaseException:
             self.close()
             raise
         self.port = self.note.port
 
-    def _published(self) -> Note | None:
+    def _published(self) -> RunningInstance | None:
         if self.process.poll() is not None:
             raise AssertionError(f"the driver ended at once: {self.log}")
-        note = read_note(self.state)
+        note = read_running_instance(self.state)
         if note is None:
             return None
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", note.port), 1):

@@ -14,7 +14,7 @@ from pathlib import Path
 from calock.agent import pipe, worker
 from calock.agent.backends.base import Listing, LockRecord, PinState
 from calock.agent.backends.soft import SoftBackend
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.refusals import Reason, Refusal
 
 
@@ -61,7 +61,7 @@ class FaultBackend:
                 for lock in listing.locks))  # fmt: skip
         return listing
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
         name = self._misbehave("sign")
         if name == "slow":
             gate = self._directory / "go"
@@ -71,7 +71,7 @@ class FaultBackend:
         if name == "pulled out":
             for path in (self._directory / "plugged").iterdir():
                 path.unlink()
-        signature = self._inner.sign(key, certificate=certificate, pin=pin, to_sign=to_sign, use_last_try=use_last_try)
+        signature = self._inner.sign(key, certificate=certificate, pin=pin, signing_input=signing_input, use_last_try=use_last_try)
         return {
             "wrong signature": bytes([signature[0] ^ 1]) + signature[1:],
             "short signature": signature[:-1],

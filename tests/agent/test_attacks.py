@@ -558,9 +558,11 @@ def test_b18_a_lock_swapped_under_the_same_name_is_noticed(locks: Path) -> None:
     backend = SoftBackend(locks)
     [record] = backend.list_locks().locks
     make_lock(locks, "EC")
-    to_sign = prepare(Certificate.parse(shown.certificate), origin=ORIGIN, challenge=CHALLENGE)
+    signing_input = prepare(Certificate.parse(shown.certificate), origin=ORIGIN, challenge=CHALLENGE)
     with pytest.raises(Refusal) as refused:
-        backend.sign(record.key, certificate=record.certificate, pin=bytearray(PIN.encode()), to_sign=to_sign, use_last_try=False)
+        backend.sign(
+            record.key, certificate=record.certificate, pin=bytearray(PIN.encode()), signing_input=signing_input, use_last_try=False
+        )
     assert refused.value.reason is Reason.LOCK_CHANGED
     assert backend.list_locks().locks[0].pin.tries_left == 6
 

@@ -9,7 +9,7 @@ from agent.driving import CHALLENGE, ORIGIN, make_certificate
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from calock.agent import signing
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
 from calock.core.libcrypto import der_to_raw, sm2_digest, sm3
 from calock.core.refusals import Reason, Refusal
@@ -26,7 +26,7 @@ def test_sm2_signs_e_of_two_sm3_hashes() -> None:
     certificate = certificate_for(pki.make_key("SM2"))
     made = signing.prepare(certificate, origin=ORIGIN, challenge=CHALLENGE)
     message = sm3(ORIGIN.encode()) + sm3(CHALLENGE.encode())
-    assert made == ToSign("SM2", message, sm2_digest(certificate.spki_der, message))
+    assert made == SigningInput("SM2", message, sm2_digest(certificate.spki_der, message))
 
 
 def test_rsa_gets_a_digest_info_of_the_hashed_hashes() -> None:

@@ -1,4 +1,4 @@
-"""The practice lock's file: tries are spent on disk first, and nobody reads the key without the PIN."""
+"""The practice lock's file: tries are spent on disk first, and the key cannot be read without the PIN."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from calock.agent.backends.softlock import plug, unplug
 from calock.agent.config import Config
 from calock.agent.locks import LockTable
 from calock.agent.service import Service
-from calock.agent.status import CODE_SECONDS, Status, address, ask_code
+from calock.agent.status import CODE_SECONDS, StatusPage, address, ask_code
 from calock.demo import pki
 
 needs_chromium = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed")
@@ -157,7 +157,7 @@ def test_platforms_have_no_business_here(driver: DriverProcess) -> None:
 
 def test_a_code_is_good_for_a_minute() -> None:
     now = [0.0]
-    status = Status(Service(Config(), LockTable()), control="c", port=1, clock=lambda: now[0])
+    status = StatusPage(Service(Config(), LockTable()), control="c", port=1, clock=lambda: now[0])
     old = status.new_code()
     now[0] = CODE_SECONDS + 1
     assert status.new_code() != old

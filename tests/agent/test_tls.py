@@ -27,9 +27,9 @@ from wsproto import events as wsevents
 
 import calock.server
 from calock.agent.config import Config, load_file
-from calock.agent.instance import Note
+from calock.agent.instance import RunningInstance
 from calock.agent.status import ask_code
-from calock.agent.tls import LIFE, RENEW, Identity
+from calock.agent.tls import LIFE, RENEW, TlsIdentity
 from calock.wire import driver as wire
 
 TLS = ("--tls", "--tls-port", "0")
@@ -138,7 +138,7 @@ def test_no_two_users_have_the_same_key(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
-    made = [Identity(folder) for folder in folders]
+    made = [TlsIdentity(folder) for folder in folders]
     assert made[0].fingerprint != made[1].fingerprint
     keys = [load_pem_private_key(identity.path.read_bytes(), None) for identity in made]
     assert keys[0] != keys[1]
@@ -147,18 +147,18 @@ def test_no_two_users_have_the_same_key(tmp_path: Path) -> None:
 
 
 def test_it_stays_until_a_month_before_its_end(tmp_path: Path) -> None:
-    first = Identity(tmp_path, clock=lambda: NOW)
+    first = TlsIdentity(tmp_path, clock=lambda: NOW)
     end = first.certificate.not_valid_after_utc
     assert end == NOW - timedelta(days=1) + LIFE
-    assert Identity(tmp_path, clock=lambda: end - RENEW - timedelta(seconds=1)).fingerprint == first.fingerprint
-    later = Identity(tmp_path, clock=lambda: end - RENEW)
+    assert TlsIdentity(tmp_path, clock=lambda: end - RENEW - timedelta(seconds=1)).fingerprint == first.fingerprint
+    later = TlsIdentity(tmp_path, clock=lambda: end - RENEW)
     assert later.fingerprint != first.fingerprint
     assert later.certificate.public_key() != first.certificate.public_key()
 
 
 def test_a_driver_that_runs_for_months_serves_the_new_one(tmp_path: Path) -> None:
     now = NOW
-    identity = Identity(tmp_path, clock=lambda: now)
+    identity = TlsIdentity(tmp_path, clock=lambda: now)
     old = identity.certificate
     assert not identity.renew()
     now = old.not_valid_after_utc - timedelta(days=29)
@@ -182,7 +182,7 @@ def presented(context: ssl.SSLContext) -> x509.Certificate:
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "other key", "open to others", "from the future", "a link"])
 def test_a_file_that_cannot_be_relied_on_is_made_anew(tmp_path: Path, damage: str) -> None:
-    first = Identity(tmp_path, clock=lambda: NOW)
+    first = TlsIdentity(tmp_path, clock=lambda: NOW)
     file, text = first.path, first.path.read_bytes()
     clock = NOW
     if damage == "cut":
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_relied_on_is_made_anew(tmp_path: Path, damage: st
         file.write_bytes(b"\x00" * 100)
     elif damage == "other key":
         (tmp_path / "other").mkdir()
-        other = Identity(tmp_path / "other", clock=lambda: NOW).path.read_bytes()
+        other = TlsIdentity(tmp_path / "other", clock=lambda: NOW).path.read_bytes()
         begin = b"-----BEGIN CERTIFICATE"
         file.write_bytes(other[: other.index(begin)] + text[text.index(begin) :])
     elif damage == "open to others":
@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_relied_on_is_made_anew(tmp_path: Path, damage: st
         file.symlink_to(tmp_path / "elsewhere.pem")
     else:
         clock = NOW - timedelta(days=400)
-    again = Identity(tmp_path, clock=lambda: clock)
+    again = TlsIdentity(tmp_path, clock=lambda: clock)
     assert again.fingerprint != first.fingerprint
     assert file.stat().st_mode & 0o7777 == 0o600
     assert not file.is_symlink()
@@ -241,7 +241,7 @@ def test_old_tls_is_refused(secure: DriverProcess, tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLWantReadError):  # this client does offer TLS 1.1
         old.wrap_bio(answered, offered).do_handshake()
     with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
-        Identity(tmp_path).context.wrap_bio(offered, answered, server_side=True).do_handshake()
+        TlsIdentity(tmp_path).context.wrap_bio(offered, answered, server_side=True).do_handshake()
     with socket.create_connection(("127.0.0.1", secure.note.tls_port), LONG) as raw, pytest.raises(OSError):
         old.wrap_socket(raw)
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -349,7 +349,7 @@ def test_the_driver_ends_with_an_open_tls_connection(start, locks: Path) -> None
 # --- a real browser
 
 
-def platform(browser: Browser, note: Note, *, user_agent: str, trusted: bool, plain: bool = False) -> Page:
+def platform(browser: Browser, note: RunningInstance, *, user_agent: str, trusted: bool, plain: bool = False) -> Page:
     """A page of ORIGIN with the portal's own driver.js, in a browser that says it is another one and blocks what that would."""
     data = {
         "protocol": wire.PROTOCOL, "minVersion": "0.0.0", "ports": [note.port], "tlsPorts": [note.tls_port],

@@ -215,7 +215,7 @@ def test_another_origin_gets_an_empty_refusal_and_no_window(browser: Browser, dr
 def test_a_page_that_replaces_its_own_content_does_not_get_anothers_answer(
     browser: Browser, driver: DriverProcess, site: Site
 ) -> None:
-    """The opener has moved to another origin when the answer comes: postMessage names the attested origin, so nobody hears it."""
+    """The opener has moved to another origin when the answer comes: postMessage names the attested origin: no page gets it."""
     page, window = opened(browser, driver, site.at("shanxi"))
     window.wait_for_selector(".lock")
     page.goto(site.at("evil"))

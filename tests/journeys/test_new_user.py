@@ -18,7 +18,7 @@ import pytest
 from journeys.people import PATIENCE, Person, tail_of
 from playwright.sync_api import expect
 
-from calock.agent.instance import read_note
+from calock.agent.instance import read_running_instance
 from calock.demo.keyring import lock
 
 OFFLINE = {
@@ -98,7 +98,7 @@ def test_from_the_download_page_to_a_login_and_back(person: Person, home: Path, 
         person.go("/system/ca/")
         person.unbind(person.page.locator("[data-list] tbody tr", has_text=tail))
         expect(person.page.locator("[data-list] tbody tr", has_text=tail)).to_have_count(0)
-        note = read_note(home / ".local" / "state" / "calock")
+        note = read_running_instance(home / ".local" / "state" / "calock")
         assert note
     finally:
         removed = in_home(home, "sh", str(home / ".local" / "share" / "calock-driver" / "uninstall.sh"))

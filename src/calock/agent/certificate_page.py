@@ -14,17 +14,17 @@ from starlette.routing import BaseRoute, Route
 from calock.agent.guard import CERTIFICATE_PATH
 from calock.agent.pages import page
 from calock.agent.service import Service
-from calock.agent.tls import RENEW_CHECK_SECONDS, Identity
+from calock.agent.tls import RENEW_CHECK_SECONDS, TlsIdentity
 from calock.core.refusals import Reason, Refusal
 
 log = logging.getLogger("calock.agent.tls")
 
 
 @dataclass(frozen=True)
-class Secure:
+class TlsListener:
     """The TLS side of a running driver."""
 
-    identity: Identity
+    identity: TlsIdentity
     listener: socket.socket
 
     @property
@@ -33,9 +33,9 @@ class Secure:
 
 
 class CertificatePage:
-    """``/certificate``; without ``secure`` it says so."""
+    """``/certificate``: fingerprint and instructions; without a TLS listener it says that https is off."""
 
-    def __init__(self, service: Service, secure: Secure | None) -> None:
+    def __init__(self, service: Service, secure: TlsListener | None) -> None:
         self._service, self._secure = service, secure
 
     def keep_fresh(self) -> None:
@@ -48,7 +48,7 @@ class CertificatePage:
             log.error("cannot renew the certificate: %s", error)  # noqa: TRY400 - the old one serves on
         asyncio.get_running_loop().call_later(RENEW_CHECK_SECONDS, self.keep_fresh)
 
-    async def show(self, request: Request) -> Response:  # noqa: ARG002 - the page is the same for everybody
+    async def show(self, request: Request) -> Response:  # noqa: ARG002 - the page does not depend on the request
         if self._secure is None:
             if not self._service.config.tls:
                 raise Refusal(Reason.NOT_FOUND, "https is not switched on")

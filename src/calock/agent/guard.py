@@ -1,4 +1,4 @@
-"""Who may talk to the driver. Everything else gets one empty refusal that says nothing, not even that this is calock.
+"""Which requests may reach the driver. All others get one empty refusal that does not even name the program.
 
 In this order, before a byte of any body is read: the other end is this user's program; ``Host`` names this loopback address
 (so DNS rebinding fails); the browser's ``Origin`` is exactly one of the configured ones; the method, the content type and our
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calock.agent.peer import is_same_user
-from calock.agent.rate import Bucket
+from calock.agent.rate import TokenBucket
 from calock.agent.replies import error_reply
 from calock.core.refusals import Reason
 from calock.wire import driver as wire
@@ -79,7 +79,7 @@ class Guard:
         self._origins = frozenset(origins)
         self._hosts = {"http": _hosts(port), "https": _hosts(tls_port) if tls_port else frozenset[str]()}
         self._same_user = same_user or (lambda scope: is_same_user(scope.get("client"), scope.get("server")))
-        self._rate = Bucket(burst=3 * requests_per_second, per_second=requests_per_second)
+        self._rate = TokenBucket(burst=3 * requests_per_second, per_second=requests_per_second)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -190,7 +190,7 @@ async def _preflight(headers: Headers, send: Send) -> None:
 
 
 async def _refuse(scope: Scope, send: Send, status: int) -> None:
-    """Refuse a stranger: the same empty answer whatever was asked."""
+    """Refuse a request that may not come in: always the same empty answer."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -199,7 +199,7 @@ async def _refuse(scope: Scope, send: Send, status: int) -> None:
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send, reason: Reason, detail: str) -> None:
-    """Refuse somebody who may ask, with the reason."""
+    """Refuse a request of an allowed page, with the reason."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return

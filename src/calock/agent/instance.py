@@ -16,7 +16,7 @@ class AlreadyRunningError(RuntimeError):
     """The driver already runs for this user."""
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
+class RunningInstance(msgspec.Struct, frozen=True, kw_only=True):
     """What ``calock agent --open`` needs to find and ask the running driver."""
 
     pid: int
@@ -58,7 +58,7 @@ class Instance:
 
     def publish(self, port: int, tls_port: int = 0) -> None:
         """Write where the driver listens, for this user's eyes only."""
-        note = Note(pid=os.getpid(), port=port, tls_port=tls_port, control=self.control)
+        note = RunningInstance(pid=os.getpid(), port=port, tls_port=tls_port, control=self.control)
         temporary = self._note.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -72,9 +72,9 @@ class Instance:
         self._file.close()
 
 
-def read_note(directory: Path) -> Note | None:
+def read_running_instance(directory: Path) -> RunningInstance | None:
     """Return where this user's driver listens, or None when none runs."""
     try:
-        return msgspec.json.decode((directory / "agent.json").read_bytes(), type=Note)
+        return msgspec.json.decode((directory / "agent.json").read_bytes(), type=RunningInstance)
     except (OSError, msgspec.MsgspecError):
         return None

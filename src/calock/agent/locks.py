@@ -1,4 +1,4 @@
-"""What is plugged in, over all modules: the merged list, opaque handles, and the number that grows with every change."""
+"""The list of plugged-in tokens over all modules, their opaque handles, and a revision number that grows with every change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIGNING_USAGES = {"digital_signature", "content_commitment"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedCertificate:
     """One usable signing certificate in one plugged-in lock."""
 
     module: Module
@@ -47,21 +47,21 @@ class Entry:
 
 
 @dataclass(slots=True)
-class _Seen:
-    entries: tuple[Entry, ...] = ()
+class _ModuleListing:
+    entries: tuple[ListedCertificate, ...] = ()
     problems: tuple[str, ...] = ()
     listing: Listing | None = None
     plugs: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
 
-def clean(text: str, limit: int = 120) -> str:
+def printable(text: str, limit: int = 120) -> str:
     """Make text from a certificate or device harmless to show: no control, format or direction characters, bounded."""
     return "".join(c for c in text[: limit * 2] if unicodedata.category(c)[0] != "C").strip()[:limit]
 
 
 def mask(serial: str) -> str:
     """Keep the last four characters of a device serial: enough to tell two locks apart, too little to follow one."""
-    serial = clean(serial, 64)
+    serial = printable(serial, 64)
     return "****" + serial[-4:] if len(serial) > 4 else serial
 
 
@@ -71,7 +71,7 @@ class LockTable:
     def __init__(self) -> None:
         self.modules: list[Module] = []
         self.revision = 1
-        self._seen: dict[Module, _Seen] = {}
+        self._seen: dict[Module, _ModuleListing] = {}
         self._key = secrets.token_bytes(32)
         self._listed: dict[tuple[str, str], None] = {}
         self._moved = asyncio.Condition()
@@ -97,7 +97,7 @@ class LockTable:
             self._wanted.clear()
             try:
                 await self.refresh()
-            except Exception:  # the list must outlive whatever one lock holds
+            except Exception:  # one unreadable token must not end the loop that follows all of them
                 log.exception("reading the locks failed")
 
     async def wait_beyond(self, revision: int) -> int:
@@ -122,22 +122,22 @@ class LockTable:
             listing = await module.list_locks()
         except Refusal as refusal:
             listing = Listing(problems=(str(refusal.reason),))
-        seen = self._seen.get(module, _Seen())  # only now: another listing may have come in between
+        seen = self._seen.get(module, _ModuleListing())  # read after the await: another listing may have been stored meanwhile
         if listing == seen.listing:
             return False
         plugs = {(r.device, r.certificate): seen.plugs.get((r.device, r.certificate), "") for r in listing.locks}
         plugs = {key: value or secrets.token_hex(8) for key, value in plugs.items()}
         entries, problems = _usable(module, listing, plugs)
-        self._seen[module] = _Seen(entries, problems, listing, plugs)
+        self._seen[module] = _ModuleListing(entries, problems, listing, plugs)
         return True
 
     def _wanted_later(self) -> None:
         asyncio.get_running_loop().call_later(0.5, self._wanted.set)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ListedCertificate]:
         """Return usable certificates, locks side by side; in each lock the one to offer first, expired ones last."""
-        every = [entry for module in self.modules for entry in self._seen.get(module, _Seen()).entries]
-        by_device: dict[tuple[str, str], list[Entry]] = {}
+        every = [entry for module in self.modules for entry in self._seen.get(module, _ModuleListing()).entries]
+        by_device: dict[tuple[str, str], list[ListedCertificate]] = {}
         for entry in every:
             by_device.setdefault((entry.module.path, entry.record.device), []).append(entry)
         for group in by_device.values():
@@ -149,17 +149,17 @@ class LockTable:
         return [
             wire.Problem(module=module.name, reason=reason)
             for module in self.modules
-            for reason in self._seen.get(module, _Seen()).problems
+            for reason in self._seen.get(module, _ModuleListing()).problems
         ]
 
     def count_in(self, module: Module) -> int:
-        return len({entry.record.device for entry in self._seen.get(module, _Seen()).entries})
+        return len({entry.record.device for entry in self._seen.get(module, _ModuleListing()).entries})
 
     def _handle(self, origin: str, *parts: str) -> str:
         data = "\0".join((origin, *parts)).encode()
         return base64.urlsafe_b64encode(hmac.digest(self._key, data, "sha256")[:18]).decode()
 
-    def handle_of(self, origin: str, entry: Entry) -> str:
+    def handle_of(self, origin: str, entry: ListedCertificate) -> str:
         return self._handle(origin, entry.module.path, entry.record.key, entry.certificate.sha256, entry.plugged)
 
     def view(self, origin: str) -> wire.Locks:
@@ -172,13 +172,13 @@ class LockTable:
         return wire.Locks(locks=tuple(infos), problems=tuple(self.problems()))
 
     def _remember(self, origin: str, handle: str) -> None:
-        """Keep the newest handles: each plug makes a new one, and the driver runs for months."""
+        """Keep the newest handles only: each plug-in makes a new one, and the driver runs for months."""
         self._listed.pop((origin, handle), None)
         self._listed[origin, handle] = None
         while len(self._listed) > MAX_HANDLES:
             del self._listed[next(iter(self._listed))]
 
-    def resolve(self, origin: str, handle: str) -> Entry:
+    def resolve(self, origin: str, handle: str) -> ListedCertificate:
         """Find the certificate behind a handle that was given to this origin.
 
         Raises:
@@ -192,9 +192,11 @@ class LockTable:
         raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out or its certificate was replaced")
 
 
-def _usable(module: Module, listing: Listing, plugs: dict[tuple[str, bytes], str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+def _usable(
+    module: Module, listing: Listing, plugs: dict[tuple[str, bytes], str]
+) -> tuple[tuple[ListedCertificate, ...], tuple[str, ...]]:
     """Parse what a module listed. An encryption certificate is not offered; an unreadable one is a problem, not the end."""
-    entries: list[Entry] = []
+    entries: list[ListedCertificate] = []
     problems = list(listing.problems)
     devices = {record.device for record in listing.locks}
     for record in listing.locks[:MAX_RECORDS]:
@@ -205,7 +207,7 @@ def _usable(module: Module, listing: Listing, plugs: dict[tuple[str, bytes], str
             devices.discard(record.device)
             continue
         if certificate.key_usage is None or certificate.key_usage & _SIGNING_USAGES:
-            entries.append(Entry(module, record, certificate, plugs[record.device, record.certificate]))
+            entries.append(ListedCertificate(module, record, certificate, plugs[record.device, record.certificate]))
     usable = {entry.record.device for entry in entries}
     problems += [Reason.LOCK_WITHOUT_CERTIFICATE for device in devices if device not in usable]
     return tuple(entries), tuple(problems)
@@ -217,24 +219,28 @@ def _parse(der: bytes) -> Certificate:
     certificate = Certificate.parse(der)
     algorithm_of(certificate)
     _ = (certificate.subject_cn, certificate.subject_o, certificate.issuer_cn, certificate.authority_key_id, certificate.key_usage)
-    _ = (certificate.not_before, certificate.not_after, certificate.spki_der)  # everything shown is read here, or refused here
+    _ = (
+        certificate.not_before,
+        certificate.not_after,
+        certificate.spki_der,
+    )  # all fields that are shown are read now, so that a malformed one is refused here
     return certificate
 
 
-def pin_info(entry: Entry) -> wire.Pin:
+def pin_info(entry: ListedCertificate) -> wire.Pin:
     pin = entry.record.pin
     left = 1 if pin.last_try and pin.tries_left is None else pin.tries_left
     return wire.Pin(tries_left=0 if pin.locked else left, tries_max=pin.tries_max, locked=pin.locked, default=pin.default)
 
 
-def _info(entry: Entry, handle: str, device: str) -> wire.LockInfo:
+def _info(entry: ListedCertificate, handle: str, device: str) -> wire.LockInfo:
     certificate = entry.certificate
     return wire.LockInfo(
         id=handle,
         device=device,
-        name=clean(certificate.subject_cn),
-        organisation=clean(certificate.subject_o),
-        issuer=clean(certificate.issuer_cn),
+        name=printable(certificate.subject_cn),
+        organisation=printable(certificate.subject_o),
+        issuer=printable(certificate.issuer_cn),
         issuer_key_id=certificate.authority_key_id[:128],
         device_serial=mask(entry.record.serial),
         algorithm=cast("Literal['SM2', 'RSA', 'EC']", certificate.algorithm),

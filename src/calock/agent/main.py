@@ -1,4 +1,4 @@
-"""``calock agent``: the CA driver as a program."""
+"""``calock agent``: the CA driver as a program, its command line and its start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from calock import __version__
 from calock.agent import config as configuration
-from calock.agent.certificate_page import CertificatePage, Secure
+from calock.agent.certificate_page import CertificatePage, TlsListener
 from calock.agent.config import Config, ConfigError
 from calock.agent.guard import Guard
 from calock.agent.instance import AlreadyRunningError, Instance
@@ -22,10 +22,10 @@ from calock.agent.locks import LockTable
 from calock.agent.modules import Module
 from calock.agent.service import Service, application
 from calock.agent.serving import NoPortError, listen, server_for
-from calock.agent.status import Status, open_status_page
-from calock.agent.tls import Identity
-from calock.agent.update_page import Updates
-from calock.agent.window import Window
+from calock.agent.status import StatusPage, open_status_page
+from calock.agent.tls import TlsIdentity
+from calock.agent.update_page import UpdatePage
+from calock.agent.window import PinWindow
 from calock.wire.driver import PORTS, TLS_PORTS
 from calock.wire.message_types import describe_message_types
 
@@ -116,27 +116,27 @@ def _complain(text: str) -> None:
     sys.stderr.write(f"calock agent: {text}\n")
 
 
-def _secure(config: Config, state: Path) -> Secure | None:
-    """Listen with TLS if that is configured. What goes wrong there costs nobody the plain way, which most browsers use."""
+def _secure(config: Config, state: Path) -> TlsListener | None:
+    """Listen with TLS if that is configured. A failure is logged, and the plain port is served all the same."""
     if not config.tls:
         return None
     try:
-        return Secure(Identity(state), listen(TLS_PORTS if config.tls_port is None else (config.tls_port,)))
+        return TlsListener(TlsIdentity(state), listen(TLS_PORTS if config.tls_port is None else (config.tls_port,)))
     except (NoPortError, OSError) as error:
-        log.error("no https: %s", error)  # noqa: TRY400 - said to the user, who needs no traceback
+        log.error("no https: %s", error)  # noqa: TRY400 - a sentence for the user, without a traceback
         return None
 
 
 async def run(
-    config: Config, instance: Instance, listener: socket.socket, *, secure: Secure | None = None, show: bool = False
+    config: Config, instance: Instance, listener: socket.socket, *, secure: TlsListener | None = None, show: bool = False
 ) -> None:
     """Serve until told to stop (SIGTERM, SIGINT)."""
     port: int = listener.getsockname()[1]
     tls_port = secure.port if secure else 0
     table = LockTable()
     service = Service(config, table)
-    status = Status(service, control=instance.control, port=port)
-    window = Window(service)
+    status = StatusPage(service, control=instance.control, port=port)
+    window = PinWindow(service)
     certificate = CertificatePage(service, secure)
 
     async def opened() -> None:
@@ -148,7 +148,7 @@ async def run(
         if show:
             status.show()
 
-    routes = [*service.routes(), *window.routes(), *status.routes(), *certificate.routes(), *Updates(service, status).routes()]
+    routes = [*service.routes(), *window.routes(), *status.routes(), *certificate.routes(), *UpdatePage(service, status).routes()]
     app = application(routes, opened=opened, closed=table.close)
     guarded: ASGIApp = Guard(
         app, origins=config.origins, port=port, tls_port=tls_port, requests_per_second=config.requests_per_second

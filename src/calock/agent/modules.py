@@ -1,4 +1,4 @@
-"""The driver's side of a worker process: start it, ask it, give up on it in time, start it again."""
+"""The driver's side of a worker process: start, request with a deadline, kill, restart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("calock.agent.modules")
 START_SECONDS = 10.0
 LIST_SECONDS = 6.0
 OPERATION_SECONDS = 30.0
-"""An old lock may take seconds for RSA; a library that shows a dialog of its own must not hold the driver for ever."""
+"""An old token may take seconds for RSA; a library that opens a dialog of its own must not block the driver for ever."""
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before a crashed module is started again, longer each time."""
 
@@ -46,7 +46,7 @@ class Module:
         self.restarts = 0
         self.running = False
         self.operating = False
-        """A person waits for this module: a listing does not queue behind that."""
+        """An operation of a user is under way; listings do not queue behind it."""
         self._changed = changed
         self._command = list(command or worker_command())
         self._patience = patience
@@ -168,7 +168,7 @@ class Module:
                 body = await stream.readexactly(pipe.body_length(await stream.readexactly(4)))
                 self._take(pipe.from_worker(body))
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError):
-            pass  # it ended, or it talks nonsense: both end it
+            pass  # it ended or sent a malformed frame: both end the connection
         if self._process is process:
             await self._ended()
 
@@ -184,7 +184,7 @@ class Module:
         waiting = [future for future in self._waiting.values() if not future.done()]
         for future in waiting:
             future.set_exception(EOFError())
-        if not waiting:  # nobody is there to notice: it died between two calls
+        if not waiting:  # no call is waiting: it ended between two calls
             await self._broken("ended unexpectedly")
 
     async def _broken(self, why: str) -> Refusal:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from calock import __version__
 from calock.agent import pipe, signing
-from calock.agent.locks import Entry, LockTable, clean, pin_info
+from calock.agent.locks import ListedCertificate, LockTable, pin_info, printable
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
 from calock.wire.token import FORMAT, AuthToken
@@ -47,7 +47,7 @@ class Operations:
         async with self._alone():
             signing.check_challenge(request.challenge)
             entry = self.table.resolve(origin, request.lock)
-            to_sign = signing.prepare(entry.certificate, origin=origin, challenge=request.challenge)
+            signing_input = signing.prepare(entry.certificate, origin=origin, challenge=request.challenge)
             pin = bytearray(request.pin.encode())
             try:
                 signature = await entry.module.authenticate(
@@ -63,9 +63,9 @@ class Operations:
                 )
             finally:
                 pipe.wipe(pin)
-            signing.require_good_signature(entry.certificate, to_sign, signature)
-            log.info("one answer given, %s", to_sign.algorithm)
-            return _answer(entry, to_sign.algorithm, signature)
+            signing.require_good_signature(entry.certificate, signing_input, signature)
+            log.info("one answer given, %s", signing_input.algorithm)
+            return _answer(entry, signing_input.algorithm, signature)
 
     async def change_pin(self, origin: str, request: wire.ChangePin) -> wire.PinChanged:
         """Change the PIN in place; refusals as for ``authenticate``."""
@@ -85,7 +85,7 @@ class Operations:
         return wire.PinChanged(pin=pin_info(self.table.resolve(origin, request.lock)))
 
 
-def _answer(entry: Entry, algorithm: str, signature: bytes) -> wire.Answer:
+def _answer(entry: ListedCertificate, algorithm: str, signature: bytes) -> wire.Answer:
     token = AuthToken(
         format=FORMAT,
         unverified_certificate=base64.b64encode(entry.certificate.der).decode(),
@@ -95,6 +95,6 @@ def _answer(entry: Entry, algorithm: str, signature: bytes) -> wire.Answer:
     )
     record = entry.record
     device = wire.Device(
-        serial=clean(record.serial, 64), label=clean(record.label, 64), manufacturer=clean(record.manufacturer, 64)
+        serial=printable(record.serial, 64), label=printable(record.label, 64), manufacturer=printable(record.manufacturer, 64)
     )
     return wire.Answer(token=token, device=device)

@@ -1,4 +1,4 @@
-"""The driver's own pages: static files shipped with it, ``$name`` replaced by escaped text. Nothing inline."""
+"""The driver's own pages: static files shipped with it, ``$name`` replaced by escaped text. No inline script or style."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ MAX_KEYS = 256
 """Keys are allow-listed origins, so there are few; the bound is for the case that they are not."""
 
 
-class Bucket:
+class TokenBucket:
     """``burst`` requests at once, then ``per_second``."""
 
     def __init__(self, burst: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -17,6 +17,10 @@ T = TypeVar("T")
 BODY_SECONDS = 5.0
 
 
+class EmptyRequest(msgspec.Struct, frozen=True):
+    """A request without fields: ``{}``."""
+
+
 def json_reply(message: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(message), status, media_type="application/json")
 

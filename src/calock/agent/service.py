@@ -21,8 +21,8 @@ from calock.agent.config import Config
 from calock.agent.guard import ORIGIN_KEY
 from calock.agent.locks import LockTable
 from calock.agent.operations import Operations
-from calock.agent.rate import Bucket
-from calock.agent.replies import json_reply, read_message, refusal_reply
+from calock.agent.rate import TokenBucket
+from calock.agent.replies import EmptyRequest, json_reply, read_message, refusal_reply
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
 
@@ -32,22 +32,20 @@ MAX_LISTENERS = 32
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class _Nothing(msgspec.Struct, frozen=True):
-    """A request without fields: ``{}``."""
-
-
 class Service:
     """The endpoints over one lock table. ``operations`` is shared with the driver's own pages."""
 
     def __init__(self, config: Config, table: LockTable) -> None:
         self.config, self.table = config, table
         self.operations = Operations(table)
-        self.signing_rate = Bucket(burst=max(1, config.signatures_per_minute // 2), per_second=config.signatures_per_minute / 60)
+        self.signing_rate = TokenBucket(
+            burst=max(1, config.signatures_per_minute // 2), per_second=config.signatures_per_minute / 60
+        )
         self._started = time.monotonic()
         self._listeners = 0
 
     def endpoint(self, handle: Endpoint) -> Endpoint:
-        """Wrap an endpoint: each refusal becomes its typed answer, and nothing else gets out."""
+        """Wrap an endpoint: a refusal is answered with its reason, any other exception with DRIVER_FAILED and its type only."""
 
         async def wrapped(request: Request) -> Response:
             try:
@@ -56,7 +54,7 @@ class Service:
                 self.operations.reasons[refusal.reason] += 1
                 log.info("refused: %s", refusal.reason)
                 return refusal_reply(refusal)
-            except Exception as error:  # noqa: BLE001 - its text may quote the request: only its kind is told
+            except Exception as error:  # noqa: BLE001 - its text may quote the request: only its type is told
                 log.error("failed: %s", type(error).__name__)  # noqa: TRY400 - a traceback could hold a PIN
                 return refusal_reply(Refusal(Reason.DRIVER_FAILED, type(error).__name__))
 
@@ -68,7 +66,7 @@ class Service:
             raise Refusal(Reason.TOO_MANY_ATTEMPTS, "too many signatures asked for")
 
     async def hello(self, request: Request) -> Response:
-        await read_message(request, _Nothing)
+        await read_message(request, EmptyRequest)
         return json_reply(
             wire.Hello(
                 driver="calock",
@@ -80,7 +78,7 @@ class Service:
         )
 
     async def locks(self, request: Request) -> Response:
-        await read_message(request, _Nothing)
+        await read_message(request, EmptyRequest)
         await self.table.refresh()
         return json_reply(self.table.view(request.scope[ORIGIN_KEY]))
 
@@ -103,7 +101,7 @@ class Service:
             raise Refusal(Reason.NOT_ALLOWED, "this driver takes PINs in its own window only")
 
     async def diagnosis(self, request: Request) -> Response:
-        await read_message(request, _Nothing)
+        await read_message(request, EmptyRequest)
         return json_reply(self.diagnose())
 
     def diagnose(self) -> wire.Diagnosis:
@@ -131,7 +129,7 @@ class Service:
         )
 
     async def events(self, socket: WebSocket) -> None:
-        """Push the revision at once and after every change. A page has nothing to say here: whatever it sends ends it."""
+        """Push the revision at once and after every change. A page sends nothing here; any message closes the socket."""
         if wire.EVENTS_SUBPROTOCOL not in socket.scope.get("subprotocols", ()) or self._listeners >= MAX_LISTENERS:
             await socket.close(1008)
             return

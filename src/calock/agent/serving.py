@@ -1,4 +1,4 @@
-"""Listening: the loopback socket, and uvicorn set up to say as little as it can."""
+"""Listening: the loopback socket, and uvicorn configured to disclose as little as possible."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from calock.wire.driver import MAX_BODY, PORTS
 
 HEAD_SECONDS = 10.0
 MAX_FRAME = 1024
-"""The page has nothing to say over the WebSocket."""
+"""Bytes per WebSocket message. A page sends none; the limit bounds what an offender can make us read."""
 
 
 class NoPortError(RuntimeError):
-    """Every port a page looks at is taken."""
+    """All ports at which pages look for a driver are in use."""
 
 
 def listen(ports: Sequence[int] = PORTS) -> socket.socket:
@@ -34,7 +34,9 @@ def listen(ports: Sequence[int] = PORTS) -> socket.socket:
     for port in ports:
         found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if sys.platform == "win32":
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # nobody may squat on it beside us
+            found.setsockopt(
+                socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1
+            )  # no other program may bind the same port beside this one
         else:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -48,8 +50,8 @@ def listen(ports: Sequence[int] = PORTS) -> socket.socket:
     raise NoPortError("no free port: " + ", ".join(str(port) for port in ports))
 
 
-class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP protocol, closing connections on which no request arrives in time."""
+class RequestDeadlineProtocol(H11Protocol):
+    """uvicorn's HTTP protocol; closes a connection on which no request arrives within ``HEAD_SECONDS``."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
         super().connection_made(transport)
@@ -64,8 +66,8 @@ class PatientProtocol(H11Protocol):
             transport.close()
 
 
-class QuietServer(uvicorn.Server):
-    """uvicorn's server, ending by a return after SIGTERM or SIGINT instead of raising the signal again: the exit status is 0.
+class LoopbackServer(uvicorn.Server):
+    """uvicorn's server, which returns after SIGTERM or SIGINT instead of raising the signal again: the exit status is 0.
 
     ``secure`` is one more listener with its TLS settings, for the same application.
     """
@@ -79,8 +81,8 @@ class QuietServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         listener, context = self.secure
 
-        def protocol() -> PatientProtocol:
-            return PatientProtocol(self.config, self.server_state, self.lifespan.state, loop)
+        def protocol() -> RequestDeadlineProtocol:
+            return RequestDeadlineProtocol(self.config, self.server_state, self.lifespan.state, loop)
 
         made = await loop.create_server(protocol, sock=listener, ssl=context, ssl_handshake_timeout=HEAD_SECONDS)
         self.servers.append(made)  # uvicorn's shutdown closes it with the others
@@ -97,11 +99,11 @@ class QuietServer(uvicorn.Server):
 
 def server_for(app: ASGIApp, *, secure: tuple[socket.socket, ssl.SSLContext] | None = None) -> uvicorn.Server:
     """Make the server; give it the plain socket by ``serve(sockets=[…])``."""
-    server = QuietServer(
+    server = LoopbackServer(
         uvicorn.Config(
             app,
             loop="asyncio",
-            http=PatientProtocol,
+            http=RequestDeadlineProtocol,
             ws="wsproto",
             ws_max_size=MAX_FRAME,
             ws_per_message_deflate=False,

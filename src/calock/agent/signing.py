@@ -1,4 +1,4 @@
-"""What a lock signs for a login, and the check of what it returned. There is one construction and no other way to a signature.
+"""What a lock signs for a login, and the check of what it returned. This is the only construction that is ever signed.
 
 Web eID 1.0: ``signature = Sign(hash(origin) ‖ hash(challenge text))`` with the hash of the algorithm. Ours for SM2: both inner
 hashes are SM3, the signature is SM2 with SM3 and the standard signer ID.
@@ -24,8 +24,8 @@ _DIGEST_INFO_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
 @dataclass(frozen=True, slots=True)
-class ToSign:
-    """What a lock signs in one login. Built by :func:`prepare` only: there is no way to a raw hash."""
+class SigningInput:
+    """What a lock signs in one login. Made by :func:`prepare` only, so that no caller can have a hash of its own signed."""
 
     algorithm: str
     """``SM2``, ``ES256``, ``ES384``, ``ES512`` or ``RS256``."""
@@ -36,7 +36,7 @@ class ToSign:
 
 
 def check_challenge(challenge: str) -> None:
-    """Refuse text that is no challenge, before anybody is asked for a PIN.
+    """Refuse text that is no challenge, before a PIN is asked for.
 
     Raises:
         Refusal: CHALLENGE_MALFORMED.
@@ -46,7 +46,7 @@ def check_challenge(challenge: str) -> None:
 
 
 def algorithm_of(certificate: Certificate) -> str:
-    """Return the one algorithm used with this certificate's key: it follows from the key, nobody may choose it.
+    """Return the one algorithm used with this certificate's key: it follows from the key and cannot be chosen.
 
     Raises:
         Refusal: KEY_NOT_ALLOWED.
@@ -60,7 +60,7 @@ def algorithm_of(certificate: Certificate) -> str:
     raise Refusal(Reason.KEY_NOT_ALLOWED, "no algorithm for this kind of key")
 
 
-def prepare(certificate: Certificate, *, origin: str, challenge: str) -> ToSign:
+def prepare(certificate: Certificate, *, origin: str, challenge: str) -> SigningInput:
     """Build what the key of ``certificate`` signs for ``origin`` (as the browser attested it) and ``challenge``.
 
     Raises:
@@ -70,12 +70,12 @@ def prepare(certificate: Certificate, *, origin: str, challenge: str) -> ToSign:
     algorithm = algorithm_of(certificate)
     message = signatures.signed_message(algorithm, origin, challenge)
     if algorithm == "SM2":
-        return ToSign(algorithm, message, sm2_digest(certificate.spki_der, message))
+        return SigningInput(algorithm, message, sm2_digest(certificate.spki_der, message))
     digest = signatures.digest(algorithm, message)
-    return ToSign(algorithm, message, _DIGEST_INFO_SHA256 + digest if algorithm == "RS256" else digest)
+    return SigningInput(algorithm, message, _DIGEST_INFO_SHA256 + digest if algorithm == "RS256" else digest)
 
 
-def require_good_signature(certificate: Certificate, to_sign: ToSign, signature: bytes) -> None:
+def require_good_signature(certificate: Certificate, signing_input: SigningInput, signature: bytes) -> None:
     """Verify a lock's signature against its certificate before it leaves the driver.
 
     Locks and vendor libraries do return wrong ones: another key's, ECDSA where SM2 was asked for, a raw hash padded as is.
@@ -84,6 +84,6 @@ def require_good_signature(certificate: Certificate, to_sign: ToSign, signature:
         Refusal: LOCK_SIGNATURE_WRONG.
     """
     try:
-        signatures.verify(certificate.spki_der, to_sign.algorithm, to_sign.message, signature)
+        signatures.verify(certificate.spki_der, signing_input.algorithm, signing_input.message, signature)
     except Refusal as refusal:
         raise Refusal(Reason.LOCK_SIGNATURE_WRONG, "the lock's signature does not fit its certificate") from refusal

@@ -23,10 +23,10 @@ from starlette.routing import BaseRoute, Route
 
 from calock import __version__
 from calock.agent.guard import CONTROL_HEADER
-from calock.agent.instance import read_note
-from calock.agent.locks import clean
+from calock.agent.instance import read_running_instance
+from calock.agent.locks import printable
 from calock.agent.pages import page
-from calock.agent.replies import json_reply, read_message
+from calock.agent.replies import EmptyRequest, json_reply, read_message
 from calock.agent.service import Service
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
@@ -34,12 +34,8 @@ from calock.wire import driver as wire
 CODE_SECONDS = 60.0
 SESSION_HEADER = "x-calock-session"
 MAX_SESSIONS = 16
-OWN = "calock:status"
+STATUS_PAGE = "calock:status"
 """Stands for this page where handles are made per origin; no browser sends it."""
-
-
-class _Nothing(msgspec.Struct, frozen=True):
-    """``{}``."""
 
 
 class _Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +52,7 @@ class OwnLock(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class View(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything the page shows."""
+    """All data the page shows."""
 
     version: str
     package: str
@@ -69,7 +65,7 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     diagnosis: wire.Diagnosis
 
 
-class Status:
+class StatusPage:
     """Endpoints of the status page."""
 
     def __init__(self, service: Service, *, control: str, port: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -89,14 +85,14 @@ class Status:
         """Open the page in the user's browser."""
         threading.Thread(target=webbrowser.open, args=(address(self._port, self.new_code()),), daemon=True).start()  # may block
 
-    async def index(self, request: Request) -> Response:  # noqa: ARG002 - the page is the same for everybody: it holds nothing
+    async def index(self, request: Request) -> Response:  # noqa: ARG002 - the page does not depend on the request
         return page("status.html", version=__version__)
 
     async def launch(self, request: Request) -> Response:
         """Give a code to another program of this user."""
         if not hmac.compare_digest(request.headers.get(CONTROL_HEADER, ""), self._control):
             raise Refusal(Reason.NOT_ALLOWED, "not this user's program")
-        await read_message(request, _Nothing)
+        await read_message(request, EmptyRequest)
         return json_reply(_Code(self.new_code()))
 
     async def session(self, request: Request) -> Response:
@@ -120,16 +116,16 @@ class Status:
 
     async def view(self, request: Request) -> Response:
         self.require_session(request)
-        await read_message(request, _Nothing)
+        await read_message(request, EmptyRequest)
         service, table = self._service, self._service.table
         await table.refresh()
-        listed = table.view(OWN)
+        listed = table.view(STATUS_PAGE)
         locks = tuple(
             OwnLock(
                 info,
-                clean(entry.record.serial, 64),
-                clean(entry.record.label, 64),
-                clean(entry.record.manufacturer, 64),
+                printable(entry.record.serial, 64),
+                printable(entry.record.label, 64),
+                printable(entry.record.manufacturer, 64),
             )
             for info, entry in zip(listed.locks, table.entries(), strict=True)
         )
@@ -141,8 +137,8 @@ class Status:
     async def change_pin(self, request: Request) -> Response:
         self.require_session(request)
         message = await read_message(request, wire.ChangePin)
-        self._service.require_rate(OWN)
-        return json_reply(await self._service.operations.change_pin(OWN, message))
+        self._service.require_rate(STATUS_PAGE)
+        return json_reply(await self._service.operations.change_pin(STATUS_PAGE, message))
 
     def routes(self) -> list[BaseRoute]:
         wrap = self._service.endpoint
@@ -162,7 +158,7 @@ def address(port: int, code: str) -> str:
 
 def ask_code(state: Path) -> tuple[int, str] | None:
     """Ask this user's running driver for ``(port, code)``; None when none answers."""
-    note = read_note(state)
+    note = read_running_instance(state)
     if note is None:
         return None
     connection = http.client.HTTPConnection("127.0.0.1", note.port, timeout=5)

@@ -1,8 +1,8 @@
-"""The optional https on loopback: a key of this user, made on this computer, and the certificate for it.
+"""The optional https on loopback: a key pair made on this computer for its user, and a self-signed certificate for it.
 
 Some browsers let an https page speak plain http to 127.0.0.1 not at all (Safari) or in part (Firefox with HTTPS-Only). For them the
 driver can listen once more, with TLS. The key is never shipped and never leaves the folder (B16); the certificate is no CA and is
-put into no trust store (B17): the user accepts it himself, in the browser that needs it, by the driver's page ``/certificate``.
+put into no trust store (B17): the user accepts it, in the browser that needs it, by the driver's page ``/certificate``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def make_identity(now: datetime) -> bytes:
     return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
-class Identity:
+class TlsIdentity:
     """Key and certificate in one file of the state folder, mode 0600, and the TLS settings that serve them.
 
     Raises:

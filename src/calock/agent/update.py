@@ -1,7 +1,7 @@
-"""Newer versions of the installed driver packages: asked for, checked, and installed only on the user's word.
+"""Newer versions of the installed driver packages: asked for, checked, and installed only when the user asks for it.
 
 Each installed package kept its signed manifest. It names the one origin that is asked (never another, no redirect is followed)
-and the key that a newer manifest must be signed with. An older or equal version is never an update, whoever signed it.
+and the key that a newer manifest must be signed with. An older or equal version is never an update, even when it is signed.
 ``python -m calock.agent.update`` lists newer versions; with ``--install CODE`` it fetches, checks and installs one.
 """
 
@@ -168,12 +168,12 @@ def installer_command(folder: Path) -> list[str]:
 
 
 def _run(command: list[str]) -> int:
-    # a session of its own: the installer stops the driver and whoever asked for the update, and must not end with them
+    # a session of its own: the installer stops the driver and the process that asked for the update, and must not end with them
     return subprocess.run(command, check=False, start_new_session=True).returncode  # noqa: S603 - our own installer
 
 
 def install(update: Update, *, fetch: Callable[[str], Opened] = open_url, run: Callable[[list[str]], int] = _run) -> int:
-    """Fetch, check and install; the installer restarts the driver and removes what was unpacked. Only on the user's word.
+    """Fetch, check and install; the installer restarts the driver and removes what was unpacked. Only when the user asks for it.
 
     Raises:
         Refusal: UPDATE_UNREACHABLE, PACKAGE_REFUSED.

@@ -12,15 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from calock.agent.replies import json_reply, read_message
+from calock.agent.replies import EmptyRequest, json_reply, read_message
 from calock.agent.service import Service
-from calock.agent.status import Status
+from calock.agent.status import StatusPage
 from calock.agent.update import Update, check, installed_packages
 from calock.core.refusals import Reason, Refusal
-
-
-class _Nothing(msgspec.Struct, frozen=True):
-    """``{}``."""
 
 
 class _Install(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,17 +40,17 @@ def _start(command: Sequence[str]) -> None:
     subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603 - our own module
 
 
-class Updates:
+class UpdatePage:
     """Endpoints behind the status page's session."""
 
-    def __init__(self, service: Service, status: Status, *, start: Callable[[Sequence[str]], None] = _start) -> None:
+    def __init__(self, service: Service, status: StatusPage, *, start: Callable[[Sequence[str]], None] = _start) -> None:
         self._service, self._status, self._start = service, status, start
         self._found: dict[str, Update] = {}
 
     async def look(self, request: Request) -> Response:
         """Ask each package's own platform."""
         self._status.require_session(request)
-        await read_message(request, _Nothing)
+        await read_message(request, EmptyRequest)
         return json_reply({"packages": await asyncio.to_thread(self._look)})
 
     def _look(self) -> list[PackageView]:

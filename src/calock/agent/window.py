@@ -2,7 +2,7 @@
 
 A page posts a form into a pop-up. That is a top-level navigation, so the browser itself attests the ``Origin`` and asks for no
 local-network permission. The window says who asks and for what, takes the PIN, and hands the answer to exactly that origin by
-``postMessage``. Needs of the opening page: docs/protocol.md, "Window mode".
+``postMessage``. Needs of the opening page: docs/protocol.md, "PinWindow mode".
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Tickets:
         self._open[key] = ticket
 
 
-class Window:
+class PinWindow:
     """Endpoints of the window; all but the first are called by its own page only (``calock.agent.guard``)."""
 
     def __init__(self, service: Service) -> None:

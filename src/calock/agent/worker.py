@@ -69,7 +69,7 @@ class Worker:
                 self._queue.put(pipe.to_worker(body))
                 pipe.wipe(body)
         finally:
-            os._exit(0)  # also after a frame cut short: a driver that was killed leaves no process that holds the lock
+            os._exit(0)  # also when a frame was cut short: after a driver was killed no process may keep the token open
 
     def run(self) -> int:
         """Serve until the driver goes away. Returns the exit status."""
@@ -103,12 +103,14 @@ class Worker:
             if isinstance(request, pipe.Start):
                 return
             if polls and isinstance(request, pipe.ListLocks):
-                seen = backend.fingerprint()  # what the driver hears now: a lock that is put back before the next look is a change
+                seen = (
+                    backend.fingerprint()
+                )  # the listing replaces what was seen before, so that a token put back before the next poll counts as a change
             self._send(answer(backend, request))
 
 
 def answer(backend: Backend, request: pipe.Request) -> pipe.FromWorker:
-    """Do one request. Whatever goes wrong becomes a refusal; PINs are overwritten on the way out."""
+    """Carry out one request. Every exception becomes a refusal; PINs are overwritten afterwards."""
     try:
         if isinstance(request, pipe.ListLocks):
             found = backend.list_locks()
@@ -116,9 +118,13 @@ def answer(backend: Backend, request: pipe.Request) -> pipe.FromWorker:
         if isinstance(request, pipe.ChangePin):
             backend.change_pin(request.key, old=request.old, new=request.new, use_last_try=request.use_last_try)
             return pipe.Done(request.id)
-        to_sign = signing.prepare(Certificate.parse(request.certificate), origin=request.origin, challenge=request.challenge)
+        signing_input = signing.prepare(Certificate.parse(request.certificate), origin=request.origin, challenge=request.challenge)
         signature = backend.sign(
-            request.key, certificate=request.certificate, pin=request.pin, to_sign=to_sign, use_last_try=request.use_last_try
+            request.key,
+            certificate=request.certificate,
+            pin=request.pin,
+            signing_input=signing_input,
+            use_last_try=request.use_last_try,
         )
         return pipe.Signed(request.id, signature)
     except Exception as error:  # noqa: BLE001 - a vendor library may raise anything

@@ -45,14 +45,14 @@ def _answer(practice: Practice, spec: LockSpec, challenge: str) -> bytes:
     """The token that this lock makes for ``challenge``."""
     backend = SoftBackend(practice.place.locks)
     lock = next(lock for lock in backend.list_locks().locks if lock.serial == spec.serial)
-    to_sign = prepare(Certificate.parse(lock.certificate), origin=ORIGIN, challenge=challenge)
+    signing_input = prepare(Certificate.parse(lock.certificate), origin=ORIGIN, challenge=challenge)
     signature = backend.sign(
-        lock.key, certificate=lock.certificate, pin=bytearray(spec.pin.encode()), to_sign=to_sign, use_last_try=False
+        lock.key, certificate=lock.certificate, pin=bytearray(spec.pin.encode()), signing_input=signing_input, use_last_try=False
     )
     token = AuthToken(
         format=FORMAT,
         unverified_certificate=b64encode(lock.certificate).decode(),
-        algorithm=to_sign.algorithm,
+        algorithm=signing_input.algorithm,
         signature=b64encode(signature).decode(),
     )
     return msgspec.json.encode(token)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from calock.agent.instance import read_note
+from calock.agent.instance import read_running_instance
 from calock.demo.children import Child, ChildError, Children
 from calock.demo.packages import add_packages
 from calock.demo.place import Place
@@ -93,7 +93,7 @@ def _answers(port: int, path: str, *, body: str | None = None, headers: dict[str
 
 def driver_port(place: Place, origin: str) -> int | None:
     """Port on which the demonstration's own driver answers ``origin``; None while it does not."""
-    note = read_note(place.driver_home / "state" / "calock")
+    note = read_running_instance(place.driver_home / "state" / "calock")
     if note is None:
         return None
     headers = {"Origin": origin, "Content-Type": "application/json", HEADER: "1"}

@@ -24,7 +24,7 @@ def only(backend: SkfBackend) -> LockRecord:
 def sign(backend: SkfBackend, record: LockRecord, pin: str = PIN, *, use_last_try: bool = False) -> bytes:
     wanted = to_sign_for(record.certificate)
     signature = backend.sign(
-        record.key, certificate=record.certificate, pin=bytearray(pin.encode()), to_sign=wanted, use_last_try=use_last_try
+        record.key, certificate=record.certificate, pin=bytearray(pin.encode()), signing_input=wanted, use_last_try=use_last_try
     )
     signing.require_good_signature(Certificate.parse(record.certificate), wanted, signature)
     return signature
@@ -180,7 +180,7 @@ def test_certificate_replaced_behind_our_back(lock: SoftSkf, backend: SkfBackend
 def test_open_lock_of_another_program_does_not_stand_in_for_the_pin(lock: SoftSkf, backend: SkfBackend) -> None:
     record = only(backend)
     sign(backend, record)
-    lock.root.joinpath("key0", "CAAPP", "session").write_text("plugged 1\n")  # left behind by somebody
+    lock.root.joinpath("key0", "CAAPP", "session").write_text("plugged 1\n")  # left logged in by another program
     with pytest.raises(Refusal) as refused:
         sign(backend, record, "999999")
     assert refused.value.reason is Reason.PIN_WRONG

@@ -12,8 +12,8 @@ from softskf_lock import Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import signing
 from calock.agent.backends.skf import SkfBackend, probe
-from calock.agent.backends.skf.errors import SkfError, SkfMisbehaviour
-from calock.agent.backends.skf.library import SkfLibrary, without_filling
+from calock.agent.backends.skf.errors import SkfContractError, SkfError
+from calock.agent.backends.skf.library import SkfLibrary, strip_padding
 from calock.agent.backends.skf.module_file import architecture_here, architectures
 from calock.agent.backends.skf.probe import ulong_size, width_from
 from calock.agent.backends.skf.structures import DEVINFO_SIZE, UlongSize, parse_device_info, raw_signature, text
@@ -51,7 +51,9 @@ def test_width_that_could_not_be_probed_is_seen_at_the_first_lock(
     assert record.serial == "3301000045102205"
     assert backend._library.binding.ulong * 8 == width
     wanted = to_sign_for(record.certificate)
-    assert backend.sign(record.key, certificate=record.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False)
+    assert backend.sign(
+        record.key, certificate=record.certificate, pin=bytearray(b"012345"), signing_input=wanted, use_last_try=False
+    )
 
 
 @pytest.mark.parametrize("width_", [32, 64])
@@ -71,7 +73,7 @@ def test_wrong_width_is_noticed_not_believed(
     ports.add("key0", {})
     library = SkfLibrary(str(skf_libraries[built]), ulong=read_as)
     device = library.connect(b"key0")
-    with pytest.raises(SkfMisbehaviour, match=words):
+    with pytest.raises(SkfContractError, match=words):
         library.device_info(device)
 
 
@@ -130,9 +132,7 @@ def test_certificate_with_filling_is_cut(ports: SoftSkf, backend: SkfBackend, pa
     (home / "containers" / "c" / "sign.crt").write_bytes(pairs["SM2"].certificate + b"\xff" * 700)
     (record,) = backend.list_locks().locks
     assert record.certificate == pairs["SM2"].certificate
-    assert (
-        without_filling(pairs["SM2"].certificate + b"\x01") == pairs["SM2"].certificate + b"\x01"
-    )  # no filling: left to the parser
+    assert strip_padding(pairs["SM2"].certificate + b"\x01") == pairs["SM2"].certificate + b"\x01"  # no filling: left to the parser
 
 
 def test_left_aligned_r_and_s(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
@@ -142,7 +142,7 @@ def test_left_aligned_r_and_s(ports: SoftSkf, backend: SkfBackend, pairs: dict[s
     wanted = to_sign_for(record.certificate)
     for _ in range(20):
         signature = backend.sign(
-            record.key, certificate=record.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False
+            record.key, certificate=record.certificate, pin=bytearray(b"012345"), signing_input=wanted, use_last_try=False
         )
         signing.require_good_signature(Certificate.parse(record.certificate), wanted, signature)
 

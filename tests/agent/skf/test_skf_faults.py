@@ -8,7 +8,7 @@ from softskf_lock import Pair, SoftSkf, Width, to_sign_for
 from calock.agent import signing
 from calock.agent.backends.base import LockRecord
 from calock.agent.backends.skf import SkfBackend
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
@@ -28,7 +28,7 @@ def rsa(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> LockReco
 def sign_once(backend: SkfBackend, record: LockRecord) -> bytes:
     wanted = to_sign_for(record.certificate)
     signature = backend.sign(
-        record.key, certificate=record.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False
+        record.key, certificate=record.certificate, pin=bytearray(b"012345"), signing_input=wanted, use_last_try=False
     )
     signing.require_good_signature(Certificate.parse(record.certificate), wanted, signature)  # as the driver does with each
     return signature
@@ -171,7 +171,7 @@ def test_key_of_another_kind_is_the_locks_own_refusal(
             sm2.key,
             certificate=sm2.certificate,
             pin=bytearray(b"012345"),
-            to_sign=to_sign_for(rsa.certificate),
+            signing_input=to_sign_for(rsa.certificate),
             use_last_try=False,
         )
     assert refused.value.reason is Reason.KEY_USAGE_NOT_SIGNING
@@ -179,9 +179,9 @@ def test_key_of_another_kind_is_the_locks_own_refusal(
 
 
 def test_algorithm_that_no_skf_lock_has_costs_no_try(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
-    wanted = ToSign("ES256", b"m", b"e" * 32)
+    wanted = SigningInput("ES256", b"m", b"e" * 32)
     ports.start_trace()
     with pytest.raises(Refusal) as refused:
-        backend.sign(sm2.key, certificate=sm2.certificate, pin=bytearray(b"012345"), to_sign=wanted, use_last_try=False)
+        backend.sign(sm2.key, certificate=sm2.certificate, pin=bytearray(b"012345"), signing_input=wanted, use_last_try=False)
     assert refused.value.reason is Reason.ALGORITHM_NOT_ALLOWED
     assert ports.trace() == []

@@ -1,4 +1,4 @@
-"""Whatever a library or a lock hands back: a typed refusal or bounded values, never another exception."""
+"""Any data a library or a token returns ends in a typed refusal or in bounded values, never in another exception."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from softskf_lock import Pair
 
 from calock.agent.backends.base import Listing, LockRecord, PinState
-from calock.agent.backends.skf.binding import Binding, Cell, Guarded
+from calock.agent.backends.skf.binding import Binding, GuardedBuffer, OutParameter
 from calock.agent.backends.skf.errors import SkfError
-from calock.agent.backends.skf.library import Container, Device, SkfLibrary, without_filling
+from calock.agent.backends.skf.library import Container, Device, SkfLibrary, strip_padding
 from calock.agent.backends.skf.structures import text
 from calock.agent.locks import _usable
 
@@ -29,8 +29,8 @@ class Scribbler:
     def has(self, _: str) -> bool:
         return True
 
-    def cell(self, value: int = 0) -> Cell:
-        return Cell(4, value)
+    def cell(self, value: int = 0) -> OutParameter:
+        return OutParameter(4, value)
 
     def call(self, name: str, *arguments: Any) -> None:
         if code := self.code(name, *arguments):
@@ -38,10 +38,10 @@ class Scribbler:
 
     def code(self, _: str, *arguments: Any) -> int:
         for argument in arguments:
-            if isinstance(argument, Guarded):
+            if isinstance(argument, GuardedBuffer):
                 room = len(argument.memory)
                 argument.memory[: min(len(self.content), room)] = self.content[:room]
-            elif isinstance(argument, Cell):
+            elif isinstance(argument, OutParameter):
                 argument.raw[:4] = self.length.to_bytes(4, "little")
         return self.result
 
@@ -94,7 +94,7 @@ def test_device_information(content: bytes, length: int, code: int) -> None:
 @given(st.binary(max_size=300))
 def test_texts_and_filling(raw: bytes) -> None:
     assert text(raw).isprintable()
-    assert raw.startswith(without_filling(raw))
+    assert raw.startswith(strip_padding(raw))
 
 
 def record(certificate: bytes) -> LockRecord:

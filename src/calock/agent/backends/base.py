@@ -1,7 +1,7 @@
 """What a token module can do, as the worker process sees it.
 
 A backend is made and used by one thread of one worker process (``calock.agent.worker``), so it may block; the driver kills
-the worker when a call takes too long. A backend never chooses what is signed: it gets a ``ToSign`` that only
+the worker when a call takes too long. A backend never chooses what is signed: it gets a ``SigningInput`` that only
 ``calock.agent.signing`` builds.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.refusals import Reason, Refusal
 
 Kind = Literal["soft", "pkcs11", "skf"]
@@ -63,7 +63,7 @@ class Backend(Protocol):
         """Read everything that is plugged in, without a PIN."""
         ...
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
         """Use one PIN try, sign once, log out again.
 
         In this order: find the lock (LOCK_REMOVED), re-read its certificate and compare it with ``certificate``

@@ -22,7 +22,7 @@ from pkcs11 import exceptions as errors
 from calock.agent.backends import base, sm2_mechanisms
 from calock.agent.backends.base import Listing, LockRecord, PinState
 from calock.agent.backends.skf.module_file import why_not_loadable
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.libcrypto import der_to_raw
 from calock.core.refusals import Reason, Refusal
 
@@ -127,7 +127,7 @@ class Pkcs11Backend:
                 return token
         raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
         with _refusing():
             token = self._token(key)
             key_id = bytes.fromhex(key.split("/")[1])
@@ -137,7 +137,7 @@ class Pkcs11Backend:
             base.require_try_allowed(pin, _pin_state(token), use_last_try=use_last_try)
             with self._login(token, pin) as session:
                 private = session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=key_id)
-                return _sign(private, to_sign, _text(token.manufacturer_id))
+                return _sign(private, signing_input, _text(token.manufacturer_id))
 
     @contextlib.contextmanager
     def _login(self, token: Any, pin: bytearray, *, write: bool = False) -> Iterator[Any]:
@@ -215,12 +215,12 @@ def _certificates(session: Any) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _sign(private: Any, to_sign: ToSign, manufacturer: str) -> bytes:
-    if to_sign.algorithm == "RS256":
-        return bytes(private.sign(to_sign.e, mechanism=Mechanism.RSA_PKCS))
-    if to_sign.algorithm != "SM2":
-        return bytes(private.sign(to_sign.e, mechanism=Mechanism.ECDSA))
-    signature = bytes(private.sign(to_sign.e, mechanism=sm2_mechanisms.mechanism_for(manufacturer)))
+def _sign(private: Any, signing_input: SigningInput, manufacturer: str) -> bytes:
+    if signing_input.algorithm == "RS256":
+        return bytes(private.sign(signing_input.e, mechanism=Mechanism.RSA_PKCS))
+    if signing_input.algorithm != "SM2":
+        return bytes(private.sign(signing_input.e, mechanism=Mechanism.ECDSA))
+    signature = bytes(private.sign(signing_input.e, mechanism=sm2_mechanisms.mechanism_for(manufacturer)))
     if len(signature) != 64 and signature[:1] == b"\x30":
         with contextlib.suppress(ValueError, OverflowError):
             return der_to_raw(signature)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from calock.agent.backends import base
 from calock.agent.backends.base import Listing, LockRecord
 from calock.agent.backends.softlock import PLUGGED, SUFFIX, SoftLock, create_soft_lock, open_key, read_soft_lock, set_pin
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.libcrypto import LibcryptoError, der_to_raw, sm2_sign
 from calock.core.refusals import Reason, Refusal
 
@@ -66,13 +66,13 @@ class SoftBackend:
             raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
         return read_soft_lock(self._plugged / name), int(index)
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
         lock, index = self._lock(key)
         certificates = self._certificates(lock)
         base.require_same_certificate(certificates[index] if index < len(certificates) else b"", certificate)
         base.require_try_allowed(pin, lock.pin, use_last_try=use_last_try)
         private = open_key(lock, pin)
-        signature = _sign(private, to_sign)
+        signature = _sign(private, signing_input)
         if not lock.path.exists():  # pulled out while it was signing: a real lock would not have answered
             raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
         return signature
@@ -93,16 +93,16 @@ class SoftBackend:
         return
 
 
-def _sign(private: bytes, to_sign: ToSign) -> bytes:
-    if to_sign.algorithm == "SM2":
+def _sign(private: bytes, signing_input: SigningInput) -> bytes:
+    if signing_input.algorithm == "SM2":
         try:
-            return der_to_raw(sm2_sign(private, to_sign.message))
+            return der_to_raw(sm2_sign(private, signing_input.message))
         except (ValueError, LibcryptoError) as error:
             raise Refusal(Reason.MODULE_FAILED, "the practice lock holds no SM2 key") from error
     key = load_der_private_key(private, None)
-    digest = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}[to_sign.algorithm[2:]]
+    digest = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}[signing_input.algorithm[2:]]
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return der_to_raw(key.sign(to_sign.message, ec.ECDSA(digest)), (key.key_size + 7) // 8)
+        return der_to_raw(key.sign(signing_input.message, ec.ECDSA(digest)), (key.key_size + 7) // 8)
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(to_sign.message, padding.PKCS1v15(), digest)
+        return key.sign(signing_input.message, padding.PKCS1v15(), digest)
     raise Refusal(Reason.MODULE_FAILED, "the practice lock holds a key of another kind")

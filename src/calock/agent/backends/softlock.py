@@ -4,7 +4,7 @@ A directory holds ``plugged/`` and ``drawer/``; a lock is plugged in while its f
 carries the tries left at a fixed place, so that spending one is two bytes written in place and flushed to disk before the
 PIN is looked at; the rest is JSON. The private key is sealed with AES-256-GCM under a key derived from the PIN by scrypt.
 
-A file can be copied, so a practice lock protects its tries against nobody who can write the directory: never for real use.
+A file can be copied, so the try counter does not hold against a person who can write the directory: for practice and tests only.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def read_soft_lock(path: Path) -> SoftLock:
 
 def _write_tries(path: Path, tries: int) -> None:
     try:
-        with path.open("r+b") as file:  # never creates: a lock pulled out stays out
+        with path.open("r+b") as file:  # never creates: a lock that was pulled out is not made again
             file.seek(0)
             file.write(_first_line(tries))
             file.flush()

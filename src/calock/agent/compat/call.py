@@ -19,13 +19,13 @@ SIGN_METHODS: Final = (0x00020201, 0x00010004)
 
 
 @dataclass(slots=True)
-class Page:
+class PageState:
     """What one origin has done so far. No PIN, no key, no signature is kept."""
 
     last_error: int = codes.OK
     sign_method: int = SIGN_METHODS[0]
     logins: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Token -> (lock, until): says that a PIN was right, opens nothing."""
+    """Token -> (lock, time of expiry): proof that a PIN was right. It gives no access to anything."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Call:
     """One call with its parameters, read as the types the function needs."""
 
     origin: str
-    page: Page
+    page: PageState
     parameters: tuple[Parameter, ...]
     numbering: cert_info.Numbering
     token: str

@@ -19,9 +19,9 @@ import msgspec
 
 from calock import __version__
 from calock.agent.compat import cert_info, codes
-from calock.agent.compat.call import SIGN_METHODS, Call, Page, Parameter, Value
+from calock.agent.compat.call import SIGN_METHODS, Call, PageState, Parameter, Value
 from calock.agent.compat.table import EMPTY, REFUSED
-from calock.agent.locks import Entry, LockTable, clean, mask
+from calock.agent.locks import ListedCertificate, LockTable, mask, printable
 from calock.agent.operations import Operations
 from calock.core import libcrypto
 from calock.core.certificates import signatures
@@ -49,7 +49,7 @@ class Functions:
 
     def __init__(self, table: LockTable, operations: Operations, require_rate: Callable[[str], None]) -> None:
         self._table, self._operations, self._require_rate = table, operations, require_rate
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, PageState] = {}
         self._done: dict[str, Callable[[Call], Awaitable[Value]]] = {
             "SOF_GetVersion": self._version,
             "SOF_SetSignMethod": self._set_sign_method,
@@ -78,7 +78,7 @@ class Functions:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every function that is done."""
+        """Names of all functions that are offered."""
         return frozenset(self._done)
 
     async def call(
@@ -89,7 +89,7 @@ class Functions:
         Raises:
             UnknownFunctionError: no such function.
         """
-        page = self._pages.setdefault(origin, Page())
+        page = self._pages.setdefault(origin, PageState())
         if function in REFUSED:
             page.last_error, value = REFUSED[function]
             return Reply(value)
@@ -158,9 +158,9 @@ class Functions:
     async def _device_info(self, call: Call) -> Value:
         entry, number = self._entry(call), call.number(1)
         record = entry.record
-        serial = clean(record.serial, 64) if call.logged_in(call.text(0)) else mask(record.serial)
+        serial = printable(record.serial, 64) if call.logged_in(call.text(0)) else mask(record.serial)
         known = {
-            0x203: clean(record.label, 64), 0x204: clean(record.manufacturer, 64), 0x208: serial,
+            0x203: printable(record.label, 64), 0x204: printable(record.manufacturer, 64), 0x208: serial,
             7: "SOFT" if entry.module.kind == "soft" else "HARD",
         }  # fmt: skip
         if number not in known:
@@ -176,17 +176,17 @@ class Functions:
     def _serials(self, call: Call) -> list[str]:
         return list({lock.device: lock.device_serial for lock in self._table.view(call.origin).locks}.values())
 
-    def _entry(self, call: Call) -> Entry:
+    def _entry(self, call: Call) -> ListedCertificate:
         return self._table.resolve(call.origin, call.text(0))
 
     # --- PIN and login
 
     async def _login(self, call: Call) -> Value:
-        """Try the PIN by a signature that goes nowhere: the driver has no other use of a PIN, and keeps none."""
+        """Verify the PIN by signing a text that no server accepts. The signature is discarded and no PIN is kept."""
         lock, pin = call.text(0), call.text(1)
         self._require_rate(call.origin)
-        nobodys = "c0.pin." + secrets.token_urlsafe(48)
-        await self._operations.authenticate(call.origin, wire.Authenticate(lock=lock, challenge=nobodys, pin=pin))
+        unusable_challenge = "c0.pin." + secrets.token_urlsafe(48)
+        await self._operations.authenticate(call.origin, wire.Authenticate(lock=lock, challenge=unusable_challenge, pin=pin))
         call.new_token = secrets.token_urlsafe(24)
         call.page.logins = {token: entry for token, entry in call.page.logins.items() if entry[1] > time.monotonic()}
         call.page.logins[call.new_token] = (lock, time.monotonic() + LOGIN_SECONDS)
@@ -247,5 +247,5 @@ class Functions:
 
 
 def _plain(name: str) -> str:
-    """Take a name for the list: what separates its entries cannot stand in it."""
+    """Return a name without the separators of the list."""
     return name.replace("||", "|").replace("&&&", "&")

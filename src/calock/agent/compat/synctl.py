@@ -32,7 +32,7 @@ XTX_CLASS_ID: Final = "3F367B74-92D9-4C5E-AB93-234F8A91D5E6"
 """Pages of this middleware family number certificate items their own way."""
 
 
-class PageCall(msgspec.Struct, frozen=True):
+class SynctlRequest(msgspec.Struct, frozen=True):
     """One call as existing pages send it. Unknown fields are ignored: pages of several vendors add their own."""
 
     func: str
@@ -41,7 +41,7 @@ class PageCall(msgspec.Struct, frozen=True):
     token: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class SynctlReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """``retVal`` under the name the pages read."""
 
     value: Value = msgspec.field(name="retVal")
@@ -69,7 +69,7 @@ def compat_app(service: Service) -> Starlette:
     functions = Functions(service.table, service.operations, service.require_rate)
 
     async def synctl(request: Request) -> Response:
-        message = await read_message(request, PageCall)
+        message = await read_message(request, SynctlRequest)
         numbering: cert_info.Numbering = "xtx" if message.clsid.upper() == XTX_CLASS_ID else "gm"
         try:
             reply = await functions.call(
@@ -77,7 +77,7 @@ def compat_app(service: Service) -> Starlette:
             )
         except UnknownFunctionError:
             raise Refusal(Reason.NOT_FOUND, "no such function") from None
-        return json_reply(Answer(reply.value, reply.token))
+        return json_reply(SynctlReply(reply.value, reply.token))
 
     async def module(_: Request) -> Response:
         return Response(files("calock.agent.compat").joinpath("sof.js").read_bytes(), media_type="text/javascript")

@@ -15,8 +15,8 @@ from calock.agent.backends.skf import opening, rsa
 from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_INCORRECT, PIN_LOCKED, PIN_REASONS, SkfError
 from calock.agent.backends.skf.library import Application, Container, SkfLibrary
 from calock.agent.backends.skf.structures import DeviceInfo, UlongSize, text
-from calock.agent.backends.skf.watch import Watch
-from calock.agent.signing import ToSign
+from calock.agent.backends.skf.watch import DeviceWatch
+from calock.agent.signing import SigningInput
 from calock.core.refusals import Reason, Refusal
 
 _MAX_TRIES = 99
@@ -52,7 +52,7 @@ class SkfBackend:
     def __init__(self, path: Path, *, ulong: UlongSize | None = None) -> None:
         self._library = SkfLibrary(str(path), ulong)
         self._turn = threading.RLock()
-        self._watch: Watch | None = None
+        self._watch: DeviceWatch | None = None
         self._reported: dict[tuple[bytes, bytes], int] = {}
         """Tries left as a failed try reported them, for locks that tell them in no other way: (device, application)."""
 
@@ -79,18 +79,18 @@ class SkfBackend:
                 locks.extend(found)  # what could be read before it failed stays usable
         return Listing(locks=tuple(locks), problems=tuple(problems))
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, to_sign: ToSign, use_last_try: bool) -> bytes:
-        if to_sign.algorithm not in ("SM2", "RS256"):
-            raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"SKF locks sign SM2 and RS256, not {to_sign.algorithm}")
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
+        if signing_input.algorithm not in ("SM2", "RS256"):
+            raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"SKF locks sign SM2 and RS256, not {signing_input.algorithm}")
         where = _Key.parse(key)
         with self._operation(where) as (application, container):
             base.require_same_certificate(self._library.certificate(container, signing=True), certificate)
             base.require_try_allowed(pin, self._pin_state(application, where), use_last_try=use_last_try)
             with self._one_try(application, where):
                 self._verify_pin(application, pin)
-            if to_sign.algorithm == "SM2":
-                return self._library.sign_sm2(container, to_sign.e)
-            return rsa.sign(self._library, container, certificate, to_sign)
+            if signing_input.algorithm == "SM2":
+                return self._library.sign_sm2(container, signing_input.e)
+            return rsa.sign(self._library, container, certificate, signing_input)
 
     def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
         where = _Key.parse(key)
@@ -106,7 +106,7 @@ class SkfBackend:
             return "\n".join(sorted(quote_from_bytes(name) for name in self._present()))
 
     def watch(self, notify: Callable[[], None]) -> bool:
-        self._watch = Watch(self._library, self.fingerprint, notify)
+        self._watch = DeviceWatch(self._library, self.fingerprint, notify)
         self._watch.start()
         return True
 
@@ -176,7 +176,7 @@ class SkfBackend:
         except SkfError as error:
             if error.code != ALREADY_LOGGED_IN:
                 raise
-            # another program left the lock open: no PIN was tried yet, and an open lock must not stand in for one
+            # another program left the lock open: no PIN was verified by this call, and an open login must not replace it
             self._library.clear_secure_state(application)
             self._library.verify_pin(application, pin)
 
@@ -200,7 +200,7 @@ class SkfBackend:
 
     @contextlib.contextmanager
     def _operation(self, where: _Key) -> Iterator[tuple[Application, Container]]:
-        """Open the way to one key; at the end clear the PIN state and close everything, whatever happened.
+        """Open the way to one key; at the end clear the PIN state and close all handles, also after an error.
 
         Raises:
             Refusal: LOCK_REMOVED also when the library has another name for it.

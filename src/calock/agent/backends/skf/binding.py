@@ -10,7 +10,7 @@ import struct
 import sys
 from typing import Any
 
-from calock.agent.backends.skf.errors import NOT_SUPPORTED, OK, SkfError, SkfMisbehaviour
+from calock.agent.backends.skf.errors import NOT_SUPPORTED, OK, SkfContractError, SkfError
 from calock.agent.backends.skf.module_file import why_not_loadable
 from calock.agent.backends.skf.structures import UlongSize
 from calock.core.refusals import Reason, Refusal
@@ -60,8 +60,8 @@ def load(path: str) -> ctypes.CDLL:
         raise Refusal(Reason.MODULE_FAILED, why_not_loadable(path, error)) from error
 
 
-class Cell:
-    """One value that a library writes: as wide as the widest ULONG, so that a library of the other width stays inside it."""
+class OutParameter:
+    """Memory for one value that a library writes: 8 bytes, so that a library with a 64-bit ULONG stays inside it too."""
 
     def __init__(self, size: int, value: int = 0) -> None:
         self._size = size
@@ -78,11 +78,11 @@ class Cell:
 
     @property
     def flag(self) -> bool:
-        """As a BOOL, whatever width the library gives it: the cell started as zero."""
+        """As a BOOL of any width: the memory was zeroed before the call."""
         return any(self.raw.raw)
 
 
-class Guarded:
+class GuardedBuffer:
     """A zeroed buffer with a guard behind it; ``wipe`` after secrets."""
 
     def __init__(self, function: str, size: int, content: bytes | bytearray = b"") -> None:
@@ -98,11 +98,11 @@ class Guarded:
         """Return the content.
 
         Raises:
-            SkfMisbehaviour: the library wrote past the end; with DEVINFO that means the other ULONG width.
+            SkfContractError: the library wrote past the end; with DEVINFO that means the other ULONG width.
         """
         raw = self.memory.raw
         if raw[self.size :] != _GUARD:
-            raise SkfMisbehaviour(self._function, "wrote past its buffer")
+            raise SkfContractError(self._function, "wrote past its buffer")
         return raw[: self.size]
 
     def wipe(self) -> None:
@@ -131,10 +131,10 @@ class Binding:
     def has(self, name: str) -> bool:
         return name in self._functions
 
-    def cell(self, value: int = 0) -> Cell:
-        return Cell(self.ulong, value)
+    def cell(self, value: int = 0) -> OutParameter:
+        return OutParameter(self.ulong, value)
 
-    def call(self, name: str, *arguments: int | bytes | Cell | Guarded | None) -> None:
+    def call(self, name: str, *arguments: int | bytes | OutParameter | GuardedBuffer | None) -> None:
         """Call ``SKF_<name>``.
 
         Raises:
@@ -144,7 +144,7 @@ class Binding:
         if code != OK:
             raise SkfError("SKF_" + name, code)
 
-    def code(self, name: str, *arguments: int | bytes | Cell | Guarded | None) -> int:
+    def code(self, name: str, *arguments: int | bytes | OutParameter | GuardedBuffer | None) -> int:
         """Call ``SKF_<name>`` and return its result code."""
         entry = self._functions.get(name)
         if entry is None:
@@ -152,7 +152,7 @@ class Binding:
         return int(entry(*(_native(argument) for argument in arguments))) & 0xFFFFFFFF
 
 
-def _native(argument: int | bytes | Cell | Guarded | None) -> Any:
-    if isinstance(argument, Cell):
+def _native(argument: int | bytes | OutParameter | GuardedBuffer | None) -> Any:
+    if isinstance(argument, OutParameter):
         return argument.raw
-    return argument.memory if isinstance(argument, Guarded) else argument
+    return argument.memory if isinstance(argument, GuardedBuffer) else argument

@@ -91,7 +91,7 @@ class SkfError(Exception):
         return Refusal(self.reason, str(self), facts)
 
 
-class SkfMisbehaviour(SkfError):  # noqa: N818 - it is what the library did, in the words of the field
+class SkfContractError(SkfError):
     """The library said SAR_OK, but what it handed back cannot be: a length past its buffer, a missing end, a written guard."""
 
     def __init__(self, function: str, what: str) -> None:

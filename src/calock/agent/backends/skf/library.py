@@ -1,12 +1,12 @@
-"""A SKF library in Python's terms: names, texts and bytes in and out, every length checked before it is used."""
+"""An SKF library (GM/T 0016) in Python's terms: names, texts and bytes in and out, every length checked before it is used."""
 
 from __future__ import annotations
 
 from typing import NewType
 
 from calock.agent.backends.skf import probe
-from calock.agent.backends.skf.binding import Binding, Cell, Guarded, load
-from calock.agent.backends.skf.errors import BUFFER_TOO_SMALL, OK, SkfError, SkfMisbehaviour
+from calock.agent.backends.skf.binding import Binding, GuardedBuffer, OutParameter, load
+from calock.agent.backends.skf.errors import BUFFER_TOO_SMALL, OK, SkfContractError, SkfError
 from calock.agent.backends.skf.structures import (
     DEVINFO_SIZE,
     ECC_SIGNATURE_SIZE,
@@ -53,11 +53,11 @@ class SkfLibrary:
         """Read DEVINFO.
 
         Raises:
-            SkfError: SkfMisbehaviour when what the library wrote is not this ULONG's DEVINFO.
+            SkfError: SkfContractError when what the library wrote is not this ULONG's DEVINFO.
         """
         try:
             return self._device_info(device)
-        except SkfMisbehaviour:
+        except SkfContractError:
             if not self._guessed:
                 raise
         self._guessed = False
@@ -66,16 +66,20 @@ class SkfLibrary:
 
     def _device_info(self, device: Device) -> DeviceInfo:
         ulong = self.binding.ulong
-        buffer = Guarded("SKF_GetDevInfo", DEVINFO_SIZE[ulong])
+        buffer = GuardedBuffer("SKF_GetDevInfo", DEVINFO_SIZE[ulong])
         self.binding.call("GetDevInfo", device, buffer)
         try:
             return parse_device_info(buffer.bytes(), ulong)
         except ValueError as error:
-            raise SkfMisbehaviour("SKF_GetDevInfo", str(error)) from error
+            raise SkfContractError("SKF_GetDevInfo", str(error)) from error
 
     def wait_for_event(self) -> tuple[int, int]:
         """Block until a lock is plugged in (1) or out (2). Return the result code and the event; in a thread of its own."""
-        name, size, event = Guarded("SKF_WaitForDevEvent", _FIRST_BUFFER), self.binding.cell(_FIRST_BUFFER), self.binding.cell()
+        name, size, event = (
+            GuardedBuffer("SKF_WaitForDevEvent", _FIRST_BUFFER),
+            self.binding.cell(_FIRST_BUFFER),
+            self.binding.cell(),
+        )
         code = self.binding.code("WaitForDevEvent", name, size, event)
         name.bytes()
         return code, event.value
@@ -84,7 +88,7 @@ class SkfLibrary:
         self.binding.code("CancelWaitForDevEvent")
 
     def random(self, device: Device, length: int) -> bytes:
-        buffer = Guarded("SKF_GenRandom", length)
+        buffer = GuardedBuffer("SKF_GenRandom", length)
         self.binding.call("GenRandom", device, buffer, length)
         return buffer.bytes()
 
@@ -121,7 +125,7 @@ class SkfLibrary:
 
     def _with_pins(self, name: str, application: Application, *pins: bytearray) -> None:
         left = self.binding.cell(_NOT_TOLD)
-        buffers = [Guarded("SKF_" + name, len(pin) + 1, pin) for pin in pins]
+        buffers = [GuardedBuffer("SKF_" + name, len(pin) + 1, pin) for pin in pins]
         try:
             code = self.binding.code(name, application, USER, *buffers, left)
         finally:
@@ -147,16 +151,16 @@ class SkfLibrary:
         Raises:
             SkfError: SAR_CERTNOTFOUNDERR when there is none.
         """
-        return without_filling(self._sized("ExportCertificate", container, int(signing)))
+        return strip_padding(self._sized("ExportCertificate", container, int(signing)))
 
     def sign_sm2(self, container: Container, e: bytes) -> bytes:
-        """Sign the 32 bytes e = SM3(Z ‖ M); r‖s, 32 bytes each, whatever the vendor's alignment."""
-        blob = Guarded("SKF_ECCSignData", ECC_SIGNATURE_SIZE)
+        """Sign the 32 bytes e = SM3(Z ‖ M); r‖s, 32 bytes each, in either alignment that vendors use."""
+        blob = GuardedBuffer("SKF_ECCSignData", ECC_SIGNATURE_SIZE)
         self.binding.call("ECCSignData", container, e, len(e), blob)
         try:
             return raw_signature(blob.bytes())
         except ValueError as error:
-            raise SkfMisbehaviour("SKF_ECCSignData", str(error)) from error
+            raise SkfContractError("SKF_ECCSignData", str(error)) from error
 
     def sign_rsa(self, container: Container, data: bytes) -> bytes:
         """Pad ``data`` by PKCS#1 v1.5 type 1 and sign it inside the lock."""
@@ -165,22 +169,22 @@ class SkfLibrary:
     # --- the two shapes of answers
 
     def _handle(self, name: str, *arguments: int | bytes) -> int:
-        cell = Cell(8)
+        cell = OutParameter(8)
         self.binding.call(name, *arguments, cell)
         if not cell.handle:
-            raise SkfMisbehaviour("SKF_" + name, "gave no handle")
+            raise SkfContractError("SKF_" + name, "gave no handle")
         return cell.handle
 
     def _sized(self, name: str, *arguments: int | bytes) -> bytes:
         raw, length = self._filled(name, *arguments)
         if length > len(raw):
-            raise SkfMisbehaviour("SKF_" + name, "claims more bytes than its buffer holds")
+            raise SkfContractError("SKF_" + name, "claims more bytes than its buffer holds")
         return raw[:length]
 
     def _filled(self, name: str, *arguments: int | bytes) -> tuple[bytes, int]:
         room = _FIRST_BUFFER
         while True:
-            buffer, size = Guarded("SKF_" + name, room), self.binding.cell(room)
+            buffer, size = GuardedBuffer("SKF_" + name, room), self.binding.cell(room)
             code = self.binding.code(name, *arguments, buffer, size)
             raw = buffer.bytes()
             if code == OK:
@@ -193,19 +197,19 @@ class SkfLibrary:
         """Read a list of names, each ended by NUL, the list by an empty one. The claimed length is not relied on."""
         raw, length = self._filled(name, *arguments)
         if length > len(raw):
-            raise SkfMisbehaviour("SKF_" + name, "claims more bytes than its buffer holds")
+            raise SkfContractError("SKF_" + name, "claims more bytes than its buffer holds")
         names: list[bytes] = []
         at = 0
         while at < len(raw) and raw[at]:
             end = raw.find(b"\0", at)
             if end < 0 or end - at > _MAX_NAME or len(names) == _MAX_NAMES:
-                raise SkfMisbehaviour("SKF_" + name, "list of names has no end")
+                raise SkfContractError("SKF_" + name, "list of names has no end")
             names.append(raw[at:end])
             at = end + 1
         return names
 
 
-def without_filling(raw: bytes) -> bytes:
+def strip_padding(raw: bytes) -> bytes:
     """Cut the zero or 0xFF bytes off that follow a complete DER SEQUENCE; anything else stays as it is."""
     if len(raw) < 4 or raw[0] != 0x30 or raw[1] not in (0x81, 0x82):
         return raw

@@ -1,4 +1,4 @@
-"""Open a device, an application, a container, and close it again whatever happened in between."""
+"""Open a device, an application, a container, and close it again, also after an error."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _ask(path: str, *, with_list: bool) -> UlongSize | None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_SECONDS)
     faulthandler.disable()
-    os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # what a library prints while it crashes is no news
+    os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # a library's output while it crashes is discarded
     enum = ctypes.CDLL(path).SKF_EnumDev
     enum.restype, enum.argtypes = ctypes.c_uint64, [ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
     size = _LIST_SIZE if with_list else _MARK

@@ -9,7 +9,7 @@ from __future__ import annotations
 from calock.agent import signing
 from calock.agent.backends.skf.errors import SkfError
 from calock.agent.backends.skf.library import Container, SkfLibrary
-from calock.agent.signing import ToSign
+from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
@@ -17,7 +17,7 @@ _DIGEST = 32
 _NEXT_FORM = frozenset({Reason.MODULE_FAILED, Reason.LOCK_SIGNATURE_WRONG})
 
 
-def sign(library: SkfLibrary, container: Container, certificate: bytes, to_sign: ToSign) -> bytes:
+def sign(library: SkfLibrary, container: Container, certificate: bytes, signing_input: SigningInput) -> bytes:
     """Sign with RS256 while the PIN state is open.
 
     Raises:
@@ -26,14 +26,16 @@ def sign(library: SkfLibrary, container: Container, certificate: bytes, to_sign:
     """
     holder = Certificate.parse(certificate)
     failure: SkfError | Refusal | None = None
-    for data in (to_sign.e, to_sign.e[-_DIGEST:]):
+    for data in (signing_input.e, signing_input.e[-_DIGEST:]):
         try:
             signature = library.sign_rsa(container, data)
-            signing.require_good_signature(holder, to_sign, signature)
+            signing.require_good_signature(holder, signing_input, signature)
         except (SkfError, Refusal) as error:
             if error.reason not in _NEXT_FORM:
                 raise
-            failure = error if failure is None or isinstance(error, Refusal) else failure  # a wrong signature says more
+            failure = (
+                error if failure is None or isinstance(error, Refusal) else failure
+            )  # a wrong signature is the more specific failure
         else:
             return signature
     assert failure is not None

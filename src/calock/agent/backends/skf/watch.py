@@ -1,7 +1,7 @@
 """Notice plug and unplug: the library's own blocking wait in one thread, and always a look at the device list in another.
 
 Vendors differ: some libraries do not support the wait, some come back from it at once with nothing, some block and never report.
-So the wait only makes it faster; the list is what is relied on.
+The wait only makes the notice faster; the device list is the source that is relied on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STORM: Final = 16
 """So many events each at once after the last are a library that repeats itself, not a person with locks."""
 
 
-class Watch:
+class DeviceWatch:
     """Calls ``notify`` at each change, from its own threads. They are daemons: a library that hangs cannot keep the process."""
 
     def __init__(self, library: SkfLibrary, fingerprint: Callable[[], str], notify: Callable[[], None]) -> None:
