@@ -72,6 +72,13 @@ def test_an_unsealed_row_that_was_changed_is_named_as_well():
     assert [finding.row for finding in findings()] == [made[1].pk]
 
 
+def test_what_is_no_mac_at_all_is_named_and_sealing_goes_on():
+    made = rows(3)
+    sql("UPDATE audit_auditevent SET mac = %s WHERE id = %s", "锁" * 9, made[1].pk)
+    assert seal_audit(at=timezone.now()) == 3
+    assert [finding.row for finding in findings()] == [made[1].pk]
+
+
 def test_a_deleted_row_is_named():
     made = rows(6)
     seal_audit(at=timezone.now())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from calock.server.tools.keys import key_for
+from calock.server.tools import seals
 
 LIFE = timedelta(days=7)  # after this a proposal must be made anew: what was true then may not be now
 
@@ -87,10 +85,10 @@ class Approval(models.Model):
         return self.proposed_at + LIFE
 
     def seal(self) -> None:
-        self.mac = self._expected_mac()
+        self.mac = seals.mac("approval", self._content())
 
     def is_intact(self) -> bool:
-        return hmac.compare_digest(self.mac.encode(errors="replace"), self._expected_mac().encode())
+        return seals.fits(self.mac, "approval", self._content())
 
     def _content(self) -> bytes:
         proposed = self.proposed_at.astimezone(UTC).isoformat(timespec="microseconds")  # a later moment would prolong its life
@@ -105,7 +103,4 @@ class Approval(models.Model):
             self.summary,
             proposed,
         ]
-        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-
-    def _expected_mac(self) -> str:
-        return hmac.new(key_for("approval"), self._content(), "sha256").hexdigest()
+        return seals.canonical(content)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import re
 import secrets
 import unicodedata
@@ -14,7 +11,7 @@ from typing import Any
 
 from calock.core.masking import mask_person_ids
 from calock.server.audit.models import AuditEvent
-from calock.server.tools.keys import key_for
+from calock.server.tools import seals
 
 MAX_TEXT = 300
 MAX_DETAILS = 20
@@ -83,9 +80,14 @@ def _plain(value: Any) -> Any:
 def canonical(row: AuditEvent) -> bytes:
     """Every column but ``id`` and ``mac``, as JSON with sorted keys and no spaces."""
     values = {name: _plain(getattr(row, name)) for name in COVERED}
-    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return seals.canonical(values, escaped=False)
 
 
 def mac_of(row: AuditEvent) -> str:
-    """HMAC-SHA256 over ``canonical(row)`` with the audit key, in hex."""
-    return hmac.new(key_for("audit"), canonical(row), hashlib.sha256).hexdigest()
+    """The MAC that a row gets when it is written."""
+    return seals.mac("audit", canonical(row))
+
+
+def is_intact(row: AuditEvent) -> bool:
+    """Whether a row is the one this server wrote."""
+    return seals.fits(row.mac, "audit", canonical(row))

@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from calock.server.audit.canonical import canonical
 from calock.server.audit.models import AuditEvent
 from calock.server.tools.files import make_once
+from calock.server.tools.seals import octets
 
 
 def leaf(row: AuditEvent) -> bytes:
     """SHA-256 over the row's id, its canonical bytes and its MAC."""
-    return hashlib.sha256(b"\x00" + row.pk.to_bytes(8, "big") + bytes.fromhex(row.mac) + canonical(row)).digest()
+    return hashlib.sha256(b"\x00" + row.pk.to_bytes(8, "big") + octets(row.mac) + canonical(row)).digest()
 
 
 def root(leaves: Sequence[bytes]) -> bytes:

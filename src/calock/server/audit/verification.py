@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db.models import Max
 
-from calock.server.audit.canonical import mac_of
+from calock.server.audit.canonical import is_intact
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import heads_path
 from calock.server.audit.tree import Head, digest_of, leaf, root
@@ -50,7 +49,7 @@ def verify_audit(*, public_key: str) -> Report:
 
 def _rows() -> Iterator[Finding]:
     for row in AuditEvent.objects.order_by("pk").iterator(chunk_size=CHUNK):
-        if not hmac.compare_digest(row.mac, mac_of(row)):
+        if not is_intact(row):
             yield Finding("changed: its MAC does not fit", row.pk, row.number)
 
 
@@ -123,5 +122,5 @@ def _batch(seal: AuditSeal) -> Iterator[Finding]:
     for pk, row in sorted(rows.items()):
         if pk not in kept:
             yield Finding("added after its batch was sealed", pk, row.number)
-        elif leaf(row) != kept[pk] and hmac.compare_digest(row.mac, mac_of(row)):
+        elif leaf(row) != kept[pk] and is_intact(row):
             yield Finding("changed after its batch was sealed", pk, row.number)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account
-from calock.server.audit.canonical import mac_of
+from calock.server.audit.canonical import is_intact
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
@@ -66,11 +65,6 @@ def _finding_words(finding: str) -> tuple[str, str, str]:
     if reason == "waived":
         return "", "规则未要求", rest
     return "bad" if reason in _FINAL else "warn", reason_text(reason), f"{reason} {rest}".strip()
-
-
-def is_intact(row: AuditEvent) -> bool:
-    """Whether the row is the one this server wrote."""
-    return hmac.compare_digest(row.mac, mac_of(row))
 
 
 def _check() -> dict[str, Any]:

@@ -15,13 +15,11 @@ Somebody with the server's secret, or with its code, seals what he likes.
 
 from __future__ import annotations
 
-import hmac
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.tools.keys import key_for
+from calock.server.tools import seals
 
 
 class RegisterDamagedError(Refusal):
@@ -31,40 +29,30 @@ class RegisterDamagedError(Refusal):
         super().__init__(Reason.REGISTER_DAMAGED, detail)
 
 
-def _mac(kind: str, fields: list[object]) -> str:
-    text = json.dumps([kind, *fields], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.new(key_for("register"), text.encode(), "sha256").hexdigest()
+def mac(kind: str, fields: Sequence[object]) -> str:
+    """MAC over one thing of the register: its kind, and what it says."""
+    return seals.mac("register", _content(kind, fields))
 
 
-def row_mac(kind: str, fields: list[object]) -> str:
-    """MAC over one row: its kind and the fields that decide trust."""
-    return _mac(kind, fields)
+def fits(text: str, kind: str, fields: Sequence[object]) -> bool:
+    """Whether ``text`` is that MAC."""
+    return seals.fits(text, "register", _content(kind, fields))
+
+
+def _content(kind: str, fields: Sequence[object]) -> bytes:
+    return seals.canonical([kind, *fields])
+
+
+def register_mac(revision: int, macs: Iterable[str]) -> str:
+    """MAC over the whole register: its revision and every row's MAC."""
+    return mac("register", [revision, sorted(macs)])
+
+
+def register_is_intact(revision: int, text: str, macs: Iterable[str]) -> bool:
+    """Whether ``text`` is that MAC."""
+    return fits(text, "register", [revision, sorted(macs)])
 
 
 def moment(at: datetime | None) -> str:
     """A time as it stands under a seal: ISO 8601 in UTC, empty for none."""
     return at.astimezone(UTC).isoformat() if at else ""
-
-
-def same(one: str, other: str) -> bool:
-    """Compare two MACs in constant time, whatever text somebody put in place of one."""
-    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
-
-
-def register_mac(revision: int, macs: Iterable[str]) -> str:
-    """MAC over the whole register: its revision and every row's MAC."""
-    return _mac("register", [revision, sorted(macs)])
-
-
-def seen_mac(body: str) -> str:
-    """MAC over what ``seen.py`` writes down."""
-    return _mac("seen", [body])
-
-
-def key_mark() -> str:
-    """Tells this server's key from another without giving it away (16 hex digits)."""
-    return _mac("key", [])[:16]
-
-
-def register_is_intact(revision: int, mac: str, macs: Iterable[str]) -> bool:
-    return same(mac, register_mac(revision, macs))

@@ -76,11 +76,11 @@ class Sealed(models.Model):
 
     def sealed_mac(self) -> str:
         """The MAC that fits what the row says now."""
-        return seal.row_mac(self.KIND, self.sealed_fields())
+        return seal.mac(self.KIND, self.sealed_fields())
 
     def is_intact(self) -> bool:
         """Whether the row says what was sealed."""
-        return seal.same(self.mac, self.sealed_mac())
+        return seal.fits(self.mac, self.KIND, self.sealed_fields())
 
     @classmethod
     def stored(cls, key: object) -> Sealed | None:

@@ -18,6 +18,7 @@ from django.conf import settings
 from calock.server.providers import seal
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.tools.files import locked, make_folder, replacing
+from calock.server.tools.seals import key_mark, same
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ def check(state: tuple[int, str] | None, floor: Seen | None) -> None:
         raise RegisterDamagedError(
             f"the register was put back: it has revision {revision}, and revision {floor.revision} was seen here at {floor.at}"
         )
-    if revision == floor.revision and not seal.same(mac, floor.mac):
+    if revision == floor.revision and not same(mac, floor.mac):
         raise RegisterDamagedError(f"the register of revision {revision} is not the one that was seen here at {floor.at}")
 
 
@@ -133,10 +134,10 @@ def _from_file(*, or_none: bool = False) -> Seen | None:
 def _open(text: str) -> Seen | None:
     body, _, tail = text.partition("\n")
     mark, _, mac = tail.strip().partition(" ")
-    if mark != seal.key_mark() and mac:
+    if mark != key_mark("register") and mac:
         log.warning("register_seen_under_another_key", file=str(file()))
         return None
-    if not seal.same(mac, seal.seen_mac(body)):
+    if not seal.fits(mac, "seen", [body]):
         raise RegisterDamagedError(f"{file()} is not the file that this server wrote")
     try:
         return msgspec.json.decode(body, type=Seen)
@@ -147,4 +148,4 @@ def _open(text: str) -> Seen | None:
 def _write(seen: Seen) -> None:
     body = msgspec.json.encode(seen).decode()
     with replacing(file()) as new:
-        new.write(f"{body}\n{seal.key_mark()} {seal.seen_mac(body)}\n".encode())
+        new.write(f"{body}\n{key_mark('register')} {seal.mac('seen', [body])}\n".encode())

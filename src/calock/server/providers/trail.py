@@ -9,12 +9,12 @@ import json
 from typing import Any
 
 from calock.server.accounts.models import Account
-from calock.server.audit.canonical import mac_of
+from calock.server.audit.canonical import is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
 from calock.server.providers.models import Provider, RegisterState
-from calock.server.providers.seal import RegisterDamagedError, same
+from calock.server.providers.seal import RegisterDamagedError
 from calock.server.sessions.context import RequestContext
 
 CHANGES = (
@@ -43,7 +43,7 @@ def last_recorded() -> int:
     """The revision of the newest change that the audit trail speaks of; 0 = of none, or of one whose row is not ours."""
     rows = AuditEvent.objects.filter(event__in=[event.value for event in CHANGES])
     row = rows.order_by("-id").first()
-    if row is None or not same(row.mac, mac_of(row)):
+    if row is None or not is_intact(row):
         return 0
     found = row.details.get("revision")
     return found if isinstance(found, int) else 0
