@@ -16,10 +16,8 @@ settings.register_profile("search", derandomize=False, max_examples=5_000, paren
 settings.load_profile("same")  # ``--hypothesis-profile=search`` comes later and wins
 
 ONE_AT_A_TIME = {
-    # a page looks for its driver on four fixed ports
-    "tests/journeys/": "driver ports",
+    "tests/journeys/test_permission.py": "driver ports",
     "tests/demo/test_demo_command.py": "driver ports",
-    "tests/server/pages/test_driver_states.py": "driver ports",
     # packages are built once
     "tests/packaging/": "packages",
 }

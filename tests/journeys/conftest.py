@@ -1,14 +1,18 @@
-"""One running platform and one Chromium for all journeys; a fresh browser context for each."""
+"""One running platform and one Chromium for the journeys of a worker; a fresh browser context for each."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from journeys.people import Person
-from journeys.platform import Platform, chromium, running
+from journeys.platform import Platform, chromium, prepare, running
 from playwright.sync_api import Browser, Playwright, sync_playwright
+from workers import made_once, worker_count, worker_number
+
+from calock.demo.run import USUAL_PORTS, free_port
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -31,7 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with running(tmp_path_factory.mktemp("world") / "data", tmp_path_factory.mktemp("tokens")) as found:
+    prepared = made_once(tmp_path_factory, "practice-world", prepare)
+    root = tmp_path_factory.mktemp("world") / "data"
+    shutil.copytree(prepared, root)
+    ports = [port for port in USUAL_PORTS if port % worker_count() == worker_number()]  # the packages allow no others
+    with running(root, tmp_path_factory.mktemp("tokens"), port=free_port(*ports)) as found:
         yield found
 
 

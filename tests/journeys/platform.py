@@ -23,7 +23,7 @@ from calock.demo.keyring import move
 from calock.demo.people import PASSWORD, organisation
 from calock.demo.place import Place
 from calock.demo.practice import open_practice
-from calock.demo.run import USUAL_PORTS, _start_crl_source, _start_server, calock_command, driver_port, free_port
+from calock.demo.run import SERVE, _answers, _start_crl_source, calock_command, driver_port, free_port
 
 SkfPorts = dict[softskf_lock.Width, softskf_lock.SoftSkf]
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}
@@ -47,19 +47,23 @@ class Platform:
 
     place: Place
     port: int
+    driver_port: int
+    """Where the driver listens and this platform's pages look for one: no other platform of this computer shares it."""
     children: Children
     hard: dict[str, HardLock]
     environment: dict[str, str]
+    """Of the server and of commands beside it."""
+    driver_environment: dict[str, str]
     skf: SkfPorts
     driver: Child | None = None
 
     def address(self, site: str, path: str = "/") -> str:
         return f"http://{SITES[site]}:{self.port}{path}"
 
-    def start_driver(self) -> None:
-        self.driver = self.children.add(
-            Child("driver", [calock_command(), "agent"], log=self.place.logs / "driver.log", environment=self.environment)
-        )
+    def start_driver(self, *, usual_ports: bool = False) -> None:
+        command = [calock_command(), "agent", *(() if usual_ports else ("--port", str(self.driver_port)))]
+        log = self.place.logs / "driver.log"
+        self.driver = self.children.add(Child("driver", command, log=log, environment=self.driver_environment))
         self.driver.wait_until(lambda: driver_port(self.place, self.address("shanxi")[:-1]) is not None)
 
     def stop_driver(self) -> None:
@@ -68,11 +72,16 @@ class Platform:
         self.children._children.remove(self.driver)
         self.driver = None
 
-    def allow(self, origin: str) -> None:
-        """Add an origin to the driver's list, and start the driver anew with it."""
-        folder = self.place.driver_home / "calock" / "agent.d"
-        folder.mkdir(exist_ok=True)
-        (folder / "public.toml").write_text(f"origins = [{json.dumps(origin)}]\n", "utf-8")
+    @contextmanager
+    def usual_driver(self, origin: str) -> Iterator[None]:
+        """The driver where every page looks for it, on the first free one of its ports, with one more origin on its list."""
+        more = self.place.driver_home / "calock" / "agent.d" / "public.toml"
+        more.parent.mkdir(exist_ok=True)
+        more.write_text(f"origins = [{json.dumps(origin)}]\n", "utf-8")
+        self.stop_driver()
+        self.start_driver(usual_ports=True)
+        yield
+        more.unlink()
         self.stop_driver()
         self.start_driver()
 
@@ -85,7 +94,7 @@ class Platform:
     def manage(self, *command: str) -> str:
         done = subprocess.run(
             [calock_command(), "manage", *command],
-            env={**os.environ, "CALOCK_DATA": str(self.place.root), "CALOCK_INSECURE_HTTP": "1"},
+            env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
             check=True,
@@ -148,44 +157,41 @@ def _token_serial(hsm: SoftHsm, label: str) -> str:
     raise AssertionError(f"no token {label}")
 
 
-@contextmanager
-def _environment(root: Path) -> Iterator[None]:
-    """Give the platform's programs their own data and settings instead of the tests'."""
-    names = ("CALOCK_DATA", "CALOCK_INSECURE_HTTP", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
-    saved = {name: os.environ.pop(name, None) for name in names}
-    os.environ.update(CALOCK_DATA=str(root), CALOCK_INSECURE_HTTP="1")
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+def prepare(root: Path) -> None:
+    """Make the practice world, with the driver packages for this computer."""
+    code = "import sys, pathlib; from calock.demo import place, run; "
+    code += "run.prepare(place.Place(pathlib.Path(sys.argv[1])), packages=True, say=print)"
+    environment = {**os.environ, **_environment(root)}
+    done = subprocess.run([sys.executable, "-c", code, str(root)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """Of the platform's programs: their own data and settings instead of the tests'."""
+    settings = "calock.server.process.settings"
+    return {"CALOCK_DATA": str(root), "CALOCK_INSECURE_HTTP": "1", "DATABASE_URL": "", "DJANGO_SETTINGS_MODULE": settings}
 
 
 @contextmanager
-def running(root: Path, tokens: Path) -> Iterator[Platform]:
-    """Prepare a practice world at ``root`` and run it until the block ends."""
-    with _environment(root), Children() as children:
-        prepared = subprocess.run(
-            [calock_command(), "demo", "--data", str(root), "--prepare-only"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert prepared.returncode == 0, prepared.stdout + prepared.stderr
-        place = Place(root)
+def running(root: Path, tokens: Path, *, port: int) -> Iterator[Platform]:
+    """Run the practice world at ``root`` until the block ends."""
+    place, driver = Place(root), free_port(0)
+    environment = _environment(root) | {"CALOCK_PUBLIC_PORT": str(port), "CALOCK_DRIVER_PORTS": str(driver)}
+    with Children() as children:
         hard, hsm, skf, libraries = _hard_locks(place, tokens)
-        port = free_port(*USUAL_PORTS)  # the origins that practice driver packages allow
-        environment = _configure_driver(place, port, pkcs11=Path(hsm.module), skf=libraries.values())
-        environment |= {**hsm.environment, "SOFTSKF_DIR": str(skf[32].root), "SOFTSKF_DIR64": str(skf[64].root)}
-        platform = Platform(place, port, children, hard, environment, skf)
+        driver_environment = _configure_driver(place, port, pkcs11=Path(hsm.module), skf=libraries.values())
+        driver_environment |= {**hsm.environment, "SOFTSKF_DIR": str(skf[32].root), "SOFTSKF_DIR64": str(skf[64].root)}
+        platform = Platform(place, port, driver, children, hard, environment, driver_environment, skf)
         base = _start_crl_source(children, place)
         moved = (
             "import sys, pathlib; from calock.demo import world; "
             "world.build(pathlib.Path(sys.argv[1])); world.move_crl_source(sys.argv[2])"
         )
-        subprocess.run([sys.executable, "-c", moved, str(root), base], check=True)
+        subprocess.run([sys.executable, "-c", moved, str(root), base], env={**os.environ, **environment}, check=True)
         platform.start_driver()
-        _start_server(children, place, port)
+        command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+        server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))
+        server.wait_until(lambda: _answers(port, "/api/site") is not None)
         yield platform
 
 

@@ -31,11 +31,12 @@ OFFLINE = {
 
 @pytest.fixture
 def home(person: Person, tmp_path: Path) -> Iterator[Path]:
-    """A clean home directory, its USB ports (practice locks) said to a driver that is not there yet."""
+    """A clean home directory, its USB ports (practice locks) and this platform's port said to a driver that is not there yet."""
     person.platform.stop_driver()
     settings = tmp_path / "home" / ".config" / "calock" / "agent.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text(f"soft_dir = {json.dumps(str(person.platform.place.locks))}\n", "utf-8")
+    locks = json.dumps(str(person.platform.place.locks))
+    settings.write_text(f"soft_dir = {locks}\nport = {person.platform.driver_port}\n", "utf-8")
     yield tmp_path / "home"
     person.platform.start_driver()
 

@@ -40,17 +40,17 @@ def public(platform: Platform, playwright: Playwright, tmp_path_factory: pytest.
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     behind = free_port(0)
-    environment = {"CALOCK_INSECURE_HTTP": "0", "CALOCK_HOSTS_SHANXI": HOST, "CALOCK_PUBLIC_PORT": str(port)}
+    public = {"CALOCK_INSECURE_HTTP": "0", "CALOCK_HOSTS_SHANXI": HOST, "CALOCK_PUBLIC_PORT": str(port), "CALOCK_DRIVER_PORTS": ""}
+    environment = platform.environment | public
     command = [calock_command(), "serve", "--host", "127.0.0.1", "--port", str(behind), "--workers", "1"]
     server = platform.children.add(Child("public server", command, log=platform.place.logs / "public.log", environment=environment))
     server.wait_until(lambda: _answers(behind, "/healthz") is not None)
     origin = f"https://{HOST}:{port}"
-    platform.allow(origin)
     path = chromium()
     assert path
     rules = [f"--host-resolver-rules=MAP {HOST} 127.0.0.1", f"--ip-address-space-overrides=127.0.0.1:{port}=public"]
     browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *rules])
-    with gateway(listener, self_signed(HOST, tmp_path_factory.mktemp("tls")), behind):
+    with gateway(listener, self_signed(HOST, tmp_path_factory.mktemp("tls")), behind), platform.usual_driver(origin):
         yield PublicSite(browser, origin)
     browser.close()
     server.stop()

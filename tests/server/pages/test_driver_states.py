@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import socket
@@ -16,8 +17,6 @@ from journeys.conftest import ARGUMENTS
 from journeys.platform import chromium
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from calock.wire import driver as wire
-
 pytestmark = pytest.mark.browser
 PATIENCE = 15_000
 """Milliseconds after which something that should appear is missing."""
@@ -29,10 +28,10 @@ def _free_port() -> int:
 
 
 @pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch, settings) -> int:
+def port(settings) -> int:
     """The one port at which the page looks: a free one, since this computer may run drivers on the usual ones."""
     found = _free_port()
-    monkeypatch.setattr(wire, "PORTS", (found,))
+    settings.CALOCK = dataclasses.replace(settings.CALOCK, driver_ports=(found,))
     policy = settings.CONTENT_SECURITY_POLICY
     sources = ["'self'", f"http://127.0.0.1:{found}", f"ws://127.0.0.1:{found}"]
     settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": {**policy["DIRECTIVES"], "connect-src": sources}}

@@ -366,6 +366,8 @@ def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(tmp_path):
         ({"CALOCK_SECRET_KEY_FILE": "/nonexistent/key"}, "does not exist"),
         ({"CALOCK_PUBLIC_PORT": "70000"}, "CALOCK_PUBLIC_PORT must be a number"),
         ({"CALOCK_FAILURES_PER_MINUTE": "many"}, "CALOCK_FAILURES_PER_MINUTE must be a number"),
+        ({"CALOCK_DRIVER_PORTS": "47113,x"}, "CALOCK_DRIVER_PORTS is a comma list of ports"),
+        ({"CALOCK_DRIVER_PORTS": "50000", "CALOCK_INSECURE_HTTP": "0"}, "CALOCK_DRIVER_PORTS is for demonstrations"),
         ({"CALOCK_TRUSTED_PROXIES": "10.0.0.1, foo"}, "CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: 'foo'"),
         ({"CALOCK_TRUSTED_PROXIES": "10.0.0.0/8"}, "CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: '10.0.0.0/8'"),
         ({"CALOCK_EGRESS_PROXY": "bad"}, "CALOCK_EGRESS_PROXY is an address such as"),

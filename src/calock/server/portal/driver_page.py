@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -93,7 +94,7 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
     }
     data = {
         "protocol": driver.PROTOCOL,
-        "ports": driver.PORTS,
+        "ports": settings.CALOCK.driver_ports,
         "tlsPorts": driver.TLS_PORTS,
         "minVersion": site.driver.min_version,
         "package": site.driver.package,

@@ -3,7 +3,8 @@
 ``CALOCK_DATA`` (directory), ``DATABASE_URL``, ``CALOCK_SECRET_KEY`` or ``CALOCK_SECRET_KEY_FILE``, ``CALOCK_INSECURE_HTTP``
 (1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
 (the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
-``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``.
+``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``,
+``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver, ``calock.wire.driver.PORTS``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import dj_database_url
 
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
 from calock.server.tools.files import make_once
+from calock.wire.driver import PORTS
 
 
 class ConfigError(RuntimeError):
@@ -35,6 +37,7 @@ class Config:
     egress_proxy: str
     public_port: str = ""
     failures_per_minute: int = 60
+    driver_ports: tuple[int, ...] = PORTS
     debug: bool = False
 
 
@@ -74,6 +77,19 @@ def _egress_proxy() -> str:
         if scheme != "http" or urlsplit(value).path not in ("", "/"):
             raise ConfigError("CALOCK_EGRESS_PROXY is an address such as http://proxy.example:3128, with nothing behind the port")
     return value
+
+
+def _driver_ports(*, insecure_http: bool) -> tuple[int, ...]:
+    """Several demonstrations on one computer: the pages of each find its own driver, and no other. Real users have one driver."""
+    value = os.environ.get("CALOCK_DRIVER_PORTS", "")
+    if not value:
+        return PORTS
+    if not insecure_http:
+        raise ConfigError("CALOCK_DRIVER_PORTS is for demonstrations on loopback, with CALOCK_INSECURE_HTTP=1")
+    named = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 65535 for part in named):
+        raise ConfigError(f"CALOCK_DRIVER_PORTS is a comma list of ports, not {value!r}")
+    return tuple(map(int, named))
 
 
 def _secret(data: Path) -> str:
@@ -125,13 +141,15 @@ def read_config() -> Config:
     """
     data = _data()
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
+    insecure_http = _flag("CALOCK_INSECURE_HTTP")
     return Config(
         data=data,
         database_url=_database_url(data),
         secret_key=_secret(data),
-        insecure_http=_flag("CALOCK_INSECURE_HTTP"),
+        insecure_http=insecure_http,
         trusted_proxies=_proxies(),
         egress_proxy=_egress_proxy(),
         public_port="" if port is None else str(port),
         failures_per_minute=_number("CALOCK_FAILURES_PER_MINUTE", default=60, low=1, high=1_000_000) or 60,
+        driver_ports=_driver_ports(insecure_http=insecure_http),
     )

@@ -10,7 +10,7 @@ from calock.server import web
 from calock.server.process import logs
 from calock.server.process.config import read_config
 from calock.server.sites.registry import SITES
-from calock.wire.driver import PORTS, TLS_PORTS
+from calock.wire.driver import TLS_PORTS
 
 CALOCK = read_config()
 
@@ -109,7 +109,7 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # --- what browsers are told
-_DRIVER = [f"{scheme}://127.0.0.1:{port}" for port in PORTS for scheme in ("http", "ws")]
+_DRIVER = [f"{scheme}://127.0.0.1:{port}" for port in CALOCK.driver_ports for scheme in ("http", "ws")]
 _DRIVER += [f"{scheme}://127.0.0.1:{port}" for port in TLS_PORTS for scheme in ("https", "wss")]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
