@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 SECONDS = 0.1
 MEBIBYTES = 64
-MODULES = ("certificate_targets", "revocation_targets", "signed_targets", "bundle_targets")
+MODULES = ("certificate_targets", "revocation_targets", "signed_targets")
 
 Target = Callable[[bytes], None]
 

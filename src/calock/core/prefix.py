@@ -1,6 +1,6 @@
 """What a provider's rule may cut off before an identifier: a small part of regular expressions that cannot run away.
 
-Rules come from operators and from signed bundles, and every login matches them. Groups, look-around and back-references are not
+Rules come from operators, and every login matches them. Groups, look-around and back-references are not
 needed to name a prefix and are what makes matching exponential; of repetitions of no fixed length at most two stand in one
 alternative, so that matching a text of 256 characters costs at most the square of its length.
 """

@@ -3,7 +3,8 @@
 The server maps each reason to one audit event and one translated sentence with one next action
 (``calock.server.web.refusals``); the driver sends the same names, with the same HTTP status (``calock.wire.statuses``);
 ``calock certificate explain`` prints them.
-A reason is part of the public interface: never rename one, never reuse one for another meaning.
+A reason is part of the public interface: never rename one, never reuse one for another meaning. Used by earlier versions, and
+found in their audit rows: BUNDLE_MALFORMED, BUNDLE_TOO_LARGE, BUNDLE_SIGNER_UNKNOWN, BUNDLE_SIGNATURE_INVALID, BUNDLE_OLDER.
 """
 
 from __future__ import annotations
@@ -122,11 +123,6 @@ class Reason(StrEnum):
     APPROVAL_CLOSED = "APPROVAL_CLOSED"  # decided, withdrawn or too old
     APPROVAL_WAITING = "APPROVAL_WAITING"  # a proposal about the same waits for a decision
     VERSION_CHANGED = "VERSION_CHANGED"  # somebody changed it since the page was opened
-    BUNDLE_MALFORMED = "BUNDLE_MALFORMED"
-    BUNDLE_TOO_LARGE = "BUNDLE_TOO_LARGE"
-    BUNDLE_SIGNER_UNKNOWN = "BUNDLE_SIGNER_UNKNOWN"  # signed by a key that no operator pinned
-    BUNDLE_SIGNATURE_INVALID = "BUNDLE_SIGNATURE_INVALID"
-    BUNDLE_OLDER = "BUNDLE_OLDER"  # not newer than one already taken over from the same key
 
     # --- driver
     ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"

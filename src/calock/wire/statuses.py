@@ -11,7 +11,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
     400: (
         Reason.TOKEN_EMPTY, Reason.TOKEN_MALFORMED, Reason.TOKEN_FORMAT_UNSUPPORTED, Reason.REQUEST_MALFORMED,
         Reason.CHALLENGE_MALFORMED, Reason.REASON_MISSING, Reason.PASSWORD_UNACCEPTABLE, Reason.CA_CERTIFICATE_REFUSED,
-        Reason.PROVIDER_RULES_REFUSED, Reason.BUNDLE_MALFORMED, Reason.PIN_MISSING, Reason.PIN_LENGTH, Reason.PACKAGE_REFUSED,
+        Reason.PROVIDER_RULES_REFUSED, Reason.PIN_MISSING, Reason.PIN_LENGTH, Reason.PACKAGE_REFUSED,
         # not 5xx: whoever makes a parser stumble is a client with a bad answer, and the server stands; the sentence says all the
         # same whose fault it is, and the log has the traceback
         Reason.ANSWER_NOT_JUDGED,
@@ -26,11 +26,11 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
     409: (
         Reason.CHALLENGE_SPENT, Reason.LOCK_BOUND_TO_OTHER, Reason.LOCK_ALREADY_BOUND, Reason.KEY_ALREADY_KNOWN,
         Reason.BINDING_ALREADY_ENDED, Reason.LAST_LOCK, Reason.CA_KEY_KNOWN, Reason.PROVIDER_WITHOUT_ANCHOR, Reason.APPROVAL_CLOSED,
-        Reason.APPROVAL_WAITING, Reason.VERSION_CHANGED, Reason.BUNDLE_OLDER, Reason.DRIVER_BUSY, Reason.DRIVER_OTHER_VENDOR,
+        Reason.APPROVAL_WAITING, Reason.VERSION_CHANGED, Reason.DRIVER_BUSY, Reason.DRIVER_OTHER_VENDOR,
         Reason.LOCK_REMOVED, Reason.LOCK_CHANGED, Reason.SEVERAL_LOCKS, Reason.PIN_LAST_TRY,
     ),
     410: (Reason.PACKAGE_WITHDRAWN,),
-    413: (Reason.TOKEN_TOO_LARGE, Reason.REQUEST_TOO_LARGE, Reason.BUNDLE_TOO_LARGE),
+    413: (Reason.TOKEN_TOO_LARGE, Reason.REQUEST_TOO_LARGE),
     421: (Reason.HOST_UNKNOWN,),
     426: (Reason.DRIVER_TOO_OLD,),
     429: (Reason.TOO_MANY_ATTEMPTS,),

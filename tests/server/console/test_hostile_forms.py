@@ -74,7 +74,7 @@ class Crawler:
                     answer = self.client.get(target, bad)
                 else:
                     if turn % 2:
-                        name = self.chance.choice([*values, "bundle", "file"])
+                        name = self.chance.choice([*values, "certificate", "file"])
                         bad[name] = SimpleUploadedFile("a\u202e.der", self.chance.randbytes(300))  # type: ignore[assignment]
                     answer = self.client.post(target, bad)
                 assert answer.status_code < 500, (target, bad)

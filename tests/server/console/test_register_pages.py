@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from register_help import AT_START, ca_session
 
 from calock.demo import pki
 from calock.server.approvals.models import Approval, ApprovalState
+from calock.server.audit.canonical import mac_of
+from calock.server.audit.events import FORMER_REGISTER_CHANGES
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.exchange import own_public_key
-from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider, ProviderState, RevocationSource
+from calock.server.providers.models import Provider, ProviderState, RevocationSource
+from calock.server.providers.trail import last_recorded
 from calock.server.providers.trust import current_register
 
 pytestmark = pytest.mark.django_db
@@ -216,43 +218,6 @@ def test_a_taken_code_is_said_on_the_form(world, first):
     assert "alert bad" in answer.content.decode()
 
 
-def test_the_register_goes_out_and_in_through_the_pages(world, first, second):
-    exported = first.get("/console/bundles/export/")
-    assert exported["Content-Disposition"].startswith("attachment")
-    first.post(
-        "/console/bundles/",
-        {"step": "pin", "name": "省平台", "public_key": base64.b64encode(own_public_key()).decode(), "reason": "核对"},
-    )
-    decide(second, Approval.objects.get(kind="bundle.pin"), "approve")
-    assert BundleKey.objects.get().name == "省平台"
-    world.intermediate.state = CaState.WITHDRAWN
-    world.intermediate.save()
-    first.post("/console/bundles/", {"step": "import", "reason": "同步", "bundle": SimpleUploadedFile("b.json", exported.content)})
-    approval = Approval.objects.get(kind="bundle.import")
-    assert "withdrawn → recognised" in read(second, f"/console/approvals/{approval.pk}/")
-    decide(second, approval, "approve")
-    assert CaRecord.objects.get(pk=world.intermediate.pk).state == CaState.RECOGNISED
-    assert "内容" not in first.post("/console/bundles/", {"step": "retire", "key": BundleKey.objects.get().pk}).content.decode()
-    assert BundleKey.objects.get().retired
-
-
-@pytest.mark.parametrize(
-    "form", [{}, {"step": "import"}, {"step": "retire", "key": "x"}, {"step": "pin", "name": "", "public_key": "zz"}]
-)
-def test_a_strange_bundle_form_changes_nothing(world, first, form):
-    assert first.post("/console/bundles/", form, follow=True).status_code == 200
-    assert not BundleKey.objects.exists()
-    assert not Approval.objects.exists()
-
-
-def test_a_bundle_nobody_pinned_is_refused_on_the_page(world, first):
-    data = first.get("/console/bundles/export/").content
-    form = {"step": "import", "reason": "r", "bundle": SimpleUploadedFile("b.json", data)}
-    assert "签名公钥未被固定" in first.post("/console/bundles/", form, follow=True).content.decode()
-    form = {"step": "import", "reason": "r", "bundle": SimpleUploadedFile("b.json", b"\xff" * 3_000_000)}
-    assert "互认包过大" in first.post("/console/bundles/", form, follow=True).content.decode()
-
-
 # --- addresses
 
 
@@ -329,7 +294,7 @@ def test_an_emergency_lasts_as_long_as_the_page_offers(world, first, hours):
     assert not Approval.objects.exists()
 
 
-# --- what no bundle can say
+# --- texts of another form
 
 
 @pytest.mark.parametrize(
@@ -341,7 +306,7 @@ def test_an_emergency_lasts_as_long_as_the_page_offers(world, first, hours):
         ("order", "100001", "100000"),
     ],
 )
-def test_what_no_bundle_can_say_is_refused_at_its_field(world, first, field, value, says):
+def test_a_text_of_another_form_is_refused_at_its_field(world, first, field, value, says):
     form = {"code": "xin", "name": "新", "short_name": "新", "order": "1", field: value}
     answer = first.post("/console/providers/new/", form)
     assert answer.status_code == 200
@@ -353,14 +318,38 @@ def test_a_website_with_chinese_letters_is_kept_in_ascii(world, first):
     form = {"code": "xin", "name": "新", "short_name": "新", "order": "1", "website": "https://山西.中国/"}
     assert first.post("/console/providers/new/", form).status_code == 302
     assert Provider.objects.get(code="xin").website == "https://xn--rht816h.xn--fiqs8s/"
-    first.get("/console/bundles/export/")
 
 
-def test_rows_of_an_earlier_version_are_named_before_anybody_exports(world, first):
-    Provider.objects.create(code="Shanxi_CA", name="山西", short_name="山西", state="suspended")
-    html = read(first, "/console/bundles/")
-    assert "Shanxi_CA: code" in html
-    assert "/console/bundles/export/" not in html
-    answer = first.get("/console/bundles/export/", follow=True)
-    assert "登记中有内容不能写入互认包" in answer.content.decode()
-    assert not AuditEvent.objects.filter(event="provider:exported").exists()
+# --- what earlier versions left
+
+FORMER_WORDS = ("导入互认包", "固定互认包公钥", "停用互认包公钥")
+
+
+@pytest.mark.parametrize(("kind", "payload"), [("bundle.import", {"sha256": "c" * 64}), ("bundle.pin", {"name": "省平台"})])
+def test_a_decision_that_this_version_has_no_more_is_still_read_but_not_taken(world, first, second, kind, payload):
+    approval = Approval(kind=kind, target="t", summary="互认包", payload=payload, reason="r", proposed_by=world.first)
+    approval.proposed_at = timezone.now()
+    approval.seal()
+    approval.save()
+    assert "互认包" in read(second, "/console/approvals/")
+    assert next(iter(payload.values())) in read(second, f"/console/approvals/{approval.pk}/")
+    assert "该申请已处理、已撤销或已逾期" in decide(second, approval, "approve").content.decode()
+    decide(second, approval, "reject", note="不再支持")
+    approval.refresh_from_db()
+    assert (approval.state, approval.is_intact()) == (ApprovalState.REJECTED, True)
+    assert "不再支持" in read(first, f"/console/approvals/{approval.pk}/")
+
+
+@pytest.mark.parametrize(("event", "words"), [*zip(FORMER_REGISTER_CHANGES, FORMER_WORDS, strict=True)])
+def test_audit_rows_that_nobody_writes_any_more_are_shown_and_verified(world, first, event, words):
+    row = AuditEvent(
+        number="261129-AAAA-BBBB-CCCC", at=timezone.now(), event=event, reason="BUNDLE_OLDER", details={"revision": 10**6}
+    )
+    row.mac = mac_of(row)
+    row.save()
+    page = read(first, f"/console/audit/auditevent/{row.pk}/change/")
+    assert words in page
+    assert "BUNDLE_OLDER" in page
+    assert "与写入时一致" in page
+    assert words in read(first, "/console/audit/auditevent/")
+    assert last_recorded() == 10**6  # a register put back to before it is still noticed

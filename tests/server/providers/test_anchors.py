@@ -20,7 +20,6 @@ from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.approvals.services import approve, reject, take_back
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
-from calock.server.providers.exchange import propose_key
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
 from calock.server.providers.services import suspend_provider
 from calock.server.providers.trust import current_register
@@ -246,12 +245,12 @@ def test_an_approval_needs_no_note(world):
 def test_a_personal_id_in_a_reason_or_a_note_is_kept_nowhere(world):
     person = id_card("14010119900101123")
     row = CaRecord.objects.get(pk=world.intermediate.pk)
-    ask = {"record": row, "version": row.version, "kind": CA_SUSPEND, "by": world.first, "context": None}
-    approval = propose_ca_state(**ask, reason=f"张三 {person} 来电")
+    suspend = {"record": row, "version": row.version, "kind": CA_SUSPEND, "by": world.first, "context": None}
+    approval = propose_ca_state(**suspend, reason=f"张三 {person} 来电")
     agree(approval, world.second, note=f"核实 {person}")
     suspend_provider(provider=world.provider, reason=person, by=world.first, context=None)
-    key = propose_key(name=person, public_key="07" * 32, reason="固定", by=world.first, context=None)
-    reject(approval_id=key.pk, version=1, by=world.second, context=None, note=person)
+    other = ask(world, pki.make_root(person, "EC", not_before=AT_START, not_after=pki.years(AT_START, 20)).certificate)
+    reject(approval_id=other.pk, version=1, by=world.second, context=None, note=person)
     stored = str([*Approval.objects.values_list("reason", "note", "summary"), *AuditEvent.objects.values_list("details")])
     assert person not in stored
     assert stored.count(person[-4:]) >= 7  # masked, not dropped

@@ -21,9 +21,7 @@ from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.anchors import CA_WITHDRAW, propose_ca, propose_ca_state
-from calock.server.providers.bundle import Bundle, key_id, read_bundle
 from calock.server.providers.enforcement import usable_records
-from calock.server.providers.exchange import export_bundle, own_public_key
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.providers.models import CaRecord, CaState, Provider
 from calock.server.providers.sources import add_source
@@ -183,17 +181,6 @@ def test_the_second_operator_reads_whose_crls_it_will_sign(place):
     stranger = pki.make_root("别家", "EC", not_before=moment() - HOUR, not_after=moment() + 99 * HOUR)
     other = ask(place, signer_of(place, by=stranger, number=9).certificate)
     assert "登记中没有它所代表的 CA" in dict(kind_of(other).facts(other))["用途"]
-
-
-def test_a_bundle_carries_it_and_older_servers_read_bundles_without_one(place):
-    own = {key_id(own_public_key()): own_public_key()}
-
-    def exported() -> Bundle:
-        return read_bundle(export_bundle(by=place.first, context=None), own)[0]
-
-    assert b"crl_signer" not in export_bundle(by=place.first, context=None)
-    agree(place, ask(place, signer_of(place).certificate))
-    assert [ca.crl_signer for ca in exported().providers[0].cas].count(True) == 1
 
 
 def test_the_command_line_installs_it(place):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 from django.utils import timezone
 
@@ -14,12 +13,10 @@ from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
 from calock.server.providers import emergencies
-from calock.server.providers.bundle import Bundle, write_bundle
 from calock.server.providers.emergencies import LONGEST, running
-from calock.server.providers.exchange import describe_provider, own_public_key, propose_import, propose_key, signing_key
 from calock.server.providers.installation import install_provider
 from calock.server.providers.models import CaRecord, Provider
-from calock.server.providers.services import clean_rules, propose_emergency, propose_trust
+from calock.server.providers.services import propose_emergency, propose_trust
 from calock.server.providers.trust import current_register
 
 pytestmark = pytest.mark.django_db
@@ -128,17 +125,7 @@ def test_the_page_proposes_one_without_anybody_writing_json(world):
         propose_emergency(record=record, hours=73, reason="CRL 过期", by=world.first, context=None)
 
 
-def test_a_bundle_and_the_command_line_are_held_to_the_same_limits(world):
-    agree(world, propose_key(name="省", public_key=own_public_key().hex(), reason="核对", by=world.first, context=None))
-    now = describe_provider(Provider.objects.get())
+def test_the_command_line_is_held_to_the_same_limits(world):
     for key, end in ((world.anchor.spki_sha256, timezone.now() + 99 * HOUR), ("a" * 64, timezone.now() + HOUR)):
-        forever = msgspec.structs.replace(now, rules=clean_rules(rules((key, end))))
-        data = write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(forever,)), signing_key())
-        with refused():
-            propose_import(data=data, reason="r", by=world.first, context=None)
         with refused():
             install_provider(code="lianxi", values={"name": "n", "short_name": "s"}, rules=rules((key, end)), sites=[])
-    short = msgspec.structs.replace(now, rules=clean_rules(rules((world.anchor.spki_sha256, timezone.now() + HOUR))))
-    data = write_bundle(Bundle(made_at=timezone.now().isoformat(), providers=(short,)), signing_key())
-    agree(world, propose_import(data=data, reason="r", by=world.first, context=None))
-    assert len(running(Provider.objects.get(), at=timezone.now())) == 1

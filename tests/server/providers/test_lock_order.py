@@ -22,8 +22,7 @@ from calock.server.approvals.services import approve, reject, require_operator, 
 from calock.server.audit.models import AuditEvent
 from calock.server.providers import decisions
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, propose_ca, propose_ca_state
-from calock.server.providers.exchange import export_bundle, own_public_key, propose_import, propose_key, retire_key
-from calock.server.providers.models import BundleKey, CaRecord, CaState, Provider, RevocationSource
+from calock.server.providers.models import CaRecord, CaState, Provider, RevocationSource
 from calock.server.providers.services import edit_provider, propose_emergency, propose_trust, suspend_provider
 from calock.server.providers.sources import add_source, propose_private_source, remove_source
 from calock.server.sessions.models import Session
@@ -67,14 +66,6 @@ def ask_source(world: World) -> Approval:
     return propose_private_source(record=world.anchor, url="http://10.1.2.3/a.crl", by=world.first, **SOURCE)
 
 
-def ask_key(world: World) -> Approval:
-    return propose_key(name="省平台", public_key=own_public_key().hex(), reason="互认", by=world.first, context=None)
-
-
-def ask_import(world: World, data: bytes) -> Approval:
-    return propose_import(data=data, reason="同步", by=world.first, context=None)
-
-
 # --- the order itself
 
 FIRST = {"accounts_account": 0, "providers_registerstate": 1}
@@ -108,22 +99,18 @@ def settled(verb: Callable[..., Approval], ask: Callable[[World], Approval], wor
     )
 
 
-ASKS = [ask_ca, ask_state, ask_trust, ask_emergency, ask_source, ask_key, ask_import]
+ASKS = [ask_ca, ask_state, ask_trust, ask_emergency, ask_source]
 
 
 @on_postgresql
 @pytest.mark.parametrize("verb", [None, approve, reject, take_back])
 @pytest.mark.parametrize("ask", ASKS)
 def test_decisions_lock_accounts_then_the_register_then_the_rest(world, ask, verb):
-    if ask is ask_import:
-        agree(ask_key(world), world.second)
-        ask = partial(ask_import, data=export_bundle(by=world.first, context=None))
     require_order(locked_by(partial(ask, world) if verb is None else settled(verb, ask, world)))
 
 
 @on_postgresql
 def test_steps_of_one_operator_lock_in_the_same_order(world):
-    agree(ask_key(world), world.second)
     by = {"by": world.first, "context": None}
     row, source = Provider.objects.get(), RevocationSource.objects.get()
     steps: list[Callable[[], object]] = [
@@ -131,7 +118,6 @@ def test_steps_of_one_operator_lock_in_the_same_order(world):
         partial(add_source, record=world.anchor, kind="crl", url="http://a.example/", private_network=False, **by),
         partial(remove_source, source=source, **by),
         partial(suspend_provider, provider=row, reason="停", **by),
-        partial(retire_key, key=BundleKey.objects.get(), **by),
     ]
     for step in steps:
         require_order(locked_by(step))

@@ -18,12 +18,12 @@ from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
 from calock.server.providers import rows, seen, trust
 from calock.server.providers.anchors import CA_WITHDRAW, propose_ca_state
-from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
 from calock.server.providers.services import edit_provider, suspend_provider
 from calock.server.providers.sources import add_source, remove_source
 from calock.server.providers.trust import ProblemKind, check_at_start, current_problems, current_register, forget_register
 
-TABLES = (RegisterState, Provider, CaRecord, RevocationSource, BundleKey)
+TABLES = (RegisterState, Provider, CaRecord, RevocationSource)
 
 
 @pytest.fixture

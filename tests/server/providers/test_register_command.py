@@ -1,4 +1,4 @@
-"""``calock manage register``: check, list, install, export, and sealing again after the secret key was changed."""
+"""``calock manage register``: check, list, install, and sealing again after the secret key was changed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.bundle import key_id, read_bundle
-from calock.server.providers.exchange import own_public_key
 from calock.server.providers.models import CaRecord, Provider, ProviderState
 from calock.server.providers.trust import check_at_start, current_register, forget_register
 
@@ -40,21 +38,6 @@ def test_install_takes_known_vendors_only(db):
         with pytest.raises(CommandError):
             call_command("register", "install", code)
     assert AuditEvent.objects.filter(event="provider:created", actor=None).count() == 2
-
-
-def test_export_writes_a_bundle_that_reads(world, tmp_path):
-    call_command("register", "export", str(tmp_path / "register.json"))
-    own = own_public_key()
-    bundle, signer = read_bundle((tmp_path / "register.json").read_bytes(), {key_id(own): own})
-    assert signer == key_id(own)
-    assert [provider.code for provider in bundle.providers] == ["lianxi"]
-
-
-@pytest.mark.parametrize("place", [".", "nowhere/register.json"])
-def test_an_export_that_cannot_be_written_is_said_and_did_not_happen(world, tmp_path, place):
-    with pytest.raises(CommandError, match="cannot be written: "):
-        call_command("register", "export", str(tmp_path / place))
-    assert not AuditEvent.objects.filter(event="provider:exported").exists()
 
 
 def test_after_a_change_of_the_secret_key_the_rows_are_sealed_again_on_purpose_only(world, settings):

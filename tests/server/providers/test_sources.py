@@ -97,7 +97,7 @@ def test_only_operators_propose_one(world, role):
         ask(world, by=Account.objects.create_account(username="x", name="某", role=role))
 
 
-def test_a_ca_has_as_many_addresses_as_a_bundle_can_say(world):
+def test_a_ca_has_so_many_addresses_and_no_more(world):
     rows = [RevocationSource(ca_record=world.anchor, kind="crl", url=f"http://ca.example/{n}.crl") for n in range(MAX_SOURCES)]
     for row in rows[:2]:
         row.save()

@@ -40,8 +40,8 @@ def upgrade() -> None:
     forget_register()
 
 
-def fill(get, authority) -> None:
-    """One provider with an anchor and an address, sealed as the first version sealed them."""
+def fill(get, authority, *, key_id: str = "") -> None:
+    """One provider with an anchor and an address, sealed as the first version sealed them; with a bundle key if named."""
     rules = {"grace_days": 3, "revocation": {"mode": "require", "emergency_until": "2026-01-01T00:00:00Z"}}
     provider = get("providers", "Provider")(code="lianxi", name="n", short_name="s", state="enabled", sites=["shanxi"], rules=rules)
     fields = [str(provider.pk), provider.code, provider.state, provider.sites, provider.rules, False, 1]
@@ -57,7 +57,13 @@ def fill(get, authority) -> None:
     source = get("providers", "RevocationSource")(ca_record=record, kind="crl", url="http://ca.example/a.crl")
     source.mac = mac("source", str(record.pk), "crl", source.url, False)
     source.save()
-    seal = mac("register", 7, sorted([provider.mac, record.mac]))
+    macs = [provider.mac, record.mac]
+    if key_id:
+        key = get("providers", "BundleKey")(name="省平台", key_id=key_id, public_key="a" * 64)
+        key.mac = mac("bundle_key", str(key.pk), key.key_id, key.public_key, False, "", 1)
+        key.save()
+        macs.append(key.mac)
+    seal = mac("register", 7, sorted(macs))
     get("providers", "RegisterState").objects.create(pk=1, revision=7, mac=seal)
 
 
@@ -92,6 +98,21 @@ def test_a_register_with_a_row_too_few_is_not_sealed_by_the_upgrade(old, authori
     assert [problem.kind for problem in current_problems()] == ["register_damaged"]
 
 
+def test_keys_that_signed_bundles_leave_a_register_that_stays_good(old, authority):
+    fill(old, authority, key_id="b" * 64)
+    upgrade()
+    assert current_problems() == ()
+    assert len(current_register().providers) == 1
+
+
+@pytest.mark.parametrize("damage", [lambda rows: rows.all().delete(), lambda rows: rows.update(mac="0" * 64)])
+def test_a_register_whose_keys_were_tampered_with_is_not_sealed_by_the_upgrade(old, authority, damage):
+    fill(old, authority, key_id="b" * 64)
+    damage(old("providers", "BundleKey").objects)
+    upgrade()
+    assert [problem.kind for problem in current_problems()] == ["register_damaged"]
+
+
 def test_an_empty_register_stays_empty(old):
     upgrade()
     assert current_problems() == ()
@@ -109,6 +130,26 @@ def waiting(transactional_db):
     get = executor.loader.project_state([*first, ("accounts", "0001_initial")]).apps.get_model
     yield get("approvals", "Approval"), operator("jia")
     call_command("migrate", verbosity=0)
+
+
+def test_a_proposal_about_a_bundle_ends_with_the_upgrade_and_one_that_was_decided_stays_as_it_is(transactional_db, capfd):
+    by, before = operator("jia"), [("providers", "0004_emergencies_have_an_end")]
+    MigrationExecutor(connection).migrate(before)
+    fields = {"summary": "导入互认包：省平台，1 家服务商", "payload": {"sha256": "c" * 64}, "reason": "r", "proposed_by": by}
+    rows = [
+        Approval(kind=kind, target=kind, state=state, proposed_at=timezone.now(), **fields)
+        for kind, state in (("bundle.import", "pending"), ("bundle.pin", "rejected"), ("provider.trust", "pending"))
+    ]
+    for row in rows:
+        row.seal()
+        row.save()
+    call_command("migrate", "providers", verbosity=0)
+    for row in rows:
+        row.refresh_from_db()
+        assert row.is_intact()
+    assert [row.state for row in rows] == ["cancelled", "rejected", "pending"]
+    assert [row.note for row in rows] == ["本版本不再导入互认包，升级时撤销", "", ""]
+    assert "1 proposals about bundles" in capfd.readouterr().err
 
 
 def test_a_proposal_of_an_earlier_version_is_sealed_as_it_is_and_a_damaged_one_stays_damaged(waiting):

@@ -39,11 +39,8 @@ class Event(StrEnum):
     PROVIDER_CHANGED = "provider:changed"
     PROVIDER_SUSPENDED = "provider:suspended"
     PROVIDER_RESUMED = "provider:resumed"
-    PROVIDER_IMPORTED = "provider:imported"
     PROVIDER_EXPORTED = "provider:exported"
     REGISTER_RESEALED = "provider:register:resealed"
-    BUNDLE_KEY_PINNED = "provider:bundle_key:pinned"
-    BUNDLE_KEY_RETIRED = "provider:bundle_key:retired"
     ANCHOR_PROPOSED = "provider:anchor:proposed"
     ANCHOR_APPROVED = "provider:anchor:approved"
     ANCHOR_REJECTED = "provider:anchor:rejected"
@@ -69,3 +66,7 @@ class Event(StrEnum):
     REQUEST_REFUSED = "request:refused"
     REQUESTS_THROTTLED = "request:throttled"
     SERVER_FAILED = "server:failed"
+
+
+FORMER_REGISTER_CHANGES = ("provider:imported", "provider:bundle_key:pinned", "provider:bundle_key:retired")
+"""What earlier versions wrote when they took over the register of another server. Rows of them stay in the trail."""

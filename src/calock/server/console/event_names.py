@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calock.server.audit.events import Event
+from calock.server.audit.events import FORMER_REGISTER_CHANGES, Event
 
 EVENT_NAMES: dict[str, str] = {
     Event.LOGIN_CA_SUCCEEDED: "CA 登录成功",
@@ -33,11 +33,8 @@ EVENT_NAMES: dict[str, str] = {
     Event.PROVIDER_CHANGED: "修改服务商",
     Event.PROVIDER_SUSPENDED: "暂停服务商",
     Event.PROVIDER_RESUMED: "恢复服务商",
-    Event.PROVIDER_IMPORTED: "导入互认包",
-    Event.PROVIDER_EXPORTED: "导出互认包",
+    Event.PROVIDER_EXPORTED: "导出服务商",
     Event.REGISTER_RESEALED: "重新封存登记",
-    Event.BUNDLE_KEY_PINNED: "固定互认包公钥",
-    Event.BUNDLE_KEY_RETIRED: "停用互认包公钥",
     Event.ANCHOR_APPROVED: "互认 CA 证书",
     Event.ANCHOR_SUSPENDED: "暂停 CA 证书",
     Event.ANCHOR_RESUMED: "恢复 CA 证书",
@@ -58,6 +55,8 @@ EVENT_NAMES: dict[str, str] = {
     Event.REQUEST_REFUSED: "请求被拒",
     Event.REQUESTS_THROTTLED: "请求过于频繁",
     Event.SERVER_FAILED: "服务器错误",
+    # of earlier versions
+    **dict(zip(FORMER_REGISTER_CHANGES, ("导入互认包", "固定互认包公钥", "停用互认包公钥"), strict=True)),
 }
 
 

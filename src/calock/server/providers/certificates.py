@@ -1,4 +1,4 @@
-"""A CA certificate that an operator or a bundle brings: read strictly before anything is kept of it."""
+"""A CA certificate that somebody brings: read strictly before anything is kept of it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from calock.server.providers.sealed import RegisterState, Sealed, Versioned, cha
 from calock.server.providers.validators import ADDRESS, CODE, MAX_LINK, MAX_ORDER, MAX_SOURCE, ONE_LINE
 
 __all__ = [
-    "BundleKey", "CaRecord", "CaState", "Provider", "ProviderState", "RegisterState", "RevocationSource", "Role", "SourceKind",
+    "CaRecord", "CaState", "Provider", "ProviderState", "RegisterState", "RevocationSource", "Role", "SourceKind",
     "changes_here", "open_register",
 ]  # fmt: skip
 
@@ -182,27 +182,3 @@ class RevocationSource(Sealed):
     def sealed_fields(self) -> list[object]:
         """Where revocation data may come from. Signatures cover what fetching brings."""
         return [str(self.ca_record_id), str(self.kind), self.url, self.private_network]
-
-
-class BundleKey(Versioned):
-    """An Ed25519 key whose bundles this server takes over. Pinned by two operators, retired by one."""
-
-    KIND = "bundle_key"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField("名称", max_length=100, validators=[ONE_LINE])
-    key_id = models.CharField("公钥 SHA-256", max_length=64, unique=True)
-    public_key = models.CharField("公钥", max_length=64, help_text="raw Ed25519 public key, hex")
-    retired = models.BooleanField("已停用", default=False)
-    last_made_at = models.DateTimeField("最近导入的签发时间", null=True, blank=True, help_text="an older bundle is refused")
-    pinned_at = models.DateTimeField("固定时间", auto_now_add=True)
-
-    class Meta:
-        verbose_name = verbose_name_plural = "互认包签名公钥"
-
-    def __str__(self) -> str:
-        return self.name
-
-    def sealed_fields(self) -> list[object]:
-        """A key whose bundles are believed, and how new the newest one was."""
-        return [str(self.pk), self.key_id, self.public_key, self.retired, moment(self.last_made_at), self.version]

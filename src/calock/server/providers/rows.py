@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from calock.server.providers import seal, seen
-from calock.server.providers.models import BundleKey, CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.seen import Seen
 
@@ -25,7 +25,6 @@ class Rows:
     state: tuple[int, str] | None
     """Revision and seal; None = there is none yet."""
     providers: tuple[Provider, ...]
-    keys: tuple[BundleKey, ...]
 
     @property
     def records(self) -> list[CaRecord]:
@@ -38,7 +37,7 @@ class Rows:
     @property
     def sealed(self) -> bool:
         """Whether the seal over the whole fits these rows."""
-        macs = [row.mac for row in (*self.providers, *self.records, *self.sources, *self.keys)]
+        macs = [row.mac for row in (*self.providers, *self.records, *self.sources)]
         return not macs if self.state is None else seal.register_is_intact(*self.state, macs)
 
     def lines(self) -> tuple[str, ...]:
@@ -46,7 +45,6 @@ class Rows:
         found = [_provider(provider) for provider in self.providers]
         found += [_record(record) for record in self.records]
         found += [_source(source) for source in self.sources]
-        found += [f"bundle key {key.key_id} {'retired' if key.retired else 'believed'}: {key.name}" for key in self.keys]
         return tuple(sorted(found))
 
 
@@ -73,7 +71,7 @@ def stored_state() -> tuple[int, str] | None:
 def _read() -> Rows:
     state = stored_state()
     providers = Provider.objects.prefetch_related("ca_records__provider", "ca_records__revocation_sources__ca_record")
-    return Rows(state, tuple(providers), tuple(BundleKey.objects.order_by("key_id")))
+    return Rows(state, tuple(providers))
 
 
 def read_rows(*, restored: bool = False) -> Rows:

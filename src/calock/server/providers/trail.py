@@ -10,7 +10,7 @@ from typing import Any
 
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import is_intact
-from calock.server.audit.events import Event
+from calock.server.audit.events import FORMER_REGISTER_CHANGES, Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
 from calock.server.providers.models import Provider, RegisterState
@@ -18,9 +18,9 @@ from calock.server.providers.seal import RegisterDamagedError
 from calock.server.sessions.context import RequestContext
 
 CHANGES = (
-    Event.PROVIDER_CREATED, Event.PROVIDER_CHANGED, Event.PROVIDER_SUSPENDED, Event.PROVIDER_RESUMED, Event.PROVIDER_IMPORTED,
-    Event.REGISTER_RESEALED, Event.BUNDLE_KEY_PINNED, Event.BUNDLE_KEY_RETIRED, Event.ANCHOR_APPROVED, Event.ANCHOR_SUSPENDED,
-    Event.ANCHOR_RESUMED, Event.ANCHOR_WITHDRAWN, Event.REVOCATION_SOURCE_CHANGED,
+    Event.PROVIDER_CREATED, Event.PROVIDER_CHANGED, Event.PROVIDER_SUSPENDED, Event.PROVIDER_RESUMED,
+    Event.REGISTER_RESEALED, Event.ANCHOR_APPROVED, Event.ANCHOR_SUSPENDED, Event.ANCHOR_RESUMED, Event.ANCHOR_WITHDRAWN,
+    Event.REVOCATION_SOURCE_CHANGED, *FORMER_REGISTER_CHANGES,
 )  # fmt: skip
 """What changes the register."""
 
@@ -41,7 +41,7 @@ def record_change(
 
 def last_recorded() -> int:
     """The revision of the newest change that the audit trail speaks of; 0 = of none, or of one whose row is not ours."""
-    rows = AuditEvent.objects.filter(event__in=[event.value for event in CHANGES])
+    rows = AuditEvent.objects.filter(event__in=CHANGES)
     row = rows.order_by("-id").first()
     if row is None or not is_intact(row):
         return 0

@@ -1,7 +1,4 @@
-"""What the register's texts may be: one definition, for the rows, the forms and the bundle that carries them.
-
-Whatever the services take, a bundle can say, so that an export is always one that another server can read.
-"""
+"""What the register's texts may be, and how much of each there may be: one definition for the rows and the forms."""
 
 from __future__ import annotations
 
@@ -98,6 +95,6 @@ def clean_sites(sites: object) -> list[str]:
 
 
 def refuse_more_than(limit: int, count: int, what: str) -> None:
-    """Raise REQUEST_MALFORMED when one more would be too many for a bundle."""
+    """Raise REQUEST_MALFORMED when one more would be too many."""
     if count >= limit:
         raise Refusal(Reason.REQUEST_MALFORMED, f"{what}最多 {limit} 个")

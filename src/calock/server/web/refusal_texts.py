@@ -187,11 +187,6 @@ ENTRIES: dict[R, Entry] = {
         CONSOLE,
     ),
     R.VERSION_CHANGED: Entry(Words("内容已被他人修改，请刷新后再操作", "Somebody changed it meanwhile; reload and look again"), CONSOLE),
-    R.BUNDLE_MALFORMED: Entry(Words("互认包无法识别", "The provider bundle cannot be read"), CONSOLE),
-    R.BUNDLE_TOO_LARGE: Entry(Words("互认包过大", "The provider bundle is too large"), CONSOLE),
-    R.BUNDLE_SIGNER_UNKNOWN: Entry(Words("互认包的签名公钥未被固定", "The provider bundle is signed by a key that is not pinned here"), CONSOLE),
-    R.BUNDLE_SIGNATURE_INVALID: Entry(Words("互认包的签名无效", "The provider bundle's signature is not valid"), CONSOLE),
-    R.BUNDLE_OLDER: Entry(Words("互认包不比已导入的新", "The provider bundle is not newer than one taken over before"), CONSOLE),
     # driver
     R.ORIGIN_NOT_ALLOWED: Entry(Words("CA 驱动不允许本网站使用 CA 锁，请安装本平台的驱动", "The driver does not allow this site to use locks; install this platform's driver"), DRIVER),
     R.HOST_NOT_ALLOWED: Entry(Words("CA 驱动拒绝了此访问", "The driver refused this access"), CHECK),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import approvals, bundles, confirm, dashboard, failures, providers
+from calock.server.console.pages import approvals, confirm, dashboard, failures, providers
 
 View = Callable[..., HttpResponse]
 
@@ -22,6 +22,4 @@ PAGES: tuple[tuple[str, View, str], ...] = (
     ("providers/<uuid:key>/step/", providers.step, "provider_step"),
     ("approvals/", approvals.overview, "approvals"),
     ("approvals/<uuid:key>/", approvals.decide, "approval"),
-    ("bundles/", bundles.overview, "bundles"),
-    ("bundles/export/", bundles.export, "bundle_export"),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,7 +13,6 @@ from calock.core.refusals import Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import seal, seen, trail
-from calock.server.providers.exchange import export_bundle, own_public_key
 from calock.server.providers.models import Provider, RegisterState
 from calock.server.providers.rows import as_seen, read_rows
 from calock.server.providers.seal import RegisterDamagedError
@@ -25,7 +23,7 @@ from calock.server.providers.vendors import install_vendor, vendor_codes
 
 
 class Command(BaseCommand):
-    help = "Check, list, install, export or seal the provider register (互认 trust list)."
+    help = "Check, list, install or seal the provider register (互认 trust list)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True)
@@ -35,8 +33,6 @@ class Command(BaseCommand):
             "install", help="put vendor folders into the register; without CA certificates they stay suspended"
         )
         install.add_argument("codes", nargs="+", metavar="CODE", help=f"of {', '.join(vendor_codes())}")
-        export = steps.add_parser("export", help="write the register as a signed bundle")
-        export.add_argument("file", type=Path)
         seal_again = steps.add_parser("reseal", help="after the server's secret key was changed: seal the rows as they are now")
         seal_again.add_argument("--yes-the-list-is-right", action="store_true", help="you compared every hash of `list`")
         restored = steps.add_parser(
@@ -65,7 +61,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{provider.code}  {provider.state}  {provider.name}  sites: {', '.join(provider.sites) or '-'}")
             for row in provider.ca_records.order_by("-anchor", "subject"):
                 self.stdout.write(f"    {row.spki_sha256}  {row.state}  {row.role}  to {row.not_after:%Y-%m-%d}  {row.subject}")
-        self.stdout.write(f"bundles of this server are signed by {own_public_key().hex()}")
 
     def _install(self, options: dict[str, Any]) -> None:
         for code in options["codes"]:
@@ -74,15 +69,6 @@ class Command(BaseCommand):
             except (LookupError, ValueError) as error:
                 raise CommandError(str(error)) from error
             self.stdout.write(f"{code}: {provider.state}")
-
-    def _export(self, options: dict[str, Any]) -> None:
-        with transaction.atomic():  # what cannot be written was not exported, and the trail does not say that it was
-            bundle = export_bundle(by=None, context=None)
-            try:
-                options["file"].write_bytes(bundle)
-            except OSError as error:
-                raise CommandError(f"{options['file']} cannot be written: {error.strerror}") from error
-        self.stdout.write(f"{options['file']}, signed by {own_public_key().hex()}")
 
     def _reseal(self, options: dict[str, Any]) -> None:
         if not options["yes_the_list_is_right"]:
