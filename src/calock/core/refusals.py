@@ -9,7 +9,7 @@ found in their audit rows: BUNDLE_MALFORMED, BUNDLE_TOO_LARGE, BUNDLE_SIGNER_UNK
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from uuid import UUID
 
@@ -157,6 +157,10 @@ class Reason(StrEnum):
     UPDATE_UNREACHABLE = "UPDATE_UNREACHABLE"  # the driver cannot ask its platform for a newer version
 
 
+Known = str | int | bool | None | UUID | Sequence[str | int | bool | None]
+"""One thing that is known of a refused matter, as an audit row can keep it."""
+
+
 class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is the field's, not an error of ours
     """Something outside was refused.
 
@@ -171,12 +175,12 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is t
         detail: str = "",
         facts: Mapping[str, str | int | bool] | None = None,
         *,
-        about: Mapping[str, str | int | bool | UUID] | None = None,
+        about: Mapping[str, Known] | None = None,
     ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
         self.detail = detail
         self.facts: dict[str, str | int | bool] = dict(facts or {})
-        self.about: dict[str, str | int | bool | UUID] = dict(about or {})
+        self.about: dict[str, Known] = dict(about or {})
         self.number = ""
         """Number of the audit row that records it, set by whoever wrote the row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ COVERED = (
     "details",
 )
 Scalar = str | int | bool | None
+Value = Scalar | Sequence[Scalar]
 _DIGITS = re.compile(r"[\d \u00a0\u3000\-\u2010-\u2014_.·/]{17}")
 """What every personal id that ``mask_person_ids`` finds begins with. Nearly no value has it, and to know that costs 2 µs."""
 _HASH = re.compile(r"((?<![0-9A-Za-z])(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{32,}(?![0-9A-Za-z]))")
@@ -62,12 +63,21 @@ def _masked(text: str) -> str:
     return "".join(part if place % 2 else mask_person_ids(part) for place, part in enumerate(_HASH.split(text)))
 
 
-def clean_details(details: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """At most 20 short values under plain names, personal ids masked: before a text is cut, or most of one would be left."""
+def clean_details(details: Mapping[str, Value]) -> dict[str, Value]:
+    """At most 20 short values, or lists of as many, under plain names.
+
+    Personal ids are masked before a text is cut, or most of one would be left.
+    """
     return {re.sub(r"\W", "_", name)[:40]: _shown(details[name]) for name in list(details)[:MAX_DETAILS]}
 
 
-def _shown(value: Scalar) -> Scalar:
+def _shown(value: Value) -> Value:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return _printable(value)
+    return [_printable(item) for item in value[:MAX_DETAILS]]
+
+
+def _printable(value: Scalar) -> Scalar:
     return clean(_masked(value)) if isinstance(value, str) else value
 
 

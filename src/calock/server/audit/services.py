@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.audit.canonical import Scalar, clean, clean_details, mac_of, new_number
+from calock.server.audit.canonical import Value, clean, clean_details, mac_of, new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 
@@ -48,7 +48,7 @@ def build(
     lock: uuid.UUID | None = None,
     provider: str = "",
     reason: Reason | None = None,
-    details: Mapping[str, Scalar] | None = None,
+    details: Mapping[str, Value] | None = None,
 ) -> AuditEvent:
     """An unsaved row with its MAC. ``context`` None is the server itself acting: jobs and commands."""
     at = context.at if context else timezone.now()
@@ -81,7 +81,7 @@ def record(
     lock: uuid.UUID | None = None,
     provider: str = "",
     reason: Reason | None = None,
-    details: Mapping[str, Scalar] | None = None,
+    details: Mapping[str, Value] | None = None,
 ) -> AuditEvent:
     """Append one row.
 
@@ -112,7 +112,7 @@ def record_refusal(
     subject: uuid.UUID | None = None,
     lock: uuid.UUID | None = None,
     provider: str = "",
-    details: Mapping[str, Scalar] | None = None,
+    details: Mapping[str, Value] | None = None,
 ) -> None:
     """Record a refusal in a transaction of its own and give it the row's number.
 

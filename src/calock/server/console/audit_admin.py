@@ -29,7 +29,7 @@ from calock.server.console.lists import (
     site_choices,
 )
 from calock.server.console.statistics import reason_text
-from calock.server.locks.decision_record import read_back
+from calock.server.locks.decision_record import RevocationEvidence, read_back
 
 CHECKED_AT_ONCE = 20_000
 """Up to so many rows one click checks everything, seals included; above, the newest rows only, and the command does the rest."""
@@ -57,14 +57,13 @@ def _subject_words(subject: str) -> str:
 _FINAL = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
 
 
-def _finding_words(finding: str) -> tuple[str, str, str]:
+def _finding_words(found: RevocationEvidence) -> tuple[str, str, str]:
     """Badge, words and the technical rest of what one source said about one certificate."""
-    if finding == "good":
+    if found.finding == "good":
         return "good", "未吊销", ""
-    reason, _, rest = finding.partition(": ")
-    if reason == "waived":
-        return "", "规则未要求", rest
-    return "bad" if reason in _FINAL else "warn", reason_text(reason), f"{reason} {rest}".strip()
+    if found.finding == "waived":
+        return "", "规则未要求", found.detail
+    return "bad" if found.finding in _FINAL else "warn", reason_text(found.finding), f"{found.finding} {found.detail}"
 
 
 def _check() -> dict[str, Any]:
@@ -182,7 +181,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
             "intact": is_intact(row),
             "details": [(DETAIL_WORDS.get(name, ""), name, value) for name, value in sorted(details.items())],
             "evidence": [
-                (_subject_words(item.subject), SOURCES.get(item.source, "无"), _finding_words(item.finding), item)
-                for item in evidence
+                (_subject_words(subject), SOURCES.get(found.source, "无"), _finding_words(found), found)
+                for subject, found in evidence
             ],
         }

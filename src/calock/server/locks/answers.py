@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
@@ -17,7 +16,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.challenge import Challenge
 from calock.core.decision.cache import Memory
 from calock.core.decision.verify import Setting, judge_token
-from calock.core.refusals import Reason, Refusal
+from calock.core.refusals import Known, Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust
 from calock.core.revocation.evidence import Evidence
 from calock.core.verdict import Identity, Verdict
@@ -49,7 +48,7 @@ class Attempt:
     text: str
     challenge: Challenge
     token: AuthToken
-    about: dict[str, str | int | bool | UUID] = field(default_factory=dict)
+    about: dict[str, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

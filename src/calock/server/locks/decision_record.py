@@ -6,17 +6,19 @@ With these an auditor can tell years later what the server knew when it let some
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
+
+import msgspec
 
 from calock.core.paths.path import check_path
 from calock.core.register import Register
-from calock.core.verdict import RevocationStatus, Step, Verdict
+from calock.core.verdict import Step, Verdict
+from calock.server.audit.canonical import Value
 
-Details = dict[str, str | int | bool]
+Details = dict[str, Value]
 _PREFIX = "revocation_"
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,21 @@ class Origin:
     issuer_key: str = ""
     """SPKI SHA-256 of the issuing CA, lower-case hex."""
     anchor_key: str = ""
+
+
+class RevocationEvidence(msgspec.Struct, frozen=True, array_like=True):
+    """What revocation data said about one certificate of the path; in the audit row a list of these values in this order."""
+
+    source: str
+    """``crl``, ``ocsp``, ``stapled``; empty = there was nothing."""
+    this_update: datetime | None
+    next_update: datetime | None
+    sha256: str
+    """Of the data."""
+    finding: str
+    """``good``, the reason against the certificate, or ``waived``: the rules did not ask."""
+    detail: str
+    revoked_at: datetime | None
 
 
 def origin_of(verdict: Verdict, register: Register, at: datetime) -> Origin:
@@ -47,7 +64,7 @@ def origin_of(verdict: Verdict, register: Register, at: datetime) -> Origin:
 
 
 def details_of(verdict: Verdict, origin: Origin) -> Details:
-    """Of an audit row: certificate, issuing and anchor key, and for each certificate of the path one text about its revocation."""
+    """Of an audit row: certificate, issuing and anchor key, and for each certificate of the path one list about its revocation."""
     details: Details = {}
     if verdict.certificate is not None:
         details["certificate"] = verdict.certificate.sha256
@@ -59,61 +76,30 @@ def details_of(verdict: Verdict, origin: Origin) -> Details:
     return details
 
 
-def _revocation(verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _revocation(verdict: Verdict) -> Iterator[tuple[str, list[str | None]]]:
     checks = [check for check in verdict.checks if check.step is Step.REVOCATION and check.name.startswith("revocation-")]
     for check, status in zip(checks, verdict.revocation, strict=False):  # a check may stand for a step that was not reached
-        finding = "good" if check.passed else f"{check.reason.value if check.reason else 'waived'}: {check.detail}"
-        yield f"{_PREFIX}{check.name.removeprefix('revocation-').replace('-', '_')}", _text(status, finding)
+        evidence = RevocationEvidence(
+            status.source,
+            status.this_update,
+            status.next_update,
+            status.evidence_sha256,
+            "good" if check.passed else check.reason.value if check.reason else "waived",
+            "" if check.passed else check.detail,
+            status.revoked_at,
+        )
+        yield f"{_PREFIX}{check.name.removeprefix('revocation-').replace('-', '_')}", msgspec.to_builtins(evidence)
 
 
-def _text(status: RevocationStatus, finding: str) -> str:
-    """``crl 2026-11-25T10:00:00Z 2026-11-26T10:00:00Z <sha256> good``."""
-    since = f" (since {_moment(status.revoked_at)})" if status.revoked_at else ""
-    return f"{_source(status.source, status.this_update, status.next_update, status.evidence_sha256)} {finding}{since}"
+def read_back(details: Mapping[str, object]) -> tuple[list[tuple[str, RevocationEvidence]], dict[str, object]]:
+    """The revocation evidence among a row's details by its subject (``leaf``, ``ca_1`` …), the lock's first, and the others.
 
-
-@lru_cache(maxsize=4096)
-def _source(source: str, this: datetime | None, following: datetime | None, sha256: str) -> str:
-    """One CRL speaks of every lock of its CA: it is formatted once."""
-    return f"{source or '-'} {_moment(this)} {_moment(following)} {sha256 or '-'}"
-
-
-def _moment(at: datetime | None) -> str:
-    return at.astimezone(UTC).strftime(_FORM) if at else "-"
-
-
-@dataclass(frozen=True, slots=True)
-class RevocationEvidence:
-    """One such text, taken apart again for a page."""
-
-    subject: str
-    """``leaf``, ``ca_1`` …"""
-    source: str
-    this_update: datetime | None
-    next_update: datetime | None
-    sha256: str
-    finding: str
-
-
-def read_back(details: Mapping[str, object]) -> tuple[list[RevocationEvidence], dict[str, object]]:
-    """The revocation evidence among a row's details, the lock's certificate first, and the other details."""
-    found, others = [], {}
-    for name, value in details.items():
-        evidence = _read(name, str(value)) if name.startswith(_PREFIX) else None
-        if evidence is None:
-            others[name] = value
-        else:
-            found.append(evidence)
-    return sorted(found, key=lambda item: (item.subject != "leaf", item.subject)), others
-
-
-def _read(name: str, text: str) -> RevocationEvidence | None:
-    try:
-        source, this, following, sha256, finding = ("" if part == "-" else part for part in text.split(" ", 4))
-        return RevocationEvidence(name.removeprefix(_PREFIX), source, _at(this), _at(following), sha256, finding)
-    except ValueError:
-        return None
-
-
-def _at(text: str) -> datetime | None:
-    return datetime.strptime(text, _FORM).replace(tzinfo=UTC) if text else None
+    Rows of earlier versions keep it as one line of text, which stays among the others.
+    """
+    found: dict[str, RevocationEvidence] = {}
+    others = dict(details)
+    for name in [name for name in details if name.startswith(_PREFIX)]:
+        with suppress(msgspec.ValidationError):
+            found[name.removeprefix(_PREFIX)] = msgspec.convert(details[name], RevocationEvidence)
+            del others[name]
+    return sorted(found.items(), key=lambda item: (item[0] != "leaf", item[0])), others
