@@ -285,8 +285,8 @@ def test_what_is_kept_of_paths_is_bounded(world, monkeypatch):
 
 
 @pytest.fixture
-def ocsp_only(db, source):
-    """Locks with sessions whose CA answers by OCSP alone; what is asked takes ten of the twenty seconds of a round."""
+def ocsp_only(transactional_db, source):
+    """Locks with sessions whose CA answers by OCSP alone; what is asked takes ten of the twenty seconds of a turn."""
     world = CrlWorld(source, "EC", ocsp=True)
     sessions_of = many(world, 7)
     world.issuing.delete()
@@ -307,28 +307,36 @@ class Asking:
         return True
 
 
-def test_f8_every_lock_is_asked_about_in_its_turn_however_few_fit_into_a_round(ocsp_only):
+def go_round(renewal: OcspRenewal) -> None:
+    """Let every CA have its turn."""
+    renewal.tick()
+    renewal.wait()
+
+
+def test_f8_every_lock_is_asked_about_in_its_turn_however_few_fit_into_one(ocsp_only):
     asking = Asking(10.0)
     renewal = OcspRenewal(clock=lambda: asking.now, ask=asking)
-    rounds = [renewal.round() for _ in range(4)]
-    assert rounds == [2, 2, 2, 2]
+    for turns in (1, 2, 3, 4):
+        go_round(renewal)
+        assert len(asking.serials) == 2 * turns
     assert len(set(asking.serials[:7])) == 7
     assert asking.serials[7] == asking.serials[0]  # and begins anew
 
 
 def test_f8_as_many_are_asked_about_as_fit(ocsp_only):
     asking = Asking(0.001)
-    assert OcspRenewal(clock=lambda: asking.now, ask=asking).round() == 7
+    go_round(OcspRenewal(clock=lambda: asking.now, ask=asking))
+    assert len(asking.serials) == 7
 
 
 def test_f8_locks_that_come_and_go_take_nobodys_turn(ocsp_only):
     asking = Asking(10.0)
     renewal = OcspRenewal(clock=lambda: asking.now, ask=asking)
-    renewal.round()
+    go_round(renewal)
     gone = LockCertificate.objects.get(serial=f"{asking.serials[1]:x}")
     Session.objects.filter(lock=gone.lock).update(ended_at=moment())
     for _ in range(3):
-        renewal.round()
+        go_round(renewal)
     assert len(set(asking.serials)) == 7
 
 
@@ -338,12 +346,12 @@ def test_one_that_cannot_be_asked_about_costs_no_other_its_turn(ocsp_only):
     woken = []
     renewal = OcspRenewal(changed=lambda: woken.append(1), clock=lambda: asking.now, ask=asking)
     for _ in range(4):
-        renewal.round()
+        go_round(renewal)
     assert len(set(asking.serials)) == 6
     assert len(woken) == 4
 
 
-def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(db, source):
+def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(transactional_db, source):
     world = CrlWorld(source, "EC", ocsp=True)
     record = world.issuing.ca_record
     world.issuing.delete()
@@ -366,13 +374,14 @@ def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(db,
     source.answers["/ocsp"] = answer
     session = session_with(world, world.leaf, "one", record)
     renewal = OcspRenewal()
-    assert renewal.round() == 1
+    go_round(renewal)
     assert not sweep_sessions()
     status[0] = "revoked"
-    assert renewal.round() == 1
+    go_round(renewal)
     assert sweep_sessions().ended == 1
     assert ended(session) == "certificate revoked"
-    assert renewal.round() == 0
+    go_round(renewal)
+    assert source.asked.count("POST /ocsp") == 2
 
 
 class TwoWays:
@@ -392,21 +401,21 @@ class TwoWays:
     def revoked_while_logged_in(self) -> int:
         session_with(self.world, self.world.leaf, "one")
         renewal = OcspRenewal()
-        assert renewal.round() == 1
+        go_round(renewal)
         assert not sweep_sessions().ended
         self.status = "revoked"
-        assert renewal.round() == 1
+        go_round(renewal)
         return sweep_sessions().ended
 
 
-def test_a45_a_crl_that_cannot_be_had_is_no_reason_not_to_ask(db, source):
+def test_a45_a_crl_that_cannot_be_had_is_no_reason_not_to_ask(transactional_db, source):
     ways = TwoWays(source)
     del source.answers["/issuing.crl"]
     refresh_crl(ways.world.issuing)
     assert ways.revoked_while_logged_in() == 1
 
 
-def test_a45_nor_is_one_that_speaks_for_others_only(db, source):
+def test_a45_nor_is_one_that_speaks_for_others_only(transactional_db, source):
     ways = TwoWays(source)
     only_cas = x509.IssuingDistributionPoint(None, None, False, True, None, False, False)
     ways.world.publish(ways.world.crl(extra=[pki.extension(only_cas, critical=True)]))
@@ -414,11 +423,11 @@ def test_a45_nor_is_one_that_speaks_for_others_only(db, source):
     assert ways.revoked_while_logged_in() == 1
 
 
-def test_where_the_crl_at_hand_speaks_for_the_lock_nobody_is_asked(db, source):
+def test_where_the_crl_at_hand_speaks_for_the_lock_nobody_is_asked(transactional_db, source):
     ways = TwoWays(source)
     assert refresh_crl(ways.world.issuing).ok
     session_with(ways.world, ways.world.leaf, "one")
-    assert OcspRenewal().round() == 0
+    go_round(OcspRenewal())
     assert "POST /ocsp" not in source.asked
 
 
@@ -427,10 +436,28 @@ def test_one_cas_slow_responder_uses_up_no_other_cas_time(source):
     for world, name in ((CrlWorld(source, "EC", ocsp=True), "one"), (CrlWorld(source, "SM2", ocsp=True), "two")):
         record = CaRecord.objects.get(provider__code=world.family.provider, spki_sha256=world.path[1].spki_sha256)
         session_with(world, world.leaf, name, record)
-    both = threading.Barrier(2)
+    both, answered = threading.Barrier(2), []
 
     def ask(leaf, issuer, **named) -> bool:
         both.wait(20)  # each answers when the other is being asked too: one after the other, none ever would
+        answered.append(leaf.serial)
         return True
 
-    assert OcspRenewal(ask=ask).round() == 2
+    go_round(OcspRenewal(ask=ask))
+    assert len(set(answered)) == 2
+
+
+def test_a_turn_that_is_under_way_is_not_begun_again(ocsp_only):
+    over, asked = threading.Event(), []
+
+    def ask(leaf, issuer, **named) -> bool:
+        asked.append(leaf.serial)
+        return over.wait(20)
+
+    renewal = OcspRenewal(ask=ask)
+    assert [renewal.tick(), renewal.tick()] == [1, 0]
+    over.set()
+    renewal.wait()
+    assert len(asked) == len(set(asked)) == 7
+    assert renewal.tick() == 1
+    renewal.wait()

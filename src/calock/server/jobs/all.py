@@ -39,7 +39,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
     return [
         Job("crl", 5.0, crls.tick, crls.wait),
         sessions,
-        Job("ocsp", 30.0, ocsp.round),
+        Job("ocsp", 30.0, ocsp.tick, ocsp.wait),
         Job("spent-challenges", 60.0, _spent_challenges),
         Job("audit-seal", 60.0, _seal),
         Job("revocation-files", 3600.0, _files),

@@ -6,19 +6,18 @@ the body are compared with those of the CRL held, and the rest is not read.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import structlog
-from django.db import connections
 from django.utils import timezone
 
+from calock.server.jobs.lanes import Lanes
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation.health import WARN_AT, Health, health_of
@@ -69,15 +68,6 @@ def wait_after(outcome: Outcome, failures: int, *, at: datetime) -> float:
     return wait
 
 
-@dataclass(slots=True)
-class _Lane:
-    """Sources of one provider that wait for their turn: those that worked the last time, or those that did not."""
-
-    pool: ThreadPoolExecutor
-    waiting: deque[tuple[RevocationSource, _Plan]] = field(default_factory=deque)
-    active: int = 0
-
-
 class CrlSchedule:
     """What is due of this machine's CRL sources."""
 
@@ -92,9 +82,8 @@ class CrlSchedule:
         self._clock = clock
         self._changed = changed
         self._plans: dict[int, _Plan] = {}
-        self._pools = {False: ThreadPoolExecutor(AT_ONCE, "crl"), True: ThreadPoolExecutor(FAILING_AT_ONCE, "crl-failing")}
-        self._lanes: dict[tuple[str, bool], _Lane] = {}
-        self._guard = threading.Lock()
+        self._working = Lanes("crl", at_once=AT_ONCE, of_one=OF_ONE_PROVIDER)
+        self._failing = Lanes("crl-failing", at_once=FAILING_AT_ONCE, of_one=OF_ONE_PROVIDER)
         self._emergencies_warned = float("-inf")
 
     def tick(self) -> int:
@@ -102,42 +91,17 @@ class CrlSchedule:
         now = self._clock()
         self._warn_of_emergencies(now)
         sources = crl_sources()
-        with self._guard:
-            self._plans = {source.pk: self._plans.get(source.pk) or _Plan() for source in sources}
+        self._plans = {source.pk: self._plans.get(source.pk) or _Plan() for source in sources}
         started = 0
         for source in sources:
             plan = self._plans[source.pk]
             self._warn(source, plan, now)
             if plan.due <= now and (plan.running is None or plan.running.done()):
-                self._queue(source, plan)
+                lanes = self._failing if plan.failures or source.last_error else self._working
+                plan.running = lanes.put(source.ca_record.provider.code, partial(self._run, source, plan))
                 started += 1
         forget_removed_sources()  # last: a disk that takes nothing fails this, and must not keep CRLs from being fetched
         return started
-
-    def _queue(self, source: RevocationSource, plan: _Plan) -> None:
-        failing = plan.failures > 0 or bool(source.last_error)
-        key = (source.ca_record.provider.code, failing)
-        plan.running = Future()
-        with self._guard:
-            lane = self._lanes.get(key) or self._lanes.setdefault(key, _Lane(self._pools[failing]))
-            lane.waiting.append((source, plan))
-            if lane.active < OF_ONE_PROVIDER:
-                lane.active += 1
-                lane.pool.submit(self._next, lane)
-
-    def _next(self, lane: _Lane) -> None:
-        """Do one of a lane, then stand in line again behind the other providers."""
-        with self._guard:
-            if not lane.waiting:  # the others of this lane were quicker
-                lane.active -= 1
-                return
-            source, plan = lane.waiting.popleft()
-        try:
-            self._run(source, plan)
-        finally:
-            if plan.running is not None:
-                plan.running.set_result(None)
-            lane.pool.submit(self._next, lane)
 
     def wait(self) -> None:
         """Wait for what was started."""
@@ -164,7 +128,6 @@ class CrlSchedule:
         finally:
             took = self._clock() - started
             plan.due = started + max(wait, 2 * took)  # what takes long leaves the others half of the time
-            connections.close_all()  # this thread's: threads that wait for work keep none
 
     def _warn_of_emergencies(self, now: float) -> None:
         """An operator's emergency is never silent: it is said again and again until it ends."""

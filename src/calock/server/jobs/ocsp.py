@@ -7,12 +7,12 @@ import uuid
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import connections
 from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
@@ -21,6 +21,7 @@ from calock.core.register import Issuer, Register
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
 from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable
+from calock.server.jobs.lanes import Lanes
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import SourceKind
 from calock.server.providers.trust import current_register
@@ -29,7 +30,7 @@ from calock.server.revocation.live import fetch_ocsp
 from calock.server.sessions.models import Session
 
 SECONDS = 20.0
-"""Of one round: as many are asked about as fit, and the next round goes on where this one stopped."""
+"""Of one CA's turn: as many are asked about as fit, and its next turn goes on where this one stopped."""
 AT_ONCE = 8
 """CAs whose responders are asked at a time: a slow one must not use up the time of the others."""
 
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class OcspRenewal:
-    """Goes round all locks that are to be asked about, however many fit into one round: none waits for ever."""
+    """Goes round all locks that are to be asked about, however many fit into one turn of their CA: none waits for ever."""
 
     def __init__(
         self,
@@ -45,62 +46,50 @@ class OcspRenewal:
         clock: Callable[[], float] = time.monotonic,
         ask: Callable[..., bool] = fetch_ocsp,
     ) -> None:
-        """``changed`` is called after a round in which somebody was asked about: the answers may end sessions."""
+        """``changed`` is called after a turn in which somebody was asked about: the answers may end sessions."""
         self._changed = changed
         self._clock = clock
         self._ask = ask
         self._last: dict[str, uuid.UUID] = {}
-        self._turn = 0
+        self._lanes = Lanes("ocsp", at_once=AT_ONCE, of_one=1)
+        self._turns: dict[str, Future[None]] = {}
 
-    def round(self, *, at: datetime | None = None) -> int:
-        """Ask about as many as fit into ``SECONDS``; how many.
+    def tick(self, *, at: datetime | None = None) -> int:
+        """Start a turn of each CA that has none under way; how many.
 
         Raises:
             Refusal: REGISTER_DAMAGED.
             DatabaseError: ours does not answer.
         """
-        end = self._clock() + SECONDS
         register = current_register()
+        under_way = {key: turn for key, turn in self._turns.items() if not turn.done()}
         waiting = _waiting(at or timezone.now())
-        keys = sorted(waiting)
-        start = self._turn % max(1, len(keys))
-        keys = keys[start:] + keys[:start]
-        self._turn = start + AT_ONCE  # with more CAs than are asked at a time, others come first in the next round
-        lanes = [_Lane(register, key, self._ask) for key in keys]
+        started = {
+            key: self._lanes.put(key, partial(self._turn, _Responder(register, key, self._ask), pks))
+            for key, pks in waiting.items()
+            if key not in under_way
+        }
+        self._turns = under_way | started
+        return len(started)
 
-        def run(lane: _Lane) -> int:
-            return self._run(lane, waiting[lane.key], end)
+    def wait(self) -> None:
+        """Wait for what was started."""
+        for turn in self._turns.values():
+            turn.result()
 
-        if len(lanes) <= 1:
-            asked = sum(map(run, lanes))
-        else:
-            with ThreadPoolExecutor(min(len(lanes), AT_ONCE), "ocsp") as pool:
-                asked = sum(pool.map(_with_own_connection(run), lanes))
-        if asked:
-            self._changed()
-        return asked
-
-    def _run(self, lane: _Lane, pks: Sequence[uuid.UUID], end: float) -> int:
+    def _turn(self, ca: _Responder, pks: Sequence[uuid.UUID]) -> None:
         """Ask about locks of one CA, beginning after the one that was asked about last."""
-        last = self._last.get(lane.key)
+        end = self._clock() + SECONDS
+        last = self._last.get(ca.key)
         start = 0 if last is None else bisect_right(pks, last)
         asked = 0
         for pk in (*pks[start:], *pks[:start]):
-            if lane.needs_none or self._clock() >= end:
+            if ca.needs_none or self._clock() >= end:
                 break
-            self._last[lane.key] = pk
-            asked += lane.renew(pk)
-        return asked
-
-
-def _with_own_connection(run: Callable[[_Lane], int]) -> Callable[[_Lane], int]:
-    def closing(lane: _Lane) -> int:
-        try:
-            return run(lane)
-        finally:
-            connections.close_all()  # this thread's
-
-    return closing
+            self._last[ca.key] = pk
+            asked += ca.renew(pk)
+        if asked:
+            self._changed()
 
 
 def _waiting(at: datetime) -> dict[str, list[uuid.UUID]]:
@@ -114,8 +103,8 @@ def _waiting(at: datetime) -> dict[str, list[uuid.UUID]]:
     return dict(found)
 
 
-class _Lane:
-    """One CA's locks in one round."""
+class _Responder:
+    """One CA's responder, in one turn."""
 
     def __init__(self, register: Register, key: str, ask: Callable[..., bool]) -> None:
         self.key = key
