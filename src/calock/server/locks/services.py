@@ -38,7 +38,7 @@ from calock.server.tools import throttle
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
 from calock.server.tools.times import day_text
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 
 MAX_REASON = 200
 ATTEMPTS = 4
@@ -46,7 +46,14 @@ ATTEMPTS = 4
 
 
 def bind_lock(
-    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
+    *,
+    member: Account,
+    provider: str,
+    challenge: str,
+    token: bytes,
+    device: ReportedDevice | None,
+    by: Account,
+    context: RequestContext,
 ) -> Binding:
     """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to him already.
 
@@ -83,7 +90,14 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
 
 
 def _bind_answer(
-    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
+    *,
+    member: Account,
+    provider: str,
+    challenge: str,
+    token: bytes,
+    device: ReportedDevice | None,
+    by: Account,
+    context: RequestContext,
 ) -> Binding:
     aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
     with answering(challenge, token, aim=aim, context=context) as attempt:

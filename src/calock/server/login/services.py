@@ -27,7 +27,7 @@ from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, new_session
 from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 
 AIM = Aim(Purpose.LOGIN)
 ATTEMPTS = 6
@@ -52,7 +52,9 @@ class LoggedIn(NamedTuple):
     cookie: str
 
 
-def login_with_lock(*, challenge: str, token: bytes, device: Device | None, provider: str, context: RequestContext) -> LoggedIn:
+def login_with_lock(
+    *, challenge: str, token: bytes, device: ReportedDevice | None, provider: str, context: RequestContext
+) -> LoggedIn:
     """Let the account in to which the answering lock is bound.
 
     ``token``: the driver's answer as JSON text. ``provider``: the one chosen on the page, empty for any.
