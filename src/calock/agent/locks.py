@@ -135,8 +135,14 @@ class LockTable:
         asyncio.get_running_loop().call_later(0.5, self._wanted.set)
 
     def entries(self) -> list[ListedCertificate]:
-        """Return usable certificates, locks side by side; in each lock the one to offer first, expired ones last."""
+        """Return usable certificates, locks side by side; in each lock the one to offer first, expired ones last.
+
+        Some vendors install a library of each kind, and both list one lock. It stands here once, as SKF: that interface has SM2 and
+        tells the tries that are left.
+        """
         every = [entry for module in self.modules for entry in self._seen.get(module, _ModuleListing()).entries]
+        by_skf = {entry.certificate.der for entry in every if entry.module.kind == "skf"}
+        every = [entry for entry in every if entry.module.kind != "pkcs11" or entry.certificate.der not in by_skf]
         by_device: dict[tuple[str, str], list[ListedCertificate]] = {}
         for entry in every:
             by_device.setdefault((entry.module.path, entry.record.device), []).append(entry)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from calock.core.refusals import Reason, Refusal
 from calock.wire.archive import ZipMember, read_member, read_members
+from calock.wire.vendors import LibraryName
 
 FORMAT = "calock-package-1"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
@@ -38,11 +39,14 @@ class PackedFile(msgspec.Struct, frozen=True):
 
 
 class ModuleHints(msgspec.Struct, frozen=True, kw_only=True):
-    """Hints where vendor token modules lie on this system; installed into the driver's configuration."""
+    """Which vendor libraries the installed driver looks for; no paths: it knows where they may lie."""
 
     find_skf: bool = False
-    skf: tuple[str, ...] = ()
-    pkcs11: tuple[str, ...] = ()
+    find_pkcs11: bool = False
+    """Those of the vendors that the driver itself knows."""
+    skf_names: tuple[LibraryName, ...] = ()
+    pkcs11_names: tuple[LibraryName, ...] = ()
+    """Those of an operator's own vendors, which it does not."""
 
 
 class PackageManifest(msgspec.Struct, frozen=True, kw_only=True):
