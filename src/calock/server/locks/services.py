@@ -125,7 +125,7 @@ def _require_own_organisation(proof: Proof, member: Account) -> None:
 
 def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
     for _ in range(ATTEMPTS):
-        standing = predecessor_of(seen, at=context.at)
+        standing = predecessor_of(seen, lock_of(seen), at=context.at)
         try:
             return _bind_once(challenge, seen, standing, member=member, by=by, context=context)
         except (IntegrityError, RacedError):
