@@ -50,8 +50,6 @@ for _bits, (_digest, _function) in _SHA.items():
     _ALGORITHMS[f"ES{_bits}"] = _Algorithm("EC", _digest, _function, ecdsa=ec.ECDSA(_digest))
     _ALGORITHMS[f"RS{_bits}"] = _Algorithm("RSA", _digest, _function, padding=padding.PKCS1v15())
     _ALGORITHMS[f"PS{_bits}"] = _Algorithm("RSA", _digest, _function, padding=_pss)
-ALGORITHMS = frozenset(_ALGORITHMS)
-"""Every name an answer may carry."""
 
 _ORDERS = {
     "secp256r1": (32, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551),

@@ -80,10 +80,6 @@ class CrlEntry:
     revoked_at: datetime
 
     @property
-    def on_hold(self) -> bool:
-        return self.reason == HOLD
-
-    @property
     def final(self) -> bool:
         """Revoked for good: neither on hold nor removed from a list."""
         return self.reason not in (HOLD, REMOVE)

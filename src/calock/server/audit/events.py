@@ -31,7 +31,6 @@ class Event(StrEnum):
     ACCOUNT_PASSWORD_LOCKED = "account:password:locked"  # noqa: S105 - a name
     ACCOUNT_PASSWORD_REFUSED = "account:password:refused"  # noqa: S105 - a name
     ORGANISATION_CREATED = "organisation:created"
-    ORGANISATION_CHANGED = "organisation:changed"
     ORGANISATION_DISABLED = "organisation:disabled"
     ORGANISATION_ENABLED = "organisation:enabled"
 
@@ -41,9 +40,7 @@ class Event(StrEnum):
     PROVIDER_RESUMED = "provider:resumed"
     PROVIDER_EXPORTED = "provider:exported"
     REGISTER_RESEALED = "provider:register:resealed"
-    ANCHOR_PROPOSED = "provider:anchor:proposed"
     ANCHOR_APPROVED = "provider:anchor:approved"
-    ANCHOR_REJECTED = "provider:anchor:rejected"
     ANCHOR_SUSPENDED = "provider:anchor:suspended"
     ANCHOR_RESUMED = "provider:anchor:resumed"
     ANCHOR_WITHDRAWN = "provider:anchor:withdrawn"
