@@ -21,7 +21,7 @@ class Reason(StrEnum):
     TOKEN_EMPTY = "TOKEN_EMPTY"
     TOKEN_TOO_LARGE = "TOKEN_TOO_LARGE"
     TOKEN_MALFORMED = "TOKEN_MALFORMED"  # not JSON, wrong types, not base64, NUL
-    TOKEN_FORMAT_UNSUPPORTED = "TOKEN_FORMAT_UNSUPPORTED"  # a format that this version does not support
+    TOKEN_FORMAT_UNSUPPORTED = "TOKEN_FORMAT_UNSUPPORTED"  # a format we recognise or not, but do not speak
     ANSWER_NOT_JUDGED = "ANSWER_NOT_JUDGED"  # an error of ours while judging it: nothing is known against the holder
     REQUEST_MALFORMED = "REQUEST_MALFORMED"  # the request around the token
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
@@ -102,6 +102,8 @@ class Reason(StrEnum):
     CREDENTIALS_WRONG = "CREDENTIALS_WRONG"
     PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"
     PASSWORD_UNACCEPTABLE = "PASSWORD_UNACCEPTABLE"
+    PASSWORD_CODE_WRONG = "PASSWORD_CODE_WRONG"  # a one-time code: unknown, used, expired or another account's
+    PASSWORD_RESET_LATELY = "PASSWORD_RESET_LATELY"  # somebody else reset it within 24 hours: a lock must prove who this is
     STEP_UP_REQUIRED = "STEP_UP_REQUIRED"  # the last proof of who this is lies too far back
     STEP_UP_FAILED = "STEP_UP_FAILED"
     NOT_ALLOWED = "NOT_ALLOWED"
@@ -122,7 +124,7 @@ class Reason(StrEnum):
     SECOND_OPERATOR_NEEDED = "SECOND_OPERATOR_NEEDED"  # who proposes does not approve
     APPROVAL_CLOSED = "APPROVAL_CLOSED"  # decided, withdrawn or too old
     APPROVAL_WAITING = "APPROVAL_WAITING"  # a proposal about the same waits for a decision
-    VERSION_CHANGED = "VERSION_CHANGED"  # it was changed since the page was opened
+    VERSION_CHANGED = "VERSION_CHANGED"  # somebody changed it since the page was opened
 
     # --- driver
     ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
@@ -183,4 +185,4 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is t
         self.facts: dict[str, str | int | bool] = dict(facts or {})
         self.about: dict[str, Known] = dict(about or {})
         self.number = ""
-        """Number of the audit row that records it, set when the row is written."""
+        """Number of the audit row that records it, set by whoever wrote the row."""

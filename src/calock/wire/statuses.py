@@ -17,7 +17,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
         Reason.ANSWER_NOT_JUDGED,
     ),
     # nobody is logged in, or the driver's own page has no session of its own any more
-    401: (Reason.CREDENTIALS_WRONG, Reason.SESSION_REQUIRED, Reason.SESSION_ENDED),
+    401: (Reason.CREDENTIALS_WRONG, Reason.PASSWORD_CODE_WRONG, Reason.SESSION_REQUIRED, Reason.SESSION_ENDED),
     404: (
         Reason.BINDING_NOT_FOUND, Reason.NOT_FOUND, Reason.DRIVER_ABSENT, Reason.LOCK_ABSENT, Reason.LOCK_UNKNOWN,
         Reason.LOCK_WITHOUT_CERTIFICATE,

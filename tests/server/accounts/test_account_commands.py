@@ -8,15 +8,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from lock_world import OTHER_USCC, USCC, context
+from lock_world import OTHER_USCC, PASSWORD, USCC, context
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.codes import choose_password
+from calock.server.accounts.members import create_account
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.organisations import create_organisation, set_organisation_state
-from calock.server.accounts.services import create_account
 from calock.server.audit.models import AuditEvent
 from calock.server.login.services import login_with_password
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
+from calock.server.sites.registry import sites
 
 pytestmark = pytest.mark.django_db
 
@@ -25,12 +27,14 @@ def test_a_new_platform_gets_an_organisation_its_administrator_and_an_operator(c
     call_command("create_organisation", "测试供应商有限公司", USCC)
     call_command("create_account", "guanli01", "王管理", "--role", "organisation_admin", "--organisation", USCC)
     call_command("create_account", "yunying09", "运营", "--role", "operator")
-    password = next(line for line in capsys.readouterr().out.splitlines() if "guanli01" in line).rpartition(" ")[2]
+    printed = next(line for line in capsys.readouterr().out.splitlines() if "guanli01" in line)
+    code = printed.rpartition(" ")[2]
     account = Account.objects.get(username="guanli01")
-    assert (account.organisation.uscc, account.must_change_password) == (USCC, True)
-    assert login_with_password(username="guanli01", password=password, context=context())
+    assert (account.organisation.uscc, account.has_usable_password()) == (USCC, False)
+    choose_password(username="guanli01", code=code, new=PASSWORD, context=context())
+    assert login_with_password(username="guanli01", password=PASSWORD, context=context())
     assert AuditEvent.objects.filter(event="account:created").count() == 2
-    assert password not in repr(list(AuditEvent.objects.values()))
+    assert code not in repr(list(AuditEvent.objects.values()))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_nonsense_is_refused_and_writes_nothing(arguments):
 
 def test_nothing_exists_twice(lock_world):
     for arguments in (["create_organisation", "又", USCC], ["create_account", "zhangsan", "又"]):
-        with pytest.raises(CommandError, match="exists"):
+        with pytest.raises(CommandError, match="已"):
             call_command(*arguments)
 
 
@@ -66,7 +70,7 @@ def test_two_who_write_one_name_at_once_are_told_by_the_database(lock_world):
         ("accounts_account", partial(create_account, username="zhangsan", name="又", role=Role.MEMBER)),
         ("organisations_organisation", partial(create_organisation, name="又", uscc=USCC, kind=OrganisationKind.SUPPLIER)),
     ):
-        with CaptureQueriesContext(connection) as queries, pytest.raises(Refusal, match="exists"):
+        with CaptureQueriesContext(connection) as queries, pytest.raises(Refusal, match="已"):
             create()
         assert next(query["sql"] for query in queries if table in query["sql"]).startswith("INSERT")
     assert AuditEvent.objects.count() == written
@@ -92,13 +96,15 @@ def test_an_operator_makes_no_operators(lock_world):
     create_account(username="neu", name="新", role=Role.MEMBER, by=lock_world.operator, context=made)
 
 
-def test_the_owner_gives_an_operator_a_new_first_password(lock_world, capsys):
+def test_the_owner_gives_an_operator_a_one_time_code(lock_world, capsys):
     session = context(account=lock_world.operator).session
     call_command("reset_password", "yunying")
-    password = capsys.readouterr().out.strip().rpartition(" ")[2]
-    fresh = Account.objects.get(username="yunying")
-    assert fresh.check_password(password)
-    assert fresh.must_change_password
+    first, *links = capsys.readouterr().out.strip().splitlines()
+    code = first.rpartition(" ")[2]
+    assert len(links) == len(sites())
+    assert all(link.endswith(f"/password/code/?account=yunying#{code}") for link in links)
+    choose_password(username="yunying", code=code, new=PASSWORD, context=context())
+    assert Account.objects.get(username="yunying").check_password(PASSWORD)
     session.refresh_from_db()
     assert session.ended_at is not None
     assert AuditEvent.objects.get(event="account:password:reset").actor is None

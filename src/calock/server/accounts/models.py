@@ -24,6 +24,10 @@ class AccountState(models.TextChoices):
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
+    def of_organisation(self, organisation_id: uuid.UUID | None) -> AccountQuerySet:
+        """Members of one organisation; none when ``organisation_id`` is None."""
+        return self.none() if organisation_id is None else self.filter(organisation_id=organisation_id)
+
     def overseen_by(self, actor: Account) -> AccountQuerySet:
         """Accounts whose locks ``actor`` manages: their own, and for an administrator those of the organisation's ordinary members.
 
@@ -60,6 +64,7 @@ class Account(AbstractBaseUser):
     state = models.CharField(max_length=16, choices=AccountState.choices, default=AccountState.ACTIVE)
     must_change_password = models.BooleanField(default=False)
     password_changed_at = models.DateTimeField(null=True, blank=True)
+    password_reset_at = models.DateTimeField(null=True, blank=True, help_text="when somebody else last had it chosen anew")
     failed_passwords = models.PositiveIntegerField(default=0)
     password_locked_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,3 +99,22 @@ class Account(AbstractBaseUser):
 
     def has_module_perms(self, app_label: str) -> bool:  # noqa: ARG002 - the admin's signature
         return self.is_active and self.is_operator
+
+
+class PasswordCode(models.Model):
+    """A one-time code to choose a password with. Only its SHA-256 is kept."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="password_codes")
+    created_by = models.ForeignKey(Account, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("account",), condition=Q(used_at__isnull=True), name="one_open_code_per_account"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.created_at:%Y-%m-%d %H:%M}"

@@ -1,64 +1,25 @@
-"""Verbs of accounts. Each owns its transaction and writes its audit row in it."""
+"""Verbs of passwords. Each owns its transaction and writes its audit row in it."""
 
 from __future__ import annotations
 
-import re
-import secrets
+from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
-from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.authority import OWNER_ONLY, acting, require_authority
+from calock.server.accounts.codes import issue_code, store_password
+from calock.server.accounts.models import Account, Role
 from calock.server.accounts.passwords import Attempt
-from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
-from calock.server.organisations.models import Organisation
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
 from calock.server.tools import throttle
-
-OWNER_ONLY = "only the server's owner creates operators and resets their passwords: an operator who could would hold both votes"
-
-
-def create_account(
-    *,
-    username: str,
-    name: str,
-    role: Role,
-    organisation: Organisation | None = None,
-    password: str | None = None,
-    by: Account | None = None,
-    context: RequestContext | None = None,
-) -> tuple[Account, str]:
-    """A new account and its first password, which must be changed at the first login. ``by`` None is the server's owner.
-
-    Raises:
-        Refusal: REQUEST_MALFORMED for a name that is taken or not one line of text, NOT_ALLOWED, PASSWORD_UNACCEPTABLE.
-    """
-    if by is not None and not by.is_operator:
-        raise Refusal(Reason.NOT_ALLOWED, "only operators create accounts")
-    if by is not None and role == Role.OPERATOR:
-        raise Refusal(Reason.NOT_ALLOWED, OWNER_ONLY)
-    if not re.fullmatch(r"[\w.@+-]{2,64}", username) or not name.strip() or clean(name, 64) != name:
-        raise Refusal(Reason.REQUEST_MALFORMED, "account: 2 to 64 letters, digits and .@+-_ ; name: at most 64 characters")
-    account = Account(username=username, name=name, role=role, organisation=organisation, must_change_password=True)
-    first = passwords.require_acceptable(account, password or secrets.token_urlsafe(12))
-    account.set_password(first)
-    with transaction.atomic():
-        try:
-            with transaction.atomic():
-                account.save(force_insert=True)
-        except IntegrityError as error:  # two at once: the unique constraint decides
-            if not Account.objects.filter(username=username).exists():
-                raise
-            raise Refusal(Reason.REQUEST_MALFORMED, "this account exists") from error
-        place = organisation.pk if organisation else None
-        details = {"role": str(role)}
-        record(Event.ACCOUNT_CREATED, context=context, actor=by, subject=account.pk, organisation=place, details=details)
-    return account, first
 
 
 def change_own_password(*, account: Account, old: str, new: str, context: RequestContext) -> None:
@@ -75,7 +36,7 @@ def change_own_password(*, account: Account, old: str, new: str, context: Reques
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
     with transaction.atomic():
-        _store_password(account, chosen, context=context, must_change=False)
+        store_password(account, chosen, context=context)
         record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk)
 
 
@@ -92,71 +53,40 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
     raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
 
 
-def _store_password(account: Account, password: str, *, context: RequestContext | None, must_change: bool) -> None:
-    at = context.at if context else timezone.now()
-    account.set_password(password)
-    account.must_change_password = must_change
-    account.password_changed_at = at
-    account.failed_passwords = 0
-    account.password_locked_until = None
-    fields = ["password", "must_change_password", "password_changed_at", "failed_passwords", "password_locked_until"]
-    account.save(update_fields=fields)
-    end_sessions_of_account(account_id=account.pk, reason="password changed", at=at, but=context.session if context else None)
-
-
-def _require_authority(by: Account, member: Account) -> None:
-    """Operators have authority over every account but their own, administrators over their organisation's ordinary members.
-
-    Raises:
-        Refusal: NOT_FOUND for an account outside that authority, so that a guessed id does not tell whether it exists.
-    """
-    if by.is_operator and by.pk != member.pk:
-        return
-    same = by.organisation_id is not None and by.organisation_id == member.organisation_id
-    if by.role == Role.ORGANISATION_ADMIN and same and member.role == Role.MEMBER:
-        return
-    raise Refusal(Reason.NOT_FOUND, "outside this account's authority")
-
-
 def _require_may_reset(by: Account, member: Account) -> None:
-    _require_authority(by, member)
-    if member.is_operator:
+    require_authority(by, member)
+    if member.role == Role.OPERATOR:
         raise Refusal(Reason.NOT_ALLOWED, OWNER_ONLY)
 
 
-def reset_password(*, member: Account, password: str, by: Account | None, context: RequestContext | None) -> None:
-    """Set a member's password, to be changed at the next login. All their sessions end. ``by`` None is the server's owner.
+def reset_password(*, member: Account, by: Account | None, context: RequestContext | None) -> str:
+    """Void the password of ``member`` and end their sessions; the one-time code with which they choose another.
+
+    ``by`` learns the code to hand it over, never a password, and ``member`` is told. ``by`` None is the server's owner.
 
     Raises:
-        Refusal: NOT_FOUND, NOT_ALLOWED for another operator's password, PASSWORD_UNACCEPTABLE.
+        Refusal: NOT_FOUND, NOT_ALLOWED for an operator's password.
     """
+    at = context.at if context else timezone.now()
     try:
-        if by is not None:
-            _require_may_reset(by, member)
-        chosen = passwords.require_acceptable(member, password)
+        with transaction.atomic():
+            actor = acting(by) if by else None
+            account = Account.objects.select_for_update(no_key=True).get(pk=member.pk)
+            if actor is not None:
+                _require_may_reset(actor, account)
+            return _reset(account, by=by, at=at, context=context)
     except Refusal as refusal:
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=by, subject=member.pk)
         raise
-    with transaction.atomic():
-        _store_password(member, chosen, context=context, must_change=True)
-        record(Event.ACCOUNT_PASSWORD_RESET, context=context, actor=by, subject=member.pk, organisation=member.organisation_id)
 
 
-def set_account_state(*, member: Account, state: AccountState, by: Account, context: RequestContext) -> None:
-    """Disable or enable an account. Disabling ends every session at once; its locks stay reserved for it.
-
-    Raises:
-        Refusal: NOT_FOUND.
-    """
-    event = Event.ACCOUNT_ENABLED if state == AccountState.ACTIVE else Event.ACCOUNT_DISABLED
-    try:
-        _require_authority(by, member)
-    except Refusal as refusal:
-        record_refusal(event, refusal, context=context, actor=by, subject=member.pk)
-        raise
-    with transaction.atomic():
-        Account.objects.filter(pk=member.pk).update(state=state)
-        member.state = state
-        if state != AccountState.ACTIVE:
-            end_sessions_of_account(account_id=member.pk, reason="account disabled", at=context.at)
-        record(event, context=context, actor=by, subject=member.pk, organisation=member.organisation_id)
+def _reset(account: Account, *, by: Account | None, at: datetime, context: RequestContext | None) -> str:
+    account.set_unusable_password()
+    account.password_reset_at = at
+    account.save(update_fields=["password", "password_reset_at"])
+    end_sessions_of_account(account_id=account.pk, reason="password reset", at=at)
+    code = issue_code(account, by=by, at=at)
+    place = account.organisation_id
+    row = record(Event.ACCOUNT_PASSWORD_RESET, context=context, actor=by, subject=account.pk, organisation=place)
+    notify(NoticeKind.PASSWORD_RESET, account=account.pk, by=by, row=row)
+    return code

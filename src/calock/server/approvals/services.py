@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.authority import clean_reason, require_operator
 from calock.server.accounts.models import Account
 from calock.server.approvals.kinds import kind_named, kind_of
 from calock.server.approvals.models import Approval, ApprovalState
@@ -19,31 +20,7 @@ from calock.server.audit.services import record
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.retry import again_when_broken_off
 
-
-def require_operator(account_id: uuid.UUID) -> Account:
-    """The account as it stands in the database now, when it is an active operator's; locked, the first lock of a transaction.
-
-    ``no_key``: neither role nor state changes meanwhile, but a row that names the account, a session of his, need not wait.
-
-    Raises:
-        Refusal: NOT_ALLOWED; a role that was taken away a moment ago counts at once.
-    """
-    account: Account | None = Account.objects.select_for_update(no_key=True).filter(pk=account_id).first()
-    if account is None or not account.is_active or not account.is_operator:
-        raise Refusal(Reason.NOT_ALLOWED, "only an active operator may do this")
-    return account
-
-
-def clean_reason(reason: str) -> str:
-    """The reason as kept: one line, personal ids in it masked.
-
-    Raises:
-        Refusal: REASON_MISSING, empty or longer than 200 characters.
-    """
-    text = " ".join(reason.split())
-    if not text or len(text) > 200 or not text.isprintable():
-        raise Refusal(Reason.REASON_MISSING, "a reason of 1 to 200 printable characters is wanted")
-    return mask_person_ids(text)
+__all__ = ["approve", "clean_reason", "propose", "reject", "require_operator", "take_back"]
 
 
 def propose(

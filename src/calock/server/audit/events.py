@@ -26,11 +26,16 @@ class Event(StrEnum):
     ACCOUNT_CHANGED = "account:changed"
     ACCOUNT_DISABLED = "account:disabled"
     ACCOUNT_ENABLED = "account:enabled"
+    ACCOUNT_MOVED = "account:moved"
+    ACCOUNT_NAME_SHOWN = "account:name:shown"
     ACCOUNT_PASSWORD_CHANGED = "account:password:changed"  # noqa: S105 - a name
     ACCOUNT_PASSWORD_RESET = "account:password:reset"  # noqa: S105 - a name
+    ACCOUNT_PASSWORD_CHOSEN = "account:password:chosen"  # noqa: S105 - a name; with a one-time code
     ACCOUNT_PASSWORD_LOCKED = "account:password:locked"  # noqa: S105 - a name
     ACCOUNT_PASSWORD_REFUSED = "account:password:refused"  # noqa: S105 - a name
     ORGANISATION_CREATED = "organisation:created"
+    ORGANISATION_CHANGED = "organisation:changed"
+    ORGANISATION_MERGED = "organisation:merged"
     ORGANISATION_DISABLED = "organisation:disabled"
     ORGANISATION_ENABLED = "organisation:enabled"
 
@@ -40,7 +45,9 @@ class Event(StrEnum):
     PROVIDER_RESUMED = "provider:resumed"
     PROVIDER_EXPORTED = "provider:exported"
     REGISTER_RESEALED = "provider:register:resealed"
+    ANCHOR_PROPOSED = "provider:anchor:proposed"
     ANCHOR_APPROVED = "provider:anchor:approved"
+    ANCHOR_REJECTED = "provider:anchor:rejected"
     ANCHOR_SUSPENDED = "provider:anchor:suspended"
     ANCHOR_RESUMED = "provider:anchor:resumed"
     ANCHOR_WITHDRAWN = "provider:anchor:withdrawn"

@@ -12,6 +12,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
@@ -20,7 +21,7 @@ from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding, Lock
 from calock.server.locks.predecessors import RacedError, Standing
 from calock.server.locks.revocations import require_not_revoked
-from calock.server.locks.step_up import Evidence, prove
+from calock.server.locks.step_up import Evidence, prove, refuse_password_after_reset
 from calock.server.locks.versions import (
     current_version,
     is_same,
@@ -31,14 +32,16 @@ from calock.server.locks.versions import (
     take_turn,
     take_version,
 )
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import notify
 from calock.server.providers.models import Provider
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_lock, is_fresh
+from calock.server.sessions.services import end_sessions_of_lock, forget_lock_proofs, is_fresh, is_fresh_by_lock
 from calock.server.tools import throttle
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
 from calock.server.tools.times import day_text
-from calock.wire.driver import ReportedDevice
+from calock.wire.driver import Device
 
 MAX_REASON = 200
 ATTEMPTS = 4
@@ -46,14 +49,7 @@ ATTEMPTS = 4
 
 
 def bind_lock(
-    *,
-    member: Account,
-    provider: str,
-    challenge: str,
-    token: bytes,
-    device: ReportedDevice | None,
-    by: Account,
-    context: RequestContext,
+    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
 ) -> Binding:
     """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to him already.
 
@@ -81,23 +77,18 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
     """Whether ``by`` may bind a lock for ``member`` now.
 
     Raises:
-        Refusal: NOT_FOUND, STEP_UP_REQUIRED.
+        Refusal: NOT_FOUND, STEP_UP_REQUIRED, PASSWORD_RESET_LATELY.
     """
     if not Account.objects.bindable_by(by).filter(pk=member.pk).exists():
         raise Refusal(Reason.NOT_FOUND, "not an account that this one may bind for")
     if context.session is None or not is_fresh(context.session, at=context.at):
         raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+    if not is_fresh_by_lock(context.session, at=context.at):
+        refuse_password_after_reset(by, at=context.at)
 
 
 def _bind_answer(
-    *,
-    member: Account,
-    provider: str,
-    challenge: str,
-    token: bytes,
-    device: ReportedDevice | None,
-    by: Account,
-    context: RequestContext,
+    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
 ) -> Binding:
     aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
     with answering(challenge, token, aim=aim, context=context) as attempt:
@@ -125,7 +116,7 @@ def _require_own_organisation(proof: Proof, member: Account) -> None:
 
 def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
     for _ in range(ATTEMPTS):
-        standing = predecessor_of(seen, lock_of(seen), at=context.at)
+        standing = predecessor_of(seen, at=context.at)
         try:
             return _bind_once(challenge, seen, standing, member=member, by=by, context=context)
         except (IntegrityError, RacedError):
@@ -158,7 +149,8 @@ def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Ac
     take_version(lock, seen, current, at=context.at)
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site)
     binding.save(force_insert=True)
-    _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
+    event = _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
+    notify(NoticeKind.LOCK_BOUND, account=member.pk, by=by, row=event, lock=lock.lock_id)
     return binding
 
 
@@ -185,8 +177,8 @@ def _already_live(
     return live
 
 
-def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context: RequestContext) -> None:
-    record(
+def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context: RequestContext) -> AuditEvent:
+    return record(
         event,
         context=context,
         actor=by,
@@ -219,7 +211,7 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         why = _require_endable(row, _reason(reason), by=by)
         assert row is not None
         proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
-        return _end(row, why, by=by, context=context, proved=proved)
+        return _end(row, why, by=by, context=context, proved=proved.details)
     except Refusal as refusal:
         throttle.count_failure("unbind", context.ip)
         record_refusal(
@@ -269,7 +261,8 @@ def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, pro
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
-        record(
+        forget_lock_proofs(account_id=row.account_id, lock_id=row.lock_id)
+        event = record(
             Event.BINDING_ENDED,
             context=context,
             actor=by,
@@ -279,6 +272,7 @@ def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, pro
             provider=row.lock.provider.code,
             details={"binding": str(row.pk), "sessions_ended": ended, "for_other": row.account_id != by.pk, **proved},
         )
+        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.lock.lock_id)
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
 

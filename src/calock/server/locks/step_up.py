@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -21,6 +24,7 @@ from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import lock_of, stands_for
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
+from calock.server.sessions.services import add_proof
 from calock.server.tools import throttle
 
 
@@ -37,24 +41,47 @@ class Evidence:
         return not self.password and not self.token
 
 
-def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestContext) -> Details:
-    """Return when ``evidence`` shows that ``account``'s own person is there; what the audit row keeps of a lock's answer.
+class Proved(NamedTuple):
+    """What was proved: the lock, none for a password, and what the audit row keeps of its answer."""
+
+    lock: uuid.UUID | None
+    details: Details
+
+
+RESET_HOLD = timedelta(hours=24)
+"""Whoever had a password reset may hold it: until its person had time to notice, it proves nothing about their locks."""
+
+
+def refuse_password_after_reset(account: Account, *, at: datetime) -> None:
+    """For an account with a bound lock, whose password somebody else reset lately.
 
     Raises:
-        Refusal: STEP_UP_FAILED for a wrong password or another's lock; what stands against a lock's answer;
+        Refusal: PASSWORD_RESET_LATELY.
+    """
+    reset = account.password_reset_at
+    if reset is not None and at - reset < RESET_HOLD and Binding.objects.live().filter(account=account).exists():
+        raise Refusal(Reason.PASSWORD_RESET_LATELY, f"reset {at - reset} ago")
+
+
+def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestContext) -> Proved:
+    """Return when ``evidence`` shows that ``account``'s own person is there.
+
+    Raises:
+        Refusal: STEP_UP_FAILED for a wrong password or another's lock; PASSWORD_RESET_LATELY; what stands against a lock's answer;
             STEP_UP_REQUIRED when there is no evidence; TOO_MANY_ATTEMPTS, SERVER_BUSY.
     """
     if evidence.is_empty:
         raise Refusal(Reason.STEP_UP_REQUIRED, "neither password nor answer")
     throttle.refuse_when_too_many("password", context.ip)
     if evidence.password:
+        refuse_password_after_reset(account, at=context.at)
         try:
             prove_by_password(account, evidence.password, context=context)
         except Refusal as refusal:
             if refusal.reason == Reason.CREDENTIALS_WRONG:
                 raise Refusal(Reason.STEP_UP_FAILED, refusal.detail) from refusal
             raise
-        return {}
+        return Proved(None, {})
     with answering(evidence.challenge, evidence.token, aim=aim, context=context) as attempt:
         proof = judge(attempt, context=context)
         require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
@@ -67,7 +94,7 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
         if not Binding.objects.live().filter(lock=lock, account=account).exists():
             raise Refusal(Reason.STEP_UP_FAILED, "the lock is not bound to this account")
         spend(proof.challenge)
-    return proof.details
+        return Proved(lock.pk, proof.details)
 
 
 def confirm_session(*, session: Session, evidence: Evidence, context: RequestContext) -> None:
@@ -85,8 +112,6 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         record_refusal(Event.STEP_UP_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
     with transaction.atomic():
-        Session.objects.filter(pk=session.pk).update(authenticated_at=context.at)
-        session.authenticated_at = context.at
-        how = "password" if evidence.password else "lock"
-        details = {"how": how, **proved}
+        add_proof(session=session, lock_id=proved.lock, at=context.at)
+        details = {"how": "lock" if proved.lock else "password", **proved.details}
         record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, details=details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from calock.server.portal.views import account, bindings, downloads, login, platform, public
+from calock.server.portal.views import account, bindings, downloads, login, notices, platform, public
 
 app_name = "portal"
 
@@ -36,5 +36,8 @@ urlpatterns = [
     path("sessions/", account.sessions, name="sessions"),
     path("sessions/end/", account.end_session, name="session_end"),
     path("password/", account.password, name="password"),
+    path("password/code/", account.password_code, name="password_code"),
+    path("notices/", notices.notices, name="notices"),
+    path("notices/<uuid:key>/dismiss/", notices.dismiss, name="notice_dismiss"),
     path("language/", set_language, name="language"),
 ]

@@ -24,7 +24,13 @@ class Session(models.Model):
     created_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
-    authenticated_at = models.DateTimeField(help_text="last password or lock proof: step-up is judged by it")
+    authenticated_at = models.DateTimeField(help_text="the newer of the two proofs below")
+    password_proved_at = models.DateTimeField(null=True, blank=True, help_text="last proof by password")
+    lock_proved_at = models.DateTimeField(null=True, blank=True, help_text="last proof by a lock of the account")
+    # no index: read with the session alone, and an index would be written at every login
+    proved_lock = models.ForeignKey(
+        "locks.Lock", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False, help_text="that lock"
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=40, blank=True)
 

@@ -37,6 +37,7 @@ def new_session(
 ) -> tuple[Session, str]:
     """An unsaved session row and its cookie's value: the only time the value exists on the server."""
     value = cookies.new_value()
+    by_lock = method == SessionMethod.CA
     session = Session(
         digest=cookies.digest(value),
         account_id=account_id,
@@ -49,8 +50,27 @@ def new_session(
         last_seen_at=context.at,
         expires_at=context.at + ABSOLUTE,
         authenticated_at=context.at,
+        password_proved_at=None if by_lock else context.at,
+        lock_proved_at=context.at if by_lock else None,
+        proved_lock_id=lock_id,
     )
     return session, value
+
+
+def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> None:
+    """Note that the person proved who they are again: by their lock ``lock_id``, or by password when None."""
+    session.authenticated_at = at
+    if lock_id is None:
+        session.password_proved_at = at
+    else:
+        session.lock_proved_at, session.proved_lock_id = at, lock_id
+    session.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock"])
+
+
+def forget_lock_proofs(*, account_id: uuid.UUID, lock_id: uuid.UUID) -> None:
+    """The lock is not the account's any more: proofs made with it in sessions that go on no longer count."""
+    rows = Session.objects.filter(account_id=account_id, proved_lock_id=lock_id, ended_at__isnull=True)
+    rows.update(lock_proved_at=None, proved_lock=None)
 
 
 def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> int:
@@ -98,3 +118,8 @@ def end_own_session(*, session: Session, by: uuid.UUID, context: RequestContext)
 def is_fresh(session: Session, *, at: datetime) -> bool:
     """Whether the last proof is recent enough for an act that asks for step-up."""
     return at - session.authenticated_at <= STEP_UP
+
+
+def is_fresh_by_lock(session: Session, *, at: datetime) -> bool:
+    """The same for acts for which a password does not do."""
+    return session.lock_proved_at is not None and at - session.lock_proved_at <= STEP_UP

@@ -161,6 +161,8 @@ ENTRIES: dict[R, Entry] = {
     R.CREDENTIALS_WRONG: Entry(Words("账户或密码不正确。连续 5 次错误后，密码登录将锁定 15 分钟，期间仍可使用 CA 锁登录", "The account or the password is wrong. After 5 errors in a row password login is locked for 15 minutes; a CA lock still works"), Action("用 CA 锁登录", "Log in with a CA lock", "login", "ca")),
     R.PASSWORD_CHANGE_REQUIRED: Entry(Words("首次登录请先修改密码", "Please change the password first"), PASSWORD),
     R.PASSWORD_UNACCEPTABLE: Entry(Words("新密码不符合要求：{why}", "The new password is not acceptable: {why}", "新密码不符合要求", "The new password is not acceptable"), PASSWORD),
+    R.PASSWORD_CODE_WRONG: Entry(Words("账户或一次性代码不正确，或代码已使用、已过期，请向发放代码的管理员重新索取", "The account or the one-time code is wrong, or the code was used or has expired; ask whoever gave it to you for another"), CONTACT),
+    R.PASSWORD_RESET_LATELY: Entry(Words("密码在 24 小时内由他人重置过，此操作须用已绑定的 CA 锁确认身份", "Somebody else reset this password within the last 24 hours; confirm with the bound CA lock"), Action("用 CA 锁登录", "Log in with the CA lock", "login", "ca")),
     R.STEP_UP_FAILED: Entry(Words("身份确认未通过，请重新输入密码或使用本人的 CA 锁", "That did not prove it is you; give the password again or use your own lock"), BINDINGS),
     R.STEP_UP_REQUIRED: Entry(Words("请再次输入密码，确认是您本人操作", "Please give your password again to confirm that it is you"), BINDINGS),
     R.NOT_ALLOWED: Entry(Words("您没有进行此操作的权限", "You are not allowed to do this"), HOME, Event.ACCESS_REFUSED),

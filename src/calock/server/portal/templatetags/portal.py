@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
+from django.contrib.auth.models import AnonymousUser
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
+from calock.server.accounts.models import Account
+from calock.server.notices.models import Notice
+from calock.server.portal.notice_words import Words, words_of
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
 from calock.server.tools.times import day_text, minute_text, second_text
@@ -20,6 +24,14 @@ register = template.Library()
 def icon(name: str) -> SafeString:
     """The inline SVG ``templates/icons/<name>.svg``."""
     return mark_safe(render_to_string(f"icons/{name}.svg").strip())  # noqa: S308 - our own files
+
+
+@register.simple_tag
+def open_notices(account: Account | AnonymousUser) -> list[tuple[Notice, Words]]:
+    """What the person has not been told yet, with its words."""
+    if not isinstance(account, Account):
+        return []
+    return [(notice, words_of(notice)) for notice in Notice.objects.open_for(account.pk)]
 
 
 @register.filter

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.codes import choose_password
 from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
 from calock.server.portal.render import page
@@ -75,6 +76,25 @@ def password(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("portal:password") + "?changed")
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def password_code(request: HttpRequest) -> HttpResponse:
+    """Choose a password with a one-time code. Open to people who are not logged in; nobody is logged in by it."""
+    site_request = cast(SiteRequest, request)
+    username = request.POST.get("username", request.GET.get("account", ""))[:64]
+    if request.method != "POST":
+        return page(site_request, "password-code", "login", username=username, rules=_rules(), done="done" in request.GET)
+    try:
+        new = _typed_twice(request)
+        code = request.POST.get("code", "")
+        choose_password(username=username.strip(), code=code, new=new, context=context_of(site_request))
+    except Refusal as refusal:
+        refusals.audit(site_request, refusal)
+        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        status = status_of(refusal.reason)
+        return page(site_request, "password-code", "login", status=status, username=username, rules=_rules(), refusal=told)
+    return HttpResponseRedirect(reverse("portal:password_code") + "?done")
+
+
 def _typed_twice(request: HttpRequest) -> str:
     new = request.POST.get("new", "")
     if new != request.POST.get("again", ""):
@@ -82,16 +102,19 @@ def _typed_twice(request: HttpRequest) -> str:
     return new
 
 
+def _rules() -> str:
+    return _("至少 %(length)d 个字符，不能包含账户名或姓名，不能是常见密码") % {"length": MIN_LENGTH}
+
+
 def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -> HttpResponse:
     account, _session = require_account(request)
-    rules = _("至少 %(length)d 个字符，不能包含账户名或姓名，不能是常见密码") % {"length": MIN_LENGTH}
     return page(
         request,
         "password",
         "password",
         section="system",
         status=status,
-        rules=rules,
+        rules=_rules(),
         forced=account.must_change_password,
         **context,
     )

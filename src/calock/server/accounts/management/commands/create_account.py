@@ -7,13 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.handing_over import code_lines
+from calock.server.accounts.members import create_account
 from calock.server.accounts.models import Role
-from calock.server.accounts.services import create_account
 from calock.server.organisations.models import Organisation
 
 
 class Command(BaseCommand):
-    help = "Create an account and print its first password, which must be changed at the first login."
+    help = "Create an account and print the one-time code with which its person chooses a password."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username", help="账户: what the person types to log in")
@@ -29,9 +30,9 @@ class Command(BaseCommand):
         if options["role"] == Role.ORGANISATION_ADMIN and organisation is None:
             raise CommandError("an organisation's administrator needs --organisation")
         try:
-            _, password = create_account(
+            _, code = create_account(
                 username=options["username"], name=options["name"], role=Role(options["role"]), organisation=organisation
             )
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
-        self.stdout.write(f"account {options['username']}, first password: {password}")
+        self.stdout.write(code_lines(username=options["username"], code=code))

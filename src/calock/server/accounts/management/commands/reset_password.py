@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.handing_over import code_lines
 from calock.server.accounts.models import Account
 from calock.server.accounts.services import reset_password
 
 
 class Command(BaseCommand):
-    help = "Give an account a new first password and print it; it must be changed at the next login. Its sessions end."
+    help = "Void an account's password, end its sessions, and print the one-time code with which its person chooses another."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username", help="账户")
@@ -22,9 +22,8 @@ class Command(BaseCommand):
         member = Account.objects.filter(username=options["username"]).first()
         if member is None:
             raise CommandError(f"there is no account {options['username']}")
-        password = secrets.token_urlsafe(12)
         try:
-            reset_password(member=member, password=password, by=None, context=None)
+            code = reset_password(member=member, by=None, context=None)
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
-        self.stdout.write(f"account {member.username}, first password: {password}")
+        self.stdout.write(code_lines(username=member.username, code=code))

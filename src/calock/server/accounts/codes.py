@@ -1,0 +1,98 @@
+"""One-time codes with which people choose a password themselves: whoever issues one never learns or chooses it.
+
+Sources: OWASP ASVS 5.0, 6.4.1 (random, short-lived, one use) and 6.4.6 (administrators do not choose passwords).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts import passwords
+from calock.server.accounts.models import Account, PasswordCode
+from calock.server.audit.events import Event
+from calock.server.audit.services import record, record_refusal
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import end_sessions_of_account
+from calock.server.tools import throttle
+
+LIFE = timedelta(hours=72)
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford base 32: no letter is misheard or misread as a digit."""
+_MISREAD = str.maketrans("OIL", "011", "- \u3000")
+
+
+def _normalised(code: str) -> str:
+    """``7k3m-9qxt…`` as it was issued: upper case, no hyphens or blanks, O as 0, I and L as 1."""
+    return code.upper().translate(_MISREAD)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(_normalised(code).encode(errors="replace")).hexdigest()
+
+
+def issue_code(account: Account, *, by: Account | None, at: datetime) -> str:
+    """A code of 80 random bits, ``7K3M-9QXT-0B5D-4F2H``, inside the caller's transaction. It replaces an earlier one.
+
+    This is the only time the server has it: the row keeps its SHA-256.
+    """
+    letters = "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    PasswordCode.objects.filter(account=account, used_at__isnull=True).delete()
+    PasswordCode.objects.create(digest=_digest(letters), account=account, created_by=by, created_at=at, expires_at=at + LIFE)
+    return "-".join(letters[start : start + 4] for start in range(0, 16, 4))
+
+
+def choose_password(*, username: str, code: str, new: str, context: RequestContext) -> Account:
+    """Set the password of the account that ``code`` was issued for; the code is used up and every session of the account ends.
+
+    Raises:
+        Refusal: PASSWORD_CODE_WRONG for an unknown account and for a code that is wrong, used or expired; TOO_MANY_ATTEMPTS,
+            SERVER_BUSY; PASSWORD_UNACCEPTABLE, which leaves the code usable.
+    """
+    throttle.refuse_when_too_many("password-code", context.ip)
+    account: Account | None = None
+    try:
+        found = _open_code(username, code, context.at)
+        account = found.account
+        chosen = passwords.require_acceptable(account, new)
+        _set(found, chosen, context)
+    except Refusal as refusal:
+        throttle.count_failure("password-code", context.ip)
+        subject = account.pk if account else None
+        record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=subject)
+        raise
+    return account
+
+
+def _open_code(username: str, code: str, at: datetime) -> PasswordCode:
+    open_at = PasswordCode.objects.filter(used_at__isnull=True, expires_at__gt=at).select_related("account")
+    found = open_at.filter(digest=_digest(code[:64])).first()
+    if found is None or found.account.username != username.strip() or not found.account.is_active:
+        raise Refusal(Reason.PASSWORD_CODE_WRONG, "no open code of this account")
+    return found
+
+
+def _set(found: PasswordCode, password: str, context: RequestContext) -> None:
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=found.account_id)
+        # two at once: one of them finds the code used
+        if not PasswordCode.objects.filter(pk=found.pk, used_at__isnull=True).update(used_at=context.at):
+            raise Refusal(Reason.PASSWORD_CODE_WRONG, "used a moment ago")
+        store_password(account, password, context=context)
+        record(Event.ACCOUNT_PASSWORD_CHOSEN, context=context, actor=account, subject=account.pk)
+
+
+def store_password(account: Account, password: str, *, context: RequestContext) -> None:
+    """Keep the password that the person chose, inside the caller's transaction; their sessions end, but the one they act in."""
+    account.set_password(password)
+    account.must_change_password = False
+    account.password_changed_at = context.at
+    account.failed_passwords = 0
+    account.password_locked_until = None
+    fields = ["password", "must_change_password", "password_changed_at", "failed_passwords", "password_locked_until"]
+    account.save(update_fields=fields)
+    end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)

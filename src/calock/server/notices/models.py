@@ -1,0 +1,49 @@
+"""What people must be told because somebody else changed their account: shown after the login until they dismiss it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class NoticeKind(models.TextChoices):
+    """One kind, one sentence in ``texts.py``. The value is stored: never rename one."""
+
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
+    LOCK_BOUND = "lock_bound"
+    LOCK_UNBOUND = "lock_unbound"
+    ROLE_CHANGED = "role_changed"
+    MOVED = "moved"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def open_for(self, account_id: uuid.UUID) -> NoticeQuerySet:
+        """Not dismissed yet, oldest first."""
+        return self.filter(account=account_id, dismissed_at__isnull=True).order_by("created_at")
+
+
+class Notice(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=40, choices=NoticeKind.choices)
+    facts = models.JSONField(default=dict, help_text="what the sentence needs: who, which lock, the audit row's number")
+    created_at = models.DateTimeField()
+    dismissed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("account", "created_at"), condition=Q(dismissed_at__isnull=True), name="open_notices"),
+            models.Index(fields=("account", "-created_at"), name="notices_of_account"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.created_at:%Y-%m-%d %H:%M}"
+
+    def dismiss(self, at: datetime) -> None:
+        type(self).objects.filter(pk=self.pk, dismissed_at__isnull=True).update(dismissed_at=at)

@@ -1,0 +1,45 @@
+"""Leave a notice, and dismiss one. A later channel (message centre, mail) reads the same rows."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Protocol
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.audit.models import AuditEvent
+from calock.server.notices.models import Notice, NoticeKind
+
+
+class Person(Protocol):
+    """Who did it: an account."""
+
+    @property
+    def pk(self) -> uuid.UUID: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: AuditEvent, **facts: str) -> None:
+    """Tell ``account`` what ``by`` did, inside the transaction of the act. ``by`` None is the server's owner.
+
+    ``row`` is the act's audit row: its number lets the person ask about it. Nothing is told about one's own acts.
+    """
+    if by is not None and by.pk == account:
+        return
+    who = {"by_role": by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
+    Notice.objects.create(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at)
+
+
+def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:
+    """Hide a notice of the account ``by``; a second time changes nothing.
+
+    Raises:
+        Refusal: NOT_FOUND for another account's notice.
+    """
+    found = Notice.objects.filter(pk=notice, account=by).first()
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, "no notice of this account")
+    found.dismiss(at)

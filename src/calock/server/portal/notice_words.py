@@ -1,0 +1,43 @@
+"""The sentences of notices: gettext message ids, in the words of the pages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.utils.translation import gettext_lazy as _
+
+from calock.server.notices.models import Notice, NoticeKind
+from calock.server.tools.times import minute_text
+
+
+class Words(NamedTuple):
+    """A notice as a page shows it. ``page`` is the portal page that ``action`` leads to."""
+
+    text: str
+    action: str
+    page: str
+
+
+_WHO = {"operator": _("平台运营人员"), "organisation_admin": _("本单位管理员%(name)s"), "": _("平台管理方")}
+_UNASKED = _("如非您要求，请立即联系平台，并报编号。")
+
+_BINDINGS = _("查看 CA 绑定")
+_BOUND = _("您的账户于 %(when)s 由%(who)s绑定了 CA 锁 %(lock)s，持有该锁的人可以登录您的账户。")
+_TEXTS = {
+    NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
+    NoticeKind.LOCK_BOUND: (_BOUND, _BINDINGS, "bindings"),
+    NoticeKind.LOCK_UNBOUND: (_("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s解除绑定。"), _BINDINGS, "bindings"),
+    NoticeKind.ROLE_CHANGED: (_("您的角色于 %(when)s 由%(who)s改为%(role)s。"), _("用户中心"), "user_center"),
+    NoticeKind.MOVED: (_("您的账户于 %(when)s 由%(who)s转入“%(value)s”。"), _("用户中心"), "user_center"),
+}  # fmt: skip
+_ROLES = {"member": _("普通成员"), "organisation_admin": _("机构管理员")}
+
+
+def words_of(notice: Notice) -> Words:
+    """The sentence, who did it and when filled in, and the page to look at."""
+    text, action, page = _TEXTS[NoticeKind(notice.kind)]
+    facts = {name: str(value) for name, value in notice.facts.items()}
+    who = str(_WHO.get(facts.get("by_role", ""), _WHO[""])) % {"name": facts.get("by_name", "")}
+    role = str(_ROLES.get(facts.get("value", ""), ""))
+    filled = str(text) % {"lock": "", "value": "", **facts, "role": role, "when": minute_text(notice.created_at), "who": who}
+    return Words(f"{filled}{_UNASKED}", str(action), page)

@@ -1,0 +1,42 @@
+"""What somebody else did to the account: the list, and dismissing one."""
+
+from __future__ import annotations
+
+import uuid
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from calock.server.notices import services
+from calock.server.notices.models import Notice
+from calock.server.portal.notice_words import words_of
+from calock.server.portal.render import page
+from calock.server.web.http import SiteRequest, require_account
+
+SHOWN = 50
+
+
+@require_safe
+def notices(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    rows = Notice.objects.filter(account=account).order_by("-created_at")[:SHOWN]
+    return page(site_request, "notices", "notices", section="system", rows=[(row, words_of(row)) for row in rows])
+
+
+@require_POST
+def dismiss(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    """Hide the banner and show the page it stood on again.
+
+    Raises:
+        Refusal: NOT_FOUND for another account's notice.
+    """
+    account, _session = require_account(cast(SiteRequest, request))
+    services.dismiss(notice=key, by=account.pk, at=timezone.now())
+    back = request.POST.get("back", "")
+    local = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return HttpResponseRedirect(back if local else reverse("portal:notices"))
