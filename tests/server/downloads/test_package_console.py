@@ -9,6 +9,7 @@ from lock_world import HOST, ORIGIN, Browser
 from package_help import make_package, package_key
 
 from calock.server.accounts.models import Account, Role
+from calock.server.approvals.models import Approval
 from calock.server.audit.models import AuditEvent
 from calock.server.downloads.models import DriverPackage, PackageState
 from calock.server.web.uploads import ANYBODY
@@ -41,9 +42,20 @@ def test_upload_check_publish_withdraw(browser):
     assert package.sha256 in page
     assert package.sm3 in page
     assert "山西互认驱动-1.0.0-linux-x86_64.zip" in page
-    assert "已发布" in step(browser, package, step="publish", checked=package.sha256)
+    step(browser, package, step="publish", checked=package.sha256, reason="1.0.0 发布")
+    package.refresh_from_db()
+    assert package.state == PackageState.DRAFT  # one operator proposes
+    second = Browser()
+    second.enter(Account.objects.create_account(username="yunying2", name="运营乙", role=Role.OPERATOR))
+    approval = Approval.objects.get()
+    form = {"step": "approve", "version": approval.version, "sha256": approval.sha256}
+    for press in (browser, second):
+        page = press.client.get(f"/console/approvals/{approval.pk}/").content.decode()
+        assert package.sha256 in page
+        press.client.post(f"/console/approvals/{approval.pk}/", form, headers={"origin": ORIGIN})
     package.refresh_from_db()
     assert package.state == PackageState.PUBLISHED
+    assert AuditEvent.objects.get(event="package:published").actor == Account.objects.get(username="yunying2").pk
     assert "已撤回" in step(browser, package, step="withdraw", reason="安装失败")
     package.refresh_from_db()
     assert (package.state, package.withdrawn_reason) == (PackageState.WITHDRAWN, "安装失败")

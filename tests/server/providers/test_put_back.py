@@ -113,7 +113,7 @@ def test_nothing_is_changed_in_a_register_that_was_put_back(world):
     put_back(saved)
     fresh = Provider.objects.get()
     with damaged():
-        edit_provider(provider=fresh, version=fresh.version, values={"hotline": "1"}, by=world.first, context=None)
+        edit_provider(provider=fresh, version=fresh.version, values={"legal_name": "1"}, by=world.first, context=None)
     assert RegisterState.objects.get().revision == saved[RegisterState][0]["revision"]
 
 
@@ -357,7 +357,7 @@ def test_an_operators_edit_does_not_seal_what_somebody_else_wrote_into_the_row(w
     tamper(world)
     fresh = Provider.objects.get()
     with damaged():
-        edit_provider(provider=fresh, version=fresh.version, values={"hotline": "12345"}, by=world.first, context=None)
+        edit_provider(provider=fresh, version=fresh.version, values={"legal_name": "12345"}, by=world.first, context=None)
     with damaged():
         suspend_provider(provider=fresh, reason="r", by=world.first, context=None)
     assert ProblemKind.PROVIDER_TAMPERED in {problem.kind for problem in current_problems()}
@@ -402,7 +402,7 @@ def test_damage_is_read_once_and_not_for_every_login(world, django_assert_num_qu
 
 def test_every_change_of_the_register_is_audited_with_the_revision_it_made(world):
     fresh = Provider.objects.get()
-    edit_provider(provider=fresh, version=fresh.version, values={"hotline": "1"}, by=world.first, context=None)
+    edit_provider(provider=fresh, version=fresh.version, values={"legal_name": "1"}, by=world.first, context=None)
     source = add_source(
         record=world.anchor, kind="crl", url="http://a.example/", private_network=False, by=world.first, context=None
     )

@@ -10,8 +10,9 @@ from register_help import AT_START
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.server.providers.anchors import propose_ca
+from calock.server.providers.links import propose_links
 from calock.server.providers.models import Provider
-from calock.server.providers.services import create_provider, edit_provider, propose_trust
+from calock.server.providers.services import LINK_FIELDS, create_provider, edit_provider, propose_trust
 from calock.server.providers.validators import ascii_address
 
 pytestmark = pytest.mark.django_db
@@ -66,8 +67,27 @@ def test_codes_of_another_form_are_refused(world, code):
 @pytest.mark.parametrize("field", ["website", "renew_url", "unlock_url"])
 @pytest.mark.parametrize("url", ["ftp://x.cn/a", "javascript:alert(1)", "//x.cn", "x.cn", "http://u:p@x.cn/", "http://"])
 def test_links_of_another_form_are_refused(world, field, url):
+    links = {"hotline": "", "website": "", "renew_url": "", "unlock_url": "", field: url}
+    change = {"version": world.provider.version, "values": links, "reason": "r", "by": world.first, "context": None}
     with pytest.raises(Refusal, match=f"^{Reason.REQUEST_MALFORMED}"):
-        edit_provider(provider=world.provider, version=world.provider.version, values={field: url}, by=world.first, context=None)
+        propose_links(provider=world.provider, **change)
+
+
+@pytest.mark.parametrize("field", LINK_FIELDS)
+def test_sec04_one_operator_changes_no_link_that_people_are_sent_to(world, field):
+    for way in (
+        lambda: edit_provider(
+            provider=world.provider, version=world.provider.version, values={field: "1"}, by=world.first, context=None
+        ),
+        lambda: create_provider(code="neu", values={"name": "n", "short_name": "s", field: "1"}, by=world.first, context=None),
+    ):
+        try:
+            made = way()
+        except Refusal as refusal:
+            assert refusal.reason == Reason.REQUEST_MALFORMED
+        else:
+            assert getattr(made, field) == ""
+    assert getattr(Provider.objects.get(pk=world.provider.pk), field) == getattr(world.provider, field)
 
 
 @pytest.mark.parametrize("sites", [["X"], ["a b"], [""], ["../a"], [f"s{n}" for n in range(51)]])
@@ -86,5 +106,5 @@ def test_a_provider_has_so_many_cas_and_no_more(world, monkeypatch):
 
 def test_a_provider_with_such_a_code_can_still_be_edited(world):
     old = Provider.objects.create(code="Shanxi_CA", name="山西", short_name="山西", state="suspended")
-    edit_provider(provider=old, version=old.version, values={"hotline": "1"}, by=world.first, context=None)
-    assert Provider.objects.get(code="Shanxi_CA").hotline == "1"
+    edit_provider(provider=old, version=old.version, values={"legal_name": "1"}, by=world.first, context=None)
+    assert Provider.objects.get(code="Shanxi_CA").legal_name == "1"

@@ -26,11 +26,13 @@ from calock.server.providers.emergencies import own_keys, require_bounded, runni
 from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
 from calock.server.providers.trail import record_change
-from calock.server.providers.validators import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
+from calock.server.providers.validators import MAX_PROVIDERS, clean_sites, refuse_more_than
 from calock.server.sessions.context import RequestContext
 
-DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "hotline", "website", "renew_url", "unlock_url", "order")
+DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "order")
 """What one operator may change: what people read, nothing that decides trust."""
+LINK_FIELDS = ("hotline", "website", "renew_url", "unlock_url")
+"""Where people are sent: two operators (``links.py``)."""
 
 PROVIDER_TRUST = "provider.trust"
 
@@ -75,7 +77,12 @@ def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> No
         raise Refusal(Reason.REQUEST_MALFORMED, text[:300]) from error
 
 
-def _locked_provider(provider: Provider, version: int) -> Provider:
+def locked_provider(provider: Provider, version: int) -> Provider:
+    """The provider's row, locked, still the one that was read.
+
+    Raises:
+        Refusal: VERSION_CHANGED.
+    """
     fresh = Provider.objects.select_for_update(no_key=True).get(pk=provider.pk)
     if fresh.version != version:
         raise Refusal(Reason.VERSION_CHANGED, "the provider changed since the page was opened")
@@ -92,7 +99,7 @@ def create_provider(*, code: str, values: dict[str, Any], by: Account, context: 
         operator = require_operator(by.pk)
         open_register()
         refuse_more_than(MAX_PROVIDERS, Provider.objects.count(), "服务商")
-        known = clean_links({key: values[key] for key in DESCRIPTION_FIELDS if key in values})
+        known = {key: values[key] for key in DESCRIPTION_FIELDS if key in values}
         provider = Provider(code=code, state=ProviderState.SUSPENDED, rules=clean_rules({}), **known)
         clean_row(provider)
         provider.save(force_insert=True)
@@ -111,11 +118,10 @@ def edit_provider(
     unknown = set(values) - set(DESCRIPTION_FIELDS)
     if unknown:
         raise Refusal(Reason.REQUEST_MALFORMED, f"not to be changed here: {', '.join(sorted(unknown))[:200]}")
-    values = clean_links(values)
     with transaction.atomic():
         operator = require_operator(by.pk)
         open_register()
-        fresh = _locked_provider(provider, version)
+        fresh = locked_provider(provider, version)
         changed = {key: [getattr(fresh, key), value] for key, value in values.items() if getattr(fresh, key) != value}
         if not changed:
             return fresh
@@ -174,7 +180,7 @@ def propose_trust(
     with transaction.atomic():
         require_operator(by.pk)
         open_register()
-        fresh = _locked_provider(provider, version)
+        fresh = locked_provider(provider, version)
         require_bounded(payload["rules"], own_keys(fresh), since=timezone.now())
         if payload["state"] == ProviderState.ENABLED and not has_anchor(fresh):
             raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
