@@ -61,7 +61,7 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     """Whether https was asked for: then the page links to ``/certificate``."""
     origins: tuple[str, ...]
     locks: tuple[OwnLock, ...]
-    problems: tuple[wire.ModuleProblem, ...]
+    problems: tuple[wire.Problem, ...]
     diagnosis: wire.Diagnosis
 
 
@@ -136,7 +136,7 @@ class StatusPage:
 
     async def change_pin(self, request: Request) -> Response:
         self.require_session(request)
-        message = await read_message(request, wire.ChangePinRequest)
+        message = await read_message(request, wire.ChangePin)
         self._service.require_rate(STATUS_PAGE)
         return json_reply(await self._service.operations.change_pin(STATUS_PAGE, message))
 

@@ -160,7 +160,7 @@ def test_the_audit_list_filters_and_finds(world, first):
         ("about=login", (True, False)),
         ("about=package", (False, True)),
         ("refused=1", (True, False)),
-        ("since=24h", (True, False)),
+        (f"from={timezone.localdate() - timedelta(days=1)}&to={timezone.localdate()}", (True, False)),
         ("provider=lianxi", (True, False)),
         ("q=yi", (False, True)),
         (f"q={refused.number}", (True, False)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 from lock_world import NOW, USCC, Browser, bound, id_card, logged_in, make_lock, refusal_row
 
 from calock.core.refusals import Reason
-from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.models import Account, AccountState, PasswordCode, Role
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -71,22 +72,25 @@ def test_disabling_an_account_ends_its_sessions_and_enabling_lets_it_in_again(wo
     assert {row.actor for row in AuditEvent.objects.filter(event__in=["account:disabled", "account:enabled"])} == {world.first.pk}
 
 
-def test_a_reset_password_must_be_changed_and_is_never_shown(world, first, member):
+def test_sec03_a_reset_gives_the_operator_a_one_time_code_and_no_password(world, first, member):
     browser_of(member)
-    answer = first.post(account_page(member), {"step": "reset", "password": "Xin-Mi-Ma-20261122"}, follow=True)
+    answer = first.post(account_page(member), {"step": "reset", "password": "Xin-Mi-Ma-20261122"})
     fresh = Account.objects.get(pk=member.pk)
-    assert fresh.check_password("Xin-Mi-Ma-20261122")
-    assert fresh.must_change_password
+    assert not fresh.has_usable_password()
     assert live_sessions(member) == 0
-    assert "Xin-Mi-Ma" not in answer.content.decode() + str(list(AuditEvent.objects.values()))
+    code = re.search(r"<code>([0-9A-Z]{4}(?:-[0-9A-Z]{4}){3})</code>", answer.content.decode()).group(1)
+    assert "no-store" in answer["Cache-Control"]
+    assert code not in first.get(account_page(member)).content.decode()
+    assert code not in str(list(AuditEvent.objects.values())) + str(list(PasswordCode.objects.values()))
 
 
 @pytest.mark.parametrize(
     "form",
     [
         {},
-        {"step": "reset"},
-        {"step": "reset", "password": "kurz"},
+        {"step": "rename", "name": "一" * 65},
+        {"step": "demote"},
+        {"step": "operator_disable", "reason": "x"},
         {"step": "promote", "role": "operator"},
         {"role": "operator", "step": ""},
     ],
@@ -109,8 +113,8 @@ def test_an_operator_does_not_become_two_by_resetting_a_colleagues_password(worl
     browser_of(world.second)
     before = Account.objects.get(pk=world.second.pk).password
     page = first.get(account_page(world.second)).content.decode()
-    assert 'name="password"' not in page
-    first.post(account_page(world.second), {"step": "reset", "password": "Xin-Mi-Ma-20261122"})
+    assert 'value="reset"' not in page
+    first.post(account_page(world.second), {"step": "reset"})
     fresh = Account.objects.get(pk=world.second.pk)
     assert fresh.password == before
     assert live_sessions(world.second)

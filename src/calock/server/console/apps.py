@@ -11,9 +11,10 @@ class ConsoleConfig(AppConfig):
     verbose_name = "运营控制台"
 
     def ready(self) -> None:
-        from calock.server.console.emergency import register_kinds  # noqa: PLC0415 - models load first
+        from calock.server.console import emergency, people_decisions  # noqa: PLC0415 - models load first
 
-        register_kinds()
+        emergency.register_kinds()
+        people_decisions.register_kinds()
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

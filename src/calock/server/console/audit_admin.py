@@ -3,33 +3,34 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import is_intact
+from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
 from calock.server.console.event_names import event_name
-from calock.server.console.lists import (
-    ReadOnlyAdmin,
-    SinceFilter,
-    badge,
-    choice_filter,
-    field_column,
-    list_column,
-    provider_choices,
-    site_choices,
-)
+from calock.server.console.filters import DateRangeFilter, choice_filter, provider_choices, site_choices
+from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
+from calock.server.console.lock_admin import person
 from calock.server.console.statistics import reason_text
 from calock.server.locks.decision_record import RevocationEvidence, read_back
+from calock.server.locks.models import Lock
+from calock.server.organisations.models import Organisation
+from calock.server.portal.templatetags.portal import site_names
+from calock.server.providers.models import Provider
 
 CHECKED_AT_ONCE = 20_000
 """Up to so many rows one click checks everything, seals included; above, the newest rows only, and the command does the rest."""
@@ -68,7 +69,7 @@ def _finding_words(found: RevocationEvidence) -> tuple[str, str, str]:
 
 def _check() -> dict[str, Any]:
     """What the list says after 校验完整性."""
-    if AuditEvent.objects.count() <= CHECKED_AT_ONCE:
+    if AuditEvent.objects.order_by()[: CHECKED_AT_ONCE + 1].count() <= CHECKED_AT_ONCE:
         report = verify_audit(public_key=public_hex(seal_key(settings.CALOCK.data)))
         findings = [str(finding) for finding in report.findings]
         return {"checked": report.rows, "sealed": report.sealed, "findings": findings[:20], "finding_count": len(findings)}
@@ -89,13 +90,17 @@ class SubjectFilter(admin.SimpleListFilter):
         "provider": "CA 互认",
         "approval": "双人复核",
         "package": "驱动包",
+        "console": "控制台",
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return list(self.subjects.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-        return queryset.filter(event__startswith=f"{self.value()}:") if self.value() in self.subjects else queryset
+        if self.value() not in self.subjects:
+            return queryset
+        # the vocabulary is small: equality with its members is found by the index
+        return queryset.filter(event__in=[event.value for event in Event if event.startswith(f"{self.value()}:")])
 
 
 class OutcomeFilter(admin.SimpleListFilter):
@@ -111,6 +116,17 @@ class OutcomeFilter(admin.SimpleListFilter):
         return queryset.exclude(reason="") if self.value() == "1" else queryset
 
 
+_NUMBER = re.compile(r"\d{6}-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE)
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{2,47}|[a-z_]+(:[a-z_]+)+")
+
+
+def _address(words: str) -> str | None:
+    try:
+        return str(ip_address(words))
+    except ValueError:
+        return None
+
+
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     template = "console/audit_row.html"
@@ -121,48 +137,67 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "event_shown",
         "reason_shown",
         "actor_shown",
-        field_column("CA 服务商", "provider"),
-        field_column("站点", "site"),
+        "provider_shown",
+        "site_shown",
         field_column("IP", "ip"),
-        "intact",
     )
     list_display_links = ("number_shown",)
     list_filter = (
-        SinceFilter,
+        DateRangeFilter,
         SubjectFilter,
         OutcomeFilter,
         choice_filter("CA 服务商", "provider", provider_choices),
         choice_filter("站点", "site", site_choices),
     )
-    search_fields = ("number", "event", "reason", "ip", "actor_name")
-    search_help_text = "编号、账户、原因代码或 IP"
+    search_fields = ("number",)
+    search_help_text = "编号、账户、CA锁ID、IP、原因或事件代码（完整输入）"
     ordering = ("-id",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        name = Account.objects.filter(pk=OuterRef("actor")).values("username")
-        rows: QuerySet[AuditEvent] = super().get_queryset(request).annotate(actor_name=Subquery(name, output_field=CharField()))
-        return rows
+    def find(self, rows: QuerySet[AuditEvent], words: str) -> QuerySet[AuditEvent]:
+        """By a whole value, each an index of its own: what people read out on the telephone is whole."""
+        if _NUMBER.fullmatch(words):
+            return rows.filter(number=words.upper())
+        ip = _address(words)
+        if ip is not None:
+            return rows.filter(ip=ip)
+        if _CODE.fullmatch(words) and (words in Reason.__members__ or words in {event.value for event in Event}):
+            return rows.filter(Q(reason=words) | Q(event=words))
+        account = Account.objects.filter(username=words).values_list("pk", flat=True).first()
+        if account is not None:
+            return rows.filter(Q(actor=account) | Q(subject=account))
+        return rows.filter(lock__in=keys_of(Lock.objects.filter(lock_id=words).values_list("pk", flat=True)))
 
-    @list_column("事件", "event")
+    def attach(self, rows: list[Any]) -> None:
+        names = names_of({row.actor for row in rows if row.actor})
+        providers = dict(Provider.objects.values_list("code", "name"))
+        for row in rows:
+            row.actor_name = names.get(row.actor, "")
+            row.provider_name = providers.get(row.provider, row.provider)
+            row.whole = is_intact(row)
+
+    @list_column("事件")
     def event_shown(self, row: AuditEvent) -> str:
         return event_name(row.event)
 
-    @list_column("原因", "reason")
+    @list_column("原因")
     def reason_shown(self, row: AuditEvent) -> str:
         return reason_text(row.reason) if row.reason else ""
 
     @list_column("编号")
-    def number_shown(self, row: AuditEvent) -> str:
-        return row.number
+    def number_shown(self, row: Any) -> SafeString | str:
+        return row.number if row.whole else format_html("{} {}", row.number, badge("bad", "被改动"))
 
     @list_column("操作人")
     def actor_shown(self, row: Any) -> str:
-        name: str | None = row.actor_name
-        return name or "-"
+        return row.actor_name or "-"
 
-    @list_column("完整性")
-    def intact(self, row: AuditEvent) -> SafeString:
-        return badge("good", "完整") if is_intact(row) else badge("bad", "被改动")
+    @list_column("CA 服务商")
+    def provider_shown(self, row: Any) -> str:
+        return row.provider_name or "-"
+
+    @list_column("站点")
+    def site_shown(self, row: AuditEvent) -> str:
+        return site_names(row.site) if row.site else "-"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         checked: dict[str, Any] = {}
@@ -175,13 +210,30 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     def context_of(self, row: AuditEvent) -> dict[str, Any]:
         evidence, details = read_back(row.details)
+        known = names_of({key for key in (row.actor, row.subject) if key})
         return {
             "event_name": event_name(row.event),
             "reason_text": reason_text(row.reason) if row.reason else "",
+            "provider_name": dict(provider_choices()).get(row.provider, row.provider),
+            "lock_id": Lock.objects.filter(pk=row.lock).values_list("lock_id", flat=True).first() if row.lock else "",
+            "organisation_name": _organisation(row),
+            "actor_name": known.get(row.actor, "") if row.actor else "",
+            "subject_name": known.get(row.subject, "") if row.subject else "",
             "intact": is_intact(row),
-            "details": [(DETAIL_WORDS.get(name, ""), name, value) for name, value in sorted(details.items())],
+            "details": [(DETAIL_WORDS.get(name, name), name, value) for name, value in sorted(details.items())],
             "evidence": [
                 (_subject_words(subject), SOURCES.get(found.source, "无"), _finding_words(found), found)
                 for subject, found in evidence
             ],
         }
+
+
+def _organisation(row: AuditEvent) -> str:
+    if row.organisation is None:
+        return ""
+    return Organisation.objects.filter(pk=row.organisation).values_list("name", flat=True).first() or ""
+
+
+def names_of(keys: set[Any]) -> dict[Any, str]:
+    """Accounts by key as the console names them."""
+    return {account.pk: person(account) for account in Account.objects.filter(pk__in=keys)}

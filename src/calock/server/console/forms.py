@@ -9,7 +9,7 @@ from django import forms
 
 from calock.core.policy import Policy, PolicyError, json_value
 from calock.server.providers.models import Provider, ProviderState, SourceKind
-from calock.server.providers.services import DESCRIPTION_FIELDS
+from calock.server.providers.services import DESCRIPTION_FIELDS, LINK_FIELDS
 from calock.server.providers.validators import (
     CODE,
     MAX_LEGAL_NAME,
@@ -52,10 +52,6 @@ class ProviderForm(forms.Form):
         label="简称", max_length=MAX_NAME, validators=[ONE_LINE], help_text="选择框中显示的名称，如：山西 CA"
     )
     legal_name = forms.CharField(label="法人名称", max_length=MAX_LEGAL_NAME, validators=[ONE_LINE], required=False)
-    hotline = forms.CharField(label="服务热线", max_length=MAX_SHORT, validators=[ONE_LINE], required=False)
-    website = AddressField(label="网站", max_length=MAX_LINK, required=False)
-    renew_url = AddressField(label="续期网址", max_length=MAX_LINK, required=False)
-    unlock_url = AddressField(label="解锁网址", max_length=MAX_LINK, required=False)
     order = forms.IntegerField(label="显示次序", min_value=0, max_value=MAX_ORDER, initial=100, help_text="数字小的在前")
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
 
@@ -70,6 +66,25 @@ class ProviderForm(forms.Form):
     def values(self) -> dict[str, Any]:
         """As the services take them."""
         return {name: self.cleaned_data[name] for name in DESCRIPTION_FIELDS}
+
+
+class LinksForm(forms.Form):
+    """Where people are sent; a second operator reads the differences."""
+
+    hotline = forms.CharField(label="服务热线", max_length=MAX_SHORT, validators=[ONE_LINE], required=False)
+    website = AddressField(label="网站", max_length=MAX_LINK, required=False)
+    renew_url = AddressField(label="续期网址", max_length=MAX_LINK, required=False, help_text="证书到期、吊销时，用户从提示中前往")
+    unlock_url = AddressField(label="解锁网址", max_length=MAX_LINK, required=False, help_text="PIN 码锁定时，用户从提示中前往")
+    reason = forms.CharField(label="理由（含与 CA 机构核对的方式）", max_length=200)
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
+
+    @staticmethod
+    def initial_of(provider: Provider) -> dict[str, Any]:
+        return {"version": provider.version, **{name: getattr(provider, name) for name in LINK_FIELDS}}
+
+    def values(self) -> dict[str, Any]:
+        """As the service takes them."""
+        return {name: self.cleaned_data[name] for name in LINK_FIELDS}
 
 
 class SourceForm(forms.Form):

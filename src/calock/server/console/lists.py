@@ -1,26 +1,33 @@
-# ruff: noqa: ARG002, RUF012 - Django's admin prescribes these signatures and class attributes
-"""Read-only lists on Django's admin: search, filters and paging are its; changing anything is a service's."""
+# ruff: noqa: ARG002 - Django's admin prescribes these signatures and class attributes
+"""Read-only lists on Django's admin, for a platform of any size; changing anything is a service's.
+
+What is shown is looked up by an index, and cut before anything is counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.options import InlineModelAdmin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from calock.server.console.pages.common import page
+from calock.server.console.acts import ACTS
+from calock.server.console.pages.common import page, take
 from calock.server.portal.templatetags.portal import moment
-from calock.server.providers.models import Provider
-from calock.server.sites.registry import sites
 
 MAX_SEARCH = 100
 """Characters of a search that count: databases refuse patterns and conditions without end."""
+MAX_LISTED = 1000
+"""Rows that a list leads to; who looks for others narrows it. Counting further would visit every row of a platform."""
 
 
 def badge(tone: str, words: str) -> SafeString:
@@ -28,25 +35,50 @@ def badge(tone: str, words: str) -> SafeString:
     return format_html('<span class="badge {}">{}</span>', tone, words)
 
 
+# generic in their type information only
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
+    _Paginator = Paginator[Any]
 else:
-    _ModelAdmin = admin.ModelAdmin  # generic in its type information only
+    _ModelAdmin, _Paginator = admin.ModelAdmin, Paginator
+
+
+class BoundedPaginator(_Paginator):
+    """Counts to ``MAX_LISTED`` and no further."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast(QuerySet[Any], self.object_list)  # a list's query
+        return rows.order_by()[:MAX_LISTED].count()
+
+
+class PageList(ChangeList):
+    """Django's list, which lets its admin look up what the shown rows need, and only theirs."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        cast(ReadOnlyAdmin, self.model_admin).attach(rows)
+        self.result_list = rows
+        self.more_than_listed = self.result_count >= MAX_LISTED
 
 
 class ReadOnlyAdmin(_ModelAdmin):
-    """A list and a page for each row. Rows are never added, changed or deleted through the admin."""
+    """A list and a page for each row. Rows are never added, changed or deleted through the admin.
+
+    A page's button posts ``step``; ``acts.ACTS`` says whether the page has it, and the method ``step_<step>`` does it.
+    """
 
     actions = None
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
+    sortable_by = ()
+    paginator = BoundedPaginator
     template = ""
     """The row's page."""
     heading = ""
     """Of the list; empty: the model's own words."""
-    done: dict[str, str] = {}
-    """What is said after each step of the row's page."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -57,12 +89,33 @@ class ReadOnlyAdmin(_ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[type[InlineModelAdmin[Any, Any]]]:
+        return []
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PageList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """The filters' own parameters and nothing else: any other would let its reader ask for hidden columns, row by row."""
+        return lookup in {name for item in self.list_filter for name in _parameters(item)}
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        return False
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         heading = self.heading or str(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": heading, **(extra_context or {})})
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        return super().get_search_results(request, queryset, search_term[:MAX_SEARCH])
+        words = search_term.strip()[:MAX_SEARCH]
+        return (self.find(queryset, words) if words else queryset), False
+
+    def find(self, rows: QuerySet[Any], words: str) -> QuerySet[Any]:
+        """The rows that ``words`` name, by indexed columns; ``search_fields`` only says that there is a search."""
+        raise NotImplementedError
+
+    def attach(self, rows: list[Any]) -> None:
+        """Look up what the shown rows need besides their columns."""
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         raise Http404
@@ -80,9 +133,19 @@ class ReadOnlyAdmin(_ModelAdmin):
         if row is None:
             raise Http404
         if request.method == "POST":
-            self.step(request, row)
-            return HttpResponseRedirect(request.path)
-        return page(request, self.template, title=self.title_of(row), row=row, **self.context_of(row))
+            return self._take(request, row) or HttpResponseRedirect(request.path)
+        return self.show(request, row)
+
+    def _take(self, request: HttpRequest, row: Any) -> HttpResponse | None:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_change"
+        if not ACTS[name]:
+            raise Http404
+        step = request.POST.get("step", "")
+        return take(request, name, step, lambda: getattr(self, f"step_{step}")(request, row))
+
+    def show(self, request: HttpRequest, row: Any, **context: Any) -> HttpResponse:
+        """The row's page."""
+        return page(request, self.template, title=self.title_of(row), row=row, **self.context_of(row), **context)
 
     def title_of(self, row: Any) -> str:
         return str(row)
@@ -91,58 +154,14 @@ class ReadOnlyAdmin(_ModelAdmin):
         """What the row's page shows besides the row."""
         return {}
 
-    def step(self, request: HttpRequest, row: Any) -> None:
-        """A button of the row's page; a page without buttons takes no POST."""
-        raise Http404
+
+def _parameters(item: Any) -> Iterable[str]:
+    return getattr(item, "parameters", None) or (item.parameter_name,)
 
 
-class SinceFilter(admin.SimpleListFilter):
-    """Rows of the last hour, day, week or month."""
-
-    title = "时间"
-    parameter_name = "since"
-    field = "at"
-    periods = {
-        "1h": ("1 小时内", timedelta(hours=1)),
-        "24h": ("24 小时内", timedelta(days=1)),
-        "7d": ("7 天内", timedelta(days=7)),
-        "30d": ("30 天内", timedelta(days=30)),
-    }
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(code, words) for code, (words, _) in self.periods.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = self.periods.get(self.value() or "")
-        return queryset if chosen is None else queryset.filter(**{f"{self.field}__gt": timezone.now() - chosen[1]})
-
-
-def choice_filter(title: str, field: str, choices: Callable[[], list[tuple[str, str]]]) -> type[admin.SimpleListFilter]:
-    """Rows whose ``field`` has the chosen value; ``choices`` are asked when the page is shown."""
-
-    class ChoiceFilter(admin.SimpleListFilter):
-        parameter_name = field.replace("__", "-")
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self.title = title
-            super().__init__(*args, **kwargs)
-
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-            return choices()
-
-        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            chosen = self.value()
-            return queryset.filter(**{field: chosen}) if chosen in dict(self.lookup_choices) else queryset
-
-    return ChoiceFilter
-
-
-def provider_choices() -> list[tuple[str, str]]:
-    return [(code, name) for code, name in Provider.objects.values_list("code", "name")]
-
-
-def site_choices() -> list[tuple[str, str]]:
-    return [(code, str(profile.names.platform)) for code, profile in sites().items()]
+def keys_of(*queries: QuerySet[Any]) -> set[Any]:
+    """What several queries name, each cut at ``MAX_LISTED``. One after the other each uses its index; joined by OR none would."""
+    return {key for query in queries for key in query[:MAX_LISTED]}
 
 
 def list_column(words: str, order: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -6,6 +6,7 @@ import unicodedata
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
@@ -15,33 +16,59 @@ from django.views.decorators.http import require_POST
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record_refusal
-from calock.server.console.lists import ReadOnlyAdmin, badge, list_column
-from calock.server.console.pages.common import operator_and_context, outcome_message
+from calock.server.console.filters import choice_filter
+from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, list_column
+from calock.server.console.pages.common import operator_and_context, take
+from calock.server.downloads.decisions import propose_publication
 from calock.server.downloads.keys import package_keys
 from calock.server.downloads.models import DriverPackage, PackageState
-from calock.server.downloads.services import publish_package, upload_package, withdraw_package
+from calock.server.downloads.services import upload_package, withdraw_package
+from calock.server.portal.packages import ARCHITECTURES, SYSTEMS
 
 TONES = {PackageState.DRAFT: "warn", PackageState.PUBLISHED: "good", PackageState.WITHDRAWN: "bad"}
+
+
+def values_of(column: str) -> list[str]:
+    """The different values of a column of the catalogue."""
+    return list(DriverPackage.objects.order_by(column).values_list(column, flat=True).distinct())
 
 
 @admin.register(DriverPackage)
 class DriverPackageAdmin(ReadOnlyAdmin):
     template = "console/package.html"
     change_list_template = "console/package_list.html"
-    list_display = ("title", "version", "system", "state_badge", "file_size", "downloads", "released_at")
-    list_filter = ("state", "os", "arch", "code")
-    search_fields = ("title", "code", "version", "sha256")
-    done = {"publish": "驱动包已发布，下载页面已可下载", "withdraw": "驱动包已撤回，不再提供下载"}  # noqa: RUF012 - Django's way
+    list_display = (
+        "title",
+        "version",
+        "system",
+        "state_badge",
+        "file_size",
+        field_column("完整下载次数", "downloads"),
+        field_column("发布时间", "released_at"),
+    )
+    list_filter = (
+        choice_filter("状态", "state", lambda: list(PackageState.choices)),
+        choice_filter("系统", "os", lambda: list(SYSTEMS.items())),
+        choice_filter("架构", "arch", lambda: list(ARCHITECTURES.items())),
+        choice_filter("代码", "code", lambda: [(code, code) for code in values_of("code")]),
+    )
+    search_fields = ("title",)
+    search_help_text = "名称、代码、版本或 SHA-256"
 
-    @list_column("系统", "os")
+    def find(self, rows: QuerySet[DriverPackage], words: str) -> QuerySet[DriverPackage]:
+        """By any part: the catalogue has some dozens of rows."""
+        part = Q(title__icontains=words) | Q(code__icontains=words) | Q(version__startswith=words) | Q(sha256__startswith=words)
+        return rows.filter(part)
+
+    @list_column("系统")
     def system(self, row: DriverPackage) -> str:
-        return f"{row.os} {row.arch}"
+        return f"{SYSTEMS.get(row.os, row.os)} {ARCHITECTURES.get(row.arch, row.arch)}"
 
-    @list_column("状态", "state")
+    @list_column("状态")
     def state_badge(self, row: DriverPackage) -> SafeString:
         return badge(TONES[PackageState(row.state)], row.get_state_display())
 
-    @list_column("大小", "size")
+    @list_column("大小")
     def file_size(self, row: DriverPackage) -> str:
         return unicodedata.normalize("NFKC", filesizeformat(row.size))
 
@@ -56,30 +83,30 @@ class DriverPackageAdmin(ReadOnlyAdmin):
         """Take the form's file as a draft, then show it; a refusal is shown on the list."""
         operator, context = operator_and_context(request)
         file = request.FILES.get("package")
-        taken: list[DriverPackage] = []
-        with outcome_message(request, "驱动包已上传为草稿，请核对后发布"):
+
+        def do() -> DriverPackage:
             try:
                 chunks = file.chunks() if file is not None and not isinstance(file, list) else iter(())
-                taken.append(upload_package(chunks=chunks, by=operator, context=context))
+                return upload_package(chunks=chunks, by=operator, context=context)
             except Refusal as refusal:
                 record_refusal(Event.PACKAGE_REFUSED, refusal, context=context, actor=operator)
                 raise
-        name = "admin:downloads_driverpackage_change" if taken else "admin:downloads_driverpackage_changelist"
-        return HttpResponseRedirect(reverse(name, args=[row.pk for row in taken]))
+
+        taken = take(request, "downloads_driverpackage_upload", "", do)
+        if taken is None:
+            return HttpResponseRedirect(reverse("admin:downloads_driverpackage_changelist"))
+        return HttpResponseRedirect(reverse("admin:downloads_driverpackage_change", args=[taken.pk]))
 
     def context_of(self, row: DriverPackage) -> dict[str, Any]:
         newer = DriverPackage.objects.newest_like(row)
         return {"providers": row.providers.all(), "newest": newer, "tone": TONES[PackageState(row.state)]}
 
-    def step(self, request: HttpRequest, row: DriverPackage) -> None:
+    def step_publish(self, request: HttpRequest, row: DriverPackage) -> None:
         operator, context = operator_and_context(request)
-        wanted = request.POST.get("step", "")
-        with outcome_message(request, self.done.get(wanted, "")):
-            if wanted == "publish":
-                if request.POST.get("checked") != row.sha256:
-                    raise Refusal(Reason.REQUEST_MALFORMED, "the file that was looked at is not this one")
-                publish_package(package=row, by=operator, context=context)
-            elif wanted == "withdraw":
-                withdraw_package(package=row, reason=request.POST.get("reason", ""), by=operator, context=context)
-            else:
-                raise Refusal(Reason.REQUEST_MALFORMED, "step")
+        if request.POST.get("checked") != row.sha256:
+            raise Refusal(Reason.REQUEST_MALFORMED, "the file that was looked at is not this one")
+        propose_publication(package=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+
+    def step_withdraw(self, request: HttpRequest, row: DriverPackage) -> None:
+        operator, context = operator_and_context(request)
+        withdraw_package(package=row, reason=request.POST.get("reason", ""), by=operator, context=context)

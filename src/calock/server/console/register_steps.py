@@ -21,19 +21,6 @@ from calock.server.sessions.context import RequestContext
 
 T = TypeVar("T", bound=Model)
 
-STEPS = {
-    "suspend": "服务商已暂停，相关会话已结束",
-    "propose": "已提出互认 CA 证书，等待另一位运营人员复核",
-    CA_SUSPEND: "已提出暂停，等待另一位运营人员复核",
-    CA_WITHDRAW: "已提出撤回，等待另一位运营人员复核",
-    CA_RESUME: "已提出恢复，等待另一位运营人员复核",
-    "add_source": "已添加吊销信息来源",
-    "propose_source": "已提出添加内网吊销信息来源，等待另一位运营人员复核",
-    "remove_source": "已移除吊销信息来源",
-    "emergency": "已提出紧急放宽，等待另一位运营人员复核",
-}
-"""What the page says when a step was taken."""
-
 
 def _one(rows: QuerySet[T], text: str) -> T:
     try:

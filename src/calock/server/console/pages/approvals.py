@@ -14,7 +14,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve, reject, take_back
-from calock.server.console.pages.common import operator_and_context, outcome_message, page
+from calock.server.console.pages.common import operator_and_context, page, take
 
 RECENT = 30
 
@@ -55,7 +55,8 @@ def decide(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 def _decide(request: HttpRequest, approval: Approval) -> None:
     operator, context = operator_and_context(request)
     step, version = request.POST.get("step", ""), request.POST.get("version", "")
-    with outcome_message(request, {"approve": "已复核通过并执行", "reject": "已驳回", "take_back": "已撤销"}.get(step, "")):
+
+    def do() -> None:
         if not version.isdecimal() or len(version) > 9:
             raise Refusal(Reason.REQUEST_MALFORMED, "version")
         key, seen, note = approval.pk, int(version), request.POST.get("note", "")
@@ -64,7 +65,7 @@ def _decide(request: HttpRequest, approval: Approval) -> None:
             approve(approval_id=key, version=seen, sha256=sha256, by=operator, context=context, note=note)
         elif step == "reject":
             reject(approval_id=key, version=seen, by=operator, context=context, note=note)
-        elif step == "take_back":
-            take_back(approval_id=key, version=seen, by=operator, context=context)
         else:
-            raise Refusal(Reason.REQUEST_MALFORMED, "step")
+            take_back(approval_id=key, version=seen, by=operator, context=context)
+
+    take(request, "approval", step, do)

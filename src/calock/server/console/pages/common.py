@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
@@ -12,9 +11,12 @@ from django.shortcuts import render
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.console.acts import act_of
 from calock.server.sessions.context import RequestContext
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of
+
+T = TypeVar("T")
 
 
 def page(request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any) -> HttpResponse:
@@ -37,12 +39,14 @@ def refusal_message(request: HttpRequest, refusal: Refusal) -> str:
     return message + (f"（{refusal.detail}）" if refusal.detail else "")
 
 
-@contextmanager
-def outcome_message(request: HttpRequest, done: str) -> Iterator[None]:
-    """Say ``done`` after the act, or record and say why it was refused; the page is shown again either way."""
+def take(request: HttpRequest, name: str, step: str, do: Callable[[], T]) -> T | None:
+    """Do what a button of the page ``name`` says, and say the outcome; None when it was refused."""
     try:
-        yield
+        act = act_of(name, step)
+        result = do()
     except Refusal as refusal:
         messages.error(request, refusal_message(request, refusal))
-    else:
-        messages.success(request, done)
+        return None
+    if act.done:
+        messages.success(request, act.done)
+    return result

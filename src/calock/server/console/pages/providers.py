@@ -14,13 +14,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from calock.core.refusals import Refusal
 from calock.server.approvals.models import Approval
-from calock.server.console.forms import ProviderForm, TrustForm
-from calock.server.console.pages.common import operator_and_context, outcome_message, page, refusal_message
+from calock.server.console.forms import LinksForm, ProviderForm, TrustForm
+from calock.server.console.pages.common import operator_and_context, page, refusal_message, take
 from calock.server.console.pages.dashboard import provider_row
-from calock.server.console.register_steps import STEPS, step_of, take_step
+from calock.server.console.register_steps import step_of, take_step
 from calock.server.console.statistics import ProviderCount, by_provider
 from calock.server.console.trust_notices import server_notices, source_state
 from calock.server.providers.emergencies import CHOICES
+from calock.server.providers.links import propose_links
 from calock.server.providers.models import CaRecord, CaState, Provider, Role
 from calock.server.providers.services import create_provider, edit_provider, propose_trust
 from calock.server.providers.trust import current_problems
@@ -88,7 +89,7 @@ def new(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(_address(provider))
         except Refusal as refusal:
             form.add_error(None, refusal_message(request, refusal))
-    return page(request, "console/provider_form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"))
+    return page(request, "console/form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"), above="CA 服务商")
 
 
 @require_http_methods(["GET", "POST"])
@@ -104,7 +105,22 @@ def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
             return HttpResponseRedirect(_address(provider))
         except Refusal as refusal:
             form.add_error(None, refusal_message(request, refusal))
-    return page(request, "console/provider_form.html", title=f"编辑：{provider.name}", form=form, back=_address(provider))
+    return page(request, "console/form.html", title="名称与次序", form=form, back=_address(provider), above=provider.name)
+
+
+@require_http_methods(["GET", "POST"])
+def links(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    provider = get_object_or_404(Provider, pk=key)
+    form = LinksForm(request.POST if request.method == "POST" else None, initial=LinksForm.initial_of(provider))
+    if request.method == "POST" and form.is_valid():
+        operator, context = operator_and_context(request)
+        version, reason = form.cleaned_data["version"], form.cleaned_data["reason"]
+        try:
+            propose_links(provider=provider, version=version, values=form.values(), reason=reason, by=operator, context=context)
+            return HttpResponseRedirect(reverse("admin:approvals"))
+        except Refusal as refusal:
+            form.add_error(None, refusal_message(request, refusal))
+    return page(request, "console/form.html", title="热线与网址", form=form, back=_address(provider), above=provider.name, two=True)
 
 
 @require_http_methods(["GET", "POST"])
@@ -118,8 +134,8 @@ def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
             return HttpResponseRedirect(reverse("admin:approvals"))
         except Refusal as refusal:
             form.add_error(None, refusal_message(request, refusal))
-    title = f"状态、站点与规则：{provider.name}"
-    return page(request, "console/provider_form.html", title=title, form=form, back=_address(provider), two=True)
+    title = "状态、站点与规则"
+    return page(request, "console/form.html", title=title, form=form, back=_address(provider), above=provider.name, two=True)
 
 
 def _file(request: HttpRequest) -> IO[bytes] | None:
@@ -132,6 +148,10 @@ def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """One step on a provider, its CA certificates or its sources."""
     provider = get_object_or_404(Provider, pk=key)
     operator, context = operator_and_context(request)
-    with outcome_message(request, STEPS.get(step_of(request.POST), "")):
-        take_step(provider, request.POST, _file(request), by=operator, context=context)
+    take(
+        request,
+        "provider_step",
+        step_of(request.POST),
+        lambda: take_step(provider, request.POST, _file(request), by=operator, context=context),
+    )
     return HttpResponseRedirect(_address(provider))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import approvals, confirm, dashboard, failures, providers
+from calock.server.console.pages import approvals, confirm, dashboard, failures, people, providers
 
 View = Callable[..., HttpResponse]
 
@@ -18,8 +18,11 @@ PAGES: tuple[tuple[str, View, str], ...] = (
     ("providers/new/", providers.new, "provider_new"),
     ("providers/<uuid:key>/", providers.detail, "provider"),
     ("providers/<uuid:key>/edit/", providers.edit, "provider_edit"),
+    ("providers/<uuid:key>/links/", providers.links, "provider_links"),
     ("providers/<uuid:key>/trust/", providers.trust, "provider_trust"),
     ("providers/<uuid:key>/step/", providers.step, "provider_step"),
+    ("accounts/new/", people.account_new, "account_new"),
+    ("organisations/new/", people.organisation_new, "organisation_new"),
     ("approvals/", approvals.overview, "approvals"),
     ("approvals/<uuid:key>/", approvals.decide, "approval"),
 )

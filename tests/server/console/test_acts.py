@@ -1,0 +1,314 @@
+"""Every button of the console takes as many operators as the table says, and leaves the audit event that it names (SEC04, A102)."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from console_help import browser_of
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver
+from django.utils import timezone
+from lock_world import OTHER_USCC, USCC
+from package_help import make_package, package_key, public
+
+from calock.demo import pki
+from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.approvals.models import Approval, ApprovalState
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.console.acts import ACTS
+from calock.server.downloads import store
+from calock.server.downloads.models import DriverPackage
+from calock.server.downloads.services import publish_package, upload_package
+from calock.server.locks.models import Binding, Lock
+from calock.server.organisations.models import Organisation
+from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW
+from calock.server.providers.models import CaRecord, CaState, ProviderState, RevocationSource
+
+pytestmark = pytest.mark.django_db
+
+WHY = {"reason": "电话核实"}
+
+
+def names() -> set[str]:
+    found = set()
+
+    def walk(patterns) -> None:
+        for item in patterns:
+            if isinstance(item, URLResolver):
+                walk(item.url_patterns)
+            elif isinstance(item, URLPattern) and item.name:
+                found.add(item.name)
+
+    walk(admin.site.urls[0])
+    return found
+
+
+NOTHING = ("_add", "_history", "_delete", "jsi18n")
+"""Addresses of Django's admin that answer 404 or hold no act (``test_access``)."""
+
+
+def test_every_address_of_the_console_is_in_the_table_and_no_other():
+    assert {name for name in names() if not name.endswith(NOTHING)} == set(ACTS)
+
+
+@pytest.fixture
+def place(world, organisation, member, tmp_path, settings):
+    """Rows for every act. The organisation's own code is a valid one, so that it may be changed."""
+    settings.CALOCK = replace(settings.CALOCK, data=tmp_path)
+    (tmp_path / "package-keys.txt").write_text(f"# ours\n{public(package_key())}\n")
+    store._known_good.clear()
+    world.organisation, world.member = organisation, member
+    world.other = Organisation.objects.create(kind="supplier", name="别家", uscc=OTHER_USCC)
+    world.colleague = Account.objects.create_account(
+        username="guanli", name="王管理", organisation=organisation, role=Role.ORGANISATION_ADMIN
+    )
+    lock = Lock.objects.create(provider=world.provider, lock_id="7301401000450001")
+    world.binding = Binding.objects.create(lock=lock, account=member, bound_by=member, bound_at=timezone.now(), site="shanxi")
+    return world
+
+
+def account(row) -> str:
+    return f"/console/accounts/account/{row.pk}/change/"
+
+
+def organisation_page(world) -> str:
+    return f"/console/organisations/organisation/{world.organisation.pk}/change/"
+
+
+def step_page(world) -> str:
+    return f"/console/providers/{world.provider.pk}/step/"
+
+
+def ca_file() -> io.BytesIO:
+    now = datetime.now(UTC)
+    root = pki.make_root("另一个根 CA", "SM2", not_before=now - timedelta(days=9), not_after=now + timedelta(days=3000))
+    file = io.BytesIO(root.certificate)
+    file.name = "root.crt"
+    return file
+
+
+def package(*, published: bool = False) -> DriverPackage:
+    made = upload_package(chunks=[make_package()], by=None, context=None)
+    return publish_package(package=made, by=None, context=None) if published else made
+
+
+def uploaded() -> io.BytesIO:
+    file = io.BytesIO(make_package())
+    file.name = "driver.zip"
+    return file
+
+
+def waiting(world) -> Approval:
+    """A proposal of the second operator, for the first to decide about."""
+    browser_of(world.second).post(account(world.member), {"step": "promote", **WHY})
+    return Approval.objects.get()
+
+
+def decision(world, step: str):
+    row = waiting(world)
+    return f"/console/approvals/{row.pk}/", {"step": step, "version": row.version, "sha256": row.sha256, "note": "不符"}
+
+
+def own_proposal(world):
+    browser_of(world.first).post(account(world.member), {"step": "promote", **WHY})
+    row = Approval.objects.get()
+    return f"/console/approvals/{row.pk}/", {"step": "take_back", "version": row.version}
+
+
+def record(world, step: str):
+    return step_page(world), {"step": step, "record": world.intermediate.pk, "version": world.intermediate.version, **WHY}
+
+
+def resumed(world):
+    CaRecord.objects.get(pk=world.intermediate.pk).enter(CaState.SUSPENDED, timezone.now())
+    row = CaRecord.objects.get(pk=world.intermediate.pk)
+    row.enter(CaState.SUSPENDED, timezone.now())
+    row.save()
+    return step_page(world), {"step": CA_RESUME, "record": row.pk, "version": row.version, **WHY}
+
+
+def trust(world):
+    from calock.server.console.forms import TrustForm  # noqa: PLC0415 - one of many examples
+
+    form = TrustForm.initial_of(world.provider)
+    return f"/console/providers/{world.provider.pk}/trust/", {
+        **form,
+        "sites": ["shanxi", "zcy"],
+        "allow_expired_binding": "",
+        **WHY,
+    }
+
+
+def edited(world):
+    fields = ("name", "short_name", "legal_name", "order", "version")
+    form = {name: getattr(world.provider, name) for name in fields}
+    return f"/console/providers/{world.provider.pk}/edit/", {**form, "name": "新名称"}
+
+
+def links(world):
+    form = {"hotline": "0351-7654321", "website": "", "renew_url": "https://ca.example/renew", "unlock_url": ""}
+    return f"/console/providers/{world.provider.pk}/links/", {**form, "version": world.provider.version, **WHY}
+
+
+def disabled(world, row):
+    Account.objects.filter(pk=row.pk).update(state=AccountState.DISABLED)
+    return account(row)
+
+
+def closed(world):
+    Organisation.objects.filter(pk=world.organisation.pk).update(state="disabled")
+    return organisation_page(world)
+
+
+def proof(world):
+    world.first.set_password("x9!kkd-Long-1")
+    world.first.save()
+    return "/console/confirm/", {"password": "x9!kkd-Long-1"}
+
+
+def third(world) -> Account:
+    return Account.objects.create_account(username="bing", name="运营丙", role=Role.OPERATOR)
+
+
+EXAMPLES = {
+    ("confirm", ""): proof,
+    ("provider_new", ""): lambda world: ("/console/providers/new/", {"code": "neu", "name": "新", "short_name": "新", "order": 5}),
+    ("provider_edit", ""): edited,
+    ("provider_links", ""): links,
+    ("provider_trust", ""): trust,
+    ("provider_step", "suspend"): lambda world: (step_page(world), {"step": "suspend", **WHY}),
+    ("provider_step", "propose"): lambda world: (
+        step_page(world), {"step": "propose", "certificate": ca_file(), "role": "anchor", "group": "neu", **WHY}
+    ),
+    ("provider_step", CA_SUSPEND): lambda world: record(world, CA_SUSPEND),
+    ("provider_step", CA_WITHDRAW): lambda world: record(world, CA_WITHDRAW),
+    ("provider_step", CA_RESUME): resumed,
+    ("provider_step", "add_source"): lambda world: (
+        step_page(world),
+        {"step": "add_source", "record": world.intermediate.pk, "kind": "crl", "url": "http://ca.example/neu.crl"},
+    ),
+    ("provider_step", "propose_source"): lambda world: (
+        step_page(world),
+        {"step": "add_source", "record": world.intermediate.pk, "kind": "crl", "url": "http://10.0.0.9/neu.crl",
+         "private_network": "on", **WHY},
+    ),
+    ("provider_step", "remove_source"): lambda world: (
+        step_page(world), {"step": "remove_source", "source": RevocationSource.objects.first().pk}
+    ),
+    ("provider_step", "emergency"): lambda world: (
+        step_page(world), {"step": "emergency", "record": world.intermediate.pk, "hours": "6", **WHY}
+    ),
+    ("approval", "approve"): lambda world: decision(world, "approve"),
+    ("approval", "reject"): lambda world: decision(world, "reject"),
+    ("approval", "take_back"): own_proposal,
+    ("accounts_account_change", "reset"): lambda world: (account(world.member), {"step": "reset"}),
+    ("accounts_account_change", "disable"): lambda world: (account(world.member), {"step": "disable"}),
+    ("accounts_account_change", "enable"): lambda world: (disabled(world, world.member), {"step": "enable"}),
+    ("accounts_account_change", "rename"): lambda world: (account(world.member), {"step": "rename", "name": "张珊"}),
+    ("accounts_account_change", "demote"): lambda world: (account(world.colleague), {"step": "demote"}),
+    ("accounts_account_change", "promote"): lambda world: (account(world.member), {"step": "promote", **WHY}),
+    ("accounts_account_change", "move"): lambda world: (account(world.member), {"step": "move", "uscc": OTHER_USCC, **WHY}),
+    ("accounts_account_change", "operator_disable"): lambda world: (account(third(world)), {"step": "operator_disable", **WHY}),
+    ("accounts_account_change", "operator_enable"): lambda world: (
+        disabled(world, third(world)).replace("x", "x"), {"step": "operator_enable", **WHY}
+    ),
+    ("accounts_account_change", "show_name"): lambda world: (account(world.member), {"step": "show_name"}),
+    ("account_new", ""): lambda world: ("/console/accounts/new/", {"username": "neu", "name": "新", "uscc": "", "role": "member"}),
+    ("organisations_organisation_change", "disable"): lambda world: (organisation_page(world), {"step": "disable"}),
+    ("organisations_organisation_change", "enable"): lambda world: (closed(world), {"step": "enable"}),
+    ("organisations_organisation_change", "rename"): lambda world: (
+        organisation_page(world), {"step": "rename", "name": "新名称有限公司", "version": 1}
+    ),
+    ("organisations_organisation_change", "code"): lambda world: (
+        organisation_page(world), {"step": "code", "uscc": USCC, "name": "新名称有限公司", "version": 1, **WHY}
+    ),
+    ("organisations_organisation_change", "merge"): lambda world: (
+        organisation_page(world), {"step": "merge", "uscc": OTHER_USCC, "version": 1, **WHY}
+    ),
+    ("organisation_new", ""): lambda world: ("/console/organisations/new/", {"name": "新单位", "uscc": USCC, "kind": "supplier"}),
+    ("locks_binding_change", "unbind"): lambda world: (
+        f"/console/locks/binding/{world.binding.pk}/change/", {"step": "unbind", **WHY}
+    ),
+    ("downloads_driverpackage_upload", ""): lambda world: ("/console/downloads/driverpackage/upload/", {"package": uploaded()}),
+    ("downloads_driverpackage_change", "publish"): lambda world: (
+        f"/console/downloads/driverpackage/{package().pk}/change/",
+        {"step": "publish", "checked": DriverPackage.objects.get().sha256, **WHY},
+    ),
+    ("downloads_driverpackage_change", "withdraw"): lambda world: (
+        f"/console/downloads/driverpackage/{package(published=True).pk}/change/", {"step": "withdraw", **WHY}
+    ),
+}  # fmt: skip
+KEYS = [(page, step) for page, steps in ACTS.items() for step in steps]
+
+
+def test_every_act_has_an_example():
+    assert set(KEYS) == set(EXAMPLES)
+
+
+def events() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for event in AuditEvent.objects.filter(reason="").values_list("event", flat=True):
+        found[event] = found.get(event, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("key", KEYS, ids=[f"{page}-{step}" for page, step in KEYS])
+def test_an_act_takes_its_operators_and_leaves_its_event(place, first, second, key):
+    act = ACTS[key[0]][key[1]]
+    address, form = EXAMPLES[key](place)
+    before = events()
+    answer = first.post(address, form, follow=True)
+    assert answer.status_code == 200, answer.content.decode()
+    after = events()
+    if act.operators == 1 or key[0] == "approval":  # somebody else proposed already
+        assert after.get(act.event, 0) == before.get(act.event, 0) + 1, answer.content.decode()
+        return
+    assert after.get(act.event, 0) == before.get(act.event, 0), "one operator did what takes two"
+    assert after[Event.APPROVAL_PROPOSED] == 1, answer.content.decode()
+    approval = Approval.objects.get(state=ApprovalState.PENDING)
+    decide = {"step": "approve", "version": approval.version, "sha256": approval.sha256}
+    first.post(f"/console/approvals/{approval.pk}/", decide)
+    assert events().get(act.event, 0) == before.get(act.event, 0)
+    assert second.get(f"/console/approvals/{approval.pk}/").status_code == 200
+    second.post(f"/console/approvals/{approval.pk}/", decide, follow=True)
+    assert events().get(act.event, 0) == before.get(act.event, 0) + 1
+    assert AuditEvent.objects.filter(event=act.event).latest("id").actor == place.second.pk
+
+
+def test_sec04_an_operator_is_not_put_away_by_the_one_who_needs_their_consent(world, first):
+    first.post(account(world.second), {"step": "disable"})
+    first.post(account(world.second), {"step": "operator_disable", **WHY})
+    assert Account.objects.get(pk=world.second.pk).is_active
+    assert AuditEvent.objects.filter(event=Event.ACCOUNT_DISABLED, reason="SECOND_OPERATOR_NEEDED").count() == 1
+
+
+def test_sec04_djangos_own_groups_and_users_are_not_there(first):
+    for address in ("/console/auth/group/", "/console/auth/group/add/", "/console/auth/"):
+        assert first.get(address).status_code == 404, address
+        assert first.post(address, {"name": "g"}).status_code == 404, address
+
+
+def test_a_table_row_names_an_event_and_one_or_two_operators():
+    for steps in ACTS.values():
+        for act in steps.values():
+            assert act.operators in (1, 2)
+            assert isinstance(act.event, Event)
+
+
+def test_nothing_is_done_by_a_step_that_no_table_names(place, first):
+    before = AuditEvent.objects.filter(reason="").count()
+    for address in (
+        account(place.member),
+        organisation_page(place),
+        step_page(place),
+        f"/console/locks/binding/{place.binding.pk}/change/",
+    ):
+        for step in ("", "step_reset", "__init__", "show", secrets.token_hex(4)):
+            assert first.post(address, {"step": step, **WHY}, follow=True).status_code == 200
+    assert AuditEvent.objects.filter(reason="").count() == before
+    assert place.provider.state == ProviderState.ENABLED
