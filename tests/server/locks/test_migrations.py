@@ -20,7 +20,6 @@ from calock.server.providers.models import CaRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LATEST = "0006_current_since"
 NUMBER = id_card("14010119900101123")
 
 
@@ -30,13 +29,18 @@ def migrated(name: str):
     return MigrationExecutor(connection).loader.project_state([("locks", name)]).apps
 
 
+def brought_up_to_date() -> None:
+    """Every room: a table of another one may have waited for the tables of locks."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
 @pytest.fixture
 def before():
     """The tables as they were, with a rollback of whatever a failing test left half-way."""
     world = make_lock_world("EC", "RSA")
     yield world, migrated("0001_initial")
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
+    brought_up_to_date()
 
 
 def stored(apps, lock, lock_id, account, *, sealed=False, **changed):
@@ -66,7 +70,7 @@ def test_locks_bound_before_are_sealed_masked_and_still_log_in(before, monkeypat
     pk = stored(apps, person, f"SF{NUMBER}", world.expert)
     stored(apps, firm, "SX-0002", world.member)
     stored(apps, gone, "SX-0003", world.colleague, revoked_at=timezone.now() - timedelta(days=9))
-    migrated(LATEST)
+    brought_up_to_date()
 
     row = LockCertificate.objects.get(pk=pk)
     assert NUMBER.encode() not in bytes(row.sealed_der)
@@ -89,7 +93,7 @@ def test_the_way_back_opens_them_again(before):
     world, apps = before
     lock = make_lock("RSA", lock_id="SX-0002")
     pk = stored(apps, lock, "SX-0002", world.member)
-    migrated(LATEST)
+    brought_up_to_date()
     old = migrated("0001_initial")
     assert bytes(old.get_model("locks", "LockCertificate").objects.get(pk=pk).der) == lock.certificate
     assert old.get_model("locks", "LockKey").objects.get().pk == lock.key.spki_sha256
@@ -102,7 +106,7 @@ def test_where_two_locks_hold_one_key_the_later_binding_ends(before, monkeypatch
     first, second = (make_lock("EC", lock_id=f"SX-000{number}") for number in (1, 2))
     kept = stored(apps, first, "SX-0001", world.member, sealed=True)
     ended = stored(apps, second, "SX-0002", world.colleague, sealed=True)
-    migrated(LATEST)
+    brought_up_to_date()
 
     assert LockCertificate.objects.get(superseded_at=None).pk == kept
     binding = Binding.objects.exclude(unbound_at=None).get()

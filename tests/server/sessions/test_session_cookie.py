@@ -12,8 +12,8 @@ from django.utils import timezone
 from lock_world import HOST, Browser, context, make_lock
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState
-from calock.server.accounts.services import set_account_state
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.locks.models import Binding
