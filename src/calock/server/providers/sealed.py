@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.apps import apps
-from django.db import models, transaction
+from django.db import connection, models, transaction
+from django.utils import timezone
 
 from calock.server.providers import seal, seen
 from calock.server.providers.seal import RegisterDamagedError
@@ -53,21 +54,27 @@ class Sealed(models.Model):
             super().save(*args, update_fields=update_fields, **kwargs)
             return
         with transaction.atomic():
-            state = open_register()
-            if not self._state.adding:
-                self._require_intact()
+            register = open_register()
+            replaced: set[str] = set()
+            if self._state.adding:
+                kwargs["force_insert"] = True  # what it would take the place of is not looked at
+            else:
+                replaced = self._intact_mac(register)
                 self._count_change()
             self.mac = self.sealed_mac()
             if update_fields is not None:
                 update_fields = {*update_fields, *self.SEAL}
             super().save(*args, update_fields=update_fields, **kwargs)
-            close_register(state)
+            register.seal(register.macs - replaced | {self.mac})
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
-            state = open_register()
+            register = open_register()
             deleted = super().delete(*args, **kwargs)
-            close_register(state)
+            left = register.macs.intersection(register_macs())
+            if len(register.macs) - len(left) != deleted[0]:
+                raise RegisterDamagedError("other rows went with the one that was deleted")
+            register.seal(left)
         return deleted
 
     def sealed_fields(self) -> list[object]:
@@ -97,11 +104,14 @@ class Sealed(models.Model):
         for row in cls._base_manager.select_for_update():
             cls._base_manager.filter(pk=row.pk).update(mac=row.sealed_mac())
 
-    def _require_intact(self) -> None:
+    def _intact_mac(self, register: OpenRegister) -> set[str]:
         """What somebody wrote into this row is not to be sealed along with a change of another of its fields."""
         stored = self.stored(self.pk)
-        if stored is not None and not stored.is_intact():
+        if stored is None:
+            return set()
+        if stored.mac not in register.macs or not stored.is_intact():
             raise RegisterDamagedError(f"{self._meta.model_name} {self.pk} is not the one that was sealed")
+        return {stored.mac}
 
     def _count_change(self) -> None:
         """Raise the version, where there is one."""
@@ -133,14 +143,67 @@ def register_macs() -> list[str]:
     return [mac for model in sealed_models() for mac in model.stored_macs()]
 
 
-def open_register() -> RegisterState:
-    """Lock the register for a change and check that it is the one we sealed last.
+@dataclass(frozen=True, slots=True)
+class OpenRegister:
+    """The register as the transaction under way holds it locked, and has left it so far.
 
-    A transaction that changes several rows calls this before it locks any of them: then two such never wait for each other.
+    It lies among what is to be done on commit. Django drops it from there together with the transaction, or the savepoint, that put
+    it there: the last one that is left says how the rows stand.
+    """
+
+    revision: int
+    macs: frozenset[str]
+    """Of all rows."""
+    block: tuple[str | None, ...]
+    """Savepoints of the block that opened it."""
+    changed: bool = False
+
+    def __call__(self) -> None:
+        """On commit."""
+        if self.changed:
+            _remember(self.revision)
+
+    def seal(self, macs: frozenset[str]) -> None:
+        """Seal the rows as they are now, under the next revision, and remember that revision once it is committed.
+
+        Raises:
+            RegisterDamagedError: the seal in the database is not the one this change began from.
+        """
+        global _changes_here  # noqa: PLW0603 - a counter of this process; a lost update only costs a later look
+        _changes_here += 1
+        now = OpenRegister(self.revision + 1, macs, self.block, changed=True)
+        before = RegisterState.objects.filter(pk=1, revision=self.revision)
+        if not before.update(revision=now.revision, mac=seal.register_mac(now.revision, macs), changed_at=timezone.now()):
+            raise RegisterDamagedError("the register's seal is not the one that this change began from")
+        transaction.on_commit(now, robust=True)
+
+
+def open_register() -> OpenRegister:
+    """Lock the register for a change and check that it is the one we sealed last; once in a transaction.
+
+    A transaction that changes several rows calls this before it locks any of them: then two such never wait for each other, and
+    none of the changes reads the rows again.
 
     Raises:
         RegisterDamagedError: rows were added, removed or put back outside this server.
     """
+    register = _opened_before()
+    if register is None:
+        register = OpenRegister(*_checked(), tuple(connection.savepoint_ids))
+        transaction.on_commit(register, robust=True)
+    return register
+
+
+def _opened_before() -> OpenRegister | None:
+    """The register when the block that opened it, or one within it, is still under way."""
+    for _, act, *_ in reversed(connection.run_on_commit):
+        if isinstance(act, OpenRegister):
+            return act if tuple(connection.savepoint_ids[: len(act.block)]) == act.block else None
+    return None
+
+
+def _checked() -> tuple[int, frozenset[str]]:
+    """Revision and MACs of the rows, from under the lock."""
     floor = seen.newest()
     state = RegisterState.objects.select_for_update().filter(pk=1).first()
     macs = register_macs()
@@ -151,7 +214,7 @@ def open_register() -> RegisterState:
         state, _ = RegisterState.objects.get_or_create(pk=1, defaults={"mac": seal.register_mac(0, [])})
     elif not seal.register_is_intact(state.revision, state.mac, macs):
         raise RegisterDamagedError("the register's seal does not fit its rows")
-    return state
+    return state.revision, frozenset(macs)
 
 
 _changes_here = 0
@@ -160,16 +223,6 @@ _changes_here = 0
 def changes_here() -> int:
     """How often this process changed the register: it need not wait for the next look at the seal to see its own change."""
     return _changes_here
-
-
-def close_register(state: RegisterState) -> None:
-    """Seal the register as it is now, under the next revision, and remember that revision once it is committed."""
-    global _changes_here  # noqa: PLW0603 - a counter of this process; a lost update only costs a later look
-    _changes_here += 1
-    state.revision += 1
-    state.mac = seal.register_mac(state.revision, register_macs())
-    state.save()
-    transaction.on_commit(partial(_remember, state.revision), robust=True)
 
 
 def on_commit(remember: Callable[[int], None]) -> None:
