@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from html.parser import HTMLParser
 
+from console_help import prove
 from django.test import Client
 from django.utils import timezone as clock
 
@@ -174,6 +175,8 @@ def browser(site: str, account: Account | None = None, *, english: bool = False)
             expires_at=now + ABSOLUTE,
             authenticated_at=now,
         )
+        if account.role == "operator":
+            prove(Session.objects.get(digest=cookies.digest(value)))
         client.cookies[cookies.session_cookie()] = value
     if english:
         client.cookies["django_language"] = "en"

@@ -45,8 +45,8 @@ def prepared(tmp_path_factory):
 
 def test_prepare_makes_a_whole_world_with_one_real_binding(prepared):
     assert rows(prepared, "select count(*) from accounts_account") == [(7,)]
-    assert rows(prepared, "select count(*) from locks_binding where unbound_at is null") == [(1,)]
-    assert rows(prepared, "select count(*) from audit_auditevent where event = 'binding:lock:added'") == [(1,)]
+    assert rows(prepared, "select count(*) from locks_binding where unbound_at is null") == [(3,)]
+    assert rows(prepared, "select count(*) from audit_auditevent where event = 'binding:lock:added'") == [(3,)]
     assert rows(prepared, "select count(*) from providers_revocationsource where last_error != '' or this_update is null") == [(0,)]
 
 
@@ -159,7 +159,7 @@ def test_it_runs_tells_its_story_and_stops_whole(prepared):
             assert urllib.request.urlopen(request).status == 200
         headers = {"Origin": f"http://zcy.localhost:{port}", "Content-Type": "application/json", "X-Calock": "1"}
         ask = urllib.request.Request(f"http://127.0.0.1:{driver_port}/v1/locks", b"{}", headers)
-        assert len(json.load(urllib.request.urlopen(ask))["locks"]) == 10
+        assert len(json.load(urllib.request.urlopen(ask))["locks"]) == 12
         other = run(prepared, "--prepare-only", "--no-packages")
         assert (other.returncode, "already runs" in other.stderr) == (1, True)
     finally:

@@ -84,6 +84,7 @@ class Reason(StrEnum):
 
     # --- binding and login
     LOCK_NOT_BOUND = "LOCK_NOT_BOUND"
+    LOCK_NOT_CONFIRMED = "LOCK_NOT_CONFIRMED"  # bound by an administrator, and the consent that the site asks for is missing
     LOCK_BOUND_TO_OTHER = "LOCK_BOUND_TO_OTHER"
     LOCK_ALREADY_BOUND = "LOCK_ALREADY_BOUND"  # to this very account
     KEY_ALREADY_KNOWN = "KEY_ALREADY_KNOWN"  # the same key under another lock
@@ -103,6 +104,10 @@ class Reason(StrEnum):
     PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"
     PASSWORD_UNACCEPTABLE = "PASSWORD_UNACCEPTABLE"
     PASSWORD_CODE_WRONG = "PASSWORD_CODE_WRONG"  # a one-time code: unknown, used, expired or another account's
+    PASSWORD_LOGIN_OFF = "PASSWORD_LOGIN_OFF"  # a lock is bound, and the account goes by it alone
+    LOCK_PROOF_REQUIRED = "LOCK_PROOF_REQUIRED"  # the same for an act that asks who is there
+    LOCK_ENROLMENT_CLOSED = "LOCK_ENROLMENT_CLOSED"  # an operator binds a first lock only in a time that was given
+    OPERATOR_DAMAGED = "OPERATOR_DAMAGED"  # an operator's row or binding is not the one that the server sealed
     PASSWORD_RESET_LATELY = "PASSWORD_RESET_LATELY"  # somebody else reset it within 24 hours: a lock must prove who this is
     STEP_UP_REQUIRED = "STEP_UP_REQUIRED"  # the last proof of who this is lies too far back
     STEP_UP_FAILED = "STEP_UP_FAILED"

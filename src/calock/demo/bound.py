@@ -1,9 +1,10 @@
-"""Bind one practice lock as its holder would: a challenge, the lock's signature, the platform's own checks. No row is made up."""
+"""Bind practice locks as their holders would: a challenge, the lock's signature, the platform's own checks. No row is made up."""
 
 from __future__ import annotations
 
 import threading
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
@@ -14,9 +15,10 @@ from calock.agent.signing import prepare
 from calock.core.certificates.certificate import Certificate
 from calock.core.challenge import Purpose
 from calock.demo.crl_source import CrlSource
-from calock.demo.keyring import LockSpec
+from calock.demo.keyring import LockSpec, lock
 from calock.demo.practice import Practice
-from calock.server.accounts.models import Account
+from calock.server.accounts.members import open_enrolment
+from calock.server.accounts.models import Account, Role
 from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.locks.services import bind_lock
@@ -44,28 +46,36 @@ def _fetch_crls(source: CrlSource) -> None:
 def _answer(practice: Practice, spec: LockSpec, challenge: str) -> bytes:
     """The token that this lock makes for ``challenge``."""
     backend = SoftBackend(practice.place.locks)
-    lock = next(lock for lock in backend.list_locks().locks if lock.serial == spec.serial)
-    signing_input = prepare(Certificate.parse(lock.certificate), origin=ORIGIN, challenge=challenge)
+    found = next(found for found in backend.list_locks().locks if found.serial == spec.serial)
+    signing_input = prepare(Certificate.parse(found.certificate), origin=ORIGIN, challenge=challenge)
     signature = backend.sign(
-        lock.key, certificate=lock.certificate, pin=bytearray(spec.pin.encode()), signing_input=signing_input, use_last_try=False
+        found.key, certificate=found.certificate, pin=bytearray(spec.pin.encode()), signing_input=signing_input, use_last_try=False
     )
     token = AuthToken(
         format=FORMAT,
-        unverified_certificate=b64encode(lock.certificate).decode(),
+        unverified_certificate=b64encode(found.certificate).decode(),
         algorithm=signing_input.algorithm,
         signature=b64encode(signature).decode(),
     )
     return msgspec.json.encode(token)
 
 
-def bind_sample(practice: Practice, spec: LockSpec, *, username: str, provider: str, source: CrlSource) -> None:
-    """Bind ``spec`` to ``username``, by himself.
+def bind_samples(practice: Practice, whose: Mapping[str, str], *, source: CrlSource) -> None:
+    """Bind practice locks, by name, to accounts, by username: each by its own person.
 
     Raises:
-        Refusal: whatever the platform finds wrong with it.
+        Refusal: whatever the platform finds wrong with one.
     """
     _fetch_crls(source)
-    member = Account.objects.get(username=username)
+    for name, username in whose.items():
+        _bind(practice, lock(name), Account.objects.get(username=username))
+
+
+def _bind(practice: Practice, spec: LockSpec, member: Account) -> None:
+    provider = practice.families[spec.family].spec.provider or ""
+    if member.role == Role.OPERATOR:
+        open_enrolment(operator=member, by=None, context=None)
+        member.refresh_from_db()
     at = timezone.now()
     visit = RequestContext(
         site="shanxi", origin=ORIGIN, ip="127.0.0.1", user_agent="calock demo", browser="", session=None, at=at

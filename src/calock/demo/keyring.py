@@ -16,13 +16,17 @@ from calock.demo.authorities import YEAR, Family
 from calock.demo.people import organisation
 
 Trouble = Literal["", "expired", "revoked", "outside", "pin-locked", "bound"]
-PERSON_ID = "11010519491231002X"
-"""The sample 公民身份号码 printed in GB 11643-1999; nobody's."""
+PEOPLE = {
+    "expert": ("赵安", "11010519491231002X"),
+    "operator-1": ("运营甲", "440524188001010014"),
+    "operator-2": ("运营乙", "440524188001010014"),
+}
+"""Holders of personal certificates, with the sample 公民身份号码 that GB 11643-1999 prints; nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockSpec:
-    """One practice lock. ``serial`` is also its CA锁ID; ``holder`` is an organisation's key or ``expert``."""
+    """One practice lock. ``serial`` is also its CA锁ID; ``holder`` is an organisation's key or one of ``PEOPLE``."""
 
     name: str
     family: str
@@ -34,6 +38,7 @@ class LockSpec:
     plugged: bool = True
 
 
+OPERATORS_LOCK = "SM2，已绑定给运营人员 bound to an operator"
 LOCKS = (
     LockSpec("sm2", "huren-sm2", "7301401000450001", "supplier", "135790", "SM2，正常 good"),
     LockSpec("rsa", "tiangu-rsa", "3301000045102201", "supplier", "246802", "RSA-2048，正常 good"),
@@ -53,9 +58,15 @@ LOCKS = (
         "RSA-2048，已绑定给李明 bound to 李明 (cssbjgys03)",
         "bound",
     ),
+    LockSpec("operator-1", "huren-sm2", "7301401000450021", "operator-1", "135790", OPERATORS_LOCK, "bound"),
+    LockSpec("operator-2", "huren-sm2", "7301401000450022", "operator-2", "135790", OPERATORS_LOCK, "bound"),
     LockSpec("zcy-rsa", "tiangu-rsa", "3301000045102209", "zcy", "246802", "RSA-2048，正常 good", plugged=False),
     LockSpec("expert", "huren-sm2", "7301401000450010", "expert", "135790", "SM2，个人证书 of a person: 赵安", plugged=False),
 )
+
+
+BOUND = {"bound": "cssbjgys03", "operator-1": "yunying01", "operator-2": "yunying02"}
+"""Whose locks are bound when the world is made: the console opens for operators with their lock alone."""
 
 
 def lock(name: str) -> LockSpec:
@@ -93,15 +104,16 @@ def issue(spec: LockSpec, family: Family, now: datetime) -> MadeLock:
     serial_number = (
         int.from_bytes(hashlib.sha256(f"calock practice {spec.serial} {now.isoformat()}".encode()).digest()[:15]) | 1 << 118
     )
-    sample = None if spec.holder == "expert" else organisation(spec.holder)
+    person, person_id = PEOPLE.get(spec.holder, ("", ""))
+    sample = None if person else organisation(spec.holder)
     certificate = family.issuing.issue_lock(
-        sample.name if sample else "赵安",
+        sample.name if sample else person,
         key,
         not_before=not_before,
         not_after=not_after,
         organisation=sample.name if sample else "",
         uscc=sample.uscc if sample else "",
-        person_id="" if sample else PERSON_ID,
+        person_id=person_id,
         lock_id=spec.serial,
         serial=serial_number,
     )

@@ -56,8 +56,8 @@ ACCOUNTS = (
     SampleAccount("yuhaiqin", "俞海琴", "organisation_admin", "zcy", "机构管理员 administrator of 测试_政采云测试"),
     SampleAccount("zcycs02", "陈静", "member", "zcy", "普通成员 ordinary member of the same organisation"),
     SampleAccount("pszj01", "赵安", "member", None, "评审专家 expert, without an organisation"),
-    SampleAccount("yunying01", "运营甲", "operator", None, "平台运营 operator, console at /console/"),
-    SampleAccount("yunying02", "运营乙", "operator", None, "平台运营 second operator, for what takes two"),
+    SampleAccount("yunying01", "运营甲", "operator", None, "平台运营 operator: 用 CA 锁登录 logs in with a lock"),
+    SampleAccount("yunying02", "运营乙", "operator", None, "平台运营 second operator: 用 CA 锁登录 logs in with a lock"),
 )
 
 

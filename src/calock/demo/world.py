@@ -15,7 +15,7 @@ from calock.core.policy import IdentityRule, IdentityRules, Policy
 from calock.demo import pki
 from calock.demo.authorities import PROVIDERS, ProviderSpec
 from calock.demo.crl_source import CrlSource
-from calock.demo.keyring import lock
+from calock.demo.keyring import BOUND
 from calock.demo.people import ACCOUNTS, ORGANISATIONS, PASSWORD
 from calock.demo.place import Place
 from calock.demo.practice import VERSION, Practice, make_practice, open_practice, require_ours
@@ -141,9 +141,9 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> P
 
 
 def _bind_sample(practice: Practice, source: CrlSource) -> None:
-    from calock.demo.bound import bind_sample  # noqa: PLC0415 - needs Django set up
+    from calock.demo.bound import bind_samples  # noqa: PLC0415 - needs Django set up
 
-    bind_sample(practice, lock("bound"), username="cssbjgys03", provider="zhejiang-tiangu", source=source)
+    bind_samples(practice, BOUND, source=source)
 
 
 def _migrate() -> None:

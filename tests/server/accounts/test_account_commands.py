@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 def test_a_new_platform_gets_an_organisation_its_administrator_and_an_operator(capsys):
     call_command("create_organisation", "测试供应商有限公司", USCC)
     call_command("create_account", "guanli01", "王管理", "--role", "organisation_admin", "--organisation", USCC)
-    call_command("create_account", "yunying09", "运营", "--role", "operator")
+    call_command("operators", "create", "yunying09", "运营")
     printed = next(line for line in capsys.readouterr().out.splitlines() if "guanli01" in line)
     code = printed.rpartition(" ")[2]
     account = Account.objects.get(username="guanli01")

@@ -15,7 +15,7 @@ from calock.server.accounts.models import Account, AccountState, PasswordCode
 from calock.server.accounts.services import reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding
-from calock.server.locks.step_up import RESET_HOLD
+from calock.server.locks.password_rules import RESET_HOLD
 from calock.server.login.services import login_with_password
 from calock.server.notices.models import Notice
 from calock.server.sessions.models import Session

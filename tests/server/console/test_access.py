@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
-from console_help import ORIGIN, browser_of
+from console_help import ORIGIN, browser_of, prove
 from django.contrib import admin
 from django.test import Client
 from django.urls import URLPattern, URLResolver
@@ -82,17 +84,39 @@ def test_a_role_taken_away_closes_the_console_at_once(world, first, change):
 
 
 def test_an_old_proof_leads_to_the_proof_page_and_back(world):
-    world.first.set_password("x9!kkd-Long-1")
-    world.first.save()
     browser = browser_of(world.first, proof_age=timedelta(minutes=15, seconds=5))
     for address in ADDRESSES:
-        if address != "/console/confirm/":
-            answer = browser.get(address)
-            assert answer.status_code == 302, address
-            assert answer["Location"].startswith("/console/confirm/?next="), address
-    assert browser.post("/console/confirm/", {"password": "wrong"}).status_code == 403
-    assert AuditEvent.objects.filter(event="login:step_up:refused").count() == 1
-    answer = browser.post("/console/confirm/?next=/console/failures/%3Fperiod%3D7d", {"password": "x9!kkd-Long-1"})
+        answer = browser.get(address)
+        assert answer.status_code == 302, address
+        assert answer["Location"].startswith("/confirm/?next=%2Fconsole%2F"), address
+    page = browser.get("/confirm/?next=/console/failures/%3Fperiod%3D7d").content.decode()
+    assert 'data-purpose="stepup"' in page
+    assert 'data-next="/console/failures/?period=7d"' in page
+    assert 'name="password"' not in page  # SEC09: a password opens no console
+    prove(browser.session_row)
+    assert browser.get("/console/trust/").status_code == 200
+
+
+def test_sec09_a_password_is_no_proof_for_the_console(world):
+    world.first.set_password("x9!kkd-Long-1")
+    world.first.save()
+    browser = browser_of(world.first, proof_age=timedelta(minutes=16))
+    answer = browser.post("/confirm/?next=/console/trust/", {"password": "x9!kkd-Long-1"})
+    assert answer.status_code == 403
+    assert "须用已绑定的 CA 锁确认身份" in answer.content.decode()
+    assert AuditEvent.objects.get(event="login:step_up:refused").reason == "LOCK_PROOF_REQUIRED"
+    assert browser.get("/console/trust/").status_code == 302
+
+
+def test_where_operators_may_do_with_a_password_it_is_asked_for_every_quarter_of_an_hour(world, settings):
+    settings.CALOCK = replace(settings.CALOCK, operators_need_lock=False)
+    world.first.set_password("x9!kkd-Long-1")
+    world.first.save()
+    browser = browser_of(world.first, proof_age=timedelta(minutes=16))
+    assert browser.get("/console/trust/").status_code == 302
+    assert 'name="password"' in browser.get("/confirm/?next=/console/trust/").content.decode()
+    assert browser.post("/confirm/?next=/console/trust/", {"password": "wrong"}).status_code == 403
+    answer = browser.post("/confirm/?next=/console/failures/%3Fperiod%3D7d", {"password": "x9!kkd-Long-1"})
     assert answer["Location"] == "/console/failures/?period=7d"
     assert browser.get("/console/trust/").status_code == 200
     assert AuditEvent.objects.filter(event="login:step_up:succeeded").count() == 1
@@ -101,30 +125,20 @@ def test_an_old_proof_leads_to_the_proof_page_and_back(world):
 def test_a_post_with_an_old_proof_does_nothing(world):
     browser = browser_of(world.first, proof_age=timedelta(minutes=16))
     step = f"/console/providers/{world.provider.pk}/step/"
-    answer = browser.post(step, {"step": "suspend", "reason": "x"}, headers={"Referer": "https://elsewhere.example/"})
-    assert answer["Location"].startswith("/console/confirm/")
+    seen = f"http://127.0.0.1/console/providers/{world.provider.pk}/"
+    for referer, back in (("https://elsewhere.example/", "/console/"), (seen, f"/console/providers/{world.provider.pk}/")):
+        answer = browser.post(step, {"step": "suspend", "reason": "x"}, headers={"Referer": referer})
+        assert answer["Location"] == f"/confirm/?{urlencode({'next': back})}"
     assert Provider.objects.get().state == ProviderState.ENABLED
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    [
-        "//evil.example/",
-        "https://evil.example/",
-        "/\\evil.example",
-        "javascript:alert(1)",
-        "/login/",
-        "",
-        "/console/confirm/",
-        "\x00",
-    ],
+    "wanted", ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/confirm/", "\x00"]
 )
-def test_the_proof_page_leads_nowhere_else(world, wanted):
-    world.first.set_password("x9!kkd-Long-1")
-    world.first.save()
-    browser = browser_of(world.first, proof_age=timedelta(minutes=16))
-    answer = browser.post("/console/confirm/", {"password": "x9!kkd-Long-1"}, query_params={"next": wanted})
-    assert answer["Location"] == "/console/trust/"
+def test_the_proof_page_leads_nowhere_else(world, wanted, member):
+    browser = browser_of(member)
+    answer = browser.post("/confirm/", {"password": "x9!kkd-Long-1"}, query_params={"next": wanted})
+    assert answer["Location"] == "/system/ca/"
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])

@@ -160,15 +160,15 @@ def disabled(world, row):
     return account(row)
 
 
+def disabled_operator(row: Account) -> str:
+    row.state = AccountState.DISABLED
+    row.save()
+    return account(row)
+
+
 def closed(world):
     Organisation.objects.filter(pk=world.organisation.pk).update(state="disabled")
     return organisation_page(world)
-
-
-def proof(world):
-    world.first.set_password("x9!kkd-Long-1")
-    world.first.save()
-    return "/console/confirm/", {"password": "x9!kkd-Long-1"}
 
 
 def third(world) -> Account:
@@ -176,7 +176,6 @@ def third(world) -> Account:
 
 
 EXAMPLES = {
-    ("confirm", ""): proof,
     ("provider_new", ""): lambda world: ("/console/providers/new/", {"code": "neu", "name": "新", "short_name": "新", "order": 5}),
     ("provider_edit", ""): edited,
     ("provider_links", ""): links,
@@ -215,12 +214,17 @@ EXAMPLES = {
     ("accounts_account_change", "move"): lambda world: (account(world.member), {"step": "move", "uscc": OTHER_USCC, **WHY}),
     ("accounts_account_change", "operator_disable"): lambda world: (account(third(world)), {"step": "operator_disable", **WHY}),
     ("accounts_account_change", "operator_enable"): lambda world: (
-        disabled(world, third(world)).replace("x", "x"), {"step": "operator_enable", **WHY}
+        disabled_operator(third(world)), {"step": "operator_enable", **WHY}
     ),
+    ("accounts_account_change", "enrol"): lambda world: (account(third(world)), {"step": "enrol", **WHY}),
+    ("accounts_account_change", "lock_only"): lambda world: (account(world.member), {"step": "lock_only", "value": "on"}),
     ("accounts_account_change", "show_name"): lambda world: (account(world.member), {"step": "show_name"}),
     ("account_new", ""): lambda world: ("/console/accounts/new/", {"username": "neu", "name": "新", "uscc": "", "role": "member"}),
     ("organisations_organisation_change", "disable"): lambda world: (organisation_page(world), {"step": "disable"}),
     ("organisations_organisation_change", "enable"): lambda world: (closed(world), {"step": "enable"}),
+    ("organisations_organisation_change", "lock_only"): lambda world: (
+        organisation_page(world), {"step": "lock_only", "value": "on"}
+    ),
     ("organisations_organisation_change", "rename"): lambda world: (
         organisation_page(world), {"step": "rename", "name": "新名称有限公司", "version": 1}
     ),

@@ -159,12 +159,12 @@ def test_an_emergency_unbind_takes_two_operators(world, first, second, member, b
     )  # fmt: skip
     first.post(unbind_address(binding), {"step": "unbind", "reason": "本人持身份证到场核验，锁已遗失"})
     approval = Approval.objects.get()
-    assert Binding.objects.get().unbound_at is None
+    assert Binding.objects.get(pk=binding.pk).unbound_at is None
     form = {"step": "approve", "version": 1, "sha256": approval.sha256}
     first.post(f"/console/approvals/{approval.pk}/", form)
-    assert Binding.objects.get().unbound_at is None
+    assert Binding.objects.get(pk=binding.pk).unbound_at is None
     second.post(f"/console/approvals/{approval.pk}/", form)
-    ended = Binding.objects.get()
+    ended = Binding.objects.get(pk=binding.pk)
     session.refresh_from_db()
     assert ended.unbound_by == world.second
     assert "锁已遗失" in ended.reason
@@ -178,11 +178,11 @@ def test_an_emergency_unbind_needs_a_reason_and_a_live_binding(world, first, sec
     assert not Approval.objects.exists()
     first.post(unbind_address(binding), {"step": "unbind", "reason": "锁已遗失"})
     approval = Approval.objects.get()
-    Binding.objects.update(unbound_at=timezone.now(), unbound_by=member, reason="自己解除")  # meanwhile
+    Binding.objects.filter(pk=binding.pk).update(unbound_at=timezone.now(), unbound_by=member, reason="自己解除")  # meanwhile
     form = {"step": "approve", "version": 1, "sha256": approval.sha256}
     answer = second.post(f"/console/approvals/{approval.pk}/", form, follow=True)
     assert "alert bad" in answer.content.decode()
-    assert Binding.objects.get().reason == "自己解除"
+    assert Binding.objects.get(pk=binding.pk).reason == "自己解除"
     assert Approval.objects.get().state == "pending"
 
 

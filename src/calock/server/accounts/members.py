@@ -7,6 +7,7 @@ transaction and with the operator who approved.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -25,6 +26,8 @@ from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
 
+ENROLMENT = timedelta(hours=72)
+"""As long as a one-time code: the weekend between creating an operator and their first day."""
 TWO_NEEDED = "an administrator has power over the locks of others: making one takes two operators"
 
 
@@ -206,6 +209,42 @@ def move_account(*, member: Account, organisation: Organisation, by: Account, co
         row = _record(Event.ACCOUNT_MOVED, account, by=by, context=context, was=str(was or ""))
         notify(NoticeKind.MOVED, account=account.pk, by=by, row=row, value=target.name)
     member.organisation, member.role = organisation, Role.MEMBER
+
+
+def open_enrolment(*, operator: Account, by: Account | None, context: RequestContext | None) -> datetime:
+    """Give an operator a time in which they log in with the password and bind a lock: their first one, or when all are lost.
+
+    As the server's owner wants (``by`` None), or as two operators decided. Binding a lock ends it.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED for an account that is no operator's, OPERATOR_DAMAGED.
+    """
+    until = (context.at if context else timezone.now()) + ENROLMENT
+    with transaction.atomic():
+        account = _locked(operator)
+        if account.role != Role.OPERATOR:
+            raise Refusal(Reason.REQUEST_MALFORMED, "该账户不是运营人员")
+        account.lock_enrolment_until = until
+        account.save(update_fields=["lock_enrolment_until"])
+        _record(Event.ACCOUNT_ENROLMENT_OPENED, account, by=by, context=context, until=until.isoformat(timespec="seconds"))
+    return until
+
+
+def set_lock_only(*, member: Account, value: bool | None, by: Account, context: RequestContext) -> None:
+    """Whether the account goes by its lock alone once one is bound; None: as its organisation or the site says.
+
+    Raises:
+        Refusal: NOT_FOUND; NOT_ALLOWED for an operator, who always does.
+    """
+    with transaction.atomic():
+        account = _locked(member)
+        require_authority(acting(by), account)
+        if account.role == Role.OPERATOR:
+            raise Refusal(Reason.NOT_ALLOWED, "operators always go by their lock")
+        account.lock_only = value
+        account.save(update_fields=["lock_only"])
+        row = _record(Event.ACCOUNT_LOCK_ONLY_CHANGED, account, by=by, context=context, value=str(value))
+        notify(NoticeKind.LOCK_ONLY_CHANGED, account=account.pk, by=by, row=row, value=str(value))
 
 
 def _locked(member: Account) -> Account:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from datetime import UTC
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 
+from calock.core.refusals import Reason, Refusal
 from calock.server.organisations.models import Organisation
+from calock.server.tools import seals
 
 
 class Role(models.TextChoices):
@@ -58,12 +62,19 @@ class AccountManager(BaseUserManager["Account"].from_queryset(AccountQuerySet)):
 class Account(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = models.CharField("账户", max_length=64, unique=True)
-    name = models.CharField("姓名", max_length=64)
+    name = models.CharField("姓名", max_length=64, db_index=True)
     organisation = models.ForeignKey(Organisation, null=True, blank=True, on_delete=models.PROTECT, related_name="members")
     role = models.CharField(max_length=24, choices=Role.choices, default=Role.MEMBER)
     state = models.CharField(max_length=16, choices=AccountState.choices, default=AccountState.ACTIVE)
     must_change_password = models.BooleanField(default=False)
     password_changed_at = models.DateTimeField(null=True, blank=True)
+    lock_only = models.BooleanField(
+        null=True, blank=True, help_text="no password login once a lock is bound; null: as organisation or site say"
+    )
+    lock_enrolment_until = models.DateTimeField(
+        null=True, blank=True, help_text="until then an operator may bind a first lock with the password"
+    )
+    mac = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False, help_text="operators only")
     password_reset_at = models.DateTimeField(null=True, blank=True, help_text="when somebody else last had it chosen anew")
     failed_passwords = models.PositiveIntegerField(default=0)
     password_locked_until = models.DateTimeField(null=True, blank=True)
@@ -77,6 +88,7 @@ class Account(AbstractBaseUser):
 
     class Meta:
         verbose_name = verbose_name_plural = "账户"
+        indexes = (models.Index(fields=("role", "username")), models.Index(fields=("state", "username")))
 
     def __str__(self) -> str:
         return f"{self.name} ({self.username})"
@@ -87,7 +99,41 @@ class Account(AbstractBaseUser):
 
     @property
     def is_operator(self) -> bool:
-        return self.role == Role.OPERATOR
+        """Only with a seal that fits: a role written into the database makes nobody an operator."""
+        return self.role == Role.OPERATOR and self.is_intact()
+
+    def is_intact(self) -> bool:
+        """Whether an operator's row is the one that this server wrote."""
+        return seals.fits(self.mac, "operators", self._sealed_content())
+
+    def expected_mac(self) -> str:
+        """The seal that fits what the row says now."""
+        return seals.mac("operators", self._sealed_content())
+
+    def _sealed_content(self) -> bytes:
+        until = self.lock_enrolment_until
+        return seals.canonical([
+            "account", str(self.pk), self.username, str(self.role), str(self.state), self.password,
+            until.astimezone(UTC).isoformat(timespec="microseconds") if until else "",
+        ])  # fmt: skip
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save, and seal an operator's row. ``QuerySet.update`` does not: what it changed there is not believed.
+
+        Raises:
+            Refusal: OPERATOR_DAMAGED when the stored row is not one we wrote; sealing it would hide that.
+        """
+        if self.role == Role.OPERATOR:
+            if not self._state.adding:
+                self._require_stored_intact()
+            self.mac = self.expected_mac()
+            update_fields = update_fields if update_fields is None else {*update_fields, "mac"}
+        super().save(*args, update_fields=update_fields, **kwargs)
+
+    def _require_stored_intact(self) -> None:
+        stored: Account | None = Account.objects.filter(pk=self.pk).first()
+        if stored is None or stored.role != Role.OPERATOR or not stored.is_intact():
+            raise Refusal(Reason.OPERATOR_DAMAGED, f"account {self.pk} is not the one that was sealed", about={"account": self.pk})
 
     # what django.contrib.admin asks of a user
     @property

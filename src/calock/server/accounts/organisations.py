@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from calock.core.checks.identity import uscc_valid
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.authority import require_operator
+from calock.server.accounts.authority import acting, require_operator
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
@@ -126,6 +126,25 @@ def rename_organisation(
             _change(row, name=name, uscc=row.uscc, at=context.at)
             _record_change(row, by=operator, context=context, what="name")
     return row
+
+
+def set_lock_only(*, organisation: Organisation, value: bool | None, by: Account, context: RequestContext) -> None:
+    """Whether the organisation's members go by their lock alone once one is bound; None: as the site says.
+
+    Raises:
+        Refusal: NOT_ALLOWED for who is neither operator nor an administrator of this organisation.
+    """
+    with transaction.atomic():
+        actor = acting(by)
+        own = actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id == organisation.pk
+        if not (actor.is_operator or own):
+            raise Refusal(Reason.NOT_ALLOWED, "for operators and the organisation's administrators")
+        row = _locked(organisation)
+        row.lock_only = organisation.lock_only = value
+        row.save(update_fields=["lock_only"])
+        details = {"value": str(value)}
+        event = Event.ORGANISATION_LOCK_ONLY_CHANGED
+        record(event, context=context, actor=actor, subject=row.pk, organisation=row.pk, details=details)
 
 
 def change_code(

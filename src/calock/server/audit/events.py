@@ -16,6 +16,7 @@ class Event(StrEnum):
     SESSIONS_REVOKED = "session:revoked"
 
     BINDING_ADDED = "binding:lock:added"
+    BINDING_CONFIRMED = "binding:lock:confirmed"
     BINDING_ENDED = "binding:lock:ended"
     BINDING_REFUSED = "binding:lock:refused"
     BINDING_END_REFUSED = "binding:lock:end_refused"
@@ -27,6 +28,9 @@ class Event(StrEnum):
     ACCOUNT_DISABLED = "account:disabled"
     ACCOUNT_ENABLED = "account:enabled"
     ACCOUNT_MOVED = "account:moved"
+    ACCOUNT_LOCK_ONLY_CHANGED = "account:lock_only:changed"
+    OPERATORS_RESEALED = "account:operators:resealed"
+    ACCOUNT_ENROLMENT_OPENED = "account:enrolment:opened"
     ACCOUNT_NAME_SHOWN = "account:name:shown"
     ACCOUNT_PASSWORD_CHANGED = "account:password:changed"  # noqa: S105 - a name
     ACCOUNT_PASSWORD_RESET = "account:password:reset"  # noqa: S105 - a name
@@ -35,6 +39,7 @@ class Event(StrEnum):
     ACCOUNT_PASSWORD_REFUSED = "account:password:refused"  # noqa: S105 - a name
     ORGANISATION_CREATED = "organisation:created"
     ORGANISATION_CHANGED = "organisation:changed"
+    ORGANISATION_LOCK_ONLY_CHANGED = "organisation:lock_only:changed"
     ORGANISATION_MERGED = "organisation:merged"
     ORGANISATION_DISABLED = "organisation:disabled"
     ORGANISATION_ENABLED = "organisation:enabled"

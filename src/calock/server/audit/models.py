@@ -41,6 +41,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        indexes = (models.Index(fields=("ip", "-id"), name="audit_by_address"),)
         verbose_name = verbose_name_plural = "审计记录"
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ from calock.server.console import people_decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.pages.common import operator_and_context
-from calock.server.console.pages.people import code_page, organisation_named
+from calock.server.console.pages.people import SWITCH, SWITCH_WORDS, code_page, organisation_named, switch_of
 from calock.server.locks.models import Binding
 from calock.server.organisations.models import Organisation
 from calock.server.tools.masking import mask_name
@@ -91,6 +91,7 @@ class AccountAdmin(ReadOnlyAdmin):
             "sessions": row.sessions.filter(ended_at__isnull=True, expires_at__gt=at).order_by("-last_seen_at")[:20],
             "password_locked": row.password_locked_until is not None and row.password_locked_until > at,
             "open_code": row.password_codes.filter(used_at__isnull=True, expires_at__gt=at).first(),
+            "switch": [(value, words, row.lock_only is SWITCH[value]) for value, words in SWITCH_WORDS],
             "waiting_here": Approval.objects.open_at(at).filter(target=str(row.pk)).select_related("proposed_by"),
         }
 
@@ -131,6 +132,14 @@ class AccountAdmin(ReadOnlyAdmin):
         people_decisions.propose_move(
             member=row, organisation=target, reason=request.POST.get("reason", ""), by=operator, context=context
         )
+
+    def step_lock_only(self, request: HttpRequest, row: Account) -> None:
+        operator, context = operator_and_context(request)
+        members.set_lock_only(member=row, value=switch_of(request), by=operator, context=context)
+
+    def step_enrol(self, request: HttpRequest, row: Account) -> None:
+        operator, context = operator_and_context(request)
+        people_decisions.propose_enrolment(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
 
     def step_operator_disable(self, request: HttpRequest, row: Account) -> None:
         self._propose_operator_state(request, row, AccountState.DISABLED)

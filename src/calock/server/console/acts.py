@@ -30,7 +30,6 @@ ACTS: dict[str, dict[str, Act]] = {
     "dashboard": {},
     "failures": {},
     "app_list": {},
-    "confirm": {"": Act(1, Event.STEP_UP_SUCCEEDED)},
     # the register
     "providers": {},
     "provider": {},
@@ -67,6 +66,8 @@ ACTS: dict[str, dict[str, Act]] = {
         "move": Act(2, Event.ACCOUNT_MOVED, _proposed("转入其他单位")),
         "operator_disable": Act(2, Event.ACCOUNT_DISABLED, _proposed("停用运营人员")),
         "operator_enable": Act(2, Event.ACCOUNT_ENABLED, _proposed("启用运营人员")),
+        "enrol": Act(2, Event.ACCOUNT_ENROLMENT_OPENED, _proposed("允许绑定 CA 锁")),
+        "lock_only": Act(1, Event.ACCOUNT_LOCK_ONLY_CHANGED, "登录方式已变更"),
         "show_name": Act(1, Event.ACCOUNT_NAME_SHOWN),
     },
     "account_new": {"": Act(1, Event.ACCOUNT_CREATED)},
@@ -74,6 +75,7 @@ ACTS: dict[str, dict[str, Act]] = {
     "organisations_organisation_change": {
         "disable": Act(1, Event.ORGANISATION_DISABLED, "单位已停用，其全部成员的会话已结束"),
         "enable": Act(1, Event.ORGANISATION_ENABLED, "单位已启用"),
+        "lock_only": Act(1, Event.ORGANISATION_LOCK_ONLY_CHANGED, "登录方式已变更"),
         "rename": Act(1, Event.ORGANISATION_CHANGED, "单位已更名，曾用名仍可搜索"),
         "code": Act(2, Event.ORGANISATION_CHANGED, _proposed("变更统一社会信用代码")),
         "merge": Act(2, Event.ORGANISATION_MERGED, _proposed("合并单位")),

@@ -12,13 +12,13 @@ from django.utils.safestring import SafeString
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.accounts.organisations import rename_organisation, set_organisation_state
+from calock.server.accounts.organisations import rename_organisation, set_lock_only, set_organisation_state
 from calock.server.approvals.models import Approval
 from calock.server.console import people_decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.pages.common import operator_and_context
-from calock.server.console.pages.people import organisation_named
+from calock.server.console.pages.people import SWITCH, SWITCH_WORDS, organisation_named, switch_of
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
 from calock.server.tools.masking import mask_name
 
@@ -66,6 +66,7 @@ class OrganisationAdmin(ReadOnlyAdmin):
             "total": members.count(),
             "former": row.former_names.all(),
             "absorbed": row.absorbed.all(),
+            "switch": [(value, words, row.lock_only is SWITCH[value]) for value, words in SWITCH_WORDS],
             "waiting_here": Approval.objects.open_at(timezone.now()).filter(target=str(row.pk)).select_related("proposed_by"),
         }
 
@@ -76,6 +77,10 @@ class OrganisationAdmin(ReadOnlyAdmin):
     def step_enable(self, request: HttpRequest, row: Organisation) -> None:
         operator, context = operator_and_context(request)
         set_organisation_state(organisation=row, state=OrganisationState.ACTIVE, by=operator, context=context)
+
+    def step_lock_only(self, request: HttpRequest, row: Organisation) -> None:
+        operator, context = operator_and_context(request)
+        set_lock_only(organisation=row, value=switch_of(request), by=operator, context=context)
 
     def step_rename(self, request: HttpRequest, row: Organisation) -> None:
         operator, context = operator_and_context(request)

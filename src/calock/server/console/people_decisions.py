@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.members import change_role, move_account, write_account_state
+from calock.server.accounts.members import ENROLMENT, change_role, move_account, open_enrolment, write_account_state
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.organisations import change_code, clean_uscc, merge_organisation, require_unused
 from calock.server.approvals.kinds import Alarm, Kind, register_kind
@@ -22,6 +22,7 @@ ORGANISATION_MERGER = "organisation.merger"
 ACCOUNT_ADMINISTRATOR = "account.administrator"
 ACCOUNT_MOVE = "account.move"
 OPERATOR_STATE = "operator.state"
+OPERATOR_ENROLMENT = "operator.enrolment"
 
 Facts = list[tuple[str, str]]
 
@@ -135,6 +136,25 @@ def propose_operator_state(
     )
 
 
+def propose_enrolment(*, member: Account, reason: str, by: Account, context: RequestContext | None) -> Approval:
+    """Let another operator bind a lock with the password: their first, or when all of theirs are lost.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED, or as ``approvals.services.propose``.
+    """
+    if member.role != Role.OPERATOR or member.pk == by.pk:
+        raise Refusal(Reason.REQUEST_MALFORMED, "只能为另一位运营人员提出")
+    return propose(
+        kind=OPERATOR_ENROLMENT,
+        target=str(member.pk),
+        payload={},
+        summary=f"允许运营人员 {member.username} 绑定 CA 锁",
+        reason=reason,
+        by=by,
+        context=context,
+    )
+
+
 # --- the acts, inside the approval's transaction
 
 
@@ -189,6 +209,12 @@ def _set_operator_state(approval: Approval, operator: Account, context: RequestC
     write_account_state(member=member, state=state, by=operator, context=context)
 
 
+def _open_enrolment(approval: Approval, operator: Account, context: RequestContext | None) -> None:
+    if approval.target == str(operator.pk):
+        raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "nobody approves their own enrolment")
+    open_enrolment(operator=_account(approval.target), by=operator, context=context)
+
+
 # --- what the second operator reads
 
 
@@ -239,6 +265,9 @@ def _effects(approval: Approval, member: Account) -> Sequence[tuple[str, str]]:
         target = Organisation.objects.filter(pk=approval.payload["into"]).first()
         text = f"{target.name}（{target.uscc}）" if target else "已不存在"
         return [("转入", Alarm(text)), ("权限", "转入后为普通成员，由该单位的机构管理员管理")]
+    if approval.kind == OPERATOR_ENROLMENT:
+        hours = int(ENROLMENT.total_seconds() // 3600)
+        return [("权限", Alarm(f"{hours} 小时内可用密码登录并绑定一把 CA 锁，此后以该锁进入控制台"))]
     return [("操作", Alarm("启用" if approval.payload["state"] == AccountState.ACTIVE else "停用，其会话随即结束"))]
 
 
@@ -252,4 +281,5 @@ def register_kinds() -> None:
     register_kind(Kind(ORGANISATION_MERGER, "合并单位", _merge, _merger_facts))
     register_kind(Kind(ACCOUNT_ADMINISTRATOR, "设为机构管理员", _make_administrator, _account_facts))
     register_kind(Kind(ACCOUNT_MOVE, "转入其他单位", _move, _account_facts))
+    register_kind(Kind(OPERATOR_ENROLMENT, "允许运营人员绑定 CA 锁", _open_enrolment, _account_facts))
     register_kind(Kind(OPERATOR_STATE, "停用或启用运营人员", _set_operator_state, _account_facts))

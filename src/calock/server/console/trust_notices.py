@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 
 from calock.core.policy import Policy, PolicyError
 from calock.server.jobs import health as jobs_health
+from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
 from calock.server.providers.trust import Problem, ProblemKind
@@ -50,7 +51,13 @@ _PROBLEMS: dict[ProblemKind, tuple[str, str]] = {
 def server_notices(problems: Sequence[Problem], at: datetime) -> list[Notice]:
     """What concerns the whole server rather than one provider: its register, and its background work."""
     found = [notice_of(problem) for problem in problems if not problem.provider]
+    found += [_operator(line) for line in damaged_operators()]
     return found + [_job(problem) for problem in jobs_health.problems(at=at)]
+
+
+def _operator(line: str) -> Notice:
+    effect = "该运营人员不能登录，也不能进入控制台；请查明谁写入了数据库"
+    return Notice("bad", "运营人员记录被改动", effect, "operator_damaged", line)
 
 
 _JOBS = {

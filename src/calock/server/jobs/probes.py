@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 
 from calock.core.refusals import Refusal
 from calock.server.jobs.health import problems
+from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.providers.trust import current_register
 
 KEPT = 1.0
@@ -46,6 +47,8 @@ class ProbeMiddleware:
 def _problems() -> list[str]:
     found = [problem.line for problem in problems()]
     try:
+        if damaged_operators():
+            found.append("operators: a row is not as it was sealed")
         current_register()
     except Refusal:
         found.append("register: damaged")

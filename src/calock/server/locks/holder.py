@@ -112,7 +112,10 @@ class Found:
     """It, or the lock's current certificate over the same key, was found revoked."""
     superseded_by_other_key: bool
     binding_id: uuid.UUID | None
+    binding_awaits: str
+    """Whose consent the binding waits for; empty: nobody's."""
     account_id: uuid.UUID | None
     account_state: str
+    account_role: str
     organisation_id: uuid.UUID | None
     organisation_state: str

@@ -20,8 +20,8 @@ class Lock(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locks")
-    lock_id = models.CharField("CA锁ID", max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True)
+    lock_id = models.CharField("CA锁ID", max_length=64, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("provider", "lock_id"), name="one_lock_per_provider_id"),)
@@ -39,12 +39,12 @@ class LockCertificate(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="certificates")
     ca_record = models.ForeignKey(CaRecord, on_delete=models.PROTECT, related_name="lock_certificates")
-    serial = models.CharField(max_length=42, help_text="unsigned, lower-case hex without leading zeros")
+    serial = models.CharField(max_length=42, db_index=True, help_text="unsigned, lower-case hex without leading zeros")
     cert_sha256 = models.CharField(max_length=64, unique=True)
     spki_sha256 = models.CharField(max_length=64, db_index=True)
     holder_hmac = models.CharField(max_length=64, blank=True, db_index=True, help_text="keyed hash of the holder's id")
     holder_masked = models.CharField(max_length=32, blank=True)
-    subject_cn = models.CharField(max_length=200, help_text="any 公民身份号码 in it is masked")
+    subject_cn = models.CharField(max_length=200, db_index=True, help_text="any 公民身份号码 in it is masked")
     algorithm = models.CharField(max_length=8)
     not_before = models.DateTimeField()
     not_after = models.DateTimeField()
@@ -127,6 +127,13 @@ class BindingQuerySet(models.QuerySet["Binding"]):
         return self.order_by("-bound_at", "id")
 
 
+class Awaits(models.TextChoices):
+    """Whose consent a binding waits for that an administrator made for a member."""
+
+    MEMBER = "member", "待本人确认"
+    ADMINISTRATOR = "administrator", "待另一位管理员确认"
+
+
 class BindingManager(models.Manager["Binding"].from_queryset(BindingQuerySet)):  # type: ignore[misc]
     pass
 
@@ -138,13 +145,24 @@ class Binding(models.Model):
     lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="bindings")
     account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="bindings")
     bound_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="bindings_made")
-    bound_at = models.DateTimeField()
+    bound_at = models.DateTimeField(db_index=True)
     site = models.CharField(max_length=32)
     unbound_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="bindings_ended"
     )
     unbound_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
+    awaits = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        choices=Awaits.choices,
+        help_text="whose consent; it logs nobody in till then",
+    )
+    mac = models.CharField(
+        max_length=64, blank=True, default="", db_default="", editable=False, help_text="live bindings of operators only"
+    )
 
     objects: ClassVar[BindingManager] = BindingManager()
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from calock.core.challenge import Challenge, Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account
+from calock.server.accounts.models import Account, Role
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
+from calock.server.locks.consent import awaited
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import Seen
-from calock.server.locks.models import Binding, Lock
+from calock.server.locks.models import Awaits, Binding, Lock
+from calock.server.locks.operator_seals import require_intact, seal_binding
+from calock.server.locks.password_rules import is_enrolling, refuse_password_as_proof
 from calock.server.locks.predecessors import RacedError, Standing
 from calock.server.locks.revocations import require_not_revoked
-from calock.server.locks.step_up import Evidence, prove, refuse_password_after_reset
+from calock.server.locks.step_up import Evidence, prove
 from calock.server.locks.versions import (
     current_version,
     is_same,
@@ -77,14 +81,22 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
     """Whether ``by`` may bind a lock for ``member`` now.
 
     Raises:
-        Refusal: NOT_FOUND, STEP_UP_REQUIRED, PASSWORD_RESET_LATELY.
+        Refusal: NOT_FOUND, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, LOCK_ENROLMENT_CLOSED.
     """
     if not Account.objects.bindable_by(by).filter(pk=member.pk).exists():
         raise Refusal(Reason.NOT_FOUND, "not an account that this one may bind for")
     if context.session is None or not is_fresh(context.session, at=context.at):
         raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
     if not is_fresh_by_lock(context.session, at=context.at):
-        refuse_password_after_reset(by, at=context.at)
+        _require_password_does(by, context)
+
+
+def _require_password_does(by: Account, context: RequestContext) -> None:
+    """An operator's first lock is bound within a time that the owner or two operators gave: a password alone makes no operator."""
+    refuse_password_as_proof(by, site=context.site, at=context.at)
+    needs_lock = by.role == Role.OPERATOR and settings.CALOCK.operators_need_lock
+    if needs_lock and not is_enrolling(by, at=context.at):
+        raise Refusal(Reason.LOCK_ENROLMENT_CLOSED, "no time was given in which this operator may bind a lock")
 
 
 def _bind_answer(
@@ -130,6 +142,8 @@ def _bind_once(
 ) -> Binding:
     with transaction.atomic():
         spend(challenge)
+        if member.role == Role.OPERATOR:
+            member = Account.objects.select_for_update(no_key=True).get(pk=member.pk)
         return _bind_rows(seen, standing, member=member, by=by, context=context)
 
 
@@ -147,10 +161,17 @@ def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Ac
     if current is not None:
         require_not_expired_beside(current, seen, at=context.at)
     take_version(lock, seen, current, at=context.at)
-    binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site)
+    awaits = awaited(member=member, by=by, site=context.site)
+    binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site, awaits=awaits)
     binding.save(force_insert=True)
+    seal_binding(binding)
+    if member.lock_enrolment_until is not None:
+        member.lock_enrolment_until = None
+        member.save(update_fields=["lock_enrolment_until"])
     event = _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
-    notify(NoticeKind.LOCK_BOUND, account=member.pk, by=by, row=event, lock=lock.lock_id)
+    kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
+    if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
+        notify(kind, account=member.pk, by=by, row=event, lock=lock.lock_id)
     return binding
 
 
@@ -172,7 +193,9 @@ def _already_live(
     if current is None or is_same(current, seen.certificate):
         raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account", about=about)
     require_heir(current, seen, standing, at=context.at)
+    require_intact(live)
     take_version(lock, seen, current, at=context.at)
+    seal_binding(live)
     _record(Event.CERTIFICATE_RENEWED, live, seen, by=by, context=context)
     return live
 
@@ -258,7 +281,7 @@ def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, pro
         live = Binding.objects.live().filter(pk=row.pk)
         if row.account_id == by.pk and live.exists():
             _require_other_way_in(account, row)  # asked again: two bindings may be ended at once
-        if not live.update(unbound_at=context.at, unbound_by=by, reason=reason):
+        if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
         forget_lock_proofs(account_id=row.account_id, lock_id=row.lock_id)

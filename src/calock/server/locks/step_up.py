@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
@@ -19,12 +18,13 @@ from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import answering, judge
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import Seen
-from calock.server.locks.models import Binding
+from calock.server.locks.operator_seals import live_binding, require_intact
+from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import lock_of, stands_for
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
-from calock.server.sessions.services import add_proof
+from calock.server.sessions.services import add_proof, is_fresh_by_lock
 from calock.server.tools import throttle
 
 
@@ -48,33 +48,19 @@ class Proved(NamedTuple):
     details: Details
 
 
-RESET_HOLD = timedelta(hours=24)
-"""Whoever had a password reset may hold it: until its person had time to notice, it proves nothing about their locks."""
-
-
-def refuse_password_after_reset(account: Account, *, at: datetime) -> None:
-    """For an account with a bound lock, whose password somebody else reset lately.
-
-    Raises:
-        Refusal: PASSWORD_RESET_LATELY.
-    """
-    reset = account.password_reset_at
-    if reset is not None and at - reset < RESET_HOLD and Binding.objects.live().filter(account=account).exists():
-        raise Refusal(Reason.PASSWORD_RESET_LATELY, f"reset {at - reset} ago")
-
-
 def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestContext) -> Proved:
     """Return when ``evidence`` shows that ``account``'s own person is there.
 
     Raises:
-        Refusal: STEP_UP_FAILED for a wrong password or another's lock; PASSWORD_RESET_LATELY; what stands against a lock's answer;
-            STEP_UP_REQUIRED when there is no evidence; TOO_MANY_ATTEMPTS, SERVER_BUSY.
+        Refusal: STEP_UP_FAILED for a wrong password or another's lock; LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY; what stands
+            against a lock's answer; STEP_UP_REQUIRED without evidence and without a lock's fresh proof; TOO_MANY_ATTEMPTS,
+            SERVER_BUSY.
     """
     if evidence.is_empty:
-        raise Refusal(Reason.STEP_UP_REQUIRED, "neither password nor answer")
+        return _proved_lately(account, context)
     throttle.refuse_when_too_many("password", context.ip)
     if evidence.password:
-        refuse_password_after_reset(account, at=context.at)
+        refuse_password_as_proof(account, site=context.site, at=context.at)
         try:
             prove_by_password(account, evidence.password, context=context)
         except Refusal as refusal:
@@ -91,10 +77,21 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
             attempt.about["lock"] = lock.pk
         if lock is None or not stands_for(lock, seen, at=context.at):
             raise Refusal(Reason.STEP_UP_FAILED, "no certificate that logs in with a known lock")
-        if not Binding.objects.live().filter(lock=lock, account=account).exists():
+        binding = live_binding(lock, account)
+        if binding is None or binding.awaits:
             raise Refusal(Reason.STEP_UP_FAILED, "the lock is not bound to this account")
+        require_intact(binding)
         spend(proof.challenge)
         return Proved(lock.pk, proof.details)
+
+
+def _proved_lately(account: Account, context: RequestContext) -> Proved:
+    """The lock that the session proved in the last minutes: whoever goes by a lock alone has nothing to type."""
+    session = context.session
+    if session is None or session.proved_lock_id is None or not is_fresh_by_lock(session, at=context.at):
+        refuse_password_as_proof(account, site=context.site, at=context.at)
+        raise Refusal(Reason.STEP_UP_REQUIRED, "neither password nor answer")
+    return Proved(session.proved_lock_id, {})
 
 
 def confirm_session(*, session: Session, evidence: Evidence, context: RequestContext) -> None:

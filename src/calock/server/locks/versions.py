@@ -15,6 +15,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.server.locks.holder import Seen
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
+from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.predecessors import RacedError, Standing, standing_of
 from calock.server.providers.models import CaRecord
 
@@ -220,7 +221,8 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
     about = {"lock": lock.pk} if lock is not None else {}
     if lock is not None:
         take_turn(lock)
-    if lock is None or not Binding.objects.live().filter(lock=lock).exists():
+    live = Binding.objects.live().select_related("account").filter(lock=lock).first() if lock else None
+    if lock is None or live is None:
         raise Refusal(Reason.LOCK_NOT_BOUND, "no live binding for this certificate, its key or its lock id", about=about)
     previous = current_version(lock)
     if previous is None:
@@ -230,4 +232,7 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key", about=about)
     if standing is not None and standing.doubt:
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, f"the certificate before it: {standing.doubt}", about=about)
-    return lock, add_version(lock, seen, previous, at=at)
+    require_intact(live)
+    version = add_version(lock, seen, previous, at=at)
+    seal_binding(live)
+    return lock, version

@@ -9,14 +9,16 @@ from django.db import IntegrityError, transaction
 from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
-from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.passwords import Attempt
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.holder import Found, Seen
-from calock.server.locks.models import LockCertificate
+from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.operator_seals import require_intact
+from calock.server.locks.password_rules import is_lock_only
 from calock.server.locks.predecessors import RacedError, Standing
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import is_same, predecessor_of, renew_at_login
@@ -152,8 +154,8 @@ def _require_open(found: Found, proof: Proof) -> None:
     """The very certificate, then binding, account and organisation.
 
     Raises:
-        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, LOCK_NOT_BOUND, ACCOUNT_DISABLED,
-            ORGANISATION_DISABLED.
+        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, LOCK_NOT_BOUND, LOCK_NOT_CONFIRMED,
+            OPERATOR_DAMAGED, ACCOUNT_DISABLED, ORGANISATION_DISABLED.
     """
     about = {"lock": found.lock_id}
     if found.cert_sha256 != proof.certificate.sha256 and not _is_stored(found, proof):
@@ -166,6 +168,10 @@ def _require_open(found: Found, proof: Proof) -> None:
     if found.binding_id is None:
         facts = provider_facts(proof.provider.code)
         raise Refusal(Reason.LOCK_NOT_BOUND, "the lock is known but not bound", facts, about=about)
+    if found.binding_awaits:
+        raise Refusal(Reason.LOCK_NOT_CONFIRMED, f"the binding waits for the {found.binding_awaits}", about=about)
+    if found.account_role == Role.OPERATOR:
+        require_intact(Binding.objects.select_related("account").get(pk=found.binding_id))
     if found.account_state != AccountState.ACTIVE:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the bound account is disabled", about=about)
     if found.organisation_id is not None and found.organisation_state != OrganisationState.ACTIVE:
@@ -182,8 +188,8 @@ def login_with_password(*, username: str, password: str, context: RequestContext
     An unknown account, a wrong password and a locked account look and cost the same. Failures never touch the CA path.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG, TOO_MANY_ATTEMPTS, SERVER_BUSY; only after the right password ACCOUNT_DISABLED and
-            ORGANISATION_DISABLED.
+        Refusal: CREDENTIALS_WRONG, TOO_MANY_ATTEMPTS, SERVER_BUSY; only after the right password ACCOUNT_DISABLED,
+            ORGANISATION_DISABLED, PASSWORD_LOGIN_OFF, OPERATOR_DAMAGED.
     """
     throttle.refuse_when_too_many("password", context.ip)
     account: Account | None = None
@@ -210,7 +216,7 @@ def _require_right(account: Account | None, password: str, context: RequestConte
         raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
 
 
-def _require_still_right(account: Account) -> None:
+def _require_still_right(account: Account, context: RequestContext) -> None:
     """The password that was right is the account's now, and the account is open; its row is held, so that both stay so.
 
     A change of the password ends every session there is: one of the old password, written a moment later, would outlive it.
@@ -222,12 +228,16 @@ def _require_still_right(account: Account) -> None:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the account is disabled")
     if now.organisation is not None and now.organisation.state != OrganisationState.ACTIVE:
         raise Refusal(Reason.ORGANISATION_DISABLED, "the account's organisation is disabled")
+    if now.role == Role.OPERATOR and not now.is_intact():
+        raise Refusal(Reason.OPERATOR_DAMAGED, f"account {now.pk} is not the one that was sealed")
+    if is_lock_only(now, site=context.site, at=context.at):
+        raise Refusal(Reason.PASSWORD_LOGIN_OFF, "a lock is bound, and the account goes by it alone")
 
 
 @again_when_broken_off
 def _enter_by_password(account: Account, context: RequestContext) -> LoggedIn:
     with transaction.atomic():
-        _require_still_right(account)
+        _require_still_right(account, context)
         if context.session is not None:
             end_session(session=context.session, reason="new login", at=context.at)
         session, cookie = new_session(account_id=account.pk, method=SessionMethod.PASSWORD, context=context)

@@ -20,7 +20,7 @@ from calock.server.locks.holder import Found
 from calock.server.sessions.models import Session
 
 FIND = """
-SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, a.id, a.state, o.id, o.state,
+SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, a.id, a.state, a.role, o.id, o.state,
     c.revoked_at, v.id, n.revoked_at
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
@@ -74,7 +74,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    certificate, lock, cert_sha256, key, newest_key, binding, account, account_state, *more = row
+    certificate, lock, cert_sha256, key, newest_key, binding, awaits, account, account_state, account_role, *more = row
     organisation, organisation_state, *revoked = more
     certificate_id, lock_id = _uuid(certificate), _uuid(lock)
     assert certificate_id is not None
@@ -86,8 +86,10 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         revoked=any(value is not None for value in revoked),
         superseded_by_other_key=newest_key is not None and newest_key != key,
         binding_id=_uuid(binding),
+        binding_awaits=awaits or "",
         account_id=_uuid(account),
         account_state=account_state or "",
+        account_role=account_role or "",
         organisation_id=_uuid(organisation),
         organisation_state=organisation_state or "",
     )

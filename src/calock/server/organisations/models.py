@@ -40,7 +40,8 @@ class Organisation(models.Model):
     uscc = models.CharField("统一社会信用代码", max_length=18, unique=True, help_text="GB 32100-2015, 18 characters")
     state = models.CharField(max_length=16, choices=OrganisationState.choices, default=OrganisationState.ACTIVE)
     merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed")
-    version = models.PositiveIntegerField(default=1, help_text="raised by every change of name, code or merger")
+    lock_only = models.BooleanField(null=True, blank=True, help_text="with a bound lock no password login; null: as the site says")
+    version = models.PositiveIntegerField(default=1, db_default=1, help_text="raised by every change of name, code or merger")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OrganisationQuerySet.as_manager()

@@ -4,6 +4,7 @@
 (1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
 (the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
 ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``,
+``CALOCK_OPERATORS_NEED_LOCK`` (0: operators may do with a password; default 1),
 ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver, ``calock.wire.driver.PORTS``).
 """
 
@@ -37,13 +38,14 @@ class Config:
     egress_proxy: str
     public_port: str = ""
     failures_per_minute: int = 60
+    operators_need_lock: bool = True
     driver_ports: tuple[int, ...] = PORTS
     debug: bool = False
 
 
-def _flag(name: str) -> bool:
-    value = os.environ.get(name, "")
-    if value not in ("", "0", "1"):
+def _flag(name: str, *, default: str = "0") -> bool:
+    value = os.environ.get(name) or default
+    if value not in ("0", "1"):
         raise ConfigError(f"{name} must be 0 or 1, not {value!r}")
     return value == "1"
 
@@ -150,6 +152,7 @@ def read_config() -> Config:
         trusted_proxies=_proxies(),
         egress_proxy=_egress_proxy(),
         public_port="" if port is None else str(port),
+        operators_need_lock=_flag("CALOCK_OPERATORS_NEED_LOCK", default="1"),
         failures_per_minute=_number("CALOCK_FAILURES_PER_MINUTE", default=60, low=1, high=1_000_000) or 60,
         driver_ports=_driver_ports(insecure_http=insecure_http),
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from django.conf import settings
 from django.db import models
+
+from calock.server.tools import seals
 
 
 class SessionMethod(models.TextChoices):
@@ -31,6 +35,7 @@ class Session(models.Model):
     proved_lock = models.ForeignKey(
         "locks.Lock", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False, help_text="that lock"
     )
+    mac = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=40, blank=True)
 
@@ -39,3 +44,19 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.site} {self.created_at:%Y-%m-%d %H:%M}"
+
+    def seal(self) -> None:
+        """Cover whose session it is and what was proved in it: with both somebody could write themselves into the console."""
+        self.mac = seals.mac("session", self._sealed_content())
+
+    def is_intact(self) -> bool:
+        """Asked where a session opens the console; elsewhere a forged row opens nothing that its account cannot."""
+        return seals.fits(self.mac, "session", self._sealed_content())
+
+    def _sealed_content(self) -> bytes:
+        times = (self.created_at, self.expires_at, self.password_proved_at, self.lock_proved_at)
+        moments = [at.astimezone(UTC).isoformat(timespec="microseconds") if at else "" for at in times]
+        return seals.canonical([
+            self.digest, str(self.account_id), self.site, str(self.method), str(self.lock_id or ""), str(self.proved_lock_id or ""),
+            *moments,
+        ])  # fmt: skip

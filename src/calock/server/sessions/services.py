@@ -54,6 +54,7 @@ def new_session(
         lock_proved_at=context.at if by_lock else None,
         proved_lock_id=lock_id,
     )
+    session.seal()
     return session, value
 
 
@@ -64,13 +65,16 @@ def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> N
         session.password_proved_at = at
     else:
         session.lock_proved_at, session.proved_lock_id = at, lock_id
-    session.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock"])
+    session.seal()
+    session.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock", "mac"])
 
 
 def forget_lock_proofs(*, account_id: uuid.UUID, lock_id: uuid.UUID) -> None:
     """The lock is not the account's any more: proofs made with it in sessions that go on no longer count."""
-    rows = Session.objects.filter(account_id=account_id, proved_lock_id=lock_id, ended_at__isnull=True)
-    rows.update(lock_proved_at=None, proved_lock=None)
+    for session in Session.objects.filter(account_id=account_id, proved_lock_id=lock_id, ended_at__isnull=True).order_by("pk"):
+        session.lock_proved_at = session.proved_lock_id = None
+        session.seal()
+        session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
 
 
 def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> int:

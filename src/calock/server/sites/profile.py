@@ -24,6 +24,10 @@ Page = Literal[
     "bindings",
     "sessions",
     "password",
+    "password_code",
+    "confirm",
+    "notices",
+    "members",
     "help",
     "help_driver",
     "help_binding",
@@ -92,6 +96,8 @@ class Link(_Part, frozen=True, kw_only=True):
     page: Page
     icon: Icon | None = None
     note: Text | None = None
+    role: Literal["organisation_admin"] | None = None
+    """Shown to accounts of this role alone."""
 
 
 class Group(_Part, frozen=True, kw_only=True):
@@ -187,6 +193,17 @@ class BindingDialog(_Part, frozen=True, kw_only=True):
     precondition: Text
 
 
+class Members(_Part, frozen=True, kw_only=True):
+    """What an organisation's administrator does for its people."""
+
+    title: Text
+    add_button: Text
+    note: Text
+    bind_for_member: Literal["tell", "member", "administrator"]
+    """A lock that an administrator bound for a member: the member is told; or it waits for the member's, or another
+    administrator's, consent."""
+
+
 class Driver(_Part, frozen=True, kw_only=True):
     package: str
     """``DriverPackage.code`` recommended on this site."""
@@ -240,6 +257,8 @@ class Profile(_Part, frozen=True, kw_only=True):
     """The CA icon in the platform's header."""
     pin_entry: Literal["page", "window", "page-then-window"]
     web_eid: bool
+    lock_only: bool = False
+    """An account that has a bound lock logs in with it alone, unless its own or its organisation's switch says otherwise."""
     providers: tuple[str, ...]
     """Provider codes offered, in this order; the first is preselected. Empty: every enabled provider of the site."""
     names: Names
@@ -254,6 +273,7 @@ class Profile(_Part, frozen=True, kw_only=True):
     guide: Guide
     login: Login
     bindings: BindingList
+    members: Members
     dialog: BindingDialog
     help: tuple[HelpPage, ...]
     versions: tuple[Version, ...]

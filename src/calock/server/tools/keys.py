@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-Purpose = Literal["challenge", "audit", "holder", "register", "approval", "revocation", "manifest", "certificates"]
+Purpose = Literal[
+    "challenge", "audit", "holder", "register", "approval", "revocation", "manifest", "certificates", "operators", "session"
+]
 
 
 @cache

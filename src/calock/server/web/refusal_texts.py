@@ -65,6 +65,7 @@ RENEW = Action("续期（续期后无需重新绑定）", "Renew it (no new bind
 REPLACE = Action("补办", "Get a new one", "help_certificate", "F19", fact="renew_url")
 UNLOCK = Action("解锁指引", "How to unlock it", "help_failures", "F14", fact="unlock_url")
 CONSOLE = Action("返回控制台", "Back to the console", "home")
+PROVE = Action("用 CA 锁确认身份", "Confirm with the CA lock", "confirm")
 PASSWORD = Action("修改密码", "Change the password", "password")
 
 
@@ -143,6 +144,7 @@ ENTRIES: dict[R, Entry] = {
     R.HOLDER_ID_INVALID: Entry(Words("证书中的持有人标识有误，请联系 CA 机构", "The holder's id in the certificate is wrong; ask its CA"), CONTACT),
     # binding and login
     R.LOCK_NOT_BOUND: Entry(Words("该 CA 锁尚未绑定账户，请先用账号密码登录后绑定", "This lock is not bound; log in with your password and bind it first"), BIND),
+    R.LOCK_NOT_CONFIRMED: Entry(Words("这把 CA 锁由管理员绑定，确认后才能登录：请本人用账号密码登录，在 CA 绑定页面确认", "An administrator bound this lock; it logs in once that is confirmed: log in with your password and confirm it on the bindings page"), PASSWORD_LOGIN),
     R.LOCK_BOUND_TO_OTHER: Entry(Words("该 CA 锁已绑定其他用户（{holder}），一把 CA 锁只能绑定一个用户", "This lock is bound to another user ({holder}); a lock can be bound to one user only", "该 CA 锁已绑定其他用户，一把 CA 锁只能绑定一个用户", "This lock is bound to another user; a lock can be bound to one user only"), Action("申请转移/联系管理员", "Ask your administrator", "contact"), Event.BINDING_REFUSED),
     R.LOCK_ALREADY_BOUND: Entry(Words("该 CA 锁已绑定此账户，无需再次绑定", "This lock is already bound to this account"), BINDINGS, Event.BINDING_REFUSED),
     R.KEY_ALREADY_KNOWN: Entry(Words("该 CA 锁的密钥已用于另一把 CA 锁，请联系 CA 机构", "Another lock has the same key; ask your CA"), CONTACT, Event.BINDING_REFUSED),
@@ -162,7 +164,11 @@ ENTRIES: dict[R, Entry] = {
     R.PASSWORD_CHANGE_REQUIRED: Entry(Words("首次登录请先修改密码", "Please change the password first"), PASSWORD),
     R.PASSWORD_UNACCEPTABLE: Entry(Words("新密码不符合要求：{why}", "The new password is not acceptable: {why}", "新密码不符合要求", "The new password is not acceptable"), PASSWORD),
     R.PASSWORD_CODE_WRONG: Entry(Words("账户或一次性代码不正确，或代码已使用、已过期，请向发放代码的管理员重新索取", "The account or the one-time code is wrong, or the code was used or has expired; ask whoever gave it to you for another"), CONTACT),
-    R.PASSWORD_RESET_LATELY: Entry(Words("密码在 24 小时内由他人重置过，此操作须用已绑定的 CA 锁确认身份", "Somebody else reset this password within the last 24 hours; confirm with the bound CA lock"), Action("用 CA 锁登录", "Log in with the CA lock", "login", "ca")),
+    R.PASSWORD_RESET_LATELY: Entry(Words("密码在 24 小时内由他人重置过，此操作须用已绑定的 CA 锁确认身份", "Somebody else reset this password within the last 24 hours; confirm with the bound CA lock"), PROVE),
+    R.PASSWORD_LOGIN_OFF: Entry(Words("该账户绑定 CA 锁后只能用 CA 锁登录；锁丢失或不能使用时，请联系本单位管理员或平台", "With a bound CA lock this account logs in with it alone; if the lock is lost or broken, ask your administrator or the platform"), Action("用 CA 锁登录", "Log in with the CA lock", "login", "ca")),
+    R.LOCK_PROOF_REQUIRED: Entry(Words("此操作须用已绑定的 CA 锁确认身份", "This has to be confirmed with the bound CA lock"), PROVE),
+    R.LOCK_ENROLMENT_CLOSED: Entry(Words("运营人员绑定 CA 锁须在开通的时限内进行，请由另外两位运营人员或服务器所有者开通", "An operator binds a lock within a time that two other operators or the server's owner give"), CONTACT),
+    R.OPERATOR_DAMAGED: Entry(Words("运营人员记录的完整性校验未通过，已停止使用，请联系服务器所有者", "The operator's record failed its integrity check and is not used; tell the server's owner"), CONTACT, Event.ACCESS_REFUSED),
     R.STEP_UP_FAILED: Entry(Words("身份确认未通过，请重新输入密码或使用本人的 CA 锁", "That did not prove it is you; give the password again or use your own lock"), BINDINGS),
     R.STEP_UP_REQUIRED: Entry(Words("请再次输入密码，确认是您本人操作", "Please give your password again to confirm that it is you"), BINDINGS),
     R.NOT_ALLOWED: Entry(Words("您没有进行此操作的权限", "You are not allowed to do this"), HOME, Event.ACCESS_REFUSED),

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import approvals, confirm, dashboard, failures, people, providers
+from calock.server.console.pages import approvals, dashboard, failures, people, providers
 
 View = Callable[..., HttpResponse]
 
 PAGES: tuple[tuple[str, View, str], ...] = (
-    ("confirm/", confirm.confirm, "confirm"),
     ("trust/", dashboard.dashboard, "dashboard"),
     ("failures/", failures.failures, "failures"),
     ("providers/", providers.overview, "providers"),

@@ -1,4 +1,4 @@
-"""``calock manage create_account``: any account, the first operator of a new platform above all."""
+"""``calock manage create_account``: accounts of people; ``calock manage operators create`` makes operators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username", help="账户: what the person types to log in")
         parser.add_argument("name", help="姓名")
-        parser.add_argument("--role", choices=Role.values, default=Role.MEMBER, help="default: %(default)s")
+        parser.add_argument(
+            "--role", choices=[Role.MEMBER, Role.ORGANISATION_ADMIN], default=Role.MEMBER, help="default: %(default)s"
+        )
         parser.add_argument("--organisation", metavar="USCC", help="统一社会信用代码 of the person's organisation")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature

@@ -1,0 +1,67 @@
+"""Bindings that an administrator made for a member: told to the member, or waiting for somebody's consent, as the site says."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account, Role
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.locks.models import Awaits, Binding
+from calock.server.locks.password_rules import refuse_password_as_proof
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import notify
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import is_fresh, is_fresh_by_lock
+from calock.server.sites.registry import sites
+
+
+def awaited(*, member: Account, by: Account, site: str) -> str:
+    """Whose consent a binding that ``by`` makes for ``member`` waits for; empty for nobody's."""
+    profile = sites().get(site)
+    if member.pk == by.pk or profile is None or profile.members.bind_for_member == "tell":
+        return ""
+    return Awaits(profile.members.bind_for_member).value
+
+
+def may_confirm(binding: Binding, by: Account) -> bool:
+    """The member themselves, or an administrator of theirs who did not make the binding."""
+    if binding.awaits == Awaits.MEMBER:
+        return binding.account_id == by.pk
+    same = by.organisation_id is not None and by.organisation_id == binding.account.organisation_id
+    return binding.awaits == Awaits.ADMINISTRATOR and same and by.role == Role.ORGANISATION_ADMIN and by.pk != binding.bound_by_id
+
+
+def confirm_binding(*, binding: uuid.UUID, by: Account, context: RequestContext) -> Binding:
+    """Give the consent that a binding waits for: from now on the lock logs in.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND for a binding that waits for nobody or for somebody else; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED,
+            PASSWORD_RESET_LATELY.
+    """
+    if context.session is None or not is_fresh(context.session, at=context.at):
+        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+    if not is_fresh_by_lock(context.session, at=context.at):
+        refuse_password_as_proof(by, site=context.site, at=context.at)
+    with transaction.atomic():
+        rows = Binding.objects.live().select_related("account", "lock__provider")
+        row: Binding | None = rows.select_for_update(of=("self",), no_key=True).filter(pk=binding).first()
+        if row is None or not may_confirm(row, by):
+            raise Refusal(Reason.BINDING_NOT_FOUND, "nothing that waits for this account")
+        row.awaits = ""
+        row.save(update_fields=["awaits"])
+        event = record(
+            Event.BINDING_CONFIRMED,
+            context=context,
+            actor=by,
+            subject=row.account_id,
+            organisation=row.account.organisation_id,
+            lock=row.lock_id,
+            provider=row.lock.provider.code,
+            details={"binding": str(row.pk)},
+        )
+        notify(NoticeKind.LOCK_BOUND, account=row.account_id, by=by, row=event, lock=row.lock.lock_id)
+    return row
