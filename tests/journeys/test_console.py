@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 
 from django.utils import timezone
-from journeys.people import Person
+from journeys.people import Person, tail_of
 from playwright.sync_api import expect
 
 from calock.demo import pki
 
 
-def enter(person: Person, username: str) -> None:
+def enter(person: Person, lock: str) -> None:
+    """An operator logs in with their lock and lands in the console."""
     person.log_out()
-    person.log_in(username)
-    person.go("/console/")
+    person.ca_login(tail_of(person.platform, lock), "135790")
     expect(person.page.get_by_role("heading", name="信任总览")).to_be_visible()
 
 
@@ -27,7 +27,7 @@ def test_two_operators_recognise_a_new_root(person: Person, tmp_path):
     root = pki.make_root("山西互认练习 根CA 第二代", "SM2", not_before=pki.years(at, -1), not_after=pki.years(at, 9))
     (tmp_path / "root.cer").write_bytes(root.certificate)
 
-    enter(person, "yunying01")
+    enter(person, "operator-1")
     person.picture("console-trust")
     person.page.get_by_role("link", name="山西CA互认平台").click()
     person.page.get_by_label("CA 证书文件").set_input_files(tmp_path / "root.cer")
@@ -39,7 +39,7 @@ def test_two_operators_recognise_a_new_root(person: Person, tmp_path):
     person.page.get_by_role("link", name="查看").click()
     expect(person.page.get_by_role("button", name="复核通过并执行")).to_have_count(0)
 
-    enter(person, "yunying02")
+    enter(person, "operator-2")
     person.page.get_by_role("link", name=re.compile("^双人复核")).click()
     person.page.get_by_role("link", name="复核", exact=True).click()
     expect(person.page.get_by_text(root.key.spki_sha256)).to_be_visible()
@@ -61,4 +61,4 @@ def test_a_supplier_finds_no_console(person: Person):
     person.go("/console/trust/")
     expect(person.page.get_by_role("heading", name="信任总览")).to_have_count(0)
     person.go("/apps/")
-    expect(person.page.get_by_role("link", name="运营后台")).to_have_count(0)
+    expect(person.page.get_by_role("link", name="运营控制台")).to_have_count(0)

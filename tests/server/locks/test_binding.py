@@ -26,6 +26,7 @@ from lock_world import (
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
+from calock.server.accounts.members import open_enrolment
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.services import Aim, issue_challenge
@@ -103,10 +104,13 @@ def test_nobody_binds_outside_his_authority(lock_world, by, member):
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ORGANISATION_ADMIN])
 def test_an_administrator_binds_and_unbinds_for_ordinary_members_only(lock_world, role):
-    """With his own lock bound to another administrator he would log in as him; he gives him no password either."""
+    """With a lock of one's own bound to another administrator one would log in as them; nor is their password reset."""
     peer = Account.objects.create_account(username="peer", name="总管", role=role, organisation=lock_world.organisation)
     admin = logged_in(with_password(lock_world.admin))
     refused(admin.bind(make_lock(), peer), "NOT_FOUND")
+    if role == Role.OPERATOR:
+        open_enrolment(operator=peer, by=None, context=None)
+        peer.refresh_from_db()
     binding = logged_in(peer).bind(make_lock(), peer).json()["binding"]["id"]
     refused(end(admin, binding, password=PASSWORD), "BINDING_NOT_FOUND", "binding:lock:end_refused")
     assert admin.client.get(f"/system/ca/{binding}/").status_code == 404

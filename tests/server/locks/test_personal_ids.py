@@ -27,7 +27,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.models import AuditEvent
-from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.locks.models import LockCertificate
 
 pytestmark = pytest.mark.django_db
 
@@ -90,14 +90,14 @@ def test_the_walk_would_find_it(lock_world):
 
 
 def test_pages_and_answers_show_it_masked(lock_world):
-    bound(personal_lock(), lock_world.expert)
+    binding = bound(personal_lock(), lock_world.expert)
     browser = logged_in(lock_world.expert)
     operator = browser_of(lock_world.operator)
-    lock = Lock.objects.get()
+    lock = binding.lock
     told = [
         browser.client.get("/api/bindings").content.decode(),
         browser.client.get("/system/ca/").content.decode(),
-        browser.client.get(f"/system/ca/{Binding.objects.get().pk}/").content.decode(),
+        browser.client.get(f"/system/ca/{binding.pk}/").content.decode(),
         operator.get(f"/console/locks/lock/{lock.pk}/change/").content.decode(),
         operator.get("/console/locks/lock/").content.decode(),
         operator.get(f"/console/audit/auditevent/{AuditEvent.objects.first().pk}/change/").content.decode(),

@@ -32,7 +32,7 @@ from calock.server.jobs import sessions as sweep
 from calock.server.locks import answers, predecessors, services, versions
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import unbind_lock
-from calock.server.locks.step_up import Evidence
+from calock.server.locks.step_up import Evidence, Proved
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_sessions_of_account, end_sessions_of_lock, new_session
 from calock.server.tools.retry import again_when_broken_off
@@ -205,7 +205,7 @@ def test_two_last_locks_ended_at_once_leave_one(world, monkeypatch):
     """Each look finds the other lock still bound; an account without a password would be shut out."""
     person = world.member
     bindings = [bound(make_lock("EC", number=n, lock_id=f"SX-000{n}", uscc=USCC), person) for n in range(2)]
-    monkeypatch.setattr(services, "prove", lambda *_args, **_kwargs: {})
+    monkeypatch.setattr(services, "prove", lambda *_args, **_kwargs: Proved(None, {}))
     first, second = (ending(binding, person) for binding in bindings)
     outcomes = []
     once(monkeypatch, services, "prove", before=lambda: outcomes.append(meanwhile(first)))

@@ -9,8 +9,10 @@ from datetime import datetime
 from django.db.models import F, Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from calock.server.accounts.models import Account
 from calock.server.locks import rows as locks_rows
-from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.consent import may_confirm
+from calock.server.locks.models import Awaits, Binding, LockCertificate
 from calock.server.locks.rows import Status as LockStatus
 from calock.server.sites.profile import Profile
 from calock.server.tools.times import second_text
@@ -36,10 +38,18 @@ _WORDS = {
 }
 
 
-def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool = False) -> Status:
+_AWAITING = {
+    Awaits.MEMBER: (_("待本人确认"), "warn", _("确认前不能用这把锁登录")),
+    Awaits.ADMINISTRATOR: (_("待另一位管理员确认"), "warn", _("确认前不能用这把锁登录")),
+}
+
+
+def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool = False, awaits: str = "") -> Status:
     """The certificate's status in words. The login asks the revocation store again; this is what is known now."""
     if ended:
         return Status(str(_("已解除")), "")
+    if awaits:
+        return Status(*map(str, _AWAITING[Awaits(awaits)]))
     word, tone, hint = _WORDS[locks_rows.status_of(certificate, at)]
     days = (certificate.not_after - at).days if certificate else 0
     return Status(str(word), tone, str(hint) % {"days": days} if hint else "")
@@ -66,6 +76,8 @@ class Row:
     certificate: LockCertificate | None
     status: Status
     cells: tuple[Cell, ...]
+    may_confirm: bool = False
+    """Whether the account that looks may give the consent it waits for."""
 
     @property
     def subject(self) -> str:
@@ -93,7 +105,7 @@ _TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
 _KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock"}
 
 
-def row_of(binding: Binding, *, site: Profile, at: datetime, number: int) -> Row:
+def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer: Account | None = None) -> Row:
     certificates: list[LockCertificate] = list(getattr(binding.lock, "last_first", []))
     certificate = next((known for known in certificates if binding.shows(known)), None)
     cells = []
@@ -106,7 +118,8 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int) -> Row
             text = str(number) if line.value == "number" else _TEXTS[line.value](binding, certificate)
             lines.append(CellLine(_KINDS.get(line.value, "text"), str(label) if label else "", text))
         cells.append(Cell(str(column.label), tuple(lines)))
-    return Row(binding, certificate, status_of(certificate, at, ended=binding.unbound_at is not None), tuple(cells))
+    status = status_of(certificate, at, ended=binding.unbound_at is not None, awaits=binding.awaits)
+    return Row(binding, certificate, status, tuple(cells), viewer is not None and may_confirm(binding, viewer))
 
 
 def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
@@ -118,8 +131,10 @@ def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
     )
 
 
-def rows_of(bindings: QuerySet[Binding] | Iterable[Binding], *, site: Profile, at: datetime, first: int = 1) -> list[Row]:
+def rows_of(
+    bindings: QuerySet[Binding] | Iterable[Binding], *, site: Profile, at: datetime, first: int = 1, viewer: Account | None = None
+) -> list[Row]:
     """Rows in the given order, numbered from ``first``; a queryset is put in the list's order, newest first."""
     if isinstance(bindings, QuerySet):
         bindings = with_certificates(bindings).order_by("-bound_at", "id")
-    return [row_of(binding, site=site, at=at, number=number) for number, binding in enumerate(bindings, start=first)]
+    return [row_of(binding, site=site, at=at, number=number, viewer=viewer) for number, binding in enumerate(bindings, start=first)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from calock.server.portal.views import account, bindings, downloads, login, notices, platform, public
+from calock.server.portal.views import account, bindings, confirm, downloads, login, members, notices, platform, public
 
 app_name = "portal"
 
@@ -37,6 +37,11 @@ urlpatterns = [
     path("sessions/end/", account.end_session, name="session_end"),
     path("password/", account.password, name="password"),
     path("password/code/", account.password_code, name="password_code"),
+    path("confirm/", confirm.confirm, name="confirm"),
+    path("system/ca/<uuid:binding_id>/confirm/", bindings.confirm, name="binding_confirm"),
+    path("system/members/", members.members, name="members"),
+    path("system/members/way-in/", members.way_in, name="members_way_in"),
+    path("system/members/<uuid:key>/", members.step, name="member_step"),
     path("notices/", notices.notices, name="notices"),
     path("notices/<uuid:key>/dismiss/", notices.dismiss, name="notice_dismiss"),
     path("language/", set_language, name="language"),

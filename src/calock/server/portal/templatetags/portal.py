@@ -35,6 +35,13 @@ def open_notices(account: Account | AnonymousUser) -> list[tuple[Notice, Words]]
 
 
 @register.filter
+def seen_by(links: tuple[Link, ...], account: Account | AnonymousUser) -> list[Link]:
+    """Those of a profile's links that are for everybody, or for the account's role."""
+    role = account.role if isinstance(account, Account) else ""
+    return [link for link in links if link.role in (None, role)]
+
+
+@register.filter
 def href(link: Link) -> str:
     """Address of a profile's link."""
     return reverse(f"portal:{link.page}")

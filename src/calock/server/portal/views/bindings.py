@@ -7,18 +7,22 @@ from typing import cast
 
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.locks.consent import confirm_binding
 from calock.server.locks.models import Binding, BindingQuerySet
+from calock.server.locks.password_rules import password_does
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
+from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import STEP_UP
-from calock.server.web.http import SiteRequest, require_account
+from calock.server.web.http import SiteRequest, context_of, require_account
 
 PER_PAGE = 10
 
@@ -41,7 +45,7 @@ def binding_list(request: HttpRequest) -> HttpResponse:
     bindings = _search(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
     ordered = with_certificates(bindings).order_by("-unbound_at" if ended else "-bound_at", "id")
     pages = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
-    rows = rows_of(list(pages), site=site_request.site, at=timezone.now(), first=pages.start_index())
+    rows = rows_of(list(pages), site=site_request.site, at=timezone.now(), first=pages.start_index(), viewer=account)
     return page(
         site_request,
         "bindings",
@@ -52,9 +56,28 @@ def binding_list(request: HttpRequest) -> HttpResponse:
         words=words,
         ended=ended,
         fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - timezone.now()).total_seconds())),
+        password_does=password_does(account, site=site_request.site.code, at=timezone.now()),
         members=list(Account.objects.bindable_by(account).order_by("name", "username")),
         **driver_context(site_request),
     )
+
+
+@require_POST
+def confirm(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+    """Give the consent that a binding waits for.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND.
+    """
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    try:
+        confirm_binding(binding=binding_id, by=account, context=context_of(site_request))
+    except Refusal as refusal:
+        if refusal.reason not in (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED, Reason.PASSWORD_RESET_LATELY):
+            raise
+        return HttpResponseRedirect(confirm_address(reverse("portal:bindings")))
+    return HttpResponseRedirect(reverse("portal:bindings"))
 
 
 @require_safe

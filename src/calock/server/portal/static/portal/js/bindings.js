@@ -2,7 +2,7 @@
 
 import { call, challenge } from "./api.js";
 import { Chooser } from "./chooser.js";
-import { data, Refused, say } from "./data.js";
+import { data, refuse, Refused, say } from "./data.js";
 import { Driver } from "./driver.js";
 import { closeDialog, openDialog, toast } from "./dialogs.js";
 import { drawStrip, showProblem } from "./panel.js";
@@ -61,6 +61,7 @@ function drawStepUp() {
 async function proveOneself() {
   drawStepUp();
   if (stepUp.hidden) return;
+  if (!stepUpField) throw refuse("LOCK_PROOF_REQUIRED");
   const password = stepUpField.value;
   if (!password) {
     stepUpField.focus();
@@ -98,7 +99,7 @@ async function attempt(work) {
     const again = /^(STEP_UP|PIN_WRONG|PIN_MISSING|PIN_CANCELLED|NETWORK|DRIVER_BUSY|CHALLENGE)/.test(error.reason);
     showProblem(problem, { ...error.shown, again, stay: true }, () => {
       showProblem(problem, null);
-      (stepUp.hidden ? chooser.pinField : stepUpField).focus();
+      (stepUp.hidden || !stepUpField ? chooser.pinField : stepUpField).focus();
     });
     if (error.reason.startsWith("PIN") && !later?.hidden) chooser.pinField.focus({ preventScroll: true });
     problem.scrollIntoView({ block: "nearest" });
@@ -151,7 +152,7 @@ dialog.addEventListener("calock:drawn", step);
 dialog.addEventListener("toggle", () => dialog.open && drawStepUp());
 dialog.addEventListener("close", () => {
   chooser.clearPin();
-  stepUpField.value = "";
+  if (stepUpField) stepUpField.value = "";
   showProblem(problem, null);
   if (later) later.hidden = true;
 });
@@ -190,27 +191,27 @@ ending.querySelector("[data-end-form]").addEventListener("submit", async (event)
   const text = ending.querySelector("#end-text");
   const why = reason.value === "other" ? text.value.trim() : reason.value;
   if (!why) return local("reason_missing", reason.value === "other" ? text : reason);
-  if (!password.value) return local("password_missing", password);
+  if (password && !password.value) return local("password_missing", password);
   const submit = ending.querySelector("[data-end-submit]");
   submit.disabled = true;
   showProblem(endProblem, null);
   try {
-    const secret = password.value;
-    password.value = "";
+    const secret = password?.value ?? "";
+    if (password) password.value = "";
     await call(`/api/bindings/${endingId}/end`, { reason: why, password: secret });
     await reloadList();
     closeDialog(ending);
     toast(say("ended"));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    showProblem(endProblem, { ...error.shown, again: error.reason.startsWith("STEP_UP") }, () => password.focus());
+    showProblem(endProblem, { ...error.shown, again: Boolean(password) && error.reason.startsWith("STEP_UP") }, () => password?.focus());
   } finally {
     submit.disabled = false;
   }
   return undefined;
 });
 ending.addEventListener("close", () => {
-  password.value = "";
+  if (password) password.value = "";
   reason.value = "";
   other.hidden = true;
   showProblem(endProblem, null);

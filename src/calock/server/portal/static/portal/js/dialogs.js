@@ -8,6 +8,10 @@ export function closeDialog(dialog) {
   if (dialog.open) dialog.close();
 }
 
+// what a form in a dialog was refused for is shown where it was filled in
+const opened = document.querySelector("dialog[data-open]");
+if (opened) openDialog(opened);
+
 let hiding = 0;
 
 /** Say something for a few seconds, also to a screen reader. */

@@ -1,4 +1,4 @@
-// The CA tab of the login page.
+// A lock proves who somebody is: on the CA tab of the login page, and where a session asks again (data-purpose="stepup").
 
 import { call, challenge } from "./api.js";
 import { Chooser } from "./chooser.js";
@@ -15,6 +15,7 @@ const button = root.querySelector("[data-ca-submit]");
 const label = button.textContent;
 const driver = new Driver();
 const chooser = new Chooser(root, driver);
+const purpose = root.dataset.purpose ?? "login";
 let started = false;
 
 function start() {
@@ -33,6 +34,11 @@ function busy(word) {
 
 async function enter(answer, text) {
   busy("verifying");
+  if (purpose === "stepup") {
+    await call("/api/step-up", { challenge: text, token: answer.token });
+    location.assign(root.dataset.next);
+    return;
+  }
   const provider = answer.device ? chooser.provider : "";
   const { next } = await call("/api/login", { challenge: text, token: answer.token, device: answer.device, provider, next: root.dataset.next });
   location.assign(next);
@@ -61,7 +67,7 @@ function throughPage() {
   return attempt(async () => {
     const lock = chooser.requireLock();
     const { pin, useLastTry } = chooser.takePin();
-    const text = await challenge("login");
+    const text = await challenge(purpose);
     busy("signing");
     await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, useLastTry }), text);
   });
@@ -72,7 +78,7 @@ function throughWindow() {
     const opened = openWindow();
     let text;
     try {
-      text = await challenge("login");
+      text = await challenge(purpose);
     } catch (error) {
       opened.popup.close();
       throw error;
@@ -84,7 +90,7 @@ function throughWindow() {
 
 function throughExtension() {
   return attempt(async () => {
-    const text = await challenge("login");
+    const text = await challenge(purpose);
     busy("signing");
     await enter(await webEidAnswer(text), text);
   });

@@ -1,0 +1,71 @@
+"""Proving in the middle of a session who one is: for the console, and for acts that ask for a recent proof."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.views.decorators.http import require_http_methods
+
+from calock.core.refusals import Refusal
+from calock.server.locks.password_rules import has_lock, password_does
+from calock.server.locks.step_up import Evidence, confirm_session
+from calock.server.portal.driver_page import driver_context
+from calock.server.portal.failures import CATALOGUE
+from calock.server.portal.render import page
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.wire.statuses import status_of
+
+
+def confirm_address(back: str) -> str:
+    """Where to prove who one is, to go on at ``back``, a path of this site."""
+    return f"{reverse('portal:confirm')}?{urlencode({'next': back})}"
+
+
+def _next(request: HttpRequest) -> str:
+    wanted = request.GET.get("next", "")[:500]
+    local = wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
+    return wanted if local and not wanted.startswith(reverse("portal:confirm")) else reverse("portal:bindings")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Query: ``next``. The password is a form; a lock answers by script to ``/api/step-up``."""
+    site_request = cast(SiteRequest, request)
+    _account, session = require_account(site_request)
+    back = _next(request)
+    if request.method != "POST":
+        return _show(site_request, back)
+    try:
+        evidence = Evidence(password=request.POST.get("password", ""))
+        confirm_session(session=session, evidence=evidence, context=context_of(site_request))
+    except Refusal as refusal:
+        refusals.audit(site_request, refusal)
+        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        return _show(site_request, back, status=status_of(refusal.reason), refusal=told)
+    return HttpResponseRedirect(back)
+
+
+def _show(request: SiteRequest, back: str, *, status: int = 200, refusal: object = None) -> HttpResponse:
+    account, _session = require_account(request)
+    for_console = back.startswith(reverse("admin:index"))
+    does = password_does(account, site=request.site.code, at=timezone.now())
+    return page(
+        request,
+        "confirm",
+        "confirm",
+        section="system",
+        status=status,
+        next=back,
+        may_type=does and not (for_console and settings.CALOCK.operators_need_lock),
+        has_lock=has_lock(account),
+        for_console=for_console,
+        refusal=refusal,
+        failures=CATALOGUE,
+        **driver_context(request),
+    )
