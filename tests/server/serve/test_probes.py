@@ -103,6 +103,7 @@ def test_a_damaged_register_and_a_silent_database(monkeypatch, error, line):
     assert ready() == (503, line)
 
 
+@pytest.mark.django_db
 def test_whoever_asks_all_the_time_makes_nothing_be_read_all_the_time(monkeypatch):
     reads = []
     write(crl=(5.0, 1.0, ""))

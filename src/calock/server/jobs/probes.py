@@ -47,9 +47,9 @@ class ProbeMiddleware:
 def _problems() -> list[str]:
     found = [problem.line for problem in problems()]
     try:
+        current_register()
         if damaged_operators():
             found.append("operators: a row is not as it was sealed")
-        current_register()
     except Refusal:
         found.append("register: damaged")
     except DatabaseError:
