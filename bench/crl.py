@@ -26,7 +26,7 @@ from typing import Any, cast
 from calock.core import libcrypto
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.signatures import signed_message
-from calock.core.decision.verify import Setting, judge_token
+from calock.core.decision.verify import VerificationInputs, verify_token
 from calock.core.der.reader import Bytes
 from calock.core.policy import Policy
 from calock.core.register import CaCertificate, ProviderTrust, Register
@@ -163,7 +163,7 @@ class StoredLike:
     def ocsp_for(self, issuer: Certificate, serial: int) -> Any:  # noqa: ARG002
         return ()
 
-    def unusable_for(self, issuer: Certificate) -> Any:  # noqa: ARG002
+    def rejected_for(self, issuer: Certificate) -> Any:  # noqa: ARG002
         return ()
 
     def final_for(self, issuer: Certificate, serial: int) -> None:  # noqa: ARG002
@@ -189,15 +189,15 @@ def logins(root: pki.Authority, issuing: pki.Authority, *held: list[CrlIndex]) -
     register = Register([ProviderTrust("bench", cas)])
     graph = CaGraph([Certificate.parse(root.certificate)], [Certificate.parse(issuing.certificate)], policy=Policy(), at=AT)
 
-    def ready(setting: Setting) -> Callable[[], None]:
+    def ready(setting: VerificationInputs) -> Callable[[], None]:
         def once() -> None:
-            verdict = judge_token(token, setting, origin=ORIGIN, challenge=CHALLENGE)
+            verdict = verify_token(token, setting, origin=ORIGIN, challenge=CHALLENGE)
             if not verdict.accepted:
                 raise RuntimeError(str(verdict.failure))
 
         return once
 
-    return [ready(Setting(register, AT, StoredLike(indexes, graph))) for indexes in held]
+    return [ready(VerificationInputs(register, AT, StoredLike(indexes, graph))) for indexes in held]
 
 
 def medians(runs: list[Callable[[], None]], rounds: int) -> list[float]:

@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from trust_help import AT, CHALLENGE, ORIGIN, answer, key, world  # noqa: E402
 
-from calock.core.decision.verify import Setting, judge_token  # noqa: E402
+from calock.core.decision.verify import VerificationInputs, verify_token  # noqa: E402
 from calock.core.refusals import Refusal  # noqa: E402 - the path comes first
 from calock.wire.token import parse_token  # noqa: E402
 
@@ -31,7 +31,7 @@ REGISTER, EVIDENCE = world().register(), world().evidence()
 def judged(text: bytes) -> str:
     """The reason of the refusal, or nothing."""
     try:
-        verdict = judge_token(parse_token(text), Setting(REGISTER, AT, EVIDENCE), origin=ORIGIN, challenge=CHALLENGE)
+        verdict = verify_token(parse_token(text), VerificationInputs(REGISTER, AT, EVIDENCE), origin=ORIGIN, challenge=CHALLENGE)
     except Refusal as refusal:
         return refusal.reason
     return str(verdict.reason or "")

@@ -36,7 +36,7 @@ from revocation_source import live_source
 
 from calock.core import challenge as core_challenge
 from calock.core.challenge import Purpose
-from calock.core.decision.verify import Setting, judge_token
+from calock.core.decision.verify import VerificationInputs, verify_token
 from calock.server.audit.events import Event
 from calock.server.audit.services import build
 from calock.server.challenges.services import Aim, issue_challenge
@@ -112,8 +112,8 @@ class Bare:
         now = timezone.now()  # the same checks in the same order
         bound = "\x1f".join(("login", "shanxi", "b" * 64, "", "", "")).encode()
         opened = core_challenge.open_challenge(body["challenge"], purpose="login", context=bound, key=key_for("challenge"), now=now)
-        setting = Setting(current_register(), now, current_evidence(), site="shanxi")
-        verdict = judge_token(token, setting, origin=ORIGIN, challenge=body["challenge"])
+        setting = VerificationInputs(current_register(), now, current_evidence(), site="shanxi")
+        verdict = verify_token(token, setting, origin=ORIGIN, challenge=body["challenge"])
         verdict.require()
         assert verdict.issuer is not None
         assert verdict.certificate is not None

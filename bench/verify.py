@@ -29,8 +29,8 @@ from trust_help import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, wor
 from calock.core import libcrypto  # noqa: E402 - the path comes first
 from calock.core.certificates import signatures  # noqa: E402 - the path comes first
 from calock.core.certificates.certificate import Certificate  # noqa: E402
-from calock.core.decision.cache import Memory  # noqa: E402
-from calock.core.decision.verify import Setting, judge_token  # noqa: E402
+from calock.core.decision.cache import VerificationCache  # noqa: E402
+from calock.core.decision.verify import VerificationInputs, verify_token  # noqa: E402
 
 ROUNDS, BATCH = 41, 30
 """Each batch takes milliseconds: long enough that what ran before it does not matter, short enough to share a noisy moment."""
@@ -88,7 +88,7 @@ def measure(kind: str, mode: str) -> tuple[float, float, float]:
     here = world(kind)
     one, three = bare(kind)
     register, evidence = here.register(), here.evidence()
-    memory = Memory()
+    cache = VerificationCache()
     locks = iter([here.lock(serial=1000 + number) for number in range(ROUNDS * BATCH + 1)] if mode != "warm" else [])
     known = here.lock()
     tokens = iter([answer(lock, key(kind)) for lock in locks])
@@ -96,13 +96,15 @@ def measure(kind: str, mode: str) -> tuple[float, float, float]:
 
     def warm() -> None:
         Certificate.parse(known)  # not needed, as the bytes are known by their hash; here because the goal counts a parse
-        check(judge_token(again, Setting(register, AT, evidence, memory=memory), origin=ORIGIN, challenge=CHALLENGE))
+        check(verify_token(again, VerificationInputs(register, AT, evidence, cache=cache), origin=ORIGIN, challenge=CHALLENGE))
 
     def cold() -> None:
-        check(judge_token(next(tokens), Setting(register, AT, evidence, memory=memory), origin=ORIGIN, challenge=CHALLENGE))
+        check(
+            verify_token(next(tokens), VerificationInputs(register, AT, evidence, cache=cache), origin=ORIGIN, challenge=CHALLENGE)
+        )
 
     def first() -> None:
-        check(judge_token(next(tokens), Setting(here.register(), AT, evidence), origin=ORIGIN, challenge=CHALLENGE))
+        check(verify_token(next(tokens), VerificationInputs(here.register(), AT, evidence), origin=ORIGIN, challenge=CHALLENGE))
 
     work = {"warm": warm, "cold": cold, "first": first}[mode]
     work()

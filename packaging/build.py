@@ -20,7 +20,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,7 +31,9 @@ from wheels import WheelError, build_own, fetch
 import calock
 from calock.agent.config import ConfigError, check_origin
 from calock.wire.archive import write_archive
+from calock.wire.folders import DefinitionError
 from calock.wire.package import FORMAT, MANIFEST, SIGNATURE, inspect, parse_manifest
+from calock.wire.vendors import LibraryKind, Product, System, Vendor, library_names, read_vendors
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
@@ -57,6 +59,8 @@ class Order:
     """By site."""
     epoch: int
     """Seconds since 1970 of the sources: the only time that enters a package."""
+    vendors: Mapping[str, Vendor]
+    """By code; each that says what its product is gets a package."""
     wheels: Path
     out: Path
 
@@ -129,23 +133,30 @@ def _scripts(target: Target, words: Mapping[str, str]) -> dict[str, bytes]:
     return files
 
 
-def _manifest(
-    order: Order, product: Mapping[str, Any], catalogue: Mapping[str, Any], target: Target, files: dict[str, bytes]
-) -> bytes:
+def _modules(order: Order, target: Target) -> dict[str, Any]:
+    """Every driver looks for every vendor's libraries: a person's lock is not always the one that a package is named after."""
+    system = cast(System, target.os)
+    kinds: tuple[LibraryKind, ...] = ("skf", "pkcs11")
+    own = [vendor for code, vendor in order.vendors.items() if code not in read_vendors()]
+    named = {f"{kind}_names": list(library_names(own, kind, system)) for kind in kinds}
+    return {"find_skf": True, "find_pkcs11": True, **{key: names for key, names in named.items() if names}}
+
+
+def _manifest(order: Order, code: str, product: Product, target: Target, files: dict[str, bytes]) -> bytes:
     manifest = {
         "format": FORMAT,
-        "code": product["code"],
-        "title": product["title"],
+        "code": code,
+        "title": product.title,
         "version": calock.__version__,
         "os": target.os,
         "arch": target.arch,
-        "sites": product["sites"],
-        "providers": product["providers"],
-        "origins": _origins(order, product),
+        "sites": product.sites,
+        "providers": product.providers,
+        "origins": _origins(order, code, product),
         "key": public_text(order.key),
         "released": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(order.epoch)),
-        "changes": catalogue["changes"].get(calock.__version__, "").strip(),
-        "modules": catalogue["modules"].get(target.os, {}),
+        "changes": tomllib.loads((HERE / "changes.toml").read_text("utf-8")).get(calock.__version__, "").strip(),
+        "modules": _modules(order, target),
         "files": {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in files.items()},
     }
     return json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
@@ -156,14 +167,14 @@ def _dos_time(epoch: int) -> tuple[int, int]:
     return at.tm_hour << 11 | at.tm_min << 5 | at.tm_sec // 2, (at.tm_year - 1980) << 9 | at.tm_mon << 5 | at.tm_mday
 
 
-def build_one(order: Order, product: Mapping[str, Any], catalogue: Mapping[str, Any], target: Target, own: Path) -> Path:
+def build_one(order: Order, code: str, product: Product, target: Target, own: Path) -> Path:
     """Build one package; it is inspected as the server will before it is put in place."""
     wheels = [*fetch(target, order.wheels), own]
     files = {f"wheels/{path.name}": path.read_bytes() for path in wheels}
-    words = {"TITLE": product["title"], "VERSION": calock.__version__, "CODE": product["code"], "PYTHONS": "、".join(PYTHONS)}
+    words = {"TITLE": product.title, "VERSION": calock.__version__, "CODE": code, "PYTHONS": "、".join(PYTHONS)}
     files |= _scripts(target, words)
     files |= licences(wheels)
-    text = _manifest(order, product, catalogue, target, files)
+    text = _manifest(order, code, product, target, files)
     files[MANIFEST] = text
     files[SIGNATURE] = base64.b64encode(order.key.sign(text)) + b"\n"
     manifest = parse_manifest(text)
@@ -183,10 +194,10 @@ def _is_wanted(mine: set[str], codes: frozenset[str], names: frozenset[str], ski
     return not mine & skip and (not codes or bool(mine & codes)) and (not names or bool(mine & names))
 
 
-def _origins(order: Order, product: Mapping[str, Any]) -> list[str]:
-    origins = [origin for site in product["sites"] for origin in order.origins.get(site, ())]
+def _origins(order: Order, code: str, product: Product) -> list[str]:
+    origins = [origin for site in product.sites for origin in order.origins.get(site, ())]
     if not origins:
-        raise BuildError(f"{product['code']}: the settings name no origin of {', '.join(product['sites'])}")
+        raise BuildError(f"{code}: the settings name no origin of {', '.join(product.sites)}")
     return origins
 
 
@@ -196,23 +207,23 @@ def build(order: Order, *, only: frozenset[str] = frozenset(), skip: frozenset[s
     Raises:
         BuildError, WheelError, LicenceError: see there.
     """
-    catalogue = tomllib.loads((HERE / "products.toml").read_text("utf-8"))
-    codes = {product["code"] for product in catalogue["product"]}
+    products = {code: vendor.product for code, vendor in order.vendors.items() if vendor.product}
+    codes = products.keys()
     names = {target.name for target in TARGETS}
     if (only | skip) - codes - names:
         raise BuildError(f"neither a package nor a system: {', '.join(sorted((only | skip) - codes - names))}")
     wanted = [
-        (target, product)
+        (target, code)
         for target in TARGETS
-        for product in catalogue["product"]
-        if _is_wanted({product["code"], target.name}, only & codes, only & names, skip)
+        for code in products
+        if _is_wanted({code, target.name}, only & codes, only & names, skip)
     ]
-    for _, product in wanted:
-        _origins(order, product)
+    for _, code in wanted:
+        _origins(order, code, products[code])
     own = build_own(REPOSITORY, order.wheels, order.epoch)
     built = []
-    for target, product in wanted:
-        built.append(build_one(order, product, catalogue, target, own))
+    for target, code in wanted:
+        built.append(build_one(order, code, products[code], target, own))
         print(built[-1].name, flush=True)
     (order.out / "package-key.txt").write_text(public_text(order.key) + "\n", "utf-8")
     return built
@@ -226,6 +237,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--wheels", type=Path, default=REPOSITORY / "build" / "wheels", help="where fetched wheels are kept")
     parser.add_argument("--settings", type=Path, help="a deployment's origins, see settings.example.toml (default: practice sites)")
     parser.add_argument(
+        "--vendors",
+        type=Path,
+        default=os.environ.get("CALOCK_VENDORS") or None,
+        metavar="DIR",
+        help="folders of vendors of your own, beside those that calock brings (default: what CALOCK_VENDORS names)",
+    )
+    parser.add_argument(
         "--only", action="append", default=[], metavar="CODE|SYSTEM", help="only this package or system, repeatable"
     )
     parser.add_argument("--skip", action="append", default=[], metavar="CODE|SYSTEM", help="not this package or system, repeatable")
@@ -235,11 +253,12 @@ def main(argv: list[str] | None = None) -> int:
             key=load_signing_key(arguments.out),
             origins=read_origins(arguments.settings),
             epoch=source_epoch(),
+            vendors=read_vendors(arguments.vendors),
             wheels=arguments.wheels,
             out=arguments.out,
         )
         build(order, only=frozenset(arguments.only), skip=frozenset(arguments.skip))
-    except (BuildError, WheelError, LicenceError) as error:
+    except (BuildError, WheelError, LicenceError, DefinitionError) as error:
         sys.stderr.write(f"packaging: {error}\n")
         return 1
     return 0

@@ -22,7 +22,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.signatures import signed_message
 from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
-from calock.core.revocation.evidence import MemoryEvidence
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.demo import pki
 from calock.demo.people import organisation_code, uscc
 from calock.server.accounts.models import Account, Role
@@ -141,18 +141,18 @@ class LockWorld:
     expert: Account
     revoked: dict[int, str] = field(default_factory=dict)
     without_evidence: bool = False
-    _evidence: dict[Any, MemoryEvidence] = field(default_factory=dict)
+    _evidence: dict[Any, InMemoryEvidence] = field(default_factory=dict)
 
     def revoke(self, lock: PracticeLock, reason: str = "keyCompromise") -> None:
         self.revoked[Certificate.parse(lock.certificate).serial] = reason
 
-    def evidence(self) -> MemoryEvidence:
+    def evidence(self) -> InMemoryEvidence:
         key = (self.without_evidence, len(self.families), *sorted(self.revoked.items()))
         if key not in self._evidence:
             self._evidence[key] = self._fresh_evidence()
         return self._evidence[key]
 
-    def _fresh_evidence(self) -> MemoryEvidence:
+    def _fresh_evidence(self) -> InMemoryEvidence:
         at = timezone.now()
         crls, anchors, others = [], [], []
         for item in self.families:
@@ -161,7 +161,7 @@ class LockWorld:
             entries = [(serial, NOW - timedelta(days=1), reason) for serial, reason in self.revoked.items()]
             for authority, revoked in ((item.root, []), (item.issuing, entries)):
                 crls.append(authority.crl(revoked, this_update=at - timedelta(minutes=5), next_update=at + timedelta(hours=6)))
-        return MemoryEvidence([] if self.without_evidence else crls, anchors=anchors, others=others, at=at)
+        return InMemoryEvidence([] if self.without_evidence else crls, anchors=anchors, others=others, at=at)
 
 
 def id_card(body: str) -> str:

@@ -26,8 +26,9 @@ from calock.server.providers.models import CaRecord, Provider
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import ABSOLUTE
+from calock.server.sites.registry import sites
 
-HOSTS = {"shanxi": "shanxi.localhost:8000", "zcy": "zcy.localhost:8000"}
+HOSTS = {code: f"{profile.hosts[0]}:8000" for code, profile in sites().items()}
 PASSWORD = "Chang-Cheng-7-Li"
 LINUX = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36"
 SHANGHAI = timezone(timedelta(hours=8))

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from calock.core import libcrypto
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate, judge_token
+from calock.core.decision.verify import VerificationInputs, verify_certificate, verify_token
 from calock.core.policy import Policy
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.revocation.evidence import MemoryEvidence
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.core.verdict import Verdict
 from calock.demo import pki
 from calock.wire.token import AuthToken
@@ -74,25 +74,25 @@ class World:
         cas = (CaCertificate.of(self.root.certificate, anchor=True), CaCertificate.of(self.ca.certificate))
         return Register([ProviderTrust(code, cas, policy or Policy(), sites, **more)])
 
-    def evidence(self, crls: Sequence[bytes] | None = None, at: datetime = AT) -> MemoryEvidence:
-        return MemoryEvidence(
+    def evidence(self, crls: Sequence[bytes] | None = None, at: datetime = AT) -> InMemoryEvidence:
+        return InMemoryEvidence(
             self.crls() if crls is None else crls,
             anchors=[Certificate.parse(self.root.certificate)],
             others=[Certificate.parse(self.ca.certificate)],
             at=at,
         )
 
-    def setting(self, policy: Policy | None = None, **changes: Any) -> Setting:
+    def setting(self, policy: Policy | None = None, **changes: Any) -> VerificationInputs:
         values = {"register": self.register(policy), "at": AT, "evidence": self.evidence(), **changes}
-        return Setting(**values)
+        return VerificationInputs(**values)
 
     def judge(self, der: bytes, policy: Policy | None = None, **changes: Any) -> Verdict:
-        return judge_certificate(der, self.setting(policy, **changes))
+        return verify_certificate(der, self.setting(policy, **changes))
 
-    def judge_token(
+    def verify_token(
         self, token: Any, policy: Policy | None = None, *, origin: str = ORIGIN, challenge: str = CHALLENGE, **changes: Any
     ) -> Verdict:
-        return judge_token(token, self.setting(policy, **changes), origin=origin, challenge=challenge)
+        return verify_token(token, self.setting(policy, **changes), origin=origin, challenge=challenge)
 
 
 @cache

@@ -13,6 +13,8 @@ from typing import Any
 from check import InstallError, version_key
 from places import Places
 
+FOUND = ("find_skf", "find_pkcs11", "skf_names", "pkcs11_names")
+"""What a manifest may say about vendor libraries; the driver reads its configuration by the same names."""
 KEPT = ("installer", "licences", "uninstall.sh", "uninstall.command", "uninstall.cmd", "uninstall.ps1")
 
 
@@ -96,7 +98,7 @@ def add_package(places: Places, folder: Path, manifest: dict[str, Any]) -> None:
         f"# {manifest['title']} {manifest['version']}；由安装程序写入，卸载时删除。Written by the installer.",
         f"package = {_toml(manifest['code'])}",
         f"origins = {_toml(manifest['origins'])}",
-        *(f"{name} = {_toml(modules[name])}" for name in ("find_skf", "skf", "pkcs11") if modules.get(name)),
+        *(f"{name} = {_toml(modules[name])}" for name in FOUND if modules.get(name)),
     ]
     dropped = places.config / "agent.d"
     dropped.mkdir(parents=True, exist_ok=True, mode=0o700)

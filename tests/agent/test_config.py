@@ -18,11 +18,14 @@ def test_packages_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "agent.toml").write_text('origins = ["https://a.example"]\nlog_level = "debug"\n')
     (tmp_path / "agent.d" / "10-shanxi.toml").write_text(
         'origins = ["https://b.example", "https://a.example"]\nskf = ["/opt/x.so"]\npackage = "shanxi"\n'
+        'find_pkcs11 = true\npkcs11_names = ["libx.so"]\n'
     )
-    (tmp_path / "agent.d" / "20-zcy.toml").write_text('origins = ["https://c.example"]\nskf = ["/opt/y.so"]\n')
+    second = 'origins = ["https://c.example"]\nskf = ["/opt/y.so"]\npkcs11_names = ["liby.so"]\n'
+    (tmp_path / "agent.d" / "20-zcy.toml").write_text(second)
     found = config.load()
     assert found.origins == ("https://a.example", "https://b.example", "https://c.example")
     assert found.skf == ("/opt/x.so", "/opt/y.so")
+    assert (found.find_skf, found.find_pkcs11, found.pkcs11_names) == (False, True, ("libx.so", "liby.so"))
     assert (found.package, found.log_level) == ("shanxi", "debug")
 
 
@@ -38,6 +41,8 @@ def test_packages_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "tls_port = -5",
         "[compat]\nport = 65536",
         "pin_entry = ['sms']",
+        "skf_names = ['../evil.so']",
+        "pkcs11_names = ['/tmp/evil.so']",
         "log_level = 'all'",
     ],
 )

@@ -113,7 +113,7 @@ def test_an_error_of_our_own_is_no_refusal(
             raise error
         return Reason  # no verdict at all
 
-    monkeypatch.setattr(explain, "judge_certificate", judge)
+    monkeypatch.setattr(explain, "verify_certificate", judge)
     assert main(question) == 3
     shown = capsys.readouterr()
     assert shown.out == ""

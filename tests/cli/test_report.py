@@ -114,7 +114,7 @@ def _pem(der: bytes) -> bytes:
 def test_data_about_another_certificate_are_not_called_absent(place: Path) -> None:
     report = report_of(place, "--crl", "root.crl", "--ocsp", "other.ocsp")
     assert (report["reason"], report["detail"]) == (
-        "REVOCATION_UNAVAILABLE", "no revocation data at hand speak for this certificate",
+        "REVOCATION_UNAVAILABLE", "no revocation data at hand are about this certificate",
     )  # fmt: skip
     assert report_of(place, "--crl", "root.crl", "--ocsp", "leaf.ocsp")["accepted"]
 

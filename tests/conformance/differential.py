@@ -17,10 +17,10 @@ from conformance.suite_cases import Outcome
 from cryptography import x509
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.policy import Policy, RevocationRules
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.revocation.evidence import MemoryEvidence
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.core.verdict import Step
 from calock.demo import der, pki
 
@@ -252,10 +252,10 @@ def _ours(leaf: bytes, chain: Chain, crls: list[bytes], answers: list[bytes]) ->
     )  # fmt: skip
     root, others = chain.root.certificate, [authority.certificate for authority in chain.authorities]
     register = Register([ProviderTrust("p", (CaCertificate.of(root, anchor=True), *map(CaCertificate.of, others)), policy)])
-    evidence = MemoryEvidence(
+    evidence = InMemoryEvidence(
         crls, answers, anchors=[Certificate.parse(root)], others=[Certificate.parse(c) for c in others], policy=policy, at=NOW
     )
-    verdict = judge_certificate(leaf, Setting(register, NOW, evidence, steps=frozenset({Step.PATH, Step.REVOCATION})))
+    verdict = verify_certificate(leaf, VerificationInputs(register, NOW, evidence, steps=frozenset({Step.PATH, Step.REVOCATION})))
     return verdict.accepted, str(verdict.reason)
 
 

@@ -145,7 +145,7 @@ def test_a14_key_kind_outside_the_providers_list() -> None:
 def test_a15_dates(not_before: object, not_after: object, reason: Reason) -> None:
     lock = world().lock(not_before=not_before, not_after=not_after)
     assert world().judge(lock).reason is reason
-    assert world().judge_token(answer(lock, key("EC"))).reason is reason
+    assert world().verify_token(answer(lock, key("EC"))).reason is reason
 
 
 def test_a15_grace_days_are_the_providers() -> None:
@@ -293,7 +293,7 @@ def test_a21_only_the_certificate_whose_key_signed_counts() -> None:
     """A second certificate after the first is not DER; an answer names exactly one, and its key must have signed."""
     mine, victim = world().lock(key=key("EC", "mine"), serial=5), world().lock(common_name="victim", serial=6)
     assert world().judge(mine + victim).reason is Reason.CERTIFICATE_UNPARSABLE
-    assert world().judge_token(answer(victim, key("EC", "mine"))).reason is Reason.SIGNATURE_INVALID
+    assert world().verify_token(answer(victim, key("EC", "mine"))).reason is Reason.SIGNATURE_INVALID
 
 
 # --- A22 to A25: profile and policy

@@ -34,7 +34,7 @@ def _refused(text: str, **changes: object) -> Reason:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_right_answer_is_accepted(kind: str) -> None:
-    verdict = world(kind).judge_token(answer(world(kind).lock(), key(kind)))
+    verdict = world(kind).verify_token(answer(world(kind).lock(), key(kind)))
     assert verdict.reason is None
     assert [check.step for check in verdict.checks if check.step == Step.SIGNATURE] == [Step.SIGNATURE, Step.SIGNATURE]
     steps = [check.step for check in verdict.checks]
@@ -89,7 +89,7 @@ def test_challenge_opens_with_what_it_was_made_for() -> None:
 )  # fmt: skip
 def test_a06_answer_for_another_origin(origin: str) -> None:
     token = answer(world().lock(), key("EC"), origin=origin)
-    assert world().judge_token(token).reason is Reason.SIGNATURE_INVALID
+    assert world().verify_token(token).reason is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +98,7 @@ def test_a07_signature_over_other_bytes_is_no_answer(kind: str) -> None:
     for message in (document, ORIGIN.encode() + CHALLENGE.encode(), signatures.digest(ALGORITHM[kind], CHALLENGE.encode())):
         signature = base64.b64encode(raw_signature(key(kind), message)).decode()
         token = answer(world(kind).lock(), key(kind), signature=signature)
-        assert world(kind).judge_token(token).reason is Reason.SIGNATURE_INVALID
+        assert world(kind).verify_token(token).reason is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a08_fields_that_are_not_base64(field: str, damage: str) -> None:
         "unverifiedCertificate": token.unverified_certificate,
     }  # fmt: skip
     fields[field] = damage.format(fields[field])
-    verdict = world().judge_token(parse_token(json.dumps(fields).encode()))
+    verdict = world().verify_token(parse_token(json.dumps(fields).encode()))
     assert verdict.reason in (Reason.TOKEN_MALFORMED, Reason.CERTIFICATE_UNPARSABLE)
 
 
@@ -140,7 +140,7 @@ def test_a08_fields_that_are_not_base64(field: str, damage: str) -> None:
 )
 def test_a09_algorithm_of_the_request_is_not_believed(name: str) -> None:
     token = answer(world().lock(), key("EC"), algorithm=name)
-    assert world().judge_token(token).reason is Reason.ALGORITHM_NOT_ALLOWED
+    assert world().verify_token(token).reason is Reason.ALGORITHM_NOT_ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a09_algorithm_of_the_request_is_not_believed(name: str) -> None:
 )
 def test_a09_algorithm_must_fit_the_key(kind: str, name: str) -> None:
     token = answer(world(kind).lock(), key(kind), algorithm=name)
-    assert world(kind).judge_token(token).reason is Reason.ALGORITHM_KEY_MISMATCH
+    assert world(kind).verify_token(token).reason is Reason.ALGORITHM_KEY_MISMATCH
 
 
 @pytest.mark.parametrize("kind", ["EC", "SM2"])
@@ -161,7 +161,7 @@ def test_a10_r_and_s_outside_their_range(kind: str) -> None:
     tricks.append(encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big")))  # DER where r‖s belongs
     for trick in tricks:
         token = answer(world(kind).lock(), key(kind), signature=base64.b64encode(trick).decode() or "AA==")
-        assert world(kind).judge_token(token).reason is Reason.SIGNATURE_INVALID
+        assert world(kind).verify_token(token).reason is Reason.SIGNATURE_INVALID
 
 
 def test_a10_the_twin_of_a_signature_is_still_one_answer_to_one_challenge() -> None:
@@ -169,7 +169,7 @@ def test_a10_the_twin_of_a_signature_is_still_one_answer_to_one_challenge() -> N
     good = base64.b64decode(answer(world().lock(), key("EC")).signature)
     twin = signatures._ORDERS["secp256r1"][1] - int.from_bytes(good[32:], "big")
     token = answer(world().lock(), key("EC"), signature=base64.b64encode(good[:32] + twin.to_bytes(32, "big")).decode())
-    assert world().judge_token(token).accepted
+    assert world().verify_token(token).accepted
 
 
 def test_a11_rsa_tricks() -> None:
@@ -179,11 +179,11 @@ def test_a11_rsa_tricks() -> None:
     tricks = [good + b"\x00", b"\x00" + good, good[:-1], bytes(256), b"\xff" * 256, (1).to_bytes(256, "big"), pss]
     for trick in tricks:
         token = answer(world("RSA").lock(), key("RSA"), signature=base64.b64encode(trick).decode())
-        assert world("RSA").judge_token(token).reason is Reason.SIGNATURE_INVALID
+        assert world("RSA").verify_token(token).reason is Reason.SIGNATURE_INVALID
     right = answer(world("RSA").lock(), key("RSA"), algorithm="PS256", signature=base64.b64encode(pss).decode())
-    assert world("RSA").judge_token(right).accepted
+    assert world("RSA").verify_token(right).accepted
     swapped = answer(world("RSA").lock(), key("RSA"), algorithm="PS256")
-    assert world("RSA").judge_token(swapped).reason is Reason.SIGNATURE_INVALID
+    assert world("RSA").verify_token(swapped).reason is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.parametrize("signer_id", [b"", b"123456781234567", b"ALICE123@YAHOO.COM"])
@@ -191,18 +191,18 @@ def test_a12_sm2_with_another_signer_id(signer_id: bytes) -> None:
     message = signatures.signed_message("SM2", ORIGIN, CHALLENGE)
     wrong = libcrypto.der_to_raw(key("SM2").sign(message, signer_id=signer_id))
     token = answer(world("SM2").lock(), key("SM2"), signature=base64.b64encode(wrong).decode())
-    assert world("SM2").judge_token(token).reason is Reason.SIGNATURE_INVALID
+    assert world("SM2").verify_token(token).reason is Reason.SIGNATURE_INVALID
 
 
 def test_a12_sm2_with_inner_hashes_of_sha256() -> None:
     message = signatures.signed_message("ES256", ORIGIN, CHALLENGE)
     token = answer(world("SM2").lock(), key("SM2"), signature=base64.b64encode(raw_signature(key("SM2"), message)).decode())
-    assert world("SM2").judge_token(token).reason is Reason.SIGNATURE_INVALID
+    assert world("SM2").verify_token(token).reason is Reason.SIGNATURE_INVALID
 
 
 def test_nothing_costly_happens_before_the_signature_holds() -> None:
     token = answer(world().lock(), key("EC"), challenge="another challenge")
-    verdict = world().judge_token(token)
+    verdict = world().verify_token(token)
     after = [check for check in verdict.checks if check.step in (Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY)]
     assert verdict.reason is Reason.SIGNATURE_INVALID
     assert [(check.passed, check.detail) for check in after] == [(None, "not reached")] * 4
@@ -211,10 +211,10 @@ def test_nothing_costly_happens_before_the_signature_holds() -> None:
 
 def test_too_many_stapled_responses() -> None:
     token = answer(world().lock(), key("EC"), stapled_ocsp=("AA==",) * 5)
-    assert world().judge_token(token).reason is Reason.TOKEN_TOO_LARGE
+    assert world().verify_token(token).reason is Reason.TOKEN_TOO_LARGE
 
 
 def test_an_answer_with_a_malformed_key_identifier_is_refused_by_the_gate() -> None:
     """Found by fuzzing: the provider's rules are looked up by that identifier before the gate has judged it."""
     odd = world().raw_lock(("2.5.29.35", False, b"\x40\x02ab"), drop=("2.5.29.35",))
-    assert world().judge_token(answer(odd, key("EC"))).reason is Reason.CERTIFICATE_EXTENSION
+    assert world().verify_token(answer(odd, key("EC"))).reason is Reason.CERTIFICATE_EXTENSION

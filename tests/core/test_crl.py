@@ -76,7 +76,7 @@ def test_a_serial_twice_keeps_what_is_final():
     entries = [(5, AT, "certificateHold"), (5, AT - DAY, "superseded"), (5, AT, "certificateHold")]
     found = built(crl(entries)).lookup(5)
     assert found is not None
-    assert not found.on_hold
+    assert found.final
 
 
 def test_a_serial_longer_than_any_is_on_no_crl():

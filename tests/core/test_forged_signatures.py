@@ -48,7 +48,7 @@ def powered(block: bytes) -> bytes:
 def reason(signature: bytes, *, kind: str = "RSA", algorithm: str | None = None) -> Reason | None:
     named = {"algorithm": algorithm} if algorithm else {}
     token = answer(world(kind).lock(), key(kind), signature=base64.b64encode(signature).decode(), **named)
-    return world(kind).judge_token(token).reason
+    return world(kind).verify_token(token).reason
 
 
 def test_a11_the_right_block_is_accepted() -> None:

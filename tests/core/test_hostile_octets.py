@@ -13,13 +13,13 @@ from trust_help import AT, END, START, World, answer, key, world
 
 from calock.cli import report
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.der import names
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
 from calock.core.revocation.check import check_revocation
-from calock.core.revocation.evidence import FinalRevocation, MemoryEvidence
+from calock.core.revocation.evidence import FinalRevocation, InMemoryEvidence
 from calock.core.verdict import Step
 from calock.demo import der, pki
 
@@ -57,8 +57,8 @@ def test_undecodable_extensions(name: str) -> None:
     lock = world().raw_lock((oid, False, value))
     stranger = answer(lock, key("EC", "stranger"))
     assert world().judge(lock).reason is Reason.CERTIFICATE_EXTENSION
-    assert world().judge_token(stranger).reason is Reason.CERTIFICATE_EXTENSION
-    without_gate = judge_certificate(lock, world().setting(steps=PATH_AND_REVOCATION))
+    assert world().verify_token(stranger).reason is Reason.CERTIFICATE_EXTENSION
+    without_gate = verify_certificate(lock, world().setting(steps=PATH_AND_REVOCATION))
     for verdict in (world().judge(lock), without_gate):
         assert json.loads(report.as_json(verdict, AT, ()))["accepted"] is verdict.accepted
         assert report.as_text(verdict, AT, ())
@@ -71,7 +71,7 @@ def test_dates_that_do_not_exist(monkeypatch: pytest.MonkeyPatch, dates: tuple[s
         patch.setattr(pki.der, "time", lambda _: next(written))
         lock = world().raw_lock()
     assert world().judge(lock).reason is Reason.CERTIFICATE_UNPARSABLE
-    assert world().judge_token(answer(lock, key("EC"))).reason is Reason.CERTIFICATE_UNPARSABLE
+    assert world().verify_token(answer(lock, key("EC"))).reason is Reason.CERTIFICATE_UNPARSABLE
 
 
 def test_days_of_grace_at_the_end_of_time() -> None:
@@ -81,8 +81,8 @@ def test_days_of_grace_at_the_end_of_time() -> None:
     register = Register(
         [ProviderTrust("p", (CaCertificate.of(root.certificate, anchor=True),), Policy(grace_days=3, revocation=OFF.revocation))]
     )
-    assert judge_certificate(lock, Setting(register, AT)).accepted
-    assert judge_certificate(lock, Setting(register, datetime.max.replace(tzinfo=UTC))).accepted
+    assert verify_certificate(lock, VerificationInputs(register, AT)).accepted
+    assert verify_certificate(lock, VerificationInputs(register, datetime.max.replace(tzinfo=UTC))).accepted
 
 
 @pytest.mark.parametrize("moment", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)], ids=["last", "first"])
@@ -90,9 +90,9 @@ def test_the_ends_of_time_are_moments_like_others(moment: datetime) -> None:
     here = world()
     leaf, ca, root = map(Certificate.parse, (here.lock(), here.ca.certificate, here.root.certificate))
     answers = [here.ca.ocsp(leaf.serial, this_update=AT, next_update=next_update) for next_update in (None, AT + HOUR)]
-    evidence = MemoryEvidence(here.crls(), answers, anchors=[root], others=[ca], at=AT)
+    evidence = InMemoryEvidence(here.crls(), answers, anchors=[root], others=[ca], at=AT)
     assert check_revocation([leaf, ca, root], evidence=evidence, policy=Policy(), at=moment).reason is Reason.REVOCATION_STALE
-    assert not judge_certificate(here.lock(), here.setting(at=moment)).accepted
+    assert not verify_certificate(here.lock(), here.setting(at=moment)).accepted
 
 
 # --- revocation data
@@ -109,7 +109,7 @@ class Told:
     def reason(self, *crls: bytes, ocsp: Any = (), stapled: Any = (), leaf: bytes | None = None, **rules: Any) -> Reason | None:
         policy = Policy(revocation=RevocationRules(**rules))
         blobs = [self.here.root.crl(this_update=AT - HOUR, next_update=AT + DAY), *crls]
-        evidence = MemoryEvidence(blobs, ocsp, anchors=[self.root], others=[self.ca], policy=policy, at=AT)
+        evidence = InMemoryEvidence(blobs, ocsp, anchors=[self.root], others=[self.ca], policy=policy, at=AT)
         path = [Certificate.parse(leaf) if leaf else self.leaf, self.ca, self.root]
         return check_revocation(path, evidence=evidence, policy=policy, at=AT, stapled=stapled).reason
 
@@ -282,7 +282,7 @@ def test_long_hostile_names_are_compared_without_being_folded() -> None:
 def test_what_is_known_for_good_needs_no_data_any_more(told: Told) -> None:
     """The source that proved it may be gone, and every source at hand may say good: revoked it stays, for a CA as for a lock."""
 
-    class Remembering(MemoryEvidence):
+    class Remembering(InMemoryEvidence):
         known: frozenset[tuple[str, int]] = frozenset()
 
         def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:

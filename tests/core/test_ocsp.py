@@ -13,7 +13,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
-from calock.core.revocation.evidence import answers_of
+from calock.core.revocation.evidence import responses_about
 from calock.core.revocation.ocsp import MAX_SIZE, CertStatus, read_response
 from calock.demo import der, pki
 
@@ -29,7 +29,7 @@ def response(serial: int = 5, status: str = "good", **fields) -> bytes:
 
 
 def judged(data: bytes, serial: int = 5):
-    return answers_of(read_response(data), ISSUER, serial, graph=GRAPH)
+    return responses_about(read_response(data), ISSUER, serial, graph=GRAPH)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_reading_agrees_with_cryptography(status, fields, digest):
     data = response(2**150 + 7, status, digest=digest, nonce=b"n" * 32, **fields)
     ours = read_response(data)
     theirs = reference.load_der_ocsp_response(data)
-    (answer,) = ours.answers
+    (answer,) = ours.responses
     assert answer.status.name == theirs.certificate_status.name
     assert answer.this_update == theirs.this_update_utc
     assert answer.next_update == theirs.next_update_utc

@@ -15,7 +15,7 @@ from calock.core.policy import Policy, PolicyError, RevocationRules
 from calock.core.refusals import Reason
 from calock.core.revocation import ocsp
 from calock.core.revocation.check import check_revocation
-from calock.core.revocation.evidence import MemoryEvidence, split_pem
+from calock.core.revocation.evidence import InMemoryEvidence, split_pem
 from calock.demo import der, pki
 
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -52,7 +52,7 @@ class World:
         policy = policy or Policy(revocation=RevocationRules(**rules))
         root, issuing = Certificate.parse(self.root.certificate), Certificate.parse(self.issuing.certificate)
         blobs = [*crls, *([] if root_crl is False else [root_crl or self.root_crl()])]
-        evidence = MemoryEvidence(blobs, ocsp, anchors=[root], others=[issuing, *others], policy=policy, at=at)
+        evidence = InMemoryEvidence(blobs, ocsp, anchors=[root], others=[issuing, *others], policy=policy, at=at)
         path = [leaf or self.leaf, issuing, root]
         return check_revocation(path, evidence=evidence, policy=policy, at=at, stapled=stapled)
 
@@ -466,7 +466,7 @@ def test_the_request_says_what_we_mean(world):
 def test_unusable_evidence_says_why(ec):
     assert "CRL: not a CRL" in ec.detail(b"rubbish")
     assert "CRL signature" in ec.detail(ec.crl(key=pki.make_key("EC")))
-    assert ec.detail() == "no revocation data at hand speak for this certificate"
+    assert ec.detail() == "no revocation data at hand are about this certificate"
 
 
 @pytest.mark.parametrize("wrap", [bytes, base64.b64encode, base64.encodebytes], ids=["DER", "base64", "base64 in lines"])
@@ -498,7 +498,7 @@ def test_a_ca_whose_key_usage_cannot_be_read_vouches_for_no_crl_signer(ec):
     others = [Certificate.parse(unreadable), Certificate.parse(twin)]
     for known in (others, others[::-1]):
         assert ec.reason(ec.crl(), others=known) is None
-        evidence = MemoryEvidence(
+        evidence = InMemoryEvidence(
             [ec.crl(), ec.root_crl()], anchors=known, others=[Certificate.parse(ec.issuing.certificate)], at=AT
         )
         assert all(evidence.graph.path_of(item) for item in known)
@@ -512,4 +512,4 @@ def test_a_key_that_is_no_whole_number_of_octets_is_named_by_no_answer(ec):
     spki[place], spki[-1] = 1, spki[-1] & 0xFE  # one unused bit
     fields = {"not_before": AT - 900 * DAY, "not_after": AT + 900 * DAY}
     issuer = Certificate.parse(ec.root.issue(ec.issuing.subject, bytes(spki), **fields))
-    assert not ocsp.names_certificate(answer.answers[0].cert_id, issuer, ec.leaf.serial)
+    assert not ocsp.names_certificate(answer.responses[0].cert_id, issuer, ec.leaf.serial)

@@ -8,11 +8,11 @@ import pytest
 
 from calock.agent.backends.soft import SoftBackend
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.revocation.evidence import MemoryEvidence
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.demo.authorities import FAMILIES, PROVIDERS
 from calock.demo.keyring import LOCKS, is_plugged, lock, move
 from calock.demo.people import ACCOUNTS, ORGANISATIONS, PASSWORD, organisation_code, uscc
@@ -30,7 +30,7 @@ def practice(tmp_path_factory):
     return make_practice(tmp_path_factory.mktemp("world") / "data", now=NOW)
 
 
-def setting(practice, at=NOW) -> Setting:
+def setting(practice, at=NOW) -> VerificationInputs:
     """What the server knows of the practice CAs, as values."""
     providers, anchors, others = [], [], []
     for spec in PROVIDERS:
@@ -44,7 +44,7 @@ def setting(practice, at=NOW) -> Setting:
                     (anchors if anchor else others).append(certificate)
         providers.append(ProviderTrust(spec.code, tuple(cas), RULES, frozenset(spec.sites)))
     crls = [path.read_bytes() for path in practice.place.crls.glob("*.crl")]
-    return Setting(Register(providers), at, MemoryEvidence(crls, anchors=anchors, others=others, at=at))
+    return VerificationInputs(Register(providers), at, InMemoryEvidence(crls, anchors=anchors, others=others, at=at))
 
 
 EXPECTED = {"expired": Reason.CERTIFICATE_EXPIRED, "revoked": Reason.CERTIFICATE_REVOKED, "outside": Reason.CERTIFICATE_UNTRUSTED}
@@ -52,7 +52,7 @@ EXPECTED = {"expired": Reason.CERTIFICATE_EXPIRED, "revoked": Reason.CERTIFICATE
 
 @pytest.mark.parametrize("spec", LOCKS, ids=lambda spec: spec.name)
 def test_every_lock_is_as_good_or_bad_as_it_says(practice, spec):
-    verdict = judge_certificate(practice.locks[spec.name].certificate, setting=setting(practice))
+    verdict = verify_certificate(practice.locks[spec.name].certificate, setting=setting(practice))
     assert verdict.reason == EXPECTED.get(spec.trouble), [check for check in verdict.checks if check.passed is False]
     if verdict.accepted:
         assert verdict.identity is not None
@@ -99,7 +99,7 @@ def test_crls_are_signed_anew_with_a_later_number(practice):
     assert before.keys() == after.keys()
     assert all(before[name] != after[name] for name in before)
     later = setting(practice, at=NOW + timedelta(hours=1))
-    assert judge_certificate(practice.locks["revoked"].certificate, setting=later).reason is Reason.CERTIFICATE_REVOKED
+    assert verify_certificate(practice.locks["revoked"].certificate, setting=later).reason is Reason.CERTIFICATE_REVOKED
     practice.write_crls(NOW)
 
 

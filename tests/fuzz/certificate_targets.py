@@ -18,19 +18,19 @@ AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 @cache
 def _setting() -> Any:
     """A register whose anchor is the first byte string of the corpus's own CA, so that paths are searched and judged."""
-    from calock.core.decision.verify import Setting
+    from calock.core.decision.verify import VerificationInputs
     from calock.core.register import CaCertificate, ProviderTrust, Register
 
     anchor = CaCertificate.of((CORPUS / "anchor.der").read_bytes(), anchor=True)
-    return Setting(Register([ProviderTrust("fuzz", (anchor,))]), AT)
+    return VerificationInputs(Register([ProviderTrust("fuzz", (anchor,))]), AT)
 
 
 def certificate(data: bytes) -> None:
     """A certificate as it comes in: parsed, and taken through all five steps."""
     from calock.cli.report import as_json, as_text
-    from calock.core.decision.verify import judge_certificate
+    from calock.core.decision.verify import verify_certificate
 
-    verdict = judge_certificate(data, _setting())
+    verdict = verify_certificate(data, _setting())
     if verdict.accepted:
         raise AssertionError("nothing is accepted without revocation data")
     if verdict.certificate is not None:
@@ -41,7 +41,7 @@ def certificate(data: bytes) -> None:
 
 def token(data: bytes) -> None:
     """An answer as JSON text, read and judged."""
-    from calock.core.decision.verify import judge_token
+    from calock.core.decision.verify import verify_token
     from calock.core.refusals import Refusal
     from calock.wire.token import parse_token
 
@@ -49,7 +49,7 @@ def token(data: bytes) -> None:
         answer = parse_token(data)
     except Refusal:
         return
-    if judge_token(answer, _setting(), origin="https://login.example", challenge="c").accepted:
+    if verify_token(answer, _setting(), origin="https://login.example", challenge="c").accepted:
         raise AssertionError("accepted")
 
 

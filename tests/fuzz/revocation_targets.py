@@ -59,7 +59,7 @@ def ocsp(data: bytes) -> None:
 
     try:
         message = read_response(data)
-        for answer in message.answers:
+        for answer in message.responses:
             names_certificate(answer.cert_id, _issuer(), answer.cert_id.serial)
         _find_signer(message)
     except Refusal:

@@ -42,9 +42,9 @@ class _World:
     def reason(self, crls: list[bytes], ocsp: list[bytes], stapled: list[bytes]) -> Any:
         from calock.core.policy import Policy
         from calock.core.revocation.check import check_revocation
-        from calock.core.revocation.evidence import MemoryEvidence
+        from calock.core.revocation.evidence import InMemoryEvidence
 
-        evidence = MemoryEvidence([self.above, *crls], ocsp, anchors=[self.anchor], others=[self.issuing], at=AT)
+        evidence = InMemoryEvidence([self.above, *crls], ocsp, anchors=[self.anchor], others=[self.issuing], at=AT)
         path = [self.leaf, self.issuing, self.anchor]
         return check_revocation(path, evidence=evidence, policy=Policy(), at=AT, stapled=stapled).reason
 
@@ -57,25 +57,25 @@ def world() -> _World:
 def signed_certificate(data: bytes) -> None:
     """A TBSCertificate of the issuing CA: judged whole; the short way of the path accepts nothing that OpenSSL refuses."""
     from calock.core.certificates.certificate import Certificate
-    from calock.core.decision.verify import Setting, judge_certificate
-    from calock.core.paths.ca_path import ca_paths
+    from calock.core.decision.verify import VerificationInputs, verify_certificate
+    from calock.core.paths.ca_path import candidate_paths
     from calock.core.paths.chain import openssl_fault
-    from calock.core.paths.fast_path import plainly_issued
+    from calock.core.paths.fast_path import verified_directly
     from calock.core.refusals import Refusal
     from calock.demo import pki
 
     here = world()
     der = pki.signed(data, here.ca.key)
-    verdict = judge_certificate(der, Setting(here.register, AT))
+    verdict = verify_certificate(der, VerificationInputs(here.register, AT))
     if verdict.accepted:
         raise AssertionError("nothing is accepted without revocation data")
     try:
         leaf = Certificate.parse(der)
     except Refusal:
         return
-    [path] = ca_paths(Certificate.parse(here.lock), here.register).paths
+    [path] = candidate_paths(Certificate.parse(here.lock), here.register).paths
     for strict in (True, False):
-        fault = openssl_fault(leaf, path, strict=strict) if plainly_issued(leaf, here.issuing, strict=strict) else None
+        fault = openssl_fault(leaf, path, strict=strict) if verified_directly(leaf, here.issuing, strict=strict) else None
         if fault is not None:
             raise AssertionError(f"plain, but OpenSSL: {fault.text}")
 

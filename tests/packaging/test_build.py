@@ -120,6 +120,47 @@ def test_unusable_settings(tmp_path, text, says):
     assert not list((tmp_path / "packages").glob("*.zip"))
 
 
+OWN = """
+code = "jinan"
+name = "济南 CA"
+short_name = "济南 CA"
+
+[libraries.pkcs11]
+linux = ["libjinan_p11.so"]
+
+[product]
+title = "济南互认驱动"
+sites = ["jinan"]
+providers = ["jinan"]
+"""
+
+
+def own_vendor(folder, text=OWN):
+    (folder / "jinan").mkdir(parents=True)
+    (folder / "jinan" / "vendor.toml").write_text(text, "utf-8")
+    return folder
+
+
+def test_an_operators_own_vendor_gets_a_package_that_looks_for_its_libraries(tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[sites.jinan]\norigins = ["https://ca.jinan.example"]\n')
+    more = ("--vendors", str(own_vendor(tmp_path / "vendors")), "--settings", str(settings))
+    done = run_build(tmp_path / "packages", "--only", SYSTEM, "--only", "jinan", *more)
+    assert done.returncode == 0, done.stderr
+    (package,) = (tmp_path / "packages").glob("济南互认驱动-*.zip")
+    manifest = json.loads(read(package, "manifest.json"))
+    assert (manifest["code"], manifest["origins"]) == ("jinan", ["https://ca.jinan.example"])
+    assert manifest["modules"] == {"find_skf": True, "find_pkcs11": True, "pkcs11_names": ["libjinan_p11.so"]}
+
+
+def test_a_vendor_folder_that_makes_no_sense_stops_the_build(tmp_path):
+    vendors = own_vendor(tmp_path / "vendors", OWN.replace("libjinan_p11.so", "/tmp/libjinan_p11.so"))
+    done = run_build(tmp_path / "packages", "--only", SYSTEM, "--vendors", str(vendors))
+    assert done.returncode == 1
+    assert "jinan/vendor.toml" in done.stderr
+    assert "libraries.pkcs11.linux" in done.stderr
+
+
 def test_a_wheel_that_is_not_the_locked_one_stops_the_build(tmp_path):
     """A mirror that serves something else: pip refuses it by its hash, and nothing is built."""
     wheels = tmp_path / "wheels"

@@ -13,9 +13,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import softskf_lock
+from agent.driving import PIN, make_certificate
+from agent.softhsm import make_softhsm
 from package_help import package_key
 from packaging_help import unpack
 
+from calock.demo import pki
 from calock.wire.archive import write_archive
 
 pytestmark = [
@@ -120,6 +124,39 @@ def test_two_platforms_share_one_driver_and_leave_one_by_one(computer, built_pac
     assert done.returncode == 0, done.stdout + done.stderr
     assert "200 200" in done.stdout
     assert "left 403 200" in done.stdout
+    assert computer.files() == []
+
+
+def test_the_installed_driver_finds_vendors_libraries_of_both_kinds(computer, shanxi_package, tmp_path):
+    """As vendors' installers leave them: real libraries, put where only an administrator writes, and named nowhere else."""
+    hsm = make_softhsm(tmp_path / "hsm")
+    if hsm is None or not softskf_lock.buildable():
+        pytest.skip("SoftHSM2 or a C compiler is missing")
+    key = pki.make_key("EC")
+    hsm.add_token("锁", PIN)
+    hsm.put("锁", PIN, key, make_certificate(key, "插在这里的锁"))
+    skf = softskf_lock.build(tmp_path / "softskf")[32]
+    installed = "/opt/lm-gm3000/lib"
+    done = computer.sh(
+        # an /opt of this computer's own, and a library in the user's home, which is nobody's installer
+        f"mount -t tmpfs none /opt && mkdir -p {installed} && cp {hsm.module} {installed}/libgm3000_pkcs11.so\n"
+        f'cp {skf} {installed}/libgm3000.1.0.so && cp {skf} "$HOME/libHTSKF.so"\n'
+        f"export SOFTHSM2_CONF={hsm.environment['SOFTHSM2_CONF']} SOFTSKF_DIR={tmp_path}\n"
+        f"sh {unpack(shanxi_package, tmp_path)}/install.sh || exit 1\n"
+        + python(
+            "import time\nfor _ in range(300):\n"
+            '    found = ask("/v1/locks", "http://shanxi.localhost:8000")[1]\n    if found["locks"]: break\n    time.sleep(0.1)\n'
+            'print(json.dumps(found["locks"])); print(json.dumps(ask("/v1/diagnosis", "http://shanxi.localhost:8000")[1]))'
+        )
+        + 'rm "$HOME/libHTSKF.so"; sh "$HOME/.local/share/calock-driver/uninstall.sh"'
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    locks, diagnosis = (json.loads(line) for line in done.stdout.splitlines() if line.startswith(("[", "{")))
+    assert [(lock["name"], lock["backend"], lock["module"]) for lock in locks] == [
+        ("插在这里的锁", "pkcs11", "libgm3000_pkcs11.so")
+    ]
+    modules = {(module["backend"], module["module"], module["state"]) for module in diagnosis["modules"]}
+    assert modules == {("pkcs11", "libgm3000_pkcs11.so", "running"), ("skf", "libgm3000.1.0.so", "running")}
     assert computer.files() == []
 
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from calock.wire.vendors import LibraryName
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the text says which file and why."""
@@ -43,7 +45,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     skf: tuple[str, ...] = ()
     """Vendor libraries by path."""
     find_skf: bool = False
-    """Look for the known vendors' SKF libraries in the places where their installers put them."""
+    find_pkcs11: bool = False
+    """Look for the known vendors' libraries of that kind in the places where their installers put them."""
+    skf_names: tuple[LibraryName, ...] = ()
+    pkcs11_names: tuple[LibraryName, ...] = ()
+    """Look for these files too, in the same places and nowhere else."""
     package: str = "source"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pin_entry: tuple[Literal["page", "window"], ...] = ("page", "window")
@@ -65,7 +71,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         values: dict[str, object] = {}
         for name in self.__struct_fields__:
             mine, theirs = getattr(self, name), getattr(later, name)
-            if name in ("origins", "pkcs11", "skf"):
+            if name in ("origins", "pkcs11", "skf", "pkcs11_names", "skf_names"):
                 values[name] = tuple(dict.fromkeys((*mine, *theirs)))
             else:
                 values[name] = mine if theirs == getattr(default, name) else theirs

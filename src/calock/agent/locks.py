@@ -135,8 +135,14 @@ class LockTable:
         asyncio.get_running_loop().call_later(0.5, self._wanted.set)
 
     def entries(self) -> list[ListedCertificate]:
-        """Return usable certificates, locks side by side; in each lock the one to offer first, expired ones last."""
+        """Return usable certificates, locks side by side; in each lock the one to offer first, expired ones last.
+
+        Some vendors install a library of each kind, and both list one lock. It stands here once, as SKF: that interface has SM2 and
+        tells the tries that are left.
+        """
         every = [entry for module in self.modules for entry in self._seen.get(module, _ModuleListing()).entries]
+        by_skf = {entry.certificate.der for entry in every if entry.module.kind == "skf"}
+        every = [entry for entry in every if entry.module.kind != "pkcs11" or entry.certificate.der not in by_skf]
         by_device: dict[tuple[str, str], list[ListedCertificate]] = {}
         for entry in every:
             by_device.setdefault((entry.module.path, entry.record.device), []).append(entry)
@@ -145,9 +151,9 @@ class LockTable:
         groups = sorted(by_device.values(), key=lambda group: group[0].expired)
         return [entry for group in groups for entry in group]
 
-    def problems(self) -> list[wire.Problem]:
+    def problems(self) -> list[wire.ModuleProblem]:
         return [
-            wire.Problem(module=module.name, reason=reason)
+            wire.ModuleProblem(module=module.name, reason=reason)
             for module in self.modules
             for reason in self._seen.get(module, _ModuleListing()).problems
         ]
@@ -162,14 +168,14 @@ class LockTable:
     def handle_of(self, origin: str, entry: ListedCertificate) -> str:
         return self._handle(origin, entry.module.path, entry.record.key, entry.certificate.sha256, entry.plugged)
 
-    def view(self, origin: str) -> wire.Locks:
+    def view(self, origin: str) -> wire.LockList:
         """Return the list as ``origin`` may see it, and remember which handles it was given."""
         infos = []
         for entry in self.entries():
             handle = self.handle_of(origin, entry)
             self._remember(origin, handle)
             infos.append(_info(entry, handle, self._handle(origin, entry.module.path, entry.record.device)))
-        return wire.Locks(locks=tuple(infos), problems=tuple(self.problems()))
+        return wire.LockList(locks=tuple(infos), problems=tuple(self.problems()))
 
     def _remember(self, origin: str, handle: str) -> None:
         """Keep the newest handles only: each plug-in makes a new one, and the driver runs for months."""
@@ -227,10 +233,10 @@ def _parse(der: bytes) -> Certificate:
     return certificate
 
 
-def pin_info(entry: ListedCertificate) -> wire.Pin:
+def pin_info(entry: ListedCertificate) -> wire.PinState:
     pin = entry.record.pin
     left = 1 if pin.last_try and pin.tries_left is None else pin.tries_left
-    return wire.Pin(tries_left=0 if pin.locked else left, tries_max=pin.tries_max, locked=pin.locked, default=pin.default)
+    return wire.PinState(tries_left=0 if pin.locked else left, tries_max=pin.tries_max, locked=pin.locked, default=pin.default)
 
 
 def _info(entry: ListedCertificate, handle: str, device: str) -> wire.LockInfo:

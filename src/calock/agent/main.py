@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from calock import __version__
 from calock.agent import config as configuration
+from calock.agent.backends.libraries import find_libraries, known_names
 from calock.agent.certificate_page import CertificatePage, TlsListener
 from calock.agent.config import Config, ConfigError
 from calock.agent.guard import Guard
@@ -28,6 +29,7 @@ from calock.agent.update_page import UpdatePage
 from calock.agent.window import PinWindow
 from calock.wire.driver import PORTS, TLS_PORTS
 from calock.wire.message_types import describe_message_types
+from calock.wire.vendors import LibraryKind
 
 log = logging.getLogger("calock.agent")
 
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pkcs11", action="append", default=[], metavar="MODULE", help="PKCS#11 library of a vendor")
     parser.add_argument("--skf", action="append", default=[], metavar="LIB", help="SKF (GM/T 0016) library of a vendor")
     parser.add_argument("--find-skf", action="store_true", help="also use the known vendors' SKF libraries found on this computer")
+    parser.add_argument("--find-pkcs11", action="store_true", help="the same with their PKCS#11 libraries")
     parser.add_argument(
         "--port", type=_port, metavar="N", help=f"listen here instead of the first free of {', '.join(map(str, PORTS))}"
     )
@@ -77,12 +80,18 @@ def _config(arguments: argparse.Namespace) -> Config:
         pkcs11=tuple(arguments.pkcs11),
         skf=tuple(arguments.skf),
         find_skf=arguments.find_skf,
+        find_pkcs11=arguments.find_pkcs11,
         port=arguments.port,
         tls=arguments.tls,
         tls_port=arguments.tls_port,
         log_level=arguments.log_level or "info",
     )
     return configuration.load(arguments.config).merged(asked)
+
+
+def _found(kind: LibraryKind, names: tuple[str, ...], *, known: bool) -> list[str]:
+    """Paths of the libraries on this computer that are called one of ``names`` or, if asked for, as a known vendor's."""
+    return find_libraries(kind, (*names, *(known_names(kind) if known else ()))) if names or known else []
 
 
 def modules_for(config: Config, table: LockTable) -> list[Module]:
@@ -94,14 +103,9 @@ def modules_for(config: Config, table: LockTable) -> list[Module]:
 
     if config.soft_dir:
         add(Module("soft", str(Path(config.soft_dir).resolve()), changed=table.changed))
-    for path in config.pkcs11:
+    for path in (*config.pkcs11, *_found("pkcs11", config.pkcs11_names, known=config.find_pkcs11)):
         add(Module("pkcs11", path, changed=table.changed))
-    skf = list(config.skf)
-    if config.find_skf:
-        from calock.agent.backends.skf import find_known  # noqa: PLC0415 - only who uses SKF loads it
-
-        skf += [str(known.path) for known in find_known()]
-    for path in skf:
+    for path in (*config.skf, *_found("skf", config.skf_names, known=config.find_skf)):
         add(Module("skf", path, changed=table.changed))
     return list(found.values())
 

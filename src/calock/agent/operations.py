@@ -37,7 +37,7 @@ class Operations:
             self._busy = False
             self.table.changed()  # tries left, default mark: the pages should see them
 
-    async def authenticate(self, origin: str, request: wire.Authenticate) -> wire.Answer:
+    async def authenticate(self, origin: str, request: wire.AuthenticateRequest) -> wire.AuthenticateReply:
         """Sign ``request.challenge`` for ``origin``, which is what the browser attested.
 
         Raises:
@@ -67,7 +67,7 @@ class Operations:
             log.info("one answer given, %s", signing_input.algorithm)
             return _answer(entry, signing_input.algorithm, signature)
 
-    async def change_pin(self, origin: str, request: wire.ChangePin) -> wire.PinChanged:
+    async def change_pin(self, origin: str, request: wire.ChangePinRequest) -> wire.PinChanged:
         """Change the PIN in place; refusals as for ``authenticate``."""
         async with self._alone():
             entry = self.table.resolve(origin, request.lock)
@@ -85,7 +85,7 @@ class Operations:
         return wire.PinChanged(pin=pin_info(self.table.resolve(origin, request.lock)))
 
 
-def _answer(entry: ListedCertificate, algorithm: str, signature: bytes) -> wire.Answer:
+def _answer(entry: ListedCertificate, algorithm: str, signature: bytes) -> wire.AuthenticateReply:
     token = AuthToken(
         format=FORMAT,
         unverified_certificate=base64.b64encode(entry.certificate.der).decode(),
@@ -94,7 +94,7 @@ def _answer(entry: ListedCertificate, algorithm: str, signature: bytes) -> wire.
         app_version=f"calock/{__version__}",
     )
     record = entry.record
-    device = wire.Device(
+    device = wire.ReportedDevice(
         serial=printable(record.serial, 64), label=printable(record.label, 64), manufacturer=printable(record.manufacturer, 64)
     )
-    return wire.Answer(token=token, device=device)
+    return wire.AuthenticateReply(token=token, device=device)

@@ -83,14 +83,14 @@ class Service:
         return json_reply(self.table.view(request.scope[ORIGIN_KEY]))
 
     async def authenticate(self, request: Request) -> Response:
-        message = await read_message(request, wire.Authenticate)
+        message = await read_message(request, wire.AuthenticateRequest)
         self._require_page_entry()
         origin = request.scope[ORIGIN_KEY]
         self.require_rate(origin)
         return json_reply(await self.operations.authenticate(origin, message))
 
     async def change_pin(self, request: Request) -> Response:
-        message = await read_message(request, wire.ChangePin)
+        message = await read_message(request, wire.ChangePinRequest)
         self._require_page_entry()
         origin = request.scope[ORIGIN_KEY]
         self.require_rate(origin)
@@ -151,7 +151,7 @@ class Service:
         try:
             while True:
                 revision = await self.table.wait_beyond(revision)
-                await socket.send_text(msgspec.json.encode(wire.Event(event="locks", revision=revision)).decode())
+                await socket.send_text(msgspec.json.encode(wire.LocksEvent(event="locks", revision=revision)).decode())
         except (WebSocketDisconnect, RuntimeError, OSError):
             return
 

@@ -61,7 +61,7 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     """Whether https was asked for: then the page links to ``/certificate``."""
     origins: tuple[str, ...]
     locks: tuple[OwnLock, ...]
-    problems: tuple[wire.Problem, ...]
+    problems: tuple[wire.ModuleProblem, ...]
     diagnosis: wire.Diagnosis
 
 
@@ -136,7 +136,7 @@ class StatusPage:
 
     async def change_pin(self, request: Request) -> Response:
         self.require_session(request)
-        message = await read_message(request, wire.ChangePin)
+        message = await read_message(request, wire.ChangePinRequest)
         self._service.require_rate(STATUS_PAGE)
         return json_reply(await self._service.operations.change_pin(STATUS_PAGE, message))
 

@@ -28,7 +28,16 @@ import msgspec
 from calock.agent.config import ConfigError, check_origin
 from calock.core.refusals import Reason, Refusal
 from calock.wire.archive import read_member, read_members
-from calock.wire.package import MANIFEST, MAX_PACKAGE, Manifest, Release, inspect, parse_manifest, verify_manifest, version_key
+from calock.wire.package import (
+    MANIFEST,
+    MAX_PACKAGE,
+    PackageManifest,
+    Release,
+    inspect,
+    parse_manifest,
+    verify_manifest,
+    version_key,
+)
 
 TIMEOUT = 20.0
 MAX_RELEASE = 2 * 1024 * 1024
@@ -39,8 +48,8 @@ _CHUNK = 256 * 1024
 class Update:
     """A newer version of an installed package; its manifest is verified, its file not yet fetched."""
 
-    installed: Manifest
-    offered: Manifest
+    installed: PackageManifest
+    offered: PackageManifest
     release: Release
 
     @property
@@ -61,7 +70,7 @@ def packages_home() -> Path:
     return home / "calock-driver" / "packages"
 
 
-def installed_packages(home: Path | None = None) -> list[Manifest]:
+def installed_packages(home: Path | None = None) -> list[PackageManifest]:
     """Manifests of the installed packages. One that cannot be read is left out: it cannot be updated."""
     found = []
     for path in sorted((home or packages_home()).glob(f"*/{MANIFEST}")):
@@ -105,7 +114,7 @@ def _reaching(url: str, fetch: Callable[[str], Opened]) -> Iterator[IO[bytes]]:
         raise Refusal(Reason.UPDATE_UNREACHABLE, f"{urllib.parse.urlsplit(url).netloc}: {str(error)[:100]}") from error
 
 
-def check(installed: Manifest, *, fetch: Callable[[str], Opened] = open_url) -> Update | None:
+def check(installed: PackageManifest, *, fetch: Callable[[str], Opened] = open_url) -> Update | None:
     """Ask the package's own origin for its newest version; None when there is none that is newer.
 
     Raises:

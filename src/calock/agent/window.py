@@ -136,7 +136,7 @@ class PinWindow:
             self._service.require_rate(ticket.origin)
             answer = await self._service.operations.authenticate(
                 ticket.origin,
-                wire.Authenticate(
+                wire.AuthenticateRequest(
                     lock=message.lock, challenge=ticket.challenge, pin=message.pin, use_last_try=message.use_last_try
                 ),
             )

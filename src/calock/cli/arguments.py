@@ -1,4 +1,4 @@
-"""Arguments and files of the ``explain`` commands. Whatever cannot be used ends with one clear line and status 2."""
+"""Arguments and files of the ``explain`` commands. An argument that cannot be used ends the command with one line and status 2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_FILE = 256 * 1024 * 1024
 """Octets; a CRL of a million entries has about 40 MB."""
 
 
-class UnusableError(Exception):
+class UsageError(Exception):
     """An argument that cannot be used; the text is the line for the person who typed it."""
 
 
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         hint = " (it goes before --anchors and the other lists of files)" if message.endswith(": FILE") else ""
-        raise UnusableError(message + hint)
+        raise UsageError(message + hint)
 
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002 - argparse's signature
         show(self.format_help())
@@ -40,31 +40,31 @@ def read_file(name: str) -> bytes:
     """Contents of a named file, ``-`` = standard input.
 
     Raises:
-        UnusableError: it cannot be read, or has more than 256 MiB.
+        UsageError: it cannot be read, or has more than 256 MiB.
     """
     try:
         if name == "-":
             if sys.stdin is None:
-                raise UnusableError("cannot read -: standard input is closed")
+                raise UsageError("cannot read -: standard input is closed")
             data = sys.stdin.buffer.read(MAX_FILE + 1)
         else:
             with Path(name).open("rb") as file:
                 data = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
-        raise UnusableError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MAX_FILE:
-        raise UnusableError(f"{name} has more than {MAX_FILE // 1024 // 1024} MiB")
+        raise UsageError(f"{name} has more than {MAX_FILE // 1024 // 1024} MiB")
     return data
 
 
 def require_one_reader(names: Iterable[str | None], *, taken: bool) -> None:
-    """Standard input holds one thing. ``taken``: it is read for something that no argument names.
+    """Check that at most one argument names standard input. ``taken``: it is read for something that no argument names.
 
     Raises:
-        UnusableError: two want it.
+        UsageError: more than one.
     """
     if taken + sum(name == "-" for name in names) > 1:
-        raise UnusableError("standard input (-) can be read for one thing only" + (", and holds the answer" if taken else ""))
+        raise UsageError("standard input (-) can be read for one thing only" + (", and holds the answer" if taken else ""))
 
 
 def moment(text: str) -> datetime:
@@ -106,7 +106,7 @@ def policy(name: str | None) -> tuple[Policy | None, bool]:
     """Policy from a JSON file, and whether it says how revocation is to be treated.
 
     Raises:
-        UnusableError: not readable, not JSON, or not a policy.
+        UsageError: not readable, not JSON, or not a policy.
     """
     if name is None:
         return None, False
@@ -115,4 +115,4 @@ def policy(name: str | None) -> tuple[Policy | None, bool]:
         return Policy.from_json(value), isinstance(value, dict) and "revocation" in value
     except (ValueError, RecursionError) as error:
         kind = "" if isinstance(error, PolicyError) else "not JSON: "
-        raise UnusableError(f"{name}: {kind}{error}") from error
+        raise UsageError(f"{name}: {kind}{error}") from error

@@ -1,4 +1,4 @@
-"""Certificates in files as people have them: PEM with any number of blocks, or DER; and what a file is that holds none."""
+"""Certificates in files: PEM with any number of blocks, or DER; and a description of files that hold none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from calock.cli.arguments import UnusableError, read_file
+from calock.cli.arguments import UsageError, read_file
 
 _PEM = re.compile(rb"-----BEGIN (?P<label>(?:X509 |TRUSTED )?CERTIFICATE)-----(?P<body>[^-]*)-----END (?P=label)-----")
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
@@ -19,35 +19,35 @@ _OTHERS = {
     bytes.fromhex("02010002"): "a private key",
     bytes.fromhex("02010104"): "a private key",
 }
-"""What people take for a certificate, by the octets with which its contents begin. No damaged certificate begins so by accident."""
+"""Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One certificate of a file. Whether it is one in more than its looks is for the reader to find out."""
+class FileCertificate:
+    """One certificate of a file, not parsed yet."""
 
     der: bytes
     where: str
 
 
-def certificates_in(name: str) -> list[Found]:
+def certificates_in(name: str) -> list[FileCertificate]:
     """Every certificate in a file, at least one.
 
-    What begins as a DER SEQUENCE is one value, whatever text stands in it: a PEM block in one of its fields is another's.
+    A file that begins with a DER SEQUENCE is one DER value, also when PEM text occurs inside it.
 
     Raises:
-        UnusableError: the file cannot be read, or holds nothing that looks like a certificate.
+        UsageError: the file cannot be read, or holds nothing that looks like a certificate.
     """
     data = read_file(name)
     if data[:1] == _SEQUENCE:
         other = next((kind for begin, kind in _OTHERS.items() if data[_header(data) :].startswith(begin)), None)
         if other is not None:
-            raise UnusableError(f"{name} is {other}, not a certificate (PEM or DER is wanted)")
-        return [Found(data, name)]
+            raise UsageError(f"{name} is {other}, not a certificate (PEM or DER is wanted)")
+        return [FileCertificate(data, name)]
     blocks = [_decoded(match["body"], trusted=match["label"].startswith(b"TRUSTED")) for match in _PEM.finditer(data)]
     if not blocks:
-        raise UnusableError(f"{name} {_instead(data)} (PEM or DER is wanted)")
-    return [Found(der, f"{name}, certificate {n}" if len(blocks) > 1 else name) for n, der in enumerate(blocks, 1)]
+        raise UsageError(f"{name} {_instead(data)} (PEM or DER is wanted)")
+    return [FileCertificate(der, f"{name}, certificate {n}" if len(blocks) > 1 else name) for n, der in enumerate(blocks, 1)]
 
 
 def _header(data: bytes) -> int:

@@ -14,22 +14,22 @@ from pathlib import Path
 from msgspec import structs
 
 from calock.cli import arguments, output, report
-from calock.cli.arguments import UnusableError
+from calock.cli.arguments import UsageError
 from calock.cli.certificates import certificates_in
 from calock.cli.output import OutputError
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate, judge_token
+from calock.core.decision.verify import VerificationInputs, verify_certificate, verify_token
 from calock.core.masking import mask_person_ids
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.revocation.evidence import MemoryEvidence, NoEvidence, split_pem
+from calock.core.revocation.evidence import InMemoryEvidence, NoRevocationEvidence, split_pem
 from calock.core.verdict import ALL_STEPS, Step, Verdict, failed, passed
 from calock.wire.token import parse_token
 
 ACCEPTED, REFUSED, UNUSABLE = 0, 1, 2
 _ANY_LIFE = 100_000  # days
-_Judge = Callable[[argparse.Namespace, "_Given"], tuple[Verdict, tuple[str, ...]]]
+_Verify = Callable[[argparse.Namespace, "_Inputs"], tuple[Verdict, tuple[str, ...]]]
 
 _EPILOG = textwrap.dedent("""\
     exit status: 0 accepted; 1 refused, with the reason code printed; 2 a question that cannot be asked (arguments or files that
@@ -44,12 +44,12 @@ _EPILOG = textwrap.dedent("""\
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What the person gave, read and put together."""
+class _Inputs:
+    """The arguments and files of the command, read."""
 
-    setting: Setting
+    inputs: VerificationInputs
     notes: tuple[str, ...]
-    evidence: MemoryEvidence | None
+    evidence: InMemoryEvidence | None
     origins: dict[str, str]
     """Where the CRL or OCSP response with this SHA-256 was found."""
 
@@ -109,7 +109,7 @@ def explain_token(argv: list[str]) -> int:
     return _run("token", parser, argv, _token)
 
 
-def _run(name: str, parser: arguments.Parser, argv: list[str], judge: _Judge) -> int:
+def _run(name: str, parser: arguments.Parser, argv: list[str], verify: _Verify) -> int:
     if not argv or argv[0] != "explain":
         usage = f"usage: calock {name} explain …   (calock {name} explain --help says more)"
         if argv and argv[0] in ("-h", "--help"):
@@ -119,62 +119,62 @@ def _run(name: str, parser: arguments.Parser, argv: list[str], judge: _Judge) ->
         return UNUSABLE
     try:
         options = parser.parse_args(argv[1:])
-        verdict, text = _answer(options, judge)
-    except UnusableError as error:
+        verdict, text = _answer(options, verify)
+    except UsageError as error:
         output.complain(f"calock {name} explain: {error}")
         return UNUSABLE
     except SystemExit as end:  # --help
         return int(end.code or 0)
     except (OutputError, BrokenPipeError):
         raise
-    except Exception as error:  # noqa: BLE001 - ours: whoever reads status 1 as a refusal must not be told one
+    except Exception as error:  # noqa: BLE001 - our own error: status 1 would mean a refusal
         output.complain(f"calock {name} explain: could not be judged, by an error of calock's own: {_place_of(error)}")
         return output.UNJUDGED
     output.show(text)
     return ACCEPTED if verdict.accepted else REFUSED
 
 
-def _answer(options: argparse.Namespace, judge: _Judge) -> tuple[Verdict, str]:
+def _answer(options: argparse.Namespace, verify: _Verify) -> tuple[Verdict, str]:
     given = _read(options)
-    verdict, notes = judge(options, given)
+    verdict, notes = verify(options, given)
     notes = (*given.notes, *notes, *_unused(given))
-    always = {Step.TOKEN, Step.SIGNATURE} if judge is _token else set()
-    steps = given.setting.steps | always
+    always = {Step.TOKEN, Step.SIGNATURE} if verify is _token else set()
+    steps = given.inputs.steps | always
     if options.json:
-        return verdict, report.as_json(verdict, given.setting.at, notes, steps, ascii_only=not output.holds_any_character())
-    return verdict, report.as_text(verdict, given.setting.at, notes, steps)
+        return verdict, report.as_json(verdict, given.inputs.at, notes, steps, ascii_only=not output.holds_any_character())
+    return verdict, report.as_text(verdict, given.inputs.at, notes, steps)
 
 
-def _unused(given: _Given) -> Iterable[str]:
-    """What was given as revocation data and could not be used, also where something else sufficed."""
-    for item in given.evidence.unusable if given.evidence else ():
+def _unused(given: _Inputs) -> Iterable[str]:
+    """Notes about revocation data that could not be used, also when other data sufficed."""
+    for item in given.evidence.rejected if given.evidence else ():
         yield f"{item.what} {given.origins.get(item.sha256, '')} was not used: {item.reason}: {item.detail}"
 
 
 def _place_of(error: Exception) -> str:
-    """What and where, for the report to whoever maintains calock."""
+    """Kind and place of an error, to report to calock's maintainers."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return mask_person_ids(f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {str(error)[:200]}")
 
 
-def _certificate(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:
+def _certificate(options: argparse.Namespace, given: _Inputs) -> tuple[Verdict, tuple[str, ...]]:
     found = certificates_in(options.file)
     notes = (f"{len(found) - 1} more certificates in {options.file} were not looked at",) if len(found) > 1 else ()
-    return judge_certificate(found[0].der, given.setting), notes
+    return verify_certificate(found[0].der, given.inputs), notes
 
 
-def _token(options: argparse.Namespace, given: _Given) -> tuple[Verdict, tuple[str, ...]]:
+def _token(options: argparse.Namespace, given: _Inputs) -> tuple[Verdict, tuple[str, ...]]:
     try:
         token = parse_token(arguments.read_file("-"))
         if not options.challenge or len(options.challenge) > 256:
             raise Refusal(Reason.CHALLENGE_MALFORMED, "a challenge of 1 to 256 characters is wanted")  # noqa: TRY301 - one outcome
     except Refusal as refusal:
         return Verdict((failed(Step.TOKEN, "form", refusal.reason, refusal.detail),)), ()
-    verdict = judge_token(token, given.setting, origin=options.origin, challenge=options.challenge)
+    verdict = verify_token(token, given.inputs, origin=options.origin, challenge=options.challenge)
     return structs.replace(verdict, checks=(passed(Step.TOKEN, "form", token.format), *verdict.checks)), ()
 
 
-def _read(options: argparse.Namespace) -> _Given:
+def _read(options: argparse.Namespace) -> _Inputs:
     file = getattr(options, "file", None)
     several = (*options.anchors, *options.intermediates, *options.crl, *options.ocsp)
     arguments.require_one_reader((file, options.policy, *several), taken=file is None)
@@ -193,10 +193,12 @@ def _read(options: argparse.Namespace) -> _Given:
         {name: arguments.read_file(name) for name in options.ocsp},
     )
     blobs = crls.values(), ocsp.values()
-    evidence = MemoryEvidence(*blobs, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else None
+    evidence = InMemoryEvidence(*blobs, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else None
     given = any_evidence or (says_revocation and policy.revocation.mode != "off")
-    setting = Setting(register, at, evidence or NoEvidence(), steps=options.only or ALL_STEPS, revocation_given=given)
-    return _Given(setting, tuple(notes), evidence, {**_origins(crls, b"X509 CRL"), **_origins(ocsp, b"OCSP RESPONSE")})
+    inputs = VerificationInputs(
+        register, at, evidence or NoRevocationEvidence(), steps=options.only or ALL_STEPS, revocation_given=given
+    )
+    return _Inputs(inputs, tuple(notes), evidence, {**_origins(crls, b"X509 CRL"), **_origins(ocsp, b"OCSP RESPONSE")})
 
 
 def _origins(files: dict[str, bytes], label: bytes) -> dict[str, str]:
@@ -209,7 +211,7 @@ def _origins(files: dict[str, bytes], label: bytes) -> dict[str, str]:
 
 
 def _with_revocation(policy: Policy, *, says: bool) -> Policy:
-    """Evidence that was handed over counts as it says itself, unless the policy has its own word on it."""
+    """Without revocation rules in the policy, given data count until their own nextUpdate."""
     if says:
         return policy
     as_written = replace(policy.revocation, crl_max_age=None, ocsp_max_age=None, nocheck_max_days=_ANY_LIFE)

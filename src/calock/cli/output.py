@@ -1,4 +1,4 @@
-"""What the command prints: whole or not at all, in whatever encoding the stream has."""
+"""Output of the command: complete or not at all, in any encoding of the stream."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 UNJUDGED = 3
-"""Exit status when an error of ours kept a question from being answered: nothing is known then, for or against."""
+"""Exit status after an error of calock's own: there is no verdict."""
 UNWRITTEN = 4
 """Exit status when the answer could not be written."""
 
@@ -18,7 +18,7 @@ class OutputError(Exception):
 
 
 def prepare() -> None:
-    """Escape what a stream's encoding cannot hold (Chinese names under ASCII), rather than to end with a traceback."""
+    """Escape characters that a stream's encoding cannot hold (Chinese names under ASCII) instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -59,7 +59,7 @@ def complain(text: str) -> None:
 
 
 def _give_up() -> None:
-    """Send to nowhere what is still in the stream, so that the interpreter does not try once more at its end."""
+    """Discard what is still in the stream's buffer, so that the interpreter does not write it at exit."""
     with suppress(OSError, ValueError):
         number = sys.stdout.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""A verdict as text for people and as JSON for programs. No clear-text personal id leaves through either."""
+"""A verdict as text for people and as JSON for programs. Personal ids are masked in both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {True: "ok", False: "REFUSED", None: "skipped"}
 
 
 def as_text(verdict: Verdict, at: datetime, notes: Iterable[str], steps: AbstractSet[Step] = ALL_STEPS) -> str:
-    """A table of checks in their order, and the verdict as the last line, which says what was not asked (all but ``steps``)."""
+    """A table of the checks, with the verdict as the last line. ``steps``: those that ran; the verdict names the others."""
     lines = [f"judged for {at.isoformat()}"]
     if verdict.certificate is not None:
         facts = _certificate(verdict.certificate)

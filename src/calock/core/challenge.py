@@ -1,8 +1,8 @@
 """The one-time text that a lock signs: ``c1.<purpose>.<expiry>.<random>.<context>.<mac>``.
 
-Issuing writes nothing anywhere. The server recognises its own text by the MAC, and refuses it when it is late, made for another
-purpose, or for another context (pre-login cookie, site, and for a binding the member and the provider). That it is used once is the
-database's business (``login.store``): :attr:`Challenge.digest` is what gets spent.
+Issuing stores nothing. The server recognises its own text by the MAC, and refuses it when it has expired, or was made for
+another purpose or context (pre-login cookie, site, and for a binding the member and the provider). The database
+(``login.store``) ensures that it is used once, by :attr:`Challenge.digest`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Challenge:
     """An opened challenge: ours, in time, for this purpose and context."""
 
     digest: str
-    """SHA-256 of the text, hex: the key under which it is spent."""
+    """SHA-256 of the text, hex: the key under which its use is recorded."""
     purpose: str
     expires_at: datetime
 
@@ -75,7 +75,7 @@ def issue(
 ) -> str:
     """Make a challenge: at most 128 ASCII characters, 256 random bits, 128-bit MAC.
 
-    ``context`` is any bytes that the server can say again when the answer comes. ``now`` is aware. ``key`` has at least 32 bytes.
+    ``context``: octets that the server can compute again when the answer comes. ``now`` is aware. ``key`` has at least 32 bytes.
 
     Raises:
         ValueError: a key too short, an unknown purpose, or a life that is not positive or above ten minutes.

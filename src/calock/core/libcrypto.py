@@ -232,12 +232,6 @@ def sm2_generate() -> tuple[bytes, bytes]:
         lib.PKCS8_PRIV_KEY_INFO_free(info)
 
 
-def sm2_public_of(private_pkcs8: bytes) -> bytes:
-    """SubjectPublicKeyInfo DER of an SM2 private key in PKCS#8."""
-    key = _parse("d2i_AutoPrivateKey", private_pkcs8)  # held, or it would be freed before it is read
-    return _to_der("i2d_PUBKEY", key.pointer or 0)
-
-
 def sm2_digest(spki_der: bytes, message: bytes, signer_id: bytes = SIGNER_ID) -> bytes:
     """Compute e = SM3(Z ‖ M): what a lock's raw SM2 function signs (GM/T 0009 clauses 8.1, 8.2; GM/T 0016 SKF_ECCSignData)."""
     if len(spki_der) != 91 or not spki_der.startswith(SPKI_PREFIX):

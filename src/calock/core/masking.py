@@ -1,4 +1,4 @@
-"""Personal ids in text that others will read: reduced to what tells two of them apart.
+"""Masking of personal ids in texts that other people read.
 
 Source: GB 11643 (公民身份号码).
 """
@@ -10,15 +10,15 @@ import unicodedata
 from calock.core.checks.identity import id_card_valid
 
 _BETWEEN = frozenset(" \u00a0\u3000-\u2010\u2011\u2012\u2013\u2014_.·/")
-"""What people write between the digits of a number to make it readable."""
+"""Characters that are written between digits to make a number readable."""
 _LENGTH, _SHOWN = 18, 4
 
 
 def mask_person_ids(text: str) -> str:
     """``text`` with every 公民身份号码 in it reduced to its last four characters; text without one comes back as it is.
 
-    A number counts when its date exists and its check digit holds (GB 11643), wherever it stands, also inside a longer row of
-    digits, in full-width digits, or with blanks or hyphens between them.
+    Masked is every number whose date exists and whose check digit holds (GB 11643): also inside a longer row of digits, in
+    full-width digits, or with blanks or hyphens between the digits.
     """
     hidden: set[int] = set()
     for run in _runs(text):

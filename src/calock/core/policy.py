@@ -33,7 +33,7 @@ class PolicyError(ValueError):
 
 
 def json_value(text: str | bytes) -> object:
-    """Read a JSON text that rules stand in. A key twice in one object would be read in two ways: the last one silently counts.
+    """Read rules from JSON text. A key may occur once in an object: of two, JSON readers silently take the last.
 
     Raises:
         PolicyError: such a key.
@@ -47,14 +47,14 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise PolicyError(f"the key {key[:40]!r} stands twice in one object")
+            raise PolicyError(f"the key {key[:40]!r} occurs twice in one object")
         found[key] = value
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityRule:
-    """Where one identifier stands. Rules are tried in order; the first that yields an acceptable value wins."""
+    """Where an identifier is read from. Rules are tried in order; the first that gives an acceptable value is used."""
 
     source: Source
     """``oid``: extension; ``dn``: subject attribute; ``device``: serial the driver reports; ``key``: the key's own hash."""
@@ -81,7 +81,7 @@ class IdentityRules:
 
 @dataclass(frozen=True, slots=True)
 class RevocationRules:
-    """Freshness and fail policy. Ages are seconds; None = only the data's own nextUpdate limits it."""
+    """How fresh revocation data must be, and what happens without data. Ages are seconds; None = until nextUpdate."""
 
     mode: Mode = "require"
     crl_max_age: int | None = 24 * 3600
@@ -137,7 +137,7 @@ class Policy:
     inhibit_policy_mapping: bool = False
     inhibit_any_policy: bool = False
     strict_extensions: bool = True
-    """RFC 5280 demands that CAs in the field sometimes miss: key identifiers present, critical flags as docs/policy.md lists."""
+    """Demands of RFC 5280 that some CAs do not meet: key identifiers present, critical flags as docs/policy.md lists."""
     max_depth: int = MAX_DEPTH
     """Certificates on the path, leaf and anchor included."""
     grace_days: int = 0
@@ -259,12 +259,12 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
     return value
 
 
-_UNSAYABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters, which no rule needs and PostgreSQL's JSON cannot hold, and what UTF-8 cannot say: JSON escapes bring both."""
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, which PostgreSQL's JSON cannot hold, and lone surrogates, which UTF-8 cannot. JSON escapes allow both."""
 
 
 def _require_plain(text: str, where: str) -> None:
-    if _UNSAYABLE.search(text):
+    if _FORBIDDEN.search(text):
         raise PolicyError(f"{where}: a text has no control characters and nothing that UTF-8 cannot say")
 
 
@@ -274,7 +274,7 @@ _OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,38})){1,30}")
 
 
 def _check(value: Any) -> None:
-    """Ranges that types do not say."""
+    """Check ranges."""
     if isinstance(value, Policy):
         _check_policy(value)
     elif isinstance(value, RevocationRules):

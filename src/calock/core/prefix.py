@@ -1,8 +1,8 @@
-"""What a provider's rule may cut off before an identifier: a small part of regular expressions that cannot run away.
+"""The prefix of an identifier rule: a subset of regular expressions that cannot take exponential time.
 
-Rules come from operators, and every login matches them. Groups, look-around and back-references are not
-needed to name a prefix and are what makes matching exponential; of repetitions of no fixed length at most two stand in one
-alternative, so that matching a text of 256 characters costs at most the square of its length.
+Rules come from operators, and every login matches them. Groups, look-around and back-references, which make matching
+exponential, are left out. An alternative has at most two repetitions of no fixed length, so that matching takes at most the square
+of the text's length (256 characters).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Reason(StrEnum):
     TOKEN_EMPTY = "TOKEN_EMPTY"
     TOKEN_TOO_LARGE = "TOKEN_TOO_LARGE"
     TOKEN_MALFORMED = "TOKEN_MALFORMED"  # not JSON, wrong types, not base64, NUL
-    TOKEN_FORMAT_UNSUPPORTED = "TOKEN_FORMAT_UNSUPPORTED"  # a format we recognise or not, but do not speak
+    TOKEN_FORMAT_UNSUPPORTED = "TOKEN_FORMAT_UNSUPPORTED"  # a format that this version does not support
     ANSWER_NOT_JUDGED = "ANSWER_NOT_JUDGED"  # an error of ours while judging it: nothing is known against the holder
     REQUEST_MALFORMED = "REQUEST_MALFORMED"  # the request around the token
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
@@ -129,7 +129,7 @@ class Reason(StrEnum):
     SECOND_OPERATOR_NEEDED = "SECOND_OPERATOR_NEEDED"  # who proposes does not approve
     APPROVAL_CLOSED = "APPROVAL_CLOSED"  # decided, withdrawn or too old
     APPROVAL_WAITING = "APPROVAL_WAITING"  # a proposal about the same waits for a decision
-    VERSION_CHANGED = "VERSION_CHANGED"  # somebody changed it since the page was opened
+    VERSION_CHANGED = "VERSION_CHANGED"  # it was changed since the page was opened
 
     # --- driver
     ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
@@ -190,4 +190,4 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an outcome, the word is t
         self.facts: dict[str, str | int | bool] = dict(facts or {})
         self.about: dict[str, Known] = dict(about or {})
         self.number = ""
-        """Number of the audit row that records it, set by whoever wrote the row."""
+        """Number of the audit row that records it, set when the row is written."""

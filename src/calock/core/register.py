@@ -1,6 +1,6 @@
-"""The recognised providers and their CA keys, prebuilt for verification. A CA is its key, never its name.
+"""The recognised providers and their CA keys, prepared for verification. A CA is identified by its key, never by its name.
 
-A :class:`Register` never changes: a change of trust is a new register, and everything kept from the old one goes with it.
+A :class:`Register` never changes. A change of trust makes a new one, and what was cached with the old one is dropped with it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAX_NAMESAKES = 32
 
 @dataclass(frozen=True, slots=True)
 class CaCertificate:
-    """One CA certificate of a provider. ``anchor``: trust ends here; otherwise it needs a path to an anchor."""
+    """One CA certificate of a provider. ``anchor``: a trust anchor; otherwise it needs a path to one."""
 
     der: bytes
     spki_sha256: str
     group: str = ""
-    """Records of one CA over its key roll-overs carry one group."""
+    """Records of one CA before and after a change of its key share a group."""
     anchor: bool = False
 
     @classmethod
@@ -43,7 +43,7 @@ class CaCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ProviderTrust:
-    """One CA provider (CA 服务商) as verification sees it."""
+    """One CA provider (CA 服务商): what verification needs of it."""
 
     code: str
     cas: tuple[CaCertificate, ...]
@@ -54,7 +54,7 @@ class ProviderTrust:
 
 
 class Issuer:
-    """A CA certificate of the register with what verification keeps of it."""
+    """A CA certificate of the register, with what verification computes of it once."""
 
     def __init__(self, provider: ProviderTrust, ca: CaCertificate) -> None:
         self.provider = provider
@@ -63,7 +63,7 @@ class Issuer:
         self.subject_key: NameKey = self.certificate.subject_key
         self.key_id: str = self.certificate.subject_key_id
         self.stores: dict[bool, crypto.X509Store] = {}
-        """Stores that hold it alone, by strictness: made by chain.py when first needed."""
+        """OpenSSL stores with this certificate alone, by strictness: made by chain.py when first needed."""
 
     def __repr__(self) -> str:
         return f"<Issuer {self.provider.code} {self.ca.spki_sha256[:16]}>"
@@ -89,8 +89,8 @@ class Register:
         self._by_name_and_id: dict[tuple[NameKey, str], list[Issuer]] = {}
         self._by_key: dict[str, list[Issuer]] = {}
         self._anchors: dict[bytes, Issuer] = {}
-        self.kept: dict[tuple[Issuer, ...], object] = {}
-        """What ca_path.py wrote down of paths, by the certificates they begin with."""
+        self.path_cache: dict[tuple[Issuer, ...], object] = {}
+        """Candidate paths that ca_path.py built, by the CA certificates with which they begin."""
         for issuer in self.issuers:
             self._add(issuer)
 
@@ -132,7 +132,7 @@ class Register:
 
     @lazy
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over everything that can change a verdict: the same for two registers that judge alike."""
+        """SHA-256 (hex) over everything that can change a verdict."""
         digest = hashlib.sha256()
         for provider in self.providers:
             rules = json.dumps(provider.policy.to_json(), sort_keys=True)

@@ -1,7 +1,7 @@
-"""Known answers, right and wrong, for everything a login rests on. The server refuses to start when one comes out otherwise.
+"""Known-answer tests of the cryptography that a login uses. The server does not start when one fails.
 
-What it catches: an OpenSSL that takes the empty SM2 signer ID (all before 4.0), one built without SM2, a libcrypto that verifies
-anything, a pyOpenSSL on another OpenSSL than the wheel's.
+They find an OpenSSL that uses the empty SM2 signer ID (all before 4.0) or was built without SM2, a libcrypto that accepts wrong
+signatures, and a pyOpenSSL that is linked to another OpenSSL than the wheel's.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from calock.core.register import CaCertificate, ProviderTrust, Register
 
 
 class SelfTestError(RuntimeError):
-    """At least one known answer came out wrong; the text names each."""
+    """At least one known-answer test failed; the text names each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One known answer: what was asked, and whether the outcome is the known one."""
+class KnownAnswerResult:
+    """Result of one known-answer test."""
 
     name: str
     right: bool
@@ -79,7 +79,7 @@ def _path_wrong_id() -> bool:
     return not _path_holds(known.SM2_LEAF_EMPTY_ID)
 
 
-_QUESTIONS: tuple[tuple[str, Callable[[], bool]], ...] = (
+_TESTS: tuple[tuple[str, Callable[[], bool]], ...] = (
     ("SM3 digest", _sm3),
     ("SM2 signature with the standard signer ID verifies", _sm2_right),
     ("SM2 signature with an empty signer ID is refused", _sm2_wrong_id),
@@ -91,19 +91,19 @@ _QUESTIONS: tuple[tuple[str, Callable[[], bool]], ...] = (
 )
 
 
-def run() -> tuple[Answer, ...]:
-    """Ask every question. Never raises: a missing or failing library is a wrong answer."""
+def run() -> tuple[KnownAnswerResult, ...]:
+    """Run every test. Never raises: a missing or failing library is a failed test."""
     answers = []
-    for name, ask in _QUESTIONS:
+    for name, ask in _TESTS:
         try:
-            answers.append(Answer(name, ask()))
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong here must be reported, not hidden by a traceback
-            answers.append(Answer(name, right=False, detail=f"{type(error).__name__}: {error}"))
+            answers.append(KnownAnswerResult(name, ask()))
+        except Exception as error:  # noqa: BLE001 - every failure is reported as a failed test
+            answers.append(KnownAnswerResult(name, right=False, detail=f"{type(error).__name__}: {error}"))
     return tuple(answers)
 
 
 def require() -> None:
-    """Return when every answer is the known one.
+    """Return when every test passes.
 
     Raises:
         SelfTestError: otherwise.

@@ -1,4 +1,4 @@
-"""What verification says: every check by name, and the verdict they add up to."""
+"""The result of verification: named checks, and the verdict that follows from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calock.core.register import CaCertificate, ProviderTrust
 
 
 class Step(StrEnum):
-    """The steps of verification, in the order in which they run. TOKEN is what precedes a certificate's own five."""
+    """The steps of verification in the order in which they run. TOKEN comes before the five of a certificate."""
 
     TOKEN = "token"  # noqa: S105 - a step's name
     GATE = "gate"
@@ -52,7 +52,7 @@ def skipped(step: Step, name: str, detail: str) -> Check:
 
 
 class RevocationStatus(msgspec.Struct, frozen=True):
-    """What was found out about one certificate of the path, and from which evidence."""
+    """The revocation status of one certificate of the path, and the evidence for it."""
 
     certificate_sha256: str
     source: str
@@ -65,10 +65,10 @@ class RevocationStatus(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which lock, and whose. ``holder_id`` is clear text: hash it before it is stored, never log it."""
+    """Which lock, and who holds it. ``holder_id`` is clear text: hash it before it is stored, never log it."""
 
     lock_id: str
-    """What people see as CA锁ID."""
+    """Shown to people as CA锁ID."""
     lock_source: str
     """Which kind of rule gave it: ``oid``, ``dn``, ``device`` or ``key``."""
     holder_kind: str = ""
@@ -81,13 +81,13 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """All checks of one verification and what was learnt on the way."""
+    """All checks of one verification, and what they found."""
 
     checks: tuple[Check, ...]
     certificate: Certificate | None = None
     """The parsed leaf, also when it was refused later."""
     provider: ProviderTrust | None = None
-    """Whose CA issued it; only set when the path holds."""
+    """The provider whose CA issued it; set when the path holds."""
     issuer: CaCertificate | None = None
     """The CA record that issued it: ``issuer.spki_sha256`` identifies it."""
     path: tuple[bytes, ...] = ()

@@ -24,7 +24,7 @@ _UNIX = 3
 _MODE_FILE = 0o100000
 
 
-class Member(NamedTuple):
+class ZipMember(NamedTuple):
     """Where one member's bytes lie."""
 
     start: int
@@ -63,7 +63,7 @@ def write_archive(target: IO[bytes], files: Mapping[str, bytes], *, executable: 
     target.write(_END.pack(b"PK\x05\x06", 0, 0, len(files), len(files), len(directory), offset, 0))
 
 
-def read_members(file: IO[bytes], *, limit: int) -> dict[str, Member]:
+def read_members(file: IO[bytes], *, limit: int) -> dict[str, ZipMember]:
     """Read and check the directory of a zip of this form; at least one member.
 
     Raises:
@@ -75,7 +75,7 @@ def read_members(file: IO[bytes], *, limit: int) -> dict[str, Member]:
     count, directory_size, directory_start = _end_of(file, size)
     file.seek(directory_start)
     directory = file.read(directory_size)
-    members: dict[str, Member] = {}
+    members: dict[str, ZipMember] = {}
     seen: set[str] = set()
     position = expected = 0
     for _ in range(count):
@@ -88,7 +88,7 @@ def read_members(file: IO[bytes], *, limit: int) -> dict[str, Member]:
         if name.casefold() in seen:
             raise _refuse(f"two members named {name[:80]!r}")
         seen.add(name.casefold())
-        members[name] = Member(start, entry.common[6], bool(entry.attributes >> 16 & 0o111))
+        members[name] = ZipMember(start, entry.common[6], bool(entry.attributes >> 16 & 0o111))
     if position != len(directory) or expected != directory_start:
         raise _refuse("bytes that belong to no member")
     return members
@@ -154,7 +154,7 @@ def _same_as_local(file: IO[bytes], entry: _Entry) -> int:
     return entry.offset + _LOCAL.size + name_size
 
 
-def read_member(file: IO[bytes], member: Member, limit: int) -> bytes:
+def read_member(file: IO[bytes], member: ZipMember, limit: int) -> bytes:
     """Read one member's bytes.
 
     Raises:

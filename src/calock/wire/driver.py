@@ -35,7 +35,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
 
 class Hello(_Message, frozen=True):
-    """Answer to ``/v1/hello``: who is listening. Nothing that identifies a person or a lock."""
+    """Answer to ``/v1/hello``: who is listening. It identifies neither a person nor a lock."""
 
     driver: str
     """Always ``calock``; another value is another vendor's driver."""
@@ -46,7 +46,7 @@ class Hello(_Message, frozen=True):
     """Code of the driver package this was installed from, e.g. ``shanxi-huren``; ``source`` when run from the wheel."""
 
 
-class Pin(_Message, frozen=True):
+class PinState(_Message, frozen=True):
     """State of a lock's PIN, read before any try. ``tries_left`` is None where the lock does not tell."""
 
     tries_left: int | None
@@ -62,7 +62,7 @@ class LockInfo(_Message, frozen=True):
     id: str
     """Opaque handle, of this origin only; valid while the lock stays plugged in and the driver runs."""
     device: str
-    """Opaque too; the same for all signing certificates in one lock. The one to offer stands first, expired ones last."""
+    """Opaque too; the same for all signing certificates in one lock. The preferred one comes first, expired ones last."""
     name: str
     """Subject CN of the signing certificate."""
     organisation: str
@@ -79,24 +79,24 @@ class LockInfo(_Message, frozen=True):
     expired: bool
     backend: Literal["soft", "pkcs11", "skf"]
     module: str
-    pin: Pin
+    pin: PinState
 
 
-class Problem(_Message, frozen=True):
+class ModuleProblem(_Message, frozen=True):
     """A token module that could not be asked, so that the page can say which driver part failed."""
 
     module: str
     reason: str
 
 
-class Locks(_Message, frozen=True):
+class LockList(_Message, frozen=True):
     """Answer to ``/v1/locks``."""
 
     locks: tuple[LockInfo, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[ModuleProblem, ...]
 
 
-class Authenticate(_Message, frozen=True, forbid_unknown_fields=True):
+class AuthenticateRequest(_Message, frozen=True, forbid_unknown_fields=True):
     """Ask for one signature. The origin that is signed is the ``Origin`` header, never a field."""
 
     lock: str
@@ -105,7 +105,7 @@ class Authenticate(_Message, frozen=True, forbid_unknown_fields=True):
     use_last_try: bool = False
 
 
-class Device(_Message, frozen=True):
+class ReportedDevice(_Message, frozen=True):
     """What the driver reports of the device; the server trusts it only for naming, never for identity."""
 
     serial: str
@@ -113,17 +113,17 @@ class Device(_Message, frozen=True):
     manufacturer: str
 
 
-class Answer(_Message, frozen=True):
+class AuthenticateReply(_Message, frozen=True):
     """Answer to ``/v1/authenticate``."""
 
     token: AuthToken
-    device: Device
+    device: ReportedDevice
 
 
 class PinChanged(_Message, frozen=True):
     """Answer to ``/v1/pin/change``: the state after it."""
 
-    pin: Pin
+    pin: PinState
 
 
 class ModuleState(_Message, frozen=True):
@@ -152,7 +152,7 @@ class Diagnosis(_Message, frozen=True):
     """How often each reason was given since the start."""
 
 
-class ChangePin(_Message, frozen=True, forbid_unknown_fields=True):
+class ChangePinRequest(_Message, frozen=True, forbid_unknown_fields=True):
     lock: str
     old_pin: str
     new_pin: str
@@ -171,7 +171,7 @@ class ErrorReply(_Message, frozen=True):
     error: DriverError
 
 
-class Event(_Message, frozen=True):
+class LocksEvent(_Message, frozen=True):
     """Pushed over the WebSocket ``/v1/events``: ask ``/v1/locks`` again. ``revision`` grows with every change."""
 
     event: Literal["locks"]
@@ -197,5 +197,5 @@ class WindowAnswer(_Message, frozen=True, omit_defaults=True):
 
     type: str
     state: str
-    answer: Answer | None = None
+    answer: AuthenticateReply | None = None
     error: DriverError | None = None

@@ -1,4 +1,4 @@
-"""Every message type looked at once, before there are threads.
+"""Prepare every message type once, before threads start.
 
 msgspec works out a type's fields when it first decodes one, and puts the half-finished description on the class while it does. Two
 threads that decode the first of a kind together can crash the process (seen in msgspec 0.22: SIGSEGV in one of four starts under

@@ -1,8 +1,9 @@
 """Driver packages: the signed manifest inside the zip, and the check of a whole zip against it without unpacking anything.
 
 A package is a zip of stored (not compressed) members below one folder. ``manifest.json`` names every other member with size and
-SHA-256; ``manifest.sig`` is the Base64 of an Ed25519 signature (RFC 8032) over the manifest's bytes. Whoever builds packages holds
-the key; the server checks uploads with it, the driver checks updates with the key that its own package named.
+SHA-256; ``manifest.sig`` is the Base64 of an Ed25519 signature (RFC 8032) over the manifest's bytes. The builder of the
+packages holds the private key; the server checks uploads with the public key, the driver checks updates with the key named in
+its own package.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from calock.core.refusals import Reason, Refusal
-from calock.wire.archive import Member, read_member, read_members
+from calock.wire.archive import ZipMember, read_member, read_members
+from calock.wire.vendors import LibraryName
 
 FORMAT = "calock-package-1"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
@@ -36,15 +38,18 @@ class PackedFile(msgspec.Struct, frozen=True):
     size: int
 
 
-class Modules(msgspec.Struct, frozen=True, kw_only=True):
-    """Hints where vendor token modules lie on this system; installed into the driver's configuration."""
+class ModuleHints(msgspec.Struct, frozen=True, kw_only=True):
+    """Which vendor libraries the installed driver looks for; no paths: it knows where they may lie."""
 
     find_skf: bool = False
-    skf: tuple[str, ...] = ()
-    pkcs11: tuple[str, ...] = ()
+    find_pkcs11: bool = False
+    """Those of the vendors that the driver itself knows."""
+    skf_names: tuple[LibraryName, ...] = ()
+    pkcs11_names: tuple[LibraryName, ...] = ()
+    """Those of an operator's own vendors, which it does not."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class PackageManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a package says about itself. Unknown fields are ignored, so that an old driver can read a newer manifest."""
 
     format: Literal["calock-package-1"]
@@ -64,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC: the date of the sources, not of the build."""
     changes: str
     files: dict[str, PackedFile]
-    modules: Modules = Modules()
+    modules: ModuleHints = ModuleHints()
 
     @property
     def file_name(self) -> str:
@@ -101,7 +106,7 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(numbers + [0] * (4 - len(numbers)))
 
 
-def parse_manifest(text: bytes) -> Manifest:
+def parse_manifest(text: bytes) -> PackageManifest:
     """Read a manifest.
 
     Raises:
@@ -110,7 +115,7 @@ def parse_manifest(text: bytes) -> Manifest:
     if len(text) > MAX_MANIFEST:
         raise Refusal(Reason.PACKAGE_REFUSED, "manifest too large")
     try:
-        manifest = msgspec.json.decode(text, type=Manifest)
+        manifest = msgspec.json.decode(text, type=PackageManifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(Reason.PACKAGE_REFUSED, f"manifest: {str(error)[:120]}") from error
     version_key(manifest.version)
@@ -131,7 +136,7 @@ def load_key(text: str) -> Ed25519PublicKey:
         raise ValueError("a package key is the Base64 of 32 bytes") from error
 
 
-def verify_manifest(text: bytes, signature: str, keys: Iterable[str]) -> Manifest:
+def verify_manifest(text: bytes, signature: str, keys: Iterable[str]) -> PackageManifest:
     """Check the signature with any of ``keys``, then read the manifest.
 
     Raises:
@@ -150,17 +155,17 @@ def verify_manifest(text: bytes, signature: str, keys: Iterable[str]) -> Manifes
     raise Refusal(Reason.PACKAGE_REFUSED, "the manifest is not signed by a known package key")
 
 
-class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """A zip that was found to be exactly what its signed manifest says."""
+class VerifiedPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """A zip whose contents are exactly those that its signed manifest names."""
 
-    manifest: Manifest
+    manifest: PackageManifest
     text: str
-    """The manifest as it stands in the zip."""
+    """The manifest's text in the zip."""
     signature: str
     folder: str
 
 
-def inspect(file: IO[bytes], keys: Iterable[str]) -> Inspected:
+def inspect(file: IO[bytes], keys: Iterable[str]) -> VerifiedPackage:
     """Check a whole package: the zip's form, the manifest's signature, and every member's size and SHA-256. Nothing is unpacked.
 
     Raises:
@@ -168,7 +173,7 @@ def inspect(file: IO[bytes], keys: Iterable[str]) -> Inspected:
     """
     members = read_members(file, limit=MAX_PACKAGE)
     folder = next(iter(members)).partition("/")[0]
-    inside: dict[str, Member] = {}
+    inside: dict[str, ZipMember] = {}
     for name, member in members.items():
         top, _, rest = name.partition("/")
         if top != folder or not rest:
@@ -185,10 +190,10 @@ def inspect(file: IO[bytes], keys: Iterable[str]) -> Inspected:
     if folder != manifest.folder:
         raise Refusal(Reason.PACKAGE_REFUSED, "the folder inside is not named after the package")
     _compare(file, inside, manifest.files)
-    return Inspected(manifest=manifest, text=text.decode("utf-8"), signature=signature, folder=folder)
+    return VerifiedPackage(manifest=manifest, text=text.decode("utf-8"), signature=signature, folder=folder)
 
 
-def _compare(file: IO[bytes], inside: Mapping[str, Member], listed: Mapping[str, PackedFile]) -> None:
+def _compare(file: IO[bytes], inside: Mapping[str, ZipMember], listed: Mapping[str, PackedFile]) -> None:
     present = set(inside) - {MANIFEST, SIGNATURE}
     if present != set(listed):
         odd = min(present ^ set(listed))
@@ -199,7 +204,7 @@ def _compare(file: IO[bytes], inside: Mapping[str, Member], listed: Mapping[str,
             raise Refusal(Reason.PACKAGE_REFUSED, f"{name[:80]!r} is not what the manifest says")
 
 
-def _sha256(file: IO[bytes], member: Member) -> str:
+def _sha256(file: IO[bytes], member: ZipMember) -> str:
     digest = hashlib.sha256()
     file.seek(member.start)
     left = member.size

@@ -1,4 +1,4 @@
-"""The answer: a Web eID 1.0 authentication token, plus our one algorithm ``SM2``.
+"""The login answer: a Web eID 1.0 authentication token, with the additional algorithm ``SM2``.
 
 Source: Web eID system architecture, "authentication token specification", format ``web-eid:1.0``.
 ``signature = Sign(hash(origin) ‖ hash(challenge text))``; ECDSA and SM2 signatures are raw r‖s.
@@ -17,7 +17,7 @@ FORMAT = "web-eid:1.0"
 
 
 class AuthToken(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer as it travels: everything in it is unverified. Unknown fields are ignored."""
+    """A login answer as it is sent; everything in it is unverified. Unknown fields are ignored."""
 
     format: str
     unverified_certificate: str = msgspec.field(name="unverifiedCertificate")
@@ -26,7 +26,7 @@ class AuthToken(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
     app_version: str | None = msgspec.field(name="appVersion", default=None)
     stapled_ocsp: tuple[str, ...] = msgspec.field(name="stapledOcsp", default=())
-    """Ours: base64 DER OCSP responses the driver took along, at most four; judged like any other, never trusted more."""
+    """Ours: base64 DER OCSP responses the driver took along, at most four; checked like any other response."""
 
 
 _decoder = msgspec.json.Decoder(AuthToken)
@@ -56,7 +56,7 @@ def check_token(token: AuthToken) -> AuthToken:
         Refusal: TOKEN_FORMAT_UNSUPPORTED, TOKEN_EMPTY, TOKEN_TOO_LARGE.
     """
     if token.format not in (FORMAT, "web-eid:1"):
-        raise Refusal(Reason.TOKEN_FORMAT_UNSUPPORTED, f"format {token.format[:40]!r}; this server speaks {FORMAT}")
+        raise Refusal(Reason.TOKEN_FORMAT_UNSUPPORTED, f"format {token.format[:40]!r}; this server supports {FORMAT}")
     if not token.unverified_certificate or not token.signature or not token.algorithm:
         raise Refusal(Reason.TOKEN_EMPTY, "certificate, algorithm and signature are required")
     if len(token.unverified_certificate) > MAX_TOKEN_CHARACTERS or len(token.signature) > 2048:

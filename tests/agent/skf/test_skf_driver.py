@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from agent.driving import CHALLENGE, ORIGIN, DriverProcess, Events, until
+from agent.softhsm import SoftHsm, make_softhsm
 from softskf_lock import PIN, Pair, SoftSkf, Width
 
 from calock.core.certificates import signatures
@@ -21,9 +22,11 @@ def start_skf(tmp_path: Path, ports: SoftSkf) -> Iterator[Start]:
     """Start a driver with these SKF libraries over ``ports``."""
     running: list[DriverProcess] = []
 
-    def begin(*libraries: Path) -> DriverProcess:
+    def begin(*libraries: Path, beside: SoftHsm | None = None) -> DriverProcess:
         options = [word for library in libraries for word in ("--skf", str(library))]
-        driver = DriverProcess(tmp_path, options=options, environment={"SOFTSKF_DIR": str(ports.root)})
+        options += ["--pkcs11", beside.module] if beside else []
+        environment = {"SOFTSKF_DIR": str(ports.root), **(beside.environment if beside else {})}
+        driver = DriverProcess(tmp_path, options=options, environment=environment)
         running.append(driver)
         return driver
 
@@ -83,6 +86,22 @@ def test_two_vendors_at_once_and_one_of_them_broken(
     assert {"module": "libmissing.so", "reason": "MODULE_FAILED"} in listed["problems"]
     for lock in listed["locks"]:
         assert driver.authenticate(lock["id"], pin=PIN).status == 200
+
+
+def test_a_lock_that_two_libraries_of_its_vendor_list_stands_there_once(
+    start_skf: Start, ports: SoftSkf, library_path: Path, tmp_path: Path, pairs: dict[str, Pair]
+) -> None:
+    hsm = make_softhsm(tmp_path / "hsm")
+    if hsm is None:
+        pytest.skip("SoftHSM2 is not installed (Debian: softhsm2)")
+    ports.add("key0", {"c": (pairs["RSA"], None)})
+    hsm.add_token("锁", PIN)
+    hsm.put("锁", PIN, pairs["RSA"].key, pairs["RSA"].certificate)
+    driver = start_skf(library_path, beside=hsm)
+    until(lambda: [lock["backend"] for lock in driver.locks()] == ["skf"], "the lock by the better of both")
+    ports.unplug("key0")  # as when the SKF library fails: the other one is still there
+    until(lambda: [lock["backend"] for lock in driver.locks()] == ["pkcs11"], "the lock by the other library")
+    assert driver.authenticate(driver.locks()[0]["id"], pin=PIN).status == 200
 
 
 def test_crash_in_the_middle_is_one_message_and_the_driver_lives(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from lock_world import NOW, PASSWORD, USCC, Browser, bound, family, id_card, logged_in, make_lock, refusal_row
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.revocation.evidence import MemoryEvidence
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.server.audit.canonical import is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -40,7 +40,7 @@ def crls(lock_world, monkeypatch):
             self.root = here.root.crl([], this_update=AT, next_update=AT + 9 * HOUR)
             self.issuing = here.issuing.crl(list(entries), this_update=AT, next_update=AT + 6 * HOUR)
             anchors, others = [Certificate.parse(here.root.certificate)], [Certificate.parse(here.issuing.certificate)]
-            evidence = MemoryEvidence([self.root, self.issuing], anchors=anchors, others=others, at=timezone.now())
+            evidence = InMemoryEvidence([self.root, self.issuing], anchors=anchors, others=others, at=timezone.now())
             monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(evidence))
 
     lists = Lists()
@@ -105,7 +105,7 @@ def test_a_refusal_for_revocation_says_what_was_found(lock_world, crls, lock):
 def test_missing_data_is_named_as_such(lock_world, lock):
     lock_world.without_evidence = True
     row = refusal_row(Browser().log_in(lock), "REVOCATION_UNAVAILABLE")
-    said = "no revocation data at hand speak for this certificate"
+    said = "no revocation data at hand are about this certificate"
     assert row.details["revocation_leaf"] == ["", None, None, "", "REVOCATION_UNAVAILABLE", said, None]
 
 

@@ -168,7 +168,7 @@ def trust_form(browser, world, **changes):
     [
         ({"rules": "{"}, "第 1 行不是有效的 JSON"),
         ({"rules": '{"unknown": 1}'}, "unknown key"),
-        ({"rules": '{"revocation":{"mode":"require"},"revocation":{"mode":"off"}}'}, "stands twice in one object"),
+        ({"rules": '{"revocation":{"mode":"require"},"revocation":{"mode":"off"}}'}, "occurs twice in one object"),
         ({"rules": "[" * 5000}, "policy"),
         ({"rules": '{"grace_days": 1e999}'}, "grace_days"),
         ({"rules": "1" * 5000}, "过长的数字"),

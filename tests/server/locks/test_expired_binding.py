@@ -10,7 +10,7 @@ from django.utils import timezone
 from lock_world import NOW, USCC, Browser, family, install, logged_in, make_lock, reason_of, refusal_row
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.revocation.evidence import MemoryEvidence
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.server.audit.models import AuditEvent
 from calock.server.locks import answers
 from calock.server.locks.models import Lock, RevokedCertificate
@@ -40,7 +40,7 @@ def with_crls(monkeypatch, *, age=timedelta(minutes=5), life=9 * HOUR, leaf=(), 
     since = {"this_update": at - age, "next_update": at - age + life}
     crls = [here.root.crl(list(authority), **since), here.issuing.crl(list(leaf), **since)]
     anchors, others = [Certificate.parse(here.root.certificate)], [Certificate.parse(here.issuing.certificate)]
-    evidence = MemoryEvidence(crls, anchors=anchors, others=others, at=at)
+    evidence = InMemoryEvidence(crls, anchors=anchors, others=others, at=at)
     monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(evidence))
 
 

@@ -167,8 +167,8 @@ def test_a_lock_that_changed_hands_between_look_and_transaction_is_looked_at_aga
     bound(first, lock_world.member)
     real, raced = services.predecessor_of, []
 
-    def look(seen, *, at):
-        standing = real(seen, at=at)
+    def look(seen, lock, *, at):
+        standing = real(seen, lock, at=at)
         if not raced:
             raced.append(standing)
             assert Browser().log_in(second).status_code == 200
@@ -185,8 +185,8 @@ def test_a_login_that_loses_that_race_looks_again_too(lock_world, monkeypatch):
     bound(first, lock_world.member)
     real, raced = login.predecessor_of, []
 
-    def look(seen, *, at):
-        standing = real(seen, at=at)
+    def look(seen, lock, *, at):
+        standing = real(seen, lock, at=at)
         if not raced:
             raced.append(standing)
             assert Browser().log_in(second).status_code == 200

@@ -31,7 +31,7 @@ def stumbling(monkeypatch):
     def judge(*_args, **_kwargs):
         raise IndexError("index out of range")
 
-    monkeypatch.setattr(answers, "judge_token", judge)
+    monkeypatch.setattr(answers, "verify_token", judge)
 
 
 def log_in(world, lock):
@@ -102,7 +102,7 @@ def test_the_answer_is_worthless_afterwards(lock_world, lock, monkeypatch):
     text = browser.challenge()
     body = {"challenge": text, "token": lock.sign(text)}
     with monkeypatch.context() as broken:
-        broken.setattr(answers, "judge_token", lambda *_, **__: 1 // 0)
+        broken.setattr(answers, "verify_token", lambda *_, **__: 1 // 0)
         assert reason_of(browser.post("/api/login", body)) == "ANSWER_NOT_JUDGED"
     assert reason_of(browser.post("/api/login", body)) == "CHALLENGE_SPENT"
     assert Browser().log_in(lock).status_code == 200
@@ -133,7 +133,7 @@ def test_a_database_that_is_away_is_called_a_failure_of_the_server(lock_world, l
     def away(*_args, **_kwargs):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(answers, "judge_token", away)
+    monkeypatch.setattr(answers, "verify_token", away)
     answer = Browser(raise_request_exception=False).log_in(lock)
     assert (answer.status_code, reason_of(answer)) == (500, "SERVER_FAILED")
 

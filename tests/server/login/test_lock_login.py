@@ -89,14 +89,29 @@ def test_the_transaction_is_four_statements(lock_world):
     browser = Browser()
     challenge = browser.challenge()
     body = {"challenge": challenge, "token": lock.sign(challenge), "provider": lock.family.provider}
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         assert browser.post("/api/login", body).status_code == 200
-    texts = [
-        query["sql"].split()[0] for query in queries if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"))
-    ]
-    assert texts == ["INSERT", "SELECT", "INSERT", "INSERT"]
+    assert [statement.split()[0] for statement in statements(queries)] == ["INSERT", "SELECT", "INSERT", "INSERT"]
+
+
+def statements(queries):
+    """What the database was asked, without where transactions begin and end."""
+    frame = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
+    return [query["sql"] for query in queries if not query["sql"].startswith(frame)]
+
+
+def test_refusing_a_certificate_that_nobody_has_seen_takes_eight_statements(lock_world):
+    """Spend and find; whether it was revoked, whose its lock id or key is; what to tell; once more spend, and the row."""
+    Browser().log_in(make_lock(number=1))  # the register is read once per process
+    stranger, browser = make_lock(), Browser()
+    challenge = browser.challenge()
+    body = {"challenge": challenge, "token": stranger.sign(challenge), "provider": stranger.family.provider}
+    with CaptureQueriesContext(connection) as queries:
+        answer = browser.post("/api/login", body)
+    refused(answer, "LOCK_NOT_BOUND")
+    asked = statements(queries)
+    assert [statement.split()[0] for statement in asked] == [*["INSERT", "SELECT"], *["SELECT"] * 4, *["INSERT"] * 2], asked
+    refused(browser.post("/api/login", body), "CHALLENGE_SPENT")
 
 
 def test_issuing_challenges_writes_nothing(lock_world):
@@ -497,11 +512,11 @@ def test_two_logins_with_one_renewal_at_once_both_come_in(lock_world, monkeypatc
     bound(lock_world, make_lock(uscc=USCC))
     real, losses = services.renew_at_login, []
 
-    def raced(seen, standing, *, at):
+    def raced(seen, lock, standing, *, at):
         if len(losses) < lost:
             losses.append(seen)
             raise IntegrityError("one_row_per_issuer_serial")
-        return real(seen, standing, at=at)
+        return real(seen, lock, standing, at=at)
 
     monkeypatch.setattr(services, "renew_at_login", raced)
     answer = Browser().log_in(make_lock(uscc=USCC, not_after=NOW + timedelta(days=700)))

@@ -9,6 +9,8 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from pages_world import HOSTS, Page, World, browser
 
+from calock.server.sites.registry import sites
+
 
 def _static(page: Page) -> list[str]:
     sources = [element["src"] for name in ("img", "script") for element in page.all(name) if "src" in element]
@@ -56,7 +58,7 @@ def _walk(client: Client, site: str, start: str) -> tuple[dict[str, Page], list[
     return seen, wrong
 
 
-@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+@pytest.mark.parametrize("site", sites())
 @pytest.mark.parametrize("who", ["anonymous", "member", "admin", "operator"])
 def test_every_link_leads_somewhere(world: World, site: str, who: str):
     account = None if who == "anonymous" else getattr(world, who)
@@ -72,7 +74,7 @@ def test_every_link_leads_somewhere(world: World, site: str, who: str):
     assert [name for name in files if finders.find(name) is None] == []
 
 
-@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+@pytest.mark.parametrize("site", sites())
 def test_actions_of_every_refusal_lead_somewhere(world: World, site: str):
     from calock.server.web.refusals import catalogue  # noqa: PLC0415 - Django is set up by now
 

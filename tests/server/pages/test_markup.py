@@ -9,6 +9,8 @@ import re
 import pytest
 from pages_world import Page, World, browser, read
 
+from calock.server.sites.registry import sites
+
 PUBLIC = (
     "/", "/guide/", "/guide/downloads/", "/guide/downloads/ca/", "/downloads/", "/login/", "/help/", "/help/driver/", "/help/binding/",
     "/help/login/", "/help/certificate/", "/help/failures/", "/help/versions/", "/contact/", "/legal/", "/legal/privacy/", "/check/",
@@ -26,7 +28,7 @@ def _pages(world: World, site: str, *, english: bool = False) -> dict[str, Page]
     return found
 
 
-@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+@pytest.mark.parametrize("site", sites())
 def test_nothing_runs_or_styles_inline(world: World, site: str):
     for path, page in _pages(world, site).items():
         assert page.inline_scripts == [], path
@@ -37,7 +39,7 @@ def test_nothing_runs_or_styles_inline(world: World, site: str):
             assert "javascript:" not in attributes.get("href", ""), path
 
 
-@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+@pytest.mark.parametrize("site", sites())
 def test_pages_can_be_read_by_everyone(world: World, site: str):
     for path, page in _pages(world, site).items():
         assert page.all("html")[0]["lang"] == "zh-CN", path
@@ -53,7 +55,7 @@ def test_pages_can_be_read_by_everyone(world: World, site: str):
             assert target["aria-controls"] in page.ids, path
 
 
-@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+@pytest.mark.parametrize("site", sites())
 def test_a_pin_field_belongs_to_no_form_and_is_not_remembered(world: World, site: str):
     account = world.admin if site == "shanxi" else world.zcy_admin
     for path, client in (("/login/", browser(site)), ("/system/ca/", browser(site, account))):
@@ -75,7 +77,7 @@ def test_policy_lets_scripts_only_from_here_and_connections_only_here_and_to_the
     assert all(source == "'self'" or driver.fullmatch(source) for source in rules["connect-src"])
 
 
-@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+@pytest.mark.parametrize("site", sites())
 def test_english_pages_are_english(world: World, site: str):
     """Names of people, organisations, CAs and packages stay as they are; nothing else is left in Chinese."""
     names = ("中文", "测试供应商管理员", "测试供应商有限公司", "测试供应商", "测试_政采云测试", "俞海琴", "李明", "运营甲", "山西CA互认平台",

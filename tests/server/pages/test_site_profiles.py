@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from calock.server.sites.registry import SITES, ProfileError, load_profile, load_sites, site_for_host
+from calock.server.sites.registry import SITES, load_profile, load_sites, site_for_host
+from calock.wire.folders import DefinitionError
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def _change(root: Path, code: str, old: str, new: str) -> None:
 
 
 def test_the_delivered_sites_load():
-    assert list(load_sites(environ={})) == ["shanxi", "zcy"]
+    assert list(load_sites(environ={}))[:2] == ["shanxi", "zcy"]
 
 
 @pytest.mark.parametrize(
@@ -46,26 +47,58 @@ def test_the_delivered_sites_load():
 )  # fmt: skip
 def test_a_profile_that_makes_no_sense_is_refused_by_name(two_sites: Path, old: str, new: str, named: str):
     _change(two_sites, "shanxi", old, new)
-    with pytest.raises(ProfileError, match=named):
+    with pytest.raises(DefinitionError, match=named):
         load_profile(two_sites / "shanxi", environ={})
 
 
 def test_one_host_belongs_to_one_site(two_sites: Path):
     _change(two_sites, "zcy", 'hosts = ["zcy.localhost"]', 'hosts = ["zcy.localhost", "shanxi.localhost"]')
-    with pytest.raises(ProfileError, match=r"shanxi\.localhost belongs to"):
+    with pytest.raises(DefinitionError, match=r"shanxi\.localhost belongs to"):
         load_sites(two_sites, environ={})
 
 
 def test_exactly_one_site_is_the_default(two_sites: Path):
     _change(two_sites, "shanxi", "default = true", "default = false")
-    with pytest.raises(ProfileError, match="default"):
+    with pytest.raises(DefinitionError, match="default"):
         load_sites(two_sites, environ={})
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """An operator's folder of sites, with one in it."""
+    shutil.copytree(SITES / "zcy", tmp_path / "own" / "hubei")
+    _change(tmp_path / "own", "hubei", 'code = "zcy"\norder = 2\nhosts = ["zcy', 'code = "hubei"\norder = 3\nhosts = ["hubei')
+    return tmp_path / "own"
+
+
+def test_an_operators_site_stands_beside_the_delivered_ones(own: Path):
+    assert [*load_sites(environ={}, own=own)][-1] == "hubei"
+    assert load_sites(environ={"CALOCK_HOSTS_HUBEI": "ca.hubei.example"}, own=own)["hubei"].hosts == ("ca.hubei.example",)
+
+
+@pytest.mark.parametrize("name", ["profile.toml", "static/tokens.css", "static/emblem.svg"])
+def test_an_operators_site_is_whole(own: Path, name: str):
+    (own / "hubei" / name).unlink()
+    with pytest.raises(DefinitionError, match=f"{own}/hubei holds no {name}"):
+        load_sites(environ={}, own=own)
+
+
+def test_a_code_in_both_places_is_refused_with_both_named(own: Path):
+    (own / "hubei").rename(own / "zcy")
+    with pytest.raises(DefinitionError, match=f"{own}/zcy and {SITES}/zcy have one name"):
+        load_sites(environ={}, own=own)
+
+
+def test_an_operators_site_takes_no_host_of_another(own: Path):
+    _change(own, "hubei", 'hosts = ["hubei', 'hosts = ["zcy')
+    with pytest.raises(DefinitionError, match=f"zcy.localhost belongs to zcy and to hubei.*{own}/hubei/profile.toml"):
+        load_sites(environ={}, own=own)
 
 
 def test_an_operator_sets_the_hosts(two_sites: Path):
     loaded = load_sites(two_sites, environ={"CALOCK_HOSTS_ZCY": "www.zcygov.cn, login.zcygov.cn"})
     assert loaded["zcy"].hosts == ("www.zcygov.cn", "login.zcygov.cn")
-    with pytest.raises(ProfileError, match="host name"):
+    with pytest.raises(DefinitionError, match="host name"):
         load_sites(two_sites, environ={"CALOCK_HOSTS_ZCY": "https://www.zcygov.cn"})
 
 
@@ -80,7 +113,7 @@ def test_an_operator_sets_the_hosts(two_sites: Path):
     ],
 )
 def test_what_an_operator_sets_wrongly_is_refused_by_its_name(two_sites: Path, environ: dict[str, str], named: str):
-    with pytest.raises(ProfileError, match=named):
+    with pytest.raises(DefinitionError, match=named):
         load_sites(two_sites, environ=environ)
 
 

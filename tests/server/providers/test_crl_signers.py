@@ -13,7 +13,7 @@ from register_help import operator
 from revocation_source import HOUR, CrlWorld, live_source, moment
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.server.approvals.kinds import kind_of
@@ -69,8 +69,8 @@ def agree(place, approval: Approval) -> None:
 
 def judge(certificate: bytes) -> Reason | None:
     forget_evidence()
-    setting = Setting(current_register(), timezone.now(), current_evidence(), site="shanxi")
-    return judge_certificate(certificate, setting).reason
+    setting = VerificationInputs(current_register(), timezone.now(), current_evidence(), site="shanxi")
+    return verify_certificate(certificate, setting).reason
 
 
 def test_its_crl_counts_from_the_second_operator_on_until_it_is_withdrawn(place):

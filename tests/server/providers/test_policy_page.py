@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from calock.core.policy import IdentityRule, IdentityRules, Policy, RevocationRules
-from calock.server.providers.vendors import FOLDER, load_vendor, vendor_codes
+from calock.wire.vendors import SHIPPED, read_vendors
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text("utf-8")
 RULE = re.compile(r"^\|---\|---\|---\|$", re.MULTILINE)
@@ -47,10 +47,10 @@ def test_the_page_has_no_further_tables():
     assert len(re.findall(r"^\| `", PAGE, re.MULTILINE)) == sum(map(len, TABLES))
 
 
-@pytest.mark.parametrize("code", vendor_codes())
+@pytest.mark.parametrize("code", read_vendors())
 def test_the_rules_of_every_vendor_folder_are_rules(code):
     """No folder opens what the page warns of."""
-    policy = Policy.from_json(load_vendor(code).rules)
-    written = tomllib.loads((FOLDER / code / "provider.toml").read_text("utf-8"))["rules"]
+    policy = Policy.from_json(read_vendors()[code].rules)
+    written = tomllib.loads((SHIPPED / code / "vendor.toml").read_text("utf-8"))["rules"]
     assert set(written) <= set(TABLES[0])
     assert (policy.grace_days, policy.revocation.mode, policy.revocation.emergencies, policy.legacy) == (0, "require", (), ())

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from revocation_source import HOUR, CrlWorld, dripping, endless, moment, nonce_of
 
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
-from calock.core.revocation.evidence import Evidence
+from calock.core.revocation.evidence import RevocationEvidence
 from calock.core.verdict import Step
 from calock.demo import pki
 from calock.server.providers.models import RevocationSource
@@ -37,9 +37,9 @@ def world(db, source, request):
 
 
 def judged(der):
-    def verify(evidence: Evidence):
+    def verify(evidence: RevocationEvidence):
         steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
-        return judge_certificate(der, Setting(current_register(), moment(), evidence, steps=steps))
+        return verify_certificate(der, VerificationInputs(current_register(), moment(), evidence, steps=steps))
 
     return with_live_answers(verify)
 

@@ -15,7 +15,7 @@ from lock_world import family
 from revocation_source import HOUR, CrlWorld, moment, nonce_of
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
 from calock.core.revocation.ocsp import CertStatus
 from calock.core.verdict import Step
@@ -77,14 +77,14 @@ class OcspWorld:
     def at_hand(self) -> str:
         issuer, serial, graph = self.question
         found = ocsp_cache.answers(issuer, serial, graph=graph)
-        return found[0].answer.status.value if found else "nothing"
+        return found[0].single.status.value if found else "nothing"
 
     def log_in(self) -> Reason | None:
         steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
         live.forget_failures()
         return with_live_answers(
-            lambda evidence: judge_certificate(
-                self.world.lock.certificate, Setting(current_register(), moment(), evidence, steps=steps)
+            lambda evidence: verify_certificate(
+                self.world.lock.certificate, VerificationInputs(current_register(), moment(), evidence, steps=steps)
             )
         ).reason
 
@@ -260,7 +260,7 @@ def test_many_writers_at_once_leave_the_strongest(ocsp, monkeypatch):
         status = "revoked" if minute == 3 else "good"
         body = ocsp.world.family.issuing.ocsp(serial, status, this_update=now - minute * MINUTE, next_update=now + HOUR, **reason)
         message = ocsp_cache.read_response(body)
-        made.append((ocsp_cache.answers_of(message, issuer, serial, graph=graph)[0], body))
+        made.append((ocsp_cache.responses_about(message, issuer, serial, graph=graph)[0], body))
     start = threading.Barrier(len(made))
 
     def put(item, body):
@@ -306,11 +306,13 @@ def test_an_answer_that_was_fresh_when_it_was_fetched_counts_as_a_kept_one_later
     assert ocsp.log_in() is None
     issuer, serial, graph = ocsp.question
     kept = ocsp_cache.answers(issuer, serial, graph=graph)[0]
-    assert (kept.live, kept.answer.status) == (False, CertStatus.GOOD)
+    assert (kept.live, kept.single.status) == (False, CertStatus.GOOD)
     steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
     later = moment() + 20 * MINUTE
     verdict = with_live_answers(
-        lambda evidence: judge_certificate(ocsp.world.lock.certificate, Setting(current_register(), later, evidence, steps=steps))
+        lambda evidence: verify_certificate(
+            ocsp.world.lock.certificate, VerificationInputs(current_register(), later, evidence, steps=steps)
+        )
     )
     assert (verdict.reason, ocsp.asked) == (None, 1)
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 from revocation_source import CrlWorld, conditional, endless, moment
 
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.server.providers.models import RevocationSource
@@ -36,7 +36,7 @@ def judged(world):
     steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
 
     def verify(evidence):
-        return judge_certificate(world.lock.certificate, Setting(current_register(), moment(), evidence, steps=steps))
+        return verify_certificate(world.lock.certificate, VerificationInputs(current_register(), moment(), evidence, steps=steps))
 
     return with_live_answers(verify).reason
 

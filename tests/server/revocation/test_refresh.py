@@ -235,7 +235,7 @@ def test_a_store_that_cannot_be_read_refuses_and_says_so_until_it_can(world, mon
 
         denied.setattr(Path, "read_bytes", deny)
         assert user_sees(world) is Reason.REVOCATION_UNTRUSTED
-        [found] = current_evidence().unusable_for(world.path[1])
+        [found] = current_evidence().rejected_for(world.path[1])
         assert "cannot be read" in found.detail
     assert current_evidence(look=True).crls_for(world.path[1])
 

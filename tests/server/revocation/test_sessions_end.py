@@ -14,7 +14,7 @@ from lock_world import YEARS, spare_key
 from revocation_source import HOUR, CrlWorld, moment, nonce_of, session_with
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, judge_certificate
+from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
 from calock.demo import pki
@@ -155,8 +155,10 @@ def test_two_roots_of_one_name_the_sweep_takes_the_path_that_a_login_takes(db, s
     forget_evidence()
     leaf = Certificate.parse(issuing.issue_lock("x", make_key("EC"), not_before=now - HOUR, not_after=now + YEARS))
     session = session_with(None, leaf, "one", CaRecord.objects.get(anchor=False))
-    setting = Setting(current_register(), now, current_evidence(), steps=frozenset({Step.GATE, Step.PATH, Step.REVOCATION}))
-    assert judge_certificate(leaf.der, setting).reason is Reason.CA_REVOKED
+    setting = VerificationInputs(
+        current_register(), now, current_evidence(), steps=frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
+    )
+    assert verify_certificate(leaf.der, setting).reason is Reason.CA_REVOKED
     assert sweep_sessions().ended == 1
     assert ended(session) == "ca revoked"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import calock
 
 ROOT = Path(calock.__file__).parent
-COMMANDS_ONLY = {"calock.server.providers.vendors"}
 SCRIPT = """
 import sys, threading
 started = []
@@ -53,7 +52,7 @@ def test_every_message_type_is_described_before_the_first_request(tmp_path):
     )
     assert found.returncode == 0, found.stderr
     described = set(found.stdout.splitlines()[-1].split())
-    assert _defining() - described == COMMANDS_ONLY, "defined, but not imported by then"
+    assert _defining() <= described, "defined, but not imported by then"
 
 
 def _defining() -> set[str]:

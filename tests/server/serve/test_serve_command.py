@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -383,28 +384,77 @@ def test_a_configuration_that_makes_no_sense_is_named(tmp_path, more, says):
     assert says in refused_start(tmp_path, **more)
 
 
-NONSENSE = """
-import sys
-from calock.server.sites import registry
-registry.load_sites.__defaults__ = (registry.Path(sys.argv.pop(1)), *registry.load_sites.__defaults__[1:])
-from calock.cli import main
-sys.exit(main())
+# --- sites and vendors of an operator's own
+
+VENDOR = """code = "jinan"
+name = "济南 CA"
+short_name = "济南 CA"
+
+[rules]
+algorithms = ["SM2"]
 """
 
 
-def test_a_profile_that_makes_no_sense_keeps_it_from_starting(tmp_path):
-    sites, data = tmp_path / "sites", tmp_path / "data"
-    for code in ("shanxi", "zcy"):
-        shutil.copytree(SITES / code, sites / code)
-    with (sites / "zcy" / "profile.toml").open("a") as profile:
-        profile.write("\nnonsense = 1\n")  # a key of the last table
-    done = subprocess.run(
-        [sys.executable, "-c", NONSENSE, str(sites), "serve", "--port", str(free_port())],
-        env=environment(data), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-    assert "zcy/profile.toml: Object contains unknown field `nonsense`" in done.stderr
-    assert not (data / "calock.sqlite3").exists()
+@pytest.fixture
+def own(tmp_path) -> dict[str, str]:
+    """Folders with a site and a vendor that the program does not bring."""
+    hubei, jinan = tmp_path / "sites" / "hubei", tmp_path / "vendors" / "jinan"
+    shutil.copytree(SITES / "zcy", hubei)
+    profile = (hubei / "profile.toml").read_text("utf-8")
+    for old, new in (('code = "zcy"', 'code = "hubei"'), ("order = 2", "order = 3"), ("zcy.localhost", "hubei.localhost")):
+        assert old in profile
+        profile = profile.replace(old, new)
+    (hubei / "profile.toml").write_text(profile.replace("政采云平台", "湖北政府采购平台"), "utf-8")
+    (hubei / "static" / "tokens.css").write_text(":root { --hubei: 1; }\n")
+    jinan.mkdir(parents=True)
+    (jinan / "vendor.toml").write_text(VENDOR, "utf-8")
+    return {"CALOCK_SITES": str(tmp_path / "sites"), "CALOCK_VENDORS": str(tmp_path / "vendors")}
+
+
+def test_an_operators_site_is_served_with_its_words_and_its_look(tmp_path, own):
+    running = Server(tmp_path, "--workers", "1", "--no-jobs", **own)
+    try:
+        host = {"Host": f"hubei.localhost:{running.port}"}
+        body = ask(running.port, "/login/", **host)[2].decode()
+        assert "湖北政府采购平台" in body
+        assert "政采云平台" not in body
+        tokens, emblem = (re.search(rf"/static/sites/hubei/{name}\.\w+\.\w+", body)[0] for name in ("tokens", "emblem"))
+        status, headers, css = ask(running.port, tokens, **host)
+        assert (status, css) == (200, b":root { --hubei: 1; }\n")
+        assert "immutable" in headers["Cache-Control"]  # collected, under a name with a hash
+        assert ask(running.port, emblem, **host)[0] == 200
+        assert "湖北政府采购平台" not in ask(running.port, "/login/")[2].decode()
+    finally:
+        running.stop()
+    install = command("manage", "register", "install", "jinan")
+    installed = subprocess.run(install, env=environment(tmp_path, **own), capture_output=True, text=True, check=False)
+    assert installed.stdout == "jinan: suspended\n", installed.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("sites/hubei/profile.toml", 'landing = "', 'surprise = 1\nlanding = "', "Object contains unknown field `surprise`"),
+        ("sites/hubei/profile.toml", 'header = "', 'header = "x', r"Invalid enum value 'xbar' - at `$.header`"),
+        ("vendors/jinan/vendor.toml", 'name = "济南 CA"', "name = 1", "Expected `str`, got `int` - at `$.name`"),
+        ("vendors/jinan/vendor.toml", '"SM2"', '"DSA"', "rules: policy.algorithms"),
+    ],
+)
+def test_a_file_of_an_operator_that_makes_no_sense_keeps_it_from_starting(tmp_path, own, file, old, new, says):
+    path = tmp_path / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    line = refused_start(tmp_path / "data", **own)
+    assert line.startswith(f"calock serve: not started: {path}: ")
+    assert says in line
+    assert not (tmp_path / "data" / "calock.sqlite3").exists()
+
+
+@pytest.mark.parametrize("name", ["CALOCK_SITES", "CALOCK_VENDORS"])
+def test_a_folder_of_an_operator_that_is_gone_keeps_it_from_starting(tmp_path, own, name):
+    line = refused_start(tmp_path / "data", **(own | {name: str(tmp_path / "unmounted")}))
+    assert f"{name} names {tmp_path}/unmounted, which is no directory" in line
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ class Functions:
         lock, pin = call.text(0), call.text(1)
         self._require_rate(call.origin)
         unusable_challenge = "c0.pin." + secrets.token_urlsafe(48)
-        await self._operations.authenticate(call.origin, wire.Authenticate(lock=lock, challenge=unusable_challenge, pin=pin))
+        await self._operations.authenticate(call.origin, wire.AuthenticateRequest(lock=lock, challenge=unusable_challenge, pin=pin))
         call.new_token = secrets.token_urlsafe(24)
         call.page.logins = {token: entry for token, entry in call.page.logins.items() if entry[1] > time.monotonic()}
         call.page.logins[call.new_token] = (lock, time.monotonic() + LOGIN_SECONDS)
@@ -202,14 +202,14 @@ class Functions:
     async def _change_pin(self, call: Call) -> Value:
         self._require_rate(call.origin)
         await self._operations.change_pin(
-            call.origin, wire.ChangePin(lock=call.text(0), old_pin=call.text(1), new_pin=call.text(2))
+            call.origin, wire.ChangePinRequest(lock=call.text(0), old_pin=call.text(1), new_pin=call.text(2))
         )
         return True
 
     async def _authenticate(self, call: Call) -> Value:
         """``(CertID, PIN, challenge)``: the answer of ``/v1/authenticate`` as JSON text."""
         self._require_rate(call.origin)
-        request = wire.Authenticate(lock=call.text(0), pin=call.text(1), challenge=call.text(2))
+        request = wire.AuthenticateRequest(lock=call.text(0), pin=call.text(1), challenge=call.text(2))
         return msgspec.json.encode(await self._operations.authenticate(call.origin, request)).decode()
 
     # --- certificates

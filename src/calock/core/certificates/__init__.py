@@ -1,1 +1,1 @@
-"""One certificate: its fields, its extensions together, its key, and signatures by that key."""
+"""One parsed certificate: its fields, its extensions, the strength of its key, and signatures made with that key."""

@@ -22,14 +22,14 @@ from calock.core.certificates.key_types import is_ec, is_rsa
 from calock.core.der import extensions, legacy_encodings, names, reader
 from calock.core.der.extensions import NO_AUTHORITY_KEY, AuthorityKey
 from calock.core.der.layout import (
-    MAX_UNDECODED,
+    MAX_OPAQUE,
     OID_SUBJECT_KEY_ID,
     Extension,
     algorithm_oid,
     key_kind,
     key_oids,
+    opaque_oids,
     read_layout,
-    undecoded,
 )
 from calock.core.der.lazy import lazy
 from calock.core.refusals import Reason, Refusal
@@ -43,7 +43,7 @@ T = TypeVar("T")
 class Certificate:
     """One strictly parsed certificate. Compare and hash by its DER.
 
-    What stands in it raw is read by :meth:`parse`; names and extensions are decoded when they are first asked for, and refuse then.
+    :meth:`parse` reads the fields; names and extensions are decoded when they are first used, and raise ``Refusal`` then.
     """
 
     def __init__(self, der_bytes: bytes, parsed: x509.Certificate) -> None:
@@ -86,7 +86,7 @@ class Certificate:
 
     @property
     def tbs(self) -> bytes:
-        """The signed part, as it stands in the certificate."""
+        """The signed part (TBSCertificate, DER)."""
         return self._layout.tbs
 
     # --- identity of the certificate
@@ -118,12 +118,12 @@ class Certificate:
         Raises:
             Refusal: CERTIFICATE_UNPARSABLE.
         """
-        return _taken_apart(self.subject_der)
+        return _parse_name(self.subject_der)
 
     @lazy
     def subject_key(self) -> names.NameKey:
         """Subject in the comparison form of RFC 5280 clause 7.1."""
-        return names.folded(self.subject_rdns)
+        return names.comparison_form(self.subject_rdns)
 
     @lazy
     def issuer_key(self) -> names.NameKey:
@@ -179,7 +179,7 @@ class Certificate:
         """(algorithm, named curve) of the key; the curve is empty where there is none, ``explicit`` for explicit parameters."""
         try:
             return key_oids(self.spki_der)
-        except reader.WalkError as error:
+        except reader.DerError as error:
             raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)) from error
 
     @lazy
@@ -220,7 +220,7 @@ class Certificate:
 
     @property
     def algorithm_der(self) -> bytes:
-        """The outer AlgorithmIdentifier as it stands in the certificate."""
+        """The outer AlgorithmIdentifier (DER)."""
         return self._layout.algorithm
 
     @property
@@ -292,7 +292,7 @@ class Certificate:
         return self.authority_key.key_id
 
     def require_decodable(self) -> None:
-        """Hold every extension of a known kind against the decoder that decides about it: ours, or ``cryptography``'s.
+        """Decode every extension of a known kind: with our decoder where we have one, otherwise with ``cryptography``'s.
 
         Raises:
             Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
@@ -301,16 +301,16 @@ class Certificate:
             raise Refusal(Reason.CERTIFICATE_EXTENSION, "an extension occurs twice")
         for _ in (self.basic_constraints, self.key_usage, self.eku, self.policies, self.subject_key_id, self.authority_key):
             pass  # reading is the check
-        if all(item.proved or item.oid == OID_SUBJECT_KEY_ID for item in self.extensions):
+        if all(item.decodes or item.oid == OID_SUBJECT_KEY_ID for item in self.extensions):
             return
         try:
             known = legacy_encodings.parsed_extensions(self.der, self.parsed)
-        except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
+        except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
             raise Refusal(Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}") from error
-        if len(undecoded) < MAX_UNDECODED:
-            undecoded.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
+        if len(opaque_oids) < MAX_OPAQUE:
+            opaque_oids.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
         for item in self.extensions:
-            item.proved = True
+            item.decodes = True
 
     def _decode(self, oid: str, decode: Callable[[bytes], T]) -> T | None:
         extension = self.by_oid.get(oid)
@@ -318,19 +318,19 @@ class Certificate:
             return None
         try:
             return extension.read(decode)
-        except reader.WalkError as error:
+        except reader.DerError as error:
             raise Refusal(Reason.CERTIFICATE_EXTENSION, f"extension {oid}: {error}") from error
 
 
-def _taken_apart(name: bytes) -> names.Rdns:
+def _parse_name(name: bytes) -> names.Rdns:
     try:
         return names.rdns_of(name)
-    except reader.WalkError as error:
+    except reader.DerError as error:
         raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
 
 
 def _texts_of(name: bytes) -> tuple[tuple[str, str], ...]:
     try:
         return names.attributes(names.rdns_of(name))
-    except reader.WalkError:
+    except reader.DerError:
         return ()

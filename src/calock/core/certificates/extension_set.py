@@ -1,4 +1,6 @@
-"""What a certificate's extensions say together. All locks of a CA carry the same ones but for their own ids: read once for all.
+"""What a certificate's extensions say together.
+
+The certificates of one CA differ only in the extensions that hold their own ids, so this is computed once for all of them.
 
 Source: RFC 5280 clause 4.2.
 """
@@ -16,7 +18,7 @@ KNOWN_EXTENSIONS = frozenset(
         "1.3.6.1.5.5.7.48.1.5",  # id-pkix-ocsp-nocheck
     }
 )
-"""What may be marked critical: everything here is either judged by us, by the path engine, or by the revocation step."""
+"""Extensions that may be critical: each is processed by us, by OpenSSL or by the revocation step."""
 
 _MUST_NOT_BE_CRITICAL = {"2.5.29.14": "subjectKeyIdentifier", "2.5.29.35": "authorityKeyIdentifier", "1.3.6.1.5.5.7.1.1": "AIA"}
 _MUST_BE_CRITICAL = {"2.5.29.30": "nameConstraints", "2.5.29.36": "policyConstraints", "2.5.29.54": "inhibitAnyPolicy"}
@@ -30,44 +32,44 @@ _UNUSUAL = frozenset(
         "2.16.840.1.113730.1.1",  # Netscape's certificate type
     }
 )
-"""What OpenSSL gives a meaning of its own in a leaf."""
+"""Extensions to which OpenSSL gives a meaning of its own in a leaf."""
 _MAY_BE_CRITICAL = frozenset(f"2.5.29.{last}" for last in (15, 17, 19, 31, 32, 33, 36, 37, 54))
-"""What OpenSSL understands when it is marked critical, of what is not unusual."""
+"""Extensions that OpenSSL accepts as critical, of those not in ``_UNUSUAL``."""
 
 _MOST = 1024
 
 
 class ExtensionSet:
-    """What follows from the extensions of a certificate, all of them decodable, and from nothing else in it."""
+    """Facts that depend on nothing but the extensions of a certificate, all of which decode."""
 
     def __init__(self, certificate: Certificate) -> None:
         carried = certificate.extensions
         self.is_ca = certificate.is_ca or "key_cert_sign" in (certificate.key_usage or ())
-        """It is a CA's, or may sign certificates as if it were."""
+        """basicConstraints says cA, or keyUsage says keyCertSign."""
         self.names_no_ca = certificate.basic_constraints in (None, (False, None)) and not self.is_ca
         self.unknown_critical = next((item.oid for item in carried if item.critical and item.oid not in KNOWN_EXTENSIONS), "")
         alternative = certificate.by_oid.get(extensions.OID_SUBJECT_ALT_NAME)
         self.critical_alternative = alternative is not None and alternative.critical
         self.strict_fault = _criticality(carried) or _placement(certificate) or _alternative_name(alternative)
-        """What RFC 5280 demands of them and real CAs sometimes miss; empty = nothing."""
-        self.is_usual = not _alternative_name(alternative) and not any(
+        """A demand of RFC 5280 that is not met, checked under ``strict_extensions``; empty = none."""
+        self.is_engine_neutral = not _alternative_name(alternative) and not any(
             item.oid in _UNUSUAL or (item.critical and item.oid not in _MAY_BE_CRITICAL) for item in carried
         )
-        """OpenSSL's path engine has no opinion of its own on any of them (:mod:`calock.core.paths.fast_path`)."""
+        """OpenSSL's path validation has no rule of its own about any of them (:mod:`calock.core.paths.fast_path`)."""
         self.authority = certificate.authority_key
         self.names_authority = extensions.OID_AUTHORITY_KEY_ID in certificate.by_oid
 
 
 def extension_set_of(certificate: Certificate) -> ExtensionSet:
-    """The extension set of a certificate, shared with all that carry the same extensions but for ids that nothing here looks at.
+    """The extension set of a certificate, shared by all certificates with the same extensions apart from individual ids.
 
     Raises:
         Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
     """
-    key = tuple([item.oid if item.is_own else item for item in certificate.extensions])
+    key = tuple([item.oid if item.is_individual else item for item in certificate.extensions])
     known = _kept.get(key)
     if known is not None:
-        _ = certificate.subject_key_id  # its own, and so decoded each time
+        _ = certificate.subject_key_id  # individual, so decoded each time
         return known
     certificate.require_decodable()
     known = ExtensionSet(certificate)
@@ -99,6 +101,6 @@ def _alternative_name(alternative: Extension | None) -> str:
         return ""
     try:
         fault = alternative.read(extensions.alternative_name_fault)
-    except reader.WalkError as error:
+    except reader.DerError as error:
         fault = str(error)
     return f"subjectAltName: {fault}" if fault else ""

@@ -1,4 +1,4 @@
-"""Whether a public key is strong enough to mean anything. No secret is involved, so nothing here needs constant time."""
+"""Strength of public keys. Nothing here is secret, so nothing needs constant time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calock.core.policy import Policy
 from calock.core.refusals import Reason
 
 FERMAT_ROUNDS = 100
-"""As many as the published scans that found real keys needed (Böck 2022, CVE-2022-26320)."""
+"""The published scans found all weak keys within so many rounds (Böck 2022, CVE-2022-26320)."""
 
 _ROCA_PRIMES = (
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,

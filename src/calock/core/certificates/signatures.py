@@ -1,4 +1,4 @@
-"""Verifying the signature of an answer. The algorithm must fit the key, and the key's certificate decides, never the request.
+"""Verify the signature of a login answer. The certificate's key decides which algorithms are possible, not the request.
 
 Web eID names (JWA, RFC 7518 clause 3.1): ECDSA as raw r‖s, RSA PKCS#1 v1.5 and PSS with the salt as long as the digest. ``SM2`` is
 SM2-with-SM3, signer ID 1234567812345678, raw r‖s (GM/T 0009).
@@ -50,8 +50,6 @@ for _bits, (_digest, _function) in _SHA.items():
     _ALGORITHMS[f"ES{_bits}"] = _Algorithm("EC", _digest, _function, ecdsa=ec.ECDSA(_digest))
     _ALGORITHMS[f"RS{_bits}"] = _Algorithm("RSA", _digest, _function, padding=padding.PKCS1v15())
     _ALGORITHMS[f"PS{_bits}"] = _Algorithm("RSA", _digest, _function, padding=_pss)
-ALGORITHMS = frozenset(_ALGORITHMS)
-"""Every name an answer may carry."""
 
 _ORDERS = {
     "secp256r1": (32, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551),
@@ -154,7 +152,7 @@ def _ecdsa_der(curve: str, signature: bytes) -> bytes:
 
 
 def _pair(raw: bytes, size: int, order: int) -> bytes:
-    """Raw r‖s as DER after holding both against the group order: only 1 … order-1 may be looked at further."""
+    """Raw r‖s as DER. Both must lie between 1 and order-1."""
     r, s = int.from_bytes(raw[:size], "big"), int.from_bytes(raw[size:], "big")
     if len(raw) != 2 * size or not 0 < r < order or not 0 < s < order:
         raise Refusal(Reason.SIGNATURE_INVALID, "r and s are not two numbers of the curve's size")

@@ -1,1 +1,1 @@
-"""What is asked of one certificate alone: gate (form and key), profile (purpose), identity (which lock, whose)."""
+"""Checks of one certificate alone: gate (form and key), profile (purpose) and identity (which lock, and whose)."""

@@ -1,4 +1,4 @@
-"""The gate: whether a certificate is acceptable in itself, before anyone is asked to trust it.
+"""The gate: whether a certificate is acceptable in itself, before its path is looked for.
 
 Source: RFC 5280 clause 4.1 and 4.2 for form; the provider's :class:`Policy` for keys and signature algorithms.
 """
@@ -29,7 +29,7 @@ _NO_NAME = b"\x30\x00"
 
 
 def check_gate(certificate: Certificate, policy: Policy, at: datetime) -> list[Check]:
-    """Judge the certificate at the end of a path. Every check runs, whatever the others say."""
+    """Check the end-entity certificate. Every check runs, also after one has failed."""
     checks = []
     for judge, good in _GATE:
         fault = _guarded(judge, certificate, policy, at)
@@ -38,7 +38,7 @@ def check_gate(certificate: Certificate, policy: Policy, at: datetime) -> list[C
 
 
 def form_fault(certificate: Certificate, policy: Policy, at: datetime, *, strict: bool = True) -> Fault | None:
-    """What is wrong with the form of a certificate that is no holder's: version, serial, dates, algorithm, extensions.
+    """What is wrong with the form of a certificate other than a holder's: version, serial, dates, algorithm, extensions.
 
     ``strict`` False: without what :attr:`Policy.strict_extensions` demands.
     """
@@ -50,7 +50,7 @@ def form_fault(certificate: Certificate, policy: Policy, at: datetime, *, strict
 
 
 def ca_fault(certificate: Certificate, policy: Policy, at: datetime, *, anchor: bool) -> Fault | None:
-    """What is wrong with a CA certificate on a path. An anchor is trusted by its key: its own encoding is not judged."""
+    """What is wrong with a CA certificate on a path. An anchor is trusted by its key, so its own encoding is not checked."""
     return (None if anchor else form_fault(certificate, policy, at)) or _guarded(key_fault, certificate, policy, at)
 
 

@@ -1,7 +1,7 @@
-"""The identity: which lock this is, and whose. Read by the provider's rules; accepted only when the check digits hold.
+"""The identity: which lock this is, and who its holder is, read by the provider's rules. Check digits must hold.
 
-Sources: GB 32100-2015 (统一社会信用代码), GB 11643-1999 (公民身份号码), GM/T 0015 for the extensions. Never guessed across CAs:
-a rule belongs to one provider. The holder's id in clear text stays in memory: stored is a keyed hash, shown a mask.
+Sources: GB 32100-2015 (统一社会信用代码), GB 11643-1999 (公民身份号码), GM/T 0015 for the extensions. Nothing is guessed across
+CAs: a rule belongs to one provider. The holder's id stays in memory as clear text; a keyed hash is stored, a masked form shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def id_card_valid(value: str) -> bool:
 
 
 def masked(kind: str, value: str) -> str:
-    """What may be shown: a code of an organisation keeps its ends, a personal number only its last four characters."""
+    """The form that may be shown: an organisation's code keeps its ends, a personal number its last four characters."""
     if kind == "uscc":
         return f"{value[:4]}{'*' * 10}{value[-4:]}"
     return "*" * max(len(value) - 4, 4) + (value[-4:] if len(value) > 8 else "")
@@ -76,7 +76,7 @@ def check_identity(certificate: Certificate, policy: Policy, *, device_serial: s
 
 
 def _lock(certificate: Certificate, rules: tuple[IdentityRule, ...], device_serial: str) -> tuple[str, str]:
-    """A lock's id is shown to people and stored in clear: what is a person's number is never taken for one."""
+    """(id, source). A lock's id is shown and stored in clear, so a person's number is never taken as one."""
     for rule in rules:
         texts = _texts(certificate, rule, device_serial)
         values = {text for text in texts if accepted(rule.kind, text) and not id_card_valid(normalised("id_card", text))}
@@ -86,7 +86,7 @@ def _lock(certificate: Certificate, rules: tuple[IdentityRule, ...], device_seri
 
 
 def _holder(certificate: Certificate, rules: tuple[IdentityRule, ...]) -> tuple[str, str, str]:
-    """(id, kind, fault). An unreadable number makes nobody of no one: unless another rule finds the holder, it is a fault."""
+    """(id, kind, fault). A number that cannot be read is a fault unless another rule finds the holder."""
     unreadable = ""
     for rule in rules:
         if rule.source == "device":

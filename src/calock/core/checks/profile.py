@@ -1,4 +1,4 @@
-"""The profile: whether this is the certificate a person logs in with, not the other one on the same lock.
+"""The profile: whether this is the signing certificate of a lock, and its purposes allow a login.
 
 A Chinese CA lock often holds two certificates over two keys: one to sign, one to be encrypted to. They share a subject. Only the
 signing one may log in. Source: RFC 5280 clause 4.2.1.3 and 4.2.1.12; Web eID for EKU and disallowed policies.
@@ -16,13 +16,13 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
 _NAMED = 6
-"""Purposes that a refusal names; more do not help."""
+"""At most so many purposes are named in a refusal."""
 _judged: WeakKeyDictionary[ExtensionSet, tuple[Policy, tuple[Check, ...]]] = WeakKeyDictionary()
-"""By what a certificate carries: the rules it was last judged by, and the outcome. All locks of a CA share one entry."""
+"""For each extension set the policy it was last checked by, and the outcome. All locks of a CA share one entry."""
 
 
 def check_profile(certificate: Certificate, policy: Policy) -> tuple[Check, ...]:
-    """Judge purpose and policies of a holder's certificate."""
+    """Check purpose and policies of a holder's certificate."""
     try:
         carried = extension_set_of(certificate)
     except Refusal as refusal:  # a malformed extension, when the gate was left out
@@ -36,7 +36,7 @@ def check_profile(certificate: Certificate, policy: Policy) -> tuple[Check, ...]
 
 
 def check_ca_purposes(authorities: Sequence[Certificate], policy: Policy) -> Check:
-    """Judge the CA certificates below the anchor: one that was certified for other purposes alone issues no locks.
+    """Check the CA certificates below the anchor: one whose extendedKeyUsage names other purposes alone issues no locks.
 
     RFC 5280 gives extendedKeyUsage no meaning in CA certificates; OpenSSL, NSS, Windows and the CA/Browser Forum read it so.
     """

@@ -1,1 +1,1 @@
-"""The whole decision about a certificate or an answer: the steps in their order, and what is kept between decisions."""
+"""Verification as a whole: runs the five steps over a certificate or a login answer, and caches what does not change."""

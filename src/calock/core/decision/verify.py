@@ -1,35 +1,31 @@
-"""The decision: whether a certificate or an answer is genuine, valid now, and whose.
+"""Entry points of verification: whether a certificate or a login answer is genuine and valid now, and who holds the lock.
 
-Pure: the moment, the trust and the evidence are arguments. Steps run in order and the first that fails ends it; what comes after is
-reported as not reached. An answer's signature is verified as soon as the gate has found the key usable, so that nobody without
-the key can make the server do the costly steps.
+Time, trust and revocation evidence are arguments; nothing is fetched. The steps run in order; after the first that fails the
+others are reported as not reached. The signature of an answer is verified right after the gate, so that without the key a
+sender cannot make the server take the costly steps.
 """
 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Protocol
 
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.cache import Memory
-from calock.core.decision.verification import Run, Setting, recalled
+from calock.core.decision.cache import VerificationCache
+from calock.core.decision.verification import Verification, VerificationInputs, cached_verification
 from calock.core.refusals import Reason, Refusal
-from calock.core.register import Register
-from calock.core.revocation.evidence import Evidence
-from calock.core.verdict import ALL_STEPS, Check, Step, Verdict, failed, passed, skipped
+from calock.core.verdict import Check, Step, Verdict, failed, passed, skipped
 
-__all__ = ["MAX_STAPLED", "Setting", "Token", "judge_certificate", "judge_token", "verify_certificate", "verify_token"]
+__all__ = ["MAX_STAPLED", "UnverifiedToken", "VerificationInputs", "verify_certificate", "verify_token"]
 
 MAX_STAPLED = 4
 
 
-class Token(Protocol):
-    """An answer as it came in: everything in it is unverified. ``calock.wire.token.AuthToken`` is one."""
+class UnverifiedToken(Protocol):
+    """A login answer whose contents are unverified; ``calock.wire.token.AuthToken`` is one."""
 
     @property
     def unverified_certificate(self) -> str: ...
@@ -41,49 +37,49 @@ class Token(Protocol):
     def stapled_ocsp(self) -> Sequence[str]: ...
 
 
-def judge_certificate(der: bytes, setting: Setting) -> Verdict:
-    """Judge one certificate (DER) in this setting. Never raises for anything that is in ``der``."""
+def verify_certificate(der: bytes, inputs: VerificationInputs) -> Verdict:
+    """Verify one certificate (DER). Never raises because of what is in ``der``."""
     try:
         certificate = Certificate.parse(der)
     except Refusal as refusal:
         return Verdict((failed(Step.GATE, "parse", refusal.reason, refusal.detail),))
-    run = Run(setting, certificate)
-    if Step.GATE in setting.steps:
-        run.add(passed(Step.GATE, "parse"))
+    verification = Verification(inputs, certificate)
+    if Step.GATE in inputs.steps:
+        verification.add(passed(Step.GATE, "parse"))
     for step in (Step.GATE, Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY):
-        run.do(step)
-    return run.verdict()
+        verification.run_step(step)
+    return verification.verdict()
 
 
-def judge_token(token: Token, setting: Setting, *, origin: str, challenge: str) -> Verdict:
-    """Judge one answer in this setting. Never raises for anything that is in ``token``."""
+def verify_token(token: UnverifiedToken, inputs: VerificationInputs, *, origin: str, challenge: str) -> Verdict:
+    """Verify one login answer. Never raises because of ``token``. ``challenge`` was opened before (core/challenge.py)."""
     try:
         der = decode_base64(token.unverified_certificate, "the certificate")
         signature = decode_base64(token.signature, "the signature")
         stapled = _stapled(token)
         if stapled:
-            setting = replace(setting, stapled=(*setting.stapled, *stapled))
-        key = Memory.key(der, setting.steps, setting.device_serial)
-        run = recalled(setting, key) or Run(setting, Certificate.parse(der))
+            inputs = replace(inputs, stapled=(*inputs.stapled, *stapled))
+        key = VerificationCache.key(der, inputs.steps, inputs.device_serial)
+        verification = cached_verification(inputs, key) or Verification(inputs, Certificate.parse(der))
     except Refusal as refusal:
         step = Step.TOKEN if refusal.reason in (Reason.TOKEN_MALFORMED, Reason.TOKEN_TOO_LARGE) else Step.GATE
         return Verdict((failed(step, "readable", refusal.reason, refusal.detail),))
-    fit = _fit(token, run)
-    if run.known is not None and fit.passed:
-        signed = check_signature(token.algorithm, run.certificate, signature, origin=origin, challenge=challenge)
+    fit = _fit(token, verification)
+    if verification.cached is not None and fit.passed:
+        signed = check_signature(token.algorithm, verification.certificate, signature, origin=origin, challenge=challenge)
         if signed.passed:
-            return run.repeated(fit, signed)
-    run.add(fit)
-    run.do(Step.GATE)
-    if run.refused:
-        run.add(skipped(Step.SIGNATURE, "signature", "not reached"))
+            return verification.with_cached_checks(fit, signed)
+    verification.add(fit)
+    verification.run_step(Step.GATE)
+    if verification.refused:
+        verification.add(skipped(Step.SIGNATURE, "signature", "not reached"))
     else:
-        run.add(check_signature(token.algorithm, run.certificate, signature, origin=origin, challenge=challenge))
+        verification.add(check_signature(token.algorithm, verification.certificate, signature, origin=origin, challenge=challenge))
     for step in (Step.PATH, Step.REVOCATION, Step.PROFILE, Step.IDENTITY):
-        run.do(step)
-    if setting.memory is not None:
-        run.keep(setting.memory, key)
-    return run.verdict()
+        verification.run_step(step)
+    if inputs.cache is not None:
+        verification.store(inputs.cache, key)
+    return verification.verdict()
 
 
 def check_signature(algorithm: str, certificate: Certificate, signature: bytes, *, origin: str, challenge: str) -> Check:
@@ -99,19 +95,19 @@ def check_signature(algorithm: str, certificate: Certificate, signature: bytes, 
     return passed(Step.SIGNATURE, "signature", algorithm)
 
 
-def _fit(token: Token, run: Run) -> Check:
+def _fit(token: UnverifiedToken, verification: Verification) -> Check:
     try:
-        kind = run.certificate.algorithm
+        kind = verification.certificate.algorithm
         signatures.require_fit(token.algorithm, kind)
     except Refusal as refusal:
         return failed(Step.SIGNATURE, "algorithm", refusal.reason, refusal.detail)
-    if kind not in run.policy().algorithms:
+    if kind not in verification.policy().algorithms:
         return failed(Step.SIGNATURE, "algorithm", Reason.ALGORITHM_NOT_ALLOWED, f"{token.algorithm} is not one of the provider's")
     return passed(Step.SIGNATURE, "algorithm", token.algorithm)
 
 
 def decode_base64(text: str, what: str) -> bytes:
-    """Base64 in its one canonical form: padded, no white space, no URL alphabet, nothing after it, no stray bits.
+    """Decode canonical Base64: padded, no white space, no URL alphabet, nothing after it, unused bits zero.
 
     Raises:
         Refusal: TOKEN_MALFORMED.
@@ -125,44 +121,9 @@ def decode_base64(text: str, what: str) -> bytes:
     return data
 
 
-def _stapled(token: Token) -> tuple[bytes, ...]:
+def _stapled(token: UnverifiedToken) -> tuple[bytes, ...]:
     if not token.stapled_ocsp:
         return ()
     if len(token.stapled_ocsp) > MAX_STAPLED:
         raise Refusal(Reason.TOKEN_TOO_LARGE, f"more than {MAX_STAPLED} stapled responses")
     return tuple(decode_base64(text, "a stapled response") for text in token.stapled_ocsp)
-
-
-def verify_certificate(
-    der: bytes,
-    *,
-    register: Register,
-    evidence: Evidence,
-    at: datetime,
-    provider: str | None = None,
-    site: str | None = None,
-    steps: AbstractSet[Step] = ALL_STEPS,
-    stapled: Iterable[bytes] = (),
-    device_serial: str = "",
-) -> Verdict:
-    """Judge one certificate (DER) as :func:`judge_certificate` does, fail closed."""
-    return judge_certificate(
-        der, Setting(register, at, evidence, provider, site, steps, tuple(stapled), device_serial=device_serial)
-    )
-
-
-def verify_token(
-    token: Token,
-    *,
-    origin: str,
-    challenge: str,
-    register: Register,
-    evidence: Evidence,
-    at: datetime,
-    provider: str | None = None,
-    site: str | None = None,
-    device_serial: str = "",
-) -> Verdict:
-    """Judge one answer as :func:`judge_token` does, fail closed. ``challenge`` was opened before (:mod:`calock.core.challenge`)."""
-    setting = Setting(register, at, evidence, provider, site, device_serial=device_serial)
-    return judge_token(token, setting, origin=origin, challenge=challenge)

@@ -1,1 +1,1 @@
-"""Reading DER: one bounded reader, and what is built on it: layouts, names, strings, extensions."""
+"""Decoding of DER: a bounded reader, and with it the parts of a certificate, names, strings and extensions."""

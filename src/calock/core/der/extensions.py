@@ -1,4 +1,4 @@
-"""Decoding the few extensions that decide. Each takes the DER inside the OCTET STRING and raises WalkError when it is malformed.
+"""Decoders of the extensions that verification uses. Each takes the DER inside the OCTET STRING and raises ``DerError``.
 
 Source: RFC 5280 clause 4.2.1. An explicitly written DEFAULT in basicConstraints (``cA FALSE``) is taken, as real Finnish identity
 cards carry it and it cannot be read in two ways.
@@ -36,13 +36,13 @@ def basic_constraints(value: bytes) -> tuple[bool, int | None]:
     if start < stop and value[start] == _BOOLEAN:
         first, start = reader.expect(value, start, stop, _BOOLEAN)
         if value[first:start] not in (b"\x00", b"\xff"):
-            raise reader.WalkError("malformed BOOLEAN")
+            raise reader.DerError("malformed BOOLEAN")
         is_ca = value[first] == 0xFF
     if start < stop:
         first, start = reader.expect(value, start, stop, reader.INTEGER)
         length = small_integer(value[first:start])
     if start != stop:
-        raise reader.WalkError("bytes after basicConstraints")
+        raise reader.DerError("bytes after basicConstraints")
     return is_ca, length
 
 
@@ -50,7 +50,7 @@ def small_integer(contents: bytes) -> int:
     """A non-negative INTEGER of at most eight octets."""
     value = reader.integer(contents)
     if value < 0 or len(contents) > 8:
-        raise reader.WalkError("negative or oversized INTEGER")
+        raise reader.DerError("negative or oversized INTEGER")
     return value
 
 
@@ -59,10 +59,10 @@ def key_usage(value: bytes) -> frozenset[str]:
     start, stop = reader.whole(value, reader.BIT_STRING)
     contents = value[start:stop]
     if not contents or contents[0] > 7 or (len(contents) == 1 and contents[0]) or len(contents) > 3:
-        raise reader.WalkError("malformed KeyUsage")
+        raise reader.DerError("malformed KeyUsage")
     bits = [octet >> shift & 1 for octet in contents[1:] for shift in range(7, -1, -1)]
     if not any(bits):
-        raise reader.WalkError("KeyUsage without a bit (clause 4.2.1.3)")
+        raise reader.DerError("KeyUsage without a bit (clause 4.2.1.3)")
     return frozenset(name for name, bit in zip(KEY_USAGES, bits, strict=False) if bit)
 
 
@@ -72,10 +72,10 @@ def oid_list(value: bytes) -> tuple[str, ...]:
     found = []
     for tag, _, first, last in reader.children(value, start, stop):
         if tag != reader.OID:
-            raise reader.WalkError("an object identifier is wanted")
+            raise reader.DerError("an object identifier is wanted")
         found.append(_oid(value[first:last]))
     if not found:
-        raise reader.WalkError("empty list")
+        raise reader.DerError("empty list")
     return tuple(found)
 
 
@@ -85,11 +85,11 @@ def policy_oids(value: bytes) -> tuple[str, ...]:
     start, stop = reader.whole(value, reader.SEQUENCE)
     for tag, _, first, last in reader.children(value, start, stop):
         if tag != reader.SEQUENCE:
-            raise reader.WalkError("malformed policy information")
+            raise reader.DerError("malformed policy information")
         begin, end = reader.expect(value, first, last, reader.OID)
         found.append(_oid(value[begin:end]))
     if not found or len(set(found)) != len(found):
-        raise reader.WalkError("empty certificatePolicies, or a policy twice")
+        raise reader.DerError("empty certificatePolicies, or a policy twice")
     return tuple(found)
 
 
@@ -100,10 +100,10 @@ def policy_mappings(value: bytes) -> tuple[tuple[str, str], ...]:
     for tag, begin, _, last in reader.children(value, start, stop):
         pair = oid_list(value[begin:last]) if tag == reader.SEQUENCE else ()
         if len(pair) != 2:
-            raise reader.WalkError("malformed policy mapping")
+            raise reader.DerError("malformed policy mapping")
         pairs.append((pair[0], pair[1]))
     if not pairs:
-        raise reader.WalkError("empty policyMappings")
+        raise reader.DerError("empty policyMappings")
     return tuple(pairs)
 
 
@@ -113,10 +113,10 @@ def policy_constraints(value: bytes) -> tuple[int | None, int | None]:
     found: dict[int, int] = {}
     for tag, _, first, last in reader.children(value, start, stop):
         if tag not in (0x80, 0x81) or tag in found or 0x81 in found:
-            raise reader.WalkError("malformed policyConstraints")
+            raise reader.DerError("malformed policyConstraints")
         found[tag] = small_integer(value[first:last])
     if not found:
-        raise reader.WalkError("empty policyConstraints")
+        raise reader.DerError("empty policyConstraints")
     return found.get(0x80), found.get(0x81)
 
 
@@ -179,7 +179,7 @@ _DOMAIN = re.compile(rb"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*")
 
 
 def unclear_domain(value: bytes) -> bool:
-    """Whether a SubjectAltName holds a domain, of a host or a mailbox, that path engines and resolvers need not read alike.
+    """Whether a SubjectAltName holds a domain, of a host or a mailbox, that validators and resolvers may read differently.
 
     A NUL, a blank or a full stop at its end keeps it from matching a name constraint that is meant for it.
     """

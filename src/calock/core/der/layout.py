@@ -14,7 +14,7 @@ _FIELDS = [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]
 """serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo."""
 _UNIQUE_IDS = (0x81, 0x82, 0xA1, 0xA2)
 _SHARED = 256
-"""Octets of an extension up to which certificates that hold the same one share what was read of it."""
+"""Extensions of at most so many octets are shared by the certificates that contain the same one."""
 
 MAX_EXTENSIONS = 64
 OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
@@ -24,28 +24,28 @@ OID_SUBJECT_KEY_ID = "2.5.29.14"
 
 T = TypeVar("T")
 
-undecoded: set[str] = set()
-"""Kinds of extensions that ``cryptography`` was seen to leave undecoded, by OID: nothing in them can be malformed for it."""
-MAX_UNDECODED = 1024
+opaque_oids: set[str] = set()
+"""OIDs of extensions that ``cryptography`` does not decode, so that their contents cannot be malformed for it."""
+MAX_OPAQUE = 1024
 
 
 class Extension:
-    """One extension as it stands in the certificate. ``value`` is the DER inside the OCTET STRING.
+    """One extension. ``value`` is the DER inside the OCTET STRING.
 
-    Most extensions of a lock are those of every lock of its CA, octet for octet: such certificates hold one object, and what was
-    read of it is read once.
+    Most extensions of a certificate are octet for octet those of every certificate of its CA. Such certificates share one object,
+    whose value is decoded once.
     """
 
-    __slots__ = ("_reader", "_result", "critical", "is_own", "oid", "proved", "value")
+    __slots__ = ("_reader", "_result", "critical", "decodes", "is_individual", "oid", "value")
 
     def __init__(self, oid: str, value: bytes, *, critical: bool) -> None:
         self.oid = oid
         self.critical = critical
         self.value = value
-        self.proved = oid in undecoded
-        """``cryptography`` has decoded these very octets, or leaves this kind of extension undecoded."""
-        self.is_own = not critical and (self.proved or oid == OID_SUBJECT_KEY_ID)
-        """An id of this one certificate or key: nothing that is judged of the extensions together depends on its contents."""
+        self.decodes = oid in opaque_oids
+        """``cryptography`` has decoded these octets, or does not decode this kind of extension."""
+        self.is_individual = not critical and (self.decodes or oid == OID_SUBJECT_KEY_ID)
+        """It holds an id of this one certificate or key, on which no check of the extensions together depends."""
         self._reader: Callable[[bytes], Any] | None = None
         self._result: Any = None
 
@@ -53,7 +53,7 @@ class Extension:
         """Decode the value.
 
         Raises:
-            WalkError: as ``reader`` does.
+            DerError: as ``reader`` does.
         """
         if self._reader is not reader:
             self._result = reader(self.value)
@@ -65,7 +65,7 @@ class Extension:
         return f"<Extension {self.oid}{' critical' if self.critical else ''}>"
 
 
-class Layout(NamedTuple):
+class CertificateLayout(NamedTuple):
     """Raw DER of the parts that are compared or decoded by us."""
 
     tbs: bytes
@@ -80,24 +80,24 @@ class Layout(NamedTuple):
 
 
 _oid = lru_cache(maxsize=512)(reader.oid)
-"""The same few dozen identifiers in every certificate."""
+"""Certificates name the same few dozen identifiers."""
 
 
-def read_layout(der: bytes) -> Layout:
-    """Walk the fields of a certificate.
+def read_layout(der: bytes) -> CertificateLayout:
+    """Read the fields of a certificate.
 
     Raises:
-        WalkError: not in the order or form of RFC 5280.
+        DerError: not in the order or form of RFC 5280.
     """
     outer = reader.bounds(der, *reader.whole(der), 3)
     if len(outer) != 4 or der[outer[0]] != reader.SEQUENCE or der[outer[1]] != reader.SEQUENCE:
-        raise reader.WalkError("not a certificate")
+        raise reader.DerError("not a certificate")
     tbs, algorithm, signature, _ = outer
     places = reader.bounds(der, *reader.only(der, tbs, algorithm, reader.SEQUENCE), 10)
     if der[places[0]] == _VERSION:
         del places[0]
     if len(places) < 7 or [der[place] for place in places[:6]] != _FIELDS:
-        raise reader.WalkError("fields of the certificate are not in order")
+        raise reader.DerError("fields of the certificate are not in order")
     _, inner, issuer, dates, subject, spki, after, *rest = places
     extensions: tuple[Extension, ...] = ()
     unique_ids = False
@@ -106,7 +106,7 @@ def read_layout(der: bytes) -> Layout:
             extensions = _read_extensions(der, *reader.only(der, *reader.only(der, begin, end, _EXTENSIONS), reader.SEQUENCE))
         else:
             unique_ids = unique_ids or der[begin] in _UNIQUE_IDS
-    return Layout(
+    return CertificateLayout(
         der[tbs:algorithm], der[algorithm:signature], der[inner:issuer], der[issuer:dates], der[subject:spki], der[spki:after],
         extensions, unique_ids,
     )  # fmt: skip
@@ -123,7 +123,7 @@ def read_extension(extension: bytes) -> Extension:
     """Read one Extension (DER).
 
     Raises:
-        WalkError: malformed.
+        DerError: malformed.
     """
     start, stop = reader.whole(extension, reader.SEQUENCE)
     first, after = reader.expect(extension, start, stop, reader.OID)
@@ -134,7 +134,7 @@ def read_extension(extension: bytes) -> Extension:
         critical = extension[inner:end] != b"\x00"
         tag, inner, end = reader.element(extension, end, stop)
     if tag != reader.OCTET_STRING or end != stop:
-        raise reader.WalkError("malformed extension")
+        raise reader.DerError("malformed extension")
     return Extension(name, extension[inner:end], critical=critical)
 
 
@@ -147,7 +147,7 @@ def key_oids(spki: bytes) -> tuple[str, str]:
     The curve is empty when there are no parameters or they are NULL, ``explicit`` when they are anything else.
 
     Raises:
-        WalkError: malformed.
+        DerError: malformed.
     """
     start, stop = reader.whole(spki, reader.SEQUENCE)
     inner, end = reader.expect(spki, start, stop, reader.SEQUENCE)

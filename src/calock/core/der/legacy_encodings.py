@@ -58,13 +58,13 @@ def parsed_extensions(der: bytes, parsed: x509.Certificate) -> x509.Extensions:
 
 
 def readable_form(der: bytes) -> bytes | None:
-    """The certificate with those encodings put right; None when it has neither, or is no certificate."""
+    """The certificate with those encodings corrected; None when it has neither, or is no certificate."""
     try:
         start, stop = reader.whole(der)
         tbs, *rest = _elements(der, start, stop)
         start, stop = reader.whole(tbs)
         fields = [_repaired(element) for element in _elements(tbs, start, stop)]
-    except (reader.WalkError, ValueError):
+    except (reader.DerError, ValueError):
         return None
     rest = [_repaired(element) for element in rest]
     better = reader.encode(reader.SEQUENCE, reader.encode(reader.SEQUENCE, b"".join(fields)) + b"".join(rest))

@@ -1,4 +1,4 @@
-"""Distinguished names: for comparing (RFC 5280 clause 7.1) and for showing. Identity is never decided by a name's text."""
+"""Distinguished names, to compare (RFC 5280 clause 7.1) and to show. A name's text never decides about identity."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _SHORT = {
 }  # fmt: skip
 _MAX_ATTRIBUTES = 64
 _FOLDED = 1024
-"""Octets of one value up to which case and width are folded: X.520 allows 64 characters, and folding long hostile text is slow."""
+"""Octets of one value up to which case and width are folded: X.520 allows 64 characters, and folding long texts is slow."""
 _KEPT = 1024
-"""Octets of a name up to which its comparison form is kept: names of CAs are short and come again."""
+"""Octets of a name up to which its comparison form is cached: CA names are short and recur."""
 _SET = 0x31
 
 NameKey = tuple[frozenset[tuple[str, str | bytes]], ...]
 Rdns = tuple[tuple[tuple[str, int, bytes], ...], ...]
-"""A Name taken apart: for each RDN its attributes as (dotted OID, string tag, contents)."""
+"""A parsed Name: for each RDN its attributes as (dotted OID, string tag, contents)."""
 
 _oid = lru_cache(maxsize=256)(reader.oid)
 
 
 def rdns_of(name: bytes) -> Rdns:
-    """Take a Name (DER) apart.
+    """Parse a Name (DER) into its RDNs.
 
     Raises:
-        WalkError: not a Name, or one with more than 64 attributes.
+        DerError: not a Name, or one with more than 64 attributes.
     """
     rdns, count = [], 0
     for tag, _, inner, end in reader.children(name, *reader.whole(name, reader.SEQUENCE)):
         attributes = reader.children(name, inner, end, _MAX_ATTRIBUTES)
         count += len(attributes)
         if tag != _SET or not attributes or count > _MAX_ATTRIBUTES:
-            raise reader.WalkError(
+            raise reader.DerError(
                 "malformed name" if count <= _MAX_ATTRIBUTES else f"more than {_MAX_ATTRIBUTES} attributes in a name"
             )
         rdns.append(tuple([_attribute(name, kind, first, last) for kind, _, first, last in attributes]))
@@ -50,36 +50,36 @@ def rdns_of(name: bytes) -> Rdns:
 def _attribute(name: bytes, kind: int, first: int, last: int) -> tuple[str, int, bytes]:
     parts = reader.children(name, first, last, 2)
     if kind != reader.SEQUENCE or len(parts) != 2 or parts[0][0] != reader.OID:
-        raise reader.WalkError("malformed name")
+        raise reader.DerError("malformed name")
     (_, _, begin, after), (tag, _, value, close) = parts
     return _oid(name[begin:after]), tag, name[value:close]
 
 
 def comparison_key(name: bytes) -> NameKey:
-    """What two names that are equal under RFC 5280 clause 7.1 have in common: case, string type and white space folded.
+    """A value that is equal for two names that are equal under RFC 5280 clause 7.1 (case, string type and white space ignored).
 
     Raises:
-        WalkError: not a Name.
+        DerError: not a Name.
     """
-    return _kept_key(name) if len(name) <= _KEPT else folded(rdns_of(name))
+    return _kept_key(name) if len(name) <= _KEPT else comparison_form(rdns_of(name))
 
 
-def folded(rdns: Rdns) -> NameKey:
-    """The comparison form of a name that was taken apart."""
-    return tuple([frozenset([(oid, _fold(tag, contents)) for oid, tag, contents in rdn]) for rdn in rdns])
+def comparison_form(rdns: Rdns) -> NameKey:
+    """The comparison form of a parsed name."""
+    return tuple([frozenset([(oid, _comparable(tag, contents)) for oid, tag, contents in rdn]) for rdn in rdns])
 
 
 @lru_cache(maxsize=256)
 def _kept_key(name: bytes) -> NameKey:
-    return folded(rdns_of(name))
+    return comparison_form(rdns_of(name))
 
 
-def same_kinds(one: Rdns, other: Rdns) -> bool:
-    """Whether two names have the same attributes in the same places: without that they cannot be equal."""
+def same_attribute_types(one: Rdns, other: Rdns) -> bool:
+    """Whether two names have the same attribute types in the same places; otherwise they cannot be equal."""
     return [[part[0] for part in rdn] for rdn in one] == [[part[0] for part in rdn] for rdn in other]
 
 
-def are_texts(rdns: Rdns) -> bool:
+def all_text(rdns: Rdns) -> bool:
     """Whether every value is a character string that decodes."""
     return all(strings.text(tag, contents) is not None for rdn in rdns for _, tag, contents in rdn)
 
@@ -92,12 +92,12 @@ def readable_key(name: bytes, reason: Reason = Reason.CERTIFICATE_UNPARSABLE) ->
     """
     try:
         return comparison_key(name)
-    except reader.WalkError as error:
+    except reader.DerError as error:
         raise Refusal(reason, f"malformed name: {error}") from error
 
 
 def comparison_bytes(name: bytes) -> bytes:
-    """The same as octets that are the same in every process: what an index file can hold.
+    """The comparison form as octets that are the same in every process, for index files.
 
     Raises:
         Refusal: CERTIFICATE_UNPARSABLE.
@@ -105,7 +105,7 @@ def comparison_bytes(name: bytes) -> bytes:
     return repr([sorted(map(repr, rdn)) for rdn in readable_key(name)]).encode()
 
 
-def _fold(tag: int, contents: bytes) -> str | bytes:
+def _comparable(tag: int, contents: bytes) -> str | bytes:
     value = strings.text(tag, contents) if len(contents) <= _FOLDED else None
     if value is None:
         return contents

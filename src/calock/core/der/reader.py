@@ -1,7 +1,7 @@
-"""A bounded walker over DER: lengths checked, nothing copied, nothing recursive.
+"""A bounded DER reader: it checks lengths, copies nothing and does not recurse.
 
-``cryptography`` parses what has its size bounded by nature. A CRL with a million entries has not: there, and where a field is
-not exposed, the bytes are walked in place. Source: X.690 clauses 8.1 and 10.1 (definite, minimal lengths).
+``cryptography`` parses certificates and other small structures. This reader is for CRLs, which may have millions of entries,
+and for fields that ``cryptography`` does not expose. Source: X.690 clauses 8.1 and 10.1 (definite, minimal lengths).
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ SEQUENCE = 0x30
 Bytes = bytes | memoryview
 
 
-class WalkError(ValueError):
-    """These bytes are not the DER that was expected here."""
+class DerError(ValueError):
+    """The octets are not the DER that is expected here."""
 
 
 def element(data: Bytes, position: int, stop: int) -> tuple[int, int, int]:
     """Read one tag and length: ``(tag, start of contents, end of contents)``.
 
     Raises:
-        WalkError: truncated, indefinite or not minimal length, or a tag number above 30.
+        DerError: truncated, indefinite or not minimal length, or a tag number above 30.
     """
     if position + 2 > stop:
-        raise WalkError("truncated")
+        raise DerError("truncated")
     tag = data[position]
     if tag & 0x1F == 0x1F:
-        raise WalkError("high tag number")
+        raise DerError("high tag number")
     size = data[position + 1]
     start = position + 2
     if size >= 0x80:
         octets = size & 0x7F
         if not 1 <= octets <= 4 or start + octets > stop:
-            raise WalkError("length form")
+            raise DerError("length form")
         size = int.from_bytes(data[start : start + octets], "big")
         start += octets
         if size < 0x80 or size >> (8 * (octets - 1)) == 0:
-            raise WalkError("length not minimal")
+            raise DerError("length not minimal")
     end = start + size
     if end > stop:
-        raise WalkError("truncated")
+        raise DerError("truncated")
     return tag, start, end
 
 
@@ -55,7 +55,7 @@ def expect(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     """Read an element that must have this tag: ``(start of contents, end of contents)``."""
     found, start, end = element(data, position, stop)
     if found != tag:
-        raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
+        raise DerError(f"tag {found:#04x} where {tag:#04x} was expected")
     return start, end
 
 
@@ -67,9 +67,9 @@ def only(data: Bytes, position: int, stop: int, tag: int) -> tuple[int, int]:
     else:
         found, start, end = element(data, position, stop)
         if found != tag:
-            raise WalkError(f"tag {found:#04x} where {tag:#04x} was expected")
+            raise DerError(f"tag {found:#04x} where {tag:#04x} was expected")
     if end != stop:
-        raise WalkError("bytes after the end" if end < stop else "truncated")
+        raise DerError("bytes after the end" if end < stop else "truncated")
     return start, end
 
 
@@ -81,7 +81,7 @@ def whole(data: Bytes, tag: int = SEQUENCE) -> tuple[int, int]:
 def children(data: Bytes, start: int, stop: int, limit: int = 1000) -> list[tuple[int, int, int, int]]:
     """List the elements between ``start`` and ``stop``: ``(tag, position, start of contents, end of contents)``.
 
-    Short lengths are read here rather than by :func:`element`: a login walks some forty of them.
+    Short lengths are read here rather than by :func:`element`: a login reads some forty of them.
     """
     found = []
     position = start
@@ -91,23 +91,23 @@ def children(data: Bytes, start: int, stop: int, limit: int = 1000) -> list[tupl
             if size < 0x80 and tag & 0x1F != 0x1F:
                 end = first + size
                 if end > stop:
-                    raise WalkError("truncated")
+                    raise DerError("truncated")
             else:
                 tag, first, end = element(data, position, stop)
             found.append((tag, position, first, end))
             if len(found) > limit:
-                raise WalkError(f"more than {limit} elements")
+                raise DerError(f"more than {limit} elements")
             position = end
     except IndexError as error:
-        raise WalkError("truncated") from error
+        raise DerError("truncated") from error
     return found
 
 
 def bounds(data: bytes, start: int, stop: int, limit: int) -> list[int]:
-    """Where the elements between ``start`` and ``stop`` begin, and the end of the last: for whoever looks at their tags himself.
+    """Where the elements between ``start`` and ``stop`` begin, and the end of the last, without their tags.
 
     Raises:
-        WalkError: as :func:`element`, but for tags, and more than ``limit`` elements.
+        DerError: as :func:`element`, but for tags, and more than ``limit`` elements.
     """
     found = [start]
     position = start
@@ -122,9 +122,9 @@ def bounds(data: bytes, start: int, stop: int, limit: int) -> list[int]:
                 position = element(data, position, stop)[2]
             found.append(position)
     except IndexError as error:
-        raise WalkError("truncated") from error
+        raise DerError("truncated") from error
     if position != stop or len(found) > limit + 1:
-        raise WalkError("truncated" if position != stop else f"more than {limit} elements")
+        raise DerError("truncated" if position != stop else f"more than {limit} elements")
     return found
 
 
@@ -147,20 +147,20 @@ def integer(contents: Bytes) -> int:
     if not contents or (
         len(contents) > 1 and ((contents[0] == 0 and contents[1] < 0x80) or (contents[0] == 0xFF and contents[1] >= 0x80))
     ):
-        raise WalkError("integer not minimal")
+        raise DerError("integer not minimal")
     return int.from_bytes(contents, "big", signed=True)
 
 
 def oid(contents: Bytes) -> str:
     """Read the contents of an OBJECT IDENTIFIER as dotted text."""
     if not contents or len(contents) > 64 or contents[-1] & 0x80:
-        raise WalkError("object identifier")
+        raise DerError("object identifier")
     arcs: list[int] = []
     value = 0
     fresh = True
     for octet in bytes(contents):
         if fresh and octet == 0x80:
-            raise WalkError("object identifier not minimal")
+            raise DerError("object identifier not minimal")
         value = (value << 7) | (octet & 0x7F)
         fresh = not octet & 0x80
         if fresh:
@@ -176,13 +176,13 @@ def time(tag: int, contents: Bytes) -> datetime:
     if tag == UTC_TIME and len(text) == 13:
         text = (b"19" if text[:2] >= b"50" else b"20") + text
     elif tag != GENERALIZED_TIME or len(text) != 15:
-        raise WalkError("time")
+        raise DerError("time")
     digits = text[:14]
     if text[14:] != b"Z" or not digits.isdigit():
-        raise WalkError("time")
+        raise DerError("time")
     try:
         return datetime(
             int(digits[:4]), int(digits[4:6]), int(digits[6:8]), int(digits[8:10]), int(digits[10:12]), int(digits[12:]), tzinfo=UTC
         )
     except ValueError as error:
-        raise WalkError("time") from error
+        raise DerError("time") from error

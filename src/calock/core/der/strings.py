@@ -1,4 +1,4 @@
-"""Character strings of ASN.1, as certificates really carry them."""
+"""Character strings of ASN.1 as CAs write them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def first_text(value: bytes) -> str | None:
     for _ in range(_NESTING):
         try:
             tag, start, stop = reader.element(value, at, end)
-        except reader.WalkError:
+        except reader.DerError:
             break
         found = text(tag, value[start:stop])
         if found is not None:

@@ -1,1 +1,1 @@
-"""From a certificate to a recognised anchor (RFC 5280 clause 6)."""
+"""The path step: candidate certification paths from the register, and their validation (RFC 5280 clause 6, RFC 4158)."""

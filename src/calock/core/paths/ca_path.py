@@ -1,7 +1,8 @@
-"""The CA part of a path: from the CA certificate that issued a leaf to the anchor. No leaf can change anything about it.
+"""The CA part of a certification path: from the CA certificate that issued a leaf to the anchor. It does not depend on the leaf.
 
-Only CA certificates of one provider take part; what a client sends along is never looked at. Parts are written down by name and
-key identifier, few and short, without judging them, and kept with the register they come from.
+Candidates are built from the register by name and key identifier, within bounds on number and length, before anything in them
+is verified, and cached with the register. They consist of CA certificates of one provider; certificates that a client sends are
+not used.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.keys import Fault
 from calock.core.checks.gate import ca_fault
 from calock.core.der.extensions import OID_NAME_CONSTRAINTS
-from calock.core.paths.policy_tree import demanding
+from calock.core.paths.policy_tree import constrains_policies
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
 from calock.core.register import MAX_NAMESAKES, Issuer, ProviderTrust, Register
 from calock.core.verdict import Check, Step, passed
 
 MAX_CANDIDATES = 16
-"""CA parts that are judged for one certificate."""
+"""Candidates that are validated for one certificate."""
 MAX_VISITS = 256
-"""CA certificates that are looked at while they are written down."""
+"""CA certificates that are visited while candidates are built."""
 
 
 class CaPath:
-    """One CA part. ``issuers``: from the one that issues leaves to the anchor, in order."""
+    """The CA part of one path. ``issuers``: from the CA that issues leaves to the anchor, in order."""
 
     def __init__(self, issuers: tuple[Issuer, ...]) -> None:
         self.issuers = issuers
@@ -39,21 +40,23 @@ class CaPath:
         self.end: datetime = min(certificate.not_after for certificate in self.certificates)
         constraining = [n for n, ca in enumerate(self.certificates, 1) if OID_NAME_CONSTRAINTS in ca.by_oid]
         self.constrained: int = max(constraining, default=0)
-        """So many certificates of a path, from the leaf on, lie below a CA that constrains names."""
-        self.demands_policies: bool = any(map(demanding, self.certificates))
-        self.good: Check = passed(Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {issuers[-1].ca.spki_sha256[:16]}")
-        self.settled: dict[bool, bool] = {}
-        """What chain.py found out about it, by strictness."""
-        self.vouched: set[bool] = set()
-        """Strictnesses by which OpenSSL has accepted a leaf of the issuing CA: it has nothing against that CA then."""
+        """Number of certificates of a path, from the leaf on, that lie below a CA with name constraints."""
+        self.demands_policies: bool = any(map(constrains_policies, self.certificates))
+        self.passed_check: Check = passed(
+            Step.PATH, "chain", f"{len(issuers) + 1} certificates, anchor {issuers[-1].ca.spki_sha256[:16]}"
+        )
+        self.engine_verdicts: dict[bool, bool] = {}
+        """Whether chain.py may verify leaves against the issuing CA alone, by strictness."""
+        self.leaf_accepted: set[bool] = set()
+        """Strictnesses with which OpenSSL has accepted a leaf of the issuing CA, and so the CA itself."""
         self.purposes: Check | None = None
-        """Whether it may be there for locks (profile.py), once that was asked."""
+        """Whether its certificates allow issuing locks (profile.py), once that was checked."""
         self._faults: dict[tuple[bool, bool], tuple[int, Fault] | None] = {}
 
     def fault(self, policy: Policy, at: datetime) -> tuple[int, Fault] | None:
         """The first of its certificates (1 = the leaf's issuer) that the provider's rules do not allow, and why.
 
-        Found once for each state of the dated exceptions, which are all that time changes here.
+        Computed once for each state of the dated exceptions, the only thing here that depends on time.
         """
         key = (policy.allows_legacy("SHA1", at), policy.allows_legacy("RSA1024", at))
         if key not in self._faults:
@@ -63,30 +66,30 @@ class CaPath:
         return self._faults[key]
 
 
-class CaPaths(NamedTuple):
-    """What may lead from one certificate to an anchor, likeliest first."""
+class CandidatePaths(NamedTuple):
+    """CA parts that may lead from one certificate to an anchor, the most likely first (RFC 4158 clause 3)."""
 
     first: tuple[Issuer, ...]
     """CA certificates that may have issued it."""
     paths: tuple[CaPath, ...]
     cut: bool
-    """Some part was given up because it grew too long."""
+    """A candidate was dropped because it grew too long."""
     untried: bool = False
-    """There are more than are tried for one certificate."""
+    """There are more candidates than are tried for one certificate."""
 
 
-def ca_paths(leaf: Certificate, register: Register) -> CaPaths:
-    """CA parts that may have issued ``leaf``, shortest first. Nothing is proved by their being here."""
+def candidate_paths(leaf: Certificate, register: Register) -> CandidatePaths:
+    """CA parts that may have issued ``leaf``, the shortest first. Nothing in them is verified yet."""
     first = _issuers_of(leaf, register)
     if not first:
         return _NONE
-    known = register.kept.get(first)
-    if not isinstance(known, CaPaths):
-        known = register.kept[first] = _written_down(first, register)
+    known = register.path_cache.get(first)
+    if not isinstance(known, CandidatePaths):
+        known = register.path_cache[first] = _build(first, register)
     return known
 
 
-_NONE = CaPaths((), (), cut=False)
+_NONE = CandidatePaths((), (), cut=False)
 
 
 def _issuers_of(certificate: Certificate, register: Register) -> tuple[Issuer, ...]:
@@ -101,7 +104,7 @@ def _issuers_of(certificate: Certificate, register: Register) -> tuple[Issuer, .
     return tuple(sorted(fitting, key=lambda issuer: (issuer.key_id != key_id, not issuer.ca.anchor)))
 
 
-def _written_down(first: Sequence[Issuer], register: Register) -> CaPaths:
+def _build(first: Sequence[Issuer], register: Register) -> CandidatePaths:
     waiting: deque[tuple[Issuer, ...]] = deque((issuer,) for issuer in first)
     found: list[CaPath] = []
     visits, cut = 0, False
@@ -112,15 +115,15 @@ def _written_down(first: Sequence[Issuer], register: Register) -> CaPaths:
         if left >= 0 and path[-1].ca.anchor:
             found.append(CaPath(path))
         elif left > 0:
-            waiting += _longer(path, register)
+            waiting += _extended(path, register)
         else:
             cut = True
     namesakes = len(register.named(first[0].subject_key))
-    return CaPaths(tuple(first), tuple(found), cut, untried=bool(waiting) or namesakes > len(first) >= MAX_NAMESAKES)
+    return CandidatePaths(tuple(first), tuple(found), cut, untried=bool(waiting) or namesakes > len(first) >= MAX_NAMESAKES)
 
 
-def _longer(path: tuple[Issuer, ...], register: Register) -> list[tuple[Issuer, ...]]:
-    """One certificate further up, within the provider: another one's trust, sites and suspension are its own."""
+def _extended(path: tuple[Issuer, ...], register: Register) -> list[tuple[Issuer, ...]]:
+    """The path with one more certificate, of the same provider: trust, sites and suspension belong to a provider."""
     seen = {issuer.ca.der for issuer in path}
     above = _issuers_of(path[-1].certificate, register)
     return [(*path, issuer) for issuer in above if issuer.provider is path[0].provider and issuer.ca.der not in seen]

@@ -1,9 +1,8 @@
-"""The plain case of a path's last step: a leaf with nothing unusual about it, and its issuing CA's signature.
+"""The fast path: a leaf of the usual form is accepted by its issuer's signature, without OpenSSL's path validation.
 
-OpenSSL's path engine costs more than an ECDSA signature, most of it for questions that such a leaf does not raise. Here a leaf is
-*accepted* only when all it holds is known to leave OpenSSL nothing to object to; everything else, every doubt and every refusal,
-is OpenSSL's (:mod:`calock.core.paths.chain`). So nothing can be accepted here that OpenSSL refuses: a test holds the two against
-each other over mutations of leaf and issuer.
+OpenSSL's path validation costs more than an ECDSA signature. A leaf is accepted here only when everything in it is known to satisfy
+OpenSSL. In all other cases, refusals included, OpenSSL decides (:mod:`calock.core.paths.chain`), so nothing is accepted here that
+OpenSSL refuses. A test compares the two over mutations of leaf and issuer.
 """
 
 from __future__ import annotations
@@ -65,30 +64,30 @@ _VERIFY: dict[bytes, _Verify] = {
     bytes.fromhex("300d06092a864886f70d01010d0500"): _by_rsa(hashes.SHA512()),
     bytes.fromhex("300a06082a811ccf55018375"): _by_sm2,
 }
-"""AlgorithmIdentifiers in the one usual encoding of each."""
+"""AlgorithmIdentifiers (DER) in their usual encoding."""
 
 
-def plainly_issued(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
-    """Whether ``leaf`` is plain and ``issuer``'s key signed it. False = ask OpenSSL.
+def verified_directly(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
+    """Whether ``leaf`` has the usual form and ``issuer``'s key signed it. False = OpenSSL has to decide.
 
     ``strict``: as X509_STRICT, an authority key identifier must be there.
     """
     verify = _VERIFY.get(leaf.algorithm_der)
     try:
-        if verify is None or not _is_plain(leaf, issuer, strict=strict) or not _may_issue(issuer):
+        if verify is None or not _has_usual_form(leaf, issuer, strict=strict) or not _may_issue(issuer):
             return False
         return verify(issuer, leaf.parsed.signature, leaf.tbs)
-    except (Refusal, reader.WalkError, InvalidSignature, ValueError):
+    except (Refusal, reader.DerError, InvalidSignature, ValueError):
         return False
 
 
-def _is_plain(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
-    """Nothing in it but what says: no CA, for these uses, by the holder of exactly this name and key."""
+def _has_usual_form(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
+    """No CA certificate, no extension that OpenSSL treats specially, and names and key identifier are those of ``issuer``."""
     if not leaf.signature_algorithms_agree or leaf.version != 3 or leaf.has_unique_ids:
         return False
     carried = extension_set_of(leaf)
     return (
-        carried.is_usual
+        carried.is_engine_neutral
         and carried.names_no_ca
         and _names_its_issuer(carried, issuer, strict=strict)
         and _names_are_usual(leaf, issuer)
@@ -97,11 +96,11 @@ def _is_plain(leaf: Certificate, issuer: Certificate, *, strict: bool) -> bool:
 
 
 def _names_are_usual(leaf: Certificate, issuer: Certificate) -> bool:
-    """The issuer named octet for octet, and a subject that is somebody else and can be read."""
+    """The issuer is named octet for octet; the subject can be read and is another one."""
     if leaf.issuer_der != issuer.subject_der or _NO_NAME in (leaf.issuer_der, leaf.subject_der):
         return False
     subject = leaf.subject_rdns
-    return names.are_texts(subject) and not (names.same_kinds(subject, issuer.subject_rdns) and leaf.self_issued)
+    return names.all_text(subject) and not (names.same_attribute_types(subject, issuer.subject_rdns) and leaf.self_issued)
 
 
 def _names_its_issuer(carried: ExtensionSet, issuer: Certificate, *, strict: bool) -> bool:
@@ -112,9 +111,9 @@ def _names_its_issuer(carried: ExtensionSet, issuer: Certificate, *, strict: boo
 
 @lru_cache(maxsize=256)
 def _may_issue(issuer: Certificate) -> bool:
-    """A CA certificate that may sign others, with no critical extension that OpenSSL would not know."""
+    """Whether it is a CA certificate that may sign others, with no critical extension that OpenSSL does not know."""
     usage = issuer.key_usage
     if issuer.version != 3 or not issuer.is_ca or (usage is not None and "key_cert_sign" not in usage):
         return False
-    readable = names.are_texts(issuer.subject_rdns) and names.are_texts(names.rdns_of(issuer.issuer_der))
-    return readable and extension_set_of(issuer).is_usual
+    readable = names.all_text(issuer.subject_rdns) and names.all_text(names.rdns_of(issuer.issuer_der))
+    return readable and extension_set_of(issuer).is_engine_neutral

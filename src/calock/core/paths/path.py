@@ -1,10 +1,10 @@
-"""The path: whether a certificate leads to a pinned CA key of a recognised provider.
+"""The path step: whether a certificate has a valid certification path to a trust anchor of a recognised provider.
 
-OpenSSL judges each written-down path as it stands: signatures (SM2 with the standard signer ID from OpenSSL 4 on), name chaining,
-basic constraints, path lengths, key usage, name constraints. Dates, key strength and policies are judged here, so that each has its
-own reason.
+OpenSSL verifies signatures (SM2 with the standard signer ID from OpenSSL 4 on), name chaining, basic constraints, path lengths,
+key usage and name constraints of each candidate path. Dates, key strength and policies are checked here, so that each has a
+reason of its own.
 
-Source: RFC 5280 clause 6.1. Anchors may be intermediates, as in Web eID: trust ends at the pinned certificate.
+Source: RFC 5280 clause 6.1. An anchor may be an intermediate CA, as in Web eID.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import msgspec
 from msgspec import structs
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.paths.ca_path import CaPath, CaPaths, ca_paths
+from calock.core.paths.ca_path import CandidatePaths, CaPath, candidate_paths
 from calock.core.paths.chain import chain_fault
-from calock.core.paths.policy_tree import PolicyFault, check_policies, demanding
+from calock.core.paths.policy_tree import PolicyFault, check_policies, constrains_policies
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
 from calock.core.register import Issuer, ProviderTrust, Register
@@ -31,8 +31,8 @@ _CAS_GOOD = passed(Step.PATH, "CA certificates")
 _POLICIES_GOOD = passed(Step.PATH, "certificate policies")
 
 
-class Path(msgspec.Struct, frozen=True):
-    """A judged path."""
+class CertificationPath(msgspec.Struct, frozen=True):
+    """A certification path and the checks it was validated by."""
 
     checks: tuple[Check, ...]
     certificates: tuple[Certificate, ...] = ()
@@ -49,9 +49,9 @@ class Path(msgspec.Struct, frozen=True):
         return self.above.issuer if self.above else None
 
 
-def claimed_issuer(leaf: Certificate, register: Register, found: CaPaths) -> Issuer | None:
-    """The CA certificate that the leaf says issued it. Nothing is proved by that: it only chooses whose rules the gate applies."""
-    return found.first[0] if found.first else register.anchor_with(leaf.der)
+def claimed_issuer(leaf: Certificate, register: Register, candidates: CandidatePaths) -> Issuer | None:
+    """The CA certificate that the leaf names as its issuer, unverified. It only chooses which provider's rules the gate applies."""
+    return candidates.first[0] if candidates.first else register.anchor_with(leaf.der)
 
 
 def check_path(
@@ -61,35 +61,35 @@ def check_path(
     at: datetime,
     provider: str | None = None,
     site: str | None = None,
-    found: CaPaths | None = None,
-) -> Path:
-    """Find and judge the path of ``leaf`` at the moment ``at``.
+    candidates: CandidatePaths | None = None,
+) -> CertificationPath:
+    """Find and validate a path of ``leaf`` at the moment ``at``.
 
     ``provider``: code of the provider the person chose; ``site``: site on which the certificate is used. None = do not check.
-    ``found``: what :func:`ca_paths` gave for this leaf, when the caller has asked already.
+    ``candidates``: what :func:`candidate_paths` gave for this leaf, when the caller has asked already.
     """
     anchor = register.anchor_with(leaf.der)
     if anchor is not None:
-        return _judge(leaf, None, anchor.provider, at=at, provider=provider, site=site)
-    best: Path | None = None
-    found = found or ca_paths(leaf, register)
-    for above in found.paths:
-        judged = _judge(leaf, above, above.provider, at=at, provider=provider, site=site)
+        return _validate(leaf, None, anchor.provider, at=at, provider=provider, site=site)
+    best: CertificationPath | None = None
+    candidates = candidates or candidate_paths(leaf, register)
+    for above in candidates.paths:
+        judged = _validate(leaf, above, above.provider, at=at, provider=provider, site=site)
         if judged.holds:
             return judged
         best = _better(best, judged)
-    best = best or Path((_no_path(leaf, register, cut=found.cut),))
-    return _with_a_remark(best) if found.untried else best
+    best = best or CertificationPath((_no_path(leaf, register, cut=candidates.cut),))
+    return _with_a_remark(best) if candidates.untried else best
 
 
-def _with_a_remark(refused: Path) -> Path:
+def _with_a_remark(refused: CertificationPath) -> CertificationPath:
     remark = "; not all CA certificates of its issuer's name were tried, there are too many"
     checks = [structs.replace(item, detail=item.detail + remark) if item.passed is False else item for item in refused.checks]
     return structs.replace(refused, checks=tuple(checks))
 
 
-def lifetime(path: Path) -> tuple[datetime, datetime]:
-    """The moments between which the dates of every certificate of a path hold."""
+def common_validity(path: CertificationPath) -> tuple[datetime, datetime]:
+    """The period in which every certificate of a path is within its dates."""
     leaf = path.certificates[0]
     end = _end(leaf, path.provider.policy) if path.provider else leaf.not_after
     if path.above is None:
@@ -97,7 +97,7 @@ def lifetime(path: Path) -> tuple[datetime, datetime]:
     return max(leaf.not_before, path.above.start), min(end, path.above.end)
 
 
-def provider_fits(trust: ProviderTrust | None, *, provider: str | None, site: str | None) -> bool:
+def provider_acceptable(trust: ProviderTrust | None, *, provider: str | None, site: str | None) -> bool:
     """Whether the provider of a path is usable, recognised by the site, and the chosen one."""
     return trust is None or (
         not trust.suspended and (site is None or site in trust.sites) and (provider is None or provider == trust.code)
@@ -112,14 +112,14 @@ def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
     return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)
 
 
-def _better(one: Path | None, other: Path) -> Path:
+def _better(one: CertificationPath | None, other: CertificationPath) -> CertificationPath:
     """Of two refused paths the one that got further, so that the reason is the useful one."""
     if one is None:
         return other
     return max(one, other, key=lambda path: next((n for n, check in enumerate(path.checks) if check.passed is False), 99))
 
 
-def _judge(
+def _validate(
     leaf: Certificate,
     above: CaPath | None,
     trust: ProviderTrust,
@@ -127,7 +127,7 @@ def _judge(
     at: datetime,
     provider: str | None,
     site: str | None,
-) -> Path:
+) -> CertificationPath:
     policy = trust.policy
     certificates = (leaf, *above.certificates) if above else (leaf,)
     checks = [_chain(leaf, above, policy)]
@@ -138,14 +138,14 @@ def _judge(
             _policies(certificates, above, policy),
             _provider(trust, provider, site),
         )
-    return Path(tuple(checks), certificates, above, trust if above else None, all(check.passed for check in checks))
+    return CertificationPath(tuple(checks), certificates, above, trust if above else None, all(check.passed for check in checks))
 
 
 def _chain(leaf: Certificate, above: CaPath | None, policy: Policy) -> Check:
     fault = chain_fault(leaf, above, strict=policy.strict_extensions)
     if fault is not None:
         return failed(Step.PATH, "chain", _reason(fault.code), f"certificate {fault.depth} of the path: {fault.text}")
-    return above.good if above else passed(Step.PATH, "chain", f"1 certificates, anchor {leaf.spki_sha256[:16]}")
+    return above.passed_check if above else passed(Step.PATH, "chain", f"1 certificates, anchor {leaf.spki_sha256[:16]}")
 
 
 def _reason(code: int) -> Reason:
@@ -155,7 +155,7 @@ def _reason(code: int) -> Reason:
 
 
 def _dates(leaf: Certificate, above: CaPath | None, policy: Policy, at: datetime) -> Check:
-    """Certificates count seconds: both ends are inside, to the end of the last second (RFC 5280 clause 4.1.2.5)."""
+    """Validity includes both ends, to the end of the last second (RFC 5280 clause 4.1.2.5)."""
     at = at.replace(microsecond=0)
     if above is not None and not above.start <= at <= above.end:
         number = next(n for n, ca in enumerate(above.certificates, 1) if not ca.not_before <= at <= ca.not_after)
@@ -168,11 +168,11 @@ def _dates(leaf: Certificate, above: CaPath | None, policy: Policy, at: datetime
 
 
 def _end(leaf: Certificate, policy: Policy) -> datetime:
-    """The last moment for the leaf, days of grace included; certificates without an end say 9999-12-31."""
+    """The last moment at which the leaf is accepted, grace days included."""
     try:
         return leaf.not_after + timedelta(days=policy.grace_days)
     except OverflowError:
-        return leaf.not_after
+        return leaf.not_after  # 9999-12-31: a certificate without an end
 
 
 def _authorities(above: CaPath | None, policy: Policy, at: datetime) -> Check:
@@ -184,7 +184,7 @@ def _authorities(above: CaPath | None, policy: Policy, at: datetime) -> Check:
 
 
 def _policies(certificates: tuple[Certificate, ...], above: CaPath | None, policy: Policy) -> Check:
-    if not (policy.require_explicit_policy or policy.required_policies or demanding(certificates[0])) and (
+    if not (policy.require_explicit_policy or policy.required_policies or constrains_policies(certificates[0])) and (
         above is None or not above.demands_policies
     ):
         return _POLICIES_GOOD

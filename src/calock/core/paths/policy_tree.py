@@ -1,7 +1,7 @@
 """Certificate policies along a path: RFC 5280 clause 6.1 with the bounded graph of RFC 9618 instead of the exponential tree.
 
-Only the newest level of the graph is kept. Each of its nodes remembers from which policies of the trust anchor's domain it
-descends, which is all that the final intersection with the user's set needs.
+Only the newest level of the graph is kept. Each node holds the policies of the trust anchor's domain from which it descends; the
+final intersection with the user's set needs nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class PolicyFault(Exception):  # noqa: N818 - an outcome, turned into a check by the path step
-    """The policies of this path do not hold; the text says where."""
+    """The path is not valid for the policies that are required; the text says where."""
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
     """Process ``path`` (leaf first, anchor last; the anchor's own extensions do not count).
 
     ``policy.required_policies``, else ``initial_policies``, is the user-initial-policy-set; empty = any-policy.
-    Returns the policies of the anchor's domain for which the path is valid; anyPolicy when nobody asks.
+    Returns the policies of the anchor's domain for which the path is valid; anyPolicy when no policy is required.
 
     Raises:
         PolicyFault: RFC 5280 clause 6.1 says that the path is not valid for them.
     """
-    if not (policy.require_explicit_policy or policy.required_policies or any(map(demanding, path))):
-        return frozenset({ANY_POLICY})  # nobody on the path can make a policy necessary, or mapping invalid
+    if not (policy.require_explicit_policy or policy.required_policies or any(map(constrains_policies, path))):
+        return frozenset({ANY_POLICY})  # no certificate of the path requires a policy or can make a mapping invalid
     certificates = list(reversed(path[:-1])) if len(path) > 1 else list(path)
     count = len(certificates)
     state = _State(
@@ -71,8 +71,8 @@ def check_policies(path: Sequence[Certificate], policy: Policy) -> frozenset[str
     return _wrap_up(state, certificates[-1], frozenset(policy.required_policies or policy.initial_policies))
 
 
-def demanding(certificate: Certificate) -> bool:
-    """Whether it can make a policy necessary for the path, or mapping invalid."""
+def constrains_policies(certificate: Certificate) -> bool:
+    """Whether it can require a policy for the path, or make a mapping invalid."""
     return OID_POLICY_CONSTRAINTS in certificate.by_oid or OID_POLICY_MAPPINGS in certificate.by_oid
 
 
@@ -82,7 +82,7 @@ def _value(certificate: Certificate, oid: str, decode: Callable[[bytes], T]) -> 
         return None
     try:
         return decode(value)
-    except reader.WalkError as error:
+    except reader.DerError as error:
         raise PolicyFault(f"extension {oid}: {error}") from error
 
 

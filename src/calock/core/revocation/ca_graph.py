@@ -1,4 +1,4 @@
-"""CA certificates that are known, and which of them vouch for one another: by signatures, never by names alone."""
+"""Known CA certificates, and which of them signed which. Names alone prove nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.der import names
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
-from calock.core.revocation.signed_data import SignatureProblemError, check_issued
+from calock.core.revocation.signed_data import SignatureRejectedError, check_issued
 
 MAX_DEPTH = 8
 
 
 class CaGraph:
-    """CA certificates known here, and which of them vouch for one another by signature."""
+    """Known CA certificates, and which of them signed which."""
 
     def __init__(self, anchors: Iterable[Certificate], others: Iterable[Certificate], *, policy: Policy, at: datetime) -> None:
         self.policy = policy
@@ -47,7 +47,7 @@ class CaGraph:
             if issuer.key_usage is not None and "key_cert_sign" not in issuer.key_usage:
                 return False
             check_issued(certificate, issuer, policy=self.policy, at=self.at)
-        except (SignatureProblemError, Refusal):  # a name or a key usage that cannot be read vouches for nobody
+        except (SignatureRejectedError, Refusal):  # an unreadable name or key usage proves nothing
             return False
         return True
 
@@ -67,8 +67,8 @@ class CaGraph:
         except Refusal:
             return []
 
-    def speaks_for(self, signer: Certificate) -> list[Certificate]:
-        """CA certificates whose issued certificates a CRL signed by ``signer`` covers: those of one CA, proved by signatures.
+    def issuers_covered_by(self, signer: Certificate) -> list[Certificate]:
+        """The CA certificates whose issued certificates are covered by a CRL that ``signer`` signed: those of the same CA.
 
         The same key; the same name with one key certified by the other (key roll-over, delegated CRL key); or the same name with
         both keys certified by one key above, the signer's for CRLs alone (separate certificate and CRL keys). A name alone never
@@ -80,7 +80,7 @@ class CaGraph:
         if signer.spki_sha256 == issuer.spki_sha256 or self.signed_by(signer, issuer) or self.signed_by(issuer, signer):
             return True
         if not _signs_no_certificates(signer):
-            return False  # a second CA of the same name is another CA, whatever the one above was thinking
+            return False  # a second CA of the same name is another CA, also when one CA above certified both
         return any(self.signed_by(signer, above) and self.signed_by(issuer, above) for above in self._namesakes_above(signer))
 
 
@@ -88,4 +88,4 @@ def _signs_no_certificates(signer: Certificate) -> bool:
     try:
         return signer.key_usage is not None and "key_cert_sign" not in signer.key_usage
     except Refusal:
-        return False  # nobody knows what it may sign
+        return False  # its key usage is unreadable

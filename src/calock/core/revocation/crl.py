@@ -1,7 +1,7 @@
-"""One CRL: read without its entries, judged, and its entries walked in place.
+"""Reading and verifying one CRL without its entries.
 
-The entries are the only unbounded part. They are walked by :mod:`calock.core.der.reader`; everything else is handed, with the
-entries cut out, to ``cryptography``, so that names, times and extensions meet the same strict parser as in certificates.
+The entries are the only unbounded part, and are read in place (crl_entries.py). The rest is parsed by ``cryptography``, from a copy
+without entries, so that names, times and extensions go through the same strict parser as in certificates.
 
 Sources: RFC 5280 clauses 5 and 6.3; GM/T 0015 (the same structure, signed SM2-with-SM3).
 """
@@ -19,8 +19,8 @@ from calock.core.der import reader
 from calock.core.der.layout import MAX_EXTENSIONS, Extension, read_extension
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
-from calock.core.revocation.crl_scope import EVERYTHING, Scope, scope_of
-from calock.core.revocation.signed_data import SignatureProblemError, check_signature, unusable
+from calock.core.revocation.crl_scope import FULL_SCOPE, CrlScope, scope_of
+from calock.core.revocation.signed_data import SignatureRejectedError, check_signature, revocation_untrusted
 
 MAX_SIZE = 64 * 1024 * 1024
 """Octets of one CRL. A million entries take about 40 MB."""
@@ -35,8 +35,8 @@ _HANDLED = {
 
 
 @dataclass(frozen=True, slots=True)
-class CrlHead:
-    """Everything of a CRL but its entries; nothing in it is verified yet."""
+class CrlHeader:
+    """The fields of a CertificateList except revokedCertificates. Nothing is verified yet."""
 
     issuer: x509.Name
     issuer_der: bytes
@@ -45,7 +45,7 @@ class CrlHead:
     number: int | None
     base_number: int | None
     """Of a delta CRL: the complete CRL from which it starts."""
-    scope: Scope
+    scope: CrlScope
     authority_key_id: bytes
     signature_algorithm: bytes
     signature: bytes = field(repr=False)
@@ -60,35 +60,35 @@ class CrlHead:
             Refusal: REVOCATION_UNTRUSTED.
         """
         if signer.key_usage is not None and "crl_sign" not in signer.key_usage:
-            raise unusable("the signer's certificate does not allow CRL signing (cRLSign)")
+            raise revocation_untrusted("the signer's certificate does not allow CRL signing (cRLSign)")
         if not signer.not_before <= at <= signer.not_after:
-            raise unusable("the signer's certificate is not valid at this time")
+            raise revocation_untrusted("the signer's certificate is not valid at this time")
         try:
             signed = bytes(data[slice(*self.tbs)])
             check_signature(signer.spki_der, self.signature_algorithm, signed, self.signature, policy=policy, at=at)
-        except SignatureProblemError as error:
-            raise unusable(f"CRL signature: {error}") from error
+        except SignatureRejectedError as error:
+            raise revocation_untrusted(f"CRL signature: {error}") from error
 
 
-def read_crl(data: reader.Bytes) -> CrlHead:
+def read_crl(data: reader.Bytes) -> CrlHeader:
     """Read a CRL (DER) without its entries.
 
     Raises:
         Refusal: REVOCATION_UNTRUSTED; malformed, too large, without nextUpdate, indirect, or an unknown critical extension.
     """
     if len(data) > MAX_SIZE:
-        raise unusable(f"CRL of {len(data)} bytes; at most {MAX_SIZE}")
+        raise revocation_untrusted(f"CRL of {len(data)} bytes; at most {MAX_SIZE}")
     try:
         layout = _layout(data)
-    except reader.WalkError as error:
-        raise unusable(f"not a CRL: {error}") from error
+    except reader.DerError as error:
+        raise revocation_untrusted(f"not a CRL: {error}") from error
     parsed = _parse_stub(layout.stub)
     if parsed.next_update_utc is None:
-        raise unusable("CRL without nextUpdate")
+        raise revocation_untrusted("CRL without nextUpdate")
     if parsed.next_update_utc < parsed.last_update_utc:
-        raise unusable("CRL whose nextUpdate is before its thisUpdate")
+        raise revocation_untrusted("CRL whose nextUpdate is before its thisUpdate")
     number, base, key_id, scope = _extensions(parsed, layout)
-    return CrlHead(
+    return CrlHeader(
         issuer=parsed.issuer,
         issuer_der=layout.issuer,
         this_update=parsed.last_update_utc,
@@ -121,13 +121,13 @@ def _layout(data: reader.Bytes) -> _Layout:
     start, end = reader.whole(data)
     parts = reader.children(data, start, end, 3)
     if [tag for tag, *_ in parts] != [reader.SEQUENCE, reader.SEQUENCE, reader.BIT_STRING]:
-        raise reader.WalkError("CertificateList")
+        raise reader.DerError("CertificateList")
     (_, tbs_position, tbs_start, tbs_end), (_, algorithm_position, _, algorithm_end), (_, _, bits_start, bits_end) = parts
     fields = reader.children(data, tbs_start, tbs_end, 8)
     tags = [tag for tag, *_ in fields]
     times = [index for index, tag in enumerate(tags) if tag in (reader.UTC_TIME, reader.GENERALIZED_TIME)]
     if len(times) not in (1, 2) or times[0] < 2:
-        raise reader.WalkError("TBSCertList")
+        raise reader.DerError("TBSCertList")
     entries = (0, 0)
     kept = fields
     after = times[-1] + 1
@@ -138,15 +138,15 @@ def _layout(data: reader.Bytes) -> _Layout:
     algorithm = bytes(data[algorithm_position:algorithm_end])
     _, inner, _, inner_end = fields[times[0] - 2]
     if bytes(data[inner:inner_end]) != algorithm:
-        raise reader.WalkError("inner and outer signature algorithm differ")
+        raise reader.DerError("inner and outer signature algorithm differ")
     if bits_end - bits_start < 2 or data[bits_start] != 0:
-        raise reader.WalkError("signature bits")
+        raise reader.DerError("signature bits")
     _, issuer, _, issuer_end = fields[times[0] - 1]
     tbs = reader.encode(reader.SEQUENCE, b"".join(bytes(data[position:stop]) for _, position, _, stop in kept))
     bits = bytes(data[bits_start + 1 : bits_end])
     stub = reader.encode(reader.SEQUENCE, tbs + algorithm + reader.encode(reader.BIT_STRING, b"\0" + bits))
     if len(stub) > 64 * 1024:
-        raise reader.WalkError("header too large")
+        raise reader.DerError("header too large")
     extensions = _raw_extensions(data, kept[-1])
     return _Layout(stub, bytes(data[issuer:issuer_end]), extensions, algorithm, bits, (tbs_position, tbs_end), entries)
 
@@ -167,23 +167,23 @@ def _parse_stub(stub: bytes) -> x509.CertificateRevocationList:
         parsed = x509.load_der_x509_crl(stub)
         _ = parsed.issuer, parsed.last_update_utc, parsed.next_update_utc
     except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise unusable(f"not a CRL: {str(error)[:120]}") from error
+        raise revocation_untrusted(f"not a CRL: {str(error)[:120]}") from error
     return parsed
 
 
-def _extensions(parsed: x509.CertificateRevocationList, layout: _Layout) -> tuple[int | None, int | None, bytes, Scope]:
+def _extensions(parsed: x509.CertificateRevocationList, layout: _Layout) -> tuple[int | None, int | None, bytes, CrlScope]:
     number: int | None = None
     base: int | None = None
     key_id = b""
-    scope = EVERYTHING
+    scope = FULL_SCOPE
     try:
         extensions = list(parsed.extensions)
-    except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
-        raise unusable(f"CRL extensions cannot be read: {str(error)[:120]}") from error
+    except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
+        raise revocation_untrusted(f"CRL extensions cannot be read: {str(error)[:120]}") from error
     for extension in extensions:
         value = extension.value
         if extension.critical and type(value) not in _HANDLED:
-            raise unusable(f"unknown critical CRL extension {extension.oid.dotted_string}")
+            raise revocation_untrusted(f"unknown critical CRL extension {extension.oid.dotted_string}")
         if isinstance(value, x509.CRLNumber):
             number = value.crl_number
         elif isinstance(value, x509.DeltaCRLIndicator):
@@ -193,15 +193,15 @@ def _extensions(parsed: x509.CertificateRevocationList, layout: _Layout) -> tupl
         elif isinstance(value, x509.IssuingDistributionPoint):
             scope = _scope(value, layout)
     if scope.indirect:
-        raise unusable("indirect CRL")
+        raise revocation_untrusted("indirect CRL")
     if base is not None and number is None:
-        raise unusable("delta CRL without a number")
+        raise revocation_untrusted("delta CRL without a number")
     return number, base, key_id, scope
 
 
-def _scope(point: x509.IssuingDistributionPoint, layout: _Layout) -> Scope:
+def _scope(point: x509.IssuingDistributionPoint, layout: _Layout) -> CrlScope:
     raw = next(item.value for item in layout.extensions if item.oid == OID_ISSUING_DISTRIBUTION_POINT)
     try:
         return scope_of(point, raw, layout.issuer)
-    except (reader.WalkError, Refusal) as error:
-        raise unusable(f"issuingDistributionPoint: {error}") from error
+    except (reader.DerError, Refusal) as error:
+        raise revocation_untrusted(f"issuingDistributionPoint: {error}") from error

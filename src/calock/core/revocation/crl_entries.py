@@ -1,4 +1,4 @@
-"""The entries of a CRL, walked in place: the one part that nothing bounds and that ``cryptography`` would copy.
+"""The entries of a CRL (revokedCertificates), read in place: their number is unbounded, and ``cryptography`` would copy them.
 
 Source: RFC 5280 clauses 5.1.2.6 and 5.3.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from calock.core.der import reader
-from calock.core.revocation.signed_data import unusable
+from calock.core.revocation.signed_data import revocation_untrusted
 
 MAX_ENTRIES = 4_000_000
 
@@ -30,7 +30,7 @@ Record = tuple[bytes, int, int]
 
 
 def walk_entries(data: reader.Bytes, start: int, stop: int) -> Iterator[Record]:
-    """Walk revokedCertificates in place, one entry at a time.
+    """Read revokedCertificates in place, one entry at a time.
 
     Raises:
         Refusal: REVOCATION_UNTRUSTED; malformed, an entry of another issuer, an unknown critical entry extension, or too many.
@@ -43,15 +43,15 @@ def walk_entries(data: reader.Bytes, start: int, stop: int) -> Iterator[Record]:
             count += 1
             tag, first, end = reader.element(data, position, stop)
             if tag != reader.SEQUENCE or count > MAX_ENTRIES:
-                raise reader.WalkError("not an entry" if tag != reader.SEQUENCE else f"more than {MAX_ENTRIES}")  # noqa: TRY301 - same end
+                raise reader.DerError("not an entry" if tag != reader.SEQUENCE else f"more than {MAX_ENTRIES}")  # noqa: TRY301 - same end
             yield entries.read(bytes(data[first:end]))
             position = end
-    except reader.WalkError as error:
-        raise unusable(f"CRL entry {count}: {error}") from error
+    except reader.DerError as error:
+        raise revocation_untrusted(f"CRL entry {count}: {error}") from error
 
 
 class _EntryReader:
-    """Reads entries; what repeats (days, times of day, extensions) is computed once. All of it is bounded."""
+    """Reads entries. Days, times of day and extensions, which repeat, are decoded once; these caches are bounded."""
 
     def __init__(self) -> None:
         self._extensions: dict[bytes, int] = {}
@@ -69,10 +69,10 @@ class _EntryReader:
             after = 2 + entry[1]
             end = after + 2 + entry[after + 1]
         except IndexError as error:
-            raise reader.WalkError("truncated") from error
+            raise reader.DerError("truncated") from error
         number = entry[2:after]
         if entry[0] != reader.INTEGER or not 0 < len(number) <= SERIAL_SIZE or end > size:
-            raise reader.WalkError("serial or time of an entry")
+            raise reader.DerError("serial or time of an entry")
         reason = 0
         if end != size:
             blob = entry[end:]
@@ -110,30 +110,30 @@ def _entry_reason(blob: bytes) -> int:
 
     Raises:
         Refusal: an entry of another issuer (indirect), or an unknown critical extension.
-        reader.WalkError: malformed.
+        reader.DerError: malformed.
     """
     start, end = reader.whole(blob)
     reason = 0
     seen = set()
     for tag, _, first, stop in reader.children(blob, start, end, 16):
         if tag != reader.SEQUENCE:
-            raise reader.WalkError("entry extension")
+            raise reader.DerError("entry extension")
         parts = reader.children(blob, first, stop, 3)
         if not 2 <= len(parts) <= 3 or parts[0][0] != reader.OID or parts[-1][0] != reader.OCTET_STRING:
-            raise reader.WalkError("entry extension")
+            raise reader.DerError("entry extension")
         critical = len(parts) == 3 and parts[1][0] == 0x01 and blob[parts[1][2] : parts[1][3]] == b"\xff"
         if len(parts) == 3 and not critical:
-            raise reader.WalkError("entry extension criticality")
+            raise reader.DerError("entry extension criticality")
         dotted = reader.oid(blob[parts[0][2] : parts[0][3]])
         if dotted in seen:
-            raise reader.WalkError("entry extension twice")
+            raise reader.DerError("entry extension twice")
         seen.add(dotted)
         if dotted == "2.5.29.29":
-            raise unusable("CRL entry of another issuer (indirect CRL)")
+            raise revocation_untrusted("CRL entry of another issuer (indirect CRL)")
         if dotted == "2.5.29.21":
             reason = _reason_code(blob[parts[-1][2] : parts[-1][3]])
         elif critical and dotted not in ("2.5.29.23", "2.5.29.24"):
-            raise unusable(f"unknown critical CRL entry extension {dotted}")
+            raise revocation_untrusted(f"unknown critical CRL entry extension {dotted}")
     return reason
 
 
@@ -141,7 +141,7 @@ def _reason_code(value: bytes) -> int:
     start, end = reader.whole(value, reader.ENUMERATED)
     code = reader.integer(value[start:end])
     if code not in REASON_NAMES:
-        raise reader.WalkError("CRL reason code")
+        raise reader.DerError("CRL reason code")
     return code
 
 

@@ -1,13 +1,13 @@
-"""A verified CRL as an index: one block of bytes, looked up in a few memory reads, shared between processes by ``mmap``.
+"""The index of a verified CRL: one block of octets that processes share by ``mmap``, with a look-up of a few memory reads.
 
-The CRL is verified and walked once, by whoever builds the index. Everybody else opens the block: no parsing, no object per entry,
-and the pages of the file are the machine's, not the process's.
+The CRL is verified and its entries are read once, when the index is built. Other processes open the block: no parsing, no
+object for each entry, and the memory pages are shared by all processes of the machine.
 
 Layout (all numbers big-endian): magic 8 · size of the header 4 · header (JSON) · fan-out 65537 × 4 · records n × 26 · MAC 32.
 A record is the serial (21 octets, two's complement, least significant octet first), the reason code (1) and the revocation time
 in epoch seconds (4). Records are sorted; ``fanout[b]`` is the number of records whose first two octets are below ``b``: least
-significant octets are spread evenly whatever way a CA numbers its certificates, so a handful of records is left to search. Small
-CRLs go without the fan-out. The MAC is keyed BLAKE2b over all before it.
+significant octets are spread evenly however a CA numbers its certificates, so only a handful of records is left to search. Small
+CRLs have no fan-out. The MAC is keyed BLAKE2b over all before it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.der import reader
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
-from calock.core.revocation.crl import CrlHead, read_crl
+from calock.core.revocation.crl import CrlHeader, read_crl
 from calock.core.revocation.crl_entries import HOLD, REMOVE, SERIAL_SIZE, Record, moment_of, walk_entries
-from calock.core.revocation.crl_scope import EVERYTHING, Scope
-from calock.core.revocation.findings import Finding
+from calock.core.revocation.crl_scope import FULL_SCOPE, CrlScope
+from calock.core.revocation.findings import RevocationFinding
 
 _MAGIC: Final = b"CALOCRL4"
 _SIZE: Final = Struct(">I")
@@ -47,7 +47,7 @@ _MAC: Final = 32
 
 
 class IndexDamagedError(ValueError):
-    """The block is not one this key sealed: truncated, changed, or of another version."""
+    """The block was not sealed with this key: it is truncated, changed, or of another version."""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -66,13 +66,13 @@ class _Header(msgspec.Struct, frozen=True):
     count: int
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> CrlScope:
         user, ca, attribute = self.flags
-        return Scope(frozenset(self.points), only_user=user, only_ca=ca, only_attribute=attribute, reasons=self.reasons)
+        return CrlScope(frozenset(self.points), only_user=user, only_ca=ca, only_attribute=attribute, reasons=self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CrlEntry:
     """A certificate that is on a CRL."""
 
     reason: int
@@ -80,12 +80,8 @@ class Entry:
     revoked_at: datetime
 
     @property
-    def on_hold(self) -> bool:
-        return self.reason == HOLD
-
-    @property
     def final(self) -> bool:
-        """Revoked for good: neither on hold nor taken off a list."""
+        """Revoked for good: neither on hold nor removed from a list."""
         return self.reason not in (HOLD, REMOVE)
 
     @property
@@ -123,11 +119,11 @@ class CrlIndex:
         self.sha256 = header.sha256
         """Of the CRL's DER."""
         self.scope = header.scope
-        self.is_complete = header.scope == EVERYTHING and not header.base_number
-        """It speaks for every certificate of its issuer, and for every reason."""
+        self.is_complete = header.scope == FULL_SCOPE and not header.base_number
+        """It covers every certificate of its issuer and every reason."""
         self.count = header.count
-        self.good = Finding(None, "crl", "not on the CRL", self.this_update, self.next_update, self.sha256)
-        """What it says of every certificate that is not on it."""
+        self.good = RevocationFinding(None, "crl", "not on the CRL", self.this_update, self.next_update, self.sha256)
+        """The finding for every certificate that is not on it."""
         if len(buffer) != self._start + header.count * _RECORD + _MAC:
             raise IndexDamagedError("sizes do not fit")
 
@@ -150,7 +146,7 @@ class CrlIndex:
     def is_delta(self) -> bool:
         return self.base_number is not None
 
-    def lookup(self, serial: int) -> Entry | None:
+    def lookup(self, serial: int) -> CrlEntry | None:
         """Find the entry of a serial; None = not on this CRL."""
         try:
             wanted = serial.to_bytes(SERIAL_SIZE, "little", signed=True)
@@ -171,7 +167,7 @@ class CrlIndex:
         if low == self.count or buffer[at : at + SERIAL_SIZE] != wanted:
             return None
         reason, seconds = _TAIL.unpack_from(buffer, at + SERIAL_SIZE)
-        return Entry(reason, moment_of(seconds))
+        return CrlEntry(reason, moment_of(seconds))
 
 
 def _read_header(buffer: reader.Bytes) -> tuple[_Header, int]:
@@ -188,10 +184,10 @@ def _read_header(buffer: reader.Bytes) -> tuple[_Header, int]:
     return header, start
 
 
-def write_index(head: CrlHead, signer: Certificate, records: Iterable[Record], out: IO[bytes], key: bytes) -> int:
+def write_index(head: CrlHeader, signer: Certificate, records: Iterable[Record], out: IO[bytes], key: bytes) -> int:
     """Write the index of a verified CRL to ``out``; returns the number of entries.
 
-    Memory: one buffer of 26 octets an entry, and a little for sorting. A serial that stands twice keeps its severest entry.
+    Memory: one buffer of 26 octets an entry, and a little for sorting. Of two entries of a serial the more severe is kept.
 
     Raises:
         Refusal: REVOCATION_UNTRUSTED, from walking the entries; ``out`` is then to be thrown away.
@@ -226,7 +222,7 @@ def _fanout(blocks: list[bytes]) -> bytes:
 
 
 def _emptying(buckets: list[bytearray]) -> Iterable[bytearray]:
-    """Hand the buckets out in order and let each go, so that sorting needs no second copy of all."""
+    """Yield the buckets in order and release each, so that sorting needs no second copy of all."""
     buckets.reverse()
     while buckets:
         yield buckets.pop()
@@ -237,7 +233,7 @@ def _holds_removal(bucket: bytearray) -> bool:
 
 
 def _sorted(bucket: bytearray, place: int) -> bytes:
-    """Records that agree in the octets before ``place``; many of them are shared out by that octet before they are sorted."""
+    """Sort records that agree in the octets before ``place``; many records are first distributed by that octet."""
     if len(bucket) > _MOST_SORTED * _RECORD and place < SERIAL_SIZE:
         parts = [bytearray() for _ in range(256)]
         for at in range(0, len(bucket), _RECORD):
@@ -248,18 +244,18 @@ def _sorted(bucket: bytearray, place: int) -> bytes:
     kept: list[bytes] = []
     for record in records:
         if kept and kept[-1][:SERIAL_SIZE] == record[:SERIAL_SIZE]:
-            kept[-1] = min(kept[-1], record, key=_mildness)
+            kept[-1] = min(kept[-1], record, key=_least_severe_last)
         else:
             kept.append(record)
     return b"".join(kept)
 
 
-def _mildness(record: bytes) -> tuple[int, bytes]:
+def _least_severe_last(record: bytes) -> tuple[int, bytes]:
     """Final reasons first, then hold, then removal; of equals the earlier."""
     return {HOLD: 1, REMOVE: 2}.get(record[SERIAL_SIZE], 0), record[SERIAL_SIZE + 1 :]
 
 
-def _header(head: CrlHead, signer: Certificate, count: int) -> _Header:
+def _header(head: CrlHeader, signer: Certificate, count: int) -> _Header:
     scope = head.scope
     return _Header(
         signer_spki_sha256=signer.spki_sha256,
@@ -278,7 +274,9 @@ def _header(head: CrlHead, signer: Certificate, count: int) -> _Header:
     )
 
 
-def build_index(data: reader.Bytes, signer: Certificate, *, policy: Policy, at: datetime, head: CrlHead | None = None) -> CrlIndex:
+def build_index(
+    data: reader.Bytes, signer: Certificate, *, policy: Policy, at: datetime, head: CrlHeader | None = None
+) -> CrlIndex:
     """Verify a CRL (DER) against its signer and index it in memory.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which certificates and which reasons a CRL speaks for: issuingDistributionPoint against CRLDistributionPoints.
+"""Which certificates and reasons a CRL covers: issuingDistributionPoint compared with CRLDistributionPoints.
 
 Source: RFC 5280 clauses 4.2.1.13, 5.2.5 and 6.3.3. Indirect CRLs are refused by calock, so a distribution point that names
 another ``cRLIssuer`` is never satisfied.
@@ -37,7 +37,7 @@ _FLAGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CrlScope:
     """What an issuingDistributionPoint limits a CRL to; the default is a CRL without one: everything its issuer issued."""
 
     points: frozenset[bytes] = frozenset()
@@ -52,7 +52,7 @@ class Scope:
         """Mask of the reasons for which this CRL decides about ``certificate``; 0 = not in scope.
 
         Raises:
-            Refusal: CERTIFICATE_EXTENSION, when the certificate does not say legibly which CRLs are meant.
+            Refusal: CERTIFICATE_EXTENSION, when the certificate's distribution points cannot be read.
         """
         if self.only_attribute or (self.only_user and certificate.is_ca) or (self.only_ca and not certificate.is_ca):
             return 0
@@ -64,8 +64,8 @@ class Scope:
                 mask |= reasons
         return mask & self.reasons
 
-    def covers(self, other: Scope) -> bool:
-        """Whether a CRL of this scope speaks for every certificate, and every reason, that one of the ``other`` speaks for."""
+    def covers(self, other: CrlScope) -> bool:
+        """Whether a CRL of this scope covers every certificate and every reason that one of the ``other`` scope covers."""
         kinds = not (self.only_attribute or self.only_user or self.only_ca) or self.kinds == other.kinds
         points = not self.points or (bool(other.points) and self.points >= other.points)
         return kinds and points and self.indirect == other.indirect and not other.reasons & ~self.reasons
@@ -76,22 +76,22 @@ class Scope:
         return self.only_user, self.only_ca, self.only_attribute
 
 
-EVERYTHING = Scope()
+FULL_SCOPE = CrlScope()
 
 
-def scope_of(point: x509.IssuingDistributionPoint, raw: bytes, issuer: bytes) -> Scope:
+def scope_of(point: x509.IssuingDistributionPoint, raw: bytes, issuer: bytes) -> CrlScope:
     """Read an issuingDistributionPoint: its flags as ``cryptography`` gives them, its names from the octets.
 
     ``raw``: the extension's value; ``issuer``: the Name (DER) of the CRL's issuer.
 
     Raises:
-        WalkError: malformed.
+        DerError: malformed.
         Refusal: a name that cannot be compared.
     """
     start, stop = reader.whole(raw)
     names = next((_point_names(raw, first, last, issuer) for tag, _, first, last in reader.children(raw, start, stop, 8)
                   if tag == _POINT_NAME), frozenset())  # fmt: skip
-    return Scope(
+    return CrlScope(
         points=names,
         only_user=point.only_contains_user_certs,
         only_ca=point.only_contains_ca_certs,
@@ -109,12 +109,12 @@ def distribution_points(certificate: Certificate) -> tuple[tuple[frozenset[bytes
     distribution point name of the certificate issuer".
 
     Raises:
-        Refusal: CERTIFICATE_EXTENSION; the extension cannot be read, so that nobody can say which CRLs are meant.
+        Refusal: CERTIFICATE_EXTENSION; the extension cannot be read, so it is not known which CRLs are meant.
     """
     value = certificate.value_of(OID_CRL_DISTRIBUTION_POINTS)
     try:
         found = [] if value is None else _read_points(value, certificate.issuer_der)
-    except reader.WalkError as error:
+    except reader.DerError as error:
         raise Refusal(Reason.CERTIFICATE_EXTENSION, f"cRLDistributionPoints: {error}") from error
     own = frozenset((comparison_bytes(certificate.issuer_der),))
     return (*found, (own, ALL_REASONS))
@@ -125,10 +125,10 @@ def _read_points(value: bytes, issuer: bytes) -> list[tuple[frozenset[bytes], in
     start, stop = reader.whole(value)
     for tag, _, first, last in reader.children(value, start, stop, MAX_POINTS):
         if tag != reader.SEQUENCE:
-            raise reader.WalkError("a distribution point is not a SEQUENCE")
+            raise reader.DerError("a distribution point is not a SEQUENCE")
         parts = {part: (inner, end) for part, _, inner, end in reader.children(value, first, last, 3)}
         if not parts.keys() <= {_POINT_NAME, _REASONS, _CRL_ISSUER}:
-            raise reader.WalkError("malformed distribution point")
+            raise reader.DerError("malformed distribution point")
         if _CRL_ISSUER in parts:
             continue  # an indirect CRL is meant
         names = _point_names(value, *parts[_POINT_NAME], issuer) if _POINT_NAME in parts else frozenset()
@@ -144,10 +144,10 @@ def _point_names(data: bytes, start: int, stop: int, issuer: bytes) -> frozenset
         rdn = reader.encode(_SET, data[first:last])
         return frozenset((comparison_bytes(reader.encode(reader.SEQUENCE, issuer[inner:end] + rdn)),))
     if tag != _FULL:
-        raise reader.WalkError("malformed distribution point name")
+        raise reader.DerError("malformed distribution point name")
     found = frozenset(_general_name(data, *element) for element in reader.children(data, first, last, MAX_POINTS))
     if not found:
-        raise reader.WalkError("a distribution point without a name")
+        raise reader.DerError("a distribution point without a name")
     return found
 
 
@@ -165,6 +165,6 @@ def _mask(reasons: frozenset[x509.ReasonFlags]) -> int:
 def _flag_mask(bits: bytes) -> int:
     """ReasonFlags from the contents of their BIT STRING."""
     if not bits or bits[0] > 7 or len(bits) > 3:
-        raise reader.WalkError("malformed ReasonFlags")
+        raise reader.DerError("malformed ReasonFlags")
     flags = [octet >> shift & 1 for octet in bits[1:] for shift in range(7, -1, -1)]
     return sum(1 << place for place, flag in enumerate(flags) if flag) & ALL_REASONS

@@ -1,7 +1,7 @@
-"""Revocation evidence: verified CRLs and OCSP answers, kept per issuing key, ready to be asked.
+"""Revocation evidence: verified CRLs and OCSP responses by issuing key.
 
-Verifying and linking happen here, once, when evidence arrives. What remains for each decision is to look a serial up and to hold
-the times against the clock (:mod:`calock.core.revocation.check`).
+Evidence is verified and assigned to issuing keys once, when it arrives. A verification then only looks a serial up and compares
+times with the clock (:mod:`calock.core.revocation.check`).
 """
 
 from __future__ import annotations
@@ -21,53 +21,53 @@ from calock.core.der import names, reader
 from calock.core.policy import Legacy, Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
-from calock.core.revocation.crl import CrlHead, read_crl
+from calock.core.revocation.crl import CrlHeader, read_crl
 from calock.core.revocation.crl_index import CrlIndex, build_index
-from calock.core.revocation.crl_scope import Scope
+from calock.core.revocation.crl_scope import CrlScope
 from calock.core.revocation.findings import about_revocation
-from calock.core.revocation.ocsp import CertStatus, OcspMessage, SingleAnswer, names_certificate, read_response
+from calock.core.revocation.ocsp import BasicOcspResponse, CertStatus, SingleResponse, names_certificate, read_response
 from calock.core.revocation.responder import Responder, find_responder
-from calock.core.revocation.signed_data import SignatureProblemError, exceptions_needed, unusable
+from calock.core.revocation.signed_data import SignatureRejectedError, exceptions_needed, revocation_untrusted
 
 MAX_SIGNERS = 8
 """Certificates of one name that are tried as the signer of one CRL."""
 
 
 @dataclass(frozen=True, slots=True)
-class CrlOffer:
-    """A CRL that speaks for one issuing key, with its newest delta."""
+class ApplicableCrl:
+    """A CRL that covers certificates of one issuing key, with its newest delta."""
 
     crl: CrlIndex
     delta: CrlIndex | None = None
     signer_path: tuple[Certificate, ...] = ()
     """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
-    elders: tuple[CrlIndex, ...] = ()
+    same_series_crls: tuple[CrlIndex, ...] = ()
     """Other CRLs of the same signer and scope, older or not to be combined: a final revocation on one of them stays final."""
     exceptions: frozenset[Legacy] = frozenset()
     """Dated exceptions of the rules that the signatures of CRL and delta rest on: they count as long as those last."""
     is_alone: bool = field(init=False)
-    """A complete CRL by the issuing key itself, and no other of its series at hand: nothing but it has a say."""
+    """A complete CRL by the issuing key itself, with no delta and no other CRL of its series: it alone decides."""
 
     def __post_init__(self) -> None:
-        alone = self.crl.is_complete and not (self.signer_path or self.elders or self.delta or self.exceptions)
+        alone = self.crl.is_complete and not (self.signer_path or self.same_series_crls or self.delta or self.exceptions)
         object.__setattr__(self, "is_alone", alone)
 
 
 @dataclass(frozen=True, slots=True)
-class OcspAnswer:
-    """One verified answer for one certificate."""
+class VerifiedSingleResponse:
+    """A SingleResponse about one certificate, whose signature was verified."""
 
-    answer: SingleAnswer
+    single: SingleResponse
     responder: Responder
     sha256: str
     stapled: bool = False
     live: bool = False
-    """Just fetched by us for this decision: the narrower age limit holds."""
+    """Fetched for this very verification: the lower age limit applies."""
     received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class RejectedEvidence:
     """Evidence that was given but cannot be used, and why."""
 
     what: str
@@ -76,12 +76,12 @@ class Unusable:
     reason: Reason
     detail: str
     issuers: frozenset[str] = frozenset()
-    """SPKI SHA-256 of the issuing keys that it claims to speak for; empty = not known."""
+    """SPKI SHA-256 of the issuing keys that it claims to cover; empty = not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinalRevocation:
-    """A revocation that was proved before, by evidence that need not be at hand any more: nothing takes it back."""
+    """A final revocation that was verified earlier. It stays final also when that evidence is no longer at hand."""
 
     revoked_at: datetime | None
     source: str
@@ -91,42 +91,42 @@ class FinalRevocation:
     detail: str = ""
 
 
-class Evidence(Protocol):
-    """Where decisions get revocation data from. Nothing here may fetch, wait or verify."""
+class RevocationEvidence(Protocol):
+    """Source of revocation data for verification. Implementations do not fetch, wait or verify."""
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
-        """CRLs that speak for certificates signed with this issuer's key."""
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
+        """CRLs that cover certificates signed with this issuer's key."""
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
-        """Answers about one certificate of this issuer."""
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:
+        """Responses about one certificate of this issuer."""
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
-        """What was given for this issuer but cannot be used."""
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
+        """Evidence for this issuer that cannot be used."""
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
-        """What is known for good about one certificate of this issuer, whatever the data at hand say."""
+        """A known final revocation of one certificate of this issuer, whatever the other data say."""
 
 
-class NoEvidence:
+class NoRevocationEvidence:
     """No revocation data at all."""
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:  # noqa: ARG002 - the protocol's signature
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:  # noqa: ARG002 - the protocol's signature
         return ()
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:  # noqa: ARG002 - the protocol's signature
         return ()
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:  # noqa: ARG002 - the protocol's signature
         return ()
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
         return None
 
 
-class MemoryEvidence:
-    """Evidence from given blobs: for the command line, tests and stapled answers.
+class InMemoryEvidence:
+    """Evidence from given files, for the command line and tests.
 
-    Everything is verified against the given CA certificates. What cannot be used is kept with the reason.
+    Everything is verified with the given CA certificates. What cannot be used is kept with the reason.
     """
 
     def __init__(
@@ -142,36 +142,36 @@ class MemoryEvidence:
         self.policy = policy or Policy()
         self.at = at
         self.graph = CaGraph(anchors, others, policy=self.policy, at=at)
-        self.unusable: list[Unusable] = []
-        self._offers: dict[str, list[CrlOffer]] = {}
-        self._messages: list[OcspMessage] = []
+        self.rejected: list[RejectedEvidence] = []
+        self._applicable: dict[str, list[ApplicableCrl]] = {}
+        self._responses: list[BasicOcspResponse] = []
         indexes = [index for blob in crls for index in self._read_crls(blob)]
         self._link(indexes)
         for blob in ocsp:
             self._read_ocsp(blob)
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
-        return self._offers.get(issuer.spki_sha256, ())
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
+        return self._applicable.get(issuer.spki_sha256, ())
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
-        found: list[OcspAnswer] = []
-        for message in self._messages:
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:
+        found: list[VerifiedSingleResponse] = []
+        for response in self._responses:
             try:
-                found += answers_of(message, issuer, serial, graph=self.graph)
+                found += responses_about(response, issuer, serial, graph=self.graph)
             except Refusal as refusal:
-                self._note("OCSP response", message.sha256, refusal, frozenset((issuer.spki_sha256,)))
+                self._note("OCSP response", response.sha256, refusal, frozenset((issuer.spki_sha256,)))
         return found
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
-        return [item for item in self.unusable if not item.issuers or issuer.spki_sha256 in item.issuers]
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
+        return [item for item in self.rejected if not item.issuers or issuer.spki_sha256 in item.issuers]
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
         return None
 
     def _note(self, what: str, sha256: str, refusal: Refusal, issuers: frozenset[str]) -> None:
-        item = Unusable(what, sha256, about_revocation(refusal.reason), refusal.detail, issuers)
-        if item not in self.unusable:
-            self.unusable.append(item)
+        item = RejectedEvidence(what, sha256, about_revocation(refusal.reason), refusal.detail, issuers)
+        if item not in self.rejected:
+            self.rejected.append(item)
 
     def _read_crls(self, blob: bytes) -> Iterable[CrlIndex]:
         for der in split_pem(blob, b"X509 CRL"):
@@ -185,18 +185,18 @@ class MemoryEvidence:
                 self._note("CRL", hashlib.sha256(der).hexdigest(), refusal, issuers)
 
     def _link(self, indexes: Sequence[CrlIndex]) -> None:
-        self._offers = link_crls(indexes, self.graph)
+        self._applicable = link_crls(indexes, self.graph)
 
     def _read_ocsp(self, blob: bytes) -> None:
         for der in split_pem(blob, b"OCSP RESPONSE"):
             try:
-                self._messages.append(read_response(der))
+                self._responses.append(read_response(der))
             except Refusal as refusal:
                 self._note("OCSP response", hashlib.sha256(der).hexdigest(), refusal, frozenset())
 
 
-def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, policy: Policy, at: datetime) -> CrlIndex:
-    """Find who of ``candidates`` signed this CRL, and index it.
+def verified(der: bytes, head: CrlHeader, candidates: Sequence[Certificate], *, policy: Policy, at: datetime) -> CrlIndex:
+    """Find which of ``candidates`` signed this CRL, and index it.
 
     Raises:
         Refusal: REVOCATION_UNTRUSTED.
@@ -209,35 +209,35 @@ def verified(der: bytes, head: CrlHead, candidates: Sequence[Certificate], *, po
             return build_index(der, candidate, policy=policy, at=at, head=head)
         except Refusal as found:
             refusal = refusal or found
-    raise refusal or unusable("no recognised CA has the name of this CRL's issuer")
+    raise refusal or revocation_untrusted("no recognised CA has the name of this CRL's issuer")
 
 
-def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[CrlOffer]]:
-    """Which CRLs speak for which issuing key (SPKI SHA-256), newest of each scope, with the delta that fits it.
+def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[ApplicableCrl]]:
+    """The CRLs that cover each issuing key (SPKI SHA-256): the newest of each scope, with the delta that fits it.
 
-    A signer that is not, or no longer, among the graph's keys speaks for nobody, nor does a signature that the rules refuse now.
+    A CRL is left out when its signer's key is not among those of the graph, or when the rules no longer allow its signature.
     """
-    offers: defaultdict[str, list[CrlOffer]] = defaultdict(list)
+    by_issuer: defaultdict[str, list[ApplicableCrl]] = defaultdict(list)
     present = {certificate.spki_sha256 for certificate in graph.certificates}
     needed: dict[str, frozenset[Legacy]] = {}
     for index in indexes:
         if index.signer_spki_sha256 in present:
-            with suppress(SignatureProblemError):
+            with suppress(SignatureRejectedError):
                 signer = Certificate.parse(index.signer_der)
                 needed[index.sha256] = exceptions_needed(signer.spki_der, index.algorithm, policy=graph.policy)
     indexes = [index for index in indexes if index.sha256 in needed]
     for crl in newest(index for index in indexes if not index.is_delta):
         signer = Certificate.parse(crl.signer_der)
         delta = best_delta(crl, indexes)
-        elders = tuple(item for item in indexes if item is not crl and item is not delta and same_series(item, crl))
-        for issuer in graph.speaks_for(signer):
+        same_series_crls = tuple(item for item in indexes if item is not crl and item is not delta and same_series(item, crl))
+        for issuer in graph.issuers_covered_by(signer):
             own = signer.spki_sha256 == issuer.spki_sha256
             path = () if own else graph.path_of(signer)
             exceptions = needed[crl.sha256] | (needed[delta.sha256] if delta else frozenset())
-            offer = CrlOffer(crl, delta, path, elders, exceptions)
-            if (own or path) and offer not in offers[issuer.spki_sha256]:
-                offers[issuer.spki_sha256].append(offer)
-    return dict(offers)
+            found = ApplicableCrl(crl, delta, path, same_series_crls, exceptions)
+            if (own or path) and found not in by_issuer[issuer.spki_sha256]:
+                by_issuer[issuer.spki_sha256].append(found)
+    return dict(by_issuer)
 
 
 def newest(indexes: Iterable[CrlIndex]) -> list[CrlIndex]:
@@ -250,7 +250,7 @@ def newest(indexes: Iterable[CrlIndex]) -> list[CrlIndex]:
     return list(kept.values())
 
 
-def series_of(index: CrlIndex) -> tuple[str, Scope]:
+def series_of(index: CrlIndex) -> tuple[str, CrlScope]:
     """Signer and scope: CRLs that have both in common replace or complete one another."""
     return index.signer_spki_sha256, index.scope
 
@@ -278,8 +278,8 @@ def best_delta(crl: CrlIndex, indexes: Iterable[CrlIndex]) -> CrlIndex | None:
     return max(fitting, key=age_key, default=None)
 
 
-def answers_of(
-    message: OcspMessage,
+def responses_about(
+    response: BasicOcspResponse,
     issuer: Certificate,
     serial: int,
     *,
@@ -287,21 +287,21 @@ def answers_of(
     stapled: bool = False,
     live: bool = False,
     received_at: datetime | None = None,
-) -> list[OcspAnswer]:
-    """Answers of one response about one certificate; of several the newest, but a revocation before all, and unknown before good.
+) -> list[VerifiedSingleResponse]:
+    """What one response says about one certificate: of several the newest, but a revocation before all, and unknown before good.
 
     Raises:
-        Refusal: REVOCATION_UNTRUSTED; it speaks about this certificate, but its signer may not.
+        Refusal: REVOCATION_UNTRUSTED; it is about this certificate, but its signer is not authorized.
     """
-    found = [item for item in message.answers if names_certificate(item.cert_id, issuer, serial)]
+    found = [item for item in response.responses if names_certificate(item.cert_id, issuer, serial)]
     if not found:
         return []
-    responder = find_responder(message, issuer, known=graph.certificates, policy=graph.policy, at=graph.at)
+    responder = find_responder(response, issuer, known=graph.certificates, policy=graph.policy, at=graph.at)
     chosen = max(found, key=_weight)
-    return [OcspAnswer(chosen, responder, message.sha256, stapled, live, received_at)]
+    return [VerifiedSingleResponse(chosen, responder, response.sha256, stapled, live, received_at)]
 
 
-def _weight(item: SingleAnswer) -> tuple[bool, datetime, bool]:
+def _weight(item: SingleResponse) -> tuple[bool, datetime, bool]:
     return item.status is CertStatus.REVOKED, item.this_update, item.status is CertStatus.UNKNOWN
 
 
@@ -311,7 +311,7 @@ _SEQUENCE = bytes([reader.SEQUENCE])
 def split_pem(blob: bytes, label: bytes) -> list[bytes]:
     """Split a file into DER values: PEM with any number of blocks, one DER, or one DER as bare base64.
 
-    What begins as a DER SEQUENCE is one, whatever text stands in it: its fields are its author's to fill, with PEM as well.
+    A file that begins with a DER SEQUENCE is one DER value, also when PEM text occurs inside it: its author chooses its contents.
     """
     if blob[:1] == _SEQUENCE:
         return [blob]

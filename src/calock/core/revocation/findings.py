@@ -1,4 +1,4 @@
-"""What one source of revocation data says about one certificate, and which of several findings decides."""
+"""The statement of one source of revocation data about one certificate, and which of several statements decides."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STRENGTH = {reason: place for place, reason in enumerate((
     Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED, Reason.REVOCATION_UNKNOWN, None,
     Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED, Reason.REVOCATION_UNAVAILABLE,
 ))}  # fmt: skip
-"""Which finding decides when several sources speak, the strongest first; None = good."""
+"""Which finding decides when there are several, the strongest first; None = good."""
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """What one source, or in the end all of them, say about one certificate. ``reason`` None = good, else one of revocation's."""
+class RevocationFinding(msgspec.Struct, frozen=True):
+    """The statement of one source, or of all together, about one certificate. ``reason`` None = good."""
 
     reason: Reason | None
     source: str = ""
@@ -36,13 +36,13 @@ class Finding(msgspec.Struct, frozen=True):
         )
 
 
-def strongest(findings: Iterable[Finding]) -> Finding:
+def strongest(findings: Iterable[RevocationFinding]) -> RevocationFinding:
     """The finding that decides; there must be one."""
     return min(findings, key=lambda finding: _STRENGTH[finding.reason])
 
 
 def about_revocation(reason: Reason) -> Reason:
-    """The same, when revocation data can be refused for it; else that they cannot be believed."""
+    """``reason`` when it is one about revocation, otherwise REVOCATION_UNTRUSTED."""
     return reason if reason in _STRENGTH else Reason.REVOCATION_UNTRUSTED
 
 

@@ -1,7 +1,7 @@
-"""OCSP: requests, and answers judged by stricter rules than RFC 6960 asks for.
+"""OCSP requests and responses, parsed by stricter rules than RFC 6960 demands.
 
-``cryptography`` decides what a well-formed response is; the certificate ids are read from its bytes once more, because it cannot
-name SM3 and shows extensions of single answers only when there is one.
+``cryptography`` decides whether a response is well-formed. Certificate ids are read again from its octets, because
+``cryptography`` does not know SM3 and exposes extensions of a SingleResponse only when there is one.
 
 Sources: RFC 6960 clauses 3.2, 4.1, 4.2; RFC 8954 (nonce of 32 octets); GM/T 0014 (the same with SM3 and SM2).
 """
@@ -24,11 +24,11 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.der import reader
 from calock.core.der.names import NameKey, comparison_key
 from calock.core.refusals import Reason, Refusal
-from calock.core.revocation.signed_data import unusable
+from calock.core.revocation.signed_data import revocation_untrusted
 
 MAX_SIZE = 64 * 1024
 """Octets of one response."""
-MAX_ANSWERS = 64
+MAX_SINGLE_RESPONSES = 64
 MAX_CERTIFICATES = 8
 
 OID_SHA1 = "1.3.14.3.2.26"
@@ -45,7 +45,7 @@ _HASHES = {
 
 
 class CertStatus(Enum):
-    """What a responder says about one certificate."""
+    """CertStatus of RFC 6960 clause 4.2.1."""
 
     GOOD = "good"
     REVOKED = "revoked"
@@ -63,7 +63,7 @@ class CertId:
 
 
 @dataclass(frozen=True, slots=True)
-class SingleAnswer:
+class SingleResponse:
     """One SingleResponse."""
 
     cert_id: CertId
@@ -76,10 +76,10 @@ class SingleAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class OcspMessage:
-    """A parsed response whose signature nobody has checked yet."""
+class BasicOcspResponse:
+    """A parsed BasicOCSPResponse. Its signature is not verified yet."""
 
-    answers: tuple[SingleAnswer, ...]
+    responses: tuple[SingleResponse, ...]
     produced_at: datetime
     responder_key: NameKey | None
     """The responder's name in the comparison form of RFC 5280 clause 7.1."""
@@ -98,7 +98,7 @@ def key_bits(spki_der: bytes) -> bytes:
     start, end = reader.whole(spki_der)
     bits = reader.children(spki_der, start, end, 2)[-1]
     if bits[0] != reader.BIT_STRING or bits[3] - bits[2] < 2 or spki_der[bits[2]] != 0:
-        raise reader.WalkError("subjectPublicKey")
+        raise reader.DerError("subjectPublicKey")
     return spki_der[bits[2] + 1 : bits[3]]
 
 
@@ -114,7 +114,7 @@ def digest(algorithm: str, data: bytes) -> bytes:
         return hashlib.sha256(data).digest()
     if algorithm == OID_SM3:
         return libcrypto.sm3(data)
-    raise unusable(f"certificate id by hash {algorithm}")
+    raise revocation_untrusted(f"certificate id by hash {algorithm}")
 
 
 def cert_id(issuer: Certificate, serial: int, algorithm: str = OID_SHA1) -> CertId:
@@ -129,7 +129,7 @@ def names_certificate(found: CertId, issuer: Certificate, serial: int) -> bool:
         return False
     try:
         return found == cert_id(issuer, serial, found.algorithm)
-    except reader.WalkError:
+    except reader.DerError:
         return False  # a key that is no whole number of octets has no hash to be named by
 
 
@@ -158,7 +158,7 @@ def build_request(issuer: Certificate, serial: int, *, nonce: bytes, algorithm: 
     return reader.encode(reader.SEQUENCE, reader.encode(reader.SEQUENCE, requests + extensions))
 
 
-def read_response(data: bytes) -> OcspMessage:
+def read_response(data: bytes) -> BasicOcspResponse:
     """Parse an OCSPResponse (DER).
 
     Raises:
@@ -166,31 +166,33 @@ def read_response(data: bytes) -> OcspMessage:
             as tryLater.
     """
     if len(data) > MAX_SIZE:
-        raise unusable(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
+        raise revocation_untrusted(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
     try:
         parsed = ocsp.load_der_ocsp_response(data)
-        return _message(data, parsed) if parsed.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else _no_answer(parsed)
+        return (
+            _basic_response_of(data, parsed) if parsed.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else _no_answer(parsed)
+        )
     except Refusal:
         raise
-    except Exception as error:  # ValueError, and whatever else it meets in hostile octets: some ten kinds, not all documented
-        raise unusable(f"not an OCSP response: {str(error)[:120]}") from error
+    except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
+        raise revocation_untrusted(f"not an OCSP response: {str(error)[:120]}") from error
 
 
 def _no_answer(parsed: ocsp.OCSPResponse) -> NoReturn:
     raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
 
 
-def _message(data: bytes, parsed: ocsp.OCSPResponse) -> OcspMessage:
-    basic = _basic_response(data)
+def _basic_response_of(data: bytes, parsed: ocsp.OCSPResponse) -> BasicOcspResponse:
+    basic = _basic_response_bytes(data)
     start, end = reader.whole(basic)
     parts = reader.children(basic, start, end, 4)
     if len(parts) < 3 or parts[1][0] != reader.SEQUENCE:
-        raise reader.WalkError("BasicOCSPResponse")
+        raise reader.DerError("BasicOCSPResponse")
     critical = [item.oid.dotted_string for item in parsed.extensions if item.critical and item.oid.dotted_string != OID_NONCE]
     if critical:
-        raise unusable(f"unknown critical OCSP extension {critical[0]}")
-    return OcspMessage(
-        answers=_answers(parsed.tbs_response_bytes),
+        raise revocation_untrusted(f"unknown critical OCSP extension {critical[0]}")
+    return BasicOcspResponse(
+        responses=_single_responses(parsed.tbs_response_bytes),
         produced_at=parsed.produced_at_utc,
         responder_key=_responder_key(basic[parts[0][2] : parts[0][3]]),
         responder_key_hash=parsed.responder_key_hash,
@@ -207,19 +209,19 @@ def _responder_key(tbs: bytes) -> NameKey | None:
     """The name in a ResponseData's ``responderID [1]``; None when it is a key hash.
 
     Raises:
-        WalkError: not a name.
+        DerError: not a name.
     """
     parts = reader.children(tbs, 0, len(tbs), 5)
     tag, _, first, stop = parts[1] if parts and parts[0][0] == 0xA0 else parts[0]  # after the version, if there is one
     return comparison_key(tbs[first:stop]) if tag == 0xA1 else None
 
 
-def _basic_response(data: bytes) -> bytes:
+def _basic_response_bytes(data: bytes) -> bytes:
     """Contents of responseBytes.response."""
     start, end = reader.whole(data)
     status, tagged = reader.children(data, start, end, 2)
     if status[0] != reader.ENUMERATED or tagged[0] != 0xA0:
-        raise reader.WalkError("OCSPResponse")
+        raise reader.DerError("OCSPResponse")
     first, stop = reader.only(data, tagged[2], tagged[3], reader.SEQUENCE)
     _, octets = reader.children(data, first, stop, 2)
     return data[octets[2] : octets[3]]
@@ -238,28 +240,28 @@ def _certificates(basic: bytes, tail: Sequence[tuple[int, int, int, int]]) -> tu
     return tuple(found)
 
 
-def _answers(tbs: bytes) -> tuple[SingleAnswer, ...]:
+def _single_responses(tbs: bytes) -> tuple[SingleResponse, ...]:
     """Read responses of a ResponseData: ``[0] version? · responderID [1]/[2] · producedAt · SEQUENCE OF SingleResponse``."""
     start, end = reader.whole(tbs)
     lists = [part for part in reader.children(tbs, start, end, 5) if part[0] == reader.SEQUENCE]
     if len(lists) != 1:
-        raise reader.WalkError("ResponseData")
+        raise reader.DerError("ResponseData")
     _, _, first, stop = lists[0]
     return tuple(
-        _answer(tbs, inner, inner_end)
-        for tag, _, inner, inner_end in reader.children(tbs, first, stop, MAX_ANSWERS)
+        _single_response(tbs, inner, inner_end)
+        for tag, _, inner, inner_end in reader.children(tbs, first, stop, MAX_SINGLE_RESPONSES)
         if tag == reader.SEQUENCE or _wrong("SingleResponse")
     )
 
 
 def _wrong(what: str) -> bool:
-    raise reader.WalkError(what)
+    raise reader.DerError(what)
 
 
-def _answer(tbs: bytes, start: int, end: int) -> SingleAnswer:
+def _single_response(tbs: bytes, start: int, end: int) -> SingleResponse:
     parts = reader.children(tbs, start, end, 5)
     if len(parts) < 3 or parts[0][0] != reader.SEQUENCE or parts[2][0] != reader.GENERALIZED_TIME:
-        raise reader.WalkError("SingleResponse")
+        raise reader.DerError("SingleResponse")
     status, revoked_at, reason = _cert_status(tbs, parts[1])
     next_update = None
     for tag, _, first, stop in parts[3:]:
@@ -269,15 +271,15 @@ def _answer(tbs: bytes, start: int, end: int) -> SingleAnswer:
         elif tag == 0xA1:
             _refuse_critical(tbs, first, stop)
         else:
-            raise reader.WalkError("SingleResponse")
+            raise reader.DerError("SingleResponse")
     this_update = reader.time(reader.GENERALIZED_TIME, tbs[parts[2][2] : parts[2][3]])
-    return SingleAnswer(_cert_id(tbs, parts[0][2], parts[0][3]), status, this_update, next_update, revoked_at, reason)
+    return SingleResponse(_cert_id(tbs, parts[0][2], parts[0][3]), status, this_update, next_update, revoked_at, reason)
 
 
 def _cert_id(tbs: bytes, start: int, end: int) -> CertId:
     parts = reader.children(tbs, start, end, 4)
     if [tag for tag, *_ in parts] != [reader.SEQUENCE, reader.OCTET_STRING, reader.OCTET_STRING, reader.INTEGER]:
-        raise reader.WalkError("CertID")
+        raise reader.DerError("CertID")
     first, stop = reader.expect(tbs, parts[0][2], parts[0][3], reader.OID)
     names, keys, serial = (tbs[item[2] : item[3]] for item in parts[1:])
     return CertId(reader.oid(tbs[first:stop]), names, keys, reader.integer(serial))
@@ -288,10 +290,10 @@ def _cert_status(tbs: bytes, part: tuple[int, int, int, int]) -> tuple[CertStatu
     if tag in (0x80, 0x82) and start == end:
         return (CertStatus.GOOD if tag == 0x80 else CertStatus.UNKNOWN), None, 0
     if tag != 0xA1:
-        raise reader.WalkError("CertStatus")
+        raise reader.DerError("CertStatus")
     inner = reader.children(tbs, start, end, 2)
     if not inner or inner[0][0] != reader.GENERALIZED_TIME:
-        raise reader.WalkError("RevokedInfo")
+        raise reader.DerError("RevokedInfo")
     moment = reader.time(reader.GENERALIZED_TIME, tbs[inner[0][2] : inner[0][3]])
     reason = 0
     if len(inner) == 2:
@@ -305,4 +307,4 @@ def _refuse_critical(tbs: bytes, start: int, end: int) -> None:
     for _, _, inner, inner_end in reader.children(tbs, first, stop, 16):
         parts = reader.children(tbs, inner, inner_end, 3)
         if len(parts) == 3 and tbs[parts[1][2] : parts[1][3]] == b"\xff":
-            raise unusable("unknown critical extension in an OCSP answer")
+            raise revocation_untrusted("unknown critical extension in an OCSP answer")

@@ -1,4 +1,4 @@
-"""Who may sign an OCSP answer for a CA: the CA's own key, a delegate it certified directly, or a key pinned for exactly this CA.
+"""Authorized responders: the CA's own key, a delegate that it certified directly, or a key pinned for exactly this CA.
 
 Stricter than RFC 6960 clause 4.2.2.2: a delegate's certificate must be signed by the very key that issued the certificate in
 question (a responder may serve two CAs only with a certificate from each), and id-pkix-ocsp-nocheck is believed only of
@@ -19,15 +19,15 @@ from calock.core.checks.gate import form_fault
 from calock.core.der import reader
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
-from calock.core.revocation.ocsp import OcspMessage, key_bits
-from calock.core.revocation.signed_data import SignatureProblemError, check_issued, check_signature, unusable
+from calock.core.revocation.ocsp import BasicOcspResponse, key_bits
+from calock.core.revocation.signed_data import SignatureRejectedError, check_issued, check_signature, revocation_untrusted
 
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 OCSP_NOCHECK = "1.3.6.1.5.5.7.48.1.5"
 
 
-class Standing(Enum):
-    """Why a signer may answer."""
+class ResponderAuthorization(Enum):
+    """Why a signer may answer for a CA (RFC 6960 clause 4.2.2.2)."""
 
     ISSUER = "issuer"
     DELEGATE = "delegate"
@@ -36,65 +36,67 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """The verified signer of an answer."""
+    """The verified signer of a response."""
 
     certificate: Certificate
-    standing: Standing
+    authorization: ResponderAuthorization
 
     def check_needed(self, longest: timedelta) -> bool:
         """Whether its own revocation must be looked up: a delegate, unless nocheck on a short-lived certificate."""
-        if self.standing is not Standing.DELEGATE:
+        if self.authorization is not ResponderAuthorization.DELEGATE:
             return False
         life = self.certificate.not_after - self.certificate.not_before
         return OCSP_NOCHECK not in self.certificate.by_oid or life > longest
 
 
 def find_responder(
-    message: OcspMessage, issuer: Certificate, *, known: Iterable[Certificate], policy: Policy, at: datetime
+    response: BasicOcspResponse, issuer: Certificate, *, known: Iterable[Certificate], policy: Policy, at: datetime
 ) -> Responder:
-    """Find and verify the signer of ``message`` as a responder for certificates of ``issuer``.
+    """Find and verify the signer of ``response`` as a responder for certificates of ``issuer``.
 
     ``known``: further certificates that may be a pinned responder's. ``at``: whether algorithms are allowed; the caller holds the
     responder's validity against its own clock as well.
 
     Raises:
-        Refusal: REVOCATION_UNTRUSTED, with what is wrong with the best candidate.
+        Refusal: REVOCATION_UNTRUSTED, with what is wrong with the last candidate.
     """
     problem = "the OCSP signer is neither the CA nor sent along"
-    for candidate in (issuer, *message.certificates, *known):
-        if not _is_named(message, candidate):
+    for candidate in (issuer, *response.certificates, *known):
+        if not _is_named(response, candidate):
             continue
         try:
-            check_signature(candidate.spki_der, message.signature_algorithm, message.tbs, message.signature, policy=policy, at=at)
-        except SignatureProblemError as error:
+            check_signature(
+                candidate.spki_der, response.signature_algorithm, response.tbs, response.signature, policy=policy, at=at
+            )
+        except SignatureRejectedError as error:
             problem = f"OCSP signature: {error}"
             continue
         if candidate.spki_sha256 == issuer.spki_sha256:
-            return Responder(candidate, Standing.ISSUER)
+            return Responder(candidate, ResponderAuthorization.ISSUER)
         if f"{issuer.spki_sha256}:{candidate.spki_sha256}" in policy.revocation.responders:
-            return Responder(candidate, Standing.PINNED)
+            return Responder(candidate, ResponderAuthorization.PINNED)
         problem = _delegate_problem(candidate, issuer, policy=policy, at=at)
         if not problem:
-            return Responder(candidate, Standing.DELEGATE)
-    raise unusable(problem)
+            return Responder(candidate, ResponderAuthorization.DELEGATE)
+    raise revocation_untrusted(problem)
 
 
-def _is_named(message: OcspMessage, candidate: Certificate) -> bool:
-    """Whether the responderID of the message means this certificate."""
-    if message.responder_key_hash is not None:
+def _is_named(response: BasicOcspResponse, candidate: Certificate) -> bool:
+    """Whether the responderID of the response means this certificate."""
+    if response.responder_key_hash is not None:
         try:
             bits = key_bits(candidate.spki_der)
-        except reader.WalkError:
+        except reader.DerError:
             return False
-        return hashlib.sha1(bits, usedforsecurity=False).digest() == message.responder_key_hash
+        return hashlib.sha1(bits, usedforsecurity=False).digest() == response.responder_key_hash
     try:
-        return message.responder_key is not None and message.responder_key == candidate.subject_key
+        return response.responder_key is not None and response.responder_key == candidate.subject_key
     except Refusal:
-        return False  # a name that cannot be read names nobody
+        return False  # the name cannot be read
 
 
 def _delegate_problem(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
-    """Say what keeps ``candidate`` from being a delegate of ``issuer``; empty = nothing."""
+    """Why ``candidate`` is not a delegate of ``issuer``; empty = it is one."""
     try:
         return _unfit(candidate, issuer, policy=policy, at=at)
     except Refusal as refusal:
@@ -104,7 +106,7 @@ def _delegate_problem(candidate: Certificate, issuer: Certificate, *, policy: Po
 def _unfit(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
     try:
         check_issued(candidate, issuer, policy=policy, at=at)
-    except SignatureProblemError:
+    except SignatureRejectedError:
         return "the OCSP signer's certificate was not issued by the CA's own key"
     fault = form_fault(candidate, policy, at, strict=False) or key_fault(candidate, policy, at)
     if fault is not None:

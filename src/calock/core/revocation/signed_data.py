@@ -1,7 +1,7 @@
 """Signatures over X.509 structures (SIGNED{…}): which algorithms count, and whether one holds.
 
-Certificates are verified by the path engine; this is for CRLs, OCSP answers and the certificates of their signers. The same
-allow-list as for certificates: weak algorithms in revocation data would let anyone un-revoke a lock.
+Certificates of a path are verified by OpenSSL; this is for CRLs, OCSP responses and the certificates of their signers. The same
+algorithms are allowed as in certificates: with a weak one, revocation data could be forged.
 
 Sources: RFC 5280 clause 4.1.1.2; RFC 4055 (RSA), RFC 5758 (ECDSA), GM/T 0015 and GM/T 0009 (SM2-with-SM3).
 """
@@ -47,13 +47,13 @@ _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
 }
 
 
-def unusable(detail: str) -> Refusal:
-    """Build the refusal for revocation data that exists but cannot be believed."""
+def revocation_untrusted(detail: str) -> Refusal:
+    """The refusal of revocation data that are not acceptable."""
     return Refusal(Reason.REVOCATION_UNTRUSTED, detail)
 
 
-class SignatureProblemError(ValueError):
-    """Why a signature does not count. The text is for operators."""
+class SignatureRejectedError(ValueError):
+    """The signature is not acceptable. The text is for operators."""
 
 
 def check_signature(
@@ -61,11 +61,11 @@ def check_signature(
 ) -> None:
     """Verify ``signature`` over ``message``.
 
-    ``algorithm_der`` is the AlgorithmIdentifier as it stands in the structure; ``policy`` says which algorithms, key sizes and
+    ``algorithm_der`` is the AlgorithmIdentifier of the structure; ``policy`` says which algorithms, key sizes and
     curves count at ``at``. RSA as PKCS#1 v1.5 or PSS, ECDSA and SM2 as DER SEQUENCE {r, s}; SM2 with the standard signer ID.
 
     Raises:
-        SignatureProblemError: algorithm or key not acceptable, or the signature does not hold.
+        SignatureRejectedError: algorithm or key not acceptable, or the signature does not hold.
     """
     dotted, parameters = _readable(algorithm_der)
     if dotted == SM2_WITH_SM3:
@@ -79,37 +79,37 @@ def check_signature(
         elif is_ec(key):
             _check_ecdsa(key, dotted, parameters, message, signature)
         else:
-            raise SignatureProblemError("the signer's key is neither SM2, RSA nor EC")
+            raise SignatureRejectedError("the signer's key is neither SM2, RSA nor EC")
     except (InvalidSignature, ValueError) as error:
-        if isinstance(error, SignatureProblemError):
+        if isinstance(error, SignatureRejectedError):
             raise
-        raise SignatureProblemError("the signature does not hold") from error
+        raise SignatureRejectedError("the signature does not hold") from error
 
 
 def check_issued(certificate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> None:
-    """Verify that ``issuer``'s key signed ``certificate``. Nothing but the signature is judged here.
+    """Verify that ``issuer``'s key signed ``certificate``. Only the signature is checked.
 
     Raises:
-        SignatureProblemError: it did not, or the signature does not count.
+        SignatureRejectedError: it did not, or the signature does not count.
     """
     data = certificate.der
     try:
         parts = reader.children(data, *reader.whole(data), 3)
         (_, tbs, _, tbs_end), (_, algorithm, _, algorithm_end), _ = parts
-    except (reader.WalkError, ValueError) as error:
-        raise SignatureProblemError("not a certificate") from error
+    except (reader.DerError, ValueError) as error:
+        raise SignatureRejectedError("not a certificate") from error
     if not certificate.signature_algorithms_agree:
-        raise SignatureProblemError("inner and outer signature algorithm differ")
+        raise SignatureRejectedError("inner and outer signature algorithm differ")
     check_signature(
         issuer.spki_der, data[algorithm:algorithm_end], data[tbs:tbs_end], certificate.parsed.signature, policy=policy, at=at
     )
 
 
 def exceptions_needed(spki_der: bytes, algorithm_der: bytes, *, policy: Policy) -> frozenset[Legacy]:
-    """Which dated exceptions of the rules a signature by this key rests on: it counts only while they last.
+    """The dated exceptions (``Policy.legacy``) that a signature by this key needs.
 
     Raises:
-        SignatureProblemError: the rules do not allow it even with them.
+        SignatureRejectedError: the rules do not allow it even with them.
     """
     dotted = _readable(algorithm_der)[0]
     if dotted == SM2_WITH_SM3:
@@ -119,42 +119,42 @@ def exceptions_needed(spki_der: bytes, algorithm_der: bytes, *, policy: Policy) 
 
 
 def refuse_exceptions(needed: frozenset[Legacy], *, policy: Policy, at: datetime) -> None:
-    """Hold the exceptions that a signature rests on against their dates.
+    """Check that the exceptions a signature needs are granted at this time.
 
     Raises:
-        SignatureProblemError: one of them is not granted, or is over.
+        SignatureRejectedError: one of them is not granted, or is over.
     """
     for what in sorted(needed):
         if not policy.allows_legacy(what, at):
             words = {"SHA1": "SHA-1 is not allowed", "RSA1024": f"RSA key of fewer than {policy.rsa_min_bits} bits"}
-            raise SignatureProblemError(words[what])
+            raise SignatureRejectedError(words[what])
 
 
 def _readable(algorithm_der: bytes) -> tuple[str, bytes]:
     try:
         return _algorithm(algorithm_der)
-    except reader.WalkError as error:
-        raise SignatureProblemError("signature algorithm cannot be read") from error
+    except reader.DerError as error:
+        raise SignatureRejectedError("signature algorithm cannot be read") from error
 
 
 def _loaded(spki_der: bytes) -> PublicKeyTypes:
     try:
         return load_der_public_key(spki_der)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SignatureProblemError("the signer's key cannot be used") from error
+        raise SignatureRejectedError("the signer's key cannot be used") from error
 
 
 def _exceptions(key: PublicKeyTypes, dotted: str, policy: Policy) -> frozenset[Legacy]:
     needed: set[Legacy] = set()
     if is_rsa(key):
         if "RSA" not in policy.algorithms:
-            raise SignatureProblemError("RSA is not allowed by this provider's rules")
+            raise SignatureRejectedError("RSA is not allowed by this provider's rules")
         if not 1024 <= key.key_size <= policy.rsa_max_bits:
-            raise SignatureProblemError(f"RSA key of {key.key_size} bits")
+            raise SignatureRejectedError(f"RSA key of {key.key_size} bits")
         if key.key_size < policy.rsa_min_bits:
             needed.add("RSA1024")
     elif is_ec(key) and ("EC" not in policy.algorithms or key.curve.name not in policy.curves):
-        raise SignatureProblemError(f"curve {key.curve.name} is not allowed by this provider's rules")
+        raise SignatureRejectedError(f"curve {key.curve.name} is not allowed by this provider's rules")
     if hashes.SHA1 in (_RSA.get(dotted), _ECDSA.get(dotted)):
         needed.add("SHA1")
     return frozenset(needed)
@@ -162,7 +162,7 @@ def _exceptions(key: PublicKeyTypes, dotted: str, policy: Policy) -> frozenset[L
 
 def _require_sm2(policy: Policy) -> None:
     if "SM2" not in policy.algorithms:
-        raise SignatureProblemError("SM2 is not allowed by this provider's rules")
+        raise SignatureRejectedError("SM2 is not allowed by this provider's rules")
 
 
 def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
@@ -174,14 +174,14 @@ def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
 def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: bytes, policy: Policy) -> None:
     _require_sm2(policy)
     if parameters not in (b"", _NULL):  # both are in the field; neither changes what is verified
-        raise SignatureProblemError("SM2 signature with parameters")
+        raise SignatureRejectedError("SM2 signature with parameters")
     if not spki_der.startswith(SPKI_PREFIX) or not libcrypto.sm2_verify(spki_der, signature, message):
-        raise SignatureProblemError("the signature does not hold")
+        raise SignatureRejectedError("the signature does not hold")
 
 
 def _digest(found: type[hashes.HashAlgorithm] | None, dotted: str) -> hashes.HashAlgorithm:
     if found is None:
-        raise SignatureProblemError(f"signature algorithm {dotted} is not allowed")
+        raise SignatureRejectedError(f"signature algorithm {dotted} is not allowed")
     return found()
 
 
@@ -192,14 +192,14 @@ def _check_rsa(key: rsa.RSAPublicKey, dotted: str, parameters: bytes, message: b
         return
     digest = _digest(_RSA.get(dotted), dotted)
     if parameters not in (b"", _NULL):
-        raise SignatureProblemError("RSA signature with unexpected parameters")
+        raise SignatureRejectedError("RSA signature with unexpected parameters")
     key.verify(signature, message, padding.PKCS1v15(), digest)
 
 
 def _check_ecdsa(key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes) -> None:
     digest = _digest(_ECDSA.get(dotted), dotted)
     if parameters:
-        raise SignatureProblemError("ECDSA signature with parameters")
+        raise SignatureRejectedError("ECDSA signature with parameters")
     key.verify(signature, message, ec.ECDSA(digest))
 
 
@@ -212,13 +212,13 @@ def _pss(parameters: bytes) -> tuple[hashes.HashAlgorithm, padding.PSS]:
         generator, inner = _algorithm(parts.get(0xA1, b""))
         salt_start, salt_end = reader.whole(parts.get(0xA2, b""), reader.INTEGER)
         salt = reader.integer(parts[0xA2][salt_start:salt_end])
-    except (reader.WalkError, KeyError) as error:
-        raise SignatureProblemError("RSASSA-PSS parameters are not acceptable") from error
+    except (reader.DerError, KeyError) as error:
+        raise SignatureRejectedError("RSASSA-PSS parameters are not acceptable") from error
     if generator != "1.2.840.113549.1.1.8" or outer is None or _hash_of(inner) is not outer or 0xA3 in parts:
-        raise SignatureProblemError("RSASSA-PSS parameters are not acceptable")
+        raise SignatureRejectedError("RSASSA-PSS parameters are not acceptable")
     digest = outer()
     if salt != digest.digest_size:
-        raise SignatureProblemError("RSASSA-PSS salt length is not the hash length")
+        raise SignatureRejectedError("RSASSA-PSS salt length is not the hash length")
     return digest, padding.PSS(padding.MGF1(outer()), salt)
 
 

@@ -28,10 +28,6 @@ class AccountState(models.TextChoices):
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
-    def of_organisation(self, organisation_id: uuid.UUID | None) -> AccountQuerySet:
-        """Members of one organisation; none when ``organisation_id`` is None."""
-        return self.none() if organisation_id is None else self.filter(organisation_id=organisation_id)
-
     def overseen_by(self, actor: Account) -> AccountQuerySet:
         """Accounts whose locks ``actor`` manages: their own, and for an administrator those of the organisation's ordinary members.
 

@@ -17,7 +17,7 @@ from calock.server.downloads.keys import package_keys
 from calock.server.downloads.models import DriverPackage, PackageState
 from calock.server.providers.models import Provider
 from calock.server.sessions.context import RequestContext
-from calock.wire.package import Inspected, Release, inspect
+from calock.wire.package import Release, VerifiedPackage, inspect
 
 
 def _refused(why: str) -> Refusal:
@@ -56,7 +56,9 @@ def upload_package(*, chunks: Iterable[bytes], by: Account | None, context: Requ
         raise
 
 
-def _enter(incoming: store.Incoming, found: Inspected, *, by: Account | None, context: RequestContext | None) -> DriverPackage:
+def _enter(
+    incoming: store.Incoming, found: VerifiedPackage, *, by: Account | None, context: RequestContext | None
+) -> DriverPackage:
     manifest, stored = found.manifest, incoming.stored
     kind = {"code": manifest.code, "os": manifest.os, "arch": manifest.arch, "version": manifest.version}
     same = DriverPackage.objects.filter(**kind).first()

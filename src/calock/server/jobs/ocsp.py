@@ -20,7 +20,13 @@ from calock.core.refusals import Reason
 from calock.core.register import Issuer, Register
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
-from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable
+from calock.core.revocation.evidence import (
+    ApplicableCrl,
+    FinalRevocation,
+    RejectedEvidence,
+    RevocationEvidence,
+    VerifiedSingleResponse,
+)
 from calock.server.jobs.lanes import Lanes
 from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import SourceKind
@@ -149,17 +155,17 @@ class _Responder:
 class _CrlsOnly:
     """Evidence without what OCSP said."""
 
-    def __init__(self, known: Evidence) -> None:
+    def __init__(self, known: RevocationEvidence) -> None:
         self._known = known
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
         return self._known.crls_for(issuer)
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:  # noqa: ARG002 - the protocol's signature
         return ()
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
-        return self._known.unusable_for(issuer)
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
+        return self._known.rejected_for(issuer)
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
         return self._known.final_for(issuer, serial)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.paths.path import Path, check_path, lifetime
+from calock.core.paths.path import CertificationPath, check_path, common_validity
 from calock.core.policy import Policy
 from calock.core.refusals import Reason
 from calock.core.register import Register
@@ -60,7 +60,7 @@ class Grounds:
         if not path.holds or path.provider is None:
             return _reason(path)
         again = Certificate.parse(der)  # without what judging the path took out of it: a fifth of the memory
-        ground = Ground((again, *path.certificates[1:]), path.provider.policy, *lifetime(path))
+        ground = Ground((again, *path.certificates[1:]), path.provider.policy, *common_validity(path))
         if len(self._kept) < self.capacity and not path.provider.policy.legacy:  # a dated exception is looked at again
             self._kept[leaf.sha256] = ground
         return ground
@@ -71,5 +71,5 @@ class Grounds:
             del self._kept[sha256]
 
 
-def _reason(path: Path) -> Reason:
+def _reason(path: CertificationPath) -> Reason:
     return next((check.reason for check in path.checks if check.reason is not None), Reason.CERTIFICATE_UNTRUSTED)

@@ -14,11 +14,11 @@ from django.db import InterfaceError, OperationalError
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.challenge import Challenge
-from calock.core.decision.cache import Memory
-from calock.core.decision.verify import Setting, judge_token
+from calock.core.decision.cache import VerificationCache
+from calock.core.decision.verify import VerificationInputs, verify_token
 from calock.core.refusals import Known, Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust
-from calock.core.revocation.evidence import Evidence
+from calock.core.revocation.evidence import RevocationEvidence
 from calock.core.verdict import Identity, Verdict
 from calock.server.challenges.services import Aim, open_challenge, spend_quietly
 from calock.server.locks.decision_record import Details, Origin, details_of, origin_of
@@ -30,14 +30,14 @@ from calock.server.revocation.live import with_live_answers
 from calock.server.sessions.context import RequestContext
 from calock.server.tools import throttle
 from calock.server.tools.times import day_text
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 from calock.wire.token import AuthToken, parse_token
 
 MAX_SERIAL = 64
 _CALOCK = Path(__file__).parents[2]
 
 log = logging.getLogger("calock.server")
-_memory = Memory()
+_cache = VerificationCache()
 """Of this process: what neither time nor revocation can change about the certificates that logged in last."""
 
 
@@ -112,7 +112,7 @@ def judge(
     attempt: Attempt,
     *,
     context: RequestContext,
-    device: Device | None = None,
+    device: ReportedDevice | None = None,
     provider: str = "",
     expired_allowed: bool = False,
 ) -> Proof:
@@ -126,17 +126,17 @@ def judge(
     """
     register = current_register()
 
-    def verify(evidence: Evidence) -> Verdict:
-        given = Setting(
+    def verify(evidence: RevocationEvidence) -> Verdict:
+        given = VerificationInputs(
             register,
             context.at,
             evidence,
             provider=provider or None,
             site=context.site,
             device_serial=device.serial[:MAX_SERIAL] if device else "",
-            memory=_memory,
+            cache=_cache,
         )
-        verdict = judge_token(attempt.token, given, origin=context.origin, challenge=attempt.text)
+        verdict = verify_token(attempt.token, given, origin=context.origin, challenge=attempt.text)
         if expired_allowed and verdict.reason is Reason.CERTIFICATE_EXPIRED and verdict.certificate is not None:
             return judge_expired(attempt.token, given, verdict.certificate, origin=context.origin, challenge=attempt.text)
         return verdict

@@ -5,36 +5,38 @@ from __future__ import annotations
 from datetime import timedelta
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import Setting, decode_base64, judge_token
+from calock.core.decision.verify import VerificationInputs, decode_base64, verify_token
 from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
 from calock.core.verdict import Check, Step, Verdict, skipped
 from calock.wire.token import AuthToken
 
 
-def judge_expired(token: AuthToken, setting: Setting, certificate: Certificate, *, origin: str, challenge: str) -> Verdict:
+def judge_expired(
+    token: AuthToken, inputs: VerificationInputs, certificate: Certificate, *, origin: str, challenge: str
+) -> Verdict:
     """Judge as on the certificate's last day, and its revocation as it stands now.
 
     CAs drop expired certificates from their lists and stop answering about them, so data that is missing, old or not acceptable
     stands in nobody's way here. What is known against the certificate or its CA does: revoked, on hold, unknown to its CA.
     """
-    dated = Setting(
-        setting.register,
+    dated = VerificationInputs(
+        inputs.register,
         certificate.not_after - timedelta(seconds=1),
-        setting.evidence,
-        provider=setting.provider,
-        site=setting.site,
-        steps=setting.steps - {Step.REVOCATION},
-        device_serial=setting.device_serial,
-        memory=setting.memory,
+        inputs.evidence,
+        provider=inputs.provider,
+        site=inputs.site,
+        steps=inputs.steps - {Step.REVOCATION},
+        device_serial=inputs.device_serial,
+        cache=inputs.cache,
     )
-    verdict = judge_token(token, dated, origin=origin, challenge=challenge)
+    verdict = verify_token(token, dated, origin=origin, challenge=challenge)
     if not verdict.accepted or verdict.provider is None:
         return verdict
     result = check_revocation(
         [Certificate.parse(der) for der in verdict.path],
-        evidence=setting.evidence,
+        evidence=inputs.evidence,
         policy=verdict.provider.policy,
-        at=setting.at,
+        at=inputs.at,
         stapled=[decode_base64(text, "a stapled response") for text in token.stapled_ocsp],
     )
     return Verdict(

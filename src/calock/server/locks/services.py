@@ -45,7 +45,7 @@ from calock.server.tools import throttle
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
 from calock.server.tools.times import day_text
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 
 MAX_REASON = 200
 ATTEMPTS = 4
@@ -53,7 +53,14 @@ ATTEMPTS = 4
 
 
 def bind_lock(
-    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
+    *,
+    member: Account,
+    provider: str,
+    challenge: str,
+    token: bytes,
+    device: ReportedDevice | None,
+    by: Account,
+    context: RequestContext,
 ) -> Binding:
     """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to him already.
 
@@ -100,7 +107,14 @@ def _require_password_does(by: Account, context: RequestContext) -> None:
 
 
 def _bind_answer(
-    *, member: Account, provider: str, challenge: str, token: bytes, device: Device | None, by: Account, context: RequestContext
+    *,
+    member: Account,
+    provider: str,
+    challenge: str,
+    token: bytes,
+    device: ReportedDevice | None,
+    by: Account,
+    context: RequestContext,
 ) -> Binding:
     aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
     with answering(challenge, token, aim=aim, context=context) as attempt:
@@ -128,7 +142,7 @@ def _require_own_organisation(proof: Proof, member: Account) -> None:
 
 def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
     for _ in range(ATTEMPTS):
-        standing = predecessor_of(seen, at=context.at)
+        standing = predecessor_of(seen, lock_of(seen), at=context.at)
         try:
             return _bind_once(challenge, seen, standing, member=member, by=by, context=context)
         except (IntegrityError, RacedError):

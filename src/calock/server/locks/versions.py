@@ -60,8 +60,15 @@ def lock_of(seen: Seen) -> Lock | None:
         Refusal: KEY_ALREADY_KNOWN when the key stands under another lock than the certificate's lock id says.
     """
     certificate = known_version(seen)
-    if certificate is not None:
-        return certificate.lock
+    return lock_of_unseen(seen) if certificate is None else certificate.lock
+
+
+def lock_of_unseen(seen: Seen) -> Lock | None:
+    """The lock of a certificate that is in no row: by its key, else by the provider's lock id.
+
+    Raises:
+        Refusal: KEY_ALREADY_KNOWN, as ``lock_of``.
+    """
     by_id = Lock.objects.select_related("provider").filter(provider__code=seen.provider, lock_id=seen.lock_id).first()
     key = LockKey.objects.select_related("lock__provider").filter(pk=seen.key_sha256).first()
     if key is None:
@@ -71,13 +78,12 @@ def lock_of(seen: Seen) -> Lock | None:
     return key.lock
 
 
-def predecessor_of(seen: Seen, *, at: datetime) -> Standing | None:
-    """How the certificate stands whose place ``seen`` would take; None when there is none. Not inside a transaction.
+def predecessor_of(seen: Seen, lock: Lock | None, *, at: datetime) -> Standing | None:
+    """How the certificate of ``lock`` stands whose place ``seen`` would take; None when there is none. Not inside a transaction.
 
     Raises:
-        Refusal: KEY_ALREADY_KNOWN, REGISTER_DAMAGED.
+        Refusal: REGISTER_DAMAGED.
     """
-    lock = lock_of(seen)
     current = current_version(lock) if lock is not None else None
     if current is None or is_same(current, seen.certificate) or not continues(current, seen):
         return None
@@ -207,23 +213,20 @@ def add_version(lock: Lock, seen: Seen, previous: LockCertificate | None, *, at:
     return version
 
 
-def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tuple[Lock, LockCertificate]:
+def renew_at_login(seen: Seen, lock: Lock, standing: Standing | None, *, at: datetime) -> LockCertificate:
     """A certificate nobody has seen: add it when it is a renewal over the same key, else say what stands in the way.
 
-    ``standing``: ``predecessor_of(seen)``, looked up before the transaction.
+    ``lock`` and ``standing``: ``lock_of_unseen`` and ``predecessor_of``, looked up before the transaction.
 
     Raises:
-        Refusal: LOCK_NOT_BOUND, PREDECESSOR_REVOKED, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, KEY_ALREADY_KNOWN,
-            CERTIFICATE_SUPERSEDED.
-        RacedError: as ``require_heir``.
+        Refusal: LOCK_NOT_BOUND, PREDECESSOR_REVOKED, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, CERTIFICATE_SUPERSEDED.
+        RacedError: as ``require_heir`` and ``add_version``.
     """
-    lock = lock_of(seen)
-    about = {"lock": lock.pk} if lock is not None else {}
-    if lock is not None:
-        take_turn(lock)
-    live = Binding.objects.live().select_related("account").filter(lock=lock).first() if lock else None
-    if lock is None or live is None:
-        raise Refusal(Reason.LOCK_NOT_BOUND, "no live binding for this certificate, its key or its lock id", about=about)
+    about = {"lock": lock.pk}
+    take_turn(lock)
+    live = Binding.objects.live().select_related("account").filter(lock=lock).first()
+    if live is None:
+        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock of its key or its lock id is not bound", about=about)
     previous = current_version(lock)
     if previous is None:
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "a bound lock without a current certificate", about=about)
@@ -235,4 +238,4 @@ def renew_at_login(seen: Seen, standing: Standing | None, *, at: datetime) -> tu
     require_intact(live)
     version = add_version(lock, seen, previous, at=at)
     seal_binding(live)
-    return lock, version
+    return version

@@ -16,7 +16,7 @@ from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.sessions.context import RequestContext
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 
 LIMIT = 1000
 
@@ -26,7 +26,7 @@ class BindRequest(Message, frozen=True):
     token: msgspec.Raw
     member: uuid.UUID
     provider: ProviderCode
-    device: Device | None = None
+    device: ReportedDevice | None = None
 
 
 class StepUpRequest(Message, frozen=True):

@@ -16,12 +16,12 @@ from calock.server.audit.services import build, record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.holder import Found, Seen
-from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
 from calock.server.locks.password_rules import is_lock_only
 from calock.server.locks.predecessors import RacedError, Standing
 from calock.server.locks.revocations import require_not_revoked
-from calock.server.locks.versions import is_same, predecessor_of, renew_at_login
+from calock.server.locks.versions import is_same, lock_of_unseen, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.context import RequestContext
@@ -29,21 +29,18 @@ from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, new_session
 from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 
 AIM = Aim(Purpose.LOGIN)
-ATTEMPTS = 6
-"""Times that one login may try: an unseen certificate takes two, and each lost race two more."""
-
-
-class UnseenError(Exception):
-    """The certificate is in none of our tables."""
+ATTEMPTS = 3
+"""Times that an unseen certificate is looked at: each lost race asks for one more look."""
 
 
 class Renewal(NamedTuple):
-    """An unseen certificate, and how the one stands that it would succeed."""
+    """An unseen certificate, the lock that it may be of, and how the one stands that it would succeed."""
 
     seen: Seen
+    lock: Lock
     predecessor: Standing | None
 
 
@@ -54,7 +51,9 @@ class LoggedIn(NamedTuple):
     cookie: str
 
 
-def login_with_lock(*, challenge: str, token: bytes, device: Device | None, provider: str, context: RequestContext) -> LoggedIn:
+def login_with_lock(
+    *, challenge: str, token: bytes, device: ReportedDevice | None, provider: str, context: RequestContext
+) -> LoggedIn:
     """Let the account in to which the answering lock is bound.
 
     ``token``: the driver's answer as JSON text. ``provider``: the one chosen on the page, empty for any.
@@ -74,47 +73,57 @@ def login_with_lock(*, challenge: str, token: bytes, device: Device | None, prov
 
 
 def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
-    renewal: Renewal | None = None
+    entered = _enter(proof, context)
+    if entered is not None:
+        return entered
     for _ in range(ATTEMPTS):
         try:
-            return _enter(proof, renewal, context)
-        except UnseenError:
-            renewal = _renewal(proof, context)
+            return _enter_renewed(proof, _renewal(proof, context), context)
         except (IntegrityError, RacedError):
-            renewal = None  # another login wrote the same renewed certificate between our look and our insert
+            continue  # another login wrote the same renewed certificate between our look and our insert
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
 
 @again_when_broken_off
-def _enter(proof: Proof, renewal: Renewal | None, context: RequestContext) -> LoggedIn:
+def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
     """Spend, find, decide, and write session and audit row: one transaction, four statements when nothing is unusual.
 
-    Raises:
-        UnseenError: nobody has seen this certificate, and whether it is a renewal was not looked at.
+    None: nobody has seen this certificate. The challenge is spent then, and nothing else has happened.
     """
     with transaction.atomic():
         store.spend(proof.challenge)
         found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
-        if found is None:
-            found = _renewed(proof, renewal, context)
-        _require_open(found, proof)
-        assert found.account_id is not None
-        if context.session is not None:
-            end_session(session=context.session, reason="new login", at=context.at)
-        session, cookie = new_session(account_id=found.account_id, method=SessionMethod.CA, context=context, lock_id=found.lock_id)
-        store.insert_session(session)
-        store.insert_audit(
-            build(
-                Event.LOGIN_CA_SUCCEEDED,
-                context=context,
-                actor=found.account_id,
-                subject=found.binding_id,
-                organisation=found.organisation_id,
-                lock=found.lock_id,
-                provider=proof.provider.code,
-                details=proof.details,
-            )
+        return None if found is None else _open(found, proof, context)
+
+
+@again_when_broken_off
+def _enter_renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> LoggedIn:
+    """The slow way in of a certificate that was renewed over its old key; its challenge is spent."""
+    with transaction.atomic():
+        found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+        return _open(found or _renewed(proof, renewal, context), proof, context)
+
+
+def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn:
+    """Session and audit row of a certificate that is in the tables, inside the caller's transaction."""
+    _require_open(found, proof)
+    assert found.account_id is not None
+    if context.session is not None:
+        end_session(session=context.session, reason="new login", at=context.at)
+    session, cookie = new_session(account_id=found.account_id, method=SessionMethod.CA, context=context, lock_id=found.lock_id)
+    store.insert_session(session)
+    store.insert_audit(
+        build(
+            Event.LOGIN_CA_SUCCEEDED,
+            context=context,
+            actor=found.account_id,
+            subject=found.binding_id,
+            organisation=found.organisation_id,
+            lock=found.lock_id,
+            provider=proof.provider.code,
+            details=proof.details,
         )
+    )
     return LoggedIn(session, cookie)
 
 
@@ -122,26 +131,26 @@ def _renewal(proof: Proof, context: RequestContext) -> Renewal:
     """What must be known of an unseen certificate before the transaction that may take it for a renewal.
 
     Raises:
-        Refusal: CERTIFICATE_REVOKED, KEY_ALREADY_KNOWN.
+        Refusal: CERTIFICATE_REVOKED, KEY_ALREADY_KNOWN, LOCK_NOT_BOUND.
     """
     require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
     seen = Seen.of(proof)
-    return Renewal(seen, predecessor_of(seen, at=context.at))
+    lock = lock_of_unseen(seen)
+    if lock is None:
+        raise Refusal(Reason.LOCK_NOT_BOUND, "no lock of this certificate, its key or its lock id", provider_facts(seen.provider))
+    return Renewal(seen, lock, predecessor_of(seen, lock, at=context.at))
 
 
-def _renewed(proof: Proof, renewal: Renewal | None, context: RequestContext) -> Found:
-    """The slow way in of a certificate that was renewed over its old key."""
-    if renewal is None:
-        raise UnseenError
+def _renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> Found:
     try:
-        lock, version = renew_at_login(renewal.seen, renewal.predecessor, at=context.at)
+        version = renew_at_login(renewal.seen, renewal.lock, renewal.predecessor, at=context.at)
     except Refusal as refusal:
         refusal.facts.update(provider_facts(proof.provider.code))
         raise
     record(
         Event.CERTIFICATE_RENEWED,
         context=context,
-        lock=lock.pk,
+        lock=renewal.lock.pk,
         provider=proof.provider.code,
         details={"certificate": version.cert_sha256, "how": "same key, at login"},
     )

@@ -11,13 +11,13 @@ from calock.server.login.services import login_with_lock
 from calock.server.sessions import cookies
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of
-from calock.wire.driver import Device
+from calock.wire.driver import ReportedDevice
 
 
 class LoginRequest(Message, frozen=True):
     challenge: str
     token: msgspec.Raw
-    device: Device | None = None
+    device: ReportedDevice | None = None
     provider: ProviderCode = ""
     next: str = ""
 

@@ -5,6 +5,7 @@
 (the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
 ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``,
 ``CALOCK_OPERATORS_NEED_LOCK`` (0: operators may do with a password; default 1),
+``CALOCK_SITES``, ``CALOCK_VENDORS`` (directories of sites and of CA vendors of the operator's own, beside those of the program),
 ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver, ``calock.wire.driver.PORTS``).
 """
 
@@ -40,7 +41,8 @@ class Config:
     failures_per_minute: int = 60
     operators_need_lock: bool = True
     driver_ports: tuple[int, ...] = PORTS
-    debug: bool = False
+    sites: Path | None = None
+    vendors: Path | None = None
 
 
 def _flag(name: str, *, default: str = "0") -> bool:
@@ -121,6 +123,14 @@ def _data() -> Path:
     return data
 
 
+def _own(name: str) -> Path | None:
+    """A directory of the operator's own definitions. One that is not there is a mistake: its sites would be gone without a word."""
+    value = os.environ.get(name, "")
+    if value and not Path(value).is_dir():
+        raise ConfigError(f"{name} names {value}, which is no directory")
+    return Path(value).resolve() if value else None
+
+
 def _database_url(data: Path) -> str:
     """What is refused is not repeated: it may hold a password."""
     value = os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}"
@@ -155,4 +165,6 @@ def read_config() -> Config:
         operators_need_lock=_flag("CALOCK_OPERATORS_NEED_LOCK", default="1"),
         failures_per_minute=_number("CALOCK_FAILURES_PER_MINUTE", default=60, low=1, high=1_000_000) or 60,
         driver_ports=_driver_ports(insecure_http=insecure_http),
+        sites=_own("CALOCK_SITES"),
+        vendors=_own("CALOCK_VENDORS"),
     )

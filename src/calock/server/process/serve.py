@@ -18,8 +18,9 @@ from calock.server.process.workers import hear_from_birth
 EPILOG = """\
 What it reads from the environment: CALOCK_DATA (directory for database, keys, CRLs), DATABASE_URL (PostgreSQL; default SQLite in
 CALOCK_DATA), CALOCK_HOSTS_<SITE> (comma list of a site's host names), CALOCK_PUBLIC_PORT, CALOCK_TRUSTED_PROXIES,
-CALOCK_SECRET_KEY[_FILE], CALOCK_EGRESS_PROXY. Browsers must reach it over HTTPS: a proxy in front ends TLS.
-CALOCK_INSECURE_HTTP=1 leaves that out, for a demonstration on this computer only. docs/operations.md says more.
+CALOCK_SECRET_KEY[_FILE], CALOCK_EGRESS_PROXY, CALOCK_SITES and CALOCK_VENDORS (directories of sites and CA vendors of your own).
+Browsers must reach it over HTTPS: a proxy in front ends TLS. CALOCK_INSECURE_HTTP=1 leaves that out, for a demonstration on this
+computer only. docs/operations.md says more.
 """
 JOBS_PAUSE = 5.0
 """Seconds before a background process that ended by itself is started again."""
@@ -70,21 +71,24 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Everything that must hold before the first request: sites, known answers, schema, static files, the register.
+    """Everything that must hold before the first request: sites, vendors, known answers, schema, static files, the register.
 
     Raises:
-        ProfileError: a site's profile or its host names cannot be used.
+        DefinitionError: a site's profile, its host names or a vendor's folder cannot be used.
         SelfTestError: cryptography does not work as it must on this machine.
         RegisterError: an enabled provider has no usable anchor, or its rows are not the ones that were sealed.
     """
     import django  # noqa: PLC0415 - only now is the environment final
+    from django.conf import settings  # noqa: PLC0415
     from django.core.management import call_command  # noqa: PLC0415
 
     from calock.core import selftest  # noqa: PLC0415
     from calock.server.sites.registry import sites  # noqa: PLC0415
+    from calock.wire.vendors import read_vendors  # noqa: PLC0415
 
     django.setup()
     sites()
+    read_vendors(settings.CALOCK.vendors)
     selftest.require()
     with _one_at_a_time():
         call_command("migrate", interactive=False, verbosity=0)

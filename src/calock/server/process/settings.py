@@ -9,7 +9,7 @@ import dj_database_url
 from calock.server import web
 from calock.server.process import logs
 from calock.server.process.config import read_config
-from calock.server.sites.registry import SITES
+from calock.server.sites.registry import SITES, site_folders
 from calock.wire.driver import TLS_PORTS
 
 CALOCK = read_config()
@@ -102,7 +102,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = CALOCK.data / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()  # nothing collected yet: tests, development
-STATICFILES_DIRS = [(f"sites/{path.parent.name}", path) for path in sorted(SITES.glob("*/static"))]  # each site's own look
+STATICFILES_DIRS = [(f"sites/{code}", folder / "static") for code, folder in site_folders(CALOCK.sites).items()]
 LOCALE_PATHS = [SITES.parent / "locale"]
 SILENCED_SYSTEM_CHECKS = [
     "admin.E408",  # our own session middleware sets request.user

@@ -6,9 +6,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError
 
 from calock.server.process.config import ConfigError
-from calock.server.sites.registry import ProfileError
+from calock.wire.folders import DefinitionError
 
-MENDABLE = (ConfigError, ProfileError, ImproperlyConfigured, DatabaseError)
+MENDABLE = (ConfigError, DefinitionError, ImproperlyConfigured, DatabaseError)
 _NOT_THERE = ("42P01", "42703")
 """PostgreSQL's codes for a table and for a column that it does not know."""
 

@@ -143,7 +143,7 @@ def _speaks_for(der: bytes, recognised: list[CaRecord], provider: Provider) -> l
     anchors = [certificate for record, certificate in parsed if record.anchor]
     others = [certificate for record, certificate in parsed if not record.anchor]
     graph = CaGraph(anchors, [*others, signer], policy=policy, at=timezone.now())
-    return sorted({item.subject_text for item in graph.speaks_for(signer) if item.spki_sha256 != signer.spki_sha256})
+    return sorted({item.subject_text for item in graph.issuers_covered_by(signer) if item.spki_sha256 != signer.spki_sha256})
 
 
 def _role_change(record: CaRecord, wanted: Role) -> list[tuple[str, str]]:

@@ -18,7 +18,14 @@ from calock.core.refusals import Reason
 from calock.core.register import ProviderTrust, Register
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError
-from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, link_crls
+from calock.core.revocation.evidence import (
+    ApplicableCrl,
+    FinalRevocation,
+    RejectedEvidence,
+    RevocationEvidence,
+    VerifiedSingleResponse,
+    link_crls,
+)
 from calock.server.providers.trust import current_register
 from calock.server.revocation import ocsp_cache, store
 from calock.server.revocation.manifest import Manifest, StoreDamagedError, read_manifest, stamp
@@ -36,8 +43,8 @@ class StoredEvidence:
     """What this machine holds, linked to the CA keys of one register. Immutable but for the cache of OCSP answers."""
 
     def __init__(self, register: Register, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
-        self._offers: dict[str, list[CrlOffer]] = {}
-        self._unusable: dict[str, list[Unusable]] = {}
+        self._offers: dict[str, list[ApplicableCrl]] = {}
+        self._unusable: dict[str, list[RejectedEvidence]] = {}
         self.opened: dict[str, CrlIndex] = {}
         self._graphs: dict[str, CaGraph] = {}
         self._finals = {
@@ -45,7 +52,7 @@ class StoredEvidence:
             for item in manifest.finals
         }
         for item in manifest.troubles:
-            self._note(item.ca, Unusable("CRL", "", Reason(item.reason), item.detail, frozenset((item.ca,))))
+            self._note(item.ca, RejectedEvidence("CRL", "", Reason(item.reason), item.detail, frozenset((item.ca,))))
         for provider in register.providers:
             self._add(provider, manifest, opened)
 
@@ -60,24 +67,26 @@ class StoredEvidence:
             except IndexDamagedError as error:
                 log.critical("crl_index_damaged", provider=provider.code, url=item.url, detail=str(error))
                 detail = f"the stored index is damaged: {error}"
-                self._note(item.ca, Unusable("CRL", item.sha256, Reason.REVOCATION_UNTRUSTED, detail, frozenset((item.ca,))))
+                self._note(
+                    item.ca, RejectedEvidence("CRL", item.sha256, Reason.REVOCATION_UNTRUSTED, detail, frozenset((item.ca,)))
+                )
                 continue
             self.opened[item.file] = index
             indexes.append(index)
         self._offers.update(link_crls(indexes, graph))
         self._graphs.update({certificate.spki_sha256: graph for certificate in graph.certificates})
 
-    def _note(self, ca: str, item: Unusable) -> None:
+    def _note(self, ca: str, item: RejectedEvidence) -> None:
         self._unusable.setdefault(ca, []).append(item)
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
         return self._offers.get(issuer.spki_sha256, ())
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:
         graph = self._graphs.get(issuer.spki_sha256)
         return ocsp_cache.answers(issuer, serial, graph=graph) if graph else ()
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
         return self._unusable.get(issuer.spki_sha256, ())
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
@@ -90,15 +99,15 @@ class DamagedEvidence:
     def __init__(self, detail: str) -> None:
         self._detail = detail
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:  # noqa: ARG002 - the protocol's signature
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:  # noqa: ARG002 - the protocol's signature
         return ()
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:  # noqa: ARG002 - the protocol's signature
         return ()
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
         key = frozenset((issuer.spki_sha256,))
-        return (Unusable("CRL", "", Reason.REVOCATION_UNTRUSTED, self._detail, key),)
+        return (RejectedEvidence("CRL", "", Reason.REVOCATION_UNTRUSTED, self._detail, key),)
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:  # noqa: ARG002 - the protocol's signature
         return None
@@ -117,7 +126,7 @@ def graph_of(provider: ProviderTrust) -> CaGraph:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    evidence: Evidence
+    evidence: RevocationEvidence
     opened: dict[str, CrlIndex]
     register: Register
     stamp: tuple[int, int, int]
@@ -135,7 +144,7 @@ class _Keeper:
         with self._lock:
             self._kept = None
 
-    def get(self, *, look: bool = False) -> Evidence:
+    def get(self, *, look: bool = False) -> RevocationEvidence:
         register = current_register()
         kept = self._kept
         if not look and kept is not None and kept.register is register and time.monotonic() - kept.checked_at < LOOK_EVERY:
@@ -143,7 +152,7 @@ class _Keeper:
         with self._lock:
             return self._renewed(register)
 
-    def _renewed(self, register: Register) -> Evidence:
+    def _renewed(self, register: Register) -> RevocationEvidence:
         kept, now = self._kept, time.monotonic()
         try:
             found = stamp()
@@ -163,7 +172,7 @@ class _Keeper:
         self._kept = _Kept(stored, stored.opened, register, found, now)
         return self._kept.evidence
 
-    def _damaged(self, detail: str, register: Register, found: tuple[int, int, int], now: float) -> Evidence:
+    def _damaged(self, detail: str, register: Register, found: tuple[int, int, int], now: float) -> RevocationEvidence:
         log.critical("crl_store_damaged", detail=detail)
         self._kept = _Kept(DamagedEvidence(detail), {}, register, found, now)
         return self._kept.evidence
@@ -172,7 +181,7 @@ class _Keeper:
 _keeper = _Keeper()
 
 
-def current_evidence(*, look: bool = False) -> Evidence:
+def current_evidence(*, look: bool = False) -> RevocationEvidence:
     """Revocation data of this machine; at most ``LOOK_EVERY`` seconds behind the store, with ``look`` not even that.
 
     Raises:

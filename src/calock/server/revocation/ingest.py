@@ -19,17 +19,17 @@ from msgspec.structs import replace
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import names
-from calock.core.der.reader import Bytes, WalkError
+from calock.core.der.reader import Bytes, DerError
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import check_revocation
-from calock.core.revocation.crl import CrlHead, read_crl
+from calock.core.revocation.crl import CrlHeader, read_crl
 from calock.core.revocation.crl_index import CrlIndex
-from calock.core.revocation.crl_scope import EVERYTHING
+from calock.core.revocation.crl_scope import FULL_SCOPE
 from calock.core.revocation.evidence import split_pem
 from calock.core.revocation.findings import revoked
-from calock.core.revocation.signed_data import unusable
+from calock.core.revocation.signed_data import revocation_untrusted
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers.models import RevocationSource
@@ -56,7 +56,7 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
     """
     provider = current_register().provider(source.ca_record.provider.code)
     if provider is None:
-        raise unusable("the provider is not enabled")
+        raise revocation_untrusted("the provider is not enabled")
     ca = source.ca_record.spki_sha256
     ders = _ders(data)
     graph = graph_of(provider)
@@ -67,7 +67,7 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
         _refuse_revoked_signer(signer, graph, at)
     number = "" if head.number is None else f"{head.number:x}"
     if len(number) > MAX_NUMBER:
-        raise unusable("CRLNumber is longer than a number may be")
+        raise revocation_untrusted("CRLNumber is longer than a number may be")
     mark = Mark(ca, source.url, head.this_update, number)
     known = store.usable(ca, source.url)
     tells = len(ders) == 1 and len(head.issuer_der) <= MAX_NAME
@@ -97,7 +97,7 @@ def refuse_ended(next_update: datetime | None, at: datetime) -> None:
         raise Refusal(Reason.REVOCATION_STALE, f"the source serves a CRL that ended at {next_update.isoformat()}")
 
 
-def _refuse_future(head: CrlHead, policy: Policy, at: datetime) -> None:
+def _refuse_future(head: CrlHeader, policy: Policy, at: datetime) -> None:
     """A CRL that counts only later must not take the place of the one that counts now, nor make its correction look old."""
     if head.this_update - at > timedelta(seconds=policy.revocation.future_skew):
         raise Refusal(
@@ -109,20 +109,20 @@ def _refuse_revoked_signer(signer: Certificate, graph: CaGraph, at: datetime) ->
     """A key that is known to be revoked replaces nothing; one whose status is not known yet is judged with each decision."""
     judged = check_revocation(graph.path_of(signer), evidence=current_evidence(), policy=graph.policy, at=at)
     if any(finding.reason is Reason.CERTIFICATE_REVOKED for finding in judged.findings):
-        raise unusable("the key that signed the CRL is revoked")
+        raise revocation_untrusted("the key that signed the CRL is revoked")
 
 
-def _refuse_speaking_for_less(head: CrlHead, before: CrlIndex) -> None:
+def _refuse_speaking_for_less(head: CrlHeader, before: CrlIndex) -> None:
     """RFC 5280 clause 5.2.5: a CRL for other certificates or reasons, or a delta, does not replace the one that is held."""
     if head.base_number is not None and not before.is_delta:
-        raise unusable("a delta CRL where a complete one was held")
+        raise revocation_untrusted("a delta CRL where a complete one was held")
     if not head.scope.covers(before.scope):
-        raise unusable("it does not speak for all that the CRL held speaks for (issuingDistributionPoint)")
+        raise revocation_untrusted("it does not speak for all that the CRL held speaks for (issuingDistributionPoint)")
 
 
 def _finals(index: CrlIndex, graph: CaGraph, at: datetime) -> Iterator[Final]:
     """CA certificates of the provider that a CRL revokes for good: a hold is not kept, it may be lifted."""
-    for issuer in graph.speaks_for(Certificate.parse(index.signer_der)):
+    for issuer in graph.issuers_covered_by(Certificate.parse(index.signer_der)):
         for certificate in graph.certificates:
             entry = index.lookup(certificate.serial)
             if entry is None or not entry.final or not index.scope.reasons_for(certificate):
@@ -145,39 +145,39 @@ def _ders(data: Bytes) -> list[Bytes]:
         return [data]
     found = split_pem(bytes(data), b"X509 CRL")
     if not 1 <= len(found) <= MAX_BUNDLE:
-        raise unusable(f"{len(found)} CRLs in one answer")
+        raise revocation_untrusted(f"{len(found)} CRLs in one answer")
     return [*found]
 
 
-def _best(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHead, Certificate]:
+def _best(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHeader, Certificate]:
     """Of all CRLs in one answer the one that says most for this CA, of equals the newest; every one of them is read."""
-    usable: list[tuple[Bytes, CrlHead, Certificate]] = []
+    usable: list[tuple[Bytes, CrlHeader, Certificate]] = []
     refusal: Refusal | None = None
     for der in ders:
         try:
             head = read_crl(der)
             signer = _signer(der, head, graph, at)
-            if ca not in {item.spki_sha256 for item in graph.speaks_for(signer)}:
-                raise unusable("the CRL does not speak for this CA")
+            if ca not in {item.spki_sha256 for item in graph.issuers_covered_by(signer)}:
+                raise revocation_untrusted("the CRL does not speak for this CA")
             usable.append((der, head, signer))
         except Refusal as found:
             refusal = refusal or found
     if not usable:
-        raise refusal or unusable("no CRL")
+        raise refusal or revocation_untrusted("no CRL")
     return max(usable, key=_worth)
 
 
-def _worth(item: tuple[Bytes, CrlHead, Certificate]) -> tuple[bool, bool, datetime, int]:
+def _worth(item: tuple[Bytes, CrlHeader, Certificate]) -> tuple[bool, bool, datetime, int]:
     """Complete before delta, without limits before limited, and then the newer."""
     head = item[1]
-    return head.base_number is None, head.scope == EVERYTHING, head.this_update, head.number or 0
+    return head.base_number is None, head.scope == FULL_SCOPE, head.this_update, head.number or 0
 
 
-def _signer(der: Bytes, head: CrlHead, graph: CaGraph, at: datetime) -> Certificate:
+def _signer(der: Bytes, head: CrlHeader, graph: CaGraph, at: datetime) -> Certificate:
     try:
         candidates = graph.named(names.comparison_key(head.issuer_der))
-    except WalkError as error:
-        raise unusable(f"the CRL's issuer is not a name: {error}") from error
+    except DerError as error:
+        raise revocation_untrusted(f"the CRL's issuer is not a name: {error}") from error
     refusal: Refusal | None = None
     for candidate in candidates:
         try:
@@ -186,10 +186,10 @@ def _signer(der: Bytes, head: CrlHead, graph: CaGraph, at: datetime) -> Certific
             refusal = refusal or found
         else:
             return candidate
-    raise refusal or unusable("the CRL is by another issuer than this provider's CAs")
+    raise refusal or revocation_untrusted("the CRL is by another issuer than this provider's CAs")
 
 
-def _refuse_going_back(source: RevocationSource, head: CrlHead) -> None:
+def _refuse_going_back(source: RevocationSource, head: CrlHeader) -> None:
     """RFC 5280 clause 5.2.3: numbers only rise. An older CRL would bring a revoked lock back to life."""
     mark = manifest_or_empty().mark_of(source.ca_record.spki_sha256, source.url)
     for seen, number in (
@@ -197,12 +197,12 @@ def _refuse_going_back(source: RevocationSource, head: CrlHead) -> None:
         (mark.this_update if mark else None, mark.number if mark else ""),
     ):
         if seen is not None and head.this_update < seen:
-            raise unusable(f"older than the CRL of {seen.isoformat()} seen before (thisUpdate)")
+            raise revocation_untrusted(f"older than the CRL of {seen.isoformat()} seen before (thisUpdate)")
         if number and (head.number is None or head.number < int(number, 16)):
-            raise unusable(f"its number is below {number} seen before (CRLNumber)")
+            raise revocation_untrusted(f"its number is below {number} seen before (CRLNumber)")
 
 
-def _write_row(source: RevocationSource, head: CrlHead, held: Held, number: str, entries: int) -> None:
+def _write_row(source: RevocationSource, head: CrlHeader, held: Held, number: str, entries: int) -> None:
     """Row and audit, before the manifest: guarded against another machine that was quicker with a newer one."""
     with transaction.atomic():
         newer = RevocationSource.objects.select_for_update().filter(pk=source.pk).filter(
@@ -210,7 +210,7 @@ def _write_row(source: RevocationSource, head: CrlHead, held: Held, number: str,
         )  # fmt: skip
         changed = newer.update(this_update=head.this_update, next_update=head.next_update, crl_number=number, sha256=held.sha256)
         if not changed:
-            raise unusable("older than the CRL that another machine has seen")
+            raise revocation_untrusted("older than the CRL that another machine has seen")
         record(
             Event.REVOCATION_FETCHED, provider=held.provider,
             details={"url": source.url, "sha256": held.sha256, "number": number, "entries": entries,

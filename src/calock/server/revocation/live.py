@@ -24,7 +24,14 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
-from calock.core.revocation.evidence import CrlOffer, Evidence, FinalRevocation, OcspAnswer, Unusable, answers_of
+from calock.core.revocation.evidence import (
+    ApplicableCrl,
+    FinalRevocation,
+    RejectedEvidence,
+    RevocationEvidence,
+    VerifiedSingleResponse,
+    responses_about,
+)
 from calock.core.revocation.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.verdict import Check, Step, Verdict
 from calock.server.providers.models import RevocationSource, SourceKind
@@ -56,11 +63,11 @@ class _Question:
     issuer: Certificate
     graph: CaGraph
     at: datetime
-    evidence: Evidence
+    evidence: RevocationEvidence
     patience: Patience | None
 
 
-def with_live_answers(verify: Callable[[Evidence], Verdict]) -> Verdict:
+def with_live_answers(verify: Callable[[RevocationEvidence], Verdict]) -> Verdict:
     """Judge with what is at hand; when only revocation data is missing, ask the provider's own sources and judge again.
 
     Nothing is fetched for a certificate whose signature or path did not hold, nor for one that is refused for another reason.
@@ -178,21 +185,21 @@ def _ask(source: RevocationSource, question: _Question) -> bool:
     return _keep(source, question, item, der)
 
 
-def _keep(source: RevocationSource, question: _Question, item: OcspAnswer, der: bytes) -> bool:
+def _keep(source: RevocationSource, question: _Question, item: VerifiedSingleResponse, der: bytes) -> bool:
     """Put an acceptable answer with the others, unless a stronger one is kept; True = one is at hand now."""
     issuer, serial = question.issuer, question.certificate.serial
     taken = ocsp_cache.put(issuer, serial, item, der, graph=question.graph)
     at_hand = ocsp_cache.answers(issuer, serial, graph=question.graph)
-    if taken or (at_hand and at_hand[0].answer.status is item.answer.status):  # servers of one responder may lag a little
-        note_success(source, question.at, this_update=item.answer.this_update)
+    if taken or (at_hand and at_hand[0].single.status is item.single.status):  # servers of one responder may lag a little
+        note_success(source, question.at, this_update=item.single.this_update)
     else:
-        kept = f"{at_hand[0].answer.status.value} of {at_hand[0].answer.this_update.isoformat()}" if at_hand else "a newer one"
-        error = f"says {item.answer.status.value} of {item.answer.this_update.isoformat()} where {kept} is known"
+        kept = f"{at_hand[0].single.status.value} of {at_hand[0].single.this_update.isoformat()}" if at_hand else "a newer one"
+        error = f"says {item.single.status.value} of {item.single.this_update.isoformat()} where {kept} is known"
         note_failure(source, error, Reason.REVOCATION_UNTRUSTED, question.at)
     return bool(at_hand)
 
 
-def _answer(source: RevocationSource, question: _Question) -> tuple[OcspAnswer, bytes]:
+def _answer(source: RevocationSource, question: _Question) -> tuple[VerifiedSingleResponse, bytes]:
     """Ask, read, verify and judge.
 
     Raises:
@@ -211,7 +218,7 @@ def _answer(source: RevocationSource, question: _Question) -> tuple[OcspAnswer, 
         raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer does not carry our nonce")
     # with our nonce it was made after our question, however long ago the responder last heard from the CA
     live = message.nonce is None
-    found = answers_of(message, issuer, serial, graph=graph, live=live, received_at=question.at)
+    found = responses_about(message, issuer, serial, graph=graph, live=live, received_at=question.at)
     if not found:
         raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer is about another certificate")
     _require_acceptable(question, found[0])
@@ -221,25 +228,25 @@ def _answer(source: RevocationSource, question: _Question) -> tuple[OcspAnswer, 
 class _Fetched:
     """The evidence at hand, with the answer that was just fetched in place of those that are kept."""
 
-    def __init__(self, question: _Question, item: OcspAnswer) -> None:
+    def __init__(self, question: _Question, item: VerifiedSingleResponse) -> None:
         self._known = question.evidence
         self._serial = question.certificate.serial
         self._item = item
 
-    def crls_for(self, issuer: Certificate) -> Sequence[CrlOffer]:
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
         return self._known.crls_for(issuer)  # a delegated signer's own status stands there
 
-    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[OcspAnswer]:  # noqa: ARG002 - the protocol's signature
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:  # noqa: ARG002 - the protocol's signature
         return (self._item,) if serial == self._serial else ()
 
-    def unusable_for(self, issuer: Certificate) -> Sequence[Unusable]:  # noqa: ARG002 - the protocol's signature
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:  # noqa: ARG002 - the protocol's signature
         return ()
 
     def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
         return None if serial == self._serial else self._known.final_for(issuer, serial)
 
 
-def _require_acceptable(question: _Question, item: OcspAnswer) -> None:
+def _require_acceptable(question: _Question, item: VerifiedSingleResponse) -> None:
     """Hold a fetched answer against the rules for fetched ones, before it is kept: kept ones are judged by wider rules.
 
     Raises:

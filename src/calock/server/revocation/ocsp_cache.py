@@ -26,8 +26,8 @@ from calock.core.refusals import Refusal
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import later
 from calock.core.revocation.crl_entries import HOLD
-from calock.core.revocation.evidence import OcspAnswer, answers_of
-from calock.core.revocation.ocsp import CertStatus, SingleAnswer, read_response
+from calock.core.revocation.evidence import VerifiedSingleResponse, responses_about
+from calock.core.revocation.ocsp import CertStatus, SingleResponse, read_response
 from calock.server.tools.files import locked, make_folder, replacing
 
 NEGATIVE = 30.0
@@ -44,7 +44,7 @@ _Stamp = tuple[int, int, int]
 
 
 class _Kept(NamedTuple):
-    item: OcspAnswer
+    item: VerifiedSingleResponse
     stamp: _Stamp | None
     """Of the file when this was kept; None = there was none."""
 
@@ -60,7 +60,7 @@ def directory() -> Path:
     return Path(settings.CALOCK.data) / "ocsp"
 
 
-def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[OcspAnswer]:
+def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[VerifiedSingleResponse]:
     """Answers at hand about one certificate, that have not run out."""
     key = (issuer.spki_sha256, serial)
     with _lock:
@@ -80,25 +80,25 @@ def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[Ocs
 def is_old_hold(issuer: Certificate, serial: int, *, graph: CaGraph, at: datetime) -> bool:
     """Whether what is at hand says "on hold", and was heard more than ``NEGATIVE`` seconds ago."""
     return any(
-        item.answer.status is CertStatus.REVOKED and not _final(item.answer) and _heard_before(item, at)
+        item.single.status is CertStatus.REVOKED and not _final(item.single) and _heard_before(item, at)
         for item in answers(issuer, serial, graph=graph)
     )
 
 
-def _heard_before(item: OcspAnswer, at: datetime) -> bool:
+def _heard_before(item: VerifiedSingleResponse, at: datetime) -> bool:
     return item.received_at is None or at > item.received_at + timedelta(seconds=NEGATIVE)
 
 
-def put(issuer: Certificate, serial: int, item: OcspAnswer, der: bytes, *, graph: CaGraph) -> bool:
+def put(issuer: Certificate, serial: int, item: VerifiedSingleResponse, der: bytes, *, graph: CaGraph) -> bool:
     """Keep a verified answer: good and revoked on disk too, unknown briefly and here only. False: a stronger one is kept."""
     key, path = (issuer.spki_sha256, serial), _path(issuer, serial)
     with _changing():
         with _lock:
             before = _answers.get(key)
         known = _strongest_of(before, path, issuer, serial, graph)
-        taken = known is None or _replaces(item.answer, known.item.answer) or _outlived(known.item, timezone.now())
+        taken = known is None or _replaces(item.single, known.item.single) or _outlived(known.item, timezone.now())
         if taken:
-            unknown = item.answer.status is CertStatus.UNKNOWN
+            unknown = item.single.status is CertStatus.UNKNOWN
             known = _Kept(item, _removed(path) if unknown else _written(path, der))
         with _lock:
             _missing.pop(key, None)
@@ -143,7 +143,7 @@ def sweep(*, at: datetime) -> int:
 
 def _says_revoked(path: Path) -> bool:
     try:
-        return any(map(_final, read_response(path.read_bytes()).answers))
+        return any(map(_final, read_response(path.read_bytes()).responses))
     except (Refusal, ValueError):
         return False
 
@@ -170,11 +170,11 @@ def _note_missing(key: _Key, seconds: float) -> None:
 # --- which of two answers counts
 
 
-def _final(answer: SingleAnswer) -> bool:
+def _final(answer: SingleResponse) -> bool:
     return answer.status is CertStatus.REVOKED and answer.reason != HOLD
 
 
-def _replaces(new: SingleAnswer, old: SingleAnswer) -> bool:
+def _replaces(new: SingleResponse, old: SingleResponse) -> bool:
     """Whether ``new`` may take the place of ``old``: revocation stays, time does not go back, of one moment the worse counts."""
     if _final(old) or _final(new):
         return not _final(old)
@@ -184,22 +184,22 @@ def _replaces(new: SingleAnswer, old: SingleAnswer) -> bool:
     return order.index(new.status) >= order.index(old.status)
 
 
-def _outlived(item: OcspAnswer, at: datetime) -> bool:
+def _outlived(item: VerifiedSingleResponse, at: datetime) -> bool:
     """Whether it says unknown and was believed long enough: then it stands in nobody's way, not even that of an older answer."""
-    return item.answer.status is CertStatus.UNKNOWN and _heard_before(item, at)
+    return item.single.status is CertStatus.UNKNOWN and _heard_before(item, at)
 
 
-def _over(item: OcspAnswer, issuer: Certificate, at: datetime, graph: CaGraph) -> bool:
+def _over(item: VerifiedSingleResponse, issuer: Certificate, at: datetime, graph: CaGraph) -> bool:
     """Whether an answer has run out, or says unknown and was kept long enough."""
     rules = graph.policy.revocation
-    if _final(item.answer):
+    if _final(item.single):
         return False
-    if item.answer.status is CertStatus.UNKNOWN:
+    if item.single.status is CertStatus.UNKNOWN:
         return _outlived(item, at)
-    end = item.answer.next_update or later(item.answer.this_update, rules.ocsp_no_next_update_age)
+    end = item.single.next_update or later(item.single.this_update, rules.ocsp_no_next_update_age)
     emergency = rules.emergency_end(issuer.spki_sha256)
     if rules.ocsp_max_age is not None and (emergency is None or at >= emergency):  # what it lifts, it lifts here as well
-        end = min(end, later(item.answer.this_update, rules.ocsp_max_age))
+        end = min(end, later(item.single.this_update, rules.ocsp_max_age))
     return at > end
 
 
@@ -210,9 +210,9 @@ def _strongest_of(kept: _Kept | None, path: Path, issuer: Certificate, serial: i
         return found
     if found is None:
         # a file that went away takes with it what it said, but for what no file is needed for
-        lasting = _final(kept.item.answer) or kept.item.answer.status is CertStatus.UNKNOWN
+        lasting = _final(kept.item.single) or kept.item.single.status is CertStatus.UNKNOWN
         return _Kept(kept.item, _stamp(path)) if lasting or kept.stamp is None else None
-    return found if _replaces(found.item.answer, kept.item.answer) else _Kept(kept.item, found.stamp)
+    return found if _replaces(found.item.single, kept.item.single) else _Kept(kept.item, found.stamp)
 
 
 # --- the files
@@ -236,7 +236,7 @@ def _read(path: Path, issuer: Certificate, serial: int, graph: CaGraph) -> _Kept
             found = os.fstat(file.fileno())
             data = file.read()
         heard = datetime.fromtimestamp(found.st_mtime, UTC)
-        items = answers_of(read_response(data), issuer, serial, graph=graph, received_at=heard)
+        items = responses_about(read_response(data), issuer, serial, graph=graph, received_at=heard)
     except (OSError, Refusal, ValueError):
         return None  # absent, or no longer acceptable: then it is fetched anew
     stamp = (found.st_ino, found.st_mtime_ns, found.st_size)

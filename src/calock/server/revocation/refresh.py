@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from calock.core.der.reader import Bytes
 from calock.core.refusals import Reason, Refusal
-from calock.core.revocation.signed_data import unusable
+from calock.core.revocation.signed_data import revocation_untrusted
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.trust import current_register
 from calock.server.revocation import store
@@ -152,7 +152,7 @@ def _attempt(source: RevocationSource, at: datetime, limits: Limits, *, peek: bo
             return Outcome(source, size=got.size, whole=False)
         file.flush()
         if got.size == 0:
-            raise unusable("empty answer")
+            raise revocation_untrusted("empty answer")
         with _TAKING, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             entries = take(source, cast(Bytes, mapped), got, at)
     return Outcome(source, changed=entries is not None, size=got.size, entries=entries or 0)

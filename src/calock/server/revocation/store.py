@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der.reader import Bytes
-from calock.core.revocation.crl import CrlHead
+from calock.core.revocation.crl import CrlHeader
 from calock.core.revocation.crl_entries import walk_entries
 from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError, write_index
 from calock.server.revocation.manifest import (
@@ -99,7 +99,7 @@ def forget(keep: set[tuple[str, str]]) -> int:
         return dropped
 
 
-def write_files(der: Bytes, head: CrlHead, signer: Certificate) -> str:
+def write_files(der: Bytes, head: CrlHeader, signer: Certificate) -> str:
     """Write the DER and its index; returns the index file's name. Nothing counts until :func:`put` names it.
 
     Raises:

@@ -122,7 +122,6 @@ class Names(_Part, frozen=True, kw_only=True):
     """The platform behind the login."""
     portal: Text
     """The public site in front of it."""
-    short: Text
     slogan: Text
     owner: Text
     """Who is named after 版权所有©."""
@@ -160,7 +159,6 @@ class Login(_Part, frozen=True, kw_only=True):
     button: Text
     failure_help: Text
     driver_link: Text
-    driver_absent: Text
 
 
 class BindingList(_Part, frozen=True, kw_only=True):
@@ -187,7 +185,6 @@ class BindingDialog(_Part, frozen=True, kw_only=True):
     pin_step: Text
     """What the step of typing it is called."""
     driver_link: Text
-    driver_absent: Text
     confirm: Text
     done: Text
     precondition: Text

@@ -12,7 +12,6 @@ from calock.core.refusals import Reason, Refusal
 OK: Final = 0
 NOT_SUPPORTED: Final = 0x0A000003
 BUFFER_TOO_SMALL: Final = 0x0A000020
-NO_EVENT: Final = 0x0A000022
 DEVICE_REMOVED: Final = 0x0A000023
 PIN_INCORRECT: Final = 0x0A000024
 PIN_LOCKED: Final = 0x0A000025

@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -13,13 +14,15 @@ from calock.core.refusals import Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import seal, seen, trail
+from calock.server.providers.installation import install_vendor
 from calock.server.providers.models import Provider, RegisterState
 from calock.server.providers.rows import as_seen, read_rows
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.sealed import register_macs, sealed_models
 from calock.server.providers.seen import Seen
 from calock.server.providers.trust import ProblemKind, current_problems
-from calock.server.providers.vendors import install_vendor, vendor_codes
+from calock.wire.folders import DefinitionError
+from calock.wire.vendors import vendor_folders
 
 
 class Command(BaseCommand):
@@ -32,7 +35,7 @@ class Command(BaseCommand):
         install = steps.add_parser(
             "install", help="put vendor folders into the register; without CA certificates they stay suspended"
         )
-        install.add_argument("codes", nargs="+", metavar="CODE", help=f"of {', '.join(vendor_codes())}")
+        install.add_argument("codes", nargs="+", metavar="CODE", help=f"of {', '.join(vendor_folders(settings.CALOCK.vendors))}")
         seal_again = steps.add_parser("reseal", help="after the server's secret key was changed: seal the rows as they are now")
         seal_again.add_argument("--yes-the-list-is-right", action="store_true", help="you compared every hash of `list`")
         restored = steps.add_parser(
@@ -66,7 +69,7 @@ class Command(BaseCommand):
         for code in options["codes"]:
             try:
                 provider = install_vendor(code)
-            except (LookupError, ValueError) as error:
+            except (LookupError, DefinitionError) as error:
                 raise CommandError(str(error)) from error
             self.stdout.write(f"{code}: {provider.state}")
 

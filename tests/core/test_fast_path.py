@@ -43,7 +43,7 @@ def disagreement(leaf: bytes, kind: str, *, strict: bool, path: CaPath | None = 
         certificate = Certificate.parse(leaf)
     except Refusal:
         return False, ""
-    if not fast_path.plainly_issued(certificate, path.issuer.certificate, strict=strict):
+    if not fast_path.verified_directly(certificate, path.issuer.certificate, strict=strict):
         return False, ""
     fault = openssl_fault(certificate, path, strict=strict)
     return True, fault.text if fault else ""
@@ -109,7 +109,7 @@ def test_a_plain_lock_never_meets_the_path_engine(monkeypatch: pytest.MonkeyPatc
     register = world().register()
     assert check_path(Certificate.parse(world().lock()), register, at=AT).holds
     judged: list[object] = []
-    monkeypatch.setattr(chain, "_judge", lambda *arguments, **_: judged.append(arguments))
+    monkeypatch.setattr(chain, "_verify_chain", lambda *arguments, **_: judged.append(arguments))
     assert check_path(Certificate.parse(world().lock(serial=7)), register, at=AT).holds
     assert judged == []
     check_path(Certificate.parse(world().raw_lock(("1.2.156.99999.9", True, UTF8))), register, at=AT)
@@ -138,7 +138,7 @@ def test_another_keys_signature_is_refused(kind: str) -> None:
         pki.name("h"), key(kind).spki_der, **DATES,
         extensions=[pki.extension(x509.AuthorityKeyIdentifier(world(kind).ca.key.key_id, None, None))],
     )  # fmt: skip
-    assert not fast_path.plainly_issued(Certificate.parse(forged), above(kind).issuer.certificate, strict=True)
+    assert not fast_path.verified_directly(Certificate.parse(forged), above(kind).issuer.certificate, strict=True)
     fault = chain_fault(Certificate.parse(forged), above(kind), strict=True)
     assert fault is not None
     assert "signature" in fault.text
@@ -148,7 +148,7 @@ def test_algorithm_of_another_kind_of_key() -> None:
     """An RSA algorithm over an EC issuer's key, and the other way round."""
     for kind, algorithm in (("EC", pki.RSA_WITH_SHA256), ("RSA", pki.ECDSA_WITH_SHA256), ("SM2", pki.ECDSA_WITH_SHA256)):
         lock = Certificate.parse(world(kind).raw_lock(algorithm=algorithm))
-        assert not fast_path.plainly_issued(lock, above(kind).issuer.certificate, strict=True)
+        assert not fast_path.verified_directly(lock, above(kind).issuer.certificate, strict=True)
         assert chain_fault(lock, above(kind), strict=True) is not None
 
 
