@@ -33,6 +33,7 @@ def own(tmp_path: Path) -> Path:
     """An operator's folder of vendors, with one in it."""
     (tmp_path / "jinan").mkdir()
     (tmp_path / "jinan" / "vendor.toml").write_text(TEXT, "utf-8")
+    (tmp_path / "jinan" / "vendor.pem").touch()
     return tmp_path
 
 
@@ -66,6 +67,11 @@ def test_an_operators_vendor_stands_beside_them(own):
         ('title = "济南互认驱动"\n', "", r"missing required field `title` - at `\$\.product`"),
         ("[product]", "[product", "jinan/vendor.toml: "),
         ("[product]", '[[ca]]\nfile = "root.pem"\n[product]', "jinan/vendor.toml: ca.file: there is no root.pem"),
+        (
+            "[product]",
+            '[[ca]]\nfile = "vendor.pem"\ninside = ["http://10.0.0.1/"]\n[product]',
+            "ca.inside: an address of vendor.pem",
+        ),
         ("[product]", '[[ca]]\nfile = "../root.pem"\n[product]', r"ca\[0\]\.file|ca\[\.\.\.\]\.file"),
     ],
 )

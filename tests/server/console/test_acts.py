@@ -177,6 +177,7 @@ def third(world) -> Account:
 
 EXAMPLES = {
     ("provider_new", ""): lambda world: ("/console/providers/new/", {"code": "neu", "name": "新", "short_name": "新", "order": 5}),
+    ("provider_propose", ""): lambda world: ("/console/providers/propose/", {"vendor": "bjca", **WHY}),
     ("provider_edit", ""): edited,
     ("provider_links", ""): links,
     ("provider_trust", ""): trust,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -359,3 +360,36 @@ def test_audit_rows_that_nobody_writes_any_more_are_shown_and_verified(world, fi
     assert "与写入时一致" in page
     assert words in read(first, "/console/audit/auditevent/")
     assert last_recorded() == 10**6  # a register put back to before it is still noticed
+
+
+# --- from a vendor folder
+
+
+def test_a_vendor_folder_is_proposed_on_its_page(world, first, second):
+    assert 'href="/console/providers/propose/"' in read(first, "/console/providers/")
+    assert '<option value="bjca">北京数字证书认证中心（bjca）</option>' in read(first, "/console/providers/propose/")
+    first.post("/console/providers/propose/", {"vendor": "bjca", "reason": "合同 12"})
+    provider = Provider.objects.get(code="bjca")
+    assert (provider.state, provider.rules["algorithms"]) == (ProviderState.SUSPENDED, ["SM2", "RSA", "EC"])
+    approval = Approval.objects.get(target=str(provider.pk))
+    assert "规则 algorithms" in read(second, f"/console/approvals/{approval.pk}/")
+    decide(second, approval, "approve")
+    provider.refresh_from_db()
+    assert (provider.state, provider.rules["algorithms"]) == (ProviderState.SUSPENDED, ["SM2", "RSA"])
+    assert 'value="bjca"' not in read(first, "/console/providers/propose/")
+
+
+@pytest.mark.parametrize("form", [{}, {"vendor": "nosuch", "reason": "r"}, {"vendor": "bjca"}, {"vendor": "bjca", "reason": " "}])
+def test_a_strange_form_proposes_no_vendor(world, first, form):
+    answer = first.post("/console/providers/propose/", form)
+    assert answer.status_code == 200
+    assert 'class="error"' in answer.content.decode()
+    assert Provider.objects.get() == world.provider
+
+
+def test_a_vendor_folder_that_broke_since_the_start_is_said(world, first, tmp_path, settings):
+    settings.CALOCK = replace(settings.CALOCK, vendors=tmp_path)
+    (tmp_path / "jinan").mkdir()
+    answer = first.get("/console/providers/propose/", follow=True)
+    assert answer.status_code == 200
+    assert f"{tmp_path}/jinan holds no vendor.toml" in answer.content.decode()

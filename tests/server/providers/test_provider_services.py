@@ -10,11 +10,11 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
-from calock.server.providers.installation import install_vendor
 from calock.server.providers.models import CaState, Provider, ProviderState, RevocationSource
 from calock.server.providers.services import create_provider, edit_provider, propose_trust, suspend_provider
 from calock.server.providers.sources import add_source, remove_source
 from calock.server.providers.trust import current_register
+from calock.server.providers.vendors import install_vendor
 from calock.wire.vendors import read_vendors
 
 pytestmark = pytest.mark.django_db

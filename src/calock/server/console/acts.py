@@ -34,6 +34,7 @@ ACTS: dict[str, dict[str, Act]] = {
     "providers": {},
     "provider": {},
     "provider_new": {"": Act(1, Event.PROVIDER_CREATED)},
+    "provider_propose": {"": Act(2, Event.PROVIDER_CHANGED)},
     "provider_edit": {"": Act(1, Event.PROVIDER_CHANGED)},
     "provider_links": {"": Act(2, Event.PROVIDER_CHANGED)},
     "provider_trust": {"": Act(2, Event.PROVIDER_CHANGED)},

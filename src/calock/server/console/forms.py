@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -93,6 +93,20 @@ class SourceForm(forms.Form):
     kind = forms.ChoiceField(label="类型", choices=SourceKind.choices)
     url = AddressField(label="地址", max_length=MAX_SOURCE)
     private_network = forms.BooleanField(label="内网地址", required=False)
+
+
+class VendorForm(forms.Form):
+    """A vendor folder whose content is proposed."""
+
+    vendor = forms.ChoiceField(
+        label="CA 服务商",
+        help_text="尚未登记且有厂商目录的服务商，新增后为暂停状态。站点、规则与网址，以及每张 CA 证书，各为一项申请",
+    )
+    reason = forms.CharField(label="理由", max_length=200)
+
+    def __init__(self, data: Any, *, vendors: dict[str, str]) -> None:
+        super().__init__(data)
+        cast(forms.ChoiceField, self.fields["vendor"]).choices = [(code, f"{name}（{code}）") for code, name in vendors.items()]
 
 
 class TrustForm(forms.Form):

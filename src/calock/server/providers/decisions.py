@@ -19,6 +19,7 @@ from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND,
 from calock.server.providers.certificates import CaFile, issued_by, read_ca_certificate
 from calock.server.providers.emergencies import own_keys, require_bounded, running
 from calock.server.providers.enforcement import enforce, has_anchor
+from calock.server.providers.links import assign_links, link_facts
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
 from calock.server.providers.services import PROVIDER_TRUST, clean_rules, rule_facts
 from calock.server.providers.trail import record_change
@@ -86,6 +87,8 @@ def _change_trust(approval: Approval, operator: Account, context: RequestContext
     require_bounded(rules, own_keys(provider), since=approval.proposed_at)
     provider.state, provider.sites, provider.rules = payload["state"], payload["sites"], rules
     provider.allow_expired_binding = payload["allow_expired_binding"]
+    if "links" in payload:
+        assign_links(provider, payload["links"])
     provider.save()
     at = timezone.now()
     details = {**payload, "was": was, **enforce(provider, at), "approval": str(approval.pk)}
@@ -198,6 +201,7 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
     facts += [
         ("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {minute_text(item.end)} 前不受时效限制")) for item in emergencies
     ]
+    facts += link_facts(provider, payload["links"]) if "links" in payload else ()
     return facts + rule_facts(provider.rules, payload["rules"])
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -31,7 +30,6 @@ from calock.server.providers.models import (
 from calock.server.providers.services import DESCRIPTION_FIELDS, LINK_FIELDS, clean_row, clean_rules
 from calock.server.providers.trail import record_change
 from calock.server.providers.validators import clean_address, clean_links, clean_sites
-from calock.wire.vendors import read_vendor, vendor_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +107,3 @@ def _install_ca(provider: Provider, wanted: CaToInstall) -> str:
             if not RevocationSource.objects.filter(ca_record=record, kind=kind, url=url).exists():
                 RevocationSource.objects.create(ca_record=record, kind=kind, url=url, private_network=wanted.private_network)
     return ca.spki_sha256
-
-
-def install_vendor(code: str) -> Provider:
-    """Put a vendor into the register with the CA certificates of its folder; suspended when there are none.
-
-    Raises:
-        LookupError: no vendor has this code.
-        DefinitionError: its folder cannot be used.
-        Refusal: as :func:`install_provider`.
-    """
-    folder = vendor_folders(settings.CALOCK.vendors).get(code)
-    if folder is None:
-        raise LookupError(f"no vendor folder {code!r}")
-    vendor = read_vendor(folder)
-    return install_provider(
-        code=code,
-        values={field: getattr(vendor, field) for field in DESCRIPTION_FIELDS},
-        rules=vendor.rules,
-        sites=vendor.sites,
-        cas=[
-            CaToInstall((folder / ca.file).read_bytes(), ca.anchor, ca.group, ca.crl, ca.ocsp, ca.private_network, ca.crl_signer)
-            for ca in vendor.ca
-        ],
-        allow_expired_binding=vendor.allow_expired_binding,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import transaction
@@ -40,7 +41,7 @@ def propose_links(
         changed = [name for name in LINK_FIELDS if getattr(fresh, name) != values[name]]
         if not changed:
             raise Refusal(Reason.REQUEST_MALFORMED, "没有改动")
-        _assign(fresh, values)
+        assign_links(fresh, values)
         clean_row(fresh, without=frozenset({"code"}))
         return propose(
             kind=PROVIDER_LINKS,
@@ -54,7 +55,7 @@ def propose_links(
         )
 
 
-def _assign(provider: Provider, values: dict[str, Any]) -> None:
+def assign_links(provider: Provider, values: dict[str, Any]) -> None:
     for name in LINK_FIELDS:
         setattr(provider, name, values[name])
 
@@ -65,7 +66,7 @@ def _change(approval: Approval, operator: Account, context: RequestContext | Non
         raise Refusal(Reason.NOT_FOUND, "the provider is gone")
     provider, values = locked_provider(found, approval.target_version), approval.payload
     changed = {name: [getattr(provider, name), values[name]] for name in LINK_FIELDS if getattr(provider, name) != values[name]}
-    _assign(provider, values)
+    assign_links(provider, values)
     provider.save()
     record_change(Event.PROVIDER_CHANGED, provider, operator, context, {"changed": changed, "approval": str(approval.pk)})
 
@@ -74,11 +75,14 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
     provider = Provider.objects.filter(pk=approval.target).first()
     if provider is None:
         return [("CA 服务商", "已不存在")]
-    facts = [("CA 服务商", provider.name)]
+    return [("CA 服务商", provider.name), *link_facts(provider, approval.payload)]
+
+
+def link_facts(provider: Provider, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a second operator reads of the links that were asked for, what changes set apart."""
     for name, label in _LABELS.items():
-        before, after = getattr(provider, name), approval.payload[name]
-        facts.append((label, after or "无") if before == after else (label, Alarm(f"{before or '无'} → {after or '无'}")))
-    return facts
+        before, after = getattr(provider, name), values[name]
+        yield (label, after or "无") if before == after else (label, Alarm(f"{before or '无'} → {after or '无'}"))
 
 
 def register_kinds() -> None:

@@ -7,7 +7,7 @@ may pull it, and two must undo it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from calock.server.providers.emergencies import own_keys, require_bounded, runni
 from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
 from calock.server.providers.trail import record_change
-from calock.server.providers.validators import MAX_PROVIDERS, clean_sites, refuse_more_than
+from calock.server.providers.validators import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
 from calock.server.sessions.context import RequestContext
 
 DESCRIPTION_FIELDS = ("name", "short_name", "legal_name", "order")
@@ -164,8 +164,9 @@ def propose_trust(
     reason: str,
     by: Account,
     context: RequestContext | None,
+    links: Mapping[str, Any] | None = None,
 ) -> Approval:
-    """Ask for another state, other sites or other rules of a provider.
+    """Ask for another state, other sites or other rules of a provider; for its ``links`` as well where they are one decision.
 
     Raises:
         Refusal: PROVIDER_RULES_REFUSED, REQUEST_MALFORMED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as
@@ -177,11 +178,17 @@ def propose_trust(
         "rules": clean_rules(rules),
         "allow_expired_binding": allow_expired_binding,
     }
+    asked = clean_links(links or {})
     with transaction.atomic():
         require_operator(by.pk)
         open_register()
         fresh = locked_provider(provider, version)
         require_bounded(payload["rules"], own_keys(fresh), since=timezone.now())
+        if asked:
+            payload["links"] = asked
+            for name, value in asked.items():
+                setattr(fresh, name, value)
+            clean_row(fresh, without=frozenset({"code"}))
         if payload["state"] == ProviderState.ENABLED and not has_anchor(fresh):
             raise Refusal(Reason.PROVIDER_WITHOUT_ANCHOR, "no recognised anchor")
         return propose(

@@ -56,7 +56,7 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class VendorCa(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One CA certificate in the vendor's folder, with the addresses of its revocation data.
 
-    ``crl_signer``: its key signs CRLs alone. A CA some of whose addresses lie in a private network stands twice, once with each.
+    ``crl_signer``: its key signs CRLs alone.
     """
 
     file: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+\.pem\Z")]
@@ -65,13 +65,14 @@ class VendorCa(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: str = ""
     crl: tuple[str, ...] = ()
     ocsp: tuple[str, ...] = ()
-    private_network: bool = False
+    inside: tuple[str, ...] = ()
+    """Those of the addresses that lie in a private network."""
 
 
 class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``vendor.toml`` says. ``rules`` is ``calock.core.policy.Policy`` as JSON; missing keys take the strict default."""
 
-    code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,48}\Z")]
+    code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,49}\Z")]
     name: str
     short_name: str
     legal_name: str = ""
@@ -101,8 +102,8 @@ def read_vendor(folder: Path) -> Vendor:
     """Read one vendor's folder.
 
     Raises:
-        DefinitionError: its file does not say what it must, has rules that are none, names another code than its folder, or a
-            certificate that is not there.
+        DefinitionError: its file does not say what it must, has rules that are none, names another code than its folder, a
+            certificate that is not there, or an address inside that is no address.
     """
     path = folder / FILE
     vendor = read_toml(path, Vendor)
@@ -115,6 +116,8 @@ def read_vendor(folder: Path) -> Vendor:
     for ca in vendor.ca:
         if not (folder / ca.file).is_file():
             raise DefinitionError(f"{path}: ca.file: there is no {ca.file} beside it")
+        if not {*ca.inside} <= {*ca.crl, *ca.ocsp}:
+            raise DefinitionError(f"{path}: ca.inside: an address of {ca.file} that is neither in crl nor in ocsp")
     return vendor
 
 

@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 from typing import IO, cast
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from calock.core.refusals import Refusal
 from calock.server.approvals.models import Approval
-from calock.server.console.forms import LinksForm, ProviderForm, TrustForm
+from calock.server.console.forms import LinksForm, ProviderForm, TrustForm, VendorForm
 from calock.server.console.pages.common import operator_and_context, page, refusal_message, take
 from calock.server.console.pages.dashboard import provider_row
 from calock.server.console.register_steps import step_of, take_step
@@ -25,6 +26,7 @@ from calock.server.providers.links import propose_links
 from calock.server.providers.models import CaRecord, CaState, Provider, Role
 from calock.server.providers.services import create_provider, edit_provider, propose_trust
 from calock.server.providers.trust import current_problems
+from calock.server.providers.vendors import propose_vendor, vendors_to_propose
 
 
 @require_GET
@@ -90,6 +92,26 @@ def new(request: HttpRequest) -> HttpResponse:
         except Refusal as refusal:
             form.add_error(None, refusal_message(request, refusal))
     return page(request, "console/form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"), above="CA 服务商")
+
+
+@require_http_methods(["GET", "POST"])
+def propose(request: HttpRequest) -> HttpResponse:
+    """A new provider from a vendor folder; what its folder says waits for a second operator."""
+    back = reverse("admin:providers")
+    try:
+        vendors = vendors_to_propose()
+    except Refusal as refusal:
+        messages.error(request, refusal_message(request, refusal))
+        return HttpResponseRedirect(back)
+    form = VendorForm(request.POST if request.method == "POST" else None, vendors=vendors)
+    if request.method == "POST" and form.is_valid():
+        operator, context = operator_and_context(request)
+        code, reason = form.cleaned_data["vendor"], form.cleaned_data["reason"]
+        try:
+            return HttpResponseRedirect(_address(propose_vendor(code=code, reason=reason, by=operator, context=context)))
+        except Refusal as refusal:
+            form.add_error(None, refusal_message(request, refusal))
+    return page(request, "console/form.html", title="按厂商目录新增", form=form, back=back, above="CA 服务商", two=True)
 
 
 @require_http_methods(["GET", "POST"])

@@ -15,6 +15,7 @@ PAGES: tuple[tuple[str, View, str], ...] = (
     ("failures/", failures.failures, "failures"),
     ("providers/", providers.overview, "providers"),
     ("providers/new/", providers.new, "provider_new"),
+    ("providers/propose/", providers.propose, "provider_propose"),
     ("providers/<uuid:key>/", providers.detail, "provider"),
     ("providers/<uuid:key>/edit/", providers.edit, "provider_edit"),
     ("providers/<uuid:key>/links/", providers.links, "provider_links"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -14,19 +14,18 @@ from calock.core.refusals import Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.providers import seal, seen, trail
-from calock.server.providers.installation import install_vendor
 from calock.server.providers.models import Provider, RegisterState
 from calock.server.providers.rows import as_seen, read_rows
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.sealed import register_macs, sealed_models
 from calock.server.providers.seen import Seen
 from calock.server.providers.trust import ProblemKind, current_problems
+from calock.server.providers.vendors import export_vendor, install_vendor
 from calock.wire.folders import DefinitionError
-from calock.wire.vendors import vendor_folders
 
 
 class Command(BaseCommand):
-    help = "Check, list, install or seal the provider register (互认 trust list)."
+    help = "Check, list, install, export or seal the provider register (互认 trust list)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True)
@@ -35,7 +34,12 @@ class Command(BaseCommand):
         install = steps.add_parser(
             "install", help="put vendor folders into the register; without CA certificates they stay suspended"
         )
-        install.add_argument("codes", nargs="+", metavar="CODE", help=f"of {', '.join(vendor_folders(settings.CALOCK.vendors))}")
+        install.add_argument(
+            "codes", nargs="+", metavar="CODE", help="of a vendor folder, which are those of calock and those in CALOCK_VENDORS"
+        )
+        export = steps.add_parser("export", help="write a provider as a vendor folder, with its recognised CA certificates")
+        export.add_argument("code", metavar="CODE")
+        export.add_argument("directory", type=Path, metavar="DIRECTORY", help="in which the folder is made")
         seal_again = steps.add_parser("reseal", help="after the server's secret key was changed: seal the rows as they are now")
         seal_again.add_argument("--yes-the-list-is-right", action="store_true", help="you compared every hash of `list`")
         restored = steps.add_parser(
@@ -46,8 +50,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['step'].replace('-', '_')}")(options)
-        except Refusal as refusal:
-            raise CommandError(str(refusal)) from refusal
+        except (Refusal, DefinitionError) as error:
+            raise CommandError(str(error)) from error
 
     def _check(self, _options: dict[str, Any]) -> None:
         problems = current_problems()
@@ -67,11 +71,14 @@ class Command(BaseCommand):
 
     def _install(self, options: dict[str, Any]) -> None:
         for code in options["codes"]:
-            try:
-                provider = install_vendor(code)
-            except (LookupError, DefinitionError) as error:
-                raise CommandError(str(error)) from error
+            provider = install_vendor(code)
             self.stdout.write(f"{code}: {provider.state}")
+
+    def _export(self, options: dict[str, Any]) -> None:
+        try:
+            self.stdout.write(str(export_vendor(options["code"], options["directory"])))
+        except OSError as error:
+            raise CommandError(f"{options['directory']}: {error.strerror}") from error
 
     def _reseal(self, options: dict[str, Any]) -> None:
         if not options["yes_the_list_is_right"]:
