@@ -69,6 +69,7 @@ class Event(StrEnum):
     PACKAGE_DOWNLOADED = "package:downloaded"
     PACKAGE_REFUSED = "package:refused"
 
+    LIST_EXPORTED = "console:list:exported"
     ACCESS_REFUSED = "access:refused"
     REQUEST_REFUSED = "request:refused"
     REQUESTS_THROTTLED = "request:throttled"

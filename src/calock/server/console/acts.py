@@ -24,6 +24,8 @@ def _proposed(what: str) -> str:
     return f"已提出{what}，等待另一位运营人员复核"
 
 
+EXPORT = Act(1, Event.LIST_EXPORTED)
+
 ACTS: dict[str, dict[str, Act]] = {
     # overview
     "index": {},
@@ -57,6 +59,7 @@ ACTS: dict[str, dict[str, Act]] = {
     },
     # people and locks
     "accounts_account_changelist": {},
+    "accounts_account_export": {"": EXPORT},
     "accounts_account_change": {
         "reset": Act(1, Event.ACCOUNT_PASSWORD_RESET),
         "disable": Act(1, Event.ACCOUNT_DISABLED, "账户已停用，其会话已结束"),
@@ -73,6 +76,7 @@ ACTS: dict[str, dict[str, Act]] = {
     },
     "account_new": {"": Act(1, Event.ACCOUNT_CREATED)},
     "organisations_organisation_changelist": {},
+    "organisations_organisation_export": {"": EXPORT},
     "organisations_organisation_change": {
         "disable": Act(1, Event.ORGANISATION_DISABLED, "单位已停用，其全部成员的会话已结束"),
         "enable": Act(1, Event.ORGANISATION_ENABLED, "单位已启用"),
@@ -83,11 +87,14 @@ ACTS: dict[str, dict[str, Act]] = {
     },
     "organisation_new": {"": Act(1, Event.ORGANISATION_CREATED)},
     "locks_lock_changelist": {},
+    "locks_lock_export": {"": EXPORT},
     "locks_lock_change": {},
     "locks_binding_changelist": {},
+    "locks_binding_export": {"": EXPORT},
     "locks_binding_change": {"unbind": Act(2, Event.BINDING_ENDED, _proposed("紧急解绑"))},
     # driver packages
     "downloads_driverpackage_changelist": {},
+    "downloads_driverpackage_export": {"": EXPORT},
     "downloads_driverpackage_upload": {"": Act(1, Event.PACKAGE_UPLOADED, "驱动包已上传为草稿，请核对后发布")},
     "downloads_driverpackage_change": {
         "publish": Act(2, Event.PACKAGE_PUBLISHED, _proposed("发布驱动包")),
@@ -95,6 +102,7 @@ ACTS: dict[str, dict[str, Act]] = {
     },
     # audit
     "audit_auditevent_changelist": {},
+    "audit_auditevent_export": {"": EXPORT},
     "audit_auditevent_change": {},
 }
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from ipaddress import ip_address
 from typing import Any
@@ -142,6 +143,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         field_column("IP", "ip"),
     )
     list_display_links = ("number_shown",)
+    export_columns = (*list_display, field_column("事件代码", "event"), field_column("原因代码", "reason"), "agent", "details_text")
     list_filter = (
         DateRangeFilter,
         SubjectFilter,
@@ -198,6 +200,14 @@ class AuditEventAdmin(ReadOnlyAdmin):
     @list_column("站点")
     def site_shown(self, row: AuditEvent) -> str:
         return site_names(row.site) if row.site else "-"
+
+    @list_column("浏览器")
+    def agent(self, row: AuditEvent) -> str:
+        return row.user_agent
+
+    @list_column("详情")
+    def details_text(self, row: AuditEvent) -> str:
+        return json.dumps(row.details, ensure_ascii=False, sort_keys=True)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         checked: dict[str, Any] = {}

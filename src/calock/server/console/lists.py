@@ -6,26 +6,37 @@ What is shown is looked up by an index, and cut before anything is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import InlineModelAdmin
+from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_GET
 
+from calock.core.refusals import Reason, Refusal
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.console import exports
 from calock.server.console.acts import ACTS
-from calock.server.console.pages.common import page, take
+from calock.server.console.pages.common import operator_and_context, page, take
 from calock.server.portal.templatetags.portal import moment
 
 MAX_SEARCH = 100
 """Characters of a search that count: databases refuse patterns and conditions without end."""
+CHUNK = 500
+"""Rows of an export that are looked up together."""
 MAX_LISTED = 1000
 """Rows that a list leads to; who looks for others narrows it. Counting further would visit every row of a platform."""
 
@@ -77,6 +88,8 @@ class ReadOnlyAdmin(_ModelAdmin):
     paginator = BoundedPaginator
     template = ""
     """The row's page."""
+    export_columns: tuple[Any, ...] = ()
+    """Of the file; empty: the list's own."""
     heading = ""
     """Of the list; empty: the model's own words."""
 
@@ -105,6 +118,37 @@ class ReadOnlyAdmin(_ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         heading = self.heading or str(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": heading, **(extra_context or {})})
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", self.admin_site.admin_view(require_GET(self.export)), name=name), *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The whole list that the address asks for, as a file. Query: the list's own, and ``format``."""
+        asked = request.GET.copy()
+        kind = asked.pop("format", [""])[-1]
+        if kind not in exports.TYPES:
+            raise Refusal(Reason.REQUEST_MALFORMED, "format")
+        request.GET = asked  # type: ignore[assignment]  # else the list takes it for a filter
+        rows = self.get_changelist_instance(request).queryset[: exports.MAX_ROWS]
+        operator, context = operator_and_context(request)
+        about = {"list": self.opts.model_name or "", "format": kind, "rows": rows.count(), "query": asked.urlencode()}
+        record(Event.LIST_EXPORTED, context=context, actor=operator, details=about)
+        title = self.heading or str(self.opts.verbose_name_plural)
+        return exports.file_of(title, kind, self._exported(rows))
+
+    def _exported(self, rows: QuerySet[Any]) -> Iterator[list[Any]]:
+        columns = self.export_columns or tuple(self.list_display)
+        yield [label_for_field(column, self.model, model_admin=self) for column in columns]
+        waiting = rows.iterator(chunk_size=CHUNK)
+        while chunk := list(islice(waiting, CHUNK)):
+            self.attach(chunk)
+            yield from ([self._cell(column, row) for column in columns] for row in chunk)
+
+    def _cell(self, column: Any, row: Any) -> Any:
+        if callable(column):
+            return column(row)
+        return getattr(self, column)(row) if hasattr(self, column) else getattr(row, column)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         words = search_term.strip()[:MAX_SEARCH]
