@@ -116,7 +116,9 @@ class Reason(StrEnum):
     SESSION_REQUIRED = "SESSION_REQUIRED"
     SESSION_ENDED = "SESSION_ENDED"
     TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
+    PASSWORD_TRIES_USED_UP = "PASSWORD_TRIES_USED_UP"  # too many wrong ones for this account from here; other ways in stay open
     SERVER_BUSY = "SERVER_BUSY"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"  # it does not answer, or not in time; the request may be sent again
     CSRF_FAILED = "CSRF_FAILED"
     HOST_UNKNOWN = "HOST_UNKNOWN"
 

@@ -33,12 +33,14 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
     413: (Reason.TOKEN_TOO_LARGE, Reason.REQUEST_TOO_LARGE),
     421: (Reason.HOST_UNKNOWN,),
     426: (Reason.DRIVER_TOO_OLD,),
-    429: (Reason.TOO_MANY_ATTEMPTS,),
+    429: (Reason.TOO_MANY_ATTEMPTS, Reason.PASSWORD_TRIES_USED_UP),
     # an error of the driver itself; the server sends none of its own
     500: (Reason.DRIVER_FAILED,),
     # what the driver asks, a vendor's library or a lock, gave nothing that can be used
     502: (Reason.MODULE_FAILED, Reason.LOCK_SIGNATURE_WRONG),
-    503: (Reason.SERVER_BUSY, Reason.REGISTER_DAMAGED, Reason.PACKAGE_DAMAGED, Reason.UPDATE_UNREACHABLE),
+    503: (
+        Reason.SERVER_BUSY, Reason.DATABASE_UNAVAILABLE, Reason.REGISTER_DAMAGED, Reason.PACKAGE_DAMAGED, Reason.UPDATE_UNREACHABLE,
+    ),
 }  # fmt: skip
 _STATUS: Final = {reason: status for status, reasons in _BY_STATUS.items() for reason in reasons}
 

@@ -8,7 +8,7 @@ import pytest
 from package_help import make_package, package_key, public
 
 from calock.server.accounts.models import Account, Role
-from calock.server.downloads import slots, store
+from calock.server.downloads import store
 from calock.server.downloads.services import publish_package, upload_package
 
 
@@ -17,7 +17,6 @@ def package_store(tmp_path, settings, db):
     settings.CALOCK = dataclasses.replace(settings.CALOCK, data=tmp_path)
     (tmp_path / "package-keys.txt").write_text(f"# ours\n{public(package_key())}\n")
     store._known_good.clear()
-    slots._taken.clear()
     return tmp_path / "packages"
 
 

@@ -129,13 +129,18 @@ def test_wherever_it_happens_while_an_answer_is_judged(lock_world, lock, monkeyp
     refusal_row(Browser().log_in(lock), "ANSWER_NOT_JUDGED")
 
 
-def test_a_database_that_is_away_is_called_a_failure_of_the_server(lock_world, lock, monkeypatch):
+def test_a_database_that_is_away_says_come_again_and_spends_nothing(lock_world, lock, monkeypatch):
     def away(*_args, **_kwargs):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(answers, "verify_token", away)
-    answer = Browser(raise_request_exception=False).log_in(lock)
-    assert (answer.status_code, reason_of(answer)) == (500, "SERVER_FAILED")
+    browser = Browser(raise_request_exception=False)
+    challenge = browser.challenge()
+    sent = {"challenge": challenge, "token": lock.sign(challenge)}
+    with monkeypatch.context() as broken:
+        broken.setattr(answers, "verify_token", away)
+        answer = browser.post("/api/login", sent)
+    assert (answer.status_code, reason_of(answer), answer.headers["Retry-After"]) == (503, "DATABASE_UNAVAILABLE", "5")
+    assert browser.post("/api/login", sent).status_code == 200
 
 
 def test_a_certificate_without_end_is_refused_for_what_is_wrong_with_it(lock_world):

@@ -414,7 +414,7 @@ def test_one_runner_a_machine_and_the_second_takes_over():
 @pytest.mark.django_db(transaction=True)
 def test_the_command_runs_every_job_once_for_who_asks(source):
     world = CrlWorld(source)
-    SpentChallenge.objects.create(digest="0" * 64, expires_at=moment() - HOUR)
+    SpentChallenge.objects.create(digest="0" * 64, spent_at=moment() - 25 * HOUR)
     out = StringIO()
     call_command("jobs", "--once", stdout=out)
     assert "spent-challenges: 1" in out.getvalue()

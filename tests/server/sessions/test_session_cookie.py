@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from lock_world import HOST, Browser, context, make_lock
@@ -15,6 +16,7 @@ from calock.core.refusals import Refusal
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState
 from calock.server.audit.models import AuditEvent
+from calock.server.challenges.models import SpentChallenge
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.locks.models import Binding
 from calock.server.login.services import logout
@@ -205,10 +207,17 @@ def test_cookies_are_locked_down_on_a_real_site(lock_world, settings):
     )
 
 
-def test_old_spent_challenges_are_swept_and_young_ones_kept(lock_world):
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=2), timedelta(days=-2)])
+def test_used_challenges_are_kept_for_a_day_by_the_databases_clock(lock_world, monkeypatch, ahead):
+    """FLT05: whatever this machine's clock shows, it makes no used challenge good again for the others."""
     browser = Browser()
-    browser.challenge()
     browser.post("/api/login", {"challenge": browser.challenge(), "token": make_lock().sign("x")})
-    now = timezone.now()
-    assert sweep_spent_challenges(at=now) == 0
-    assert sweep_spent_challenges(at=now + timedelta(minutes=20)) == 1
+    real = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: real() + ahead)
+    assert sweep_spent_challenges() == 0
+    rows = SpentChallenge.objects
+    rows.update(spent_at=Now() - timedelta(hours=23))
+    assert sweep_spent_challenges() == 0
+    rows.update(spent_at=Now() - timedelta(hours=25))
+    assert sweep_spent_challenges() == 1
+    assert not rows.exists()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class SpentChallenge(models.Model):
     digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of the challenge text")
-    expires_at = models.DateTimeField(db_index=True, help_text="rows past this are swept")
+    spent_at = models.DateTimeField(
+        db_default=Now(), db_index=True, help_text="by the database's clock; rows are swept a day later"
+    )
 
     def __str__(self) -> str:
         return self.digest

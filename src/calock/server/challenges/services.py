@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
 from calock.core import challenge as core
 from calock.core.challenge import Challenge, Purpose
@@ -15,6 +16,8 @@ from calock.server.challenges.models import SpentChallenge
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.keys import key_for
 
+KEPT = timedelta(days=1)
+"""How long a used challenge is remembered."""
 SWEEP_BATCH = 5000
 OURS = frozenset({Reason.CHALLENGE_WRONG_PURPOSE, Reason.CHALLENGE_WRONG_CONTEXT})
 """Reasons that show a genuine, unexpired challenge in the wrong hands: it is spent, so that it is worth nothing afterwards."""
@@ -77,20 +80,24 @@ def spend(challenge: Challenge) -> None:
     """
     try:
         with transaction.atomic():
-            SpentChallenge(digest=challenge.digest, expires_at=challenge.expires_at).save(force_insert=True)
+            SpentChallenge(digest=challenge.digest).save(force_insert=True)
     except IntegrityError as error:
         raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before") from error
 
 
 def spend_quietly(challenge: Challenge) -> None:
     """Use a challenge up after a failed attempt; that it was used already does not matter."""
-    SpentChallenge.objects.bulk_create(
-        [SpentChallenge(digest=challenge.digest, expires_at=challenge.expires_at)], ignore_conflicts=True
-    )
+    SpentChallenge.objects.bulk_create([SpentChallenge(digest=challenge.digest)], ignore_conflicts=True)
 
 
-def sweep_spent_challenges(*, at: datetime) -> int:
-    """Delete rows of challenges that could not be used any more anyway; how many."""
-    old = SpentChallenge.objects.filter(expires_at__lt=at - timedelta(minutes=5))
-    batch = list(old.values_list("pk", flat=True)[:SWEEP_BATCH])
-    return SpentChallenge.objects.filter(pk__in=batch).delete()[0]
+def sweep_spent_challenges() -> int:
+    """Delete rows that are a day old by the database's clock; how many.
+
+    No challenge lives longer than minutes, on any machine whose clock is within a day of the database's: what is swept could not
+    be used again anywhere.
+    """
+    old = SpentChallenge.objects.filter(spent_at__lt=Now() - KEPT).values_list("pk", flat=True)
+    swept = 0
+    while batch := list(old[:SWEEP_BATCH]):
+        swept += SpentChallenge.objects.filter(pk__in=batch).delete()[0]
+    return swept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from io import BufferedReader
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
@@ -11,17 +11,17 @@ from django.utils.http import content_disposition_header, http_date, parse_http_
 from calock.server.downloads import store
 from calock.server.downloads.models import DriverPackage
 from calock.server.downloads.ranges import Part, RangeUnsatisfiableError, part_for
-from calock.server.downloads.slots import Slot
+from calock.server.web.file_part import FilePart
 from calock.server.web.http import SiteRequest
 
 _CHUNK = 256 * 1024
 
 
-class Sending:
-    """The bytes of one response. ``finished`` is called when the last of them has been handed over, and only then."""
+class _Bytes:
+    """The bytes of one part of a file, for callers that cannot send it by its path."""
 
-    def __init__(self, file: BinaryIO, part: Part, slot: Slot, finished: Callable[[], None]) -> None:
-        self._file, self._part, self._slot, self._finished = file, part, slot, finished
+    def __init__(self, file: BufferedReader, part: Part) -> None:
+        self._file, self._part = file, part
 
     def __iter__(self) -> Iterator[bytes]:
         self._file.seek(self._part.start)
@@ -32,11 +32,17 @@ class Sending:
                 raise OSError("the stored file became shorter while it was sent")
             left -= len(chunk)
             yield chunk
-        self._finished()
 
     def close(self) -> None:
         self._file.close()
-        self._slot.release()
+
+
+class Sending(StreamingHttpResponse):
+    """A part of a stored file. ``calock serve`` sends ``file_part``; whoever iterates gets the same bytes."""
+
+    def __init__(self, file: BufferedReader, part: Part) -> None:
+        super().__init__(_Bytes(file, part), content_type="application/zip", status=206 if part.partial else 200)
+        self.file_part = FilePart(file, part.start, part.stop)
 
 
 def _etag(package: DriverPackage) -> str:
@@ -62,16 +68,16 @@ def _wanted(request: SiteRequest, package: DriverPackage) -> Part:
     return part_for(request.headers.get("Range") if same and request.method == "GET" else None, package.size)
 
 
-def _is_download(part: Part) -> bool:
-    """Whole, or the open end of a resumed one. Asking for the last few bytes alone is none."""
-    return part.ends_file and (part.start == 0 or part.length >= part.size // 1000)
+def _begins_download(part: Part) -> bool:
+    """The whole file, asked for from its beginning. The rest of one that broke off, or a look at its end, begins none."""
+    return part.start == 0 and part.ends_file
 
 
-def send(request: SiteRequest, package: DriverPackage, *, finished: Callable[[], None]) -> HttpResponseBase:
-    """Answer a GET or HEAD for ``package``. ``finished`` is called after a complete download.
+def send(request: SiteRequest, package: DriverPackage, *, begun: Callable[[], None]) -> HttpResponseBase:
+    """Answer a GET or HEAD for ``package``. ``begun`` is called when a download of the whole file begins.
 
     Raises:
-        Refusal: PACKAGE_DAMAGED, SERVER_BUSY.
+        Refusal: PACKAGE_DAMAGED.
     """
     response: HttpResponseBase
     if _not_modified(request, package):
@@ -79,7 +85,7 @@ def send(request: SiteRequest, package: DriverPackage, *, finished: Callable[[],
         del response["Content-Type"]
     else:
         try:
-            response = _send_part(request, package, _wanted(request, package), finished)
+            response = _send_part(request, package, _wanted(request, package), begun)
         except RangeUnsatisfiableError:
             response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{package.size}"})
     response["ETag"] = _etag(package)
@@ -90,22 +96,16 @@ def send(request: SiteRequest, package: DriverPackage, *, finished: Callable[[],
     return response
 
 
-def _send_part(request: SiteRequest, package: DriverPackage, part: Part, finished: Callable[[], None]) -> HttpResponseBase:
-    slot = Slot(request.client_ip)
-    try:
-        file = store.open_checked(package.sha256, package.size)
-    except BaseException:
-        slot.release()
-        raise
+def _send_part(request: SiteRequest, package: DriverPackage, part: Part, begun: Callable[[], None]) -> HttpResponseBase:
+    file = store.open_checked(package.sha256, package.size)
     response: HttpResponseBase
     if request.method == "HEAD":
         file.close()
-        slot.release()
         response = HttpResponse(content_type="application/zip")
     else:
-        counted = finished if _is_download(part) else lambda: None
-        response = StreamingHttpResponse(Sending(file, part, slot, counted), content_type="application/zip")
-        response.status_code = 206 if part.partial else 200
+        response = Sending(file, part)
+        if _begins_download(part):
+            begun()
     if part.partial:
         response["Content-Range"] = part.content_range
     response["Content-Length"] = str(part.length)

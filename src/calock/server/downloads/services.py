@@ -136,7 +136,7 @@ def withdraw_package(*, package: DriverPackage, reason: str, by: Account | None,
 
 
 def count_download(*, package: DriverPackage, context: RequestContext) -> None:
-    """One complete download: the counter and its audit row."""
+    """One download of the whole file that began: the counter and its audit row."""
     with transaction.atomic():
         DriverPackage.objects.filter(pk=package.pk).update(downloads=F("downloads") + 1)
         account = context.session.account if context.session else None

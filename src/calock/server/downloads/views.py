@@ -26,7 +26,7 @@ def file(request: HttpRequest, package_id: uuid.UUID) -> HttpResponseBase:
     """One package file, addressed by its id.
 
     Raises:
-        Refusal: NOT_FOUND (also a draft, and another site's), PACKAGE_WITHDRAWN with the newer one, PACKAGE_DAMAGED, SERVER_BUSY.
+        Refusal: NOT_FOUND (also a draft, and another site's), PACKAGE_WITHDRAWN with the newer one, PACKAGE_DAMAGED.
     """
     asked = cast(SiteRequest, request)
     package = DriverPackage.objects.filter(pk=package_id).first()
@@ -39,7 +39,7 @@ def file(request: HttpRequest, package_id: uuid.UUID) -> HttpResponseBase:
             facts = {"newer_url": asked.site_origin + _address(newer), "newer_version": newer.version}
         raise Refusal(Reason.PACKAGE_WITHDRAWN, f"{package.code} {package.version} was withdrawn", facts)
     context = context_of(asked)
-    return send(asked, package, finished=lambda: count_download(package=package, context=context))
+    return send(asked, package, begun=lambda: count_download(package=package, context=context))
 
 
 @require_safe

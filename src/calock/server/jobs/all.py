@@ -12,12 +12,19 @@ from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.ocsp import OcspRenewal
 from calock.server.jobs.runner import Job
-from calock.server.jobs.sessions import sweep_sessions
+from calock.server.jobs.sessions import Sweep, sweep_sessions
 from calock.server.revocation import ocsp_cache, store
+from calock.server.tools.clock import require_agreement
+
+
+def _sessions() -> Sweep:
+    require_agreement()
+    return sweep_sessions()
 
 
 def _spent_challenges() -> int:
-    return sweep_spent_challenges(at=timezone.now())
+    require_agreement()
+    return sweep_spent_challenges()
 
 
 def _seal() -> int:
@@ -33,7 +40,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
 
     The promise that a revoked lock is out within a minute hangs on the first three: docs/decisions/revocation.md adds them up.
     """
-    sessions = Job("sessions", 10.0, sweep_sessions)
+    sessions = Job("sessions", 10.0, _sessions)
     crls = CrlSchedule(clock=clock, changed=sessions.wake.set)
     ocsp = OcspRenewal(changed=sessions.wake.set, clock=clock)
     return [

@@ -31,7 +31,10 @@ def states_file() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``run`` every ``every`` seconds, first at once; what it returns is only logged when it is not empty or zero."""
+    """``run`` every ``every`` seconds, first at once; what it returns is only logged when it is not empty or zero.
+
+    A result with a ``problem`` (a text) counts as a failed run: part of the work was not done.
+    """
 
     name: str
     every: float
@@ -102,11 +105,15 @@ class Runner:
             result = job.run()
         except BaseException as error:  # the next run must happen whatever this one met
             state.failures += 1
-            state.last_error = f"{type(error).__name__}: {error}"[:300]
-            log.exception("job_failed", job=job.name)
+            text = f"{type(error).__name__}: {error}"[:300]
+            if text == state.last_error:  # said before, with its traceback: a database that is away fails every job for as long
+                log.error("job_failed_again", job=job.name, error=text)  # noqa: TRY400
+            else:
+                log.exception("job_failed", job=job.name)
+            state.last_error = text
             connections.close_all()
         else:
-            state.last_error = ""
+            state.last_error = str(getattr(result, "problem", ""))[:300]
             if result:
                 log.info("job_done", job=job.name, result=str(result)[:200])
         self._write_states()

@@ -65,6 +65,11 @@ class Sweep:
     failed: int = 0
     """Locks and providers that could not be judged; the log says why. Their sessions go on."""
 
+    @property
+    def problem(self) -> str:
+        """Not empty when something could not be judged."""
+        return f"{self.failed} locks or providers could not be judged" if self.failed else ""
+
     def __bool__(self) -> bool:
         return self.ended > 0 or self.failed > 0
 

@@ -36,7 +36,8 @@ WHERE r.spki_sha256 = %s AND c.serial = %s
 @cache
 def _insert(model: type[models.Model]) -> tuple[str, tuple[models.Field[Any, Any], ...]]:
     meta = model._meta  # noqa: SLF001 - Django's documented interface, whatever its name
-    fields = tuple(field for field in meta.concrete_fields if not isinstance(field, models.AutoField))
+    made = (field for field in meta.concrete_fields if not isinstance(field, models.AutoField))
+    fields = tuple(field for field in made if field.db_default is models.NOT_PROVIDED)
     columns = ", ".join(f'"{field.column}"' for field in fields)
     marks = ", ".join("%s" for _ in fields)
     return f'INSERT INTO "{meta.db_table}" ({columns}) VALUES ({marks})', fields  # noqa: S608 - names of our own models
@@ -58,7 +59,7 @@ def spend(challenge: Challenge) -> None:
         Refusal: CHALLENGE_SPENT. The caller's transaction is over then.
     """
     try:
-        insert(SpentChallenge(digest=challenge.digest, expires_at=challenge.expires_at))
+        insert(SpentChallenge(digest=challenge.digest))
     except IntegrityError as error:
         raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before") from error
 

@@ -55,6 +55,7 @@ def _words() -> dict[str, str]:
         "verifying": _("正在核验证书…"),
         "network": _("网络异常，请检查网络后重试"),
         "try_again": _("重试"),
+        "trying_again": _("正在自动重试，请不要关闭页面…"),
         "window_wait": _("请在驱动窗口中输入 PIN 码"),
         "window_blocked": _("浏览器拦截了驱动窗口，请允许本站弹出窗口后重试"),
         "window_silent": _("驱动窗口没有应答，请确认驱动已安装并启动"),

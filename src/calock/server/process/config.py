@@ -6,13 +6,18 @@
 ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``,
 ``CALOCK_OPERATORS_NEED_LOCK`` (0: operators may do with a password; default 1),
 ``CALOCK_SITES``, ``CALOCK_VENDORS`` (directories of sites and of CA vendors of the operator's own, beside those of the program),
-``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver, ``calock.wire.driver.PORTS``).
+``CALOCK_DATABASE_SECONDS`` (how long a person's request waits for the database, default 10), ``CALOCK_DATABASE_WAIT`` (seconds that
+``calock serve`` waits for a database that is not up yet, default 300), ``CALOCK_DRAIN_SECONDS`` (how long ``/readyz`` says
+"draining" before a machine that was told to end stops listening, default 5), ``CALOCK_HSTS_SUBDOMAINS`` (1: browsers use HTTPS for
+all names below the sites' too), ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver,
+``calock.wire.driver.PORTS``).
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +28,9 @@ import dj_database_url
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
 from calock.server.tools.files import make_once
 from calock.wire.driver import PORTS
+
+OWN_FILES = frozenset({"secret.key", "calock.sqlite3", "audit-seal.key", "static", "jobs.lock"})
+"""What shows that a folder is a data folder of ours."""
 
 
 class ConfigError(RuntimeError):
@@ -43,6 +51,10 @@ class Config:
     driver_ports: tuple[int, ...] = PORTS
     sites: Path | None = None
     vendors: Path | None = None
+    drain_seconds: int = 5
+    database_seconds: int = 10
+    database_wait: int = 300
+    hsts_subdomains: bool = False
 
 
 def _flag(name: str, *, default: str = "0") -> bool:
@@ -118,8 +130,9 @@ def _data() -> Path:
     data = Path(os.environ.get("CALOCK_DATA") or Path.home() / ".local/share/calock-server").resolve()
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _close(data)
     except OSError as error:
-        raise ConfigError(f"CALOCK_DATA names {data}, which cannot be made: {error.strerror}") from error
+        raise ConfigError(f"CALOCK_DATA names {data}, which cannot be made or closed to others: {error.strerror}") from error
     return data
 
 
@@ -129,6 +142,20 @@ def _own(name: str) -> Path | None:
     if value and not Path(value).is_dir():
         raise ConfigError(f"{name} names {value}, which is no directory")
     return Path(value).resolve() if value else None
+
+
+def _close(data: Path) -> None:
+    """Take other users' rights away from a folder that was found with some, as systemd's StateDirectory makes it.
+
+    Only from one that is empty or has our files in it: whoever names a folder of the system by mistake is told, not obeyed.
+    """
+    mode = stat.S_IMODE(data.stat().st_mode)
+    if not mode & 0o077:
+        return
+    names = {path.name for path in data.iterdir()}
+    if names and not names & OWN_FILES:
+        raise ConfigError(f"CALOCK_DATA names {data}, which other users may read (mode {mode:o}) and which holds other files")
+    data.chmod(0o700)
 
 
 def _database_url(data: Path) -> str:
@@ -167,4 +194,8 @@ def read_config() -> Config:
         driver_ports=_driver_ports(insecure_http=insecure_http),
         sites=_own("CALOCK_SITES"),
         vendors=_own("CALOCK_VENDORS"),
+        drain_seconds=_number("CALOCK_DRAIN_SECONDS", default=5, low=0, high=600) or 0,
+        database_seconds=_number("CALOCK_DATABASE_SECONDS", default=10, low=1, high=600) or 10,
+        database_wait=_number("CALOCK_DATABASE_WAIT", default=300, low=0, high=86_400) or 0,
+        hsts_subdomains=_flag("CALOCK_HSTS_SUBDOMAINS"),
     )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import subprocess
+import signal
 import sys
-import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from calock.server.process.ports import is_address, require_free
-from calock.server.process.workers import hear_from_birth
 
 EPILOG = """\
 What it reads from the environment: CALOCK_DATA (directory for database, keys, CRLs), DATABASE_URL (PostgreSQL; default SQLite in
@@ -22,13 +21,8 @@ CALOCK_SECRET_KEY[_FILE], CALOCK_EGRESS_PROXY, CALOCK_SITES and CALOCK_VENDORS (
 Browsers must reach it over HTTPS: a proxy in front ends TLS. CALOCK_INSECURE_HTTP=1 leaves that out, for a demonstration on this
 computer only. docs/operations.md says more.
 """
-JOBS_PAUSE = 5.0
-"""Seconds before a background process that ended by itself is started again."""
-WORKERS_GRACE = 8
-"""Seconds that workers have to end in, the answers that they are giving included."""
 MIGRATION_LOCK = 0x63616C6F636B
 """Key of the PostgreSQL advisory lock under which one replica at a time migrates."""
-log = logging.getLogger("calock.server")
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -70,6 +64,31 @@ def _one_at_a_time() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
 
 
+def _wait_for_database(seconds: int) -> None:
+    """Return when the database answers. Machines that start together come up in any order, so it may be a while.
+
+    Raises:
+        OperationalError: it answers and does not let us in, or did not answer for ``seconds``.
+    """
+    from django.db import OperationalError, connection  # noqa: PLC0415 - Django is set up by now
+
+    until = time.monotonic() + seconds
+    pause = 0.5
+    while True:
+        try:
+            connection.ensure_connection()
+        except OperationalError as error:
+            state = getattr(error.__cause__, "sqlstate", None)  # none: it was not reached; 57P03: it is starting up
+            if state not in (None, "57P03") or connection.vendor != "postgresql" or time.monotonic() >= until:
+                raise
+            sys.stderr.write(f"calock serve: waiting for the database: {' '.join(str(error).split())[:200]}\n")
+            sys.stderr.flush()
+            time.sleep(pause)
+            pause = min(10.0, pause * 2)
+        else:
+            return
+
+
 def prepare() -> None:
     """Everything that must hold before the first request: sites, vendors, known answers, schema, static files, the register.
 
@@ -90,6 +109,7 @@ def prepare() -> None:
     sites()
     read_vendors(settings.CALOCK.vendors)
     selftest.require()
+    _wait_for_database(settings.CALOCK.database_wait)
     with _one_at_a_time():
         call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
@@ -106,77 +126,28 @@ def _workers(wanted: int | None) -> int:
     return wanted or min(os.cpu_count() or 1, ceiling)
 
 
-class Jobs:
-    """The background process beside the server, started again when it ends by itself."""
-
-    def __init__(self) -> None:
-        self._stopping = threading.Event()
-        self._guard = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it before the server's own processes are forked: one forked meanwhile would hold the pipe on which this waits."""
-        self._begin()
-        threading.Thread(target=self._watch, name="jobs", daemon=True).start()
-
-    def _begin(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "django",
-            "jobs",
-            "--with-parent",
-            str(os.getpid()),
-            "--settings",
-            "calock.server.process.settings",
-        ]
-        with self._guard:
-            if not self._stopping.is_set():
-                # a session of its own: Ctrl-C at the terminal reaches the server, which then stops this in its turn
-                self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and command
-
-    def _watch(self) -> None:
-        while self._process is not None:
-            status = self._process.wait()
-            if self._stopping.is_set():
-                return
-            log.error("background jobs ended with status %d; starting them again", status)
-            self._stopping.wait(JOBS_PAUSE)
-            self._begin()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        with self._guard:
-            process = self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()  # nobody else may collect it: PID 1 of a container often does not
+def _jobs_command() -> list[str]:
+    parent = str(os.getpid())
+    return [sys.executable, "-m", "django", "jobs", "--with-parent", parent, "--settings", "calock.server.process.settings"]
 
 
-def _serve(host: str, port: int, workers: int) -> None:
-    from granian.constants import Interfaces  # noqa: PLC0415 - the command's help must not need it
-    from granian.server import Server  # noqa: PLC0415
+def _serve(host: str, port: int, workers: int, *, jobs: bool) -> None:
+    """Start all processes of this machine and keep them running until told to end."""
+    from django.conf import settings  # noqa: PLC0415 - set up by prepare()
 
-    from calock.server.downloads.slots import SLOTS  # noqa: PLC0415 - needs Django set up
+    from calock.server.process import worker  # noqa: PLC0415 - with the whole application, which the forked processes share
+    from calock.server.process.supervisor import Child, Signals, Supervisor, forked, launched  # noqa: PLC0415
 
-    hear_from_birth()
-    os.environ["CALOCK_SERVER_PID"] = str(os.getpid())
-    Server(
-        "calock.server.process.wsgi:application",
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        workers=workers,
-        blocking_threads=1 + SLOTS,  # a slow reader of a download holds one; the last is never lent to a download
-        websockets=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=WORKERS_GRACE,
-    ).serve()
+    parent, drain = os.getpid(), settings.CALOCK.drain_seconds
+    serve = partial(worker.run, host, port, drain=drain, parent=parent)
+    children = [Child(f"server process {number + 1}", partial(forked, serve)) for number in range(workers)]
+    if jobs:
+        children.insert(0, Child("background jobs", partial(launched, _jobs_command()), hurry=signal.SIGTERM))
+    shown = f"[{host}]" if ":" in host else host
+    with Signals() as signals:
+        sys.stdout.write(f"calock serve: http://{shown}:{port}/, {workers} processes, data in {Path(settings.CALOCK.data)}\n")
+        sys.stdout.flush()
+        Supervisor(children, grace=drain + worker.FINISH + 2).run(signals)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -195,20 +166,9 @@ def main(arguments: Sequence[str]) -> int:
             raise
         sys.stderr.write(f"calock serve: not started: {line}\n")
         return 1
-    from django.conf import settings  # noqa: PLC0415 - set up by prepare()
     from django.db import connections  # noqa: PLC0415
 
     workers = _workers(chosen.workers)
     connections.close_all()  # no worker may inherit a connection
-    sys.stdout.write(
-        f"calock serve: http://{chosen.host}:{chosen.port}/, {workers} processes, data in {Path(settings.CALOCK.data)}\n"
-    )
-    sys.stdout.flush()
-    jobs = Jobs()
-    if not chosen.no_jobs:
-        jobs.start()
-    try:
-        _serve(chosen.host, chosen.port, workers)
-    finally:
-        jobs.stop()
+    _serve(chosen.host, chosen.port, workers, jobs=not chosen.no_jobs)
     return 0

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dj_database_url
-
 from calock.server import web
-from calock.server.process import logs
+from calock.server.process import database, logs
 from calock.server.process.config import read_config
 from calock.server.sites.registry import SITES, site_folders
 from calock.wire.driver import TLS_PORTS
@@ -29,7 +27,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "csp",
     "calock.server.organisations",
     "calock.server.notices",
     "calock.server.accounts",
@@ -50,31 +47,20 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "calock.server.web.middleware.HeadersMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "calock.server.web.language.LanguageMiddleware",
-    "calock.server.jobs.probes.ProbeMiddleware",  # asked by address, whatever host they name
     "calock.server.web.site_middleware.SiteMiddleware",
+    "calock.server.web.busy_middleware.BusyMiddleware",
     "calock.server.login.session_middleware.SessionMiddleware",
     "calock.server.web.middleware.RefusalMiddleware",
     "django.middleware.common.CommonMiddleware",
     "calock.server.web.middleware.OriginMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "calock.server.console.messages.ConsoleMessageMiddleware",
 ]
 
-DATABASES = {"default": dj_database_url.parse(CALOCK.database_url)}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
-    }
-else:
-    said = DATABASES["default"].get("OPTIONS", {})  # in the address: sslmode and its like
-    DATABASES["default"]["OPTIONS"] = {**said, "server_side_binding": True, "prepare_threshold": 2}
-DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES = {"default": database.settings_of(CALOCK.database_url, CALOCK.database_seconds)}
 
 TEMPLATES = [
     {
@@ -93,7 +79,7 @@ TEMPLATES = [
 ]
 PASSWORD_HASHERS = ["calock.server.accounts.hashers.PasswordHasher"]
 AUTHENTICATION_BACKENDS: list[str] = []  # nothing logs in past calock.server.login
-MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+MESSAGE_STORAGE = "calock.server.console.messages.HostCookieStorage"
 USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
 LANGUAGE_CODE = "zh-hans"
@@ -110,21 +96,20 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # --- what browsers are told
-_DRIVER = [f"{scheme}://127.0.0.1:{port}" for port in CALOCK.driver_ports for scheme in ("http", "ws")]
-_DRIVER += [f"{scheme}://127.0.0.1:{port}" for port in TLS_PORTS for scheme in ("https", "wss")]
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'none'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "font-src": ["'self'"],
-        "connect-src": ["'self'", *_DRIVER],
-        "form-action": ["'self'", "http://127.0.0.1:*"],  # the driver's own window is opened by a form
-        "frame-ancestors": ["'none'"],
-        "base-uri": ["'none'"],
-    }
+_DRIVER_PAGES = [f"http://127.0.0.1:{port}" for port in CALOCK.driver_ports] + [f"https://127.0.0.1:{port}" for port in TLS_PORTS]
+_DRIVER_EVENTS = [address.replace("http", "ws", 1) for address in _DRIVER_PAGES]
+_POLICY = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'", *_DRIVER_PAGES, *_DRIVER_EVENTS],
+    "form-action": ["'self'", *_DRIVER_PAGES],  # the driver's own window is opened by a form
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
 }
+CONTENT_SECURITY_POLICY = "; ".join(" ".join((name, *sources)) for name, sources in _POLICY.items())
 # the driver's window needs these two: docs/protocol.md, window mode
 SECURE_REFERRER_POLICY = "origin-when-cross-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin-allow-popups"

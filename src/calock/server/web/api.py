@@ -30,7 +30,7 @@ def json_body(request: HttpRequest, kind: type[Body]) -> Body:
     """
     if request.content_type != "application/json":
         raise Refusal(Reason.REQUEST_MALFORMED, f"content type {(request.content_type or '')[:60]!r}")
-    length = request.headers.get("Content-Length", "")
+    length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal() and int(length) > MAX_BODY:
         raise Refusal(Reason.REQUEST_TOO_LARGE, f"{length[:12]} bytes")
     try:

@@ -1,4 +1,4 @@
-"""Django's own error hooks in our words: never a stack trace, always a number to quote."""
+"""Django's own error hooks in our words: never a stack trace, always a number to quote; 503 when the database is away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import cast
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -18,6 +18,9 @@ from calock.server.audit.services import record
 from calock.server.tools import throttle
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of
+
+COME_AGAIN = 5
+"""Seconds after which a request that the database did not answer may be sent again."""
 
 log = logging.getLogger("calock.server")
 
@@ -38,8 +41,17 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _refuse(request, Reason.NOT_FOUND, type(exception).__name__)
 
 
+def is_unavailable(error: BaseException | None) -> bool:
+    """Whether the database is what failed: away, out of time, out of room. No answer of a client brings that about.
+
+    A table or column that is not there is SQLite's OperationalError too, and an error of ours.
+    """
+    away = isinstance(error, (OperationalError, InterfaceError))
+    return away and not str(error).startswith(("no such table", "no such column"))
+
+
 def _number(request: HttpRequest, error: BaseException | None) -> str:
-    """Record the failure; when the database itself is what fails, the log alone keeps the number."""
+    """Record the failure; when that fails too, the log alone keeps the number."""
     if hasattr(request, "site") and throttle.count_failure("failure", cast(SiteRequest, request).client_ip):
         try:
             context = context_of(cast(SiteRequest, request))
@@ -51,9 +63,20 @@ def _number(request: HttpRequest, error: BaseException | None) -> str:
     return new_number(timezone.now())
 
 
+def _unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse:
+    """The database is away: one line in the log, the site's own page, and the word that it may be tried again soon."""
+    number = new_number(timezone.now())
+    log.error("database unavailable %s on %s: %s", number, request.path_info, " ".join(str(error).split())[:200])
+    refusal = Refusal(Reason.DATABASE_UNAVAILABLE, "", {"seconds": COME_AGAIN})
+    refusal.number = number
+    return refusals.answer(cast(SiteRequest, request), refusal, site_known=hasattr(request, "site"), audited=False)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    """An error of ours."""
+    """An error of ours, or the database's."""
     error = sys.exc_info()[1]
+    if is_unavailable(error):
+        return _unavailable(request, error)
     number = _number(request, error)
     log.error("failure %s on %s", number, request.path_info, exc_info=error)
     message = "系统出现错误，请稍后重试；联系客服时请提供编号"

@@ -51,7 +51,7 @@ def context_of(request: SiteRequest) -> RequestContext:
         site=request.site.code,
         origin=request.site_origin,
         ip=request.client_ip,
-        user_agent=clean(request.headers.get("User-Agent", "")),
+        user_agent=clean(request.META.get("HTTP_USER_AGENT", "")),
         browser=hashlib.sha256(value.encode()).hexdigest() if value else "",
         session=request.login_session,
         at=timezone.now(),

@@ -1,10 +1,11 @@
-"""Refusals to answers, the CSRF rule that also asks for Origin, and the security headers no library sets."""
+"""Refusals to answers, the CSRF rule that also asks for Origin, and the security headers that Django does not set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -51,7 +52,7 @@ class OriginMiddleware:
         if safe or getattr(request, "_dont_enforce_csrf_checks", False) or getattr(callback, "csrf_exempt", False):
             return None
         site_request = cast(SiteRequest, request)
-        origin = request.headers.get("Origin", "")
+        origin = request.META.get("HTTP_ORIGIN", "")
         if origin == site_request.site_origin:
             return None
         return refusals.answer(site_request, Refusal(Reason.CSRF_FAILED, f"Origin {origin[:100]!r}"))
@@ -65,6 +66,7 @@ class HeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        response.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if not request.path_info.startswith("/static/"):

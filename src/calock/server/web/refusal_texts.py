@@ -50,6 +50,7 @@ class Entry:
 
 
 RETRY = Action("重试", "Try again", "login", "ca")
+CA_LOGIN = Action("用 CA 锁登录", "Log in with your CA lock", "login", "ca")
 LOGIN = Action("去登录", "Log in", "login")
 PASSWORD_LOGIN = Action("用账号密码登录", "Log in with your password", "login")
 BIND = Action("去绑定", "Bind it", "login")
@@ -176,7 +177,9 @@ ENTRIES: dict[R, Entry] = {
     R.SESSION_REQUIRED: Entry(Words("请先登录", "Please log in first"), LOGIN),
     R.SESSION_ENDED: Entry(Words("登录已失效，请重新登录", "Your session is over, please log in again"), LOGIN),
     R.TOO_MANY_ATTEMPTS: Entry(Words("尝试次数过多，请 {seconds} 秒后再试", "Too many attempts, try again in {seconds} seconds", "尝试次数过多，请稍后再试", "Too many attempts, try again later"), RETRY, Event.REQUESTS_THROTTLED),
+    R.PASSWORD_TRIES_USED_UP: Entry(Words("密码输错次数过多，请 {minutes} 分钟后再用密码登录；可以改用 CA 锁，或用以前登录过的浏览器", "Too many wrong passwords; try again in {minutes} minutes, or use your CA lock or a browser in which you have logged in before", "密码输错次数过多，请稍后再用密码登录；可以改用 CA 锁，或用以前登录过的浏览器", "Too many wrong passwords; try later, or use your CA lock or a browser in which you have logged in before"), CA_LOGIN),
     R.SERVER_BUSY: Entry(Words("当前登录人数较多，请稍候重试", "Many people are logging in, please try again in a moment"), RETRY),
+    R.DATABASE_UNAVAILABLE: Entry(Words("系统维护中，请稍后再试", "The system is under maintenance, please try again in a moment"), RETRY),
     R.CSRF_FAILED: Entry(Words("页面已失效，请刷新后重试", "This page is out of date; reload it and try again"), HOME),
     R.HOST_UNKNOWN: Entry(Words("此服务器上没有该网址的平台，请核对地址", "No platform of this server has this address"), HOME),
     # the register and decisions of two operators

@@ -88,9 +88,12 @@ def audit(request: SiteRequest, refusal: Refusal) -> None:
         )
 
 
-def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True) -> HttpResponse:
-    """The response for ``refusal``. ``site_known`` False: the Host was nobody's, so there is no branded page to show."""
-    if site_known:
+def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True, audited: bool = True) -> HttpResponse:
+    """The response for ``refusal``. ``site_known`` False: no site has this Host, so there is no branded page to show.
+
+    ``audited`` False: the refusal is not about what was asked, and writing it down would cost what is missing.
+    """
+    if site_known and audited:
         audit(request, refusal)
     status = status_of(refusal.reason)
     told = describe(refusal.reason, refusal.facts, number=refusal.number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -14,16 +14,23 @@ from django.http.response import HttpResponseBase
 from calock.core.refusals import Reason, Refusal
 from calock.server.sites.profile import Profile
 from calock.server.sites.registry import site_for_host, sites
+from calock.server.tools import throttle
 from calock.server.web import refusals
+from calock.server.web.client_address import client_address, watch
 from calock.server.web.http import SiteRequest
 
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 BARE_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+log = logging.getLogger("calock.server")
 
 
 def _split(host: str) -> tuple[str, str]:
     """Name and port of a Host header that Django found well-formed."""
     name, separator, port = host.rpartition(":")
-    return (name, port) if separator and port.isdigit() else (host, "")
+    name, port = (name, port) if separator and port.isdigit() else (host, "")
+    return name.removesuffix("."), port
 
 
 def _is_loopback_name(name: str) -> bool:
@@ -45,41 +52,39 @@ def resolve(host: str) -> tuple[Profile, str] | None:
     site = site_for_host(name) or (_loopback_site() if name in BARE_LOOPBACK else None)
     if site is None:
         return None
-    scheme, default_port = ("http", "80") if settings.CALOCK.insecure_http else ("https", "443")
+    scheme = "http" if settings.CALOCK.insecure_http else "https"
     if not _is_loopback_name(name):
         port = settings.CALOCK.public_port  # never the header's: another port of this host is another origin
-    return site, f"{scheme}://{name}" + ("" if port in ("", default_port) else f":{port}")
-
-
-def client_ip(request: HttpRequest) -> str | None:
-    """The peer's address; behind a listed proxy the last address that is not itself a listed proxy."""
-    trusted = settings.CALOCK.trusted_proxies
-    chain = [request.META.get("REMOTE_ADDR", "")]
-    if chain[0] in trusted:
-        chain = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")] + chain
-    peer = next((part for part in reversed(chain) if part not in trusted), chain[-1])
-    try:
-        return str(ipaddress.ip_address(peer))
-    except ValueError:
-        return None
+    return site, f"{scheme}://{name}" + ("" if port in ("", DEFAULT_PORTS[scheme]) else f":{port}")
 
 
 class SiteMiddleware:
-    """Sets ``request.site``, ``request.site_origin``, ``request.client_ip``; an unknown host is refused with 421."""
+    """Sets ``request.site``, ``request.site_origin``, ``request.client_ip``; an unknown host is refused with 421.
+
+    The Host header is written anew as the site's own: what compares it with ``Origin`` later must not see another spelling of it
+    (a port that the scheme has anyway, a final dot), as some proxies send.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         site_request = cast(SiteRequest, request)
-        site_request.client_ip = client_ip(request)
+        peer = request.META.get("REMOTE_ADDR", "")
+        address = client_address(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
+        watch.see(peer, address)
+        site_request.client_ip = address.ip
         try:
-            found = resolve(request.get_host())
+            host = request.get_host()
+            found = resolve(host)
         except DisallowedHost:
             found = None
         if found is None:
             return refusals.answer(site_request, Refusal(Reason.HOST_UNKNOWN, "no site has this host name"), site_known=False)
         site_request.site, site_request.site_origin = found
         # TLS ends in front of us; whether a browser came by https is the configuration's word, not a header's
-        request.META["wsgi.url_scheme"] = site_request.site_origin.partition(":")[0]
+        scheme, _, own_host = site_request.site_origin.partition("://")
+        request.META["wsgi.url_scheme"], request.META["HTTP_HOST"] = scheme, own_host
+        if _split(host)[1] not in (_split(own_host)[1], DEFAULT_PORTS[scheme], "") and throttle.first_this_minute("host", None):
+            log.warning("Host is %r where %r was expected: browsers at that address are refused", host[:100], own_host)
         return self.get_response(request)

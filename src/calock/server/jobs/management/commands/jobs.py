@@ -7,11 +7,13 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.owner import require_owner
 from calock.server.jobs.runner import Runner
+from calock.server.tools.statement_limits import BACKGROUND, bound_statements
 from calock.wire.message_types import describe_message_types
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -56,6 +58,7 @@ class Command(BaseCommand):
                     job.finish()
                 self.stdout.write(f"{job.name}: {result}")
             return
+        bound_statements(BACKGROUND * settings.CALOCK.database_seconds)
         stop_on_signal(runner.stop)
         # the number is given: a parent that ended before this line would not be missed otherwise
         parent = options["with_parent"]

@@ -32,15 +32,18 @@ function busy(word) {
   button.textContent = word ? say(word) : label;
 }
 
+const waiting = (shown) => showProblem(problem, shown);
+
 async function enter(answer, text) {
   busy("verifying");
   if (purpose === "stepup") {
-    await call("/api/step-up", { challenge: text, token: answer.token });
+    await call("/api/step-up", { challenge: text, token: answer.token }, waiting);
     location.assign(root.dataset.next);
     return;
   }
   const provider = answer.device ? chooser.provider : "";
-  const { next } = await call("/api/login", { challenge: text, token: answer.token, device: answer.device, provider, next: root.dataset.next });
+  const sent = { challenge: text, token: answer.token, device: answer.device, provider, next: root.dataset.next };
+  const { next } = await call("/api/login", sent, waiting);
   location.assign(next);
 }
 
@@ -67,7 +70,7 @@ function throughPage() {
   return attempt(async () => {
     const lock = chooser.requireLock();
     const { pin, useLastTry } = chooser.takePin();
-    const text = await challenge(purpose);
+    const text = await challenge(purpose, {}, waiting);
     busy("signing");
     await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, useLastTry }), text);
   });
@@ -78,7 +81,7 @@ function throughWindow() {
     const opened = openWindow();
     let text;
     try {
-      text = await challenge(purpose);
+      text = await challenge(purpose, {}, waiting);
     } catch (error) {
       opened.popup.close();
       throw error;
@@ -90,7 +93,7 @@ function throughWindow() {
 
 function throughExtension() {
   return attempt(async () => {
-    const text = await challenge(purpose);
+    const text = await challenge(purpose, {}, waiting);
     busy("signing");
     await enter(await webEidAnswer(text), text);
   });

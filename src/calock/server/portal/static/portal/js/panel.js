@@ -30,11 +30,11 @@ export function showProblem(place, shown, retry) {
   place.append(
     element(
       "div",
-      { class: "alert bad", "data-reason": shown.reason },
+      { class: shown.waiting ? "alert warn" : "alert bad", "data-reason": shown.reason },
       element("span", { class: "icon", "aria-hidden": "true" }, "!"),
       element("p", {}, shown.message),
       picture(shown.reason),
-      element("p", { class: "act" }, action, shown.number ? element("span", { class: "code" }, ` ${say("number", { number: shown.number })}`) : ""),
+      shown.waiting ? element("p", { class: "act" }, say("trying_again")) : element("p", { class: "act" }, action, shown.number ? element("span", { class: "code" }, ` ${say("number", { number: shown.number })}`) : ""),
     ),
   );
 }

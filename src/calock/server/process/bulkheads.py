@@ -1,0 +1,85 @@
+"""Bulkheads: each kind of work has threads of its own, so that one that is slow or flooded leaves the others standing.
+
+A request waits for a thread of its kind in a bounded queue. When the queue is full, or the wait was too long, the request is
+refused at once (503 and ``Retry-After``) instead of waiting unseen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import NamedTuple
+
+PATIENCE = 4.0
+"""Seconds that a request may wait for a thread."""
+
+
+class FullError(RuntimeError):
+    """No room: refuse the request, and say when to come again."""
+
+
+class Job(NamedTuple):
+    """One request. ``run`` does it, ``refuse`` answers it when it waited too long; one of the two is called, once."""
+
+    run: Callable[[], None]
+    refuse: Callable[[], None]
+    address: str
+    """Whose request it is, when it had to wait: one address gets at most half of the places."""
+    since: float
+
+
+class Bulkhead:
+    """``threads`` requests at a time, ``waiting`` more in a queue. Threads are started when they are first needed, and stay."""
+
+    def __init__(self, name: str, *, threads: int, waiting: int) -> None:
+        self.name = name
+        self._threads = threads
+        self._waiting = waiting
+        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._present = 0
+        """Requests that wait or are worked on."""
+        self._addresses: Counter[str] = Counter()
+
+    def submit(self, run: Callable[[], None], refuse: Callable[[], None], address: Callable[[], str]) -> None:
+        """Queue one request. ``address`` is only asked when it matters: when all threads are busy.
+
+        Raises:
+            FullError: neither a thread nor a place in the queue is free.
+        """
+        whose = ""
+        with self._lock:
+            if self._present >= self._threads:
+                whose = address()
+                full = self._present >= self._threads + self._waiting
+                if full or self._addresses[whose] >= max(1, self._waiting // 2):
+                    raise FullError(self.name)
+                self._addresses[whose] += 1
+            self._present += 1
+            if self._started < min(self._present, self._threads):
+                self._started += 1
+                threading.Thread(target=self._work, name=f"{self.name}-{self._started}", daemon=True).start()
+        self._queue.put(Job(run, refuse, whose, time.monotonic()))
+
+    def _work(self) -> None:
+        while True:
+            job = self._queue.get()
+            try:
+                if time.monotonic() - job.since > PATIENCE:
+                    job.refuse()
+                else:
+                    job.run()
+            finally:
+                with self._lock:
+                    self._present -= 1
+                    if job.address:
+                        self._leave(job.address)
+
+    def _leave(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]

@@ -1,0 +1,51 @@
+"""Which kind of work a request is: the bulkhead whose threads answer it, and how large its body may be."""
+
+from __future__ import annotations
+
+from calock.server.process.bulkheads import Bulkhead
+from calock.server.sessions.cookies import session_cookie
+from calock.server.web.uploads import ANYBODY
+
+MAX_BODY = ANYBODY
+"""Bytes of a body that is read before anybody works on it."""
+UPLOADS = "/console/"
+"""Only operators send more than MAX_BODY, and only here; ``BoundedUploads`` refuses everybody else before a byte is read."""
+_READING = frozenset({"GET", "HEAD"})
+_PASSWORDS = frozenset({"/login/", "/password/", "/password/code/", "/confirm/"})
+_PREFIXES = (("/static/", "static"), ("/downloads/", "downloads"), ("/console/", "console"))
+
+
+def make_bulkheads() -> dict[str, Bulkhead]:
+    """The bulkheads of one server process. Each thread may open a database connection: docs/operations.md has their sum."""
+    sizes = {
+        # name: (threads, places to wait)
+        "logins": (4, 96),  # the JSON interface: challenges, answers of locks, bindings
+        "passwords": (2, 8),  # as many as are hashed at a time; each wait is 20 ms of a core
+        "pages": (3, 48),  # of people who are logged in
+        "public": (2, 96),  # of everybody else
+        "console": (2, 16),
+        "uploads": (1, 1),  # operators' files, read while they arrive
+        "downloads": (1, 32),  # the look at the catalogue; the file itself needs no thread
+        "static": (1, 96),
+        "refusals": (1, 64),  # the page that says that there is no room
+    }
+    return {name: Bulkhead(name, threads=threads, waiting=waiting) for name, (threads, waiting) in sizes.items()}
+
+
+def bulkhead_of(method: str, path: str, cookies: str, *, streamed: bool) -> str:
+    """The name of the bulkhead for a request; ``cookies`` is its Cookie header, ``streamed`` says that its body is an upload."""
+    if streamed:
+        return "uploads"
+    if path.startswith("/api/"):
+        return "public" if method in _READING else "logins"
+    if method == "POST" and path in _PASSWORDS:
+        return "passwords"
+    for prefix, name in _PREFIXES:
+        if path.startswith(prefix):
+            return name
+    return "pages" if f"{session_cookie()}=" in cookies else "public"
+
+
+def is_upload(path: str) -> bool:
+    """Whether a body above MAX_BODY may be read while it arrives."""
+    return path.startswith(UPLOADS)

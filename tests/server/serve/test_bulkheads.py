@@ -1,0 +1,117 @@
+"""Which kind of work a request is, and that one kind that is stuck or flooded leaves the others standing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.urls import reverse
+
+from calock.server.process import bulkheads
+from calock.server.process.bulkheads import Bulkhead, FullError
+from calock.server.process.routes import bulkhead_of, is_upload, make_bulkheads
+
+
+class Stuck:
+    """A bulkhead all of whose threads wait for ``go``; what became of each request that was let in."""
+
+    def __init__(self, *, threads: int, waiting: int) -> None:
+        self.go = threading.Event()
+        self.done: list[str] = []
+        self.busy = threading.Semaphore(0)
+        self.ended = threading.Semaphore(0)
+        self.bulkhead = Bulkhead("test", threads=threads, waiting=waiting)
+        for number in range(threads):
+            self.send(f"first {number}")
+            assert self.busy.acquire(timeout=20)
+
+    def send(self, name: str, address: str = "192.0.2.1") -> None:
+        def run() -> None:
+            self.busy.release()
+            self.go.wait(20)
+            self.done.append(name)
+            self.ended.release()
+
+        def refuse() -> None:
+            self.done.append(f"{name} refused")
+            self.ended.release()
+
+        self.bulkhead.submit(run, refuse, lambda: address)
+
+    def finish(self, count: int) -> list[str]:
+        self.go.set()
+        for _ in range(count):
+            assert self.ended.acquire(timeout=20)
+        return self.done
+
+
+def test_what_finds_no_thread_waits_and_what_finds_no_place_is_refused_at_once():
+    stuck = Stuck(threads=2, waiting=4)
+    for number in range(4):
+        stuck.send(f"later {number}", address=f"192.0.2.{number}")
+    with pytest.raises(FullError):
+        stuck.send("too many", address="192.0.2.9")
+    assert sorted(stuck.finish(6)) == ["first 0", "first 1", "later 0", "later 1", "later 2", "later 3"]
+
+
+def test_one_address_gets_at_most_half_of_the_places():
+    stuck = Stuck(threads=1, waiting=4)
+    stuck.send("a")
+    stuck.send("b")
+    with pytest.raises(FullError):
+        stuck.send("c")
+    stuck.send("d", address="192.0.2.2")
+    assert sorted(stuck.finish(4)) == ["a", "b", "d", "first 0"]
+    for number in range(8):  # its places are its own again
+        stuck.send(f"again {number}")
+        assert stuck.ended.acquire(timeout=20)
+
+
+def test_what_waited_too_long_is_refused_instead_of_done(monkeypatch):
+    stuck = Stuck(threads=1, waiting=4)
+    stuck.send("late")
+    monkeypatch.setattr(bulkheads, "PATIENCE", -1.0)
+    assert stuck.finish(2) == ["first 0", "late refused"]
+
+
+def test_an_idle_bulkhead_asks_for_nobodys_address():
+    bulkhead = Bulkhead("test", threads=1, waiting=1)
+    ran = threading.Event()
+    bulkhead.submit(ran.set, ran.set, lambda: pytest.fail("asked"))
+    assert ran.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "cookies", "kind"),
+    [
+        ("POST", "/api/login", "", "logins"),
+        ("POST", "/api/challenge", "calock=x", "logins"),
+        ("POST", "/api/bindings", "calock=x", "logins"),
+        ("GET", "/api/site", "", "public"),
+        ("POST", "/login/", "", "passwords"),
+        ("POST", "/password/", "calock=x", "passwords"),
+        ("POST", "/confirm/", "calock=x", "passwords"),
+        ("POST", "/password/code/", "", "passwords"),
+        ("GET", "/login/", "", "public"),
+        ("GET", "/", "calock-pre=x", "public"),
+        ("GET", "/apps/", "a=1; calock=x", "pages"),
+        ("POST", "/logout/", "calock=x", "pages"),
+        ("GET", "/console/", "calock=x", "console"),
+        ("GET", "/downloads/00000000-0000-0000-0000-000000000000/", "", "downloads"),
+        ("GET", "/static/portal/css/base.css", "calock=x", "static"),
+    ],
+)
+def test_each_request_has_its_kind(method, path, cookies, kind):
+    assert bulkhead_of(method, path, cookies, streamed=False) == kind
+    assert kind in make_bulkheads()
+
+
+def test_an_upload_has_a_kind_of_its_own_and_a_place():
+    assert bulkhead_of("POST", "/console/downloads/driverpackage/upload/", "calock=x", streamed=True) == "uploads"
+    assert is_upload("/console/downloads/driverpackage/upload/")
+    assert not is_upload("/api/login")
+
+
+@pytest.mark.parametrize("name", ["login", "password", "password_code", "confirm"])
+def test_every_page_that_takes_a_password_is_of_that_kind(name):
+    assert bulkhead_of("POST", reverse(f"portal:{name}"), "calock=x", streamed=False) == "passwords"

@@ -1,0 +1,93 @@
+"""``calock serve`` as a real process on an empty directory, and plain HTTP to it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+START = 90.0
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALOCK_", "DATABASE_", "DJANGO_"))}
+    return {**kept, "CALOCK_DATA": str(data), "CALOCK_INSECURE_HTTP": "1", "PYTHONPATH": os.pathsep.join(sys.path), **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from calock.cli import main; sys.exit(main())", *arguments]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port: int, path: str, *, method: str = "GET", body: str | None = None, **headers: str):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, {"Host": f"shanxi.localhost:{port}", **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def children_of(pid: int) -> list[str]:
+    """Ids of the processes that any thread of a process started."""
+    return [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+
+
+def left_of(children: list[str]) -> list[str]:
+    """Those that do not end: multiprocessing's own helper ends by itself, a moment after the process that it helped."""
+    deadline = time.monotonic() + START
+    while (left := [child for child in children if Path(f"/proc/{child}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.05)  # until it is gone; the deadline above ends it
+    return left
+
+
+class Server:
+    def __init__(self, data: Path, *arguments: str, **more: str) -> None:
+        self.port, self.data = free_port(), data
+        self.log = (data / "serve.log").open("w+")
+        self.process = subprocess.Popen(
+            command("serve", "--port", str(self.port), *arguments),
+            env=environment(data, **more),
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.wait()
+
+    def wait(self, path: str = "/healthz") -> None:
+        """Until the probe says that all is well; the process must not end meanwhile."""
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(self.text())
+            try:
+                if ask(self.port, path)[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)  # the process is starting; the deadline above ends it
+        raise AssertionError(self.text())
+
+    def children(self) -> list[int]:
+        """Ids of its server processes; the background process is another program."""
+        lines = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children_of(self.process.pid)}
+        return [child for child, line in lines.items() if b"jobs" not in line.split(b"\0")]
+
+    def text(self) -> str:
+        self.log.flush()
+        return Path(self.log.name).read_text()
+
+    def stop(self) -> int:
+        os.kill(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=60)
