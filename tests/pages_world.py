@@ -12,6 +12,7 @@ from functools import cache
 from html.parser import HTMLParser
 
 from console_help import prove
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone as clock
 
@@ -180,7 +181,7 @@ def browser(site: str, account: Account | None = None, *, english: bool = False)
             prove(Session.objects.get(digest=cookies.digest(value)))
         client.cookies[cookies.session_cookie()] = value
     if english:
-        client.cookies["django_language"] = "en"
+        client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
     return client
 
 

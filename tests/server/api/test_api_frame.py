@@ -21,6 +21,7 @@ from calock.server.sites import registry
 from calock.server.web import errors, refusals
 from calock.server.web.refusal_texts import ENTRIES
 from calock.server.web.site_middleware import resolve
+from calock.wire.driver import PORTS, TLS_PORTS
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +158,8 @@ def test_security_headers_stand_on_pages_calls_and_refusals(lock_world):
         assert csp["default-src"] == csp["frame-ancestors"] == csp["base-uri"] == "'none'"
         assert csp["script-src"] == csp["style-src"] == "'self'"
         assert "unsafe" not in headers["Content-Security-Policy"]
+        ports = {f"http://127.0.0.1:{port}" for port in PORTS} | {f"https://127.0.0.1:{port}" for port in TLS_PORTS}
+        assert set(csp["form-action"].split()) == {"'self'", *ports}
         assert "ws://127.0.0.1:47113" in csp["connect-src"]
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "origin-when-cross-origin"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from pages_world import PASSWORD, Page, World, browser, read
 
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.sessions.cookies import digest, session_cookie
 from calock.server.sessions.models import Session
 
 
@@ -95,6 +100,32 @@ def test_all_other_sessions_end_at_once(world: World):
     own, other, third = (browser("shanxi", world.admin) for _ in range(3))
     own.post("/sessions/end/", {"session": "others"})
     assert [client.get("/apps/").status_code for client in (own, other, third)] == [200, 302, 302]
+
+
+def test_at_most_twenty_sessions_are_shown_and_idle_ones_are_over(world: World):
+    """FLT12: 75 sessions made a page of 30 KB, and those that nobody uses any more counted as live for twelve hours."""
+    own = browser("shanxi", world.admin)
+    others = [browser("shanxi", world.admin) for _ in range(25)]
+    page = own.get("/sessions/").content.decode()
+    assert page.count('name="session" value="') - page.count('value="others"') == 19
+    assert "未显示的其他会话：6 个" in page
+    Session.objects.exclude(pk=own_row(own).pk).update(last_seen_at=timezone.now() - timedelta(minutes=16))
+    page = own.get("/sessions/").content.decode()
+    assert "未显示的其他会话" not in page
+    assert 'name="session" value="' not in page
+    assert others[0].get("/apps/").status_code == 302
+
+
+def test_ending_all_others_ends_those_that_are_not_shown_with_one_row(world: World):
+    own, *others = (browser("shanxi", world.admin) for _ in range(30))
+    own.post("/sessions/end/", {"session": "others"})
+    assert {client.get("/apps/").status_code for client in others} == {302}
+    (row,) = AuditEvent.objects.filter(event=Event.SESSIONS_REVOKED.value)
+    assert row.details["count"] == 29
+
+
+def own_row(client) -> Session:
+    return Session.objects.get(pk=digest(client.cookies[session_cookie()].value))
 
 
 def test_a_password_set_by_somebody_else_must_be_changed_first(known: World):

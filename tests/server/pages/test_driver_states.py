@@ -32,9 +32,8 @@ def port(settings) -> int:
     """The one port at which the page looks: a free one, since this computer may run drivers on the usual ones."""
     found = _free_port()
     settings.CALOCK = dataclasses.replace(settings.CALOCK, driver_ports=(found,))
-    policy = settings.CONTENT_SECURITY_POLICY
-    sources = ["'self'", f"http://127.0.0.1:{found}", f"ws://127.0.0.1:{found}"]
-    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": {**policy["DIRECTIVES"], "connect-src": sources}}
+    sources = f"connect-src 'self' http://127.0.0.1:{found} ws://127.0.0.1:{found};"
+    settings.CONTENT_SECURITY_POLICY = re.sub("connect-src [^;]*;", sources, settings.CONTENT_SECURITY_POLICY)
     return found
 
 

@@ -263,6 +263,10 @@ def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(tmp_path):
         ({"CALOCK_SECRET_KEY": "short"}, "at least 32 characters"),
         ({"CALOCK_SECRET_KEY_FILE": "/nonexistent/key"}, "does not exist"),
         ({"CALOCK_PUBLIC_PORT": "70000"}, "CALOCK_PUBLIC_PORT must be a number"),
+        ({"CALOCK_DATABASE_SECONDS": "0"}, "CALOCK_DATABASE_SECONDS must be a number from 1 to 600"),
+        ({"CALOCK_DATABASE_WAIT": "long"}, "CALOCK_DATABASE_WAIT must be a number"),
+        ({"CALOCK_DRAIN_SECONDS": "-1"}, "CALOCK_DRAIN_SECONDS must be a number"),
+        ({"CALOCK_HSTS_SUBDOMAINS": "yes"}, "CALOCK_HSTS_SUBDOMAINS must be 0 or 1"),
         ({"CALOCK_FAILURES_PER_MINUTE": "many"}, "CALOCK_FAILURES_PER_MINUTE must be a number"),
         ({"CALOCK_DRIVER_PORTS": "47113,x"}, "CALOCK_DRIVER_PORTS is a comma list of ports"),
         ({"CALOCK_DRIVER_PORTS": "50000", "CALOCK_INSECURE_HTTP": "0"}, "CALOCK_DRIVER_PORTS is for demonstrations"),
@@ -382,13 +386,13 @@ def test_help_says_what_a_stranger_needs(tmp_path):
 SAY = """
 import django; django.setup()
 from django.contrib.messages import SUCCESS
-from django.contrib.messages.storage.cookie import CookieStorage
+from calock.server.console.messages import HostCookieStorage
 from django.http import HttpResponse
 from django.test import RequestFactory
-storage, response = CookieStorage(RequestFactory().get("/console/")), HttpResponse()
+storage, response = HostCookieStorage(RequestFactory().get("/console/")), HttpResponse()
 storage.add(SUCCESS, "done")
 storage.update(response)
-print(response.cookies["messages"].output())
+print(response.cookies["__Host-messages"].output())
 """
 
 
@@ -400,11 +404,11 @@ def test_what_the_console_says_travels_as_carefully_as_a_session(tmp_path):
 
 
 def test_a_real_site_speaks_https_only_and_locks_its_cookies_down(tmp_path):
-    running = Server(tmp_path, "--workers", "1", "--no-jobs", CALOCK_INSECURE_HTTP="0")
+    running = Server(tmp_path, "--workers", "1", "--no-jobs", CALOCK_INSECURE_HTTP="0", CALOCK_HSTS_SUBDOMAINS="1")
     try:
         origin = f"https://shanxi.localhost:{running.port}"
         _, headers, _ = ask(running.port, "/login/")
-        assert headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
         token = next(value for value in headers.get_all("Set-Cookie") if value.startswith("__Host-csrf="))
         assert "Secure" in token
         cookie, value = token.split(";")[0], token.split(";")[0].partition("=")[2]
@@ -413,6 +417,12 @@ def test_a_real_site_speaks_https_only_and_locks_its_cookies_down(tmp_path):
         assert status == 200
         made = headers["Set-Cookie"]
         assert made.startswith("__Host-calock-pre=")
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in made.split(";")}
+        form = {**sent, "Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
+        status, headers, _ = ask(running.port, "/language/", method="POST", body="language=en&next=/", **form)
+        assert status == 302
+        made = headers["Set-Cookie"]
+        assert made.startswith("__Host-language=en")
         assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in made.split(";")}
         plain = origin.replace("https", "http")
         status, _, _ = ask(running.port, "/api/challenge", method="POST", body='{"purpose":"login"}', Origin=plain, **sent)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
-from lock_world import HOST, Browser, context, make_lock
+from lock_world import HOST, Browser, context, logged_in, make_lock
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.members import set_account_state
@@ -24,6 +26,8 @@ from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_own_session, end_session
+from calock.server.sites import registry
+from calock.server.tools import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -62,8 +66,15 @@ def test_a_session_belongs_to_one_site(lock_world):
     assert answer.json()["error"]["reason"] == "SESSION_REQUIRED"
 
 
-@pytest.mark.parametrize(("who", "minutes"), [("member", 30), ("operator", 15)])
-def test_idle_sessions_end(lock_world, who, minutes):
+@pytest.mark.parametrize(
+    ("who", "site_minutes", "minutes"),
+    [("member", 15, 15), ("operator", 15, 15), ("member", 5, 5), ("member", 60, 60), ("operator", 60, 15)],
+)
+def test_a66_idle_sessions_end_as_the_sites_profile_says(lock_world, monkeypatch, who, site_minutes, minutes):
+    profile = registry.sites()["shanxi"]
+    assert profile.idle_minutes == 15
+    changed = {**registry.sites(), "shanxi": msgspec.structs.replace(profile, idle_minutes=site_minutes)}
+    monkeypatch.setattr(registry, "sites", lambda: changed)
     browser = Browser()
     session = browser.enter(getattr(lock_world, who))
     rows = Session.objects.filter(pk=session.pk)
@@ -72,6 +83,56 @@ def test_idle_sessions_end(lock_world, who, minutes):
     rows.update(last_seen_at=timezone.now() - timedelta(minutes=minutes, seconds=1))
     assert reason(browser) == "SESSION_ENDED"
     assert rows.get().end_reason == "idle"
+
+
+@pytest.fixture
+def wrong_clock(monkeypatch):
+    """Put this machine's clock wrong, after it has looked at the database's; what time it really is."""
+    real = timezone.now
+    monkeypatch.setattr(clock._Shared, "at", real())
+    monkeypatch.setattr(clock._Shared, "monotonic", time.monotonic())
+
+    def put(ahead: timedelta):
+        monkeypatch.setattr(timezone, "now", lambda: real() + ahead)
+        return real
+
+    return put
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=1)])
+def test_a_machine_with_a_wrong_clock_judges_sessions_by_the_shared_one(lock_world, wrong_clock, ahead):
+    """FLT05: it neither ends what others opened nor keeps what is over."""
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    real = wrong_clock(ahead)
+    rows = Session.objects.filter(pk=session.pk)
+    rows.update(last_seen_at=real() - timedelta(minutes=14))
+    assert alive(browser)
+    assert abs(rows.get().last_seen_at - real()) < timedelta(minutes=1)
+    rows.update(last_seen_at=real() - timedelta(minutes=16))
+    assert reason(browser) == "SESSION_ENDED"
+
+
+def test_what_a_machine_with_a_wrong_clock_opens_is_worth_as_much_as_others(lock_world, wrong_clock):
+    lock = make_lock()
+    logged_in(lock_world.member).bind(lock, lock_world.member)
+    lock_world.evidence()
+    real = wrong_clock(timedelta(hours=1))
+    browser = Browser()
+    assert browser.log_in(lock).status_code == 200
+    row = Session.objects.get(lock__isnull=False)
+    assert abs(row.created_at - real()) < timedelta(minutes=1)
+    assert abs(row.expires_at - real() - timedelta(hours=12)) < timedelta(minutes=1)
+
+
+def test_a_session_from_the_future_idles_from_now_on(lock_world):
+    """An older version on a machine with a wrong clock wrote it."""
+    browser = Browser()
+    session = browser.enter(lock_world.member)
+    rows = Session.objects.filter(pk=session.pk)
+    rows.update(last_seen_at=timezone.now() + timedelta(hours=5))
+    assert alive(browser)
+    assert abs(rows.get().last_seen_at - timezone.now()) < timedelta(minutes=1)
 
 
 def test_no_session_lives_longer_than_twelve_hours(lock_world):

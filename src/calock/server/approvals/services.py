@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
@@ -18,6 +17,7 @@ from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.sessions.context import RequestContext
+from calock.server.tools import clock
 from calock.server.tools.retry import again_when_broken_off
 
 __all__ = ["approve", "clean_reason", "propose", "reject", "require_operator", "take_back"]
@@ -39,7 +39,7 @@ def propose(
     Raises:
         Refusal: NOT_ALLOWED, REASON_MISSING, or APPROVAL_WAITING when a proposal about the same target is open.
     """
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         operator = require_operator(by.pk)
         Approval.objects.filter(kind=kind, target=target, state=ApprovalState.PENDING).exclude(
@@ -89,7 +89,7 @@ def _lock_open(approval_id: uuid.UUID, version: int, *, to_end: bool = False) ->
     approval = rows.filter(pk=approval_id).first()
     if approval is None:
         raise Refusal(Reason.NOT_FOUND, "no such proposal")
-    if approval.state != ApprovalState.PENDING or timezone.now() >= approval.closes_at:
+    if approval.state != ApprovalState.PENDING or clock.now() >= approval.closes_at:
         raise Refusal(Reason.APPROVAL_CLOSED, "the proposal is decided, taken back or older than 7 days")
     if approval.version != version:
         raise Refusal(Reason.VERSION_CHANGED, "the proposal changed since it was opened")
@@ -173,7 +173,7 @@ def _ended(approval: Approval) -> None:
 def _decide(approval: Approval, state: ApprovalState, operator: Account, note: str) -> None:
     approval.state = state
     approval.decided_by = operator
-    approval.decided_at = timezone.now()
+    approval.decided_at = clock.now()
     approval.note = note
     approval.version += 1
     approval.save(update_fields=["state", "decided_by", "decided_at", "note", "version"])

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
@@ -17,6 +16,7 @@ from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import require_intact
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.models import Session
+from calock.server.tools import clock
 from calock.server.web.http import SiteRequest, require_account
 
 PROOF_LIFE = timedelta(minutes=15)
@@ -35,7 +35,7 @@ def gate(request: HttpRequest) -> HttpResponse | None:
         raise Refusal(Reason.OPERATOR_DAMAGED, f"account {account.pk} is not the one that was sealed")
     if not account.is_active or not account.is_operator:
         raise Refusal(Reason.NOT_FOUND, "the console is for operators")
-    if _is_proved(account, session, timezone.now()):
+    if _is_proved(account, session, clock.now()):
         return None
     return HttpResponseRedirect(confirm_address(_back(request)))
 

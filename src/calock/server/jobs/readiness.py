@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.db import close_old_connections
 from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
@@ -41,6 +42,7 @@ def readiness() -> Callable[[], list[str]]:
     def look() -> list[str]:
         nonlocal lines, until
         if time.monotonic() >= until:
+            close_old_connections()  # no request's end does it for this thread
             lines = problems()
             until = time.monotonic() + KEPT
         return lines

@@ -129,7 +129,7 @@ def judge(
     def verify(evidence: RevocationEvidence) -> Verdict:
         given = VerificationInputs(
             register,
-            context.at,
+            context.judged_at,
             evidence,
             provider=provider or None,
             site=context.site,
@@ -142,7 +142,7 @@ def judge(
         return verdict
 
     verdict = with_live_answers(verify)
-    origin = origin_of(verdict, register, context.at)
+    origin = origin_of(verdict, register, context.judged_at)
     details = details_of(verdict, origin)
     attempt.about.update({"provider": origin.provider, **details})
     if not verdict.accepted:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.locks.models import Binding
@@ -18,21 +17,22 @@ from calock.server.organisations.models import OrganisationState
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import TOUCH, end_session, idle_limit
+from calock.server.tools import clock
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 
 OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
 
 
-def _why_over(session: Session, now: datetime, *, has_binding: bool) -> str:
-    """Why this session may not be used now; empty when it may."""
+def _why_over(session: Session, now: datetime, limit: timedelta, *, has_binding: bool) -> str:
+    """Why this session may not be used now; empty when it may. ``limit``: how long it may go unused."""
     if session.ended_at is not None:
         return session.end_reason or "ended"
     account = session.account
     organisation = account.organisation
     rules = (
         ("expired", now >= session.expires_at),
-        ("idle", now - session.last_seen_at > idle_limit(operator=account.is_operator)),
+        ("idle", now - session.last_seen_at > limit),
         ("account disabled", not account.is_active),
         ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
         ("lock unbound", session.lock_id is not None and not has_binding),
@@ -82,13 +82,14 @@ class SessionMiddleware:
         session = rows.filter(digest=cookies.digest(value), site=request.site.code).first()
         if session is None:
             return None, ""
-        now = timezone.now()
-        over = _why_over(session, now, has_binding=session.has_binding)
+        now = clock.now()
+        limit = idle_limit(request.site.idle_minutes, operator=session.account.is_operator)
+        over = _why_over(session, now, limit, has_binding=session.has_binding)
         if over:
             if session.ended_at is None:
                 end_session(session=session, reason=over, at=now)
             return None, over
-        if now - session.last_seen_at > TOUCH:
+        if abs(now - session.last_seen_at) > TOUCH:
             session.last_seen_at = now
             session.save(update_fields=["last_seen_at"])
         return session, ""

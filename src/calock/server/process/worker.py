@@ -9,14 +9,19 @@ import resource
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import uvloop
 from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
 
 from calock.server.jobs.readiness import readiness
 from calock.server.process.gateway import Gateway
 from calock.server.process.wsgi import application
+from calock.server.tools import clock
 from calock.server.tools.statement_limits import bound_statements
 
 CONNECTIONS = 16_384
@@ -89,6 +94,20 @@ class _Ending:
             timer.start()
 
 
+def _look_at_clock() -> None:
+    """What time the database has; when it does not say, the last look goes on counting."""
+    close_old_connections()
+    with suppress(DatabaseError):
+        clock.measure()
+
+
+async def _keep_looking_at_clock() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await loop.run_in_executor(None, _look_at_clock)
+        await asyncio.sleep(clock.MEASURE_EVERY)
+
+
 async def _serve(gateway: Any, host: str, port: int, drain: float) -> None:
     server = _server(gateway, host, port)
     ending = _Ending(gateway, server, drain)
@@ -96,7 +115,11 @@ async def _serve(gateway: Any, host: str, port: int, drain: float) -> None:
     loop.add_signal_handler(signal.SIGTERM, ending.drain)
     loop.add_signal_handler(signal.SIGINT, ending.stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    # one thread, with one database connection, for what no request asks for: the clock and /readyz
+    loop.set_default_executor(ThreadPoolExecutor(1, "beside"))
+    looking = loop.create_task(_keep_looking_at_clock())
     await server.serve()
+    looking.cancel()
 
 
 def run(host: str, port: int, *, drain: float, parent: int) -> None:

@@ -10,7 +10,11 @@ from calock.server.sessions.models import Session
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """``browser`` is the SHA-256 of the pre-login cookie, empty when the browser has none."""
+    """``browser`` is the SHA-256 of the pre-login cookie, empty when the browser has none.
+
+    ``at`` is the time of the clock that all machines share. ``own_at`` is that of this machine's, by which certificates and
+    revocation data are judged; None when it is the same.
+    """
 
     site: str
     origin: str
@@ -19,3 +23,9 @@ class RequestContext:
     browser: str
     session: Session | None
     at: datetime
+    own_at: datetime | None = None
+
+    @property
+    def judged_at(self) -> datetime:
+        """The moment at which certificates must be valid."""
+        return self.own_at or self.at

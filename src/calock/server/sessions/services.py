@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
@@ -17,8 +17,8 @@ from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
 
 ABSOLUTE = timedelta(hours=12)
-IDLE = timedelta(minutes=30)
 IDLE_OPERATOR = timedelta(minutes=15)
+"""How long an operator's session may go unused, whatever the site's profile says for others."""
 TOUCH = timedelta(seconds=30)
 """How old ``last_seen_at`` may be before it is written again: one write per half minute, not per request."""
 BATCH = 5000
@@ -27,9 +27,10 @@ STEP_UP = timedelta(minutes=5)
 """How long a password or lock proof counts for acts that ask for a fresh one."""
 
 
-def idle_limit(*, operator: bool) -> timedelta:
-    """How long a session may go unused."""
-    return IDLE_OPERATOR if operator else IDLE
+def idle_limit(site_minutes: int, *, operator: bool) -> timedelta:
+    """How long a session may go unused on a site whose profile says ``site_minutes``. Source: NIST SP 800-63B-4 clause 2.3.3."""
+    limit = timedelta(minutes=site_minutes)
+    return min(limit, IDLE_OPERATOR) if operator else limit
 
 
 def new_session(
@@ -106,6 +107,14 @@ def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> in
     return end_sessions(Session.objects.filter(lock_id=lock_id), reason=reason, at=at)
 
 
+def live_sessions(*, account_id: uuid.UUID, limits: Mapping[str, timedelta], at: datetime) -> QuerySet[Session]:
+    """Sessions of an account that may still be used, newest activity first. ``limits``: how long one may idle, by site."""
+    used = Q()
+    for site, limit in limits.items():
+        used |= Q(site=site, last_seen_at__gt=at - limit)
+    return Session.objects.filter(used, account_id=account_id, ended_at__isnull=True, expires_at__gt=at).order_by("-last_seen_at")
+
+
 def end_own_session(*, session: Session, by: uuid.UUID, context: RequestContext) -> None:
     """End one of the sessions of the account ``by`` on its owner's wish.
 
@@ -117,6 +126,14 @@ def end_own_session(*, session: Session, by: uuid.UUID, context: RequestContext)
     with transaction.atomic():
         end_session(session=session, reason="ended by its owner", at=context.at)
         record(Event.SESSIONS_REVOKED, context=context, actor=session.account, subject=by, details={"session": session.digest[:16]})
+
+
+def end_other_sessions(*, own: Session, context: RequestContext) -> int:
+    """End every session of an account but the one in which its owner asks for that; how many there were."""
+    with transaction.atomic():
+        count = end_sessions_of_account(account_id=own.account_id, reason="ended by its owner", at=context.at, but=own)
+        record(Event.SESSIONS_REVOKED, context=context, actor=own.account, subject=own.account_id, details={"count": count})
+    return count
 
 
 def is_fresh(session: Session, *, at: datetime) -> bool:

@@ -6,7 +6,7 @@ Unknown keys, missing keys and wrong types are refused when the server starts. E
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from django.utils.translation import get_language
@@ -254,6 +254,8 @@ class Profile(_Part, frozen=True, kw_only=True):
     """The CA icon in the platform's header."""
     pin_entry: Literal["page", "window", "page-then-window"]
     web_eid: bool
+    idle_minutes: Annotated[int, msgspec.Meta(ge=1, le=720)] = 15
+    """How long a session may go unused (NIST SP 800-63B-4 clause 2.3.3: 15 minutes); operators' never more than 15."""
     lock_only: bool = False
     """An account that has a bound lock logs in with it alone, unless its own or its organisation's switch says otherwise."""
     providers: tuple[str, ...]

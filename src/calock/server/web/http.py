@@ -15,6 +15,7 @@ from calock.server.sessions.context import RequestContext
 from calock.server.sessions.cookies import pre_login_value
 from calock.server.sessions.models import Session
 from calock.server.sites.profile import Profile
+from calock.server.tools import clock
 
 
 class SiteRequest(HttpRequest):
@@ -54,5 +55,6 @@ def context_of(request: SiteRequest) -> RequestContext:
         user_agent=clean(request.META.get("HTTP_USER_AGENT", "")),
         browser=hashlib.sha256(value.encode()).hexdigest() if value else "",
         session=request.login_session,
-        at=timezone.now(),
+        at=clock.now(),
+        own_at=timezone.now(),
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -17,7 +16,9 @@ from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
 from calock.server.portal.render import page
 from calock.server.sessions.models import Session
-from calock.server.sessions.services import end_own_session
+from calock.server.sessions.services import end_other_sessions, end_own_session, idle_limit, live_sessions
+from calock.server.sites.registry import sites
+from calock.server.tools import clock
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
 from calock.wire.statuses import status_of
@@ -27,18 +28,30 @@ TOKEN = 16
 """A session is named on its page by the first 16 hex digits of its digest: enough among one account's, useless as a cookie."""
 
 
-def _live(account_id: uuid.UUID) -> list[Session]:
-    rows = Session.objects.filter(account_id=account_id, ended_at__isnull=True, expires_at__gt=timezone.now())
-    return list(rows.select_related("lock__provider").order_by("-created_at"))
+def _others(own: Session) -> QuerySet[Session]:
+    """The account's other sessions that may still be used, on all sites."""
+    limits = {code: idle_limit(profile.idle_minutes, operator=own.account.is_operator) for code, profile in sites().items()}
+    return live_sessions(account_id=own.account_id, limits=limits, at=clock.now()).exclude(pk=own.pk)
 
 
 @require_safe
 def sessions(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, own = require_account(site_request)
-    live = _live(account.pk)
-    past = Session.objects.filter(account=account).exclude(pk__in=[row.pk for row in live]).order_by("-created_at")[:SHOWN]
-    return page(site_request, "sessions", "sessions", section="system", live=live, past=past, own=own, ended="ended" in request.GET)
+    others = _others(own)
+    count = others.count()
+    over = Session.objects.filter(account=account).exclude(pk=own.pk).exclude(pk__in=others.values("pk"))
+    return page(
+        site_request,
+        "sessions",
+        "sessions",
+        section="system",
+        live=[own, *others[: SHOWN - 1]],
+        hidden=max(0, count - (SHOWN - 1)),
+        past=over.order_by("-created_at")[:SHOWN],
+        own=own,
+        ended="ended" in request.GET,
+    )
 
 
 @require_POST
@@ -51,12 +64,13 @@ def end_session(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, own = require_account(site_request)
     name = request.POST.get("session", "")
-    others = [row for row in _live(account.pk) if row.pk != own.pk]
-    chosen = others if name == "others" else [row for row in others if len(name) == TOKEN and row.pk.startswith(name)]
-    if not chosen and name != "others":
-        raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
-    for row in chosen:
-        end_own_session(session=row, by=account.pk, context=context_of(site_request))
+    if name == "others":
+        end_other_sessions(own=own, context=context_of(site_request))
+    else:
+        chosen = _others(own).filter(pk__startswith=name).first() if len(name) == TOKEN else None
+        if chosen is None:
+            raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
+        end_own_session(session=chosen, by=account.pk, context=context_of(site_request))
     return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
 
 

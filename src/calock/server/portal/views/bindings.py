@@ -22,6 +22,7 @@ from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import STEP_UP
+from calock.server.tools import clock
 from calock.server.web.http import SiteRequest, context_of, require_account
 
 PER_PAGE = 10
@@ -55,7 +56,7 @@ def binding_list(request: HttpRequest) -> HttpResponse:
         pages=pages,
         words=words,
         ended=ended,
-        fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - timezone.now()).total_seconds())),
+        fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - clock.now()).total_seconds())),
         password_does=password_does(account, site=site_request.site.code, at=timezone.now()),
         members=list(Account.objects.bindable_by(account).order_by("name", "username")),
         **driver_context(site_request),
