@@ -52,7 +52,7 @@ EXPECTED = {"expired": Reason.CERTIFICATE_EXPIRED, "revoked": Reason.CERTIFICATE
 
 @pytest.mark.parametrize("spec", LOCKS, ids=lambda spec: spec.name)
 def test_every_lock_is_as_good_or_bad_as_it_says(practice, spec):
-    verdict = verify_certificate(practice.locks[spec.name].certificate, setting=setting(practice))
+    verdict = verify_certificate(practice.locks[spec.name].certificate, setting(practice))
     assert verdict.reason == EXPECTED.get(spec.trouble), [check for check in verdict.checks if check.passed is False]
     if verdict.accepted:
         assert verdict.identity is not None
@@ -99,7 +99,7 @@ def test_crls_are_signed_anew_with_a_later_number(practice):
     assert before.keys() == after.keys()
     assert all(before[name] != after[name] for name in before)
     later = setting(practice, at=NOW + timedelta(hours=1))
-    assert verify_certificate(practice.locks["revoked"].certificate, setting=later).reason is Reason.CERTIFICATE_REVOKED
+    assert verify_certificate(practice.locks["revoked"].certificate, later).reason is Reason.CERTIFICATE_REVOKED
     practice.write_crls(NOW)
 
 

@@ -76,9 +76,9 @@ class Place:
         return [path for path in self.root.iterdir() if path != self.lock] if self.root.exists() else []
 
     def create(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for directory in (self.pki, self.crls, self.locks, self.packages, self.logs, self.driver_home):
+        for directory in (self.root, self.pki, self.crls, self.locks, self.packages, self.logs, self.driver_home):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.chmod(0o700)  # one that somebody made by hand is open to others, and the server refuses it
 
     def notes(self) -> dict[str, Any]:
         """What the world's builder wrote down about itself; empty before the first build."""
