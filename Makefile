@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
-LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 MESSAGES := src/calock/server/locale/en/LC_MESSAGES/django
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
@@ -32,8 +32,7 @@ lint: $(VENV)/test.stamp  ## formatting, types, import rules
 conformance: $(VENV)/test.stamp  ## third-party suites: a table, and 1 on any unlisted difference
 	$(BIN)/python tests/conformance/table.py
 
-fuzz: $(VENV)/test.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
-	$(BIN)/python -m pip install -q atheris
+fuzz: $(VENV)/fuzz.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
 	$(BIN)/python tests/fuzz/run.py
 
 packages: $(VENV)/run.stamp $(MESSAGES).mo  ## the driver packages that the download centre serves
@@ -58,12 +57,17 @@ $(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml requirements/test.txt tool
 	$(PIP) --no-deps -e .
 	touch $@
 
+$(VENV)/fuzz.stamp: $(VENV)/test.stamp requirements/fuzz.txt
+	$(PIP) --require-hashes -r requirements/fuzz.txt
+	touch $@
+
 $(MESSAGES).mo: $(MESSAGES).po | $(VENV)/run.stamp
 	$(BIN)/pybabel -q compile -i $< -o $@ -l en
 
 lock:  ## write the locked versions anew; needs uv
-	$(LOCK) --upgrade --extra agent --extra server -o requirements/run.txt
-	$(LOCK) --upgrade --extra dev -o requirements/test.txt
+	$(LOCK) --upgrade pyproject.toml --extra agent --extra server -o requirements/run.txt
+	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/test.txt
+	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
 
 clean:  ## remove the environment and the practice world
 	rm -rf $(VENV) .calock build dist

@@ -12,6 +12,17 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = {"run.txt": ("agent", "server"), "test.txt": ("agent", "server", "dev")}
+GROUPS = {"fuzz.txt": "fuzz"}
+
+
+def wanted(name: str) -> list[Requirement]:
+    """What a lock file is made from."""
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    project = read["project"]
+    if name in GROUPS:
+        return [Requirement(line) for line in read["dependency-groups"][GROUPS[name]]]
+    extras = [line for extra in EXTRAS[name] for line in project["optional-dependencies"][extra]]
+    return [Requirement(line) for line in (*project["dependencies"], *extras)]
 
 
 def pinned(name: str) -> dict[str, tuple[Version, int]]:
@@ -24,20 +35,16 @@ def pinned(name: str) -> dict[str, tuple[Version, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("name", [*EXTRAS, *GROUPS])
 def test_every_dependency_is_locked_within_its_range(name: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"]]
-    for extra in EXTRAS[name]:
-        wanted += project["optional-dependencies"][extra]
     locked = pinned(name)
-    for requirement in map(Requirement, wanted):
+    for requirement in wanted(name):
         if requirement.name != "calock":
             version, hashes = locked[requirement.name.lower()]
             assert version in requirement.specifier, requirement
             assert hashes > 0
 
 
-@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("name", [*EXTRAS, *GROUPS])
 def test_the_lock_names_no_address(name: str) -> None:
     assert not re.search(r"https?:|--(extra-)?index|--find-links", (ROOT / "requirements" / name).read_text("utf-8"))
