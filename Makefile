@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 MESSAGES := src/calock/server/locale/en/LC_MESSAGES/django
+SCRIPTS := $(shell find src types -name '*.js' -o -name '*.d.ts')
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
 .PHONY: help run test lint conformance fuzz packages bench demo-reset lock clean
@@ -23,7 +24,7 @@ test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## everything; ends with pytest's 
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
 	$(BIN)/pytest -q -n 2
 
-lint: $(VENV)/test.stamp  ## formatting, types, import rules
+lint: $(VENV)/test.stamp node_modules/scripts.stamp  ## formatting, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -57,6 +58,15 @@ $(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml requirements/test.txt tool
 	$(PIP) --no-deps -e .
 	touch $@
 
+node_modules/installed.stamp: package.json package-lock.json .npmrc | $(VENV)/test.stamp
+	npm ci --loglevel=error
+	touch $@
+
+node_modules/scripts.stamp: node_modules/installed.stamp tsconfig.json eslint.config.js $(SCRIPTS)
+	node_modules/.bin/tsc
+	node_modules/.bin/eslint .
+	touch $@
+
 $(VENV)/fuzz.stamp: $(VENV)/test.stamp requirements/fuzz.txt
 	$(PIP) --require-hashes -r requirements/fuzz.txt
 	touch $@
@@ -68,6 +78,7 @@ lock:  ## write the locked versions anew; needs uv
 	$(LOCK) --upgrade pyproject.toml --extra agent --extra server -o requirements/run.txt
 	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/test.txt
 	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
+	npm update --package-lock-only
 
 clean:  ## remove the environment and the practice world
-	rm -rf $(VENV) .calock build dist
+	rm -rf $(VENV) node_modules .calock build dist

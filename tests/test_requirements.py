@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -48,3 +49,13 @@ def test_every_dependency_is_locked_within_its_range(name: str) -> None:
 @pytest.mark.parametrize("name", [*EXTRAS, *GROUPS])
 def test_the_lock_names_no_address(name: str) -> None:
     assert not re.search(r"https?:|--(extra-)?index|--find-links", (ROOT / "requirements" / name).read_text("utf-8"))
+
+
+def test_the_tools_for_scripts_are_locked_by_hash_and_name_no_registry() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text("utf-8"))["packages"]
+    wanted_here = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]
+    assert packages.pop("")["devDependencies"] == wanted_here
+    assert {f"node_modules/{name}" for name in wanted_here} <= set(packages)
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from agent.chromium import chromium, chromium_path
 from agent.driving import ORIGIN, PIN, DriverProcess, make_certificate, make_lock, until
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.config import Config
@@ -92,6 +92,23 @@ def test_the_pin_is_changed_in_place_by_keyboard(browser: Browser, driver: Drive
     page.get_by_text("PIN 码已修改").wait_for()
     assert driver.authenticate(pin="000111").status == 200
     until(lambda: "初始 PIN 码" not in page.inner_text("#locks"), "the card to be redrawn")
+
+
+@needs_chromium
+def test_news_that_changes_nothing_leaves_the_keyboard_where_it_is(browser: Browser, driver: DriverProcess) -> None:
+    page = browser.new_page()
+    sockets: list[WebSocketRoute] = []
+    page.route_web_socket("**/v1/events", lambda socket: sockets.append(socket))  # noqa: PLW0108 - a built-in cannot be wrapped
+    found = ask_code(driver.state)
+    assert found
+    page.goto(address(*found))
+    button = page.get_by_role("button", name="修改 PIN 码")
+    button.focus()
+    until(lambda: page.title() and sockets, "the page to listen for news")
+    with page.expect_response("**/status/view"):
+        sockets[0].send('{"event":"locks","revision":1}')
+    page.evaluate("new Promise((done) => setTimeout(done))")  # the page has read the answer
+    expect(button).to_be_focused()
 
 
 @needs_chromium

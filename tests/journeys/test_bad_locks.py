@@ -37,7 +37,11 @@ def test_a_locked_pin_leads_to_the_hotline_before_anything_is_typed(person: Pers
 def test_a_lock_that_must_not_be_bound(person: Person, name: str, words: str) -> None:
     person.log_in("cssbjgys02")
     person.bind(tail_of(person.platform, name), lock(name).pin)
-    person.expect_refused(words)
+    problem = person.expect_refused(words).bounding_box()
+    footer = person.page.locator("[data-bind] footer").bounding_box()
+    assert problem
+    assert footer
+    assert problem["y"] + problem["height"] <= footer["y"], "the dialog's buttons cover what went wrong"
 
 
 def test_a_lock_of_somebody_else(person: Person) -> None:

@@ -24,6 +24,7 @@ def test_the_login_page_and_the_dialog_follow_the_lock(person: Person, site: str
     dialog = person.open_bind_dialog()
     cards = dialog.locator("[data-locks] label", has_text=tail)
     expect(cards).to_have_count(1)
+    expect(dialog.locator("[aria-current=step]")).to_have_count(1)  # what a screen reader calls the current step
     person.platform.plug(name, plugged=False)
     expect(cards).to_have_count(0)
     person.platform.plug(name)

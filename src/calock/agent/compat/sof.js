@@ -7,35 +7,56 @@
 //
 // Every function returns a promise. What is refused returns its empty value; SOF_GetLastError() tells why. No PIN is kept.
 
+/** @typedef {"gm" | "xtx"} Numbering of certificate items: GM/T 0006, or XTX's own */
+/** @typedef {{ tag: number, at: number, start: number, end: number }} Part one DER element: where it begins, and where its contents lie */
+/** @typedef {Map<string, string>} Name object identifier → text */
+
 const PORTS = [47113, 47114, 47115, 47116];
+/** @type {Partial<Record<string, number>>} */
 const CODE = {
   PIN_WRONG: 0x0b000426, PIN_LENGTH: 0x0b000426, PIN_MISSING: 0x0b000426, PIN_LAST_TRY: 0x0b000442, PIN_LOCKED: 0x0b000442,
   PIN_CANCELLED: 0x0b000447, LOCK_REMOVED: 0x0b000448, LOCK_UNKNOWN: 0x0b000310, LOCK_CHANGED: 0x0b000310,
   LOCK_SIGNATURE_WRONG: 0x0b000409, MODULE_FAILED: 0x0b000006, DRIVER_BUSY: 0x0b000101, TOO_MANY_ATTEMPTS: 0x0b000101,
   DRIVER_ABSENT: 0x0b001003, CHALLENGE_MALFORMED: 0x0b000201, REQUEST_MALFORMED: 0x0b000201, CERTIFICATE_UNPARSABLE: 0x0b000405,
 };
-const UNKNOWN = 0x0b000001, NOT_SUPPORTED = 0x0b000002, ALGORITHM = 0x0b000007, KEY_USAGE = 0x0b000009;
-const INPUT = 0x0b000201, NO_CERTIFICATE = 0x0b000310, NOT_LOGGED_IN = 0x0b000438;
+const UNKNOWN = 0x0b000001;
+const NOT_SUPPORTED = 0x0b000002;
+const ALGORITHM = 0x0b000007;
+const KEY_USAGE = 0x0b000009;
+const INPUT = 0x0b000201;
+const NO_CERTIFICATE = 0x0b000310;
+const NOT_LOGGED_IN = 0x0b000438;
+const SM3_SM2 = 0x00020201;
+const SHA256_RSA = 0x00010004;
 
 class Refused extends Error {
-  constructor(reason) { super(reason); this.code = CODE[reason] ?? UNKNOWN; }
+  /** @param {string | number} reason the driver's, or an error code of this interface */
+  constructor(reason) {
+    super(String(reason));
+    this.code = typeof reason === "number" ? reason : (CODE[reason] ?? UNKNOWN);
+  }
 }
 
+/**
+ * @template {keyof Wire.Calls} Path
+ * @param {string} base address of the driver
+ * @param {Path} path
+ * @param {Wire.Calls[Path]["sent"]} message
+ * @throws {Refused}
+ */
 async function post(base, path, message) {
-  let response;
-  try {
-    response = await fetch(base + path, {
-      method: "POST", credentials: "omit", cache: "no-store", referrerPolicy: "no-referrer",
-      headers: { "Content-Type": "application/json", "X-Calock": "1" }, body: JSON.stringify(message),
-    });
-  } catch { throw new Refused("DRIVER_ABSENT"); }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(answer.error?.reason ?? "DRIVER_FAILED");
-  return answer;
+  const response = await fetch(base + path, {
+    method: "POST", credentials: "omit", cache: "no-store", referrerPolicy: "no-referrer",
+    headers: { "Content-Type": "application/json", "X-Calock": "1" }, body: JSON.stringify(message),
+  }).catch(() => null);
+  if (!response) throw new Refused("DRIVER_ABSENT");
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return /** @type {Wire.Calls[Path]["got"]} */ (answer);
+  throw new Refused(/** @type {Partial<Wire.ErrorReply> | null} */ (answer)?.error?.reason ?? "DRIVER_FAILED");
 }
 
-/** Find the driver; null when none answers. `numbering` is "gm" (GM/T 0006) or "xtx" for SOF_GetCertInfo. */
-export async function connect({ ports = PORTS, numbering = "gm" } = {}) {
+/** Find the driver; null when none answers. */
+export async function connect({ ports = PORTS, numbering = /** @type {Numbering} */ ("gm") } = {}) {
   for (const port of ports) {
     const base = `http://127.0.0.1:${port}`;
     const hello = await post(base, "/v1/hello", {}).catch(() => null);
@@ -44,50 +65,102 @@ export async function connect({ ports = PORTS, numbering = "gm" } = {}) {
   return null;
 }
 
+// What pages pass comes unchecked; a function that needs a text says so with `text`.
+
+/**
+ * @param {unknown} parameter
+ * @throws {Refused} it is no text: a PIN that is a number has already lost its leading zeros
+ */
+function text(parameter) {
+  if (typeof parameter !== "string") throw new Refused("REQUEST_MALFORMED");
+  return parameter;
+}
+
 class Sof {
-  #base; #version; #numbering; #error = 0; #method = 0x00020201; #certificates = new Map();
+  #base;
+  #version;
+  /** @type {Numbering} */
+  #numbering;
+  #error = 0;
+  #method = SM3_SM2;
+  /** @type {Map<unknown, string>} */
+  #certificates = new Map();
 
-  constructor(base, version, numbering) { this.#base = base; this.#version = version; this.#numbering = numbering; }
+  /**
+   * @param {string} base
+   * @param {string} version
+   * @param {Numbering} numbering
+   */
+  constructor(base, version, numbering) {
+    this.#base = base;
+    this.#version = version;
+    this.#numbering = numbering;
+  }
 
-  functions() {
-    const call = (empty, run) => async (...parameters) => {
+  /**
+   * A function as pages call it: never rejects, and leaves its error for SOF_GetLastError.
+   *
+   * @template Value
+   * @param {Value} empty what a refusal returns
+   * @param {(...parameters: unknown[]) => Value | Promise<Value>} run
+   */
+  #call(empty, run) {
+    return async (/** @type {unknown[]} */ ...parameters) => {
       try {
         this.#error = 0;
         return await run(...parameters);
       } catch (problem) {
-        this.#error = problem.code ?? UNKNOWN;
+        this.#error = problem instanceof Refused ? problem.code : UNKNOWN;
         return empty;
       }
     };
-    const refuse = (empty, code) => async () => { this.#error = code; return empty; };
-    const found = {
-      SOF_GetVersion: call("", async () => `calock ${this.#version}`),
-      SOF_GetUserList: call("", () => this.#userList()),
-      SOF_ExportUserCert: call("", async (id) => this.#certificate(id)),
-      SOF_Login: call(false, (id, pin) => this.#login(id, pin)),
-      SOF_Authenticate: call("", (id, pin, challenge) => this.#authenticate(id, pin, challenge)),
-      SOF_GetPinRetryCount: call(-1, async (id) => (await this.#lock(id)).pin.triesLeft ?? -1),
-      SOF_ChangePassWd: call(false, (id, before, after) => this.#changePin(id, before, after)),
-      SOF_GetDeviceInfo: call("", (id, type) => this.#deviceInfo(id, Number(type))),
-      SOF_GetCertInfo: call("", async (text, type) => this.#certInfo(text, Number(type))),
-      SOF_GetCertInfoByOid: call("", async (text, oid) => certificateOf(text).byOid(oid)),
-      SOF_ValidateCert: call(-6, async (text) => validate(certificateOf(text))),
-      SOF_SetSignMethod: call(INPUT, async (method) => this.#setMethod(Number(method))),
-      SOF_GetSignMethod: call(0, async () => this.#method),
-      SOF_GenRandom: call("", async (length) => random(Number(length))),
-      SOF_GetLastError: async () => this.#error,
-    };
-    for (const name of ["SignData", "SignFile", "SignMessage", "SignMessageDetach", "SignDataXML", "SignHashData"])
-      found[`SOF_${name}`] = refuse("", KEY_USAGE);
-    for (const name of ["EncryptData", "DecryptData", "ExportExchangeUserCert", "GetInfoFromSignedMessage", "GetXMLSignatureInfo",
-      "PubKeyEncrypt", "PriKeyDecrypt", "GetCertEntity"]) found[`SOF_${name}`] = refuse("", NOT_SUPPORTED);
-    for (const name of ["EncryptFile", "DecryptFile", "VerifySignedData", "VerifySignedFile", "VerifySignedMessage",
-      "VerifySignedDataXML"]) found[`SOF_${name}`] = refuse(false, NOT_SUPPORTED);
-    return Object.freeze(found);
   }
 
-  async #locks() { return (await post(this.#base, "/v1/locks", {})).locks; }
+  functions() {
+    return Object.freeze({
+      ...this.#refused(["SignData", "SignFile", "SignMessage", "SignMessageDetach", "SignDataXML", "SignHashData"], "", KEY_USAGE),
+      ...this.#refused(["EncryptData", "DecryptData", "ExportExchangeUserCert", "GetInfoFromSignedMessage", "GetXMLSignatureInfo",
+        "PubKeyEncrypt", "PriKeyDecrypt", "GetCertEntity"], "", NOT_SUPPORTED),
+      ...this.#refused(["EncryptFile", "DecryptFile", "VerifySignedData", "VerifySignedFile", "VerifySignedMessage",
+        "VerifySignedDataXML"], false, NOT_SUPPORTED),
+      SOF_GetVersion: this.#call("", () => `calock ${this.#version}`),
+      SOF_GetUserList: this.#call("", () => this.#userList()),
+      SOF_ExportUserCert: this.#call("", (id) => this.#certificate(id)),
+      SOF_Login: this.#call(false, (id, pin) => this.#login(text(id), text(pin))),
+      SOF_Authenticate: this.#call("", (id, pin, challenge) => this.#authenticate(text(id), text(pin), text(challenge))),
+      SOF_GetPinRetryCount: this.#call(-1, async (id) => (await this.#lock(id)).pin.triesLeft ?? -1),
+      SOF_ChangePassWd: this.#call(false, (id, before, after) => this.#changePin(text(id), text(before), text(after))),
+      SOF_GetDeviceInfo: this.#call("", (id, type) => this.#deviceInfo(id, Number(type))),
+      SOF_GetCertInfo: this.#call("", (certificate, type) => this.#certInfo(certificate, Number(type))),
+      SOF_GetCertInfoByOid: this.#call("", (certificate, oid) => certificateOf(certificate).byOid(String(oid))),
+      SOF_ValidateCert: this.#call(-6, (certificate) => validate(certificateOf(certificate))),
+      SOF_SetSignMethod: this.#call(INPUT, (method) => this.#setMethod(Number(method))),
+      SOF_GetSignMethod: this.#call(0, () => this.#method),
+      SOF_GenRandom: this.#call("", (length) => random(Number(length))),
+      SOF_GetLastError: () => Promise.resolve(this.#error),
+    });
+  }
 
+  /**
+   * Functions that this driver does not have.
+   *
+   * @template Value
+   * @param {string[]} names without SOF_
+   * @param {Value} empty
+   * @param {number} code
+   */
+  #refused(names, empty, code) {
+    const refuse = this.#call(empty, () => {
+      throw new Refused(code);
+    });
+    return Object.fromEntries(names.map((name) => [`SOF_${name}`, refuse]));
+  }
+
+  async #locks() {
+    return (await post(this.#base, "/v1/locks", {})).locks;
+  }
+
+  /** @param {unknown} id */
   async #lock(id) {
     const lock = (await this.#locks()).find((one) => one.id === id);
     if (!lock) throw new Refused("LOCK_UNKNOWN");
@@ -96,62 +169,78 @@ class Sof {
 
   async #userList() {
     const locks = await this.#locks();
-    if (!locks.length) this.#error = NO_CERTIFICATE;
-    const plain = (name) => name.replaceAll("||", "|").replaceAll("&&&", "&");
+    if (locks.length === 0) this.#error = NO_CERTIFICATE;
+    const plain = (/** @type {string} */ name) => name.replaceAll("||", "|").replaceAll("&&&", "&");
     return locks.map((one) => `${plain(one.name)}${one.expired ? "(已过期)" : ""}||${one.id}&&&`).join("");
   }
 
+  /** @type {(lock: string, pin: string, challenge: string) => Promise<string>} */
   async #authenticate(lock, pin, challenge) {
-    // a PIN that is a number has already lost its leading zeros
-    if (typeof pin !== "string" || typeof challenge !== "string") throw new Refused("REQUEST_MALFORMED");
     const answer = await post(this.#base, "/v1/authenticate", { lock, pin, challenge });
     this.#certificates.set(lock, answer.token.unverifiedCertificate);
     return JSON.stringify(answer);
   }
 
+  /** @type {(lock: string, pin: string) => Promise<boolean>} */
   async #login(lock, pin) {
-    const nobodys = "c0.pin." + random(48).replaceAll("+", "-").replaceAll("/", "_");
+    const nobodys = `c0.pin.${random(48).replaceAll("+", "-").replaceAll("/", "_")}`;
     return Boolean(await this.#authenticate(lock, pin, nobodys)); // the signature goes nowhere
   }
 
+  /** @type {(lock: string, oldPin: string, newPin: string) => Promise<boolean>} */
   async #changePin(lock, oldPin, newPin) {
-    if (typeof oldPin !== "string" || typeof newPin !== "string") throw new Refused("REQUEST_MALFORMED");
     await post(this.#base, "/v1/pin/change", { lock, oldPin, newPin });
     return true;
   }
 
+  /** @param {unknown} id */
   #certificate(id) {
     const found = this.#certificates.get(id); // the driver gives a certificate only together with an answer
-    if (!found) throw Object.assign(new Error("not logged in"), { code: NOT_LOGGED_IN });
+    if (!found) throw new Refused(NOT_LOGGED_IN);
     return found;
   }
 
+  /** @type {(id: unknown, type: number) => Promise<string>} */
   async #deviceInfo(id, type) {
     const lock = await this.#lock(id);
-    const known = { 0x208: lock.deviceSerial, 7: lock.backend === "soft" ? "SOFT" : "HARD" };
-    if (!(type in known)) this.#error = NOT_SUPPORTED;
-    return known[type] ?? "";
+    if (type === 0x208) return lock.deviceSerial;
+    if (type === 7) return lock.backend === "soft" ? "SOFT" : "HARD";
+    throw new Refused(NOT_SUPPORTED);
   }
 
+  /** @param {number} method */
   #setMethod(method) {
-    if (method !== 0x00020201 && method !== 0x00010004) { this.#error = ALGORITHM; return ALGORITHM; }
+    if (method !== SM3_SM2 && method !== SHA256_RSA) {
+      this.#error = ALGORITHM;
+      return ALGORITHM;
+    }
     this.#method = method;
     return 0;
   }
 
-  #certInfo(text, type) {
-    const value = certificateOf(text).item(type, this.#numbering);
-    if (value === undefined) this.#error = NOT_SUPPORTED;
-    return value ?? "";
+  /** @type {(certificate: unknown, type: number) => string} */
+  #certInfo(certificate, type) {
+    const value = certificateOf(certificate).item(type, this.#numbering);
+    if (value === undefined) throw new Refused(NOT_SUPPORTED);
+    return value;
   }
 }
 
+/** @param {number} length bytes */
 function random(length) {
   if (!(Number.isInteger(length) && length > 0 && length <= 1024)) throw new Refused("REQUEST_MALFORMED");
-  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(length))));
+  return base64(crypto.getRandomValues(new Uint8Array(length)));
 }
 
-/** Dates by this computer's clock only: 0, -2 expired, -5 not yet valid. Trust and revocation are the platform's verdict. */
+/** @param {Uint8Array} bytes */
+function base64(bytes) {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/**
+ * Dates by this computer's clock only: 0, -2 expired, -5 not yet valid. Trust and revocation are the platform's verdict.
+ * @type {(certificate: CertificateReader) => number}
+ */
 function validate(certificate) {
   const now = new Date();
   if (certificate.notAfter < now) return -2;
@@ -161,119 +250,179 @@ function validate(certificate) {
 // --- a reader for the few parts of a certificate that pages show
 
 const OIDS = { C: "2.5.4.6", O: "2.5.4.10", OU: "2.5.4.11", ST: "2.5.4.8", CN: "2.5.4.3", L: "2.5.4.7", E: "1.2.840.113549.1.9.1" };
-const XTX_NAMES = ["C", "O", "OU", "ST", "CN", "L", "E"];
+const XTX_NAMES = /** @type {const} */ (["C", "O", "OU", "ST", "CN", "L", "E"]);
 
-function certificateOf(text) {
+/** @param {unknown} certificate Base64 of its DER */
+function certificateOf(certificate) {
   try {
-    return new CertificateReader(Uint8Array.from(atob(text.replace(/\s/g, "")), (c) => c.charCodeAt(0)));
-  } catch { throw new Refused("CERTIFICATE_UNPARSABLE"); }
+    return new CertificateReader(Uint8Array.from(atob(text(certificate).replace(/\s/g, "")), (octet) => octet.charCodeAt(0)));
+  } catch {
+    throw new Refused("CERTIFICATE_UNPARSABLE");
+  }
 }
 
-function element(bytes, at, end) {
-  let length = bytes[at + 1], start = at + 2;
-  if (length & 0x80) {
-    const count = length & 0x7f;
-    if (count === 0 || count > 3) throw new RangeError("length");
-    length = 0;
-    for (let index = 0; index < count; index++) length = length * 256 + bytes[start++];
-  }
-  if (!(start + length <= end)) throw new RangeError("beyond the end");
-  return { tag: bytes[at], at, start, end: start + length };
-}
-
-function children(bytes, parent) {
-  const found = [];
-  for (let at = parent.start; at < parent.end;) {
-    const child = element(bytes, at, parent.end);
-    found.push(child);
-    at = child.end;
-  }
+/**
+ * @template Kind
+ * @param {Kind | undefined} found
+ * @throws {RangeError} the certificate has no such part
+ */
+function there(found) {
+  if (found === undefined) throw new RangeError("a part is missing");
   return found;
 }
 
+/** The part that begins at `at`, inside one that ends at `end`. @type {(bytes: Uint8Array, at: number, end: number) => Part} */
+function partAt(bytes, at, end) {
+  let length = there(bytes[at + 1]);
+  let start = at + 2;
+  if (length & 0x80) {
+    const count = length & 0x7f;
+    if (count === 0 || count > 3) throw new RangeError("length");
+    length = bytes.subarray(start, start + count).reduce((sum, digit) => sum * 256 + digit, 0);
+    start += count;
+  }
+  if (start + length > end) throw new RangeError("beyond the end");
+  return { tag: there(bytes[at]), at, start, end: start + length };
+}
+
+/** @type {(bytes: Uint8Array, parent: Part) => Part[]} */
+function children(bytes, parent) {
+  /** @type {Part[]} */
+  const found = [];
+  for (let at = parent.start; at < parent.end; at = there(found.at(-1)).end) found.push(partAt(bytes, at, parent.end));
+  return found;
+}
+
+/** @type {(bytes: Uint8Array, part: Part) => string} */
 function oidOf(bytes, { start, end }) {
-  const parts = [];
-  for (let at = start, value = 0; at < end; at++) {
-    value = value * 128 + (bytes[at] & 0x7f);
-    if (bytes[at] & 0x80) continue;
-    if (parts.length) parts.push(value); else { const first = Math.min(2, Math.floor(value / 40)); parts.push(first, value - 40 * first); }
+  const numbers = [];
+  let value = 0;
+  for (const digit of bytes.subarray(start, end)) {
+    value = value * 128 + (digit & 0x7f);
+    if (digit & 0x80) continue;
+    const first = Math.min(2, Math.floor(value / 40)); // the first two numbers travel as one
+    numbers.push(...(numbers.length > 0 ? [value] : [first, value - 40 * first]));
     value = 0;
   }
-  return parts.join(".");
+  return numbers.join(".");
 }
 
+/** Empty for what is no string. @type {(bytes: Uint8Array, part: Part) => string} */
 function textOf(bytes, { tag, start, end }) {
-  const part = bytes.subarray(start, end);
-  if (tag === 0x1e) return new TextDecoder("utf-16be").decode(part);
-  return [0x0c, 0x12, 0x13, 0x14, 0x16, 0x1a].includes(tag) ? new TextDecoder(tag === 0x14 ? "latin1" : "utf-8").decode(part) : "";
+  const octets = bytes.subarray(start, end);
+  if (tag === 0x1e) return new TextDecoder("utf-16be").decode(octets);
+  return [0x0c, 0x12, 0x13, 0x14, 0x16, 0x1a].includes(tag) ? new TextDecoder(tag === 0x14 ? "latin1" : "utf-8").decode(octets) : "";
 }
 
-function timeOf(bytes, part) {
-  const text = new TextDecoder().decode(bytes.subarray(part.start, part.end));
-  const full = part.tag === 0x17 ? (Number(text.slice(0, 2)) < 50 ? "20" : "19") + text : text;
-  const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full);
-  return new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+/** UTCTime, whose years are 1950 to 2049, or GeneralizedTime. @type {(bytes: Uint8Array, part: Part) => Date} */
+function timeOf(bytes, { tag, start, end }) {
+  const written = new TextDecoder().decode(bytes.subarray(start, end));
+  const century = Number(written.slice(0, 2)) < 50 ? "20" : "19";
+  const whole = tag === 0x17 ? century + written : written;
+  const iso = whole.replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z");
+  const found = new Date(iso);
+  if (iso === whole || Number.isNaN(found.getTime())) throw new RangeError("time");
+  return found;
+}
+
+/** @type {(bytes: Uint8Array, name: Part) => Name} */
+function nameOf(bytes, name) {
+  const pairs = children(bytes, name).flatMap((set) => children(bytes, set)).map((pair) => children(bytes, pair));
+  return new Map(pairs.map(([oid, value]) => [oidOf(bytes, there(oid)), textOf(bytes, there(value))]));
+}
+
+/** Object identifier → the value's octets. @type {(bytes: Uint8Array, wrapped: Part | undefined) => Map<string, Uint8Array>} */
+function extensionsOf(bytes, wrapped) {
+  const extensions = wrapped ? children(bytes, there(children(bytes, wrapped)[0])) : [];
+  return new Map(extensions.map((extension) => {
+    const parts = children(bytes, extension);
+    const value = there(parts.at(-1));
+    return [oidOf(bytes, there(parts[0])), bytes.subarray(value.start, value.end)];
+  }));
+}
+
+/** @param {Name} name */
+function nameText(name) {
+  const short = new Map(Object.entries(OIDS).map(([key, oid]) => [oid, key]));
+  return [...name].map(([oid, value]) => `${short.get(oid) ?? oid}=${value}`).join(", ");
+}
+
+/** @param {Date} date */
+function digits(date) {
+  return date.toISOString().replace(/[-:T]|\.\d+Z/g, "");
 }
 
 class CertificateReader {
+  /**
+   * @param {Uint8Array} bytes DER
+   * @throws {RangeError}
+   */
   constructor(bytes) {
-    const tbs = children(bytes, element(bytes, 0, bytes.length))[0];
+    const tbs = there(children(bytes, partAt(bytes, 0, bytes.length))[0]);
     const fields = children(bytes, tbs);
-    if (fields[0].tag === 0xa0) this.version = `V${bytes[fields.shift().end - 1] + 1}`; else this.version = "V1";
+    const versioned = fields[0]?.tag === 0xa0 ? fields.shift() : undefined;
+    this.version = `V${versioned ? there(bytes[versioned.end - 1]) + 1 : 1}`;
     const [serial, , issuer, validity, subject, key] = fields;
-    const hex = (part) => [...bytes.subarray(part.start, part.end)].map((b) => b.toString(16).padStart(2, "0")).join("");
-    this.serial = hex(serial).replace(/^(00)+(?=..)/, "").toUpperCase();
-    this.issuer = this.#name(bytes, issuer);
-    this.subject = this.#name(bytes, subject);
-    [this.notBefore, this.notAfter] = children(bytes, validity).map((part) => timeOf(bytes, part));
-    this.key = btoa(String.fromCharCode(...bytes.subarray(key.at, key.end)));
-    this.extensions = new Map();
-    const wrapped = fields.find((part) => part.tag === 0xa3);
-    for (const extension of wrapped ? children(bytes, children(bytes, wrapped)[0]) : []) {
-      const parts = children(bytes, extension);
-      this.extensions.set(oidOf(bytes, parts[0]), bytes.subarray(parts.at(-1).start, parts.at(-1).end));
-    }
+    const hex = [...bytes.subarray(there(serial).start, there(serial).end)].map((digit) => digit.toString(16).padStart(2, "0")).join("");
+    this.serial = hex.replace(/^(00)+(?=..)/, "").toUpperCase();
+    this.issuer = nameOf(bytes, there(issuer));
+    this.subject = nameOf(bytes, there(subject));
+    const [notBefore, notAfter] = children(bytes, there(validity)).map((part) => timeOf(bytes, part));
+    this.notBefore = there(notBefore);
+    this.notAfter = there(notAfter);
+    this.key = base64(bytes.subarray(there(key).at, there(key).end));
+    this.extensions = extensionsOf(bytes, fields.find((part) => part.tag === 0xa3));
   }
 
-  #name(bytes, name) {
-    const found = new Map();
-    for (const set of children(bytes, name))
-      for (const pair of children(bytes, set)) {
-        const [oid, value] = children(bytes, pair);
-        found.set(oidOf(bytes, oid), textOf(bytes, value));
-      }
-    return found;
-  }
-
+  /**
+   * One item as text; undefined for a number that the numbering does not have.
+   *
+   * @param {number} number
+   * @param {Numbering} numbering
+   * @returns {string | undefined}
+   */
   item(number, numbering) {
-    const text = (date) => date.toISOString().replace(/[-:T]|\.\d+Z/g, "");
-    const dn = (name) => [...name].map(([oid, value]) => `${Object.keys(OIDS).find((k) => OIDS[k] === oid) ?? oid}=${value}`).join(", ");
-    const of = (name, short) => name.get(OIDS[short]) ?? "";
-    const table = numbering === "xtx"
-      ? { 1: this.version, 2: this.serial, 11: text(this.notBefore), 12: text(this.notAfter), 20: this.key, 33: dn(this.subject), 34: dn(this.issuer) }
-      : {
-        1: this.version, 2: this.serial, 5: dn(this.issuer), 6: `${text(this.notBefore)}Z-${text(this.notAfter)}Z`, 7: dn(this.subject), 8: this.key,
-        0x21: of(this.issuer, "CN"), 0x22: of(this.issuer, "O"), 0x23: of(this.issuer, "OU"), 0x31: of(this.subject, "CN"),
-        0x32: of(this.subject, "O"), 0x33: of(this.subject, "OU"), 0x34: of(this.subject, "E"),
-        0x35: `${text(this.notBefore)}Z`, 0x36: `${text(this.notAfter)}Z`,
-      };
-    if (numbering === "xtx") XTX_NAMES.forEach((short, index) => {
-      table[4 + index] = of(this.issuer, short);
-      table[13 + index] = of(this.subject, short);
-    });
-    return table[number];
+    return (numbering === "xtx" ? this.#xtx() : this.#gm())[number];
   }
 
+  /** @returns {Partial<Record<number, string>>} */
+  #xtx() {
+    /** @type {(first: number, name: Name) => [number, string][]} */
+    const names = (first, name) => XTX_NAMES.map((short, index) => [first + index, name.get(OIDS[short]) ?? ""]);
+    return {
+      ...Object.fromEntries([...names(4, this.issuer), ...names(13, this.subject)]),
+      1: this.version, 2: this.serial, 11: digits(this.notBefore), 12: digits(this.notAfter), 20: this.key,
+      33: nameText(this.subject), 34: nameText(this.issuer),
+    };
+  }
+
+  /** @returns {Partial<Record<number, string>>} */
+  #gm() {
+    const of = (/** @type {Name} */ name, /** @type {keyof typeof OIDS} */ short) => name.get(OIDS[short]) ?? "";
+    const [from, until] = [`${digits(this.notBefore)}Z`, `${digits(this.notAfter)}Z`];
+    return {
+      1: this.version, 2: this.serial, 5: nameText(this.issuer), 6: `${from}-${until}`, 7: nameText(this.subject), 8: this.key,
+      0x21: of(this.issuer, "CN"), 0x22: of(this.issuer, "O"), 0x23: of(this.issuer, "OU"), 0x31: of(this.subject, "CN"),
+      0x32: of(this.subject, "O"), 0x33: of(this.subject, "OU"), 0x34: of(this.subject, "E"), 0x35: from, 0x36: until,
+    };
+  }
+
+  /** Text of an extension or of an attribute of the subject. @type {(oid: string) => string} */
   byOid(oid) {
     const value = this.extensions.get(oid);
     if (!value) return this.subject.get(oid) ?? "";
-    try {
-      let part = element(value, 0, value.length);
-      while (part.tag & 0x20 || part.tag === 0x04) part = element(value, part.start, part.end);
-      const text = textOf(value, part);
-      if (text) return text;
-    } catch { /* some CAs put the bare text there */ }
-    const bare = new TextDecoder().decode(value);
-    return /^[\x20-\x7e]*$/.test(bare) ? bare : "";
+    const bare = new TextDecoder().decode(value); // some CAs put the bare text there
+    return textInside(value) || (/^[\x20-\x7e]*$/.test(bare) ? bare : "");
+  }
+}
+
+/** Text of the first string inside an extension's value; empty when that is no DER or no text. @type {(value: Uint8Array) => string} */
+function textInside(value) {
+  try {
+    let part = partAt(value, 0, value.length);
+    while (part.tag & 0x20 || part.tag === 0x04) part = partAt(value, part.start, part.end);
+    return textOf(value, part);
+  } catch {
+    return "";
   }
 }

@@ -59,7 +59,6 @@ def check_words() -> dict[str, str]:
         "running": _("正在检查…"),
         "all_good": _("检测完成，可以使用 CA 登录"),
         "some_bad": _("检测完成，请按提示处理"),
-        "login": _("去登录"),
         "renew": _("如何续期"),
         "see_list": _("查看互认 CA 列表"),
         "report_title": _("环境检测报告"),

@@ -110,7 +110,6 @@ def check(request: HttpRequest) -> HttpResponse:
 
 def _check_links() -> dict[str, str]:
     names = {
-        "login_href": "login",
         "renew_href": "help_certificate",
         "list_href": "help_certificate",
         "clock_href": "help_failures",

@@ -1,8 +1,9 @@
 // Close an open filter when something else is clicked, ask before what cannot be undone by one click, and show a field only when
 // the box that needs it is ticked.
-document.addEventListener("click", (event) => {
+
+document.addEventListener("click", ({ target }) => {
   for (const open of document.querySelectorAll("details.filter[open]")) {
-    if (!open.contains(event.target)) open.open = false;
+    if (!(target instanceof Node && open.contains(target))) open.removeAttribute("open");
   }
 });
 
@@ -11,12 +12,19 @@ document.addEventListener("submit", (event) => {
   if (button?.classList.contains("danger") && !window.confirm(`${button.textContent.trim()}？`)) event.preventDefault();
 });
 
-for (const box of document.querySelectorAll("[data-reveals]")) {
-  const field = document.getElementById(box.dataset.reveals);
+/** @param {HTMLInputElement} box */
+function reveal(box) {
+  const field = document.getElementById(box.dataset.reveals ?? "");
+  const input = field?.querySelector("input");
+  if (!field || !input) throw new Error(`nothing to show for ${box.name}`);
   const follow = () => {
     field.hidden = !box.checked;
-    field.querySelector("input").required = box.checked;
+    input.required = box.checked;
   };
   box.addEventListener("change", follow);
   follow();
+}
+
+for (const box of document.querySelectorAll("[data-reveals]")) {
+  if (box instanceof HTMLInputElement) reveal(box);
 }

@@ -1,170 +1,238 @@
 // Which lock is meant, of which provider, and its PIN: shared by the login tab and the binding dialog.
 
-import { site } from "./api.js";
+import { providers } from "./api.js";
 import { data, refuse, Refused, say } from "./data.js";
-import { drawPinFacts, drawStrip, element, lockCard } from "./panel.js";
+import { all, element, maybe, part } from "./dom.js";
+import { drawPinFacts, drawStrip, lockCard } from "./panel.js";
+
+/** @import { Driver } from "./driver.js" */
 
 let groups = 0;
 
+/**
+ * Redraw without taking the focus away from whoever moves through the choices with the keyboard.
+ *
+ * @param {Element} place
+ * @param {Element[]} children
+ */
+function replace(place, children) {
+  const { scrollTop } = place;
+  const focused = maybe(place, "input:focus", HTMLInputElement)?.value;
+  place.replaceChildren(...children);
+  if (focused !== undefined) maybe(place, `input[value="${CSS.escape(focused)}"]`, HTMLInputElement)?.focus({ preventScroll: true });
+  place.scrollTop = scrollTop;
+}
+
+/**
+ * One lock: its first certificate is the one to offer. Several: the person chooses, unless only one can be used.
+ *
+ * @param {Wire.LockInfo[]} locks
+ */
+function offered(locks) {
+  const usable = locks.filter(({ expired }) => !expired);
+  const devices = new Set(locks.map(({ device }) => device));
+  const candidates = devices.size === 1 ? locks.slice(0, 1) : usable;
+  return candidates.length === 1 && candidates[0] ? candidates[0].id : "";
+}
+
 export class Chooser {
-  /** `root` holds [data-device], [data-locks], [data-provider] or [data-chips], [data-pin], [data-pin-facts]; any may be missing. */
+  /** @type {Portal.Provider[]} */
+  #providers = [];
+  /** Handle of the chosen lock, empty for none. */
+  #chosen = "";
+  /** Code of the chosen chip: a provider, or the issuer of a lock that none recognises. */
+  #chip = "";
+  /** Somebody has chosen a provider, so that no lock chooses it for them. */
+  #touched = false;
+  #group;
+  #root;
+  #driver;
+  #select;
+
+  /**
+   * @param {HTMLElement} root holds [data-pin], and perhaps [data-device], [data-locks], [data-provider] or [data-chips], [data-pin-facts]
+   * @param {Driver} driver
+   */
   constructor(root, driver) {
-    Object.assign(this, { root, driver, providers: [], chosen: "", touched: false, group: `lock-${(groups += 1)}` });
-    this.part = (name) => root.querySelector(`[data-${name}]`);
-    this.select = root.querySelector("select[data-provider]");
-    driver.addEventListener("change", () => this.draw());
-    root.addEventListener("change", (event) => this.#changed(event));
-    window.addEventListener("pagehide", () => this.clearPin());
-    site().then(({ providers }) => {
-      this.providers = providers;
+    groups += 1;
+    this.#group = `lock-${groups}`;
+    this.#root = root;
+    this.#driver = driver;
+    this.#select = maybe(root, "select[data-provider]", HTMLSelectElement);
+    this.pinField = part(root, "[data-pin]", HTMLInputElement);
+    driver.addEventListener("change", () => {
       this.draw();
     });
+    root.addEventListener("change", ({ target }) => {
+      if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) this.#changed(target);
+    });
+    window.addEventListener("pagehide", () => {
+      this.clearPin();
+    });
+    void this.#learnProviders();
   }
 
-  providerOf(lock) {
-    return this.providers.find(({ issuerKeyIds }) => lock && issuerKeyIds.includes(lock.issuerKeyId));
+  async #learnProviders() {
+    this.#providers = await providers().catch(() => []); // without them locks are shown by their issuers
+    this.draw();
+  }
+
+  /** @param {string} name */
+  #part(name) {
+    return maybe(this.#root, `[data-${name}]`, HTMLElement);
+  }
+
+  /** @param {Wire.LockInfo | null} lock */
+  #providerOf(lock) {
+    return this.#providers.find(({ issuerKeyIds }) => lock && issuerKeyIds.includes(lock.issuerKeyId));
+  }
+
+  /**
+   * What a chip stands for.
+   *
+   * @param {Wire.LockInfo} lock
+   */
+  #chipOf(lock) {
+    return this.#providerOf(lock)?.code ?? lock.issuer;
   }
 
   get lock() {
-    return this.driver.locks.find(({ id }) => id === this.chosen) ?? null;
+    return this.#driver.locks.find(({ id }) => id === this.#chosen) ?? null;
   }
 
   /** Code of the provider to name to the server. */
   get provider() {
-    return this.select ? this.select.value : (this.providerOf(this.lock)?.code ?? "");
+    return this.#select ? this.#select.value : (this.#providerOf(this.lock)?.code ?? "");
   }
 
-  get pinField() {
-    return this.part("pin");
-  }
-
-  #changed(event) {
-    if (event.target.name === this.group) {
-      this.chosen = event.target.value;
+  /** @param {HTMLInputElement | HTMLSelectElement} field */
+  #changed(field) {
+    if (field.name === this.#group) {
+      this.#chosen = field.value;
       this.#followProvider();
-    } else if (event.target === this.select) {
-      this.touched = true;
-      this.#preferProvider(this.select.value);
-    } else if (event.target.name === `${this.group}-chip`) {
-      this.#preferProvider(event.target.value);
+    } else if (field === this.#select) {
+      this.#touched = true;
+      this.#preferProvider(field.value);
+    } else if (field.name === `${this.#group}-chip`) {
+      this.#preferProvider(field.value);
     } else {
       return;
     }
     this.draw();
   }
 
+  /** @param {string} code */
   #preferProvider(code) {
-    const matching = this.driver.locks.filter((lock) => (this.providerOf(lock)?.code ?? lock.issuer) === code);
-    if (matching.length > 0 && !matching.some(({ id }) => id === this.chosen)) this.chosen = matching[0].id;
-    this.chip = code;
+    const matching = this.#driver.locks.filter((lock) => this.#chipOf(lock) === code);
+    if (matching[0] && !matching.some(({ id }) => id === this.#chosen)) this.#chosen = matching[0].id;
+    this.#chip = code;
   }
 
   #followProvider() {
-    const provider = this.providerOf(this.lock);
-    if (this.select && provider && [...this.select.options].some(({ value }) => value === provider.code)) this.select.value = provider.code;
-    this.chip = provider?.code ?? this.lock?.issuer ?? "";
+    const { lock } = this;
+    const code = this.#providerOf(lock)?.code;
+    if (this.#select && code !== undefined && [...this.#select.options].some(({ value }) => value === code)) this.#select.value = code;
+    this.#chip = lock ? this.#chipOf(lock) : "";
   }
 
   draw() {
-    const { locks } = this.driver;
-    if (!locks.some(({ id }) => id === this.chosen)) {
-      // several locks: the person chooses; one lock: its first certificate is the one to offer
-      const devices = new Set(locks.map(({ device }) => device));
-      const usable = locks.filter(({ expired }) => !expired);
-      this.chosen = devices.size === 1 ? locks[0].id : usable.length === 1 ? usable[0].id : "";
-      this.#followProvider();
-    } else if (!this.touched) {
-      this.#followProvider();
-    }
-    for (const strip of this.root.querySelectorAll("[data-device]")) drawStrip(strip, this.driver);
+    const { locks } = this.#driver;
+    const stays = locks.some(({ id }) => id === this.#chosen);
+    if (!stays) this.#chosen = offered(locks);
+    if (!stays || !this.#touched) this.#followProvider();
+    for (const strip of all(this.#root, "[data-device]", HTMLElement)) drawStrip(strip, this.#driver);
     this.#drawChips(locks);
     this.#drawLocks(locks);
-    const facts = this.part("pin-facts");
-    if (facts) this.#drawFacts(facts);
-    this.root.dispatchEvent(new CustomEvent("calock:drawn"));
+    this.#drawFacts();
+    this.#root.dispatchEvent(new CustomEvent("calock:drawn"));
   }
 
-  #drawFacts(place) {
-    const lock = this.lock;
+  #drawFacts() {
+    const { lock } = this;
+    const place = this.#part("pin-facts");
+    if (!place) return;
     const shown = lock ? JSON.stringify([lock.id, lock.pin]) : "";
     if (place.dataset.shown !== shown) {
-      drawPinFacts(place, lock, this.providerOf(lock));
+      drawPinFacts(place, lock, this.#providerOf(lock));
       place.dataset.shown = shown;
     }
-    if (this.pinField) this.pinField.disabled = Boolean(lock?.pin.locked);
+    this.pinField.disabled = Boolean(lock?.pin.locked);
   }
 
+  /** @param {Wire.LockInfo[]} locks */
   #drawChips(locks) {
-    const place = this.part("chips");
+    const place = this.#part("chips");
     if (!place) return;
-    const drivers = new Map();
-    for (const lock of locks) {
-      const provider = this.providerOf(lock);
-      drivers.set(provider?.code ?? lock.issuer, provider?.shortName ?? lock.issuer);
-    }
-    const chips = [...drivers].map(([code, name]) =>
-      element("label", { class: "chip" }, element("input", { type: "radio", name: `${this.group}-chip`, value: code, checked: code === this.chip }), element("span", {}, name)),
-    );
-    this.#replace(place, chips);
-    this.part("chips-empty").hidden = chips.length > 0;
+    const names = new Map(locks.map((lock) => [this.#chipOf(lock), this.#providerOf(lock)?.shortName ?? lock.issuer]));
+    const chips = [...names].map(([code, name]) => {
+      const radio = element("input", { type: "radio", name: `${this.#group}-chip`, value: code, checked: code === this.#chip });
+      return element("label", { class: "chip" }, radio, element("span", {}, name));
+    });
+    replace(place, chips);
+    part(this.#root, "[data-chips-empty]", HTMLElement).hidden = chips.length > 0;
   }
 
+  /** @param {Wire.LockInfo[]} locks */
   #drawLocks(locks) {
-    const place = this.part("locks");
+    const place = this.#part("locks");
     if (!place) return;
-    const field = this.part("lock-field");
-    const always = Boolean(this.part("locks-empty"));
-    const narrowed = this.part("chips") && this.chip ? locks.filter((lock) => (this.providerOf(lock)?.code ?? lock.issuer) === this.chip) : locks;
-    field.hidden = always ? this.driver.state !== "ready" : narrowed.length < 2;
-    if (always) this.part("locks-empty").hidden = locks.length > 0;
-    const code = this.select?.value;
-    const ordered = code ? narrowed.toSorted((left, right) => this.#stranger(left, code) - this.#stranger(right, code)) : narrowed;
-    place.classList.toggle("many", ordered.length > 3);
-    this.#replace(place, ordered.map((lock) => lockCard(lock, this.group, lock.id === this.chosen, this.providerOf(lock))));
+    const shown = this.#part("chips") && this.#chip ? locks.filter((lock) => this.#chipOf(lock) === this.#chip) : locks;
+    const empty = this.#part("locks-empty");
+    part(this.#root, "[data-lock-field]", HTMLElement).hidden = empty ? this.#driver.state !== "ready" : shown.length < 2;
+    if (empty) empty.hidden = locks.length > 0;
+    place.classList.toggle("many", shown.length > 3);
+    const cards = this.#ordered(shown).map((lock) => lockCard(lock, this.#group, lock.id === this.#chosen, this.#providerOf(lock)));
+    replace(place, cards);
   }
 
-  /** Locks of the chosen driver stand first, expired ones last. */
-  #stranger(lock, code) {
-    return (this.providerOf(lock)?.code === code ? 0 : 1) + (lock.expired ? 2 : 0);
-  }
-
-  /** Redraw without taking the focus away from whoever moves through the choices with the keyboard. */
-  #replace(place, children) {
-    const { scrollTop } = place;
-    const focused = place.contains(document.activeElement) ? document.activeElement.value : null;
-    place.replaceChildren(...children);
-    if (focused !== null) place.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-    place.scrollTop = scrollTop;
+  /**
+   * Locks of the provider that the select names stand first, expired ones last.
+   *
+   * @param {Wire.LockInfo[]} locks
+   */
+  #ordered(locks) {
+    const code = this.#select?.value;
+    if (!code) return locks;
+    const rank = (/** @type {Wire.LockInfo} */ lock) => (this.#providerOf(lock)?.code === code ? 0 : 1) + (lock.expired ? 2 : 0);
+    return [...locks].sort((left, right) => rank(left) - rank(right)); // a copy: toSorted is newer than the last browser of Windows 7
   }
 
   clearPin() {
-    if (this.pinField) this.pinField.value = "";
+    this.pinField.value = "";
   }
 
-  /** The lock to use, or why there is none. */
+  /**
+   * The lock to use.
+   *
+   * @throws {Refused} why there is none
+   */
   requireLock() {
-    const { driver } = this;
-    if (driver.state === "gesture" || driver.state === "asking" || driver.state === "searching") throw refuse("DRIVER_PERMISSION_PROMPT");
-    if (driver.state === "failed") {
-      const problem = refuse(driver.reason, driver.facts);
-      problem.shown = { ...problem.shown, action: { ...problem.shown.action, href: driver.reason.startsWith("DRIVER_PERMISSION") ? problem.shown.action.href : data.download }, stay: true };
-      throw problem;
+    const { state, reason, facts, locks } = this.#driver;
+    if (state === "gesture" || state === "asking" || state === "searching") throw refuse("DRIVER_PERMISSION_PROMPT");
+    if (state === "failed") {
+      const { shown } = refuse(reason, facts);
+      const href = reason.startsWith("DRIVER_PERMISSION") ? shown.action.href : data.download;
+      throw new Refused({ ...shown, action: { ...shown.action, href }, stay: true });
     }
-    if (driver.locks.length === 0) throw refuse("LOCK_ABSENT");
-    const lock = this.lock;
-    if (!lock) throw refuse("SEVERAL_LOCKS", { count: new Set(driver.locks.map(({ device }) => device)).size });
-    const provider = this.providerOf(lock);
+    if (locks.length === 0) throw refuse("LOCK_ABSENT");
+    const { lock } = this;
+    if (!lock) throw refuse("SEVERAL_LOCKS", { count: new Set(locks.map(({ device }) => device)).size });
+    const provider = this.#providerOf(lock);
     if (lock.pin.locked) throw refuse("PIN_LOCKED", { provider: provider?.name, hotline: provider?.hotline });
     return lock;
   }
 
-  /** A PIN has been typed, and the last try is agreed to where it is the last. */
+  /**
+   * A PIN has been typed, and the last try is agreed to where it is the last.
+   *
+   * @throws {Refused}
+   */
   requirePin() {
     if (!this.pinField.value) {
       this.pinField.focus();
       throw refuse("PIN_MISSING");
     }
-    const agreement = this.root.querySelector("[data-last-try]");
+    const agreement = maybe(this.#root, "[data-last-try]", HTMLInputElement);
     if (agreement && !agreement.checked) {
       agreement.focus();
       throw new Refused({ ...refuse("PIN_LAST_TRY").shown, message: say("last_try") });
@@ -172,7 +240,11 @@ export class Chooser {
     return Boolean(agreement?.checked);
   }
 
-  /** PIN as typed, a string, and whether its last try may be used; the field is emptied at once. */
+  /**
+   * PIN as typed, a string, and whether its last try may be used; the field is emptied at once.
+   *
+   * @throws {Refused}
+   */
   takePin() {
     const useLastTry = this.requirePin();
     const pin = this.pinField.value;

@@ -1,32 +1,42 @@
 // Dialogs, drawers and the toast. <dialog> keeps the focus and gives it back.
 
+import { around, maybe, part } from "./dom.js";
+
+/** @param {HTMLDialogElement} dialog */
 export function openDialog(dialog) {
   if (!dialog.open) dialog.showModal();
 }
 
+/** @param {HTMLDialogElement} dialog */
 export function closeDialog(dialog) {
   if (dialog.open) dialog.close();
 }
 
 // what a form in a dialog was refused for is shown where it was filled in
-const opened = document.querySelector("dialog[data-open]");
+const opened = maybe(document, "dialog[data-open]", HTMLDialogElement);
 if (opened) openDialog(opened);
 
 let hiding = 0;
 
-/** Say something for a few seconds, also to a screen reader. */
+/**
+ * Say something for a few seconds, also to a screen reader.
+ *
+ * @param {string} text
+ */
 export function toast(text) {
-  const place = document.querySelector("[data-toast]");
-  place.querySelector("span").textContent = text;
+  const place = part(document, "[data-toast]", HTMLElement);
+  part(place, "span", HTMLElement).textContent = text;
   place.hidden = false;
   clearTimeout(hiding);
-  hiding = setTimeout(() => (place.hidden = true), 6000);
+  hiding = setTimeout(() => {
+    place.hidden = true;
+  }, 6000);
 }
 
 document.addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-open-dialog]");
-  if (opener) openDialog(document.getElementById(opener.dataset.openDialog));
-  const closer = event.target.closest("[data-close]");
-  if (closer) closeDialog(closer.closest("dialog"));
+  const opener = around(event, "[data-open-dialog]", HTMLElement);
+  if (opener) openDialog(part(document, `#${opener.dataset.openDialog ?? ""}`, HTMLDialogElement));
+  const closing = around(event, "[data-close]", HTMLElement)?.closest("dialog");
+  if (closing) closeDialog(closing);
   if (event.target instanceof HTMLDialogElement && event.target.classList.contains("drawer")) closeDialog(event.target);
 });

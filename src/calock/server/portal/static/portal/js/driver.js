@@ -1,59 +1,69 @@
 // The CA driver on this computer: find it, ask it, follow what is plugged in. See docs/protocol.md.
 
-import { data, refuse } from "./data.js";
-import { isLoopbackPage, loopbackPermission } from "./permission.js";
+import { data, refuse, Refused } from "./data.js";
+import { address, anybodyThere, PLAIN_BLOCKED, post, SOCKET_MAY_BE_BLOCKED } from "./loopback.js";
+import { loopbackPermission } from "./permission.js";
+
+/** @import { Reply } from "./loopback.js" */
+/**
+ * `gesture`: a click must come first, the browser will ask; `asking`: it is asking.
+ *
+ * @typedef {"searching" | "gesture" | "asking" | "ready" | "failed"} State
+ */
+/** @typedef {{ ours: (Reply & { hello: Wire.Hello }) | undefined, replies: Reply[], timedOut: boolean }} Found who answered `hello` */
 
 const HELLO_LIMIT = 2500; // everything is decided within 3 s
 const AGAIN = 2000; // how often an absent driver is looked for
-const BACK_OFF = [250, 500, 1000, 2000];
+const BACK_OFF = 250; // doubled with each failure of the event socket, at most AGAIN
 
-const FROM_HTTPS = location.protocol === "https:" && window.isSecureContext;
-const CHROMIUM = /Chrom(e|ium)\//.test(navigator.userAgent); // asks the user, but blocks nothing as mixed content
-/** Safari lets no https page speak plain http to this computer; it does not say whether it blocked or nobody answered. */
-const PLAIN_BLOCKED = FROM_HTTPS && !CHROMIUM && /AppleWebKit\//.test(navigator.userAgent);
-/** Firefox with HTTPS-Only lets requests through and turns WebSockets into wss. */
-const SOCKET_MAY_BE_BLOCKED = FROM_HTTPS && !CHROMIUM;
-
-function address(port, scheme = "http") {
-  return `${scheme}${data.tlsPorts?.includes(port) ? "s" : ""}://127.0.0.1:${port}`;
-}
-
-async function post(port, path, body, limit) {
-  const options = {
-    method: "POST",
-    mode: "cors",
-    credentials: "omit",
-    cache: "no-store",
-    referrerPolicy: "no-referrer",
-    headers: { "Content-Type": "application/json", "X-Calock": "1" },
-    body: JSON.stringify(body),
-  };
-  if (limit) options.signal = AbortSignal.timeout(limit);
-  const response = await fetch(address(port) + path, options);
-  return { status: response.status, body: await response.json() };
-}
-
+/**
+ * Whether `version` is older than `required`, by their first three numbers.
+ *
+ * @param {string} version
+ * @param {string} required
+ */
 function older(version, required) {
-  const [left, right] = [version, required].map((text) => text.split(/[.+-]/).slice(0, 3).map((part) => parseInt(part, 10) || 0));
-  for (let index = 0; index < 3; index += 1) {
-    if ((left[index] ?? 0) !== (right[index] ?? 0)) return (left[index] ?? 0) < (right[index] ?? 0);
-  }
-  return false;
+  const numbers = (/** @type {string} */ text) => text.split(/[.+-]/).map((word) => parseInt(word, 10) || 0);
+  const [left, right] = [numbers(version), numbers(required)];
+  const differing = [0, 1, 2].find((index) => (left[index] ?? 0) !== (right[index] ?? 0));
+  return differing !== undefined && (left[differing] ?? 0) < (right[differing] ?? 0);
 }
 
 /**
- * States: searching, gesture (a click must come first, the browser will ask), asking (the browser is asking), ready, failed.
- * Fires "change"; `reason` and `facts` say why it failed; `locks` and `problems` are the latest list.
+ * What a driver's answer is, if it is one.
+ *
+ * @param {Reply} reply
  */
+function helloOf(reply) {
+  const hello = /** @type {Wire.Hello | null} */ (reply.body);
+  return hello?.driver === "calock" ? { ...reply, hello } : undefined;
+}
+
+/**
+ * The reason that a driver's refusal names.
+ *
+ * @param {Reply} reply
+ */
+function errorOf(reply) {
+  return /** @type {Partial<Wire.ErrorReply> | null} */ (reply.body)?.error;
+}
+
+/** Fires "change"; `reason` and `facts` say why it failed; `locks` and `problems` are the latest list. */
 export class Driver extends EventTarget {
+  /** @type {State} */
   state = "searching";
   reason = "";
+  /** @type {Portal.Facts} */
   facts = {};
+  /** @type {Wire.Hello | null} */
   hello = null;
   /** Of plain http, for the driver's window; 0 where only https works. */
   port = 0;
+  /** @type {Wire.LockInfo[]} */
   locks = [];
+  /** @type {Wire.ModuleProblem[]} */
   problems = [];
+  /** @type {WebSocket | null} */
   #socket = null;
   #timer = 0;
   #failures = 0;
@@ -65,88 +75,131 @@ export class Driver extends EventTarget {
 
   start() {
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && this.state === "failed") this.look();
+      if (!document.hidden && this.state === "failed") void this.look();
     });
     return this.look();
   }
 
+  /**
+   * @param {State} state
+   * @param {string} reason
+   * @param {Portal.Facts} facts
+   */
   #become(state, reason = "", facts = {}) {
     const changed = state !== this.state || reason !== this.reason;
     Object.assign(this, { state, reason, facts });
     if (changed || state === "ready") this.dispatchEvent(new Event("change"));
   }
 
+  /** @param {number} delay milliseconds */
   #later(delay) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => (document.hidden ? this.#later(delay) : this.look()), delay);
+    this.#timer = setTimeout(() => {
+      if (document.hidden) this.#later(delay);
+      else void this.look();
+    }, delay);
   }
 
-  /** Look for the driver. `clicked`: the user has asked for it, so the browser may ask him. */
+  /**
+   * Look for the driver.
+   *
+   * @param {boolean} clicked the user has asked for it, so the browser may ask them
+   */
   async look(clicked = false) {
-    const search = (this.#search += 1);
+    this.#search += 1;
+    const search = this.#search;
     clearTimeout(this.#timer);
     const permission = await loopbackPermission();
     if (search !== this.#search) return;
-    if (permission === "denied") return this.#become("failed", "DRIVER_PERMISSION_DENIED");
-    if (permission === "prompt" && !clicked) return this.#become("gesture");
+    if (permission === "denied") this.#become("failed", "DRIVER_PERMISSION_DENIED");
+    else if (permission === "prompt" && !clicked) this.#become("gesture");
+    else await this.#find(search, permission, clicked);
+  }
+
+  /**
+   * @param {number} search the number of this search; a later one makes it void
+   * @param {Awaited<ReturnType<typeof loopbackPermission>>} permission
+   * @param {boolean} clicked
+   */
+  async #find(search, permission, clicked) {
+    const prompt = permission === "prompt";
     if (this.state !== "failed" || clicked) this.#become("searching");
-    const asking = permission === "prompt" ? setTimeout(() => search === this.#search && this.#become("asking"), 400) : 0;
-    const found = await this.#ask(permission === "prompt" ? 60000 : HELLO_LIMIT);
+    const asking = setTimeout(() => {
+      if (prompt && search === this.#search) this.#become("asking");
+    }, 400); // a browser that asks does not answer before
+    const found = await this.#ask(prompt ? 60000 : HELLO_LIMIT);
     clearTimeout(asking);
     if (search !== this.#search) return;
-    await this.#judge(found, permission);
+    if (found.ours) await this.#take(found.ours);
+    else await this.#explain(found, prompt);
   }
 
+  /** @param {number} limit milliseconds */
   async #ask(limit) {
     const start = performance.now();
-    const plain = await this.#askAt(data.ports, limit);
+    const plain = await Driver.#askAt(data.ports, limit);
     if (!SOCKET_MAY_BE_BLOCKED || (plain.ours && !this.#socketBlocked)) return plain;
-    const secure = await this.#askAt(data.tlsPorts, Math.max(500, limit - (performance.now() - start)));
-    return secure.ours || (!plain.ours && plain.answers.length === 0) ? secure : plain;
+    const secure = await Driver.#askAt(data.tlsPorts, Math.max(500, limit - (performance.now() - start)));
+    return secure.ours || (!plain.ours && plain.replies.length === 0) ? secure : plain;
   }
 
-  async #askAt(ports, limit) {
-    const asked = ports.map((port) => post(port, "/v1/hello", {}, limit).then((answer) => ({ port, answer })));
-    const results = await Promise.allSettled(asked);
-    const answers = results.filter((result) => result.status === "fulfilled").map((result) => result.value);
-    const ours = answers.find(({ answer }) => answer.body?.driver === "calock");
-    return { ours, answers, timedOut: results.some((result) => result.reason?.name === "TimeoutError") };
+  /**
+   * @param {number[]} ports
+   * @param {number} limit milliseconds
+   * @returns {Promise<Found>}
+   */
+  static async #askAt(ports, limit) {
+    const results = await Promise.allSettled(ports.map((port) => post(port, "/v1/hello", {}, limit)));
+    const replies = results.filter((result) => result.status === "fulfilled").map((result) => result.value);
+    const failures = results.filter((result) => result.status === "rejected").map((result) => /** @type {unknown} */ (result.reason));
+    const ours = replies.map(helloOf).find((found) => found);
+    return { ours, replies, timedOut: failures.some((failure) => failure instanceof DOMException && failure.name === "TimeoutError") };
   }
 
-  async #judge({ ours, answers, timedOut }, before) {
-    if (!ours) {
-      const now = await loopbackPermission();
-      if (now === "denied") return this.#become("failed", "DRIVER_PERMISSION_DENIED");
-      if (now === "prompt" && timedOut) return this.#become("failed", "DRIVER_PERMISSION_PROMPT");
-      const refused = answers.find(({ answer }) => answer.body?.error?.reason);
-      if (refused) return this.#fail(refused.answer.body.error.reason);
-      const someone = answers.length > 0 || (await this.#somebodyElse());
-      this.#fail(someone ? "DRIVER_OTHER_VENDOR" : PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT");
-      if (now !== "prompt" || before !== "prompt") this.#later(AGAIN);
-      return undefined;
+  /**
+   * Nobody said to be our driver: why.
+   *
+   * @param {Found} found
+   * @param {boolean} prompted the browser was going to ask when the search began
+   */
+  async #explain({ replies, timedOut }, prompted) {
+    const now = await loopbackPermission();
+    const refused = replies.map(errorOf).find((error) => error?.reason);
+    if (now === "denied") {
+      this.#become("failed", "DRIVER_PERMISSION_DENIED");
+    } else if (now === "prompt" && timedOut) {
+      this.#become("failed", "DRIVER_PERMISSION_PROMPT");
+    } else if (refused) {
+      this.#fail(refused.reason);
+    } else {
+      const someone = replies.length > 0 || (await anybodyThere());
+      const nobody = PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT";
+      this.#fail(someone ? "DRIVER_OTHER_VENDOR" : nobody);
+      if (now !== "prompt" || !prompted) this.#later(AGAIN);
     }
-    const hello = ours.answer.body;
+  }
+
+  /** @param {NonNullable<Found["ours"]>} ours */
+  async #take({ port, hello }) {
     if (hello.protocol !== data.protocol || older(hello.version, data.minVersion)) {
       this.#fail("DRIVER_TOO_OLD", { version: hello.version, required: data.minVersion });
-      return this.#later(AGAIN);
+      this.#later(AGAIN);
+      return;
     }
-    this.#at = ours.port;
-    Object.assign(this, { hello, port: data.ports.includes(ours.port) ? ours.port : 0 });
+    this.#at = port;
+    this.hello = hello;
+    this.port = data.ports.includes(port) ? port : 0;
     this.#listen();
-    return this.refresh();
+    await this.refresh();
   }
 
+  /**
+   * @param {string} reason
+   * @param {Portal.Facts} facts
+   */
   #fail(reason, facts = {}) {
     Object.assign(this, { hello: null, locks: [], problems: [] });
     this.#become("failed", reason, facts);
-  }
-
-  /** Whether something that is not our driver, or does not know this site, listens on our ports. */
-  async #somebodyElse() {
-    const probes = data.ports.map((port) =>
-      fetch(`${address(port)}/`, { mode: "no-cors", credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(400) }),
-    );
-    return (await Promise.allSettled(probes)).some((result) => result.status === "fulfilled");
   }
 
   #listen() {
@@ -157,20 +210,21 @@ export class Driver extends EventTarget {
     socket.addEventListener("message", () => {
       opened = true;
       this.#failures = 0;
-      if (this.#socket === socket) this.refresh();
+      if (this.#socket === socket) void this.refresh();
     });
     socket.addEventListener("close", () => {
       if (this.#socket !== socket) return;
       this.#socket = null;
       this.#socketBlocked ||= !opened; // then https is tried too, where the browser may be the reason
-      this.#later(BACK_OFF[Math.min(this.#failures, BACK_OFF.length - 1)]);
+      this.#later(Math.min(BACK_OFF * 2 ** this.#failures, AGAIN));
       this.#failures += 1;
     });
   }
 
   /** Ask for the list of locks again. */
   async refresh() {
-    const turn = ++this.#asked;
+    this.#asked += 1;
+    const turn = this.#asked;
     try {
       const { locks, problems } = await this.call("/v1/locks", {}, 35000);
       if (turn < this.#drawn) return; // an answer to a later question came first
@@ -178,37 +232,39 @@ export class Driver extends EventTarget {
       Object.assign(this, { locks, problems });
       this.#become("ready");
     } catch (error) {
-      if (error.reason === "DRIVER_ABSENT") {
-        this.#later(0);
-      } else {
-        this.#fail(error.reason, error.facts);
-      }
+      const reason = error instanceof Refused ? error.reason : "DRIVER_FAILED";
+      if (reason === "DRIVER_ABSENT") this.#later(0);
+      else this.#fail(reason);
     }
   }
 
-  /** One call. Throws Refused with the driver's reason. */
+  /**
+   * One call.
+   *
+   * @template {keyof Wire.Calls} Path
+   * @param {Path} path
+   * @param {Wire.Calls[Path]["sent"]} body
+   * @param {number} limit milliseconds; 0: as long as it takes
+   * @throws {Refused} with the driver's reason
+   */
   async call(path, body, limit = 0) {
-    let answer;
-    try {
-      answer = await post(this.#at, path, body, limit);
-    } catch {
-      throw refuse("DRIVER_ABSENT");
-    }
-    if (answer.status >= 200 && answer.status < 300) return answer.body;
-    const error = answer.body?.error ?? {};
-    throw refuse(error.reason ?? "DRIVER_FAILED", error.triesLeft === null ? {} : { tries_left: error.triesLeft });
+    const reply = await post(this.#at, path, body, limit).catch(() => null);
+    if (!reply) throw refuse("DRIVER_ABSENT");
+    if (reply.status >= 200 && reply.status < 300) return /** @type {Wire.Calls[Path]["got"]} */ (reply.body);
+    const error = errorOf(reply);
+    throw refuse(error?.reason ?? "DRIVER_FAILED", { tries_left: error?.triesLeft });
   }
 
-  /** Ask for one signature. The PIN goes to 127.0.0.1 and nowhere else. */
-  authenticate({ lock, challenge, pin, useLastTry }) {
+  /**
+   * Ask for one signature. The PIN goes to 127.0.0.1 and nowhere else.
+   *
+   * @param {Wire.AuthenticateRequest} asked
+   */
+  authenticate({ lock, challenge, pin, useLastTry = false }) {
     return this.call("/v1/authenticate", { lock, challenge, pin, useLastTry });
   }
 
   diagnosis() {
     return this.call("/v1/diagnosis", {}, HELLO_LIMIT);
-  }
-
-  get reachable() {
-    return this.state === "ready" || isLoopbackPage();
   }
 }

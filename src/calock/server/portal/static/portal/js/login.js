@@ -1,118 +1,121 @@
 // A lock proves who somebody is: on the CA tab of the login page, and where a session asks again (data-purpose="stepup").
 
 import { call, challenge } from "./api.js";
+import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
-import { data, Refused, say } from "./data.js";
+import { data, Refused } from "./data.js";
+import { part } from "./dom.js";
 import { Driver } from "./driver.js";
-import { showProblem } from "./panel.js";
-import { isLoopbackPage, onPermissionChange } from "./permission.js";
+import { showProblem, showWaiting } from "./panel.js";
+import { onPermissionChange } from "./permission.js";
 import { webEidAnswer, webEidPresent } from "./web-eid.js";
-import { askWindow, openWindow } from "./window-mode.js";
+import { askWindow, openWindow, windowOffered } from "./window-mode.js";
 
-const root = document.querySelector("[data-ca-login]");
-const problem = root.querySelector("[data-problem]");
-const button = root.querySelector("[data-ca-submit]");
-const label = button.textContent;
+const root = part(document, "[data-ca-login]", HTMLElement);
+const problem = part(root, "[data-problem]", HTMLElement);
+const button = part(root, "[data-ca-submit]", HTMLButtonElement);
+const webEidWay = part(root, "[data-web-eid-way]", HTMLElement);
+const windowWay = part(root, "[data-window-way]", HTMLElement);
+const busy = new BusyButton(button);
 const driver = new Driver();
 const chooser = new Chooser(root, driver);
-const purpose = root.dataset.purpose ?? "login";
+const purpose = root.dataset.purpose === "stepup" ? "stepup" : "login";
+const next = root.dataset.next ?? "";
 let started = false;
 
-function start() {
+async function start() {
   if (started || root.hidden) return;
   started = true;
-  driver.start();
-  onPermissionChange(() => driver.look());
-  if (data.webEid) webEidPresent().then((present) => (root.querySelector("[data-web-eid-way]").hidden = !present));
+  void driver.start();
+  void onPermissionChange(() => void driver.look());
+  if (data.webEid) webEidWay.hidden = !(await webEidPresent());
 }
 
-function busy(word) {
-  button.disabled = Boolean(word);
-  button.classList.toggle("busy", Boolean(word));
-  button.textContent = word ? say(word) : label;
+/** @param {Portal.Refusal} shown */
+function waiting(shown) {
+  showWaiting(problem, shown);
 }
 
-const waiting = (shown) => showProblem(problem, shown);
+/** The text to sign. */
+function ask() {
+  return challenge({ purpose }, waiting);
+}
 
-async function enter(answer, text) {
-  busy("verifying");
+/**
+ * @param {Portal.Answer} answer
+ * @param {string} text the challenge that it answers
+ * @returns where to go
+ */
+async function prove({ token, device }, text) {
   if (purpose === "stepup") {
-    await call("/api/step-up", { challenge: text, token: answer.token }, waiting);
-    location.assign(root.dataset.next);
-    return;
+    await call("/api/step-up", { challenge: text, token }, waiting);
+    return next;
   }
-  const provider = answer.device ? chooser.provider : "";
-  const sent = { challenge: text, token: answer.token, device: answer.device, provider, next: root.dataset.next };
-  const { next } = await call("/api/login", sent, waiting);
-  location.assign(next);
+  const provider = device ? chooser.provider : "";
+  return (await call("/api/login", { challenge: text, token, device, provider, next }, waiting)).next;
 }
 
+/**
+ * @param {Portal.Answer} answer
+ * @param {string} text the challenge that it answers
+ */
+async function enter(answer, text) {
+  busy.show("verifying");
+  location.assign(await prove(answer, text));
+}
+
+/** @param {() => Promise<void>} work */
 async function attempt(work) {
-  showProblem(problem, null);
-  busy("busy");
+  problem.replaceChildren();
+  busy.show("busy");
   try {
     await work();
   } catch (error) {
-    busy("");
+    busy.show("");
     if (!(error instanceof Refused)) throw error;
-    const again = ["PIN_WRONG", "PIN_MISSING", "PIN_CANCELLED", "NETWORK", "DRIVER_BUSY"].includes(error.reason) || error.reason.startsWith("CHALLENGE");
+    const again = /^(PIN_WRONG|PIN_MISSING|PIN_CANCELLED|NETWORK|DRIVER_BUSY|CHALLENGE)/.test(error.reason);
     showProblem(problem, { ...error.shown, again }, () => {
-      showProblem(problem, null);
-      if (!chooser.pinField.value) chooser.pinField.focus();
-      else button.click();
+      problem.replaceChildren();
+      if (chooser.pinField.value) button.click();
+      else chooser.pinField.focus();
     });
-    driver.state === "ready" && driver.refresh();
+    if (driver.state === "ready") void driver.refresh();
     if (error.reason.startsWith("PIN")) chooser.pinField.focus();
   }
 }
 
-function throughPage() {
-  return attempt(async () => {
-    const lock = chooser.requireLock();
-    const { pin, useLastTry } = chooser.takePin();
-    const text = await challenge(purpose, {}, waiting);
-    busy("signing");
-    await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, useLastTry }), text);
-  });
+async function throughPage() {
+  const lock = chooser.requireLock();
+  const { pin, useLastTry } = chooser.takePin();
+  const text = await ask();
+  busy.show("signing");
+  await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, useLastTry }), text);
 }
 
-function throughWindow() {
-  return attempt(async () => {
-    const opened = openWindow();
-    let text;
-    try {
-      text = await challenge(purpose, {}, waiting);
-    } catch (error) {
-      opened.popup.close();
-      throw error;
-    }
-    busy("window_wait");
-    await enter(await askWindow(opened, { challenge: text, lock: chooser.lock?.id, port: driver.port }), text);
-  });
+async function throughWindow() {
+  const opened = await openWindow(ask);
+  busy.show("window_wait");
+  await enter(await askWindow(opened, chooser.lock?.id ?? "", driver.port), opened.challenge);
 }
 
-function throughExtension() {
-  return attempt(async () => {
-    const text = await challenge(purpose, {}, waiting);
-    busy("signing");
-    await enter(await webEidAnswer(text), text);
-  });
+async function throughExtension() {
+  const text = await ask();
+  busy.show("signing");
+  await enter(await webEidAnswer(text), text);
 }
 
-button.addEventListener("click", data.pinEntry === "window" ? throughWindow : throughPage);
-root.querySelector("[data-window-login]").addEventListener("click", throughWindow);
-root.querySelector("[data-web-eid-login]").addEventListener("click", throughExtension);
+button.addEventListener("click", () => void attempt(data.pinEntry === "window" ? throughWindow : throughPage));
+part(windowWay, "[data-window-login]", HTMLElement).addEventListener("click", () => void attempt(throughWindow));
+part(webEidWay, "[data-web-eid-login]", HTMLElement).addEventListener("click", () => void attempt(throughExtension));
 chooser.pinField.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !button.disabled) button.click();
 });
-root.querySelector("[data-pin-field]").hidden = data.pinEntry === "window";
+part(root, "[data-pin-field]", HTMLElement).hidden = data.pinEntry === "window";
 
-// the window needs no permission: offer it where the page's own way is closed, or may be
+// the window needs no permission
 driver.addEventListener("change", () => {
-  const closed = /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason) || driver.state === "gesture" || (driver.reason === "DRIVER_ABSENT" && !isLoopbackPage());
-  const offered = data.pinEntry === "page-then-window" && (closed || (driver.state === "ready" && driver.hello?.pinEntry.includes("window")));
-  root.querySelector("[data-window-way]").hidden = !offered;
+  windowWay.hidden = !windowOffered(driver);
 });
 
-document.addEventListener("calock:tab", start);
-start();
+document.addEventListener("calock:tab", () => void start());
+void start();

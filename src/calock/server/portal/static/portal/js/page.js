@@ -1,76 +1,60 @@
 // Behaviour every page shares: tabs, popovers, copy buttons, showing a password.
 
 import "./dialogs.js";
+import { all, around, copy, holds, part } from "./dom.js";
 
 // --- tabs: one is selected by its hash, by click and by arrow keys
-for (const box of document.querySelectorAll("[data-tabs]")) {
-  const tabs = [...box.querySelectorAll('[role="tab"]')];
-  const select = (tab, focus = false) => {
-    for (const each of tabs) {
-      const chosen = each === tab;
-      each.setAttribute("aria-selected", String(chosen));
-      each.tabIndex = chosen ? 0 : -1;
-      document.getElementById(each.getAttribute("aria-controls")).hidden = !chosen;
-    }
-    if (focus) tab.focus();
-    document.dispatchEvent(new CustomEvent("calock:tab"));
-  };
-  const byHash = () => {
-    const tab = tabs.find((each) => `#${each.dataset.hash}` === location.hash);
-    if (tab) select(tab);
-  };
+
+/**
+ * @param {HTMLElement[]} tabs
+ * @param {HTMLElement} chosen
+ */
+function select(tabs, chosen) {
   for (const tab of tabs) {
+    tab.setAttribute("aria-selected", String(tab === chosen));
+    tab.tabIndex = tab === chosen ? 0 : -1;
+    part(document, `#${tab.getAttribute("aria-controls") ?? ""}`, HTMLElement).hidden = tab !== chosen;
+  }
+  document.dispatchEvent(new CustomEvent("calock:tab"));
+}
+
+const STEPS = new Map([
+  ["ArrowRight", 1],
+  ["ArrowLeft", -1],
+]);
+
+/** @param {HTMLElement} box */
+function makeTabs(box) {
+  const tabs = all(box, '[role="tab"]', HTMLElement);
+  const byHash = () => {
+    const tab = tabs.find((each) => `#${each.dataset.hash ?? ""}` === location.hash);
+    if (tab) select(tabs, tab);
+  };
+  tabs.forEach((tab, index) => {
     tab.addEventListener("click", () => {
-      history.replaceState(null, "", `#${tab.dataset.hash}`);
-      select(tab);
+      history.replaceState(null, "", `#${tab.dataset.hash ?? ""}`);
+      select(tabs, tab);
     });
     tab.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
+      const step = STEPS.get(event.key);
+      const next = step === undefined ? undefined : tabs.at((index + step) % tabs.length);
+      if (!next) return;
       event.preventDefault();
-      select(tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length], true);
+      select(tabs, next);
+      next.focus();
     });
-  }
+  });
   window.addEventListener("hashchange", byHash);
   byHash();
 }
 
 // --- popovers: by tap and key; with data-hover also by pointer and focus
-for (const popover of document.querySelectorAll("[data-popover]")) {
-  const button = popover.querySelector("[data-popover-button]");
-  const panel = popover.querySelector(".panel");
-  let pinned = false;
-  let leaving = 0;
-  const show = (visible) => {
-    panel.hidden = !visible;
-    button.setAttribute("aria-expanded", String(visible));
-    if (!visible) pinned = false;
-    else placeInside(panel);
-  };
-  button.addEventListener("click", () => {
-    pinned = !pinned || panel.hidden;
-    show(pinned);
-  });
-  if ("hover" in popover.dataset) {
-    popover.addEventListener("pointerenter", (event) => {
-      clearTimeout(leaving);
-      if (event.pointerType === "mouse") show(true);
-    });
-    popover.addEventListener("pointerleave", (event) => {
-      if (event.pointerType === "mouse" && !pinned) leaving = setTimeout(() => show(false), 250);
-    });
-    button.addEventListener("focus", () => button.matches(":focus-visible") && show(true));
-  }
-  popover.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || panel.hidden) return;
-    show(false);
-    button.focus();
-  });
-  document.addEventListener("click", (event) => !popover.contains(event.target) && !panel.hidden && show(false));
-  popover.addEventListener("focusout", (event) => event.relatedTarget && !popover.contains(event.relatedTarget) && show(false));
-}
 
-/** Keep a panel inside the window on narrow screens. */
+/**
+ * Keep a panel inside the window on narrow screens.
+ *
+ * @param {HTMLElement} panel
+ */
 function placeInside(panel) {
   panel.classList.remove("from-left", "above");
   const box = panel.getBoundingClientRect();
@@ -78,17 +62,83 @@ function placeInside(panel) {
   if (box.bottom > innerHeight && box.top > box.height) panel.classList.add("above");
 }
 
-document.addEventListener("click", async (event) => {
-  const copy = event.target.closest("[data-copy]");
-  if (copy) {
-    await navigator.clipboard?.writeText(copy.dataset.copy).catch(() => undefined);
-    copy.classList.add("copied");
+/** @param {HTMLElement} popover */
+function makePopover(popover) {
+  const button = part(popover, "[data-popover-button]", HTMLElement);
+  const panel = part(popover, ".panel", HTMLElement);
+  let pinned = false;
+  const show = (/** @type {boolean} */ visible) => {
+    panel.hidden = !visible;
+    button.setAttribute("aria-expanded", String(visible));
+    if (visible) placeInside(panel);
+    else pinned = false;
+  };
+  button.addEventListener("click", () => {
+    pinned = !pinned || Boolean(panel.hidden);
+    show(pinned);
+  });
+  if ("hover" in popover.dataset) {
+    showOnHover(popover, button, (visible) => {
+      if (visible || !pinned) show(visible);
+    });
   }
-  const reveal = event.target.closest("[data-reveal]");
-  if (reveal) {
-    const field = document.getElementById(reveal.dataset.reveal);
-    const visible = field.type === "password";
-    field.type = visible ? "text" : "password";
-    reveal.setAttribute("aria-pressed", String(visible));
-  }
+  popover.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || panel.hidden) return;
+    show(false);
+    button.focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (!holds(popover, event.target) && !panel.hidden) show(false);
+  });
+  popover.addEventListener("focusout", (event) => {
+    if (event.relatedTarget && !holds(popover, event.relatedTarget)) show(false);
+  });
+}
+
+/**
+ * @param {HTMLElement} popover
+ * @param {HTMLElement} button
+ * @param {(visible: boolean) => void} show
+ */
+function showOnHover(popover, button, show) {
+  let leaving = 0;
+  popover.addEventListener("pointerenter", (event) => {
+    clearTimeout(leaving);
+    if (event.pointerType === "mouse") show(true);
+  });
+  popover.addEventListener("pointerleave", (event) => {
+    if (event.pointerType !== "mouse") return;
+    leaving = setTimeout(() => {
+      show(false);
+    }, 250);
+  });
+  button.addEventListener("focus", () => {
+    if (button.matches(":focus-visible")) show(true);
+  });
+}
+
+all(document, "[data-tabs]", HTMLElement).forEach(makeTabs);
+all(document, "[data-popover]", HTMLElement).forEach(makePopover);
+
+// --- copy buttons, showing a password
+
+/** @param {HTMLElement} button */
+async function copyFrom(button) {
+  await copy(button.dataset.copy ?? "");
+  button.classList.add("copied");
+}
+
+/** @param {HTMLElement} button */
+function reveal(button) {
+  const field = part(document, `#${button.dataset.reveal ?? ""}`, HTMLInputElement);
+  const visible = field.type === "password";
+  field.type = visible ? "text" : "password";
+  button.setAttribute("aria-pressed", String(visible));
+}
+
+document.addEventListener("click", (event) => {
+  const copying = around(event, "[data-copy]", HTMLElement);
+  if (copying) void copyFrom(copying);
+  const revealing = around(event, "[data-reveal]", HTMLElement);
+  if (revealing) reveal(revealing);
 });

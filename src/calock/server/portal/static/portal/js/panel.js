@@ -1,66 +1,104 @@
-// What a person sees of the driver: the strip, the lock chooser, the PIN's remaining tries, one problem with one action.
+// What a person sees of the driver: the strip, one problem with one action, a lock's card, the state of its PIN.
 
 import { data, refusal, say } from "./data.js";
+import { actionButton, element } from "./dom.js";
 
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "class") node.className = value;
-    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== undefined && value !== null) node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
+/** @import { Shown } from "./data.js" */
+/** @import { Driver } from "./driver.js" */
+/** @typedef {{ label: string, href?: string, click?: () => void }} Action leads to a page, or is done here */
+
+/** @param {string} source */
+export function picture(source) {
+  return element("img", { src: source, alt: say("picture"), width: 360, height: 190 });
 }
 
-function picture(reason) {
+/** @param {string} reason */
+function pictureOf(reason) {
   const source = data.pictures[reason];
-  return source ? element("img", { src: source, alt: say("picture"), width: 360, height: 190 }) : null;
+  return source === undefined ? null : picture(source);
 }
 
-/** One problem, one action: a link when it leads to a page, else a button that calls `retry`. */
+function exclamation() {
+  return element("span", { class: "icon", "aria-hidden": "true" }, "!");
+}
+
+/**
+ * @param {Element} place
+ * @param {"bad" | "warn"} tone
+ * @param {Shown} shown
+ * @param {...(Node | string | null)} act what comes of it
+ */
+function drawProblem(place, tone, { reason, message }, ...act) {
+  const parts = [exclamation(), element("p", {}, message), pictureOf(reason), element("p", { class: "act" }, ...act)];
+  place.replaceChildren(element("div", { class: `alert ${tone}`, "data-reason": reason }, ...parts));
+}
+
+/**
+ * One problem, one action: a link when it leads to a page, else a button that calls `retry`.
+ *
+ * @param {Element} place
+ * @param {Shown} shown
+ * @param {() => void} retry
+ */
 export function showProblem(place, shown, retry) {
-  place.replaceChildren();
-  if (!shown) return;
-  const local = retry && (!shown.action.href || shown.again);
-  const action = local
-    ? element("button", { class: "button", type: "button", onclick: retry }, shown.action.label)
-    : element("a", { class: "button", href: shown.action.href, target: shown.stay ? "_blank" : null, rel: shown.stay ? "opener" : null }, shown.action.label);
-  place.append(
-    element(
-      "div",
-      { class: shown.waiting ? "alert warn" : "alert bad", "data-reason": shown.reason },
-      element("span", { class: "icon", "aria-hidden": "true" }, "!"),
-      element("p", {}, shown.message),
-      picture(shown.reason),
-      shown.waiting ? element("p", { class: "act" }, say("trying_again")) : element("p", { class: "act" }, action, shown.number ? element("span", { class: "code" }, ` ${say("number", { number: shown.number })}`) : ""),
-    ),
-  );
+  const { action, number, again, stay } = shown;
+  const elsewhere = stay ? { target: "_blank", rel: "opener" } : {};
+  const next =
+    !action.href || again
+      ? actionButton(action.label, "button", retry)
+      : element("a", { class: "button", href: action.href, ...elsewhere }, action.label);
+  drawProblem(place, "bad", shown, next, number ? element("span", { class: "code" }, ` ${say("number", { number })}`) : null);
+}
+
+/**
+ * A problem that the page waits out by itself.
+ *
+ * @param {Element} place
+ * @param {Shown} shown
+ */
+export function showWaiting(place, shown) {
+  drawProblem(place, "warn", shown, say("trying_again"));
 }
 
 const TONES = { searching: "searching", gesture: "warn", asking: "warn", ready: "good", failed: "bad" };
 
-function stripText(driver) {
-  if (driver.state === "failed") return refusal(driver.reason, driver.facts).message;
-  if (driver.state !== "ready") return say(driver.state);
-  const devices = new Set(driver.locks.map((lock) => lock.device));
-  if (devices.size === 0) return say("ready_none");
-  return devices.size === 1 ? say("ready_one", { name: driver.locks[0].name }) : say("ready_many", { count: devices.size });
+/** @param {Driver} driver */
+function stripText({ state, reason, facts, locks }) {
+  if (state === "failed") return refusal(reason, facts).message;
+  if (state !== "ready") return say(state);
+  const [first] = locks;
+  if (!first) return say("ready_none");
+  const devices = new Set(locks.map((lock) => lock.device));
+  return devices.size === 1 ? say("ready_one", { name: first.name }) : say("ready_many", { count: devices.size });
 }
 
+/**
+ * @param {Driver} driver
+ * @returns {Action | null}
+ */
 function stripAction(driver) {
-  if (driver.state === "gesture") return { label: say("start"), click: () => driver.look(true) };
+  const look = () => void driver.look(true);
+  if (driver.state === "gesture") return { label: say("start"), click: look };
   if (driver.state !== "failed") return null;
   const { action } = refusal(driver.reason, driver.facts);
-  if (driver.reason === "DRIVER_PERMISSION_PROMPT") return { label: say("retry"), click: () => driver.look(true) };
-  if (["DRIVER_PERMISSION_DENIED", "DRIVER_CERTIFICATE"].includes(driver.reason)) return { label: action.label, href: action.href };
-  if (["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(driver.reason))
-    return { label: action.label, href: data.download };
-  return { label: say("retry"), click: () => driver.look(true) };
+  if (["DRIVER_PERMISSION_DENIED", "DRIVER_CERTIFICATE"].includes(driver.reason)) return action;
+  const missing = ["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(driver.reason);
+  if (missing) return { label: action.label, href: data.download };
+  return { label: say("retry"), click: look };
 }
 
-/** Draw one device strip: what is going on, and at most one thing to do. */
+/** @param {Action} action */
+function stripButton({ label, href, click }) {
+  if (click) return actionButton(label, "button", click);
+  return element("a", { class: "button", href, target: "_blank", rel: "opener" }, label);
+}
+
+/**
+ * Draw one device strip: what is going on, and at most one thing to do.
+ *
+ * @param {HTMLElement} place
+ * @param {Driver} driver
+ */
 export function drawStrip(place, driver) {
   const empty = driver.state === "ready" && driver.locks.length === 0;
   const calm = empty || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
@@ -68,21 +106,24 @@ export function drawStrip(place, driver) {
   place.dataset.state = driver.state;
   place.dataset.reason = driver.reason;
   const action = stripAction(driver);
-  const button = !action
-    ? null
-    : action.href
-      ? element("a", { class: "button", href: action.href, target: "_blank", rel: "opener" }, action.label)
-      : element("button", { class: "button", type: "button", onclick: action.click }, action.label);
-  place.replaceChildren(element("span", { class: "dot" }), element("span", { class: "text" }, stripText(driver)), button ?? "");
-  const coached = driver.state === "asking" ? "DRIVER_PERMISSION_PROMPT" : driver.reason;
-  const drawn = driver.state === "asking" || driver.state === "failed" || driver.state === "gesture" ? picture(coached || "DRIVER_PERMISSION_PROMPT") : null;
-  const coach = place.parentElement.querySelector("[data-coach]");
-  coach?.remove();
-  if (drawn && (driver.state !== "failed" || data.pictures[driver.reason])) {
-    place.after(element("div", { class: "coach", "data-coach": true }, drawn, ...problems(driver)));
-  }
+  const text = element("span", { class: "text" }, stripText(driver));
+  place.replaceChildren(element("span", { class: "dot" }), text, action ? stripButton(action) : "");
+  place.parentElement?.querySelector("[data-coach]")?.remove();
+  const drawing = coach(driver);
+  if (drawing) place.after(element("div", { class: "coach", "data-coach": true }, drawing, ...problems(driver)));
 }
 
+/**
+ * The drawing that helps now, if one does.
+ *
+ * @param {Driver} driver
+ */
+function coach({ state, reason }) {
+  if (state === "failed") return pictureOf(reason);
+  return state === "asking" || state === "gesture" ? pictureOf("DRIVER_PERMISSION_PROMPT") : null;
+}
+
+/** @param {Driver} driver */
 function problems(driver) {
   return driver.problems.map(({ module }) => element("p", { class: "hint" }, say("problem", { module })));
 }
@@ -90,44 +131,71 @@ function problems(driver) {
 const USB =
   '<svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.7" stroke-linejoin="round" aria-hidden="true"><rect x="7" y="9" width="10" height="12" rx="2"/><path d="M9 9V3.5h6V9"/></svg>';
 
+/** @param {string} markup our own */
 function icon(markup) {
   return new DOMParser().parseFromString(markup, "text/html").body.firstChild;
 }
 
-/** One lock as a card of the chooser. */
+/**
+ * One lock as a card of the chooser.
+ *
+ * @param {Wire.LockInfo} lock
+ * @param {string} group name of its radio button
+ * @param {boolean} checked
+ * @param {Portal.Provider | undefined} provider
+ */
 export function lockCard(lock, group, checked, provider) {
   const title = lock.expired ? `${lock.name} ${say("expired")}` : lock.name;
   const until = say("until", { day: lock.notAfter.slice(0, 10) });
   const serial = lock.deviceSerial ? say("serial", { serial: lock.deviceSerial.replace(/^\*+/, "") }) : "";
-  const lines = [[provider?.shortName ?? lock.issuer, lock.organisation], [until, serial]].map((parts) => parts.filter(Boolean).join(" · "));
+  const lines = [
+    [provider?.shortName ?? lock.issuer, lock.organisation],
+    [until, serial],
+  ].map((parts) => element("small", {}, parts.filter(Boolean).join(" · ")));
   return element(
     "label",
     { class: lock.expired ? "lock expired" : "lock" },
     element("input", { type: "radio", name: group, value: lock.id, checked }),
     element("span", { class: "pic" }, icon(USB)),
-    element("span", {}, element("b", {}, title), ...lines.map((line) => element("small", {}, line))),
+    element("span", {}, element("b", {}, title), ...lines),
   );
 }
 
-function alertLine(tone, ...content) {
-  return element("div", { class: `alert ${tone}` }, element("span", { class: "icon", "aria-hidden": "true" }, "!"), element("p", {}, ...content));
+/**
+ * @param {"bad" | "warn"} tone
+ * @param {string} text
+ */
+function alertLine(tone, text) {
+  return element("div", { class: `alert ${tone}` }, exclamation(), element("p", {}, text));
 }
 
-/** Tries left, default PIN, last try with its explicit agreement, locked PIN: all before anything is typed. */
+/**
+ * Tries left, default PIN, last try with its explicit agreement, locked PIN: all before anything is typed.
+ *
+ * @param {Element} place
+ * @param {Wire.LockInfo | null} lock
+ * @param {Portal.Provider | undefined} provider
+ */
 export function drawPinFacts(place, lock, provider) {
-  place.replaceChildren();
-  if (!lock) return;
-  const { triesLeft, locked, default: initial } = lock.pin;
+  place.replaceChildren(...(lock ? pinFacts(lock.pin, provider) : []));
+}
+
+/**
+ * @param {Wire.PinState} pin
+ * @param {Portal.Provider | undefined} provider
+ */
+function pinFacts({ triesLeft, locked, default: initial }, provider) {
   if (locked) {
-    const complete = provider?.name && provider?.hotline;
-    place.append(alertLine("bad", say(complete ? "locked" : "locked_plain", { provider: provider?.name, hotline: provider?.hotline })));
-    return;
+    const complete = provider?.name && provider.hotline;
+    return [alertLine("bad", say(complete ? "locked" : "locked_plain", { provider: provider?.name, hotline: provider?.hotline }))];
   }
+  const facts = [];
   if (triesLeft === 1) {
     const box = element("input", { type: "checkbox", "data-last-try": true });
-    place.append(alertLine("warn", say("last_try")), element("label", { class: "check" }, box, say("last_try_agree")));
-  } else if (triesLeft !== null && triesLeft !== undefined) {
-    place.append(element("p", { class: "hint" }, say("tries", { count: triesLeft })));
+    facts.push(alertLine("warn", say("last_try")), element("label", { class: "check" }, box, say("last_try_agree")));
+  } else if (triesLeft !== null) {
+    facts.push(element("p", { class: "hint" }, say("tries", { count: triesLeft })));
   }
-  if (initial) place.append(alertLine("warn", say("default_pin")));
+  if (initial) facts.push(alertLine("warn", say("default_pin")));
+  return facts;
 }

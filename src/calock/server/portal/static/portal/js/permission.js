@@ -1,6 +1,6 @@
 // The browser's permission to reach programs on this computer (Local Network Access, Chromium 142 and later).
 
-const NAMES = ["loopback-network", "local-network-access"];
+const NAMES = /** @type {const} */ (["loopback-network", "local-network-access"]);
 
 /** A page that itself comes from this computer is asked nothing, whatever the permission's state says. */
 export function isLoopbackPage() {
@@ -8,27 +8,29 @@ export function isLoopbackPage() {
   return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** "granted", "denied", "prompt", or "unknown" where the browser has no such permission. */
-export async function loopbackPermission() {
+/** The permission under the name that this browser knows; null where it knows neither. */
+async function permission() {
   for (const name of NAMES) {
     try {
-      const { state } = await navigator.permissions.query({ name });
-      return state === "prompt" && isLoopbackPage() ? "granted" : state;
+      return await navigator.permissions.query({ name }); // one after the other: the second name is for older browsers
     } catch {
       // this browser does not know the name
     }
   }
-  return "unknown";
+  return null;
 }
 
-/** Call back whenever the user decides differently. */
+/** "unknown" where the browser has no such permission. */
+export async function loopbackPermission() {
+  const state = (await permission())?.state ?? "unknown";
+  return state === "prompt" && isLoopbackPage() ? "granted" : state;
+}
+
+/**
+ * Call back whenever the user decides differently.
+ *
+ * @param {() => void} callback
+ */
 export async function onPermissionChange(callback) {
-  for (const name of NAMES) {
-    try {
-      (await navigator.permissions.query({ name })).addEventListener("change", callback);
-      return;
-    } catch {
-      // next name
-    }
-  }
+  (await permission())?.addEventListener("change", callback);
 }

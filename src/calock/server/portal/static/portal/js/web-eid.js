@@ -1,29 +1,52 @@
 // The Web eID browser extension, where one is installed: the same challenge, the same answer.
 
-import { Refused, say } from "./data.js";
+import { refuseHere } from "./data.js";
+
+/** @typedef {Partial<Wire.AuthToken> & { action?: string, error?: { code?: string } }} Message what the extension posts into the page */
 
 const VERSION = "2.0.0";
 const ACKNOWLEDGED = 1000;
 const USER = 120000;
 
+/** The extension said no, said nothing, or is not there. */
+class ExtensionError extends Error {
+  /** @param {string} code its own, empty when it said nothing */
+  constructor(code) {
+    super(code || "no answer");
+    this.code = code;
+  }
+}
+
+/**
+ * @param {string} action
+ * @param {object} extra
+ * @param {number} limit milliseconds, once the extension has said that it heard
+ * @returns {Promise<Message>}
+ * @throws {ExtensionError}
+ */
 function send(action, extra, limit) {
   return new Promise((resolve, reject) => {
-    let timer = setTimeout(() => finish(reject, new Error("no extension")), ACKNOWLEDGED);
-    const finish = (settle, value) => {
+    const giveUp = () => {
+      done();
+      reject(new ExtensionError(""));
+    };
+    let timer = setTimeout(giveUp, ACKNOWLEDGED);
+    const done = () => {
       clearTimeout(timer);
       window.removeEventListener("message", receive);
-      settle(value);
     };
-    const receive = (event) => {
+    const receive = (/** @type {MessageEvent<Message | null>} */ event) => {
       if (event.source !== window || event.origin !== location.origin) return;
       const message = event.data ?? {};
       if (message.action === `${action}-ack`) {
         clearTimeout(timer);
-        timer = setTimeout(() => finish(reject, new Error("no answer")), limit);
+        timer = setTimeout(giveUp, limit);
       } else if (message.action === `${action}-success`) {
-        finish(resolve, message);
+        done();
+        resolve(message);
       } else if (message.action === `${action}-failure`) {
-        finish(reject, message.error ?? new Error("failed"));
+        done();
+        reject(new ExtensionError(message.error?.code ?? ""));
       }
     };
     window.addEventListener("message", receive);
@@ -41,15 +64,21 @@ export async function webEidPresent() {
   }
 }
 
-/** One answer to a challenge: {token, device: null}. */
+/**
+ * One answer to a challenge.
+ *
+ * @param {string} challenge
+ * @returns {Promise<Portal.Answer>}
+ * @throws {import("./data.js").Refused}
+ */
 export async function webEidAnswer(challenge) {
   try {
-    const message = await send("web-eid:authenticate", { challengeNonce: challenge, options: { lang: document.documentElement.lang } }, USER);
-    const { unverifiedCertificate, algorithm, signature, format, appVersion } = message;
+    const { lang } = document.documentElement;
+    const message = await send("web-eid:authenticate", { challengeNonce: challenge, options: { lang } }, USER);
+    const { unverifiedCertificate = "", algorithm = "", signature = "", format = "", appVersion } = message;
     return { token: { unverifiedCertificate, algorithm, signature, format, appVersion }, device: null };
   } catch (error) {
-    const cancelled = error?.code === "ERR_WEBEID_USER_CANCELLED";
-    const message = cancelled ? say("cancelled") : say("extension_failed");
-    throw new Refused({ reason: cancelled ? "PIN_CANCELLED" : "DRIVER_FAILED", message, action: { label: say("try_again"), href: "" }, number: "" });
+    const cancelled = error instanceof ExtensionError && error.code === "ERR_WEBEID_USER_CANCELLED";
+    throw cancelled ? refuseHere("PIN_CANCELLED", "cancelled", "try_again") : refuseHere("DRIVER_FAILED", "extension_failed", "try_again");
   }
 }

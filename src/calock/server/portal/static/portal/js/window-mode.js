@@ -1,75 +1,118 @@
 // The PIN in the driver's own window: a top-level pop-up at 127.0.0.1, reached by a form, answering by postMessage.
 
-import { data, refuse, Refused, say } from "./data.js";
+import { data, refuse, refuseHere } from "./data.js";
+import { element } from "./dom.js";
+import { isLoopbackPage } from "./permission.js";
+
+/** @import { Refused } from "./data.js" */
+/** @import { Driver } from "./driver.js" */
+/** @typedef {{ popup: Window, name: string, challenge: string }} Opened the empty window, and what it shall have signed */
 
 const SILENCE = 3000;
+
+/**
+ * Whether to offer the window beside the page's own PIN field: where that way is closed, or may be, or simply both are there.
+ *
+ * @param {Driver} driver
+ */
+export function windowOffered(driver) {
+  if (data.pinEntry !== "page-then-window") return false;
+  if (driver.state === "ready") return driver.hello?.pinEntry.includes("window") ?? false;
+  if (driver.state === "gesture" || /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason)) return true;
+  return driver.reason === "DRIVER_ABSENT" && !isLoopbackPage();
+}
 
 function randomState() {
   const bytes = crypto.getRandomValues(new Uint8Array(24));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
+/**
+ * @param {number} port
+ * @param {string} name of the window
+ * @param {Record<string, string>} fields Wire.WindowRequest
+ */
 function postForm(port, name, fields) {
-  const form = document.createElement("form");
-  Object.assign(form, { method: "post", target: name, action: `http://127.0.0.1:${port}/window/authenticate`, hidden: true });
-  for (const [key, value] of Object.entries(fields)) {
-    const input = document.createElement("input");
-    Object.assign(input, { type: "hidden", name: key, value });
-    form.append(input);
-  }
+  const inputs = Object.entries(fields).map(([key, value]) => element("input", { type: "hidden", name: key, value }));
+  const action = `http://127.0.0.1:${port}/window/authenticate`;
+  const form = element("form", { method: "post", target: name, action, hidden: true }, ...inputs);
   document.body.append(form);
   form.submit();
   form.remove();
 }
 
-function trouble(word, label = "retry") {
-  return new Refused({ reason: "DRIVER_FAILED", message: say(word), action: { label: say(label), href: "" }, number: "" });
-}
-
-/** Open the empty window at once: only inside the click does the browser allow it. */
-export function openWindow() {
+/**
+ * Open the empty window at once, since only inside the click does the browser allow it, and get its challenge.
+ *
+ * @param {() => Promise<string>} challenge where it fails, the window is closed again
+ * @returns {Promise<Opened>}
+ * @throws {Refused}
+ */
+export async function openWindow(challenge) {
   const name = `calock-${Date.now()}`;
   const popup = window.open("", name, "popup,width=480,height=640");
-  if (!popup) throw trouble("window_blocked");
-  return { popup, name };
+  if (!popup) throw refuseHere("DRIVER_FAILED", "window_blocked", "retry");
+  try {
+    return { popup, name, challenge: await challenge() };
+  } catch (error) {
+    popup.close();
+    throw error;
+  }
 }
 
-/** Send the challenge into the window and wait for its one answer. */
-export function askWindow({ popup, name }, { challenge, lock = "", port = 0 }) {
+/**
+ * Send the challenge into the window and wait for its one answer.
+ *
+ * @param {Opened} opened
+ * @param {string} lock empty: it is chosen in the window
+ * @param {number} port where the driver listens, 0 when that is not known
+ * @returns {Promise<Wire.AuthenticateReply>}
+ * @throws {Refused}
+ */
+export function askWindow({ popup, name, challenge }, lock, port) {
   const state = randomState();
   const ports = port ? [port] : [...data.ports];
   return new Promise((resolve, reject) => {
-    let current = ports.shift();
+    let current = 0;
     let ready = false;
     let silence = 0;
-    const watch = setInterval(() => popup.closed && finish(reject, refuse("PIN_CANCELLED")), 400);
-    const finish = (settle, value) => {
+    const end = () => {
       clearInterval(watch);
       clearTimeout(silence);
-      window.removeEventListener("message", onMessage);
-      if (settle === reject && !popup.closed && !ready) popup.close();
-      settle(value);
+      window.removeEventListener("message", hear);
     };
-    const onMessage = (event) => {
-      if (event.source !== popup || event.origin !== `http://127.0.0.1:${current}` || event.data?.state !== state) return;
-      if (event.data.type === "calock-ready") {
+    const fail = (/** @type {Refused} */ error) => {
+      end();
+      if (!popup.closed && !ready) popup.close();
+      reject(error);
+    };
+    const hear = (/** @type {MessageEvent<Wire.WindowAnswer | null>} */ { source, origin, data: message }) => {
+      if (source !== popup || origin !== `http://127.0.0.1:${current}` || message?.state !== state) return;
+      if (message.type === "calock-ready") {
         ready = true;
         clearTimeout(silence);
-      } else if (event.data.type === "calock-answer") {
-        const { answer, error } = event.data;
-        if (answer) finish(resolve, answer);
-        else finish(reject, refuse(error?.reason ?? "DRIVER_FAILED", { tries_left: error?.triesLeft ?? undefined }));
+      } else if (message.type === "calock-answer" && message.answer) {
+        end();
+        resolve(message.answer);
+      } else if (message.type === "calock-answer") {
+        fail(refuse(message.error?.reason ?? "DRIVER_FAILED", { tries_left: message.error?.triesLeft }));
       }
     };
+    /** Post the form to the next port; to the one after it when no window has spoken by then. */
     const knock = () => {
+      const next = ports.shift();
+      if (next === undefined) {
+        fail(refuseHere("DRIVER_FAILED", "window_silent", "retry"));
+        return;
+      }
+      current = next;
       postForm(current, name, lock ? { challenge, state, lock } : { challenge, state });
-      silence = setTimeout(() => {
-        if (ports.length === 0) return finish(reject, trouble("window_silent"));
-        current = ports.shift();
-        return knock();
-      }, SILENCE);
+      silence = setTimeout(knock, SILENCE);
     };
-    window.addEventListener("message", onMessage);
+    const watch = setInterval(() => {
+      if (popup.closed) fail(refuse("PIN_CANCELLED"));
+    }, 400);
+    window.addEventListener("message", hear);
     knock();
   });
 }
