@@ -36,8 +36,8 @@ WHERE r.spki_sha256 = %s AND c.serial = %s
 @cache
 def _insert(model: type[models.Model]) -> tuple[str, tuple[models.Field[Any, Any], ...]]:
     meta = model._meta  # noqa: SLF001 - Django's documented interface, whatever its name
-    made = (field for field in meta.concrete_fields if not isinstance(field, models.AutoField))
-    fields = tuple(field for field in made if field.db_default is models.NOT_PROVIDED)
+    given = (field for field in meta.concrete_fields if not isinstance(field, models.AutoField))
+    fields = tuple(field for field in given if not hasattr(field.db_default, "resolve_expression"))  # the database's own clock
     columns = ", ".join(f'"{field.column}"' for field in fields)
     marks = ", ".join("%s" for _ in fields)
     return f'INSERT INTO "{meta.db_table}" ({columns}) VALUES ({marks})', fields  # noqa: S608 - names of our own models
