@@ -154,7 +154,7 @@ def make_world() -> World:
     packages = {
         "linux": package("shanxi-huren", "山西互认驱动", ["shanxi"], "linux", "x86_64", [huren, tiangu]),
         "windows": package("shanxi-huren", "山西互认驱动", ["shanxi"], "windows", "x86_64", [huren, tiangu]),
-        "zcy": package("zcy-ca", "政采云 CA 驱动", ["zcy"], "linux", "x86_64", [zcy_ca]),
+        "zcy": package("zcy-huren", "政采云 CA 驱动", ["zcy"], "linux", "x86_64", [zcy_ca]),
         "tiangu": package("zhejiang-tiangu", "浙江天谷 CA 驱动", ["zcy"], "windows", "x86_64", [tiangu]),
     }
     return World(supplier, admin, member, zcy_admin, operator, bindings, packages)

@@ -62,6 +62,7 @@ def test_the_name_is_the_one_a_person_looks_for(client, upload):
     assert told.startswith("attachment")
     assert told.isascii()
     assert unquote(told.partition("filename*=utf-8''")[2]) == "山西互认驱动-1.0.0-linux-x86_64.zip"
+    assert 'filename="shanxi-huren-1.0.0-linux-x86_64.zip"' in told  # for tools that do not read the other
 
 
 @pytest.mark.parametrize("name", ['a"; filename=x.exe', "a\r\nSet-Cookie: x=1", "a\u202egpj.exe", "页面.html"])

@@ -44,6 +44,14 @@ def test_the_row_of_the_manual_is_for_this_computer(world: World, user_agent: st
         assert fact in row
 
 
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_the_package_for_this_computer_is_marked_on_every_download_page(world: World, site: str):
+    for path in ("/guide/downloads/ca/", "/downloads/"):
+        page = browser(site).get(path).content.decode()
+        assert "这里还没有可下载的驱动" not in page
+        assert page.count("适合这台电脑") == 1, path
+
+
 def test_each_site_offers_its_own_drivers_only(world: World):
     shanxi, zcy = read(browser("shanxi"), "/downloads/").text, read(browser("zcy"), "/downloads/").text
     assert "山西互认驱动" in shanxi

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from calock.server.sites.names import check_names
 from calock.server.sites.registry import SITES, load_profile, load_sites, site_for_host
 from calock.wire.folders import DefinitionError
+from calock.wire.vendors import read_vendors
 
 
 @pytest.fixture
@@ -49,6 +51,32 @@ def test_a_profile_that_makes_no_sense_is_refused_by_name(two_sites: Path, old: 
     _change(two_sites, "shanxi", old, new)
     with pytest.raises(DefinitionError, match=named):
         load_profile(two_sites / "shanxi", environ={})
+
+
+def test_the_delivered_sites_and_vendors_name_what_is_there():
+    check_names(load_sites(environ={}), read_vendors())
+
+
+@pytest.mark.parametrize(
+    ("site", "old", "new", "named"),
+    [
+        ("zcy", 'package = "zcy-huren"', 'package = "zcy-ca"', "site zcy: driver.package: no CA vendor 'zcy-ca'"),
+        ("zcy", 'package = "zcy-huren"', 'package = "sheca"', "site zcy: driver.package: no CA vendor 'sheca'"),
+        ("zcy", 'package = "zcy-huren"', 'package = "shanxi-huren"', "package of shanxi-huren is not for this site"),
+        ("shanxi", "providers = []", 'providers = ["shanxi-ca"]', "site shanxi: providers: there is no CA vendor 'shanxi-ca'"),
+        ("shanxi", "{ shanxi-huren =", "{ huren =", "site shanxi: bindings.provider_labels: there is no CA vendor 'huren'"),
+    ],
+)  # fmt: skip
+def test_a_name_of_a_vendor_that_is_not_there_is_refused(two_sites: Path, site: str, old: str, new: str, named: str):
+    _change(two_sites, site, old, new)
+    with pytest.raises(DefinitionError, match=named):
+        check_names(load_sites(two_sites, environ={}), read_vendors())
+
+
+def test_a_site_that_a_vendor_names_is_there(two_sites: Path):
+    shutil.rmtree(two_sites / "zcy")
+    with pytest.raises(DefinitionError, match=r"CA vendor zcy-huren: product\.sites: there is no site 'zcy'"):
+        check_names(load_sites(two_sites, environ={}), read_vendors())
 
 
 def test_one_host_belongs_to_one_site(two_sites: Path):

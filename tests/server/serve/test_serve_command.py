@@ -293,6 +293,11 @@ short_name = "济南 CA"
 
 [rules]
 algorithms = ["SM2"]
+
+[product]
+title = "湖北驱动"
+sites = ["hubei"]
+providers = ["jinan"]
 """
 
 
@@ -302,7 +307,8 @@ def own(tmp_path) -> dict[str, str]:
     hubei, jinan = tmp_path / "sites" / "hubei", tmp_path / "vendors" / "jinan"
     shutil.copytree(SITES / "zcy", hubei)
     profile = (hubei / "profile.toml").read_text("utf-8")
-    for old, new in (('code = "zcy"', 'code = "hubei"'), ("order = 2", "order = 3"), ("zcy.localhost", "hubei.localhost")):
+    changed = (('code = "zcy"', 'code = "hubei"'), ("order = 2", "order = 3"), ("zcy.loc", "hubei.loc"), ("zcy-huren", "jinan"))
+    for old, new in changed:
         assert old in profile
         profile = profile.replace(old, new)
     (hubei / "profile.toml").write_text(profile.replace("政采云平台", "湖北政府采购平台"), "utf-8")
@@ -350,6 +356,13 @@ def test_a_file_of_an_operator_that_makes_no_sense_keeps_it_from_starting(tmp_pa
     assert line.startswith(f"calock serve: not started: {path}: ")
     assert says in line
     assert not (tmp_path / "data" / "calock.sqlite3").exists()
+
+
+def test_a_name_that_leads_nowhere_keeps_it_from_starting(tmp_path, own):
+    path = tmp_path / "sites/hubei/profile.toml"
+    path.write_text(path.read_text("utf-8").replace('package = "jinan"', 'package = "jinan-ca"'), "utf-8")
+    line = refused_start(tmp_path / "data", **own)
+    assert "site hubei: driver.package: no CA vendor 'jinan-ca' has a driver package" in line
 
 
 @pytest.mark.parametrize("name", ["CALOCK_SITES", "CALOCK_VENDORS"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 
@@ -68,6 +69,15 @@ def _wanted(request: SiteRequest, package: DriverPackage) -> Part:
     return part_for(request.headers.get("Range") if same and request.method == "GET" else None, package.size)
 
 
+def _disposition(package: DriverPackage) -> str:
+    """Under its right name, and under one in ASCII for tools that do not read ``filename*`` (RFC 6266 appendix D)."""
+    header = content_disposition_header(as_attachment=True, filename=package.file_name) or "attachment"
+    if "filename*=" not in header:
+        return header
+    plain = re.sub(r"[^\w.-]", "_", f"{package.code}-{package.version}-{package.os}-{package.arch}.zip", flags=re.ASCII)
+    return header.replace("attachment;", f'attachment; filename="{plain}";', 1)
+
+
 def _begins_download(part: Part) -> bool:
     """The whole file, asked for from its beginning. The rest of one that broke off, or a look at its end, begins none."""
     return part.start == 0 and part.ends_file
@@ -109,5 +119,5 @@ def _send_part(request: SiteRequest, package: DriverPackage, part: Part, begun: 
     if part.partial:
         response["Content-Range"] = part.content_range
     response["Content-Length"] = str(part.length)
-    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=package.file_name) or "attachment"
+    response["Content-Disposition"] = _disposition(package)
     return response

@@ -102,12 +102,12 @@ def prepare() -> None:
     from django.core.management import call_command  # noqa: PLC0415
 
     from calock.core import selftest  # noqa: PLC0415
+    from calock.server.sites.names import check_names  # noqa: PLC0415
     from calock.server.sites.registry import sites  # noqa: PLC0415
     from calock.wire.vendors import read_vendors  # noqa: PLC0415
 
     django.setup()
-    sites()
-    read_vendors(settings.CALOCK.vendors)
+    check_names(sites(), read_vendors(settings.CALOCK.vendors))
     selftest.require()
     _wait_for_database(settings.CALOCK.database_wait)
     with _one_at_a_time():
