@@ -6,7 +6,7 @@ import pytest
 from lock_world import make_lock_world
 
 from calock.server.locks import answers, predecessors
-from calock.server.providers import seen
+from calock.server.providers import rollback_guard
 from calock.server.providers.trust import forget_register
 from calock.server.tools import throttle
 
@@ -15,10 +15,10 @@ from calock.server.tools import throttle
 def _nothing_left_over():
     throttle.reset()
     forget_register()
-    seen.forget()
+    rollback_guard.forget()
     yield
     forget_register()
-    seen.forget()
+    rollback_guard.forget()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from calock.server.audit.canonical import mac_of
 from calock.server.audit.events import FORMER_REGISTER_CHANGES
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.models import Provider, ProviderState, RevocationSource
-from calock.server.providers.trail import last_recorded
+from calock.server.providers.register_audit import last_recorded
 from calock.server.providers.trust import current_register
 
 pytestmark = pytest.mark.django_db

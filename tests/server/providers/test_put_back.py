@@ -16,7 +16,7 @@ from register_help import make_world
 from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
-from calock.server.providers import rows, seen, trust
+from calock.server.providers import register_rows, rollback_guard, trust
 from calock.server.providers.anchors import CA_WITHDRAW, propose_ca_state
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
 from calock.server.providers.services import edit_provider, suspend_provider
@@ -60,7 +60,7 @@ def keys() -> set[str]:
 def new_process() -> None:
     """What a restart of the server forgets; the machine's file stays."""
     forget_register()
-    seen._memory = None
+    rollback_guard._memory = None
 
 
 def damaged():
@@ -119,10 +119,10 @@ def test_nothing_is_changed_in_a_register_that_was_put_back(world):
 
 def test_the_same_revision_with_another_seal_is_another_register(world):
     current_register()
-    known = seen.newest()
+    known = rollback_guard.newest()
     assert known is not None
-    seen.forget()
-    seen.remember(seen.Seen(known.revision, "0" * 64, known.at, ()))
+    rollback_guard.forget()
+    rollback_guard.remember(rollback_guard.RegisterSnapshot(known.revision, "0" * 64, known.at, ()))
     forget_register()
     with damaged():
         current_register()
@@ -130,12 +130,12 @@ def test_the_same_revision_with_another_seal_is_another_register(world):
 
 def test_a_new_machine_takes_what_it_finds_and_says_so(world, caplog):
     current_register()
-    seen.forget()
+    rollback_guard.forget()
     forget_register()
     caplog.clear()
     assert len(keys()) == 2
     assert "register_first_seen_here" in caplog.text
-    assert json.loads(seen.file().read_text().split("\n")[0])["revision"] == RegisterState.objects.get().revision
+    assert json.loads(rollback_guard.file().read_text().split("\n")[0])["revision"] == RegisterState.objects.get().revision
 
 
 def test_a_new_machine_still_has_the_audit_trail(world):
@@ -143,7 +143,7 @@ def test_a_new_machine_still_has_the_audit_trail(world):
     saved = backup()
     withdraw(world, world.intermediate)
     put_back(saved)
-    seen.forget()
+    rollback_guard.forget()
     forget_register()
     with pytest.raises(trust.RegisterError, match="audit trail records"):
         check_at_start()
@@ -151,26 +151,28 @@ def test_a_new_machine_still_has_the_audit_trail(world):
 
 def test_machines_with_different_files_do_not_disturb_one_another(world):
     current_register()
-    first = seen.file().read_bytes()
+    first = rollback_guard.file().read_bytes()
     withdraw(world, world.intermediate)
-    second = seen.file().read_bytes()
+    second = rollback_guard.file().read_bytes()
     assert first != second
     for file in (first, second):
-        seen.forget()
-        seen.file().write_bytes(file)
+        rollback_guard.forget()
+        rollback_guard.file().write_bytes(file)
         forget_register()
         assert world.intermediate.spki_sha256 not in keys()
-        assert seen.file().read_bytes().split(b"\n")[0].startswith(b'{"revision":%d,' % RegisterState.objects.get().revision)
+        assert (
+            rollback_guard.file().read_bytes().split(b"\n")[0].startswith(b'{"revision":%d,' % RegisterState.objects.get().revision)
+        )
 
 
 def test_an_older_state_never_replaces_a_newer_one(world):
     current_register()
-    newest = seen.newest()
+    newest = rollback_guard.newest()
     assert newest is not None
-    seen.remember(seen.Seen(newest.revision - 1, "1" * 64, newest.at, ()))
-    assert seen.newest() == newest
+    rollback_guard.remember(rollback_guard.RegisterSnapshot(newest.revision - 1, "1" * 64, newest.at, ()))
+    assert rollback_guard.newest() == newest
     new_process()
-    assert seen.newest() == newest
+    assert rollback_guard.newest() == newest
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_an_older_state_never_replaces_a_newer_one(world):
 )
 def test_a_file_that_is_not_ours_stops_everything_until_the_owner_says(world, change):
     current_register()
-    seen.file().write_bytes(change(seen.file().read_bytes()))
+    rollback_guard.file().write_bytes(change(rollback_guard.file().read_bytes()))
     new_process()
     with damaged():
         current_register()
@@ -207,11 +209,11 @@ def test_a_disk_that_takes_nothing_leaves_the_process_its_memory(world, monkeypa
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    seen.forget()
+    rollback_guard.forget()
     monkeypatch.setattr(tempfile, "mkstemp", full)
     saved = backup()
     withdraw(world, world.intermediate)
-    assert not seen.file().exists()
+    assert not rollback_guard.file().exists()
     put_back(saved)
     forget_register()
     with damaged():
@@ -224,7 +226,7 @@ def test_what_was_rolled_back_was_never_seen(world):
         world.provider.save()
         assert len(current_register().providers) == 1
         transaction.set_rollback(True)
-    assert seen.in_memory() == before
+    assert rollback_guard.in_memory() == before
     forget_register()
     assert len(keys()) == 2
 
@@ -242,7 +244,7 @@ def test_a_restored_backup_is_accepted_by_the_owner_who_reads_what_it_lacks(worl
     saved = backup()
     withdraw(world, world.intermediate)
     put_back(saved)
-    elsewhere = seen.file().read_bytes()
+    elsewhere = rollback_guard.file().read_bytes()
     with pytest.raises(CommandError, match="--yes-the-backup-is-meant"):
         call_command("register", "accept-restored")
     shown = capsys.readouterr().out
@@ -257,9 +259,9 @@ def test_a_restored_backup_is_accepted_by_the_owner_who_reads_what_it_lacks(worl
     assert row.details["step"] == "backup accepted"
     assert row.details["restored_revision"] == saved[RegisterState][0]["revision"]
     assert row.details["newest_revision_seen"] < row.details["revision"]
-    for file in (seen.file().read_bytes(), elsewhere):  # here, and on a machine where nobody typed anything
+    for file in (rollback_guard.file().read_bytes(), elsewhere):  # here, and on a machine where nobody typed anything
         new_process()
-        seen.file().write_bytes(file)
+        rollback_guard.file().write_bytes(file)
         check_at_start()
         assert len(keys()) == 2
 
@@ -372,7 +374,7 @@ def test_a_tampered_record_is_not_sealed_by_its_next_step(world):
 
 def test_a_change_between_two_queries_of_one_reading_is_no_damage(world, monkeypatch):
     """An operator saves a hotline while a server reads the rows."""
-    stored, saved = rows.stored_state, []
+    stored, saved = register_rows.stored_state, []
 
     def and_then_somebody_saves():
         state = stored()
@@ -382,7 +384,7 @@ def test_a_change_between_two_queries_of_one_reading_is_no_damage(world, monkeyp
             saved[0].save()
         return state
 
-    monkeypatch.setattr(rows, "stored_state", and_then_somebody_saves)
+    monkeypatch.setattr(register_rows, "stored_state", and_then_somebody_saves)
     forget_register()
     assert len(keys()) == 2
     assert saved

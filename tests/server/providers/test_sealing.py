@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from register_help import make_world
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.providers import seen
+from calock.server.providers import rollback_guard
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource, open_register
 from calock.server.providers.trust import check_at_start, forget_register
 
@@ -35,7 +35,7 @@ def whole():
     """The seal fits all rows, and no other revision than the database's was remembered."""
     forget_register()
     check_at_start()
-    assert seen.newest().revision == revision()
+    assert rollback_guard.newest().revision == revision()
 
 
 def revision() -> int:
@@ -76,8 +76,8 @@ def test_the_macs_are_read_once_in_a_transaction_however_many_rows_it_changes(ro
 
 
 def test_a_transaction_is_remembered_once(rows, monkeypatch):
-    written, real = [], seen.remember
-    monkeypatch.setattr(seen, "remember", lambda found, **named: (written.append(found.revision), real(found, **named)))
+    written, real = [], rollback_guard.remember
+    monkeypatch.setattr(rollback_guard, "remember", lambda found, **named: (written.append(found.revision), real(found, **named)))
     with transaction.atomic():
         open_register()
         for row in rows:

@@ -62,7 +62,7 @@ class Approval(models.Model):
         ordering = ("-proposed_at",)
         verbose_name = verbose_name_plural = "双人复核"
         constraints = (
-            # the database is the referee here as well: nobody's own proposal is ever approved by himself
+            # the database decides here as well: nobody approves their own proposal
             models.CheckConstraint(
                 condition=~Q(state=ApprovalState.APPROVED) | (Q(decided_by__isnull=False) & ~Q(decided_by=F("proposed_by"))),
                 name="two_people_approve",

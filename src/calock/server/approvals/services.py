@@ -83,7 +83,7 @@ def _lock_ahead(approval_id: uuid.UUID, *, to_end: bool = False) -> None:
 def _lock_open(approval_id: uuid.UUID, version: int, *, to_end: bool = False) -> Approval:
     """The proposal, locked, still open and still the one that was read.
 
-    ``to_end``: also one that somebody damaged; it would otherwise stand in the way of a new one for as long as he likes.
+    ``to_end``: also one that somebody damaged; it would otherwise stand in the way of a new one for as long as they like.
     """
     rows = Approval.objects.select_for_update(of=("self",)).select_related("proposed_by")
     approval = rows.filter(pk=approval_id).first()
@@ -105,7 +105,7 @@ def approve(
     """Decide for it and do it, in one transaction. ``sha256`` is the one shown beside the button: what was read is what is done.
 
     Raises:
-        Refusal: SECOND_OPERATOR_NEEDED for the proposer himself, NOT_ALLOWED for a non-operator or when the proposer is none any
+        Refusal: SECOND_OPERATOR_NEEDED for the proposer themselves, NOT_ALLOWED for a non-operator or when the proposer is none any
             more, APPROVAL_CLOSED, VERSION_CHANGED, REASON_MISSING for a note that cannot be kept, or what the act itself refuses.
             Nothing is done then.
     """
@@ -138,7 +138,7 @@ def reject(*, approval_id: uuid.UUID, version: int, by: Account, context: Reques
         _lock_ahead(approval_id, to_end=True)
         approval = _lock_open(approval_id, version, to_end=True)
         if approval.proposed_by_id == operator.pk:
-            raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "the proposer takes back, he does not reject")
+            raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "the proposer takes back, and does not reject")
         _decide(approval, ApprovalState.REJECTED, operator, clean_reason(note))
         _record(Event.APPROVAL_REJECTED, approval, operator, context)
         _ended(approval)
@@ -157,7 +157,7 @@ def take_back(*, approval_id: uuid.UUID, version: int, by: Account, context: Req
         _lock_ahead(approval_id, to_end=True)
         approval = _lock_open(approval_id, version, to_end=True)
         if approval.proposed_by_id != operator.pk:
-            raise Refusal(Reason.NOT_ALLOWED, "only the proposer takes his proposal back")
+            raise Refusal(Reason.NOT_ALLOWED, "only the proposer takes their proposal back")
         _decide(approval, ApprovalState.CANCELLED, operator, "")
         _record(Event.APPROVAL_TAKEN_BACK, approval, operator, context)
         _ended(approval)

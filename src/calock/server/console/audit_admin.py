@@ -27,7 +27,7 @@ from calock.server.console.filters import DateRangeFilter, choice_filter, provid
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.lock_admin import person
 from calock.server.console.statistics import reason_text
-from calock.server.locks.decision_record import RevocationEvidence, read_back
+from calock.server.locks.decision_record import RecordedRevocation, read_back
 from calock.server.locks.models import Lock
 from calock.server.organisations.models import Organisation
 from calock.server.portal.templatetags.portal import site_names
@@ -59,7 +59,7 @@ def _subject_words(subject: str) -> str:
 _FINAL = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
 
 
-def _finding_words(found: RevocationEvidence) -> tuple[str, str, str]:
+def _finding_words(found: RecordedRevocation) -> tuple[str, str, str]:
     """Badge, words and the technical rest of what one source said about one certificate."""
     if found.finding == "good":
         return "good", "未吊销", ""

@@ -21,7 +21,7 @@ from calock.core.register import CaCertificate, ProviderTrust
 from calock.core.revocation.evidence import RevocationEvidence
 from calock.core.verdict import Identity, Verdict
 from calock.server.challenges.services import Aim, open_challenge, spend_quietly
-from calock.server.locks.decision_record import Details, Origin, details_of, origin_of
+from calock.server.locks.decision_record import Details, Issuance, details_of, issuance_of
 from calock.server.locks.expired import judge_expired
 from calock.server.locks.revocations import known_lock, note_revoked
 from calock.server.providers.models import Provider
@@ -42,7 +42,7 @@ _cache = VerificationCache()
 
 
 @dataclass(slots=True)
-class Attempt:
+class AnswerAttempt:
     """One answer under way. ``about`` is what was found out of it: it goes into the audit row, however the attempt ends."""
 
     text: str
@@ -65,7 +65,7 @@ class Proof:
 
 
 @contextmanager
-def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) -> Iterator[Attempt]:
+def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) -> Iterator[AnswerAttempt]:
     """Read an answer and open its challenge (the cheap checks), and see through whatever the body decides about it.
 
     A failed attempt uses the challenge up as well, and its refusal takes along what was known. That holds for every failure: an
@@ -76,10 +76,10 @@ def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) ->
     Raises:
         Refusal: TOKEN_…, CHALLENGE_…, ANSWER_NOT_JUDGED, and the body's.
     """
-    attempt: Attempt | None = None
+    attempt: AnswerAttempt | None = None
     try:
         token = parse_token(answer)
-        attempt = Attempt(text, open_challenge(text, aim=aim, context=context), token)
+        attempt = AnswerAttempt(text, open_challenge(text, aim=aim, context=context), token)
         yield attempt
     except Refusal as refusal:
         _failed(attempt, refusal)
@@ -92,14 +92,14 @@ def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) ->
         raise refused from error
 
 
-def _failed(attempt: Attempt | None, refusal: Refusal) -> None:
+def _failed(attempt: AnswerAttempt | None, refusal: Refusal) -> None:
     if attempt is not None:
         spend_quietly(attempt.challenge)
         refusal.about = {**attempt.about, **refusal.about}
 
 
 def _not_judged(error: Exception, context: RequestContext) -> Refusal:
-    """The refusal for an error of ours. Its traceback is logged once a minute for each address: the log is no place to flood."""
+    """The refusal for an error of ours. Its traceback is logged once a minute for each address."""
     ours = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_CALOCK)]
     place = f"{Path(ours[-1].filename).relative_to(_CALOCK)}:{ours[-1].lineno}" if ours else "an unknown place"
     detail = f"{type(error).__name__} at {place}"
@@ -109,7 +109,7 @@ def _not_judged(error: Exception, context: RequestContext) -> Refusal:
 
 
 def judge(
-    attempt: Attempt,
+    attempt: AnswerAttempt,
     *,
     context: RequestContext,
     device: ReportedDevice | None = None,
@@ -142,12 +142,12 @@ def judge(
         return verdict
 
     verdict = with_live_answers(verify)
-    origin = origin_of(verdict, register, context.judged_at)
-    details = details_of(verdict, origin)
-    attempt.about.update({"provider": origin.provider, **details})
+    issuance = issuance_of(verdict, register, context.judged_at)
+    details = details_of(verdict, issuance)
+    attempt.about.update({"provider": issuance.provider, **details})
     if not verdict.accepted:
-        _learn(verdict, origin, attempt, context)
-    _require(verdict, origin)
+        _learn(verdict, issuance, attempt, context)
+    _require(verdict, issuance)
     return Proof(
         attempt.challenge,
         cast(Certificate, verdict.certificate),
@@ -158,23 +158,23 @@ def judge(
     )
 
 
-def _learn(verdict: Verdict, origin: Origin, attempt: Attempt, context: RequestContext) -> None:
+def _learn(verdict: Verdict, issuance: Issuance, attempt: AnswerAttempt, context: RequestContext) -> None:
     """Keep what a refused answer teaches: that the certificate is revoked for good, and for auditors whose lock it was."""
     certificate = verdict.certificate
-    if certificate is None or not origin.issuer_key:
+    if certificate is None or not issuance.issuer_key:
         return
-    lock = known_lock(origin.issuer_key, certificate.serial_hex)
+    lock = known_lock(issuance.issuer_key, certificate.serial_hex)
     if lock is not None:
         attempt.about["lock"] = lock
     if verdict.reason is Reason.CERTIFICATE_REVOKED:
-        note_revoked(origin.issuer_key, certificate.serial_hex, status=verdict.revocation[0], at=context.at)
+        note_revoked(issuance.issuer_key, certificate.serial_hex, status=verdict.revocation[0], at=context.at)
 
 
-def _require(verdict: Verdict, origin: Origin) -> None:
+def _require(verdict: Verdict, issuance: Issuance) -> None:
     try:
         verdict.require()
     except Refusal as refusal:
-        refusal.facts.update({**_days(verdict), **(provider_facts(origin.provider) if origin.provider else {})})
+        refusal.facts.update({**_days(verdict), **(provider_facts(issuance.provider) if issuance.provider else {})})
         raise
 
 

@@ -22,7 +22,7 @@ _PREFIX = "revocation_"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Issuance:
     """Who issued the certificate of an answer whose signature held. Empty: that is not proved."""
 
     provider: str = ""
@@ -31,7 +31,7 @@ class Origin:
     anchor_key: str = ""
 
 
-class RevocationEvidence(msgspec.Struct, frozen=True, array_like=True):
+class RecordedRevocation(msgspec.Struct, frozen=True, array_like=True):
     """What revocation data said about one certificate of the path; in the audit row a list of these values in this order."""
 
     source: str
@@ -46,32 +46,32 @@ class RevocationEvidence(msgspec.Struct, frozen=True, array_like=True):
     revoked_at: datetime | None
 
 
-def origin_of(verdict: Verdict, register: Register, at: datetime) -> Origin:
+def issuance_of(verdict: Verdict, register: Register, at: datetime) -> Issuance:
     """Whose CA issued the certificate, also when the verdict refuses it for its dates, the site or the chosen provider.
 
     Known only when the answer's signature and the chain hold: nobody without the lock can make refusals count for a provider.
     """
     passed = {(check.step, check.name) for check in verdict.checks if check.passed}
     if not {(Step.SIGNATURE, "signature"), (Step.PATH, "chain")} <= passed or verdict.certificate is None:
-        return Origin()
+        return Issuance()
     if verdict.provider is not None and verdict.issuer is not None:
         anchor = register.anchor_with(verdict.path[-1])
-        return Origin(verdict.provider.code, verdict.issuer.spki_sha256, anchor.ca.spki_sha256 if anchor else "")
+        return Issuance(verdict.provider.code, verdict.issuer.spki_sha256, anchor.ca.spki_sha256 if anchor else "")
     path = check_path(verdict.certificate, register, at=at)
     if path.provider is None or len(path.certificates) < 2:
-        return Origin()
-    return Origin(path.provider.code, path.certificates[1].spki_sha256, path.certificates[-1].spki_sha256)
+        return Issuance()
+    return Issuance(path.provider.code, path.certificates[1].spki_sha256, path.certificates[-1].spki_sha256)
 
 
-def details_of(verdict: Verdict, origin: Origin) -> Details:
+def details_of(verdict: Verdict, issuance: Issuance) -> Details:
     """Of an audit row: certificate, issuing and anchor key, and for each certificate of the path one list about its revocation."""
     details: Details = {}
     if verdict.certificate is not None:
         details["certificate"] = verdict.certificate.sha256
     if verdict.accepted and verdict.certificate is not None:
         details["algorithm"] = verdict.certificate.algorithm
-    if origin.issuer_key:
-        details["issuer_key"], details["anchor_key"] = origin.issuer_key, origin.anchor_key
+    if issuance.issuer_key:
+        details["issuer_key"], details["anchor_key"] = issuance.issuer_key, issuance.anchor_key
     details.update(_revocation(verdict))
     return details
 
@@ -79,7 +79,7 @@ def details_of(verdict: Verdict, origin: Origin) -> Details:
 def _revocation(verdict: Verdict) -> Iterator[tuple[str, list[str | None]]]:
     checks = [check for check in verdict.checks if check.step is Step.REVOCATION and check.name.startswith("revocation-")]
     for check, status in zip(checks, verdict.revocation, strict=False):  # a check may stand for a step that was not reached
-        evidence = RevocationEvidence(
+        evidence = RecordedRevocation(
             status.source,
             status.this_update,
             status.next_update,
@@ -91,15 +91,15 @@ def _revocation(verdict: Verdict) -> Iterator[tuple[str, list[str | None]]]:
         yield f"{_PREFIX}{check.name.removeprefix('revocation-').replace('-', '_')}", msgspec.to_builtins(evidence)
 
 
-def read_back(details: Mapping[str, object]) -> tuple[list[tuple[str, RevocationEvidence]], dict[str, object]]:
+def read_back(details: Mapping[str, object]) -> tuple[list[tuple[str, RecordedRevocation]], dict[str, object]]:
     """The revocation evidence among a row's details by its subject (``leaf``, ``ca_1`` …), the lock's first, and the others.
 
     Rows of earlier versions keep it as one line of text, which stays among the others.
     """
-    found: dict[str, RevocationEvidence] = {}
+    found: dict[str, RecordedRevocation] = {}
     others = dict(details)
     for name in [name for name in details if name.startswith(_PREFIX)]:
         with suppress(msgspec.ValidationError):
-            found[name.removeprefix(_PREFIX)] = msgspec.convert(details[name], RevocationEvidence)
+            found[name.removeprefix(_PREFIX)] = msgspec.convert(details[name], RecordedRevocation)
             del others[name]
     return sorted(found.items(), key=lambda item: (item[0] != "leaf", item[0])), others

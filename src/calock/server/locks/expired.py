@@ -17,7 +17,7 @@ def judge_expired(
     """Judge as on the certificate's last day, and its revocation as it stands now.
 
     CAs drop expired certificates from their lists and stop answering about them, so data that is missing, old or not acceptable
-    stands in nobody's way here. What is known against the certificate or its CA does: revoked, on hold, unknown to its CA.
+    refuses nothing here. What is known against the certificate or its CA does: revoked, on hold, unknown to its CA.
     """
     dated = VerificationInputs(
         inputs.register,

@@ -46,7 +46,7 @@ def stored_lock_id(lock_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProvenCertificate:
     """A proven certificate in the terms of our tables."""
 
     provider: str
@@ -70,7 +70,7 @@ class Seen:
     """Of the decision, for the audit row."""
 
     @classmethod
-    def of(cls, proof: Proof) -> Seen:
+    def of(cls, proof: Proof) -> ProvenCertificate:
         certificate, identity = proof.certificate, proof.identity
         return cls(
             provider=proof.provider.code,

@@ -111,7 +111,7 @@ class BindingQuerySet(models.QuerySet["Binding"]):
         return self.filter(unbound_at__isnull=True)
 
     def visible_to(self, account: Account) -> BindingQuerySet:
-        """Whose locks he oversees: he reads them, and may end them. Nobody sees another organisation's."""
+        """Bindings of accounts that ``account`` oversees: it reads them, and may end them. Nobody sees another organisation's."""
         return self.filter(account__in=Account.objects.overseen_by(account).values("pk"))
 
     def certified_as(self, words: str) -> BindingQuerySet:
@@ -176,6 +176,6 @@ class Binding(models.Model):
         return f"{self.lock_id} ↔ {self.account_id}"
 
     def shows(self, certificate: LockCertificate) -> bool:
-        """Whether it was the lock's current one at some moment of this binding: what the next holder's says is not his to read."""
+        """Whether it was the lock's current one at some moment of this binding; later holders' certificates are not shown."""
         in_time = self.unbound_at is None or certificate.current_since < self.unbound_at
         return in_time and (certificate.superseded_at is None or certificate.superseded_at > self.bound_at)

@@ -25,7 +25,7 @@ class RacedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PredecessorStatus:
     """What is known about one version of a lock at one moment."""
 
     version: uuid.UUID
@@ -35,26 +35,26 @@ class Standing:
     """Why it is not known to be live: expired, on hold, no revocation data. Somebody's fresh proof may stand in for that."""
 
 
-def standing_of(version: LockCertificate, *, at: datetime) -> Standing:
+def predecessor_status(version: LockCertificate, *, at: datetime) -> PredecessorStatus:
     """Judge a stored certificate by the rows and by the revocation data at hand; nothing is fetched.
 
     Raises:
         Refusal: REGISTER_DAMAGED.
     """
     if version.revoked_at is not None or is_revoked(version.ca_record.spki_sha256, version.serial):
-        return Standing(version.pk, revoked=True)
+        return PredecessorStatus(version.pk, revoked=True)
     register = current_register()
     try:
         certificate = Certificate.parse(version.der)
         path = check_path(certificate, register, at=at)
     except Refusal as refusal:
-        return Standing(version.pk, doubt=f"the stored certificate cannot be judged: {refusal.detail}")
+        return PredecessorStatus(version.pk, doubt=f"the stored certificate cannot be judged: {refusal.detail}")
     if path.provider is None or not path.checks[0].passed:
-        return Standing(version.pk, doubt="its CA is not recognised any more")
+        return PredecessorStatus(version.pk, doubt="its CA is not recognised any more")
     found = check_revocation(path.certificates, evidence=current_evidence(), policy=path.provider.policy, at=at)
     if found.reason is Reason.CERTIFICATE_REVOKED:
         note_revoked(version.ca_record.spki_sha256, version.serial, status=found.statuses[0], at=at)
-        return Standing(version.pk, revoked=True)
+        return PredecessorStatus(version.pk, revoked=True)
     if at > version.not_after + path.provider.policy.grace:
-        return Standing(version.pk, doubt="it has expired")
-    return Standing(version.pk, doubt=f"its revocation status: {found.reason}" if found.reason else "")
+        return PredecessorStatus(version.pk, doubt="it has expired")
+    return PredecessorStatus(version.pk, doubt=f"its revocation status: {found.reason}" if found.reason else "")

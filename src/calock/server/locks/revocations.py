@@ -1,4 +1,4 @@
-"""Certificates that were found revoked once. "Revoked from any source is final": a fact of the database, not of a CRL's mood.
+"""Certificates that were found revoked once. Once revoked by any source, a certificate stays revoked.
 
 A CA may drop an entry, a second source may say good, a stapled answer may not come again: who was told once that a certificate is
 revoked refuses it for ever. A hold is never noted; it may be lifted.

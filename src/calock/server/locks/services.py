@@ -19,11 +19,11 @@ from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.consent import awaited
 from calock.server.locks.decision_record import Details
-from calock.server.locks.holder import Seen
+from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Awaits, Binding, Lock
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import is_enrolling, refuse_password_as_proof
-from calock.server.locks.predecessors import RacedError, Standing
+from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.step_up import Evidence, prove
 from calock.server.locks.versions import (
@@ -62,9 +62,9 @@ def bind_lock(
     by: Account,
     context: RequestContext,
 ) -> Binding:
-    """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to him already.
+    """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to them already.
 
-    ``by`` is the member himself or his organisation's administrator, with a proof of himself not older than five minutes.
+    ``by`` is the member or their organisation's administrator, with a proof of themselves not older than five minutes.
 
     Raises:
         Refusal: NOT_FOUND (a member outside ``by``'s authority), STEP_UP_REQUIRED, everything the answer can be refused for,
@@ -123,7 +123,7 @@ def _bind_answer(
         proof = judge(attempt, context=context, device=device, provider=provider, expired_allowed=expired_allowed)
         _require_own_organisation(proof, member)
         require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
-        return _bind_until_decided(proof.challenge, Seen.of(proof), member=member, by=by, context=context)
+        return _bind_until_decided(proof.challenge, ProvenCertificate.of(proof), member=member, by=by, context=context)
 
 
 def _require_own_organisation(proof: Proof, member: Account) -> None:
@@ -140,11 +140,13 @@ def _require_own_organisation(proof: Proof, member: Account) -> None:
         raise Refusal(Reason.HOLDER_NOT_ORGANISATION, "the certificate names another organisation", facts)
 
 
-def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by: Account, context: RequestContext) -> Binding:
+def _bind_until_decided(
+    challenge: Challenge, proven: ProvenCertificate, *, member: Account, by: Account, context: RequestContext
+) -> Binding:
     for _ in range(ATTEMPTS):
-        standing = predecessor_of(seen, lock_of(seen), at=context.at)
+        standing = predecessor_of(proven, lock_of(proven), at=context.at)
         try:
-            return _bind_once(challenge, seen, standing, member=member, by=by, context=context)
+            return _bind_once(challenge, proven, standing, member=member, by=by, context=context)
         except (IntegrityError, RacedError):
             continue  # somebody else inserted the lock, its key, a version or the binding between our look and our insert
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
@@ -152,29 +154,37 @@ def _bind_until_decided(challenge: Challenge, seen: Seen, *, member: Account, by
 
 @again_when_broken_off
 def _bind_once(
-    challenge: Challenge, seen: Seen, standing: Standing | None, *, member: Account, by: Account, context: RequestContext
+    challenge: Challenge,
+    proven: ProvenCertificate,
+    standing: PredecessorStatus | None,
+    *,
+    member: Account,
+    by: Account,
+    context: RequestContext,
 ) -> Binding:
     with transaction.atomic():
         spend(challenge)
         if member.role == Role.OPERATOR:
             member = Account.objects.select_for_update(no_key=True).get(pk=member.pk)
-        return _bind_rows(seen, standing, member=member, by=by, context=context)
+        return _bind_rows(proven, standing, member=member, by=by, context=context)
 
 
-def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Account, context: RequestContext) -> Binding:
-    lock = lock_of(seen)
+def _bind_rows(
+    proven: ProvenCertificate, standing: PredecessorStatus | None, *, member: Account, by: Account, context: RequestContext
+) -> Binding:
+    lock = lock_of(proven)
     if lock is not None:
         take_turn(lock)
     live = Binding.objects.live().select_related("account").filter(lock=lock).first() if lock else None
     if lock is not None and live is not None:
-        return _already_live(lock, live, seen, standing, member=member, by=by, context=context)
+        return _already_live(lock, live, proven, standing, member=member, by=by, context=context)
     if lock is None:
-        lock = Lock(provider=Provider.objects.get(code=seen.provider), lock_id=seen.lock_id)
+        lock = Lock(provider=Provider.objects.get(code=proven.provider), lock_id=proven.lock_id)
         lock.save(force_insert=True)
     current = current_version(lock)
     if current is not None:
-        require_not_expired_beside(current, seen, at=context.at)
-    take_version(lock, seen, current, at=context.at)
+        require_not_expired_beside(current, proven, at=context.at)
+    take_version(lock, proven, current, at=context.at)
     awaits = awaited(member=member, by=by, site=context.site)
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site, awaits=awaits)
     binding.save(force_insert=True)
@@ -182,7 +192,7 @@ def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Ac
     if member.lock_enrolment_until is not None:
         member.lock_enrolment_until = None
         member.save(update_fields=["lock_enrolment_until"])
-    event = _record(Event.BINDING_ADDED, binding, seen, by=by, context=context)
+    event = _record(Event.BINDING_ADDED, binding, proven, by=by, context=context)
     kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
     if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
         notify(kind, account=member.pk, by=by, row=event, lock=lock.lock_id)
@@ -192,8 +202,8 @@ def _bind_rows(seen: Seen, standing: Standing | None, *, member: Account, by: Ac
 def _already_live(
     lock: Lock,
     live: Binding,
-    seen: Seen,
-    standing: Standing | None,
+    proven: ProvenCertificate,
+    standing: PredecessorStatus | None,
     *,
     member: Account,
     by: Account,
@@ -204,17 +214,17 @@ def _already_live(
         facts = {"holder": mask_name(live.account.name), "since": day_text(live.bound_at)}
         raise Refusal(Reason.LOCK_BOUND_TO_OTHER, "the lock has a live binding", facts, about=about)
     current = current_version(lock)
-    if current is None or is_same(current, seen.certificate):
+    if current is None or is_same(current, proven.certificate):
         raise Refusal(Reason.LOCK_ALREADY_BOUND, "the lock is bound to this account", about=about)
-    require_heir(current, seen, standing, at=context.at)
+    require_heir(current, proven, standing, at=context.at)
     require_intact(live)
-    take_version(lock, seen, current, at=context.at)
+    take_version(lock, proven, current, at=context.at)
     seal_binding(live)
-    _record(Event.CERTIFICATE_RENEWED, live, seen, by=by, context=context)
+    _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
     return live
 
 
-def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context: RequestContext) -> AuditEvent:
+def _record(event: Event, binding: Binding, proven: ProvenCertificate, *, by: Account, context: RequestContext) -> AuditEvent:
     return record(
         event,
         context=context,
@@ -222,12 +232,12 @@ def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context:
         subject=binding.account_id,
         organisation=binding.account.organisation_id,
         lock=binding.lock_id,
-        provider=seen.provider,
+        provider=proven.provider,
         details={
             "binding": str(binding.pk),
             "for_other": binding.account_id != by.pk,
-            "holder": seen.holder_kind or "none",
-            **seen.details,
+            "holder": proven.holder_kind or "none",
+            **proven.details,
         },
     )
 
@@ -235,7 +245,7 @@ def _record(event: Event, binding: Binding, seen: Seen, *, by: Account, context:
 def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Account, context: RequestContext) -> Binding:
     """End a binding. The history stays; sessions that stood on the lock end with it.
 
-    ``by`` sees the binding: his own, or as administrator his organisation's. ``evidence`` proves ``by`` himself.
+    ``by`` sees the binding: their own, or as administrator their organisation's. ``evidence`` proves ``by`` themselves.
 
     Raises:
         Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, STEP_UP_REQUIRED, STEP_UP_FAILED, what a
@@ -288,7 +298,7 @@ def _reason(text: str) -> str:
 
 @again_when_broken_off
 def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
-    """``proved``: what is known of the lock that ``by`` proved himself with."""
+    """``proved``: what is known of the lock that ``by`` proved themselves with."""
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
         take_turn(row.lock)

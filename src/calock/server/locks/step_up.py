@@ -17,7 +17,7 @@ from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import answering, judge
 from calock.server.locks.decision_record import Details
-from calock.server.locks.holder import Seen
+from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.operator_seals import live_binding, require_intact
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.locks.revocations import require_not_revoked
@@ -30,7 +30,7 @@ from calock.server.tools import throttle
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a person brings to prove himself: a password, or a lock's answer to a challenge."""
+    """What a person brings to prove themselves: a password, or a lock's answer to a challenge."""
 
     password: str = ""
     challenge: str = ""
@@ -71,11 +71,11 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
     with answering(evidence.challenge, evidence.token, aim=aim, context=context) as attempt:
         proof = judge(attempt, context=context)
         require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
-        seen = Seen.of(proof)
-        lock = lock_of(seen)
+        proven = ProvenCertificate.of(proof)
+        lock = lock_of(proven)
         if lock is not None:
             attempt.about["lock"] = lock.pk
-        if lock is None or not stands_for(lock, seen, at=context.at):
+        if lock is None or not stands_for(lock, proven, at=context.at):
             raise Refusal(Reason.STEP_UP_FAILED, "no certificate that logs in with a known lock")
         binding = live_binding(lock, account)
         if binding is None or binding.awaits:

@@ -13,17 +13,17 @@ from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
-from calock.server.locks.holder import Seen
+from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.operator_seals import require_intact, seal_binding
-from calock.server.locks.predecessors import RacedError, Standing, standing_of
+from calock.server.locks.predecessors import PredecessorStatus, RacedError, predecessor_status
 from calock.server.providers.models import CaRecord
 
 
 def take_turn(lock: Lock) -> None:
     """Wait until nobody else decides about this lock, and let nobody until the caller's transaction ends.
 
-    Who binds, renews or unbinds calls it before he reads what he decides by: binding and current certificate stay as he judged
+    Who binds, renews or unbinds calls it before they read what they decide by: binding and current certificate stay as they judged
     them. Whoever also locks an account does that first. Logins with a known certificate do not come by here.
     """
     Lock.objects.select_for_update(no_key=True).get(pk=lock.pk)
@@ -33,10 +33,10 @@ def current_version(lock: Lock) -> LockCertificate | None:
     return LockCertificate.objects.select_related("ca_record").filter(lock=lock, superseded_at__isnull=True).first()
 
 
-def known_version(seen: Seen) -> LockCertificate | None:
+def known_version(proven: ProvenCertificate) -> LockCertificate | None:
     """The row of its issuing key and serial number, current or not; ``is_same`` says whether it is this certificate."""
     rows = LockCertificate.objects.select_related("lock__provider")
-    return rows.filter(ca_record__spki_sha256=seen.ca_spki_sha256, serial=seen.serial).first()
+    return rows.filter(ca_record__spki_sha256=proven.ca_spki_sha256, serial=proven.serial).first()
 
 
 def is_same(version: LockCertificate, certificate: Certificate) -> bool:
@@ -53,120 +53,120 @@ def is_same(version: LockCertificate, certificate: Certificate) -> bool:
         return False
 
 
-def lock_of(seen: Seen) -> Lock | None:
+def lock_of(proven: ProvenCertificate) -> Lock | None:
     """The lock this certificate belongs to: by the certificate, else by its key, else by the provider's lock id.
 
     Raises:
         Refusal: KEY_ALREADY_KNOWN when the key stands under another lock than the certificate's lock id says.
     """
-    certificate = known_version(seen)
-    return lock_of_unseen(seen) if certificate is None else certificate.lock
+    certificate = known_version(proven)
+    return lock_of_unseen(proven) if certificate is None else certificate.lock
 
 
-def lock_of_unseen(seen: Seen) -> Lock | None:
+def lock_of_unseen(proven: ProvenCertificate) -> Lock | None:
     """The lock of a certificate that is in no row: by its key, else by the provider's lock id.
 
     Raises:
         Refusal: KEY_ALREADY_KNOWN, as ``lock_of``.
     """
-    by_id = Lock.objects.select_related("provider").filter(provider__code=seen.provider, lock_id=seen.lock_id).first()
-    key = LockKey.objects.select_related("lock__provider").filter(pk=seen.key_sha256).first()
+    by_id = Lock.objects.select_related("provider").filter(provider__code=proven.provider, lock_id=proven.lock_id).first()
+    key = LockKey.objects.select_related("lock__provider").filter(pk=proven.key_sha256).first()
     if key is None:
         return by_id
-    if key.lock.provider.code != seen.provider or (by_id is not None and by_id.pk != key.lock_id):
+    if key.lock.provider.code != proven.provider or (by_id is not None and by_id.pk != key.lock_id):
         raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under another lock", about={"lock": key.lock_id})
     return key.lock
 
 
-def predecessor_of(seen: Seen, lock: Lock | None, *, at: datetime) -> Standing | None:
-    """How the certificate of ``lock`` stands whose place ``seen`` would take; None when there is none. Not inside a transaction.
+def predecessor_of(proven: ProvenCertificate, lock: Lock | None, *, at: datetime) -> PredecessorStatus | None:
+    """How the certificate of ``lock`` stands whose place ``proven`` would take; None when there is none. Not inside a transaction.
 
     Raises:
         Refusal: REGISTER_DAMAGED.
     """
     current = current_version(lock) if lock is not None else None
-    if current is None or is_same(current, seen.certificate) or not continues(current, seen):
+    if current is None or is_same(current, proven.certificate) or not continues(current, proven):
         return None
-    return standing_of(current, at=at)
+    return predecessor_status(current, at=at)
 
 
-def continues(version: LockCertificate, seen: Seen) -> bool:
-    """Whether ``seen`` is the same holder's next certificate from the same CA group.
+def continues(version: LockCertificate, proven: ProvenCertificate) -> bool:
+    """Whether ``proven`` is the same holder's next certificate from the same CA group.
 
     Certificates that name no holder id continue one another only over the same key and the same subject.
     """
-    if version.ca_record.group != seen.ca_group:
+    if version.ca_record.group != proven.ca_group:
         return False
-    if version.holder_hmac or seen.holder_hmac:
-        return version.holder_hmac == seen.holder_hmac
-    return version.spki_sha256 == seen.spki_sha256 and version.subject_cn == seen.subject_cn
+    if version.holder_hmac or proven.holder_hmac:
+        return version.holder_hmac == proven.holder_hmac
+    return version.spki_sha256 == proven.spki_sha256 and version.subject_cn == proven.subject_cn
 
 
-def _is_older(seen: Seen, current: LockCertificate) -> bool:
+def _is_older(proven: ProvenCertificate, current: LockCertificate) -> bool:
     """By the day it begins, then by the day it ends. Of two with the same dates the one that came first stays behind."""
-    its, currents = (seen.not_before, seen.not_after), (current.not_before, current.not_after)
-    return its < currents or (its == currents and known_version(seen) is not None)
+    its, currents = (proven.not_before, proven.not_after), (current.not_before, current.not_after)
+    return its < currents or (its == currents and known_version(proven) is not None)
 
 
-def require_not_expired_beside(current: LockCertificate, seen: Seen, *, at: datetime) -> None:
+def require_not_expired_beside(current: LockCertificate, proven: ProvenCertificate, *, at: datetime) -> None:
     """An expired certificate, which some providers let be bound, takes no place that one in its dates holds.
 
     Raises:
         Refusal: CERTIFICATE_SUPERSEDED.
     """
-    if seen.not_after < at <= current.not_after and current.revoked_at is None:
+    if proven.not_after < at <= current.not_after and current.revoked_at is None:
         detail = "it has expired, and the lock's current certificate has not"
         raise Refusal(Reason.CERTIFICATE_SUPERSEDED, detail, about={"lock": current.lock_id})
 
 
-def require_heir(current: LockCertificate, seen: Seen, standing: Standing | None, *, at: datetime) -> None:
-    """Return when ``seen`` may take the place of the lock's ``current`` certificate, given a fresh proof of the person.
+def require_heir(current: LockCertificate, proven: ProvenCertificate, standing: PredecessorStatus | None, *, at: datetime) -> None:
+    """Return when ``proven`` may take the place of the lock's ``current`` certificate, given a fresh proof of the person.
 
     Raises:
         Refusal: LOCK_HOLDER_CHANGED, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED for one that is older.
         RacedError: ``standing`` is not about ``current``.
     """
     about = {"lock": current.lock_id}
-    if not continues(current, seen):
+    if not continues(current, proven):
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock", about=about)
     if standing is None or standing.version != current.pk:
         raise RacedError
     if standing.revoked or current.revoked_at is not None:
         raise Refusal(Reason.PREDECESSOR_REVOKED, "the certificate that was bound is revoked: it passes nothing on", about=about)
-    if _is_older(seen, current):
+    if _is_older(proven, current):
         raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "older than the lock's current certificate", about=about)
-    require_not_expired_beside(current, seen, at=at)
+    require_not_expired_beside(current, proven, at=at)
 
 
-def stands_for(lock: Lock, seen: Seen, *, at: datetime) -> bool:
+def stands_for(lock: Lock, proven: ProvenCertificate, *, at: datetime) -> bool:
     """Whether this certificate would log in with ``lock`` as it is bound now, or after a renewal that needs no confirmation.
 
     A lock is also found by an id that other certificates may carry: the one with the old key, or another holder's.
     """
     current = current_version(lock)
-    if current is None or is_same(current, seen.certificate):
+    if current is None or is_same(current, proven.certificate):
         return current is not None
-    if current.spki_sha256 != seen.spki_sha256 or not continues(current, seen):
+    if current.spki_sha256 != proven.spki_sha256 or not continues(current, proven):
         return False
-    if known_version(seen) is None and _is_older(seen, current):
+    if known_version(proven) is None and _is_older(proven, current):
         return False
-    standing = standing_of(current, at=at)
+    standing = predecessor_status(current, at=at)
     return not standing.revoked and not standing.doubt
 
 
-def take_version(lock: Lock, seen: Seen, current: LockCertificate | None, *, at: datetime) -> None:
+def take_version(lock: Lock, proven: ProvenCertificate, current: LockCertificate | None, *, at: datetime) -> None:
     """Put the proven certificate in the place of ``current``: a new one, or one that the lock had left behind.
 
     Raises:
         Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED.
         RacedError: as ``add_version``.
     """
-    known = known_version(seen)
+    known = known_version(proven)
     if known is None:
-        add_version(lock, seen, current, at=at)
+        add_version(lock, proven, current, at=at)
         return
     about = {"lock": lock.pk}
-    if not is_same(known, seen.certificate):
+    if not is_same(known, proven.certificate):
         detail = "another certificate with the serial number of a known one"
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, detail, about=about)
     if known.revoked_at is not None:
@@ -184,37 +184,37 @@ def _leave_behind(version: LockCertificate | None, *, at: datetime) -> None:
         raise RacedError  # whoever learns of a revocation takes no turn
 
 
-def add_version(lock: Lock, seen: Seen, previous: LockCertificate | None, *, at: datetime) -> LockCertificate:
-    """Make ``seen`` the current certificate of ``lock`` after ``previous``, the one that was judged; inside the caller's turn.
+def add_version(lock: Lock, proven: ProvenCertificate, previous: LockCertificate | None, *, at: datetime) -> LockCertificate:
+    """Make ``proven`` the current certificate of ``lock`` after ``previous``, the one that was judged; inside the caller's turn.
 
     Raises:
         RacedError: its key has come to stand under another lock since ``lock_of`` looked; ``previous`` was found revoked.
     """
-    key, _ = LockKey.objects.get_or_create(key_sha256=seen.key_sha256, defaults={"lock": lock})
+    key, _ = LockKey.objects.get_or_create(key_sha256=proven.key_sha256, defaults={"lock": lock})
     if key.lock_id != lock.pk:
         raise RacedError
     _leave_behind(previous, at=at)
     version = LockCertificate(
         lock=lock,
-        ca_record=CaRecord.objects.get(spki_sha256=seen.ca_spki_sha256),
-        serial=seen.serial,
-        cert_sha256=seen.cert_sha256,
-        spki_sha256=seen.spki_sha256,
-        holder_hmac=seen.holder_hmac,
-        holder_masked=seen.holder_masked,
-        subject_cn=seen.subject_cn,
-        algorithm=seen.algorithm,
-        not_before=seen.not_before,
-        not_after=seen.not_after,
+        ca_record=CaRecord.objects.get(spki_sha256=proven.ca_spki_sha256),
+        serial=proven.serial,
+        cert_sha256=proven.cert_sha256,
+        spki_sha256=proven.spki_sha256,
+        holder_hmac=proven.holder_hmac,
+        holder_masked=proven.holder_masked,
+        subject_cn=proven.subject_cn,
+        algorithm=proven.algorithm,
+        not_before=proven.not_before,
+        not_after=proven.not_after,
         supersedes=previous,
     )
-    version.der = seen.certificate.der
+    version.der = proven.certificate.der
     version.save(force_insert=True)
     return version
 
 
-def renew_at_login(seen: Seen, lock: Lock, standing: Standing | None, *, at: datetime) -> LockCertificate:
-    """A certificate nobody has seen: add it when it is a renewal over the same key, else say what stands in the way.
+def renew_at_login(proven: ProvenCertificate, lock: Lock, standing: PredecessorStatus | None, *, at: datetime) -> LockCertificate:
+    """A certificate nobody has proven: add it when it is a renewal over the same key, else say what stands in the way.
 
     ``lock`` and ``standing``: ``lock_of_unseen`` and ``predecessor_of``, looked up before the transaction.
 
@@ -230,12 +230,12 @@ def renew_at_login(seen: Seen, lock: Lock, standing: Standing | None, *, at: dat
     previous = current_version(lock)
     if previous is None:
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "a bound lock without a current certificate", about=about)
-    require_heir(previous, seen, standing, at=at)
-    if previous.spki_sha256 != seen.spki_sha256:
+    require_heir(previous, proven, standing, at=at)
+    if previous.spki_sha256 != proven.spki_sha256:
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key", about=about)
     if standing is not None and standing.doubt:
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, f"the certificate before it: {standing.doubt}", about=about)
     require_intact(live)
-    version = add_version(lock, seen, previous, at=at)
+    version = add_version(lock, proven, previous, at=at)
     seal_binding(live)
     return version

@@ -9,8 +9,8 @@ from django.http import HttpResponse
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.locks.binding_rows import rows_of
 from calock.server.locks.models import Binding
-from calock.server.locks.rows import rows_of
 from calock.server.locks.services import bind_lock, unbind_lock
 from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.sessions.context import RequestContext

@@ -15,11 +15,11 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
-from calock.server.locks.holder import Found, Seen
+from calock.server.locks.holder import Found, ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
 from calock.server.locks.password_rules import is_lock_only
-from calock.server.locks.predecessors import RacedError, Standing
+from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import is_same, lock_of_unseen, predecessor_of, renew_at_login
 from calock.server.login import store
@@ -39,9 +39,9 @@ ATTEMPTS = 3
 class Renewal(NamedTuple):
     """An unseen certificate, the lock that it may be of, and how the one stands that it would succeed."""
 
-    seen: Seen
+    proven: ProvenCertificate
     lock: Lock
-    predecessor: Standing | None
+    predecessor: PredecessorStatus | None
 
 
 class LoggedIn(NamedTuple):
@@ -134,16 +134,16 @@ def _renewal(proof: Proof, context: RequestContext) -> Renewal:
         Refusal: CERTIFICATE_REVOKED, KEY_ALREADY_KNOWN, LOCK_NOT_BOUND.
     """
     require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
-    seen = Seen.of(proof)
-    lock = lock_of_unseen(seen)
+    proven = ProvenCertificate.of(proof)
+    lock = lock_of_unseen(proven)
     if lock is None:
-        raise Refusal(Reason.LOCK_NOT_BOUND, "no lock of this certificate, its key or its lock id", provider_facts(seen.provider))
-    return Renewal(seen, lock, predecessor_of(seen, lock, at=context.at))
+        raise Refusal(Reason.LOCK_NOT_BOUND, "no lock of this certificate, its key or its lock id", provider_facts(proven.provider))
+    return Renewal(proven, lock, predecessor_of(proven, lock, at=context.at))
 
 
 def _renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> Found:
     try:
-        version = renew_at_login(renewal.seen, renewal.lock, renewal.predecessor, at=context.at)
+        version = renew_at_login(renewal.proven, renewal.lock, renewal.predecessor, at=context.at)
     except Refusal as refusal:
         refusal.facts.update(provider_facts(proof.provider.code))
         raise

@@ -10,10 +10,10 @@ from django.db.models import F, Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from calock.server.accounts.models import Account
-from calock.server.locks import rows as locks_rows
+from calock.server.locks import binding_rows
+from calock.server.locks.binding_rows import Status as LockStatus
 from calock.server.locks.consent import may_confirm
 from calock.server.locks.models import Awaits, Binding, LockCertificate
-from calock.server.locks.rows import Status as LockStatus
 from calock.server.sites.profile import Profile
 from calock.server.tools.times import second_text
 
@@ -50,7 +50,7 @@ def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool 
         return Status(str(_("已解除")), "")
     if awaits:
         return Status(*map(str, _AWAITING[Awaits(awaits)]))
-    word, tone, hint = _WORDS[locks_rows.status_of(certificate, at)]
+    word, tone, hint = _WORDS[binding_rows.status_of(certificate, at)]
     days = (certificate.not_after - at).days if certificate else 0
     return Status(str(word), tone, str(hint) % {"days": days} if hint else "")
 

@@ -9,9 +9,9 @@ class ProvidersConfig(AppConfig):
     verbose_name = "CA 互认"
 
     def ready(self) -> None:
-        from calock.server.providers import decisions, links, rows, sealed, sources  # noqa: PLC0415 - models load first
+        from calock.server.providers import decisions, links, register_rows, sealed, sources  # noqa: PLC0415 - models load first
 
-        sealed.on_commit(rows.remember_committed)
+        sealed.on_commit(register_rows.remember_committed)
         decisions.register_kinds()
         links.register_kinds()
         sources.register_kinds()

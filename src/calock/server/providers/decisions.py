@@ -1,4 +1,4 @@
-"""What happens when a second operator approved: the acts on providers and CA records, and what he reads before."""
+"""What happens when a second operator approved: the acts on providers and CA records, and what they read before."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from calock.server.providers.emergencies import own_keys, require_bounded, runni
 from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.links import assign_links, link_facts
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, Role, open_register
+from calock.server.providers.register_audit import record_change
 from calock.server.providers.services import PROVIDER_TRUST, clean_rules, rule_facts
-from calock.server.providers.trail import record_change
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.times import day_text, minute_text
 

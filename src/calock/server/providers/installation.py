@@ -1,4 +1,4 @@
-"""Put a provider into an empty register from the command line, where the server's owner stands himself: no operators exist yet.
+"""Put a provider into an empty register from the command line, as the server's owner: no operators exist yet.
 
 On a running platform the console's two operators do this; whoever has the server's key and its command line needs neither. What
 operators took away stays away: a CA that was suspended or withdrawn comes back only through them.
@@ -27,8 +27,8 @@ from calock.server.providers.models import (
     SourceKind,
     open_register,
 )
+from calock.server.providers.register_audit import record_change
 from calock.server.providers.services import DESCRIPTION_FIELDS, LINK_FIELDS, clean_row, clean_rules
-from calock.server.providers.trail import record_change
 from calock.server.providers.validators import clean_address, clean_links, clean_sites
 
 

@@ -14,8 +14,8 @@ from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
 from calock.server.providers.models import Provider, open_register
+from calock.server.providers.register_audit import record_change
 from calock.server.providers.services import LINK_FIELDS, clean_row, locked_provider
-from calock.server.providers.trail import record_change
 from calock.server.providers.validators import clean_links
 from calock.server.sessions.context import RequestContext
 

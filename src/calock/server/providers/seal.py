@@ -6,11 +6,11 @@ together (HMAC-SHA-256 with a key derived from the server's secret; ASVS 6.7.1: 
 * each row carries a MAC over the fields that decide trust, so that an edited row is not used;
 * the register as a whole carries one over its revision and all row MACs, addresses of revocation data included, so that a row
   that was deleted, added or put back alone is seen;
-* the newest revision is remembered outside the database (``seen.py``) and written into the audit trail (``trail.py``), so that
-  putting everything back as it was, seal and all, is seen as well.
+* the newest revision is remembered outside the database (``rollback_guard.py``) and written into the audit trail
+  (``register_audit.py``), so that putting everything back as it was, seal and all, is seen as well.
 
 Not covered: names, links and hotlines of a provider, the subject and dates shown of a certificate, and the results of fetching.
-Somebody with the server's secret, or with its code, seals what he likes.
+Somebody with the server's secret, or with its code, can seal anything.
 """
 
 from __future__ import annotations

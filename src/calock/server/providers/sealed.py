@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from calock.server.providers import seal, seen
+from calock.server.providers import rollback_guard, seal
 from calock.server.providers.seal import RegisterDamagedError
 
 
@@ -204,10 +204,10 @@ def _opened_before() -> OpenRegister | None:
 
 def _checked() -> tuple[int, frozenset[str]]:
     """Revision and MACs of the rows, from under the lock."""
-    floor = seen.newest()
+    floor = rollback_guard.newest()
     state = RegisterState.objects.select_for_update().filter(pk=1).first()
     macs = register_macs()
-    seen.check((state.revision, state.mac) if state else None, floor)
+    rollback_guard.check((state.revision, state.mac) if state else None, floor)
     if state is None:
         if macs:
             raise RegisterDamagedError("the register has rows but no seal")

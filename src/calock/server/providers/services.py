@@ -25,7 +25,7 @@ from calock.server.audit.events import Event
 from calock.server.providers.emergencies import own_keys, require_bounded, running
 from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
-from calock.server.providers.trail import record_change
+from calock.server.providers.register_audit import record_change
 from calock.server.providers.validators import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
 from calock.server.sessions.context import RequestContext
 

@@ -19,8 +19,8 @@ from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
 from calock.server.providers.anchors import locked_record
 from calock.server.providers.models import CaRecord, CaState, RevocationSource, SourceKind, open_register
+from calock.server.providers.register_audit import record_change
 from calock.server.providers.services import clean_row
-from calock.server.providers.trail import record_change
 from calock.server.providers.validators import MAX_SOURCES, clean_address, refuse_more_than
 from calock.server.sessions.context import RequestContext
 

@@ -21,12 +21,12 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.server.providers import seen
+from calock.server.providers import rollback_guard
 from calock.server.providers.certificates import Use, use_of
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, Role, changes_here
-from calock.server.providers.rows import as_seen, read_rows, stored_state
+from calock.server.providers.register_audit import last_recorded, require_newest
+from calock.server.providers.register_rows import read_rows, snapshot_of, stored_state
 from calock.server.providers.seal import RegisterDamagedError
-from calock.server.providers.trail import last_recorded, require_newest
 
 CHECK_EVERY = 5.0  # seconds between two looks at the seal
 RELOAD_EVERY = 55.0  # seconds after which everything is read again: finds rows changed behind the server's back
@@ -128,10 +128,10 @@ def load_register() -> LoadedRegister:
         RegisterDamagedError: the seal over the whole does not fit, or a newer register was seen; no part of it can be believed.
     """
     rows = read_rows()
-    found = as_seen(rows)
+    found = snapshot_of(rows)
     if found is not None:
         # inside a transaction the rows may be its own changes, which can still be rolled back
-        transaction.on_commit(partial(seen.remember, found), robust=True)
+        transaction.on_commit(partial(rollback_guard.remember, found), robust=True)
     trusts: list[ProviderTrust] = []
     problems: list[Problem] = []
     for provider in rows.providers:
@@ -203,9 +203,9 @@ def _still(loaded: LoadedRegister) -> bool:
     Raises:
         RegisterDamagedError: it is an older one than was seen here.
     """
-    floor = seen.newest()
+    floor = rollback_guard.newest()
     state = stored_state()
-    seen.check(state, floor)
+    rollback_guard.check(state, floor)
     return state == loaded.state
 
 

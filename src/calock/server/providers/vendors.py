@@ -20,11 +20,11 @@ from calock.server.audit.services import record
 from calock.server.providers.anchors import propose_ca
 from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.providers.models import CaRecord, CaState, Provider, SourceKind
-from calock.server.providers.rows import read_rows
+from calock.server.providers.register_audit import revision
+from calock.server.providers.register_rows import read_rows
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.services import DESCRIPTION_FIELDS, LINK_FIELDS, clean_rules, create_provider, propose_trust
 from calock.server.providers.sources import add_source
-from calock.server.providers.trail import revision
 from calock.server.sessions.context import RequestContext
 from calock.wire.folders import DefinitionError
 from calock.wire.vendors import FILE, Vendor, VendorCa, read_vendor, read_vendors, vendor_folders

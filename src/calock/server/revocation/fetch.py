@@ -4,7 +4,7 @@ On ``http.client``: the address that was checked must be the address that is con
 Libraries with pools, retries and redirects of their own hide exactly these two.
 
 What is refused before a byte leaves: a host or port that is not the provider record's, another scheme than http and https, a user
-name in the address, and a name that resolves to anything not public, unless the operator said that this source is in his own
+name in the address, and a name that resolves to anything not public, unless the operator said that this source is in their own
 network; link-local, multicast and unspecified addresses not even then (cloud metadata services live there).
 """
 

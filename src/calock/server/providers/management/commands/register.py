@@ -13,12 +13,12 @@ from django.db import transaction
 from calock.core.refusals import Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.providers import seal, seen, trail
+from calock.server.providers import register_audit, rollback_guard, seal
 from calock.server.providers.models import Provider, RegisterState
-from calock.server.providers.rows import as_seen, read_rows
+from calock.server.providers.register_rows import read_rows, snapshot_of
+from calock.server.providers.rollback_guard import RegisterSnapshot
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.sealed import register_macs, sealed_models
-from calock.server.providers.seen import Seen
 from calock.server.providers.trust import ProblemKind, current_problems
 from calock.server.providers.vendors import export_vendor, install_vendor
 from calock.wire.folders import DefinitionError
@@ -61,7 +61,9 @@ class Command(BaseCommand):
             self.stderr.write("a backup was restored on purpose? `register accept-restored` prints what it lacks")
         if problems:
             sys.exit(1)
-        self.stdout.write(f"revision {trail.revision()} of the register is intact, and every enabled provider has an anchor")
+        self.stdout.write(
+            f"revision {register_audit.revision()} of the register is intact, and every enabled provider has an anchor"
+        )
 
     def _list(self, _options: dict[str, Any]) -> None:
         for provider in Provider.objects.all():
@@ -96,7 +98,7 @@ class Command(BaseCommand):
 
     def _accept_restored(self, options: dict[str, Any]) -> None:
         newest = _newest()
-        above = max(newest.revision if newest else 0, trail.last_recorded())
+        above = max(newest.revision if newest else 0, register_audit.last_recorded())
         try:
             rows = read_rows(restored=True)
         except RegisterDamagedError as error:
@@ -123,32 +125,32 @@ class Command(BaseCommand):
         self.stdout.write(f"accepted as revision {state.revision}; withdraw again what must not be trusted")
 
     @staticmethod
-    def _was_put_back(state: tuple[int, str] | None, newest: Seen | None, above: int) -> bool:
+    def _was_put_back(state: tuple[int, str] | None, newest: RegisterSnapshot | None, above: int) -> bool:
         try:
-            seen.check(state, newest)
+            rollback_guard.check(state, newest)
         except RegisterDamagedError:
             return True
         return (state[0] if state else 0) < above
 
     @staticmethod
-    def _seal_above(newest: Seen | None) -> RegisterState:
+    def _seal_above(newest: RegisterSnapshot | None) -> RegisterState:
         """Seal the rows under a revision above every one that is known, so that no machine takes it for an older one."""
         state, _ = RegisterState.objects.get_or_create(pk=1)
-        state.revision = max(state.revision, newest.revision if newest else 0, trail.last_recorded()) + 1
+        state.revision = max(state.revision, newest.revision if newest else 0, register_audit.last_recorded()) + 1
         state.mac = seal.register_mac(state.revision, register_macs())
         state.save()
         return state
 
     @staticmethod
     def _remember() -> None:
-        found = as_seen(read_rows(restored=True))
+        found = snapshot_of(read_rows(restored=True))
         if found is not None:
-            seen.remember(found, even_if_damaged=True)
+            rollback_guard.remember(found, even_if_damaged=True)
 
 
-def _newest() -> Seen | None:
+def _newest() -> RegisterSnapshot | None:
     """The newest state seen here; a file that is not ours says nothing."""
     try:
-        return seen.newest()
+        return rollback_guard.newest()
     except RegisterDamagedError:
         return None

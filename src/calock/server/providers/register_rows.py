@@ -10,10 +10,10 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from calock.server.providers import seal, seen
+from calock.server.providers import rollback_guard, seal
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
+from calock.server.providers.rollback_guard import RegisterSnapshot
 from calock.server.providers.seal import RegisterDamagedError
-from calock.server.providers.seen import Seen
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ def read_rows(*, restored: bool = False) -> Rows:
     Raises:
         RegisterDamagedError: the rows are not those that were sealed, or not the newest ones.
     """
-    floor = None if restored else seen.newest()
+    floor = None if restored else rollback_guard.newest()
     rows = _read()
     if not rows.sealed:
         # most likely a change was committed between two of our queries: nobody commits one while we hold the register's row
@@ -91,27 +91,27 @@ def read_rows(*, restored: bool = False) -> Rows:
             rows = _read()
     if not rows.sealed:
         raise RegisterDamagedError("rows of the register were added, removed or put back outside the server")
-    seen.check(rows.state, floor)
+    rollback_guard.check(rows.state, floor)
     return rows
 
 
-def as_seen(rows: Rows) -> Seen | None:
+def snapshot_of(rows: Rows) -> RegisterSnapshot | None:
     """What is remembered of them."""
     if rows.state is None:
         return None
     revision, mac = rows.state
-    return Seen(revision, mac, timezone.now().isoformat(timespec="seconds"), rows.lines())
+    return RegisterSnapshot(revision, mac, timezone.now().isoformat(timespec="seconds"), rows.lines())
 
 
 def remember_committed(revision: int) -> None:
     """After a change was committed: see to it that nobody can take it back, although this process may end in a moment."""
-    known = seen.in_memory()
+    known = rollback_guard.in_memory()
     if known >= revision:
         return
     try:
-        found = as_seen(read_rows())
+        found = snapshot_of(read_rows())
     except RegisterDamagedError as error:
         log.critical("register_damaged", detail=error.detail)
     else:
         if found is not None:
-            seen.remember(found)
+            rollback_guard.remember(found)

@@ -23,7 +23,7 @@ from calock.server.tools.seals import key_mark, same
 log = structlog.get_logger(__name__)
 
 
-class Seen(msgspec.Struct, frozen=True):
+class RegisterSnapshot(msgspec.Struct, frozen=True):
     """One state of the register: enough to recognise it, and to tell people what another one lacks."""
 
     revision: int
@@ -32,12 +32,12 @@ class Seen(msgspec.Struct, frozen=True):
     at: str
     """When it was seen, ISO 8601."""
     rows: tuple[str, ...]
-    """The rows in words, one line each (``rows.Rows.lines``)."""
+    """The rows in words, one line each (``register_rows.Rows.lines``)."""
 
 
 _lock = threading.Lock()
-_memory: Seen | None = None
-_read: tuple[tuple[str, int, int, int], Seen | None] | None = None
+_memory: RegisterSnapshot | None = None
+_read: tuple[tuple[str, int, int, int], RegisterSnapshot | None] | None = None
 """What the file said, and the stamp it had then: a look at an unchanged file is one system call."""
 
 
@@ -45,7 +45,7 @@ def file() -> Path:
     return Path(settings.CALOCK.data) / "register.seen"
 
 
-def newest() -> Seen | None:
+def newest() -> RegisterSnapshot | None:
     """The newest state this process or this machine saw; None on a new machine.
 
     Ask before reading the database: what was seen before cannot be newer than what is read after.
@@ -62,7 +62,7 @@ def in_memory() -> int:
     return _memory.revision if _memory else 0
 
 
-def check(state: tuple[int, str] | None, floor: Seen | None) -> None:
+def check(state: tuple[int, str] | None, floor: RegisterSnapshot | None) -> None:
     """Hold the register's ``(revision, seal)`` against the newest state seen; None = the database holds no register.
 
     Raises:
@@ -79,7 +79,7 @@ def check(state: tuple[int, str] | None, floor: Seen | None) -> None:
         raise RegisterDamagedError(f"the register of revision {revision} is not the one that was seen here at {floor.at}")
 
 
-def remember(seen: Seen, *, even_if_damaged: bool = False) -> None:
+def remember(seen: RegisterSnapshot, *, even_if_damaged: bool = False) -> None:
     """Keep ``seen`` when it is newer than what is kept. A disk that cannot be written is logged: the process still knows.
 
     ``even_if_damaged``: replace also a file that is not ours; only a decision of the server's owner says so.
@@ -109,7 +109,7 @@ def forget() -> None:
     file().unlink(missing_ok=True)
 
 
-def _from_file(*, or_none: bool = False) -> Seen | None:
+def _from_file(*, or_none: bool = False) -> RegisterSnapshot | None:
     """What the file says; None when there is none, or one of another secret key (its revisions are not this register's)."""
     global _read  # noqa: PLW0603 - the state of this process
     path = file()
@@ -131,7 +131,7 @@ def _from_file(*, or_none: bool = False) -> Seen | None:
     return seen
 
 
-def _open(text: str) -> Seen | None:
+def _open(text: str) -> RegisterSnapshot | None:
     body, _, tail = text.partition("\n")
     mark, _, mac = tail.strip().partition(" ")
     if mark != key_mark("register") and mac:
@@ -140,12 +140,12 @@ def _open(text: str) -> Seen | None:
     if not seal.fits(mac, "seen", [body]):
         raise RegisterDamagedError(f"{file()} is not the file that this server wrote")
     try:
-        return msgspec.json.decode(body, type=Seen)
+        return msgspec.json.decode(body, type=RegisterSnapshot)
     except msgspec.MsgspecError as error:
         raise RegisterDamagedError(f"{file()} is of another version") from error
 
 
-def _write(seen: Seen) -> None:
+def _write(seen: RegisterSnapshot) -> None:
     body = msgspec.json.encode(seen).decode()
     with replacing(file()) as new:
         new.write(f"{body}\n{key_mark('register')} {seal.mac('seen', [body])}\n".encode())
