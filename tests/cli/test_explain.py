@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from trust_help import AT, CHALLENGE, END, ORIGIN, START, World, answer, key, wo
 
 from calock import __version__
 from calock.cli import main
-from calock.demo import pki
+from calock.demo import der, pki
 
 
 def pem(*certificates: bytes) -> bytes:
@@ -140,6 +141,67 @@ def test_an_anchor_that_cannot_be_used_is_left_out_and_said(place: Path) -> None
     assert status == 0
     said = [note.partition(" was left out: CERTIFICATE_UNPARSABLE: ")[0] for note in report["notes"]]
     assert said == [f"anchor {place / 'bundle.pem'}, certificate 1", f"intermediate {place / 'damaged.der'}"]
+
+
+CLIENT, SERVER, ANY = "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1", "2.5.29.37.0"
+
+
+def trust_settings(trust: list[str] | None = None, reject: list[str] | None = None) -> bytes:
+    """X509_CERT_AUX, as ``openssl x509 -addtrust`` and ``-addreject`` write it."""
+    trusted = der.sequence(*map(der.oid, trust)) if trust is not None else b""
+    rejected = der.tlv(0xA0, *map(der.oid, reject)) if reject is not None else b""
+    return der.sequence(trusted, rejected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (trust_settings(reject=[CLIENT]), f"reject it for {CLIENT}"),
+        (trust_settings(reject=[ANY]), f"reject it for {ANY}"),
+        (trust_settings([CLIENT], [CLIENT]), f"reject it for {CLIENT}"),
+        (trust_settings([SERVER]), f"trust it for {SERVER} alone"),
+        (trust_settings([]), "trust it for nothing alone"),
+        (b"\x30\x05abc", "cannot be read"),
+        (trust_settings([CLIENT]), ""),
+        (trust_settings([SERVER, ANY]), ""),
+        (trust_settings(reject=[SERVER]), ""),
+        (trust_settings(), ""),
+    ],
+)
+def test_l21_openssls_trust_settings_of_an_anchor_hold(place: Path, settings: bytes, words: str) -> None:
+    block = pem(world("SM2").root.certificate + settings).replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE")
+    (place / "trusted.pem").write_bytes(block)
+    status, report, _ = explain(place, "lock.der", "--anchors", "trusted.pem", "--intermediates", "ca.pem")
+    assert report is not None
+    assert (status, report["reason"]) == ((1, "CERTIFICATE_UNTRUSTED") if words else (0, None))
+    assert len(report["notes"]) == bool(words)
+    assert all(words in note for note in report["notes"])
+
+
+def test_l21_an_anchor_for_other_purposes_is_taken_with_a_note(place: Path) -> None:
+    own = key("SM2", "server root")
+    extensions = [*pki.ca_extensions(own, issuer=own), pki.extended_key_usage(SERVER)]
+    subject = pki.name("server root")
+    made = pki.Authority(own, subject, b"", ()).issue(subject, own.spki_der, not_before=START, not_after=END, extensions=extensions)
+    root = pki.Authority(own, subject, made, (made,))
+    (place / "server.der").write_bytes(made)
+    (place / "theirs.der").write_bytes(root.issue_lock("x", key("SM2"), not_before=START, not_after=END))
+    status, report, _ = explain(place, "theirs.der", "--anchors", "server.der")
+    assert report is not None
+    assert status == 0
+    assert [SERVER in note and "extendedKeyUsage" in note for note in report["notes"]] == [True]
+
+
+def test_l15_of_a_pkcs7_chain_the_certificate_at_its_end_is_judged(place: Path) -> None:
+    here, lock = world("SM2"), (place / "lock.der").read_bytes()
+    body = der.sequence(
+        der.integer(1), der.set_of(), der.sequence(der.oid("1.2.840.113549.1.7.1")),
+        der.tlv(0xA0, here.root.certificate, here.ca.certificate, lock), der.set_of(),
+    )  # fmt: skip
+    (place / "chain.p7b").write_bytes(der.sequence(der.oid("1.2.840.113549.1.7.2"), der.tlv(0xA0, body)))
+    status, report, _ = explain(place, "chain.p7b", "--anchors", "root.pem", "--intermediates", "chain.p7b")
+    assert report is not None
+    assert (status, report["path"][0]["sha256"]) == (0, hashlib.sha256(lock).hexdigest())
 
 
 NO_CERTIFICATE = {

@@ -124,7 +124,10 @@ def test_the_purposes_that_were_wanted_and_found_are_named(place: Path) -> None:
     report = report_of(place, "--policy", "policy.json", "--only", "profile")
     assert (report["reason"], report["detail"]) == (
         "EXTENDED_KEY_USAGE",
-        "its extendedKeyUsage is for 1.3.6.1.5.5.7.3.2, and one of 1.3.6.1.5.5.7.3.1, 1.3.6.1.5.5.7.3.4 is wanted",
+        (
+            "its extendedKeyUsage is for 1.3.6.1.5.5.7.3.2, "
+            "and one of 1.3.6.1.5.5.7.3.1, 1.3.6.1.5.5.7.3.4 is wanted (by the rule ekus)"
+        ),
     )
 
 

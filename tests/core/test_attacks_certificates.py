@@ -392,7 +392,7 @@ def _raw_names(*names: tuple[int, bytes]) -> pki.Extension:
 UNCLEAR = [
     (0x82, b"a.good.example\0"), (0x82, b"a.good.example."), (0x82, b"a.good.example "), (0x82, b"evil.com\0.good.example"),
     (0x82, b"a b.good.example"), (0x82, b"a..good.example"), (0x82, b"a/good.example"), (0x81, b"a@good.example."),
-    (0x81, b"a@good.example\0"),
+    (0x81, b"a@good.example\0"), (0x82, b"*.good.example"), (0x82, b"*"), (0x82, b"x.*.good.example"),
 ]  # fmt: skip
 
 

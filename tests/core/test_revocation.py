@@ -11,11 +11,13 @@ from cryptography import x509
 from cryptography.x509 import ocsp as reference
 
 from calock.core.certificates.certificate import Certificate
+from calock.core.der.containers import values_in
+from calock.core.der.layout import key_bits
 from calock.core.policy import Policy, PolicyError, RevocationRules
 from calock.core.refusals import Reason
 from calock.core.revocation import ocsp
 from calock.core.revocation.check import check_revocation
-from calock.core.revocation.evidence import InMemoryEvidence, split_pem
+from calock.core.revocation.evidence import InMemoryEvidence
 from calock.demo import der, pki
 
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -456,7 +458,7 @@ def test_the_request_says_what_we_mean(world):
         data = ocsp.build_request(issuer, world.leaf.serial, nonce=b"n" * 32, algorithm=algorithm)
         parsed = reference.load_der_ocsp_request(data)
         assert parsed.serial_number == world.leaf.serial
-        assert parsed.issuer_key_hash == ocsp.digest(algorithm, ocsp.key_bits(issuer.spki_der))
+        assert parsed.issuer_key_hash == ocsp.digest(algorithm, key_bits(issuer.spki_der))
         assert parsed.issuer_name_hash == ocsp.digest(algorithm, issuer.subject_der)
         assert parsed.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce == b"n" * 32
     with pytest.raises(ValueError, match="32"):
@@ -473,17 +475,17 @@ def test_unusable_evidence_says_why(ec):
 def test_evidence_is_read_as_der_and_as_bare_base64(wrap):
     """OCSP responses are often kept as base64 without a PEM header."""
     response = bytes.fromhex("30820122") + bytes(290)
-    assert split_pem(wrap(response), b"OCSP RESPONSE") == [response]
+    assert values_in(wrap(response), b"OCSP RESPONSE") == [response]
 
 
 def test_pem_text_inside_a_der_value_is_its_author_s_and_no_value_of_its_own():
     for label in (b"OCSP RESPONSE", b"X509 CRL"):
         hiding = b"\x30\x82\x10\x00-----BEGIN " + label + b"-----\nMAA=\n-----END " + label + b"-----\n"
-        assert split_pem(hiding, label) == [hiding]
+        assert values_in(hiding, label) == [hiding]
 
 
 def test_text_that_only_looks_like_base64_stays_what_it_is():
-    assert split_pem(b"M\xff not base64", b"OCSP RESPONSE") == [b"M\xff not base64"]
+    assert values_in(b"M\xff not base64", b"OCSP RESPONSE") == [b"M\xff not base64"]
 
 
 # --- evidence beside certificates that cannot be read
@@ -501,8 +503,8 @@ def test_a_ca_whose_key_usage_cannot_be_read_vouches_for_no_crl_signer(ec):
         evidence = InMemoryEvidence(
             [ec.crl(), ec.root_crl()], anchors=known, others=[Certificate.parse(ec.issuing.certificate)], at=AT
         )
-        assert all(evidence.graph.path_of(item) for item in known)
-        assert not evidence.graph.path_of(Certificate.parse(ec.issuing.certificate))
+        assert all(evidence.graph.paths_of(item) for item in known)
+        assert not evidence.graph.paths_of(Certificate.parse(ec.issuing.certificate))
 
 
 def test_a_key_that_is_no_whole_number_of_octets_is_named_by_no_answer(ec):

@@ -105,7 +105,7 @@ def test_any_damage_to_a_certificate_is_a_refusal_or_a_certificate(kind: str, da
 def test_any_bytes_are_no_certificate(data: bytes) -> None:
     with pytest.raises(Refusal):
         Certificate.parse(data)
-    assert legacy_encodings.readable_form(data) in (None, data) or isinstance(legacy_encodings.readable_form(data), bytes)
+    assert legacy_encodings.readable_copy(data) != data
     with suppress(reader.DerError):
         assert isinstance(names.comparison_key(data), tuple)
     assert first_text(data) is None or isinstance(first_text(data), str)

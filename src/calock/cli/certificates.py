@@ -1,25 +1,15 @@
-"""Certificates in files: PEM with any number of blocks, or DER; and a description of files that hold none."""
+"""Certificates in the files that the command line is given."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from dataclasses import dataclass
 
 from calock.cli.arguments import UsageError, read_file
+from calock.core.der import containers, extensions, reader
+from calock.core.der.containers import ContainerError
+from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy
 
-_PEM = re.compile(rb"-----BEGIN (?P<label>(?:X509 |TRUSTED )?CERTIFICATE)-----(?P<body>[^-]*)-----END (?P=label)-----")
-_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
-_SEQUENCE = b"\x30"
-_OTHERS = {
-    bytes.fromhex("06092a864886f70d0107"): "a PKCS#7 container",
-    bytes.fromhex("02010330"): "a PKCS#12 container",
-    bytes.fromhex("02010030"): "a private key",
-    bytes.fromhex("02010002"): "a private key",
-    bytes.fromhex("02010104"): "a private key",
-}
-"""Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
+_TRUST, _REJECT = reader.SEQUENCE, 0xA0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,49 +18,50 @@ class FileCertificate:
 
     der: bytes
     where: str
+    settings: bytes = b""
+    """OpenSSL's own trust settings behind it; empty = none."""
+    unordered: bool = False
+    """It comes from a container that keeps certificates in no particular order."""
 
 
 def certificates_in(name: str) -> list[FileCertificate]:
     """Every certificate in a file, at least one.
 
-    A file that begins with a DER SEQUENCE is one DER value, also when PEM text occurs inside it.
-
     Raises:
         UsageError: the file cannot be read, or holds nothing that looks like a certificate.
     """
-    data = read_file(name)
-    if data[:1] == _SEQUENCE:
-        other = next((kind for begin, kind in _OTHERS.items() if data[_header(data) :].startswith(begin)), None)
-        if other is not None:
-            raise UsageError(f"{name} is {other}, not a certificate (PEM or DER is wanted)")
-        return [FileCertificate(data, name)]
-    blocks = [_decoded(match["body"], trusted=match["label"].startswith(b"TRUSTED")) for match in _PEM.finditer(data)]
-    if not blocks:
-        raise UsageError(f"{name} {_instead(data)} (PEM or DER is wanted)")
-    return [FileCertificate(der, f"{name}, certificate {n}" if len(blocks) > 1 else name) for n, der in enumerate(blocks, 1)]
-
-
-def _header(data: bytes) -> int:
-    """Octets before the contents of the DER value that begins here."""
-    return 2 + (data[1] & 0x7F if data[1:2] and data[1] & 0x80 else 0)
-
-
-def _instead(data: bytes) -> str:
-    if not data:
-        return "is empty"
-    label = _BEGIN.search(data)
-    if label is None:
-        return "holds no certificate"
-    if label[1].endswith(b"CERTIFICATE"):
-        return "holds a certificate without its end"
-    return f"holds {label[1].decode()}, not a certificate"
-
-
-def _decoded(body: bytes, *, trusted: bool) -> bytes:
     try:
-        der = base64.b64decode(b"".join(body.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return b""  # judged, and refused, as an unparsable certificate
-    if trusted and der[:1] == _SEQUENCE and der[1:2] == b"\x82":  # OpenSSL appends its own settings to the certificate
-        return der[: 4 + int.from_bytes(der[2:4], "big")]
-    return der
+        found = containers.certificates_in(read_file(name))
+    except ContainerError as error:
+        raise UsageError(f"{name} {error}") from error
+    return [
+        FileCertificate(item.der, f"{name}, certificate {n}" if len(found) > 1 else name, item.settings, item.unordered)
+        for n, item in enumerate(found, 1)
+    ]
+
+
+def trust_settings_fault(settings: bytes, policy: Policy) -> str:
+    """Why OpenSSL's trust settings (X509_CERT_AUX) keep a certificate from being an anchor for logins; empty = they do not.
+
+    ``trust`` lists the uses it is trusted for, ``reject`` those that it is rejected for: extendedKeyUsage OIDs, and
+    anyExtendedKeyUsage for all.
+    """
+    try:
+        start, stop = reader.whole(settings)
+        parts = {tag: settings[begin:end] for tag, begin, _, end in reader.children(settings, start, stop, 5)}
+        trusted, rejected = (_uses(parts.get(tag)) for tag in (_TRUST, _REJECT))
+    except reader.DerError:
+        return "its trust settings cannot be read"
+    wanted = {*policy.ekus, ANY_EXTENDED_KEY_USAGE}
+    if rejected is not None and rejected & wanted:
+        return f"its trust settings reject it for {', '.join(sorted(rejected & wanted))}"
+    if trusted is not None and not trusted & wanted:
+        return f"its trust settings trust it for {', '.join(sorted(trusted)) or 'nothing'} alone"
+    return ""
+
+
+def _uses(encoded: bytes | None) -> set[str] | None:
+    if encoded is None:
+        return None
+    sequence = bytes([reader.SEQUENCE]) + encoded[1:]
+    return set(extensions.oid_list(sequence)) if sequence[1:2] != b"\0" else set()

@@ -3,55 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
+import json
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from msgspec import structs
 
 from calock.cli import arguments, output, report
 from calock.cli.arguments import UsageError
-from calock.cli.certificates import certificates_in
+from calock.cli.certificates import FileCertificate, certificates_in
+from calock.cli.inputs import GivenInputs, read_inputs
 from calock.cli.output import OutputError
-from calock.core.certificates.certificate import Certificate
-from calock.core.decision.verify import VerificationInputs, verify_certificate, verify_token
+from calock.core.certificates.certificate import Certificate, lowest
+from calock.core.checks.unread_numbers import unread_numbers
+from calock.core.decision.verify import verify_certificate, verify_token
 from calock.core.masking import mask_person_ids
-from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
-from calock.core.register import CaCertificate, ProviderTrust, Register
-from calock.core.revocation.evidence import InMemoryEvidence, NoRevocationEvidence, split_pem
-from calock.core.verdict import ALL_STEPS, Step, Verdict, failed, passed
+from calock.core.verdict import Step, Verdict, failed, passed
 from calock.wire.token import parse_token
 
 ACCEPTED, REFUSED, UNUSABLE = 0, 1, 2
-_ANY_LIFE = 100_000  # days
-_Verify = Callable[[argparse.Namespace, "_Inputs"], tuple[Verdict, tuple[str, ...]]]
+_Verify = Callable[[argparse.Namespace, GivenInputs], tuple[Verdict, tuple[str, ...]]]
 
 _EPILOG = textwrap.dedent("""\
     exit status: 0 accepted; 1 refused, with the reason code printed; 2 a question that cannot be asked (arguments or files that
     cannot be used); 3 an error of calock's own, nothing is known then; 4 the answer could not be written.
 
-    Files are PEM (bundles too) or DER. Trust ends at the --anchors; they may be intermediate CAs. When neither --crl nor
-    --ocsp is given, and no --policy demands it, revocation is reported as skipped; when either is given, every certificate of
-    the path below the anchor needs an answer, and a missing, stale or unusable one refuses. Without a --policy that says
-    otherwise, revocation data count as they say themselves: until nextUpdate (an OCSP answer without one for ten minutes),
-    and an OCSP signer marked nocheck is not checked further. docs/policy.md lists what a --policy may say.
-    """)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """The arguments and files of the command, read."""
-
-    inputs: VerificationInputs
-    notes: tuple[str, ...]
-    evidence: InMemoryEvidence | None
-    origins: dict[str, str]
-    """Where the CRL or OCSP response with this SHA-256 was found."""
+    Files are PEM (bundles too), DER, PKCS#7 (.p7b) or any of them in bare base64. Trust ends at the --anchors; they may be
+    intermediate CAs. When neither --crl nor --ocsp is given, and no --policy demands it, revocation is reported as skipped;
+    when either is given, every certificate of the path below the anchor needs an answer, and a missing, stale or unusable one
+    refuses. Without a --policy that says otherwise, revocation data count as they say themselves: until nextUpdate (an OCSP
+    answer without one for ten minutes), and an OCSP signer marked nocheck is not checked further. docs/policy.md lists what a
+    --policy may say. """)
 
 
 _USAGE = """\
@@ -135,9 +121,9 @@ def _run(name: str, parser: arguments.Parser, argv: list[str], verify: _Verify) 
 
 
 def _answer(options: argparse.Namespace, verify: _Verify) -> tuple[Verdict, str]:
-    given = _read(options)
+    given = read_inputs(options)
     verdict, notes = verify(options, given)
-    notes = (*given.notes, *notes, *_unused(given))
+    notes = (*given.notes, *notes, *given.rejected, *_unread(verdict, given))
     always = {Step.TOKEN, Step.SIGNATURE} if verify is _token else set()
     steps = given.inputs.steps | always
     if options.json:
@@ -145,10 +131,19 @@ def _answer(options: argparse.Namespace, verify: _Verify) -> tuple[Verdict, str]
     return verdict, report.as_text(verdict, given.inputs.at, notes, steps)
 
 
-def _unused(given: _Inputs) -> Iterable[str]:
-    """Notes about revocation data that could not be used, also when other data sufficed."""
-    for item in given.evidence.rejected if given.evidence else ():
-        yield f"{item.what} {given.origins.get(item.sha256, '')} was not used: {item.reason}: {item.detail}"
+def _unread(verdict: Verdict, given: GivenInputs) -> Iterator[str]:
+    """Notes about numbers that name a holder and that no rule reads: such a lock counts as one that names nobody."""
+    if verdict.certificate is None or Step.IDENTITY not in given.inputs.steps:
+        return
+    rules = given.inputs.register.providers[0].policy.identity
+    for number in unread_numbers(verdict.certificate, rules):
+        rule = json.dumps(asdict(number.rule), ensure_ascii=False) if number.rule else ""
+        would = f"this one would: {rule}" if rule else "none can, since other text follows it"
+        what = f"{number.masked} in {number.place} has the check digits of a {_KINDS[number.kind]}"
+        yield f"{what}, and no rule for the holder reads it; {would}"
+
+
+_KINDS = {"uscc": "统一社会信用代码 (uscc)", "id_card": "公民身份号码 (id_card)"}
 
 
 def _place_of(error: Exception) -> str:
@@ -157,13 +152,23 @@ def _place_of(error: Exception) -> str:
     return mask_person_ids(f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {str(error)[:200]}")
 
 
-def _certificate(options: argparse.Namespace, given: _Inputs) -> tuple[Verdict, tuple[str, ...]]:
+def _certificate(options: argparse.Namespace, given: GivenInputs) -> tuple[Verdict, tuple[str, ...]]:
     found = certificates_in(options.file)
     notes = (f"{len(found) - 1} more certificates in {options.file} were not looked at",) if len(found) > 1 else ()
-    return verify_certificate(found[0].der, given.inputs), notes
+    return verify_certificate(_chosen(found), given.inputs), notes
 
 
-def _token(options: argparse.Namespace, given: _Inputs) -> tuple[Verdict, tuple[str, ...]]:
+def _chosen(found: Sequence[FileCertificate]) -> bytes:
+    """The first certificate of a file; of a PKCS#7 container, which has no order, the one at the end of the chain."""
+    if not found[0].unordered:
+        return found[0].der
+    try:
+        return lowest([Certificate.parse(item.der) for item in found])[0].der
+    except (Refusal, IndexError):
+        return found[0].der
+
+
+def _token(options: argparse.Namespace, given: GivenInputs) -> tuple[Verdict, tuple[str, ...]]:
     try:
         token = parse_token(arguments.read_file("-"))
         if not options.challenge or len(options.challenge) > 256:
@@ -172,65 +177,3 @@ def _token(options: argparse.Namespace, given: _Inputs) -> tuple[Verdict, tuple[
         return Verdict((failed(Step.TOKEN, "form", refusal.reason, refusal.detail),)), ()
     verdict = verify_token(token, given.inputs, origin=options.origin, challenge=options.challenge)
     return structs.replace(verdict, checks=(passed(Step.TOKEN, "form", token.format), *verdict.checks)), ()
-
-
-def _read(options: argparse.Namespace) -> _Inputs:
-    file = getattr(options, "file", None)
-    several = (*options.anchors, *options.intermediates, *options.crl, *options.ocsp)
-    arguments.require_one_reader((file, options.policy, *several), taken=file is None)
-    policy, says_revocation = arguments.policy(options.policy)
-    at = options.at or datetime.now(UTC)
-    any_evidence = bool(options.crl or options.ocsp)
-    policy = _with_revocation(policy or Policy(), says=says_revocation)
-    notes: list[str] = []
-    anchors = _authorities(options.anchors, "anchor", notes)
-    others = _authorities(options.intermediates, "intermediate", notes)
-    others = [certificate for certificate in others if certificate not in anchors]
-    cas = (*(_ca(certificate, anchor=True) for certificate in anchors), *(_ca(certificate, anchor=False) for certificate in others))
-    register = Register([ProviderTrust("given", cas, policy)])
-    crls, ocsp = (
-        {name: arguments.read_file(name) for name in options.crl},
-        {name: arguments.read_file(name) for name in options.ocsp},
-    )
-    blobs = crls.values(), ocsp.values()
-    evidence = InMemoryEvidence(*blobs, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else None
-    given = any_evidence or (says_revocation and policy.revocation.mode != "off")
-    inputs = VerificationInputs(
-        register, at, evidence or NoRevocationEvidence(), steps=options.only or ALL_STEPS, revocation_given=given
-    )
-    return _Inputs(inputs, tuple(notes), evidence, {**_origins(crls, b"X509 CRL"), **_origins(ocsp, b"OCSP RESPONSE")})
-
-
-def _origins(files: dict[str, bytes], label: bytes) -> dict[str, str]:
-    found = {}
-    for name, blob in files.items():
-        parts = split_pem(blob, label)
-        for number, der in enumerate(parts, 1):
-            found[hashlib.sha256(der).hexdigest()] = f"{name}, number {number}" if len(parts) > 1 else name
-    return found
-
-
-def _with_revocation(policy: Policy, *, says: bool) -> Policy:
-    """Without revocation rules in the policy, given data count until their own nextUpdate."""
-    if says:
-        return policy
-    as_written = replace(policy.revocation, crl_max_age=None, ocsp_max_age=None, nocheck_max_days=_ANY_LIFE)
-    return replace(policy, revocation=as_written)
-
-
-def _authorities(files: list[str], what: str, notes: list[str]) -> list[Certificate]:
-    """Parsed CA certificates; one that does not parse is left out with a note, so that nothing is accepted by it."""
-    found: dict[bytes, Certificate] = {}
-    for item in (item for name in files for item in certificates_in(name)):
-        try:
-            certificate = Certificate.parse(item.der)
-            _ = certificate.spki_sha256, certificate.subject_key, certificate.subject_key_id
-        except (Refusal, ValueError) as error:
-            notes.append(f"{what} {item.where} was left out: {error}")
-            continue
-        found[certificate.der] = certificate
-    return list(found.values())
-
-
-def _ca(certificate: Certificate, *, anchor: bool) -> CaCertificate:
-    return CaCertificate(certificate.der, certificate.spki_sha256, anchor=anchor)

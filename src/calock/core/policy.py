@@ -23,6 +23,7 @@ Mode = Literal["require", "if_available", "off"]
 Source = Literal["oid", "dn", "device", "key"]
 Kind = Literal["uscc", "id_card", "text"]
 Legacy = Literal["SHA1", "RSA1024"]
+SignatureEncoding = Literal["strict", "tolerant"]
 
 
 T = TypeVar("T")
@@ -30,6 +31,11 @@ T = TypeVar("T")
 
 class PolicyError(ValueError):
     """A policy that cannot be used; the message names the field and what it wants."""
+
+
+def by_rule(detail: str, rule: str) -> str:
+    """The text of a refusal, with the rule (a key of docs/policy.md) that it follows."""
+    return f"{detail} (by the rule {rule})"
 
 
 def json_value(text: str | bytes) -> object:
@@ -138,6 +144,8 @@ class Policy:
     inhibit_any_policy: bool = False
     strict_extensions: bool = True
     """Demands of RFC 5280 that some CAs do not meet: key identifiers present, critical flags as docs/policy.md lists."""
+    signature_encoding: SignatureEncoding = "strict"
+    """``tolerant``: SM2 and ECDSA signatures whose r and s are not written in DER are read (certificates/signature_encoding.py)."""
     max_depth: int = MAX_DEPTH
     """Certificates on the path, leaf and anchor included."""
     grace_days: int = 0
@@ -150,6 +158,11 @@ class Policy:
 
     def allows_legacy(self, what: Legacy, at: datetime) -> bool:
         return any(kind == what and at < until for kind, until in self.legacy)
+
+    @property
+    def tolerates_signatures(self) -> bool:
+        """Whether signatures in the forms of certificates/signature_encoding.py are accepted."""
+        return self.signature_encoding == "tolerant"
 
     @property
     def grace(self) -> timedelta:
@@ -252,13 +265,19 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
         for item in values:
             _require_plain(item, where)
         return tuple(values)
-    if annotation in ("Mode", "Source", "Kind"):
-        allowed = get_args({"Mode": Mode, "Source": Source, "Kind": Kind}[annotation])
+    if annotation in _CHOICES:
+        allowed = _CHOICES[annotation]
         if value not in allowed:
             raise PolicyError(f"{where}: one of {', '.join(allowed)}")
     return value
 
 
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "Mode": get_args(Mode),
+    "Source": get_args(Source),
+    "Kind": get_args(Kind),
+    "SignatureEncoding": get_args(SignatureEncoding),
+}
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, which PostgreSQL's JSON cannot hold, and lone surrogates, which UTF-8 cannot. JSON escapes allow both."""
 

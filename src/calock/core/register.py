@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from OpenSSL import crypto
 
 from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.signature_encoding import with_der_signature
 from calock.core.der.lazy import lazy
 from calock.core.der.names import NameKey
 from calock.core.policy import Policy
@@ -62,16 +63,22 @@ class Issuer:
         self.certificate = Certificate.parse(ca.der)
         self.subject_key: NameKey = self.certificate.subject_key
         self.key_id: str = self.certificate.subject_key_id
-        self.stores: dict[bool, crypto.X509Store] = {}
-        """OpenSSL stores with this certificate alone, by strictness: made by chain.py when first needed."""
+        self.stores: dict[int, crypto.X509Store] = {}
+        """OpenSSL stores with this certificate alone, by flags: made by chain.py when first needed."""
 
     def __repr__(self) -> str:
         return f"<Issuer {self.provider.code} {self.ca.spki_sha256[:16]}>"
 
     @lazy
     def openssl(self) -> crypto.X509:
-        """The certificate as OpenSSL holds it."""
-        return crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
+        """The certificate as OpenSSL holds it, with its signature in DER when the provider's rules take other encodings."""
+        der = with_der_signature(self.certificate) if self.provider.policy.tolerates_signatures else self.certificate.der
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+
+
+def _newest_first(issuer: Issuer) -> tuple[float, bytes]:
+    """One order of CA certificates, whatever the order of the register's rows: nothing that is decided may depend on that."""
+    return -issuer.certificate.not_before.timestamp(), issuer.ca.der
 
 
 class Register:
@@ -91,7 +98,7 @@ class Register:
         self._anchors: dict[bytes, Issuer] = {}
         self.path_cache: dict[tuple[Issuer, ...], object] = {}
         """Candidate paths that ca_path.py built, by the CA certificates with which they begin."""
-        for issuer in self.issuers:
+        for issuer in sorted(self.issuers, key=_newest_first):
             self._add(issuer)
 
     def _add(self, issuer: Issuer) -> None:

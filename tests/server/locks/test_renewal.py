@@ -27,7 +27,8 @@ from lock_world import (
     spare_key,
 )
 
-from calock.core.der import reader
+from calock.core.certificates.certificate import Certificate
+from calock.core.der import names, reader
 from calock.demo import der, pki
 from calock.server.locks import predecessors, services
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
@@ -356,6 +357,32 @@ def test_a13_a_modulus_does_not_come_back_under_another_known_lock(lock_world):
     mixed = rsa_lock(with_another_exponent(key), lock_id="SX-0002")
     refusal_row(bind(lock_world, mixed), "KEY_ALREADY_KNOWN")
     refusal_row(Browser().log_in(mixed), "KEY_ALREADY_KNOWN")
+
+
+# --- a common name that once was read otherwise
+
+
+def t61_lock(**dates):
+    """A lock that names no holder id, its common name in T61String as old CAs write Chinese."""
+    made = make_lock("EC", lock_id="", **dates)
+    octets = "测试单位".encode("gb18030")
+    subject = der.sequence(der.set_of(der.sequence(der.oid("2.5.4.3"), der.tlv(0x14, octets))))
+    read = Certificate.parse(made.certificate)
+    extensions = [(item.oid, item.critical, item.value) for item in read.extensions]
+    issued = made.family.issuing.issue(
+        subject, made.key.spki_der, not_before=read.not_before, not_after=read.not_after, extensions=extensions
+    )
+    return type(made)(made.key, issued, made.family), names.printable(octets.decode("latin-1"))
+
+
+@pytest.mark.parametrize("stored", ["as it was read", "as it is read", "another"])
+def test_l10_a_renewal_over_the_same_key_continues_a_name_that_was_stored_as_latin_1(lock_world, stored):
+    (lock, former), (renewal, _) = t61_lock(), t61_lock(not_after=LATER)
+    bound(lock, lock_world.member)
+    assert LockCertificate.objects.get().subject_cn == "测试单位"
+    kept = {"as it was read": former, "as it is read": "测试单位", "another": "另一单位"}[stored]
+    LockCertificate.objects.update(subject_cn=kept)
+    assert (Browser().log_in(renewal).status_code == 200) is (stored != "another")
 
 
 # --- one certificate, two signatures

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from lock_world import id_card
@@ -20,6 +21,8 @@ from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.approvals.services import approve, reject, take_back
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW, propose_ca, propose_ca_state
+from calock.server.providers.certificates import read_ca_certificate
+from calock.server.providers.decisions import certificate_facts
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
 from calock.server.providers.services import suspend_provider
 from calock.server.providers.trust import current_register
@@ -85,8 +88,47 @@ def test_pem_is_taken_as_well(world, newcomer):
     pem = x509.load_der_x509_certificate(newcomer.certificate).public_bytes(Encoding.PEM)
     agree(ask(world, pem), world.second)
     assert newcomer.key.spki_sha256 in trusted()
-    with refused(Reason.CA_CERTIFICATE_REFUSED):
-        ask(world, pem + pem)
+
+
+@pytest.mark.parametrize("form", ["line ends behind", "bare base64", "a chain in PKCS#7", "a chain in PEM"])
+def test_l15_a_ca_certificate_is_taken_from_a_file_as_cas_hand_it_out(world, authority, newcomer, form):
+    """Of a chain the CA at its lower end: the file is that CA's."""
+    lower = newcomer.intermediate("新下级 CA", not_before=AT_START, not_after=pki.years(AT_START, 20))
+    made = [x509.load_der_x509_certificate(item) for item in (newcomer.certificate, lower.certificate)]
+    pem = b"".join(item.public_bytes(Encoding.PEM) for item in made)
+    file, expected = {
+        "line ends behind": (newcomer.certificate + b"\r\n", newcomer),
+        "bare base64": (base64.encodebytes(newcomer.certificate), newcomer),
+        "a chain in PKCS#7": (pkcs7.serialize_certificates(made, Encoding.DER), lower),
+        "a chain in PEM": (pem, lower),
+    }[form]
+    ask(world, file)
+    assert set(CaRecord.objects.filter(state=CaState.PENDING).values_list("spki_sha256", flat=True)) == {expected.key.spki_sha256}
+
+
+def test_l15_a_file_with_two_unrelated_cas_is_none_of_them(world, authority, newcomer):
+    made = [
+        x509.load_der_x509_certificate(item).public_bytes(Encoding.PEM) for item in (newcomer.certificate, authority.certificate)
+    ]
+    with pytest.raises(Refusal, match="2 certificates that are no one chain"):
+        ask(world, b"".join(made))
+
+
+def test_l21_a_file_with_openssls_trust_settings_is_refused_since_they_would_not_apply(world, newcomer):
+    settings = der.sequence(der.tlv(0xA0, der.oid("1.3.6.1.5.5.7.3.2")))
+    body = base64.encodebytes(newcomer.certificate + settings).decode()
+    with pytest.raises(Refusal, match="trust settings"):
+        ask(world, f"-----BEGIN TRUSTED CERTIFICATE-----\n{body}-----END TRUSTED CERTIFICATE-----\n".encode())
+
+
+def test_l21_operators_are_told_that_an_anchor_is_certified_for_other_purposes(world):
+    key = pki.make_key("EC")
+    extensions = [*pki.ca_extensions(key, issuer=key), pki.extended_key_usage("1.3.6.1.5.5.7.3.1")]
+    for_servers = pki.Authority(key, pki.name("服务器 CA"), b"", ()).issue(
+        pki.name("服务器 CA"), key.spki_der, not_before=AT_START, not_after=pki.years(AT_START, 20), extensions=extensions
+    )
+    facts = dict(certificate_facts(read_ca_certificate(for_servers, at=None)))
+    assert facts["扩展密钥用途"].startswith("1.3.6.1.5.5.7.3.1，其中没有客户端认证")
 
 
 def test_nobody_approves_his_own_proposal(world, newcomer):

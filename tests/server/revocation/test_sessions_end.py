@@ -259,8 +259,8 @@ def test_a_database_that_does_not_answer_is_the_jobs_failure_not_each_locks(worl
 def test_a_sweep_over_locks_that_were_looked_at_before_costs_look_ups_only(world, monkeypatch, django_assert_max_num_queries):
     many(world, 30)
     found = []
-    real = paths.check_path
-    monkeypatch.setattr(paths, "check_path", lambda *args, **named: found.append(args) or real(*args, **named))
+    real = paths.choose_path
+    monkeypatch.setattr(paths, "choose_path", lambda *args, **named: found.append(args) or real(*args, **named))
     assert sweep_sessions().looked_at == 30
     assert len(found) == 30
     forget_register()  # read again, as every minute, and the same

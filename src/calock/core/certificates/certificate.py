@@ -10,7 +10,7 @@ Source: RFC 5280 clause 4; GB/T 20518 for what Chinese CAs put in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -19,18 +19,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from calock.core.certificates.key_types import is_ec, is_rsa
-from calock.core.der import extensions, legacy_encodings, names, reader
-from calock.core.der.extensions import NO_AUTHORITY_KEY, AuthorityKey
-from calock.core.der.layout import (
-    MAX_OPAQUE,
-    OID_SUBJECT_KEY_ID,
-    Extension,
-    algorithm_oid,
-    key_kind,
-    key_oids,
-    opaque_oids,
-    read_layout,
-)
+from calock.core.der import extensions, legacy_encodings, names, reader, strings
+from calock.core.der.distribution_points import ALL_REASONS, OID_CRL_DISTRIBUTION_POINTS, crl_distribution_points
+from calock.core.der.extensions import NO_AUTHORITY_KEY, OID_SUBJECT_KEY_ID, AuthorityKey, extension_name
+from calock.core.der.layout import Extension, algorithm_oid, key_bits, key_kind, key_oids, read_layout
 from calock.core.der.lazy import lazy
 from calock.core.refusals import Reason, Refusal
 
@@ -147,6 +139,11 @@ class Certificate:
         return names.last(self.subject_attributes, names.COMMON_NAME)
 
     @property
+    def subject_cn_readings(self) -> frozenset[str]:
+        """The common name as it is read and as it once was, to compare it with one that was stored: T61String was latin-1."""
+        return frozenset((self.subject_cn, names.last(_texts_of(self.subject_der, strings.former_text), names.COMMON_NAME)))
+
+    @property
     def subject_o(self) -> str:
         return names.last(self.subject_attributes, names.ORGANISATION)
 
@@ -196,6 +193,14 @@ class Certificate:
             return self.parsed.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return None
+
+    @property
+    def has_compressed_point(self) -> bool:
+        """Whether the key is written as a compressed point of a curve (RFC 5480 clause 2.2)."""
+        try:
+            return key_bits(self.spki_der)[:1] in (b"\x02", b"\x03")
+        except reader.DerError:
+            return False
 
     @property
     def curve(self) -> str:
@@ -291,26 +296,36 @@ class Certificate:
         """KeyIdentifier of the AuthorityKeyIdentifier, lower-case hex, empty when absent."""
         return self.authority_key.key_id
 
+    @lazy
+    def distribution_points(self) -> tuple[tuple[frozenset[bytes], int], ...]:
+        """(names, reasons) of each CRL distribution point, then the issuer's own name with all reasons.
+
+        The last is RFC 5280 clause 6.3.3's "distribution point with both the reasons and the cRLIssuer fields omitted and a
+        distribution point name of the certificate issuer".
+
+        Raises:
+            Refusal: CERTIFICATE_EXTENSION; the extension cannot be read, so it is not known which CRLs are meant.
+        """
+        value = self.value_of(OID_CRL_DISTRIBUTION_POINTS)
+        try:
+            found = [] if value is None else crl_distribution_points(value, self.issuer_der)
+        except reader.DerError as error:
+            name = extension_name(OID_CRL_DISTRIBUTION_POINTS)
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"{name} cannot be read: {error}") from error
+        own = frozenset((names.comparison_bytes(self.issuer_der),))
+        return (*found, (own, ALL_REASONS))
+
     def require_decodable(self) -> None:
-        """Decode every extension of a known kind: with our decoder where we have one, otherwise with ``cryptography``'s.
+        """Decode every extension that a step of verification uses, whether the steps that are asked for need it or not.
 
         Raises:
             Refusal: CERTIFICATE_EXTENSION; malformed, or one that occurs twice.
         """
         if len(self.by_oid) != len(self.extensions):
             raise Refusal(Reason.CERTIFICATE_EXTENSION, "an extension occurs twice")
-        for _ in (self.basic_constraints, self.key_usage, self.eku, self.policies, self.subject_key_id, self.authority_key):
-            pass  # reading is the check
-        if all(item.decodes or item.oid == OID_SUBJECT_KEY_ID for item in self.extensions):
-            return
-        try:
-            known = legacy_encodings.parsed_extensions(self.der, self.parsed)
-        except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
-            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"malformed extension: {str(error)[:120]}") from error
-        if len(opaque_oids) < MAX_OPAQUE:
-            opaque_oids.update(item.oid.dotted_string for item in known if isinstance(item.value, x509.UnrecognizedExtension))
-        for item in self.extensions:
-            item.decodes = True
+        for oid, decode in extensions.DECODERS.items():
+            self._decode(oid, decode)
+        _ = self.distribution_points
 
     def _decode(self, oid: str, decode: Callable[[bytes], T]) -> T | None:
         extension = self.by_oid.get(oid)
@@ -319,7 +334,21 @@ class Certificate:
         try:
             return extension.read(decode)
         except reader.DerError as error:
-            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"extension {oid}: {error}") from error
+            raise Refusal(Reason.CERTIFICATE_EXTENSION, f"{extension_name(oid)} cannot be read: {error}") from error
+
+
+def lowest(certificates: Sequence[Certificate]) -> list[Certificate]:
+    """Of the certificates of a chain in any order those that name none of the others as issued by them: usually one.
+
+    Raises:
+        Refusal: CERTIFICATE_UNPARSABLE, a name cannot be read.
+    """
+    above = [{other.issuer_key for other in certificates if other != certificate} for certificate in certificates]
+    return [
+        certificate
+        for certificate, names_above in zip(certificates, above, strict=True)
+        if certificate.subject_key not in names_above
+    ]
 
 
 def _parse_name(name: bytes) -> names.Rdns:
@@ -329,8 +358,8 @@ def _parse_name(name: bytes) -> names.Rdns:
         raise Refusal(Reason.CERTIFICATE_UNPARSABLE, f"malformed name: {error}") from error
 
 
-def _texts_of(name: bytes) -> tuple[tuple[str, str], ...]:
+def _texts_of(name: bytes, read: Callable[[int, bytes], str | None] = strings.text) -> tuple[tuple[str, str], ...]:
     try:
-        return names.attributes(names.rdns_of(name))
+        return names.attributes(names.rdns_of(name), read)
     except reader.DerError:
         return ()

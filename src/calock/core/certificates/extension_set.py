@@ -7,9 +7,12 @@ Source: RFC 5280 clause 4.2.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from calock.core.certificates.certificate import Certificate
-from calock.core.der import extensions, reader
+from calock.core.der import extensions
 from calock.core.der.layout import Extension
+from calock.core.der.legacy_encodings import extensions_of
 
 KNOWN_EXTENSIONS = frozenset(
     {
@@ -20,21 +23,23 @@ KNOWN_EXTENSIONS = frozenset(
 )
 """Extensions that may be critical: each is processed by us, by OpenSSL or by the revocation step."""
 
-_MUST_NOT_BE_CRITICAL = {"2.5.29.14": "subjectKeyIdentifier", "2.5.29.35": "authorityKeyIdentifier", "1.3.6.1.5.5.7.1.1": "AIA"}
-_MUST_BE_CRITICAL = {"2.5.29.30": "nameConstraints", "2.5.29.36": "policyConstraints", "2.5.29.54": "inhibitAnyPolicy"}
+_NOT_CRITICAL = frozenset({"2.5.29.14", "2.5.29.18", "2.5.29.35", "2.5.29.46", "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.48.1.5"})
+"""Extensions not to be marked critical: key identifiers, issuerAltName, freshestCRL, authorityInfoAccess, nocheck."""
+_CRITICAL = frozenset({"2.5.29.30", "2.5.29.36", "2.5.29.54"})
+"""Extensions that must be critical: nameConstraints, policyConstraints, inhibitAnyPolicy."""
 
-_UNUSUAL = frozenset(
-    {
-        extensions.OID_NAME_CONSTRAINTS,
-        "1.3.6.1.5.5.7.1.14",  # proxyCertInfo (RFC 3820)
-        "1.3.6.1.5.5.7.1.7",  # IP addresses (RFC 3779)
-        "1.3.6.1.5.5.7.1.8",  # autonomous systems (RFC 3779)
-        "2.16.840.1.113730.1.1",  # Netscape's certificate type
-    }
-)
+READ_BY_OPENSSL_ALONE = frozenset({"1.3.6.1.5.5.7.1.14", "1.3.6.1.5.5.7.1.7", "1.3.6.1.5.5.7.1.8", "2.16.840.1.113730.1.1"})
+"""proxyCertInfo (RFC 3820), address blocks and AS numbers (RFC 3779), Netscape's certificate type.
+
+OpenSSL finds no issuer of a certificate in which one of them is malformed.
+"""
+_UNUSUAL = frozenset({extensions.OID_NAME_CONSTRAINTS, *READ_BY_OPENSSL_ALONE})
 """Extensions to which OpenSSL gives a meaning of its own in a leaf."""
 _MAY_BE_CRITICAL = frozenset(f"2.5.29.{last}" for last in (15, 17, 19, 31, 32, 33, 36, 37, 54))
 """Extensions that OpenSSL accepts as critical, of those not in ``_UNUSUAL``."""
+
+_READ_BY_OPENSSL = frozenset(f"2.5.29.{last}" for last in (14, 15, 17, 31, 35, 37))
+"""Extensions that OpenSSL decodes in every certificate of a path, of those not in ``_UNUSUAL``; basicConstraints has one form."""
 
 _MOST = 1024
 
@@ -47,13 +52,16 @@ class ExtensionSet:
         self.is_ca = certificate.is_ca or "key_cert_sign" in (certificate.key_usage or ())
         """basicConstraints says cA, or keyUsage says keyCertSign."""
         self.names_no_ca = certificate.basic_constraints in (None, (False, None)) and not self.is_ca
-        self.unknown_critical = next((item.oid for item in carried if item.critical and item.oid not in KNOWN_EXTENSIONS), "")
+        self.critical_fault = _critical_fault(certificate)
+        """A critical extension that is unknown or cannot be read (RFC 5280 clause 4.2); empty = none."""
         alternative = certificate.by_oid.get(extensions.OID_SUBJECT_ALT_NAME)
         self.critical_alternative = alternative is not None and alternative.critical
         self.strict_fault = _criticality(carried) or _placement(certificate) or _alternative_name(alternative)
         """A demand of RFC 5280 that is not met, checked under ``strict_extensions``; empty = none."""
-        self.is_engine_neutral = not _alternative_name(alternative) and not any(
-            item.oid in _UNUSUAL or (item.critical and item.oid not in _MAY_BE_CRITICAL) for item in carried
+        self.is_engine_neutral = (
+            not _alternative_name(alternative)
+            and not any(item.oid in _UNUSUAL or (item.critical and item.oid not in _MAY_BE_CRITICAL) for item in carried)
+            and _decodes(certificate, _READ_BY_OPENSSL)
         )
         """OpenSSL's path validation has no rule of its own about any of them (:mod:`calock.core.paths.fast_path`)."""
         self.authority = certificate.authority_key
@@ -84,23 +92,41 @@ _kept: dict[tuple[str | Extension, ...], ExtensionSet] = {}
 
 def _criticality(carried: tuple[Extension, ...]) -> str:
     for item in carried:
-        if item.critical and item.oid in _MUST_NOT_BE_CRITICAL:
-            return f"{_MUST_NOT_BE_CRITICAL[item.oid]} marked critical"
-        if not item.critical and item.oid in _MUST_BE_CRITICAL:
-            return f"{_MUST_BE_CRITICAL[item.oid]} not marked critical"
+        if item.critical and item.oid in _NOT_CRITICAL:
+            return f"{extensions.extension_name(item.oid)} marked critical"
+        if not item.critical and item.oid in _CRITICAL:
+            return f"{extensions.extension_name(item.oid)} not marked critical"
     return ""
 
 
+def _critical_fault(certificate: Certificate) -> str:
+    critical = [item.oid for item in certificate.extensions if item.critical]
+    unknown = next((oid for oid in critical if oid not in KNOWN_EXTENSIONS), "")
+    if unknown:
+        return f"unknown critical extension {unknown}"
+    unread = [oid for oid in critical if oid not in extensions.USED]
+    if unread and not _decodes(certificate, unread):
+        return f"a critical extension cannot be read: {', '.join(map(extensions.extension_name, unread))}"
+    return ""
+
+
+def _decodes(certificate: Certificate, oids: Collection[str]) -> bool:
+    """Whether ``cryptography`` decodes these of its extensions, too: ours look only at the parts that are used."""
+    try:
+        return extensions_of(certificate.der, oids) is not None
+    except Exception:  # noqa: BLE001 - beside ValueError some ten kinds, not all documented, on hostile octets
+        return False
+
+
 def _placement(certificate: Certificate) -> str:
-    misplaced = extensions.OID_NAME_CONSTRAINTS in certificate.by_oid and not certificate.is_ca
-    return "nameConstraints in a certificate that is no CA's" if misplaced else ""
+    if certificate.is_ca:
+        return ""
+    if extensions.OID_NAME_CONSTRAINTS in certificate.by_oid:
+        return "nameConstraints in a certificate that is no CA's"
+    constraints = certificate.basic_constraints
+    return "a pathLenConstraint beside cA FALSE" if constraints is not None and constraints[1] is not None else ""
 
 
 def _alternative_name(alternative: Extension | None) -> str:
-    if alternative is None:
-        return ""
-    try:
-        fault = alternative.read(extensions.alternative_name_fault)
-    except reader.DerError as error:
-        fault = str(error)
+    fault = alternative.read(extensions.alternative_name_fault) if alternative is not None else ""
     return f"subjectAltName: {fault}" if fault else ""

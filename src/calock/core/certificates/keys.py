@@ -10,13 +10,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.key_types import is_ec, is_rsa
+from calock.core.der.layout import OID_EC_PUBLIC_KEY, OID_RSA_PSS, OID_SM2_CURVE
 from calock.core.libcrypto import sm2_public_key_valid
-from calock.core.policy import Policy
+from calock.core.policy import Policy, by_rule
 from calock.core.refusals import Reason
 
 FERMAT_ROUNDS = 100
 """The published scans found all weak keys within so many rounds (Böck 2022, CVE-2022-26320)."""
 
+_COMPRESSED = "the key's point is compressed: one key would have two hashes, and so two identities"
 _ROCA_PRIMES = (
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,
     127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -78,34 +80,57 @@ def key_fault(certificate: Certificate, policy: Policy, at: datetime) -> Fault |
     """What is wrong with a certificate's key under this policy; None = nothing."""
     algorithm = certificate.algorithm
     if algorithm not in policy.algorithms:
-        return Reason.KEY_NOT_ALLOWED, f"keys of kind {algorithm} are not allowed"
+        return Reason.KEY_NOT_ALLOWED, _kind_refused(algorithm)
     if algorithm == "SM2":
-        return None if sm2_public_key_valid(certificate.spki_der) else (Reason.KEY_WEAK, "not a point of the SM2 curve")
+        return None if sm2_public_key_valid(certificate.spki_der) else _unusable_sm2(certificate)
     key = certificate.public_key
     if is_rsa(key):
         return _rsa_fault(key, policy, at)
     if is_ec(key):
         if key.curve.name not in policy.curves:
-            return Reason.KEY_NOT_ALLOWED, f"curve {key.curve.name} is not allowed"
-        return None
+            return Reason.KEY_NOT_ALLOWED, by_rule(f"curve {key.curve.name} is not allowed", "curves")
+        return (Reason.KEY_WEAK, _COMPRESSED) if certificate.has_compressed_point else None
     return _unreadable(certificate)
+
+
+def _kind_refused(algorithm: str) -> str:
+    """Why a kind of key is not allowed. GM/T 0015 and RFC 5480 write an EC key as id-ecPublicKey, with the curve as parameter."""
+    if algorithm == OID_SM2_CURVE:
+        return (
+            f"the key's algorithm is {algorithm}, the SM2 curve; GM/T 0015 wants {OID_EC_PUBLIC_KEY} with that curve as parameter"
+        )
+    if algorithm == OID_RSA_PSS:
+        return "keys for RSASSA-PSS alone (RFC 4055 clause 1.2) are not allowed"
+    return by_rule(f"keys of kind {algorithm} are not allowed", "algorithms")
+
+
+def _small_rsa_rule(bits: int) -> str:
+    return "legacy" if 1024 <= bits < 2048 else "rsa_min_bits"
 
 
 def _unreadable(certificate: Certificate) -> Fault:
     curve = certificate.key_oids[1]
     if certificate.algorithm == "EC" and (curve == "explicit" or not curve):
         return Reason.KEY_NOT_ALLOWED, "explicit curve parameters"
+    if certificate.algorithm == "EC" and certificate.has_compressed_point:
+        return Reason.KEY_WEAK, _COMPRESSED
     if certificate.algorithm == "EC":
-        return Reason.KEY_WEAK, "no key of an allowed curve: unknown curve, compressed form or a point outside the curve"
+        return Reason.KEY_WEAK, "no key of an allowed curve: unknown curve or a point outside the curve"
     return Reason.KEY_WEAK, "the key cannot be read"
+
+
+def _unusable_sm2(certificate: Certificate) -> Fault:
+    if certificate.has_compressed_point:
+        return Reason.KEY_WEAK, "the key's point is compressed; GM/T 0009 clause 7.1 wants it uncompressed"
+    return Reason.KEY_WEAK, "not a point of the SM2 curve"
 
 
 def _rsa_fault(key: rsa.RSAPublicKey, policy: Policy, at: datetime) -> Fault | None:
     minimum = 1024 if policy.allows_legacy("RSA1024", at) else policy.rsa_min_bits
     if key.key_size < minimum:
-        return Reason.KEY_WEAK, f"RSA key of {key.key_size} bits; at least {minimum}"
+        return Reason.KEY_WEAK, by_rule(f"RSA key of {key.key_size} bits; at least {minimum}", _small_rsa_rule(key.key_size))
     if key.key_size > policy.rsa_max_bits:
-        return Reason.KEY_NOT_ALLOWED, f"RSA key of {key.key_size} bits; at most {policy.rsa_max_bits}"
+        return Reason.KEY_NOT_ALLOWED, by_rule(f"RSA key of {key.key_size} bits; at most {policy.rsa_max_bits}", "rsa_max_bits")
     numbers = key.public_numbers()
     if numbers.e < 3 or numbers.e % 2 == 0 or numbers.e.bit_length() > 256:
         return Reason.KEY_WEAK, "RSA public exponent below 3, even, or oversized"

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from calock.core import libcrypto
 from calock.core.certificates.key_types import is_ec, is_rsa
+from calock.core.der.layout import key_kind, key_oids
 from calock.core.refusals import Reason, Refusal
 
 
@@ -104,6 +105,8 @@ def require_fit(algorithm: str, key_algorithm: str) -> None:
 def verify(spki_der: bytes, algorithm: str, message: bytes, signature: bytes) -> None:
     """Return when ``signature`` over ``message`` holds.
 
+    A key marked for RSASSA-PSS alone (RFC 4055 clause 1.2) is of another kind than RSA: it verifies nothing.
+
     Raises:
         Refusal: ALGORITHM_NOT_ALLOWED, ALGORITHM_KEY_MISMATCH, SIGNATURE_INVALID, KEY_NOT_ALLOWED (no usable key).
     """
@@ -111,6 +114,7 @@ def verify(spki_der: bytes, algorithm: str, message: bytes, signature: bytes) ->
     if named.key == "SM2":
         return _verify_sm2(spki_der, message, signature)
     try:
+        require_fit(algorithm, key_kind(*key_oids(spki_der)))
         key = load_der_public_key(spki_der)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Refusal(Reason.KEY_NOT_ALLOWED, str(error)[:120]) from error

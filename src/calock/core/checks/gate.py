@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.extension_set import ExtensionSet, extension_set_of
 from calock.core.certificates.keys import Fault, key_fault
-from calock.core.policy import Policy
+from calock.core.policy import Policy, by_rule
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
@@ -23,6 +23,8 @@ _SIGNATURES = {
     "EC": frozenset({f"1.2.840.10045.4.3.{last}" for last in (2, 3, 4)}),
 }
 SHA1_SIGNATURES = frozenset({"1.2.840.113549.1.1.5", "1.2.840.10045.4.1"})
+MAX_SERIAL_BITS = 159
+"""20 octets of DER with the sign (RFC 5280 clause 4.1.2.2)."""
 OID_PSS = "1.2.840.113549.1.1.10"
 
 _NO_NAME = b"\x30\x00"
@@ -72,9 +74,9 @@ def _version(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault 
 
 def _serial(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
     if certificate.serial <= 0:
-        return Reason.CERTIFICATE_SERIAL, "serial number is not positive"
-    if certificate.serial.bit_length() > 159:
-        return Reason.CERTIFICATE_SERIAL, "serial number of more than 20 octets"
+        return Reason.CERTIFICATE_SERIAL, "serial number is not positive: a CA's certificates are told apart by unsigned numbers"
+    if certificate.serial.bit_length() > MAX_SERIAL_BITS:
+        return Reason.CERTIFICATE_SERIAL, "serial number of more than 20 octets, its sign octet included"
     return None
 
 
@@ -92,7 +94,11 @@ def _signature_algorithm(certificate: Certificate, policy: Policy, at: datetime)
         if oid in _SIGNATURES[kind]:
             return _pss(certificate) if oid == OID_PSS else None
     if oid in SHA1_SIGNATURES:
-        return None if policy.allows_legacy("SHA1", at) else (Reason.CERTIFICATE_SIGNATURE_ALGORITHM, "signed over SHA-1")
+        return (
+            None
+            if policy.allows_legacy("SHA1", at)
+            else (Reason.CERTIFICATE_SIGNATURE_ALGORITHM, by_rule("signed over SHA-1", "legacy"))
+        )
     return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, f"signature algorithm {oid}"
 
 
@@ -107,20 +113,20 @@ def _pss(certificate: Certificate) -> Fault | None:
 
 
 def _known_extensions(certificate: Certificate, _policy: Policy, _at: datetime) -> Fault | None:
-    unknown = extension_set_of(certificate).unknown_critical
-    return (Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {unknown}") if unknown else None
+    fault = extension_set_of(certificate).critical_fault
+    return (Reason.CERTIFICATE_EXTENSION, fault) if fault else None
 
 
 def _extensions(certificate: Certificate, policy: Policy, _at: datetime) -> Fault | None:
     carried = extension_set_of(certificate)
-    if carried.unknown_critical:
-        return Reason.CERTIFICATE_EXTENSION, f"unknown critical extension {carried.unknown_critical}"
+    if carried.critical_fault:
+        return Reason.CERTIFICATE_EXTENSION, carried.critical_fault
     fault = _strict(certificate, carried) if policy.strict_extensions else ""
-    return (Reason.CERTIFICATE_EXTENSION, fault) if fault else None
+    return (Reason.CERTIFICATE_EXTENSION, by_rule(fault, "strict_extensions")) if fault else None
 
 
 def _strict(certificate: Certificate, carried: ExtensionSet) -> str:
-    """What RFC 5280 clause 4.2 demands of CAs and real ones sometimes miss; empty = nothing is missing."""
+    """A demand of RFC 5280 clause 4.2 that CAs sometimes do not meet; empty = all are met."""
     if carried.strict_fault:
         return carried.strict_fault
     if not carried.authority.key_id and not certificate.self_issued:

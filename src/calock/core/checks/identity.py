@@ -13,11 +13,12 @@ from operator import mul
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import names, strings
-from calock.core.policy import IdentityRule, Policy
+from calock.core.policy import IdentityRule, Policy, by_rule
 from calock.core.prefix import without_prefix
 from calock.core.refusals import Reason
 from calock.core.verdict import Check, Identity, Step, failed, passed, skipped
 
+_NO_HOLDER = "none of the provider's rules finds a holder id"
 MAX_TEXT = 256
 """Characters of an attribute that a rule looks at."""
 
@@ -69,7 +70,7 @@ def check_identity(certificate: Certificate, policy: Policy, *, device_serial: s
     elif holder:
         checks.append(passed(Step.IDENTITY, "holder", kind))
     elif rules.holder_required:
-        checks.append(failed(Step.IDENTITY, "holder", Reason.HOLDER_ID_MISSING, "none of the provider's rules finds a holder id"))
+        checks.append(failed(Step.IDENTITY, "holder", Reason.HOLDER_ID_MISSING, by_rule(_NO_HOLDER, "holder_required")))
     else:
         checks.append(skipped(Step.IDENTITY, "holder", "the certificate names no holder id, and the provider does not ask for one"))
     return checks, None if fault or (rules.holder_required and not holder) else identity
@@ -103,6 +104,12 @@ def _holder(certificate: Certificate, rules: tuple[IdentityRule, ...]) -> tuple[
         if texts and rule.kind != "text":
             unreadable = unreadable or f"{where} cannot be read"
     return "", "", unreadable
+
+
+def accepted_values(certificate: Certificate, rule: IdentityRule) -> set[str]:
+    """The ids of a holder that one rule alone finds, normalised."""
+    texts = [normalised(rule.kind, text) for text in _texts(certificate, rule, "")]
+    return {text for text in texts if accepted(rule.kind, text)}
 
 
 def accepted(kind: str, text: str) -> bool:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.extension_set import ExtensionSet, extension_set_of
-from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy
+from calock.core.policy import ANY_EXTENDED_KEY_USAGE, Policy, by_rule
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
 
@@ -61,7 +61,8 @@ def _key_usage(certificate: Certificate, policy: Policy) -> Check:
     usage = certificate.key_usage
     if usage is None:
         if policy.key_usage_required:
-            return failed(Step.PROFILE, "key usage", Reason.KEY_USAGE_MISSING, "no keyUsage extension")
+            detail = by_rule("no keyUsage extension", "key_usage_required")
+            return failed(Step.PROFILE, "key usage", Reason.KEY_USAGE_MISSING, detail)
         return passed(Step.PROFILE, "key usage", "absent, and the provider does without")
     if "digital_signature" not in usage:
         found = ", ".join(sorted(usage)) or "nothing"
@@ -73,7 +74,8 @@ def _extended(certificate: Certificate, policy: Policy) -> Check:
     eku = certificate.eku
     if eku is None:
         if policy.eku_required:
-            return failed(Step.PROFILE, "extended key usage", Reason.EXTENDED_KEY_USAGE, "no extendedKeyUsage extension")
+            detail = by_rule("no extendedKeyUsage extension", "eku_required")
+            return failed(Step.PROFILE, "extended key usage", Reason.EXTENDED_KEY_USAGE, detail)
         return passed(Step.PROFILE, "extended key usage", "absent: not restricted")
     if not set(eku) & set(policy.ekus):
         return failed(Step.PROFILE, "extended key usage", Reason.EXTENDED_KEY_USAGE, _for_others(eku, policy))
@@ -82,11 +84,14 @@ def _extended(certificate: Certificate, policy: Policy) -> Check:
 
 def _for_others(eku: Sequence[str], policy: Policy) -> str:
     found, wanted = (", ".join(oids[:_NAMED]) + (", …" if len(oids) > _NAMED else "") for oids in (eku, policy.ekus))
-    return f"its extendedKeyUsage is for {found}, and {'one of ' if len(policy.ekus) > 1 else ''}{wanted} is wanted"
+    return by_rule(
+        f"its extendedKeyUsage is for {found}, and {'one of ' if len(policy.ekus) > 1 else ''}{wanted} is wanted", "ekus"
+    )
 
 
 def _policies(certificate: Certificate, policy: Policy) -> Check:
     barred = set(certificate.policies or ()) & set(policy.disallowed_policies)
     if barred:
-        return failed(Step.PROFILE, "disallowed policies", Reason.POLICY_NOT_ALLOWED, f"policy {min(barred)} is disallowed")
+        detail = by_rule(f"policy {min(barred)} is disallowed", "disallowed_policies")
+        return failed(Step.PROFILE, "disallowed policies", Reason.POLICY_NOT_ALLOWED, detail)
     return passed(Step.PROFILE, "disallowed policies")

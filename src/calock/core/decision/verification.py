@@ -1,45 +1,22 @@
-"""One verification in progress: its inputs, its five steps and the checks so far."""
+"""One verification in progress: its five steps and the checks so far."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.checks.gate import check_gate
 from calock.core.checks.identity import check_identity
-from calock.core.checks.profile import check_ca_purposes, check_profile
+from calock.core.checks.profile import check_profile
 from calock.core.decision.cache import CachedVerification, CacheKey, VerificationCache
+from calock.core.decision.inputs import VerificationInputs
+from calock.core.decision.path_choice import ChosenPath, ca_purposes, choose_path, revocation_of
 from calock.core.paths.ca_path import CandidatePaths, candidate_paths
-from calock.core.paths.path import CertificationPath, check_path, claimed_issuer, common_validity, provider_acceptable
+from calock.core.paths.path import CertificationPath, claimed_providers, common_validity, provider_acceptable
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
-from calock.core.register import Register
-from calock.core.revocation.check import check_revocation
-from calock.core.revocation.evidence import NoRevocationEvidence, RevocationEvidence
-from calock.core.verdict import ALL_STEPS, Check, Identity, RevocationStatus, Step, Verdict, failed, skipped
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationInputs:
-    """What a verification depends on besides the certificate (compare RFC 5280 clause 6.1.1)."""
-
-    register: Register
-    at: datetime
-    evidence: RevocationEvidence = field(default_factory=NoRevocationEvidence)
-    provider: str | None = None
-    """Code of the provider the person chose; None = any."""
-    site: str | None = None
-    """Site on which the certificate is used; None = do not ask whether the site recognises the provider."""
-    steps: AbstractSet[Step] = ALL_STEPS
-    stapled: tuple[bytes, ...] = ()
-    device_serial: str = ""
-    cache: VerificationCache | None = None
-    """Cache of earlier verifications; None = no cache."""
-    revocation_given: bool = True
-    """False: no revocation data were given and no rule demands them, so the step is reported as skipped (command line only)."""
+from calock.core.revocation.check import RevocationResult, check_revocation
+from calock.core.verdict import Check, Identity, RevocationStatus, Step, Verdict, failed, skipped
 
 
 class Verification:
@@ -47,6 +24,7 @@ class Verification:
 
     __slots__ = (
         "_candidates",
+        "_chosen",
         "_rules",
         "cached",
         "certificate",
@@ -70,6 +48,7 @@ class Verification:
         self.identity: Identity | None = cached.identity if cached else None
         self.revocation: tuple[RevocationStatus, ...] = ()
         self._candidates: CandidatePaths | None = None
+        self._chosen: ChosenPath | None = None
         self._rules: Policy | None = None
 
     def add(self, check: Check) -> None:
@@ -97,39 +76,43 @@ class Verification:
                 self.refused = True
 
     def policy(self) -> Policy:
-        """The rules of the provider whose CA issued it; until that is verified, of the provider it names."""
+        """The rules of the provider whose CA issued it; until that is verified, of a provider that it names."""
         if self._rules is None:
-            if self.path is not None and self.path.provider is not None:
-                self._rules = self.path.provider.policy
-            else:
-                self._rules = self._claimed_rules()
+            self._rules = self.possible_rules()[0]
         return self._rules
 
-    def _claimed_rules(self) -> Policy:
+    def possible_rules(self) -> tuple[Policy, ...]:
+        """The rules of every provider whose CA may have issued it, as far as is known; at least one."""
+        if self._rules is not None:
+            return (self._rules,)
+        if self.path is not None and self.path.provider is not None:
+            return (self.path.provider.policy,)
         register = self.inputs.register
         self._candidates = candidate_paths(self.certificate, register)
-        issuer = claimed_issuer(self.certificate, register, self._candidates)
-        if issuer is not None:
-            return issuer.provider.policy
-        return register.providers[0].policy if len(register.providers) == 1 else Policy()
+        claimed = claimed_providers(self.certificate, register, self._candidates)
+        if claimed:
+            return tuple([provider.policy for provider in claimed])
+        return (register.providers[0].policy if len(register.providers) == 1 else Policy(),)
 
     def _require_path(self) -> CertificationPath:
         if self.path is None:
-            inputs = self.inputs
-            self.path = check_path(
-                self.certificate,
-                inputs.register,
-                at=inputs.at,
-                provider=inputs.provider,
-                site=inputs.site,
-                candidates=self._candidates,
-            )
+            self._chosen = choose_path(self.certificate, self.inputs, self._candidates)
+            self.path = self._chosen.path
             if self.path.provider is not None:
                 self._rules = self.path.provider.policy
         return self.path
 
     def _check_gate(self) -> Sequence[Check]:
-        return check_gate(self.certificate, self.policy(), self.inputs.at)
+        """By the rules of the provider whose CA it names. Where several CAs have that name, the first rules that let it pass."""
+        first: Sequence[Check] | None = None
+        for rules in self.possible_rules():
+            checks = check_gate(self.certificate, rules, self.inputs.at)
+            if all(check.passed for check in checks):
+                self._rules = rules
+                return checks
+            first = first or checks
+        assert first is not None
+        return first
 
     def _check_path(self) -> Sequence[Check]:
         judged_by = self.policy()
@@ -145,20 +128,25 @@ class Verification:
             return (skipped(Step.REVOCATION, "revocation", "the certificate is itself a trust anchor"),)
         if not inputs.revocation_given:
             return (skipped(Step.REVOCATION, "revocation", "no revocation data given"),)
-        result = check_revocation(
-            path.certificates or (self.certificate,), evidence=inputs.evidence, policy=self.policy(), at=inputs.at,
-            stapled=inputs.stapled, anchored=bool(path.certificates),
-        )  # fmt: skip
+        result = self._revocation_result(path)
         self.revocation = result.statuses
         return result.checks
 
+    def _revocation_result(self, path: CertificationPath) -> RevocationResult:
+        if self._chosen is not None and self._chosen.revocation is not None:
+            return self._chosen.revocation
+        if path.holds and path.provider is not None:
+            return revocation_of(path, self.inputs)
+        inputs = self.inputs
+        return check_revocation(
+            path.certificates or (self.certificate,), evidence=inputs.evidence, policy=self.policy(), at=inputs.at,
+            stapled=inputs.stapled, anchored=bool(path.certificates),
+        )  # fmt: skip
+
     def _check_profile(self) -> Sequence[Check]:
-        checks, above = check_profile(self.certificate, self.policy()), self.path.above if self.path else None
-        if above is None or len(above.certificates) == 1:
-            return checks
-        if above.purposes is None:
-            above.purposes = check_ca_purposes(above.certificates[:-1], self.policy())
-        return (*checks, above.purposes)
+        checks = check_profile(self.certificate, self.policy())
+        purposes = ca_purposes(self.path.above, self.policy()) if self.path else None
+        return checks if purposes is None else (*checks, purposes)
 
     def _check_identity(self) -> Sequence[Check]:
         checks, self.identity = check_identity(self.certificate, self.policy(), device_serial=self.inputs.device_serial)
@@ -175,12 +163,17 @@ class Verification:
                 CachedVerification(self.certificate, self.checks_by_step, path, self.identity, start, end),
             )
 
-    def with_cached_checks(self, fit: Check, signed: Check) -> Verdict:
-        """The verdict on a cached certificate whose key has just signed: only revocation has to be checked again."""
+    def with_cached_checks(self, fit: Check, signed: Check) -> Verdict | None:
+        """The verdict on a cached certificate whose key has just signed: only revocation has to be checked again.
+
+        None: the cached path does not count any more, and another may.
+        """
         assert self.cached is not None
         earlier = self.cached.checks
         self.checks = [fit, *earlier.get(Step.GATE, ()), signed, *earlier.get(Step.PATH, ())]
         self.run_step(Step.REVOCATION)
+        if self.refused and len(candidate_paths(self.certificate, self.inputs.register).paths) > 1:
+            return None
         if self.refused:
             self.run_step(Step.PROFILE)
             self.run_step(Step.IDENTITY)

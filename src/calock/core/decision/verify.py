@@ -15,7 +15,8 @@ from typing import Protocol
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.cache import VerificationCache
-from calock.core.decision.verification import Verification, VerificationInputs, cached_verification
+from calock.core.decision.inputs import VerificationInputs
+from calock.core.decision.verification import Verification, cached_verification
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, Verdict, failed, passed, skipped
 
@@ -68,7 +69,10 @@ def verify_token(token: UnverifiedToken, inputs: VerificationInputs, *, origin: 
     if verification.cached is not None and fit.passed:
         signed = check_signature(token.algorithm, verification.certificate, signature, origin=origin, challenge=challenge)
         if signed.passed:
-            return verification.with_cached_checks(fit, signed)
+            verdict = verification.with_cached_checks(fit, signed)
+            if verdict is not None:
+                return verdict
+            verification = Verification(inputs, verification.certificate)
     verification.add(fit)
     verification.run_step(Step.GATE)
     if verification.refused:
@@ -101,7 +105,7 @@ def _fit(token: UnverifiedToken, verification: Verification) -> Check:
         signatures.require_fit(token.algorithm, kind)
     except Refusal as refusal:
         return failed(Step.SIGNATURE, "algorithm", refusal.reason, refusal.detail)
-    if kind not in verification.policy().algorithms:
+    if not any(kind in rules.algorithms for rules in verification.possible_rules()):
         return failed(Step.SIGNATURE, "algorithm", Reason.ALGORITHM_NOT_ALLOWED, f"{token.algorithm} is not one of the provider's")
     return passed(Step.SIGNATURE, "algorithm", token.algorithm)
 

@@ -8,8 +8,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from calock.core.der import reader
+from calock.core.der.extensions import OID_SUBJECT_KEY_ID, USED
 
-_BOOLEAN, _VERSION, _EXTENSIONS = 0x01, 0xA0, 0xA3
+_VERSION, _EXTENSIONS = 0xA0, 0xA3
 _FIELDS = [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]
 """serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo."""
 _UNIQUE_IDS = (0x81, 0x82, 0xA1, 0xA2)
@@ -20,13 +21,9 @@ MAX_EXTENSIONS = 64
 OID_EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 OID_SM2_CURVE = "1.2.156.10197.1.301"
 OID_RSA = "1.2.840.113549.1.1.1"
-OID_SUBJECT_KEY_ID = "2.5.29.14"
+OID_RSA_PSS = "1.2.840.113549.1.1.10"
 
 T = TypeVar("T")
-
-opaque_oids: set[str] = set()
-"""OIDs of extensions that ``cryptography`` does not decode, so that their contents cannot be malformed for it."""
-MAX_OPAQUE = 1024
 
 
 class Extension:
@@ -36,16 +33,14 @@ class Extension:
     whose value is decoded once.
     """
 
-    __slots__ = ("_reader", "_result", "critical", "decodes", "is_individual", "oid", "value")
+    __slots__ = ("_reader", "_result", "critical", "is_individual", "oid", "value")
 
     def __init__(self, oid: str, value: bytes, *, critical: bool) -> None:
         self.oid = oid
         self.critical = critical
         self.value = value
-        self.decodes = oid in opaque_oids
-        """``cryptography`` has decoded these octets, or does not decode this kind of extension."""
-        self.is_individual = not critical and (self.decodes or oid == OID_SUBJECT_KEY_ID)
-        """It holds an id of this one certificate or key, on which no check of the extensions together depends."""
+        self.is_individual = not critical and (oid not in USED or oid == OID_SUBJECT_KEY_ID)
+        """Its contents may differ between the certificates of a CA, and no check of the extensions together depends on them."""
         self._reader: Callable[[bytes], Any] | None = None
         self._result: Any = None
 
@@ -130,8 +125,8 @@ def read_extension(extension: bytes) -> Extension:
     name = _oid(extension[first:after])
     critical = False
     tag, inner, end = reader.element(extension, after, stop)
-    if tag == _BOOLEAN:
-        critical = extension[inner:end] != b"\x00"
+    if tag == reader.BOOLEAN:
+        critical = reader.boolean(extension[inner:end])
         tag, inner, end = reader.element(extension, end, stop)
     if tag != reader.OCTET_STRING or end != stop:
         raise reader.DerError("malformed extension")
@@ -171,6 +166,20 @@ def _algorithm(identifier: bytes) -> tuple[str, str]:
     if tag == 0x05:
         return algorithm, ""
     return algorithm, _oid(identifier[begin:last]) if tag == reader.OID else "explicit"
+
+
+@lru_cache(maxsize=4096)
+def key_bits(spki_der: bytes) -> bytes:
+    """The public key's bits without tag, length and unused-bits octet, which OCSP hashes (RFC 6960 clause 4.1.1).
+
+    Raises:
+        DerError: malformed, or no whole number of octets.
+    """
+    start, end = reader.whole(spki_der)
+    bits = reader.children(spki_der, start, end, 2)[-1]
+    if bits[0] != reader.BIT_STRING or bits[3] - bits[2] < 2 or spki_der[bits[2]] != 0:
+        raise reader.DerError("subjectPublicKey")
+    return spki_der[bits[2] + 1 : bits[3]]
 
 
 def key_kind(algorithm: str, curve: str) -> str:

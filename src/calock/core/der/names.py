@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 from calock.core.der import reader, strings
@@ -80,8 +81,8 @@ def same_attribute_types(one: Rdns, other: Rdns) -> bool:
 
 
 def all_text(rdns: Rdns) -> bool:
-    """Whether every value is a character string that decodes."""
-    return all(strings.text(tag, contents) is not None for rdn in rdns for _, tag, contents in rdn)
+    """Whether every value is a character string that all software reads alike."""
+    return all(strings.exact_text(tag, contents) is not None for rdn in rdns for _, tag, contents in rdn)
 
 
 def readable_key(name: bytes, reason: Reason = Reason.CERTIFICATE_UNPARSABLE) -> NameKey:
@@ -112,9 +113,9 @@ def _comparable(tag: int, contents: bytes) -> str | bytes:
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 
 
-def attributes(rdns: Rdns) -> tuple[tuple[str, str], ...]:
+def attributes(rdns: Rdns, read: Callable[[int, bytes], str | None] = strings.text) -> tuple[tuple[str, str], ...]:
     """(dotted OID, text) in the name's order; what is no text is left out."""
-    found = [(oid, strings.text(tag, contents)) for rdn in rdns for oid, tag, contents in rdn]
+    found = [(oid, read(tag, contents)) for rdn in rdns for oid, tag, contents in rdn]
     return tuple((oid, value) for oid, value in found if value is not None)
 
 
@@ -123,13 +124,19 @@ def last(pairs: tuple[tuple[str, str], ...], oid: str) -> str:
     return next((printable(value) for kind, value in reversed(pairs) if kind == oid), "")
 
 
+def attribute_name(oid: str) -> str:
+    """The short name of an attribute type for people, or its OID."""
+    return _SHORT.get(oid, oid)
+
+
 def display(pairs: tuple[tuple[str, str], ...]) -> str:
-    """One line for people, in the name's order, with separators inside values escaped."""
+    """One line for people, in the name's order. What could pass for a further attribute inside a value is escaped."""
     return ", ".join(f"{_SHORT.get(oid, oid)}={_escape(printable(value))}" for oid, value in pairs)[:500]
 
 
 def _escape(value: str) -> str:
-    return "".join("\\" + character if character in ',+"\\<>;=' else character for character in value)
+    special = '+"\\<>;=' + ("," if "=" in value else "")  # "Test Co., Ltd" stays as people write it
+    return "".join("\\" + character if character in special else character for character in value)
 
 
 def printable(value: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+BOOLEAN = 0x01
 INTEGER = 0x02
 BIT_STRING = 0x03
 OCTET_STRING = 0x04
@@ -140,6 +141,13 @@ def encode(tag: int, contents: bytes) -> bytes:
 def encode_integer(value: int) -> bytes:
     """Encode an INTEGER."""
     return encode(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def boolean(contents: Bytes) -> bool:
+    """Read the contents of a BOOLEAN (X.690 clause 11.1: TRUE is FF)."""
+    if bytes(contents) not in (b"\x00", b"\xff"):
+        raise DerError("malformed BOOLEAN")
+    return contents[0] == 0xFF
 
 
 def integer(contents: Bytes) -> int:

@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from calock.core.der import reader
 
-_CODECS = {
-    0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii", 0x1A: "ascii",
-    0x1C: "utf-32-be", 0x1E: "utf-16-be",
-}  # fmt: skip
+_CODECS = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
+_ONE_OCTET = frozenset({0x12, 0x13, 0x14, 0x16, 0x1A})
+"""NumericString, PrintableString, T61String (TeletexString), IA5String, VisibleString."""
+_T61 = 0x14
 _SET = 0x31
 _NESTING = 6
 
 
 def text(tag: int, contents: bytes) -> str | None:
-    """Read a character string of any of ASN.1's types; None when it is no string or not decodable."""
+    """Read a character string of any of ASN.1's types; None when it is no string or not decodable.
+
+    The types of one octet a character are read as UTF-8 (which ASCII is), then as GB 18030, then as latin-1 (ISO 8859-1): CAs
+    write all three into T61String, whose own character set nobody uses, and some into the others.
+    """
+    if tag in _ONE_OCTET:
+        return _one_octet_text(contents)
     codec = _CODECS.get(tag)
-    if codec is None:
-        return None
+    return _decoded(contents, codec) if codec else None
+
+
+def _one_octet_text(contents: bytes) -> str:
+    found = _decoded(contents, "utf-8")
+    if found is not None and _mixes_alphabets(found):
+        found = _decoded(contents, "gb2312") or found
+    if found is None:
+        found = _decoded(contents, "gb18030")
+    return contents.decode("latin-1") if found is None else found
+
+
+def _mixes_alphabets(found: str) -> bool:
+    """Whether a text has letters of several alphabets, as Chinese in GB 2312 has that happens to be UTF-8.
+
+    太原 is one such: its octets are U+032B U+052D, too. No Chinese character is among those letters: they take three octets in
+    UTF-8, and lie above U+07FF.
+    """
+    if found.isascii() or max(found) > "\u07ff":
+        return False
+    letters = [letter for letter in found if not letter.isascii() and unicodedata.category(letter)[0] in "LM"]
+    return len({unicodedata.name(letter, "").partition(" ")[0] for letter in letters}) > 1
+
+
+def exact_text(tag: int, contents: bytes) -> str | None:
+    """Like :func:`text`, but None also for octets that other software may read as another text."""
+    return None if tag in _ONE_OCTET and not contents.isascii() else text(tag, contents)
+
+
+def former_text(tag: int, contents: bytes) -> str | None:
+    """The text as it once was read: T61String as latin-1, the other types of one octet as ASCII or not at all."""
+    if tag == _T61:
+        return contents.decode("latin-1")
+    return exact_text(tag, contents)
+
+
+def _decoded(contents: bytes, codec: str) -> str | None:
     try:
         return contents.decode(codec)
     except UnicodeDecodeError:

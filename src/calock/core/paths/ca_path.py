@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.keys import Fault
@@ -49,6 +49,8 @@ class CaPath:
         """Whether chain.py may verify leaves against the issuing CA alone, by strictness."""
         self.leaf_accepted: set[bool] = set()
         """Strictnesses with which OpenSSL has accepted a leaf of the issuing CA, and so the CA itself."""
+        self.same_keys: Any = None
+        """Other certificates over its keys, once they were looked for (decision/path_choice.py)."""
         self.purposes: Check | None = None
         """Whether its certificates allow issuing locks (profile.py), once that was checked."""
         self._faults: dict[tuple[bool, bool], tuple[int, Fault] | None] = {}

@@ -14,10 +14,13 @@ from typing import NamedTuple
 from OpenSSL import crypto
 
 from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.extension_set import READ_BY_OPENSSL_ALONE, extension_set_of
+from calock.core.certificates.signature_encoding import encoding_fault_text, signature_encoding_fault, with_der_signature
 from calock.core.der import reader
-from calock.core.der.extensions import OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, unclear_domain
+from calock.core.der.extensions import OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, extension_name, unclear_domain
 from calock.core.paths.ca_path import CaPath
 from calock.core.paths.fast_path import verified_directly
+from calock.core.policy import by_rule
 from calock.core.refusals import Refusal
 from calock.core.register import Issuer
 
@@ -27,8 +30,16 @@ NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME; pyOpenSSL has no name for it. The path step checks dates, under reasons of their own."""
 STRICT = 0x20
 """X509_V_FLAG_X509_STRICT."""
+IGNORE_CRITICAL = 0x10
+"""X509_V_FLAG_IGNORE_CRITICAL."""
 
 UNREADABLE = -1
+_SIGNATURE_FAILURE = 7
+"""X509_V_ERR_CERT_SIGNATURE_FAILURE."""
+_NO_ISSUER = 20
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY."""
+_UNHANDLED_CRITICAL = 34
+"""X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION."""
 _NO_KEY_USAGE = 92
 """X509_V_ERR_CA_CERT_MISSING_KEY_USAGE, of X509_STRICT."""
 
@@ -88,51 +99,95 @@ def openssl_reads(certificate: Certificate) -> bool:
 
 
 def _verify_leaf(leaf: Certificate, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
+    tolerant = bool(issuers) and issuers[0].provider.policy.tolerates_signatures
     try:
-        target = crypto.load_certificate(crypto.FILETYPE_ASN1, leaf.der)
+        target = crypto.load_certificate(crypto.FILETYPE_ASN1, with_der_signature(leaf) if tolerant else leaf.der)
     except crypto.Error:
         return ChainFault(UNREADABLE, 0, "OpenSSL cannot read the certificate")
-    return _verify_chain(target, issuers, strict=strict)
+    return _verify_chain(leaf, target, issuers, strict=strict)
 
 
-def _verify_chain(target: crypto.X509, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
+def _verify_chain(certificate: Certificate, target: crypto.X509, issuers: Sequence[Issuer], *, strict: bool) -> ChainFault | None:
     """Verify ``target`` under ``issuers``, the last of which is trusted; without issuers the target itself is.
 
-    X509_STRICT wants a key usage in the trusted certificate too. RFC 5280 clauses 6.1.4 n and 6.3.3 f check it "if present", so an
-    anchor without one is verified again without that flag.
+    X509_STRICT wants a key usage in the trusted certificate too. RFC 5280 clauses 6.1.4 n and 6.3.3 f check it "if present", so
+    an anchor without one is verified again without that flag. OpenSSL refuses some critical extensions that are processed here;
+    without ``strict`` a path whose critical extensions are all known is verified again without that check.
     """
+    chain = (certificate, *(issuer.certificate for issuer in issuers))
+    flags = STRICT if strict else 0
     try:
-        between = [issuer.openssl for issuer in issuers[:-1]]
-        fault = _verified(_store(issuers, target, strict=strict), target, between)
+        fault = _verified(issuers, target, flags)
         if fault is not None and (fault.code, fault.depth) == (_NO_KEY_USAGE, len(issuers)):
-            fault = _verified(_store(issuers, target, strict=False), target, between)
+            flags = 0
+            fault = _verified(issuers, target, flags)
+        if fault is not None and fault.code == _UNHANDLED_CRITICAL and not strict and not any(map(_critical_fault, chain)):
+            flags = IGNORE_CRITICAL
+            fault = _verified(issuers, target, flags)
+        return fault if fault is None else _explained(fault, chain, issuers, target, flags)
     except crypto.Error:
         return ChainFault(UNREADABLE, 0, "OpenSSL cannot read a certificate of the path")
+
+
+def _critical_fault(certificate: Certificate) -> str:
+    try:
+        return extension_set_of(certificate).critical_fault
+    except Refusal as refusal:
+        return refusal.detail
+
+
+def _explained(
+    fault: ChainFault, chain: Sequence[Certificate], issuers: Sequence[Issuer], target: crypto.X509, flags: int
+) -> ChainFault:
+    """The same fault with what an operator can do about it, where OpenSSL's words do not say it."""
+    if not 0 <= fault.depth < len(chain):
+        return fault
+    certificate = chain[fault.depth]
+    if fault.code == _SIGNATURE_FAILURE and fault.depth + 1 < len(chain):
+        encoding = signature_encoding_fault(certificate)
+        if encoding and _signed(certificate, issuers[fault.depth]):
+            return fault._replace(text=encoding_fault_text(encoding))
+    suspects = READ_BY_OPENSSL_ALONE & certificate.by_oid.keys()
+    if fault.code == _NO_ISSUER and suspects:
+        names = ", ".join(map(extension_name, sorted(suspects)))
+        return fault._replace(text=f"{fault.text}, probably because OpenSSL cannot read its {names}")
+    if fault.code == _UNHANDLED_CRITICAL and _critical_fault(certificate):
+        return fault._replace(text=_critical_fault(certificate))
+    if flags & STRICT and _verified(issuers, target, 0) != fault:
+        return fault._replace(text=by_rule(fault.text, "strict_extensions"))
     return fault
 
 
-def _verified(store: crypto.X509Store, target: crypto.X509, between: Sequence[crypto.X509]) -> ChainFault | None:
+def _signed(certificate: Certificate, issuer: Issuer) -> bool:
+    """Whether the signature of ``certificate`` holds under ``issuer`` once it is written in DER."""
+    copy = crypto.load_certificate(crypto.FILETYPE_ASN1, with_der_signature(certificate))
+    fault = _verified((issuer,), copy, 0)
+    return fault is None or fault.code != _SIGNATURE_FAILURE
+
+
+def _verified(issuers: Sequence[Issuer], target: crypto.X509, flags: int) -> ChainFault | None:
+    between = [issuer.openssl for issuer in issuers[:-1]]
     try:
-        crypto.X509StoreContext(store, target, between).verify_certificate()
+        crypto.X509StoreContext(_store(issuers, target, flags), target, between).verify_certificate()
     except crypto.X509StoreContextError as error:
         code, depth, text = error.errors[:3]
         return ChainFault(int(code), int(depth), str(text))
     return None
 
 
-def _store(issuers: Sequence[Issuer], target: crypto.X509, *, strict: bool) -> crypto.X509Store:
+def _store(issuers: Sequence[Issuer], target: crypto.X509, flags: int) -> crypto.X509Store:
     if not issuers:
-        return _new_store(target, strict=strict)
+        return _new_store(target, flags)
     kept = issuers[-1].stores
-    if strict not in kept:
-        kept[strict] = _new_store(issuers[-1].openssl, strict=strict)
-    return kept[strict]
+    if flags not in kept:
+        kept[flags] = _new_store(issuers[-1].openssl, flags)
+    return kept[flags]
 
 
-def _new_store(anchor: crypto.X509, *, strict: bool) -> crypto.X509Store:
+def _new_store(anchor: crypto.X509, flags: int) -> crypto.X509Store:
     store = crypto.X509Store()
     store.add_cert(anchor)
-    store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | (STRICT if strict else 0))
+    store.set_flags(PARTIAL_CHAIN | NO_CHECK_TIME | flags)
     return store
 
 
@@ -149,7 +204,7 @@ def _settled(above: CaPath, *, strict: bool) -> bool:
 
 def _holds(issuers: Sequence[Issuer], *, strict: bool) -> bool:
     try:
-        return _verify_chain(issuers[0].openssl, issuers[1:], strict=strict) is None
+        return _verify_chain(issuers[0].certificate, issuers[0].openssl, issuers[1:], strict=strict) is None
     except crypto.Error:
         return False  # OpenSSL cannot read the issuing CA; verifying the whole chain gives that reason
 

@@ -9,6 +9,7 @@ Source: RFC 5280 clause 6.1. An anchor may be an intermediate CA, as in Web eID.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -18,7 +19,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.paths.ca_path import CandidatePaths, CaPath, candidate_paths
 from calock.core.paths.chain import chain_fault
 from calock.core.paths.policy_tree import PolicyFault, check_policies, constrains_policies
-from calock.core.policy import Policy
+from calock.core.policy import Policy, by_rule
 from calock.core.refusals import Reason
 from calock.core.register import Issuer, ProviderTrust, Register
 from calock.core.verdict import Check, Step, failed, passed
@@ -49,12 +50,31 @@ class CertificationPath(msgspec.Struct, frozen=True):
         return self.above.issuer if self.above else None
 
 
-def claimed_issuer(leaf: Certificate, register: Register, candidates: CandidatePaths) -> Issuer | None:
-    """The CA certificate that the leaf names as its issuer, unverified. It only chooses which provider's rules the gate applies."""
-    return candidates.first[0] if candidates.first else register.anchor_with(leaf.der)
+def claimed_providers(leaf: Certificate, register: Register, candidates: CandidatePaths) -> list[ProviderTrust]:
+    """The providers whose CA the leaf names as its issuer, unverified: they only choose whose rules the gate applies."""
+    anchor = register.anchor_with(leaf.der)
+    named = candidates.first or ((anchor,) if anchor else ())
+    if len(named) == 1:
+        return [named[0].provider]
+    by_code = {issuer.provider.code: issuer.provider for issuer in named}
+    return [by_code[code] for code in sorted(by_code)]
 
 
-def check_path(
+def check_path(leaf: Certificate, register: Register, *, at: datetime) -> CertificationPath:
+    """Find and validate a path of ``leaf`` at the moment ``at``, by the path step alone: revocation and purposes are not looked at.
+
+    Returns the first candidate that is valid, otherwise the one that got furthest.
+    """
+    best: CertificationPath | None = None
+    for path in validated_paths(leaf, register, at=at):
+        if path.holds:
+            return path
+        best = path if best is None or progress(path) > progress(best) else best
+    assert best is not None
+    return best
+
+
+def validated_paths(
     leaf: Certificate,
     register: Register,
     *,
@@ -62,30 +82,38 @@ def check_path(
     provider: str | None = None,
     site: str | None = None,
     candidates: CandidatePaths | None = None,
-) -> CertificationPath:
-    """Find and validate a path of ``leaf`` at the moment ``at``.
+) -> Iterator[CertificationPath]:
+    """Validate one candidate path of ``leaf`` after the other; at least one path, valid or not, is yielded.
 
     ``provider``: code of the provider the person chose; ``site``: site on which the certificate is used. None = do not check.
     ``candidates``: what :func:`candidate_paths` gave for this leaf, when the caller has asked already.
     """
     anchor = register.anchor_with(leaf.der)
     if anchor is not None:
-        return _validate(leaf, None, anchor.provider, at=at, provider=provider, site=site)
-    best: CertificationPath | None = None
+        yield _validate(leaf, None, anchor.provider, at=at, provider=provider, site=site)
+        return
     candidates = candidates or candidate_paths(leaf, register)
     for above in candidates.paths:
-        judged = _validate(leaf, above, above.provider, at=at, provider=provider, site=site)
-        if judged.holds:
-            return judged
-        best = _better(best, judged)
-    best = best or CertificationPath((_no_path(leaf, register, cut=candidates.cut),))
-    return _with_a_remark(best) if candidates.untried else best
+        path = _validate(leaf, above, above.provider, at=at, provider=provider, site=site)
+        yield path if path.holds or not candidates.untried else _note_untried(path)
+    if not candidates.paths:
+        none = CertificationPath((_no_path(leaf, register, cut=candidates.cut),))
+        yield _note_untried(none) if candidates.untried else none
 
 
-def _with_a_remark(refused: CertificationPath) -> CertificationPath:
+def _note_untried(refused: CertificationPath) -> CertificationPath:
     remark = "; not all CA certificates of its issuer's name were tried, there are too many"
     checks = [structs.replace(item, detail=item.detail + remark) if item.passed is False else item for item in refused.checks]
     return structs.replace(refused, checks=tuple(checks))
+
+
+def progress(path: CertificationPath) -> tuple[object, ...]:
+    """How far a path got, to compare: the number of checks before the first that failed, then rules that no order of rows changes.
+
+    Of two that got equally far the shorter one counts as further; of equally long ones their fingerprints decide.
+    """
+    passed_checks = next((n for n, check in enumerate(path.checks) if check.passed is False), len(path.checks))
+    return passed_checks, -len(path.certificates), tuple(certificate.sha256 for certificate in path.certificates)
 
 
 def common_validity(path: CertificationPath) -> tuple[datetime, datetime]:
@@ -110,13 +138,6 @@ def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
     known = register.named(leaf.issuer_key)
     detail = "its issuer's name is known, but not with this key" if known else "its issuer is none of the recognised CAs"
     return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)
-
-
-def _better(one: CertificationPath | None, other: CertificationPath) -> CertificationPath:
-    """Of two refused paths the one that got further, so that the reason is the useful one."""
-    if one is None:
-        return other
-    return max(one, other, key=lambda path: next((n for n, check in enumerate(path.checks) if check.passed is False), 99))
 
 
 def _validate(
@@ -191,8 +212,10 @@ def _policies(certificates: tuple[Certificate, ...], above: CaPath | None, polic
     try:
         check_policies(certificates, policy)
     except PolicyFault as fault:
-        reason = Reason.POLICY_NOT_ALLOWED if policy.required_policies else Reason.PATH_INVALID
-        return failed(Step.PATH, "certificate policies", reason, str(fault))
+        if not policy.required_policies:
+            return failed(Step.PATH, "certificate policies", Reason.PATH_INVALID, str(fault))
+        detail = by_rule(str(fault), "required_policies")
+        return failed(Step.PATH, "certificate policies", Reason.POLICY_NOT_ALLOWED, detail)
     return _POLICIES_GOOD
 
 

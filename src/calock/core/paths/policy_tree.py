@@ -12,12 +12,10 @@ from typing import TypeVar
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import extensions, reader
+from calock.core.der.extensions import OID_INHIBIT_ANY_POLICY, OID_POLICY_CONSTRAINTS, OID_POLICY_MAPPINGS
 from calock.core.policy import Policy
 
 ANY_POLICY = "2.5.29.32.0"
-OID_POLICY_MAPPINGS = "2.5.29.33"
-OID_POLICY_CONSTRAINTS = "2.5.29.36"
-OID_INHIBIT_ANY_POLICY = "2.5.29.54"
 MAX_POLICIES = 128
 """Policies or mappings of one certificate. Real ones have up to a dozen."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from calock.core.refusals import Refusal
 from calock.core.revocation.signed_data import SignatureRejectedError, check_issued
 
 MAX_DEPTH = 8
+MAX_PATHS = 4
+MAX_VISITS = 64
 
 
 class CaGraph:
@@ -24,16 +26,16 @@ class CaGraph:
         self.anchors = list(dict.fromkeys(anchors))
         self.certificates = list(dict.fromkeys([*self.anchors, *others]))
         self._by_name: defaultdict[names.NameKey, list[Certificate]] = defaultdict(list)
-        for certificate in self.certificates:
+        for certificate in sorted(self.certificates, key=_newest_first):  # no result may depend on the order that was given
             self._by_name[certificate.subject_key].append(certificate)
-        self._signed: dict[tuple[bytes, str], bool] = {}
+        self._signed: dict[tuple[bytes, bytes], bool] = {}
 
     def named(self, name: names.NameKey) -> list[Certificate]:
         return self._by_name.get(name, [])
 
     def signed_by(self, certificate: Certificate, issuer: Certificate) -> bool:
         """Whether ``issuer``'s key signed ``certificate`` as a CA of that name."""
-        key = (certificate.der, issuer.spki_sha256)
+        key = (certificate.der, issuer.der)
         known = self._signed.get(key)
         if known is None:
             known = self._holds(certificate, issuer)
@@ -51,15 +53,25 @@ class CaGraph:
             return False
         return True
 
-    def path_of(self, certificate: Certificate) -> tuple[Certificate, ...]:
-        """One path from ``certificate`` to an anchor, both included; empty when there is none."""
-        path = [certificate]
-        while path[-1] not in self.anchors:
-            above = [item for item in self._namesakes_above(path[-1]) if item not in path and self.signed_by(path[-1], item)]
-            if not above or len(path) >= MAX_DEPTH:
-                return ()
-            path.append(next((item for item in above if item in self.anchors), above[0]))
-        return tuple(path)
+    def paths_of(self, certificate: Certificate) -> tuple[tuple[Certificate, ...], ...]:
+        """Paths from ``certificate`` to an anchor, both included, the shortest first; at most :data:`MAX_PATHS`."""
+        waiting: deque[tuple[Certificate, ...]] = deque([(certificate,)])
+        found: list[tuple[Certificate, ...]] = []
+        visits = 0
+        while waiting and len(found) < MAX_PATHS and visits < MAX_VISITS:
+            path = waiting.popleft()
+            visits += 1
+            if path[-1] in self.anchors:
+                found.append(path)
+            elif len(path) < MAX_DEPTH:
+                above = (item for item in self._namesakes_above(path[-1]) if item not in path)
+                waiting += [(*path, item) for item in above if self.signed_by(path[-1], item)]
+        return tuple(found)
+
+    def over_the_same_key(self, certificate: Certificate) -> list[Certificate]:
+        """``certificate`` and the known ones over its key, in an order of their own."""
+        known = {item for item in self.certificates if item.spki_sha256 == certificate.spki_sha256}
+        return sorted({certificate, *known}, key=_newest_first)
 
     def _namesakes_above(self, certificate: Certificate) -> list[Certificate]:
         try:
@@ -82,6 +94,10 @@ class CaGraph:
         if not _signs_no_certificates(signer):
             return False  # a second CA of the same name is another CA, also when one CA above certified both
         return any(self.signed_by(signer, above) and self.signed_by(issuer, above) for above in self._namesakes_above(signer))
+
+
+def _newest_first(certificate: Certificate) -> tuple[float, bytes]:
+    return -certificate.not_before.timestamp(), certificate.der
 
 
 def _signs_no_certificates(signer: Certificate) -> bool:

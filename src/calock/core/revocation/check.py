@@ -11,16 +11,17 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
 from calock.core.certificates.certificate import Certificate
+from calock.core.der.distribution_points import ALL_REASONS
 from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import MAX_DEPTH, CaGraph
 from calock.core.revocation.crl_entries import HOLD
 from calock.core.revocation.crl_index import CrlEntry
-from calock.core.revocation.crl_scope import ALL_REASONS
 from calock.core.revocation.evidence import ApplicableCrl, RevocationEvidence, VerifiedSingleResponse, responses_about
 from calock.core.revocation.findings import RevocationFinding, about_revocation, revoked, strongest
 from calock.core.revocation.ocsp import CertStatus, read_response
@@ -33,6 +34,16 @@ FETCH_MAY_HELP = frozenset({Reason.REVOCATION_UNAVAILABLE, Reason.REVOCATION_STA
 
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _REVOKED = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
+
+
+class SameKey(NamedTuple):
+    """Another certificate over the key of a CA certificate of a path."""
+
+    number: int
+    """Place of that CA certificate in the path: 1 = the leaf's issuer."""
+    certificate: Certificate
+    issuer: Certificate
+    """Whose key signed ``certificate``."""
 
 
 class RevocationResult(msgspec.Struct, frozen=True):
@@ -59,11 +70,14 @@ def check_revocation(
     at: datetime,
     stapled: Iterable[bytes] = (),
     anchored: bool = True,
+    same_keys: Sequence[SameKey] = (),
 ) -> RevocationResult:
     """Check every certificate of ``path`` (leaf first) whose issuer follows in it.
 
     ``stapled``: OCSP responses (DER) that came with the request; they are checked like all others. ``anchored`` False: the last
-    certificate of the path is not an anchor, and its status is unavailable.
+    certificate of the path is not an anchor, and its status is unavailable. ``same_keys``: other certificates over the path's
+    CA keys, of which only a revocation for a compromised key counts: that key is lost, whichever of its certificates a path
+    goes through.
 
     Raises:
         Refusal: CERTIFICATE_EXTENSION, when the distribution points of a certificate cannot be read.
@@ -75,11 +89,25 @@ def check_revocation(
     findings = [checker.status_of(certificate, issuer) for certificate, issuer in pairwise(path)]
     if not anchored and path:
         findings.append(RevocationFinding(Reason.REVOCATION_UNAVAILABLE, detail="the issuer's certificate is not known"))
+    checks = [_check(depth, finding, rules) for depth, finding in enumerate(findings)]
+    for other in same_keys:
+        lost = _lost_key(checker, other)
+        if lost is not None:
+            checks = [check for check in checks if check.name != lost.name] + [lost]
     return RevocationResult(
-        tuple([_check(depth, finding, rules) for depth, finding in enumerate(findings)]),
+        tuple(checks),
         tuple([finding.status(certificate) for finding, certificate in zip(findings, path, strict=False)]),
         tuple(findings),
     )
+
+
+def _lost_key(checker: _StatusChecker, other: SameKey) -> Check | None:
+    """The refusal for a CA key that is compromised according to another certificate over it; None = it is not known to be."""
+    finding = checker.status_of(other.certificate, other.issuer)
+    if not finding.means_lost_key:
+        return None
+    detail = f"another certificate over this CA's key is revoked: {finding.detail}"
+    return failed(Step.REVOCATION, _name(other.number), Reason.CA_REVOKED, detail)
 
 
 def _check(depth: int, finding: RevocationFinding, rules: RevocationRules) -> Check:
@@ -323,8 +351,16 @@ class _StatusChecker:
         return ""
 
     def _signer_problem(self, applicable: ApplicableCrl, seen: frozenset[bytes]) -> str:
-        """A CRL signed by another key than the issuing one counts while the certificates of that key are valid."""
-        for certificate, issuer in pairwise(applicable.signer_path):
+        """A CRL signed by another key than the issuing one counts while the certificates of that key are valid, on one path."""
+        problem = ""
+        for path in applicable.signer_paths:
+            problem = self._signer_path_problem(path, seen)
+            if not problem:
+                return ""
+        return problem
+
+    def _signer_path_problem(self, path: Sequence[Certificate], seen: frozenset[bytes]) -> str:
+        for certificate, issuer in pairwise(path):
             if not certificate.not_before <= self.at <= certificate.not_after:
                 return "the CRL signer's certificate is not valid at this time"
             if certificate.der in seen or len(seen) >= MAX_DEPTH:

@@ -1,7 +1,7 @@
 """Reading and verifying one CRL without its entries.
 
 The entries are the only unbounded part, and are read in place (crl_entries.py). The rest is parsed by ``cryptography``, from a copy
-without entries, so that names, times and extensions go through the same strict parser as in certificates.
+without entries, so that names and times go through the same strict parser as in certificates; extensions are read by our decoders.
 
 Sources: RFC 5280 clauses 5 and 6.3; GM/T 0015 (the same structure, signed SM2-with-SM3).
 """
@@ -9,14 +9,17 @@ Sources: RFC 5280 clauses 5 and 6.3; GM/T 0015 (the same structure, signed SM2-w
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from cryptography import x509
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.der import reader
+from calock.core.der import extensions, reader
 from calock.core.der.layout import MAX_EXTENSIONS, Extension, read_extension
+from calock.core.der.legacy_encodings import parse_error_text, readable_copy
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
 from calock.core.revocation.crl_scope import FULL_SCOPE, CrlScope, scope_of
@@ -25,20 +28,18 @@ from calock.core.revocation.signed_data import SignatureRejectedError, check_sig
 MAX_SIZE = 64 * 1024 * 1024
 """Octets of one CRL. A million entries take about 40 MB."""
 
-OID_ISSUING_DISTRIBUTION_POINT = "2.5.29.28"
+_NUMBER, _DELTA, _AUTHORITY_KEY, _SCOPE = "2.5.29.20", "2.5.29.27", "2.5.29.35", "2.5.29.28"
+_HANDLED = frozenset({_NUMBER, _DELTA, _AUTHORITY_KEY, _SCOPE, "2.5.29.46", "2.5.29.18", "1.3.6.1.5.5.7.1.1"})
+"""CRL extensions that may be critical (the last three, freshestCRL, issuerAltName and authorityInfoAccess, change nothing here)."""
 _CRL_EXTENSIONS = 0xA0
 
-_HANDLED = {
-    x509.CRLNumber, x509.DeltaCRLIndicator, x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier, x509.FreshestCRL,
-    x509.IssuerAlternativeName, x509.AuthorityInformationAccess,
-}  # fmt: skip
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class CrlHeader:
     """The fields of a CertificateList except revokedCertificates. Nothing is verified yet."""
 
-    issuer: x509.Name
     issuer_der: bytes
     this_update: datetime
     next_update: datetime
@@ -46,7 +47,8 @@ class CrlHeader:
     base_number: int | None
     """Of a delta CRL: the complete CRL from which it starts."""
     scope: CrlScope
-    authority_key_id: bytes
+    authority_key_id: str
+    """Lower-case hex; empty when there is none."""
     signature_algorithm: bytes
     signature: bytes = field(repr=False)
     tbs: tuple[int, int]
@@ -59,7 +61,7 @@ class CrlHeader:
         Raises:
             Refusal: REVOCATION_UNTRUSTED.
         """
-        if signer.key_usage is not None and "crl_sign" not in signer.key_usage:
+        if not may_sign_crls(signer):
             raise revocation_untrusted("the signer's certificate does not allow CRL signing (cRLSign)")
         if not signer.not_before <= at <= signer.not_after:
             raise revocation_untrusted("the signer's certificate is not valid at this time")
@@ -68,6 +70,14 @@ class CrlHeader:
             check_signature(signer.spki_der, self.signature_algorithm, signed, self.signature, policy=policy, at=at)
         except SignatureRejectedError as error:
             raise revocation_untrusted(f"CRL signature: {error}") from error
+
+
+def may_sign_crls(certificate: Certificate) -> bool:
+    """Whether its key usage allows to sign CRLs, or is absent (RFC 5280 clause 6.3.3 f)."""
+    try:
+        return certificate.key_usage is None or "crl_sign" in certificate.key_usage
+    except Refusal:
+        return False
 
 
 def read_crl(data: reader.Bytes) -> CrlHeader:
@@ -87,9 +97,8 @@ def read_crl(data: reader.Bytes) -> CrlHeader:
         raise revocation_untrusted("CRL without nextUpdate")
     if parsed.next_update_utc < parsed.last_update_utc:
         raise revocation_untrusted("CRL whose nextUpdate is before its thisUpdate")
-    number, base, key_id, scope = _extensions(parsed, layout)
+    number, base, key_id, scope = _extensions(layout)
     return CrlHeader(
-        issuer=parsed.issuer,
         issuer_der=layout.issuer,
         this_update=parsed.last_update_utc,
         next_update=parsed.next_update_utc,
@@ -117,7 +126,7 @@ class _Layout:
 
 
 def _layout(data: reader.Bytes) -> _Layout:
-    """Find the parts, and rebuild the CRL without revokedCertificates (the one SEQUENCE after the times)."""
+    """Find the parts, and rebuild the CRL without revokedCertificates (the one SEQUENCE after the times) and without extensions."""
     start, end = reader.whole(data)
     parts = reader.children(data, start, end, 3)
     if [tag for tag, *_ in parts] != [reader.SEQUENCE, reader.SEQUENCE, reader.BIT_STRING]:
@@ -142,13 +151,15 @@ def _layout(data: reader.Bytes) -> _Layout:
     if bits_end - bits_start < 2 or data[bits_start] != 0:
         raise reader.DerError("signature bits")
     _, issuer, _, issuer_end = fields[times[0] - 1]
+    found = _raw_extensions(data, kept[-1])
+    if kept[-1][0] == _CRL_EXTENSIONS:
+        kept = kept[:-1]
     tbs = reader.encode(reader.SEQUENCE, b"".join(bytes(data[position:stop]) for _, position, _, stop in kept))
     bits = bytes(data[bits_start + 1 : bits_end])
     stub = reader.encode(reader.SEQUENCE, tbs + algorithm + reader.encode(reader.BIT_STRING, b"\0" + bits))
     if len(stub) > 64 * 1024:
         raise reader.DerError("header too large")
-    extensions = _raw_extensions(data, kept[-1])
-    return _Layout(stub, bytes(data[issuer:issuer_end]), extensions, algorithm, bits, (tbs_position, tbs_end), entries)
+    return _Layout(stub, bytes(data[issuer:issuer_end]), found, algorithm, bits, (tbs_position, tbs_end), entries)
 
 
 def _raw_extensions(data: reader.Bytes, last: tuple[int, int, int, int]) -> tuple[Extension, ...]:
@@ -164,44 +175,46 @@ def _raw_extensions(data: reader.Bytes, last: tuple[int, int, int, int]) -> tupl
 
 def _parse_stub(stub: bytes) -> x509.CertificateRevocationList:
     try:
-        parsed = x509.load_der_x509_crl(stub)
-        _ = parsed.issuer, parsed.last_update_utc, parsed.next_update_utc
+        parsed = _loaded(stub)
+        _ = parsed.last_update_utc, parsed.next_update_utc
     except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise revocation_untrusted(f"not a CRL: {str(error)[:120]}") from error
+        raise revocation_untrusted(f"not a CRL: {parse_error_text(error)[:120]}") from error
     return parsed
 
 
-def _extensions(parsed: x509.CertificateRevocationList, layout: _Layout) -> tuple[int | None, int | None, bytes, CrlScope]:
-    number: int | None = None
-    base: int | None = None
-    key_id = b""
-    scope = FULL_SCOPE
+def _loaded(stub: bytes) -> x509.CertificateRevocationList:
     try:
-        extensions = list(parsed.extensions)
-    except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
-        raise revocation_untrusted(f"CRL extensions cannot be read: {str(error)[:120]}") from error
-    for extension in extensions:
-        value = extension.value
-        if extension.critical and type(value) not in _HANDLED:
-            raise revocation_untrusted(f"unknown critical CRL extension {extension.oid.dotted_string}")
-        if isinstance(value, x509.CRLNumber):
-            number = value.crl_number
-        elif isinstance(value, x509.DeltaCRLIndicator):
-            base = value.crl_number
-        elif isinstance(value, x509.AuthorityKeyIdentifier):
-            key_id = value.key_identifier or b""
-        elif isinstance(value, x509.IssuingDistributionPoint):
-            scope = _scope(value, layout)
+        return x509.load_der_x509_crl(stub)
+    except ValueError:
+        better = readable_copy(stub)
+        if better is None:
+            raise
+        return x509.load_der_x509_crl(better)
+
+
+def _extensions(layout: _Layout) -> tuple[int | None, int | None, str, CrlScope]:
+    """(CRLNumber, BaseCRLNumber, key identifier, scope). Other extensions may hold anything unless they are critical."""
+    by_oid = {item.oid: item for item in layout.extensions}
+    if len(by_oid) != len(layout.extensions):
+        raise revocation_untrusted("a CRL extension occurs twice")
+    for item in layout.extensions:
+        if item.critical and item.oid not in _HANDLED:
+            raise revocation_untrusted(f"unknown critical CRL extension {item.oid}")
+    number = _decoded(by_oid.get(_NUMBER), extensions.number)
+    base = _decoded(by_oid.get(_DELTA), extensions.number)
+    key = _decoded(by_oid.get(_AUTHORITY_KEY), extensions.authority_key) or extensions.NO_AUTHORITY_KEY
+    scope = _decoded(by_oid.get(_SCOPE), lambda value: scope_of(value, layout.issuer)) or FULL_SCOPE
     if scope.indirect:
         raise revocation_untrusted("indirect CRL")
     if base is not None and number is None:
         raise revocation_untrusted("delta CRL without a number")
-    return number, base, key_id, scope
+    return number, base, key.key_id, scope
 
 
-def _scope(point: x509.IssuingDistributionPoint, layout: _Layout) -> CrlScope:
-    raw = next(item.value for item in layout.extensions if item.oid == OID_ISSUING_DISTRIBUTION_POINT)
+def _decoded(extension: Extension | None, decode: Callable[[bytes], T]) -> T | None:
+    if extension is None:
+        return None
     try:
-        return scope_of(point, raw, layout.issuer)
+        return decode(extension.value)
     except (reader.DerError, Refusal) as error:
-        raise revocation_untrusted(f"issuingDistributionPoint: {error}") from error
+        raise revocation_untrusted(f"{extensions.extension_name(extension.oid)} cannot be read: {error}") from error

@@ -121,9 +121,9 @@ def _entry_reason(blob: bytes) -> int:
         parts = reader.children(blob, first, stop, 3)
         if not 2 <= len(parts) <= 3 or parts[0][0] != reader.OID or parts[-1][0] != reader.OCTET_STRING:
             raise reader.DerError("entry extension")
-        critical = len(parts) == 3 and parts[1][0] == 0x01 and blob[parts[1][2] : parts[1][3]] == b"\xff"
-        if len(parts) == 3 and not critical:
+        if len(parts) == 3 and parts[1][0] != reader.BOOLEAN:
             raise reader.DerError("entry extension criticality")
+        critical = len(parts) == 3 and reader.boolean(blob[parts[1][2] : parts[1][3]])
         dotted = reader.oid(blob[parts[0][2] : parts[0][3]])
         if dotted in seen:
             raise reader.DerError("entry extension twice")

@@ -6,8 +6,6 @@ times with the clock (:mod:`calock.core.revocation.check`).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,11 +15,12 @@ from datetime import datetime
 from typing import Protocol
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.der import names, reader
+from calock.core.der import names
+from calock.core.der.containers import values_in
 from calock.core.policy import Legacy, Policy
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
-from calock.core.revocation.crl import CrlHeader, read_crl
+from calock.core.revocation.crl import CrlHeader, may_sign_crls, read_crl
 from calock.core.revocation.crl_index import CrlIndex, build_index
 from calock.core.revocation.crl_scope import CrlScope
 from calock.core.revocation.findings import about_revocation
@@ -39,8 +38,8 @@ class ApplicableCrl:
 
     crl: CrlIndex
     delta: CrlIndex | None = None
-    signer_path: tuple[Certificate, ...] = ()
-    """The signer's certificate up to an anchor when the signer is not the issuing key itself: its own status counts too."""
+    signer_paths: tuple[tuple[Certificate, ...], ...] = ()
+    """The signer's certificates up to an anchor when the signer is not the issuing key itself: on one path all must be good."""
     same_series_crls: tuple[CrlIndex, ...] = ()
     """Other CRLs of the same signer and scope, older or not to be combined: a final revocation on one of them stays final."""
     exceptions: frozenset[Legacy] = frozenset()
@@ -49,7 +48,7 @@ class ApplicableCrl:
     """A complete CRL by the issuing key itself, with no delta and no other CRL of its series: it alone decides."""
 
     def __post_init__(self) -> None:
-        alone = self.crl.is_complete and not (self.signer_path or self.same_series_crls or self.delta or self.exceptions)
+        alone = self.crl.is_complete and not (self.signer_paths or self.same_series_crls or self.delta or self.exceptions)
         object.__setattr__(self, "is_alone", alone)
 
 
@@ -174,7 +173,7 @@ class InMemoryEvidence:
             self.rejected.append(item)
 
     def _read_crls(self, blob: bytes) -> Iterable[CrlIndex]:
-        for der in split_pem(blob, b"X509 CRL"):
+        for der in values_in(blob, b"X509 CRL"):
             issuers: frozenset[str] = frozenset()
             try:
                 head = read_crl(der)
@@ -188,7 +187,7 @@ class InMemoryEvidence:
         self._applicable = link_crls(indexes, self.graph)
 
     def _read_ocsp(self, blob: bytes) -> None:
-        for der in split_pem(blob, b"OCSP RESPONSE"):
+        for der in values_in(blob, b"OCSP RESPONSE"):
             try:
                 self._responses.append(read_response(der))
             except Refusal as refusal:
@@ -202,8 +201,9 @@ def verified(der: bytes, head: CrlHeader, candidates: Sequence[Certificate], *, 
         Refusal: REVOCATION_UNTRUSTED.
     """
     refusal: Refusal | None = None
-    by_key = {item.spki_sha256: item for item in reversed(candidates)}  # one certificate for each key, the first
-    preferred = sorted(by_key.values(), key=lambda item: item.subject_key_id != head.authority_key_id.hex())
+    usable_last = sorted(candidates, key=lambda item: (may_sign_crls(item) and item.not_before <= at <= item.not_after, item.der))
+    by_key = {item.spki_sha256: item for item in usable_last}  # one certificate for each key
+    preferred = sorted(by_key.values(), key=lambda item: (item.subject_key_id != head.authority_key_id, item.der))
     for candidate in preferred[:MAX_SIGNERS]:
         try:
             return build_index(der, candidate, policy=policy, at=at, head=head)
@@ -230,12 +230,14 @@ def link_crls(indexes: Sequence[CrlIndex], graph: CaGraph) -> dict[str, list[App
         signer = Certificate.parse(crl.signer_der)
         delta = best_delta(crl, indexes)
         same_series_crls = tuple(item for item in indexes if item is not crl and item is not delta and same_series(item, crl))
-        for issuer in graph.issuers_covered_by(signer):
+        signers = [item for item in graph.over_the_same_key(signer) if item == signer or may_sign_crls(item)]
+        covered = dict.fromkeys(issuer for item in signers for issuer in graph.issuers_covered_by(item))
+        for issuer in covered:
             own = signer.spki_sha256 == issuer.spki_sha256
-            path = () if own else graph.path_of(signer)
+            paths = () if own else tuple(path for item in signers for path in graph.paths_of(item))
             exceptions = needed[crl.sha256] | (needed[delta.sha256] if delta else frozenset())
-            found = ApplicableCrl(crl, delta, path, same_series_crls, exceptions)
-            if (own or path) and found not in by_issuer[issuer.spki_sha256]:
+            found = ApplicableCrl(crl, delta, paths, same_series_crls, exceptions)
+            if (own or paths) and found not in by_issuer[issuer.spki_sha256]:
                 by_issuer[issuer.spki_sha256].append(found)
     return dict(by_issuer)
 
@@ -303,32 +305,3 @@ def responses_about(
 
 def _weight(item: SingleResponse) -> tuple[bool, datetime, bool]:
     return item.status is CertStatus.REVOKED, item.this_update, item.status is CertStatus.UNKNOWN
-
-
-_SEQUENCE = bytes([reader.SEQUENCE])
-
-
-def split_pem(blob: bytes, label: bytes) -> list[bytes]:
-    """Split a file into DER values: PEM with any number of blocks, one DER, or one DER as bare base64.
-
-    A file that begins with a DER SEQUENCE is one DER value, also when PEM text occurs inside it: its author chooses its contents.
-    """
-    if blob[:1] == _SEQUENCE:
-        return [blob]
-    begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
-    if begin not in blob:
-        bare = _decode(blob) if blob[:1] == b"M" else b""  # a DER SEQUENCE in base64 starts so, and never in DER
-        return [bare or blob]
-    found = []
-    for part in blob.split(begin)[1:]:
-        body, closed, _ = part.partition(end)
-        if closed:
-            found.append(_decode(body))
-    return found
-
-
-def _decode(body: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
-    except binascii.Error:
-        return b""  # the reader says that it is no CRL

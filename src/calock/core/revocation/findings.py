@@ -19,6 +19,9 @@ _STRENGTH = {reason: place for place, reason in enumerate((
 """Which finding decides when there are several, the strongest first; None = good."""
 
 
+_LOST = frozenset({REASON_NAMES[1], REASON_NAMES[2]})
+
+
 class RevocationFinding(msgspec.Struct, frozen=True):
     """The statement of one source, or of all together, about one certificate. ``reason`` None = good."""
 
@@ -29,6 +32,11 @@ class RevocationFinding(msgspec.Struct, frozen=True):
     next_update: datetime | None = None
     sha256: str = ""
     revoked_at: datetime | None = None
+
+    @property
+    def means_lost_key(self) -> bool:
+        """Revoked because somebody else may have the key (CRLReason keyCompromise or cACompromise)."""
+        return self.reason is Reason.CERTIFICATE_REVOKED and self.detail.partition(",")[0] in _LOST
 
     def status(self, certificate: Certificate) -> RevocationStatus:
         return RevocationStatus(

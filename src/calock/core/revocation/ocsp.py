@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from functools import lru_cache
 from typing import NoReturn
 
-from cryptography import x509
 from cryptography.x509 import ocsp
 
 from calock.core import libcrypto
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import reader
+from calock.core.der.layout import key_bits, read_extension
+from calock.core.der.legacy_encodings import parse_error_text, readable_copy
 from calock.core.der.names import NameKey, comparison_key
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.signed_data import revocation_untrusted
@@ -35,6 +35,8 @@ OID_SHA1 = "1.3.14.3.2.26"
 OID_SHA256 = "2.16.840.1.101.3.4.2.1"
 OID_SM3 = "1.2.156.10197.1.401"
 OID_NONCE = "1.3.6.1.5.5.7.48.1.2"
+_BASIC = reader.encode(reader.OID, bytes.fromhex("2b0601050507300101"))
+"""id-pkix-ocsp-basic."""
 
 _HASHES = {
     OID_SHA1: bytes.fromhex("300906052b0e03021a0500"),
@@ -90,16 +92,6 @@ class BasicOcspResponse:
     tbs: bytes = field(repr=False)
     signature: bytes = field(repr=False)
     sha256: str = ""
-
-
-@lru_cache(maxsize=4096)
-def key_bits(spki_der: bytes) -> bytes:
-    """Return the public key's bits without tag, length and unused-bits octet: what OCSP hashes (RFC 6960 clause 4.1.1)."""
-    start, end = reader.whole(spki_der)
-    bits = reader.children(spki_der, start, end, 2)[-1]
-    if bits[0] != reader.BIT_STRING or bits[3] - bits[2] < 2 or spki_der[bits[2]] != 0:
-        raise reader.DerError("subjectPublicKey")
-    return spki_der[bits[2] + 1 : bits[3]]
 
 
 def digest(algorithm: str, data: bytes) -> bytes:
@@ -168,18 +160,31 @@ def read_response(data: bytes) -> BasicOcspResponse:
     if len(data) > MAX_SIZE:
         raise revocation_untrusted(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
     try:
-        parsed = ocsp.load_der_ocsp_response(data)
+        parsed = _loaded(data)
         return (
             _basic_response_of(data, parsed) if parsed.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else _no_answer(parsed)
         )
     except Refusal:
         raise
     except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
-        raise revocation_untrusted(f"not an OCSP response: {str(error)[:120]}") from error
+        raise revocation_untrusted(f"not an OCSP response: {parse_error_text(error)[:120]}") from error
 
 
 def _no_answer(parsed: ocsp.OCSPResponse) -> NoReturn:
     raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
+
+
+def _loaded(data: bytes) -> ocsp.OCSPResponse:
+    try:
+        return ocsp.load_der_ocsp_response(data)
+    except ValueError:
+        better = readable_copy(_basic_response_bytes(data))
+        if better is None:
+            raise
+    start, stop = reader.whole(data)
+    status = data[start : reader.element(data, start, stop)[2]]
+    content = reader.encode(reader.SEQUENCE, _BASIC + reader.encode(reader.OCTET_STRING, better))
+    return ocsp.load_der_ocsp_response(reader.encode(reader.SEQUENCE, status + reader.encode(0xA0, content)))
 
 
 def _basic_response_of(data: bytes, parsed: ocsp.OCSPResponse) -> BasicOcspResponse:
@@ -188,21 +193,48 @@ def _basic_response_of(data: bytes, parsed: ocsp.OCSPResponse) -> BasicOcspRespo
     parts = reader.children(basic, start, end, 4)
     if len(parts) < 3 or parts[1][0] != reader.SEQUENCE:
         raise reader.DerError("BasicOCSPResponse")
-    critical = [item.oid.dotted_string for item in parsed.extensions if item.critical and item.oid.dotted_string != OID_NONCE]
-    if critical:
-        raise revocation_untrusted(f"unknown critical OCSP extension {critical[0]}")
+    tbs = basic[parts[0][1] : parts[0][3]]
     return BasicOcspResponse(
-        responses=_single_responses(parsed.tbs_response_bytes),
+        responses=_single_responses(tbs),
         produced_at=parsed.produced_at_utc,
         responder_key=_responder_key(basic[parts[0][2] : parts[0][3]]),
         responder_key_hash=parsed.responder_key_hash,
         certificates=_certificates(basic, parts[3:]),
-        nonce=next((item.value.nonce for item in parsed.extensions if isinstance(item.value, x509.OCSPNonce)), None),
+        nonce=_nonce(tbs),
         signature_algorithm=basic[parts[1][1] : parts[1][3]],
-        tbs=parsed.tbs_response_bytes,
+        tbs=tbs,
         signature=parsed.signature,
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def _nonce(tbs: bytes) -> bytes | None:
+    """The nonce among the responseExtensions of a ResponseData; None = there is none.
+
+    Raises:
+        Refusal: an extension that is critical and unknown.
+    """
+    found: bytes | None = None
+    for tag, _, first, stop in reader.children(tbs, *reader.whole(tbs), 5)[2:]:
+        if tag != 0xA1:
+            continue
+        start, end = reader.only(tbs, first, stop, reader.SEQUENCE)
+        for _, begin, _, after in reader.children(tbs, start, end, 16):
+            extension = read_extension(tbs[begin:after])
+            if extension.oid == OID_NONCE:
+                found = _nonce_octets(extension.value)
+            elif extension.critical:
+                raise revocation_untrusted(f"unknown critical OCSP extension {extension.oid}")
+    return found
+
+
+def _nonce_octets(value: bytes) -> bytes:
+    """RFC 8954 puts the nonce into an OCTET STRING; responders of before leave that out."""
+    try:
+        start, stop = reader.whole(value, reader.OCTET_STRING)
+    except reader.DerError:
+        return value
+    return value[start:stop]
 
 
 def _responder_key(tbs: bytes) -> NameKey | None:

@@ -17,10 +17,17 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.keys import key_fault
 from calock.core.checks.gate import form_fault
 from calock.core.der import reader
+from calock.core.der.layout import key_bits
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
-from calock.core.revocation.ocsp import BasicOcspResponse, key_bits
-from calock.core.revocation.signed_data import SignatureRejectedError, check_issued, check_signature, revocation_untrusted
+from calock.core.revocation.ocsp import BasicOcspResponse
+from calock.core.revocation.signed_data import (
+    SignatureEncodingError,
+    SignatureRejectedError,
+    check_issued,
+    check_signature,
+    revocation_untrusted,
+)
 
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 OCSP_NOCHECK = "1.3.6.1.5.5.7.48.1.5"
@@ -106,6 +113,8 @@ def _delegate_problem(candidate: Certificate, issuer: Certificate, *, policy: Po
 def _unfit(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
     try:
         check_issued(candidate, issuer, policy=policy, at=at)
+    except SignatureEncodingError as error:
+        return f"the OCSP signer's certificate: {error}"
     except SignatureRejectedError:
         return "the OCSP signer's certificate was not issued by the CA's own key"
     fault = form_fault(candidate, policy, at, strict=False) or key_fault(candidate, policy, at)
@@ -114,8 +123,13 @@ def _unfit(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: d
     demands = (
         (candidate.issuer_key == issuer.subject_key, "names another issuer"),
         (OCSP_SIGNING in (candidate.eku or ()), "is not for OCSP signing (id-kp-OCSPSigning)"),
-        ("digital_signature" in (candidate.key_usage or ()), "is not for signatures (digitalSignature)"),
+        (_may_sign(candidate), "is not for signatures (digitalSignature)"),
         (not candidate.is_ca, "is a CA's"),
         (candidate.not_before <= at <= candidate.not_after, "is not valid at this time"),
     )
     return next((f"the OCSP signer's certificate {fails}" for holds, fails in demands if not holds), "")
+
+
+def _may_sign(candidate: Certificate) -> bool:
+    """Without a keyUsage extension the key is not restricted (RFC 5280 clause 4.2.1.3); RFC 6960 clause 4.2.2.2 wants none."""
+    return candidate.key_usage is None or "digital_signature" in candidate.key_usage

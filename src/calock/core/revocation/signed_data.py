@@ -8,7 +8,10 @@ Sources: RFC 5280 clause 4.1.1.2; RFC 4055 (RSA), RFC 5758 (ECDSA), GM/T 0015 an
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import get_args
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -19,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from calock.core import libcrypto
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.key_types import is_ec, is_rsa
+from calock.core.certificates.signature_encoding import NOT_HELD, signature_fault
 from calock.core.der import reader
 from calock.core.libcrypto import SPKI_PREFIX
 from calock.core.policy import Legacy, Policy
@@ -28,6 +32,7 @@ SM2_WITH_SM3 = "1.2.156.10197.1.501"
 RSA_PSS = "1.2.840.113549.1.1.10"
 
 _NULL = b"\x05\x00"
+_START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _RSA: dict[str, type[hashes.HashAlgorithm]] = {
     "1.2.840.113549.1.1.5": hashes.SHA1,
     "1.2.840.113549.1.1.11": hashes.SHA256,
@@ -56,13 +61,18 @@ class SignatureRejectedError(ValueError):
     """The signature is not acceptable. The text is for operators."""
 
 
+class SignatureEncodingError(SignatureRejectedError):
+    """The signature holds, but is not written in DER."""
+
+
 def check_signature(
     spki_der: bytes, algorithm_der: bytes, message: bytes, signature: bytes, *, policy: Policy, at: datetime
 ) -> None:
     """Verify ``signature`` over ``message``.
 
     ``algorithm_der`` is the AlgorithmIdentifier of the structure; ``policy`` says which algorithms, key sizes and
-    curves count at ``at``. RSA as PKCS#1 v1.5 or PSS, ECDSA and SM2 as DER SEQUENCE {r, s}; SM2 with the standard signer ID.
+    curves count at ``at``, and in which encoding. RSA as PKCS#1 v1.5 or PSS, ECDSA and SM2 as SEQUENCE {r, s}; SM2 with the
+    standard signer ID.
 
     Raises:
         SignatureRejectedError: algorithm or key not acceptable, or the signature does not hold.
@@ -77,7 +87,7 @@ def check_signature(
         if is_rsa(key):
             _check_rsa(key, dotted, parameters, message, signature)
         elif is_ec(key):
-            _check_ecdsa(key, dotted, parameters, message, signature)
+            _check_ecdsa(key, dotted, parameters, message, signature, policy)
         else:
             raise SignatureRejectedError("the signer's key is neither SM2, RSA nor EC")
     except (InvalidSignature, ValueError) as error:
@@ -103,6 +113,16 @@ def check_issued(certificate: Certificate, issuer: Certificate, *, policy: Polic
     check_signature(
         issuer.spki_der, data[algorithm:algorithm_end], data[tbs:tbs_end], certificate.parsed.signature, policy=policy, at=at
     )
+
+
+def check_issued_ever(certificate: Certificate, issuer: Certificate, *, policy: Policy) -> None:
+    """Like :func:`check_issued`, with the dated exceptions of the rules at every time: for what can only lead to a refusal.
+
+    Raises:
+        SignatureRejectedError: ``issuer``'s key did not sign ``certificate``.
+    """
+    always = replace(policy, legacy=tuple((what, _END) for what in get_args(Legacy)))
+    check_issued(certificate, issuer, policy=always, at=_START)
 
 
 def exceptions_needed(spki_der: bytes, algorithm_der: bytes, *, policy: Policy) -> frozenset[Legacy]:
@@ -175,8 +195,15 @@ def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: by
     _require_sm2(policy)
     if parameters not in (b"", _NULL):  # both are in the field; neither changes what is verified
         raise SignatureRejectedError("SM2 signature with parameters")
-    if not spki_der.startswith(SPKI_PREFIX) or not libcrypto.sm2_verify(spki_der, signature, message):
+    if not spki_der.startswith(SPKI_PREFIX):
         raise SignatureRejectedError("the signature does not hold")
+    _require_dss(lambda der: libcrypto.sm2_verify(spki_der, der, message), signature, policy)
+
+
+def _require_dss(holds: Callable[[bytes], bool], signature: bytes, policy: Policy) -> None:
+    fault = signature_fault(holds, signature, tolerant=policy.tolerates_signatures)
+    if fault:
+        raise (SignatureRejectedError if fault == NOT_HELD else SignatureEncodingError)(fault)
 
 
 def _digest(found: type[hashes.HashAlgorithm] | None, dotted: str) -> hashes.HashAlgorithm:
@@ -196,11 +223,22 @@ def _check_rsa(key: rsa.RSAPublicKey, dotted: str, parameters: bytes, message: b
     key.verify(signature, message, padding.PKCS1v15(), digest)
 
 
-def _check_ecdsa(key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes) -> None:
+def _check_ecdsa(  # noqa: PLR0917 - what is signed, and by what
+    key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes, policy: Policy
+) -> None:
     digest = _digest(_ECDSA.get(dotted), dotted)
     if parameters:
         raise SignatureRejectedError("ECDSA signature with parameters")
-    key.verify(signature, message, ec.ECDSA(digest))
+    method = ec.ECDSA(digest)
+
+    def holds(der: bytes) -> bool:
+        try:
+            key.verify(der, message, method)
+        except InvalidSignature:
+            return False
+        return True
+
+    _require_dss(holds, signature, policy)
 
 
 def _pss(parameters: bytes) -> tuple[hashes.HashAlgorithm, padding.PSS]:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
-from calock.core.revocation.check import check_revocation
+from calock.core.revocation.check import SameKey, check_revocation
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
@@ -165,13 +165,13 @@ class _Judge:
     def __init__(self, at: datetime) -> None:
         self.at = at
         self._fresh = False
-        self._authorities: dict[tuple[Certificate, ...], Reason | None] = {}
+        self._revoked_authorities: dict[tuple[Certificate, ...], bool] = {}
         self._take_up()
 
     def _take_up(self) -> None:
         self._register = current_register()
         self._evidence = current_evidence(look=True)
-        self._authorities.clear()
+        self._revoked_authorities.clear()
         _grounds.use(self._register)
 
     def why_bad(self, row: _Row, stored: LockCertificate | None) -> Bad | None:
@@ -186,29 +186,38 @@ class _Judge:
         if isinstance(ground, Reason):
             # one that is not valid yet was valid at its login: a clock's error, and nobody's fault
             return None if ground is Reason.CERTIFICATE_NOT_YET_VALID else (ground, None)
+        if self._has_revoked_ca(ground):
+            _grounds.forget(row.sha256)  # another path may hold since this one was found
+            ground = self._ground(row, stored)
+            if isinstance(ground, Reason):
+                return ground, None
+            if self._has_revoked_ca(ground):
+                return Reason.CA_REVOKED, None
+        return self._revoked(ground, ground.certificates[:2])
+
+    def _has_revoked_ca(self, ground: Ground) -> bool:
         authorities = ground.certificates[1:]
-        if authorities not in self._authorities:
-            found = self._revoked(ground, authorities)
-            self._authorities[authorities] = None if found is None else Reason.CA_REVOKED
-        above = self._authorities[authorities]
-        return (above, None) if above is not None else self._revoked(ground, ground.certificates[:2])
+        if authorities not in self._revoked_authorities:
+            same_keys = [item._replace(number=item.number - 1) for item in ground.same_keys]
+            self._revoked_authorities[authorities] = self._revoked(ground, authorities, same_keys) is not None
+        return self._revoked_authorities[authorities]
 
     def _ground(self, row: _Row, stored: LockCertificate | None) -> Ground | Reason:
         kept = _grounds.of(row.sha256, self.at)
         if kept is not None:
             return kept
         der = (stored or LockCertificate.objects.only("cert_sha256", "sealed_der").get(pk=row.pk)).der
-        found = _grounds.find(der, self._register, self.at)
+        found = _grounds.find(der, self._register, self.at, self._evidence)
         if isinstance(found, Reason) and not self._fresh:
             # the session may be younger than our copy of the register, and its CA too: nobody is put out by an old copy
             forget_register()
             self._take_up()
             self._fresh = True
-            found = _grounds.find(der, self._register, self.at)
+            found = _grounds.find(der, self._register, self.at, self._evidence)
         return found
 
-    def _revoked(self, ground: Ground, path: Sequence[Certificate]) -> Bad | None:
-        found = check_revocation(path, evidence=self._evidence, policy=ground.policy, at=self.at)
+    def _revoked(self, ground: Ground, path: Sequence[Certificate], same_keys: Sequence[SameKey] = ()) -> Bad | None:
+        found = check_revocation(path, evidence=self._evidence, policy=ground.policy, at=self.at, same_keys=same_keys)
         return (found.reason, found.statuses[0]) if found.reason is not None and found.reason in REVOKED else None
 
 

@@ -85,13 +85,21 @@ class ProvenCertificate:
             holder_id=identity.holder_id,
             holder_hmac=holder_hmac(identity.holder_kind, identity.holder_id),
             holder_masked=identity.holder_masked[:32],
-            subject_cn=mask_person_ids(certificate.subject_cn)[:200],
+            subject_cn=_stored_name(certificate.subject_cn),
             algorithm=certificate.algorithm,
             not_before=certificate.not_before,
             not_after=certificate.not_after,
             certificate=certificate,
             details=proof.details,
         )
+
+    def has_stored_name(self, stored: str) -> bool:
+        """Whether a stored ``subject_cn`` is this certificate's, also one that was stored when T61String was read as latin-1."""
+        return stored in map(_stored_name, self.certificate.subject_cn_readings)
+
+
+def _stored_name(common_name: str) -> str:
+    return mask_person_ids(common_name)[:200]
 
 
 def _lock_id(identity: Identity, spki_sha256: str) -> str:

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.paths.path import check_path
+from calock.core.decision.inputs import VerificationInputs
+from calock.core.decision.path_choice import choose_path
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.check import check_revocation
+from calock.core.verdict import Step
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import is_revoked, note_revoked
 from calock.server.providers.trust import current_register
 from calock.server.revocation.evidence import current_evidence
+
+_STEPS = frozenset({Step.PATH, Step.REVOCATION})
 
 
 class RacedError(Exception):
@@ -46,12 +50,15 @@ def predecessor_status(version: LockCertificate, *, at: datetime) -> Predecessor
     register = current_register()
     try:
         certificate = Certificate.parse(version.der)
-        path = check_path(certificate, register, at=at)
+        chosen = choose_path(certificate, VerificationInputs(register, at, current_evidence(), steps=_STEPS))
     except Refusal as refusal:
         return PredecessorStatus(version.pk, doubt=f"the stored certificate cannot be judged: {refusal.detail}")
+    path = chosen.path
     if path.provider is None or not path.checks[0].passed:
         return PredecessorStatus(version.pk, doubt="its CA is not recognised any more")
-    found = check_revocation(path.certificates, evidence=current_evidence(), policy=path.provider.policy, at=at)
+    found = chosen.revocation or check_revocation(
+        path.certificates, evidence=current_evidence(), policy=path.provider.policy, at=at
+    )
     if found.reason is Reason.CERTIFICATE_REVOKED:
         note_revoked(version.ca_record.spki_sha256, version.serial, status=found.statuses[0], at=at)
         return PredecessorStatus(version.pk, revoked=True)

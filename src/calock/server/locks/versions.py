@@ -99,7 +99,7 @@ def continues(version: LockCertificate, proven: ProvenCertificate) -> bool:
         return False
     if version.holder_hmac or proven.holder_hmac:
         return version.holder_hmac == proven.holder_hmac
-    return version.spki_sha256 == proven.spki_sha256 and version.subject_cn == proven.subject_cn
+    return version.spki_sha256 == proven.spki_sha256 and proven.has_stored_name(version.subject_cn)
 
 
 def _is_older(proven: ProvenCertificate, current: LockCertificate) -> bool:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from calock.core.certificates.certificate import Certificate
+from calock.core.certificates.certificate import Certificate, lowest
+from calock.core.der.containers import ContainerError, certificates_in
 from calock.core.paths.chain import openssl_reads
 from calock.core.refusals import Reason, Refusal
 
 MAX_BYTES = 16 * 1024  # CA certificates in the field have 1 to 3 KB
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*")
 
 
 class Use(StrEnum):
@@ -51,31 +47,39 @@ class CaFile:
     not_before: datetime
     not_after: datetime
     key: str
+    purposes: tuple[str, ...] | None
+    """Its extendedKeyUsage (OIDs); None = it has none."""
 
 
-def _der(data: bytes) -> bytes:
+def _parsed(data: bytes) -> Certificate:
+    """The one certificate of a file; of a chain the CA at its lower end, whose chain it is."""
     if len(data) > MAX_BYTES:
         raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"larger than {MAX_BYTES} bytes")
-    if not data.lstrip().startswith(b"-----BEGIN"):
-        return data
-    if not _PEM.fullmatch(data.strip() + b"\n"):
-        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the PEM text holds something else than one certificate")
     try:
-        return x509.load_pem_x509_certificate(data.strip()).public_bytes(Encoding.DER)
-    except ValueError as error:
-        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the PEM text does not parse") from error
+        found = certificates_in(data)
+    except ContainerError as error:
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"the file {error}") from error
+    if any(item.settings for item in found):
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, "the file carries OpenSSL's own trust settings, which are not applied here")
+    parsed = list(dict.fromkeys(Certificate.parse(item.der) for item in found))
+    chosen = lowest(parsed)
+    if len(chosen) != 1:
+        subjects = "; ".join(certificate.subject_text for certificate in parsed)
+        raise Refusal(Reason.CA_CERTIFICATE_REFUSED, f"the file holds {len(parsed)} certificates that are no one chain: {subjects}")
+    return chosen[0]
 
 
 def read_ca_certificate(data: bytes, *, at: datetime | None, crl_signer: bool = False) -> CaFile:
-    """Read one certificate, DER or PEM, and check that it may stand in the register at ``at`` (None: dates do not matter).
+    """Read one CA certificate, and check that it may stand in the register at ``at`` (None: dates do not matter).
 
+    DER, PEM, PKCS#7 or any of them in bare base64; of a chain the CA at its lower end.
     ``crl_signer``: it is to be a key that signs CRLs alone, rather than a CA.
 
     Raises:
         Refusal: CA_CERTIFICATE_REFUSED: unparsable, not certified for its use, a key too weak for a CA, or outside its dates.
     """
     try:
-        return _checked(Certificate.parse(_der(data)), at, Use.CRLS if crl_signer else Use.CERTIFICATES)
+        return _checked(_parsed(data), at, Use.CRLS if crl_signer else Use.CERTIFICATES)
     except Refusal as refusal:
         if refusal.reason == Reason.CA_CERTIFICATE_REFUSED:
             raise
@@ -112,6 +116,7 @@ def _checked(parsed: Certificate, at: datetime | None, use: Use) -> CaFile:
         not_before=parsed.not_before,
         not_after=parsed.not_after,
         key=f"{parsed.algorithm} {parsed.key_size}",
+        purposes=parsed.eku,
     )
 
 

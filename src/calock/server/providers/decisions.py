@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.policy import Policy, PolicyError
+from calock.core.policy import ANY_EXTENDED_KEY_USAGE, CLIENT_AUTH, Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
 from calock.server.accounts.models import Account
@@ -106,7 +106,16 @@ def certificate_facts(ca: CaFile) -> list[tuple[str, str]]:
         ("证书 SHA-256", ca.sha256),
         ("公钥 SHA-256", ca.spki_sha256),
         ("有效期", f"{day_text(ca.not_before)} 至 {day_text(ca.not_after)}"),
+        *_purpose_facts(ca),
     ]
+
+
+def _purpose_facts(ca: CaFile) -> list[tuple[str, str]]:
+    """A CA that is certified for other purposes alone: as an anchor it is not asked about them, so operators are told."""
+    if ca.purposes is None or {CLIENT_AUTH, ANY_EXTENDED_KEY_USAGE} & set(ca.purposes):
+        return []
+    words = "，其中没有客户端认证：作为信任锚时不检查用途，作为下级 CA 时其签发的证书会被拒绝"
+    return [("扩展密钥用途", Alarm("、".join(ca.purposes) + words))]
 
 
 def _recognise_facts(approval: Approval) -> list[tuple[str, str]]:

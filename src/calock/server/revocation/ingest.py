@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import names
+from calock.core.der.containers import values_in, without_white_space
 from calock.core.der.reader import Bytes, DerError
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -27,7 +28,6 @@ from calock.core.revocation.check import check_revocation
 from calock.core.revocation.crl import CrlHeader, read_crl
 from calock.core.revocation.crl_index import CrlIndex
 from calock.core.revocation.crl_scope import FULL_SCOPE
-from calock.core.revocation.evidence import split_pem
 from calock.core.revocation.findings import revoked
 from calock.core.revocation.signed_data import revocation_untrusted
 from calock.server.audit.events import Event
@@ -107,8 +107,10 @@ def _refuse_future(head: CrlHeader, policy: Policy, at: datetime) -> None:
 
 def _refuse_revoked_signer(signer: Certificate, graph: CaGraph, at: datetime) -> None:
     """A key that is known to be revoked replaces nothing; one whose status is not known yet is judged with each decision."""
-    judged = check_revocation(graph.path_of(signer), evidence=current_evidence(), policy=graph.policy, at=at)
-    if any(finding.reason is Reason.CERTIFICATE_REVOKED for finding in judged.findings):
+    evidence = current_evidence()
+    judged = [check_revocation(path, evidence=evidence, policy=graph.policy, at=at) for path in graph.paths_of(signer)]
+    revoked_paths = [any(finding.reason is Reason.CERTIFICATE_REVOKED for finding in one.findings) for one in judged]
+    if revoked_paths and all(revoked_paths):
         raise revocation_untrusted("the key that signed the CRL is revoked")
 
 
@@ -142,8 +144,8 @@ def _note_how_it_comes(held: Held, got: Fetched, begins: str, mark: Mark) -> Non
 def _ders(data: Bytes) -> list[Bytes]:
     """Take the DER out of PEM when the source serves that, however many there are."""
     if bytes(data[:11]) != b"-----BEGIN ":
-        return [data]
-    found = split_pem(bytes(data), b"X509 CRL")
+        return [without_white_space(data)]
+    found = values_in(bytes(data), b"X509 CRL")
     if not 1 <= len(found) <= MAX_BUNDLE:
         raise revocation_untrusted(f"{len(found)} CRLs in one answer")
     return [*found]

@@ -1,0 +1,221 @@
+"""Certificates and other DER values in the files in which CAs hand them out.
+
+Read are DER, PEM with any number of blocks and any text around them, certificates-only PKCS#7 (``.p7b``: RFC 2315 clause 9,
+GM/T 0010; DER or BER, also as PEM), and any of these as bare base64. White space at the end of a file is the file's; any other
+octet there stays with the value, whose reader refuses it. A file that begins with a SEQUENCE is one value, also when PEM text
+occurs inside it: its author chooses its contents.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import NamedTuple
+
+from calock.core.der import reader
+
+_SEQUENCE = b"\x30"
+_WHITE_SPACE = b" \t\r\n"
+_PEM = re.compile(rb"-----BEGIN (?P<label>[A-Z0-9 #]{1,40})-----(?P<body>[^-]*)-----END (?P=label)-----")
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
+_CERTIFICATE_LABELS = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"})
+_PKCS7_LABELS = frozenset({b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS"})
+_BARE = re.compile(rb"[A-Za-z0-9+/=\s]+")
+_PKCS7 = bytes.fromhex("06092a864886f70d0107")
+_GM_PKCS7 = bytes.fromhex("060a2a811ccf5506010402")
+_OTHERS = {
+    _PKCS7: "a PKCS#7 container",
+    bytes.fromhex("02010330"): "a PKCS#12 container",
+    bytes.fromhex("02010030"): "a private key",
+    bytes.fromhex("02010002"): "a private key",
+    bytes.fromhex("02010104"): "a private key",
+}
+"""Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
+MAX_CERTIFICATES = 256
+_HEAD = 256
+"""Octets at the beginning of a text among which white space is skipped."""
+_MAX_DEPTH = 32
+
+
+class ContainerError(ValueError):
+    """The file holds no certificate; the text continues a sentence that begins with the file's name."""
+
+
+class FileCertificate(NamedTuple):
+    """One certificate of a file, not parsed yet."""
+
+    der: bytes
+    settings: bytes = b""
+    """OpenSSL's own trust settings behind it (X509_CERT_AUX, in ``TRUSTED CERTIFICATE`` blocks); empty = none."""
+    unordered: bool = False
+    """It comes from a PKCS#7 container, which keeps certificates in no particular order."""
+
+
+def certificates_in(data: bytes) -> list[FileCertificate]:
+    """Every certificate in a file, at least one. In a PKCS#7 container they are in no particular order.
+
+    Raises:
+        ContainerError: it holds nothing that looks like a certificate.
+    """
+    data = _as_octets(data)
+    if data[:1] == _SEQUENCE:
+        return _in_der(data)
+    blocks = [match for match in _PEM.finditer(data) if match["label"] in _CERTIFICATE_LABELS | _PKCS7_LABELS]
+    if blocks:
+        return [certificate for match in blocks for certificate in _in_block(match["label"], match["body"])]
+    bare = _bare(data)
+    if bare:
+        return _in_der(bare)
+    raise ContainerError(f"{_instead(data)} (PEM, DER or PKCS#7 is wanted)")
+
+
+def values_in(data: bytes, label: bytes) -> list[bytes]:
+    """DER values of another kind in a file, e.g. ``X509 CRL``; what is none of the forms above comes back whole."""
+    data = _as_octets(data)
+    if data[:1] == _SEQUENCE:
+        return [bytes(without_white_space(data))]
+    blocks = [_decoded(match["body"]) for match in _PEM.finditer(data) if match["label"] == label]
+    if blocks or b"-----BEGIN " + label + b"-----" in data:
+        return blocks
+    return [_bare(data) or data]
+
+
+def without_white_space(data: reader.Bytes) -> reader.Bytes:
+    """A DER value without the white space behind it; any other octet behind it stays."""
+    try:
+        end = reader.element(data, 0, len(data))[2]
+    except reader.DerError:
+        return data
+    return data[:end] if not bytes(data[end:]).strip(_WHITE_SPACE) else data
+
+
+def _as_octets(data: bytes) -> bytes:
+    """Without the marks that editors put before text, and UTF-16 text as ASCII."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace").encode("ascii", "replace")
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def _in_block(label: bytes, body: bytes) -> list[FileCertificate]:
+    der = _decoded(body)
+    if label in _PKCS7_LABELS or _is_pkcs7(der):
+        return _in_pkcs7(der)
+    if label.startswith(b"TRUSTED"):
+        try:
+            end = reader.element(der, 0, len(der))[2]
+        except reader.DerError:
+            end = len(der)
+        return [FileCertificate(der[:end], der[end:])]
+    return [FileCertificate(der)]
+
+
+def _in_der(data: bytes) -> list[FileCertificate]:
+    if _is_pkcs7(data):
+        return _in_pkcs7(data)
+    other = next((kind for begin, kind in _OTHERS.items() if data[_header(data) :].startswith(begin)), None)
+    if other is not None:
+        raise ContainerError(f"is {other}, not a certificate (PEM, DER or PKCS#7 is wanted)")
+    return [FileCertificate(bytes(without_white_space(data)))]
+
+
+def _decoded(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(body.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""  # refused by the value's own reader
+
+
+def _bare(data: bytes) -> bytes:
+    """A DER SEQUENCE as bare base64; empty when the text is none."""
+    if data[:_HEAD].lstrip()[:1] != b"M" or not _BARE.fullmatch(data):
+        return b""
+    text = b"".join(data.split()).rstrip(b"=")
+    found = _decoded(text + b"=" * (-len(text) % 4))
+    return found if found[:1] == _SEQUENCE else b""
+
+
+def _header(data: bytes) -> int:
+    """Octets before the contents of the DER value that begins here."""
+    return 2 + (data[1] & 0x7F if data[1:2] and data[1] & 0x80 else 0)
+
+
+def _instead(data: bytes) -> str:
+    if not data.strip():
+        return "is empty"
+    label = _BEGIN.search(data)
+    if label is None:
+        return "holds no certificate"
+    if label[1].endswith(b"CERTIFICATE"):
+        return "holds a certificate without its end"
+    return f"holds {label[1].decode()}, not a certificate"
+
+
+# --- PKCS#7
+
+
+def _is_pkcs7(data: bytes) -> bool:
+    return data[:1] == _SEQUENCE and data[_header(data) :].startswith((_PKCS7, _GM_PKCS7))
+
+
+def _in_pkcs7(data: bytes) -> list[FileCertificate]:
+    try:
+        found = _certificates_of(data)
+    except reader.DerError as error:
+        raise ContainerError(f"is a PKCS#7 container that cannot be read: {error}") from error
+    if not found:
+        raise ContainerError("is a PKCS#7 container without certificates")
+    return [FileCertificate(der, unordered=True) for der in found]
+
+
+def _certificates_of(data: bytes) -> list[bytes]:
+    """Certificates of ContentInfo {OID, [0] SignedData {version, digests, content, [0] certificates …}}."""
+    content = _ber_children(data, _ber(data, 0, len(data), 0))
+    tagged = next((item for item in content if item.tag == 0xA0), None)
+    if tagged is None:
+        raise reader.DerError("no content")
+    signed = _ber_children(data, tagged)
+    fields = _ber_children(data, signed[0]) if signed else []
+    certificates = next((item for item in fields[2:] if item.tag == 0xA0), None)
+    if certificates is None:
+        return []
+    return [data[item.begin : item.after] for item in _ber_children(data, certificates) if item.tag == reader.SEQUENCE]
+
+
+class _Ber(NamedTuple):
+    """One BER element: its tag, where it begins, where its contents lie, and where the next one begins."""
+
+    tag: int
+    begin: int
+    first: int
+    end: int
+    after: int
+
+
+def _ber(data: bytes, position: int, stop: int, depth: int) -> _Ber:
+    """One element in BER: lengths may be indefinite or longer than need be (X.690 clause 8.1.3)."""
+    if depth > _MAX_DEPTH or position + 2 > stop:
+        raise reader.DerError("nested too deep" if depth > _MAX_DEPTH else "truncated")
+    tag, size, first = data[position], data[position + 1], position + 2
+    if size == 0x80:
+        end = first
+        while data[end : end + 2] != b"\0\0":
+            end = _ber(data, end, stop, depth + 1).after
+        return _Ber(tag, position, first, end, end + 2)
+    if size > 0x80:
+        octets = size & 0x7F
+        size, first = int.from_bytes(data[first : first + octets], "big"), first + octets
+    if first + size > stop:
+        raise reader.DerError("truncated")
+    return _Ber(tag, position, first, first + size, first + size)
+
+
+def _ber_children(data: bytes, parent: _Ber) -> list[_Ber]:
+    found: list[_Ber] = []
+    position = parent.first
+    while position < parent.end:
+        found.append(_ber(data, position, parent.end, 0))
+        if len(found) > MAX_CERTIFICATES:
+            raise reader.DerError(f"more than {MAX_CERTIFICATES} elements")
+        position = found[-1].after
+    return found

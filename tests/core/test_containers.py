@@ -1,0 +1,158 @@
+"""Certificates in files as CAs hand them out."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from hypothesis import given
+from hypothesis import strategies as st
+from trust_help import world
+
+from calock.core.certificates.certificate import Certificate, lowest
+from calock.core.der.containers import ContainerError, certificates_in, values_in
+from calock.demo import der
+
+LEAF, CA, ROOT = world("EC").lock(), world("EC").ca.certificate, world("EC").root.certificate
+SM2_CHAIN = [world("SM2").lock(), world("SM2").ca.certificate, world("SM2").root.certificate]
+GM_SIGNED_DATA, PKCS7_SIGNED_DATA = "1.2.156.10197.6.1.4.2.2", "1.2.840.113549.1.7.2"
+
+
+def signed_data(*certificates: bytes, kind: str = PKCS7_SIGNED_DATA) -> bytes:
+    """A certificates-only SignedData (RFC 2315 clause 9.1) in DER."""
+    data = "1.2.840.113549.1.7.1" if kind == PKCS7_SIGNED_DATA else "1.2.156.10197.6.1.4.2.1"
+    body = der.sequence(
+        der.integer(1), der.set_of(), der.sequence(der.oid(data)), der.tlv(0xA0, *certificates), der.set_of()
+    )  # fmt: skip
+    return der.sequence(der.oid(kind), der.tlv(0xA0, body))
+
+
+def indefinite(element: bytes) -> bytes:
+    """The same SignedData with indefinite lengths outside of the certificates, as Java and BouncyCastle write it."""
+    certificates = b"".join([LEAF, CA, ROOT])
+    start = element.index(certificates)
+    middle = b"\xa0\x80" + certificates + b"\0\0"
+    inner = der.integer(1) + der.set_of() + b"\x30\x80" + der.oid("1.2.840.113549.1.7.1") + b"\0\0" + middle + der.set_of()
+    assert start
+    return b"\x30\x80" + der.oid(PKCS7_SIGNED_DATA) + b"\xa0\x80\x30\x80" + inner + b"\0\0" * 3
+
+
+def pem(data: bytes, label: str = "CERTIFICATE") -> bytes:
+    return f"-----BEGIN {label}-----\n".encode() + base64.encodebytes(data) + f"-----END {label}-----\n".encode()
+
+
+def parsed(data: bytes) -> set[bytes]:
+    return {item.der for item in certificates_in(data)}
+
+
+CHAIN = signed_data(LEAF, CA, ROOT)
+ONE_FILE: dict[str, Callable[[bytes], bytes]] = {
+    "DER": bytes,
+    "DER with CR LF behind": lambda data: data + b"\r\n",
+    "DER with blanks and line ends behind": lambda data: data + b" \t\n\n",
+    "PEM": pem,
+    "PEM with CR LF": lambda data: pem(data).replace(b"\n", b"\r\n"),
+    "PEM in one line": lambda data: b"-----BEGIN CERTIFICATE-----" + base64.b64encode(data) + b"-----END CERTIFICATE-----",
+    "PEM with text around it": lambda data: b"subject=CN = x\n\n" + pem(data) + b"thank you\n",
+    "PEM behind a byte order mark": lambda data: b"\xef\xbb\xbf" + pem(data),
+    "PEM in UTF-16": lambda data: pem(data).decode().encode("utf-16"),
+    "X509 PEM": lambda data: pem(data, "X509 CERTIFICATE"),
+    "bare base64": base64.b64encode,
+    "bare base64 in lines": base64.encodebytes,
+    "bare base64 in lines of CR LF": lambda data: base64.encodebytes(data).replace(b"\n", b"\r\n"),
+    "bare base64 behind an empty line": lambda data: b"\r\n" + base64.encodebytes(data),
+    "bare base64 without padding": lambda data: base64.b64encode(data).rstrip(b"="),
+    "PKCS#7": signed_data,
+    "PKCS#7 with a line end behind": lambda data: signed_data(data) + b"\n",
+    "PKCS#7 of GM/T 0010": lambda data: signed_data(data, kind=GM_SIGNED_DATA),
+    "PKCS#7 in PEM": lambda data: pem(signed_data(data), "PKCS7"),
+    "CMS in PEM": lambda data: pem(signed_data(data), "CMS"),
+    "PKCS#7 under the wrong label": lambda data: pem(signed_data(data)),
+    "PKCS#7 in bare base64": lambda data: base64.encodebytes(signed_data(data)),
+}
+
+
+@pytest.mark.parametrize("form", ONE_FILE)
+@pytest.mark.parametrize("certificate", [LEAF, SM2_CHAIN[0]], ids=["P-256", "SM2"])
+def test_l15_a_certificate_is_read_from_a_file_as_people_have_it(form: str, certificate: bytes) -> None:
+    assert [item.der for item in certificates_in(ONE_FILE[form](certificate))] == [certificate]
+
+
+def test_l15_a_chain_of_another_program_is_read() -> None:
+    made = [x509.load_der_x509_certificate(item) for item in (LEAF, CA, ROOT)]
+    for encoding in (Encoding.DER, Encoding.PEM):
+        assert parsed(pkcs7.serialize_certificates(made, encoding)) == {LEAF, CA, ROOT}
+
+
+def test_l15_a_chain_with_indefinite_lengths_is_read() -> None:
+    assert parsed(indefinite(CHAIN)) == {LEAF, CA, ROOT}
+
+
+def test_l15_the_end_of_a_chain_is_found_whatever_its_order() -> None:
+    for chain in (SM2_CHAIN, SM2_CHAIN[::-1]):
+        found = [Certificate.parse(item.der) for item in certificates_in(signed_data(*chain))]
+        assert [item.der for item in lowest(found)] == [SM2_CHAIN[0]]
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"x", b"\n\0", LEAF, b"-----BEGIN CERTIFICATE-----"])
+def test_l15_other_octets_behind_a_certificate_stay_a_fault(behind: bytes) -> None:
+    (found,) = certificates_in(LEAF + behind)
+    assert found.der == LEAF + behind  # and Certificate.parse refuses it
+
+
+WITHOUT = {
+    "is empty": b" \r\n",
+    "holds no certificate": b"a letter",
+    "is a PKCS#7 container without certificates": signed_data(),
+    "is a PKCS#7 container that cannot be read": CHAIN[:40],
+    "is a PKCS#12 container": bytes.fromhex("308209a1020103308209"),
+    "is a private key": bytes.fromhex("30770201010420"),
+    "holds PRIVATE KEY": pem(b"\x30\x00", "PRIVATE KEY"),
+    "holds a certificate without its end": pem(LEAF)[:-30],
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT)
+def test_l15_a_file_without_a_certificate_says_what_it_is(words: str) -> None:
+    with pytest.raises(ContainerError, match=f"^{words.replace('#', '.')}"):
+        certificates_in(WITHOUT[words])
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"\x30\x80" * 5000,
+        b"\x30\x80" + der.oid(PKCS7_SIGNED_DATA) + b"\xa0\x80" * 5000,
+        signed_data(*[der.sequence()] * 300),
+        b"\x30\x88" + b"\xff" * 8 + der.oid(PKCS7_SIGNED_DATA),
+        der.sequence(der.oid(PKCS7_SIGNED_DATA), der.tlv(0xA0)),
+        der.sequence(der.oid(PKCS7_SIGNED_DATA), der.tlv(0xA0, b"\x02")),
+    ],
+)
+def test_l15_a_hostile_container_is_refused(hostile: bytes) -> None:
+    try:
+        assert all(isinstance(item.der, bytes) for item in certificates_in(hostile))
+    except ContainerError as error:
+        assert str(error)
+
+
+@given(st.binary(max_size=200), st.integers(0, len(CHAIN) - 1), st.integers(1, 255))
+def test_l15_any_octets_are_certificates_or_a_container_error(data: bytes, place: int, change: int) -> None:
+    mutant = bytearray(CHAIN)
+    mutant[place] ^= change
+    for item in (data, bytes(mutant), b"\x30\x80" + data, base64.b64encode(data)):
+        try:
+            assert certificates_in(item)
+        except ContainerError as error:
+            assert str(error)
+
+
+def test_l15_crls_and_ocsp_answers_are_read_from_the_same_forms() -> None:
+    crl = world("SM2").crls()[1]
+    for form in (bytes, lambda data: data + b"\r\n", lambda data: pem(data, "X509 CRL"), base64.b64encode, base64.encodebytes):
+        assert values_in(form(crl), b"X509 CRL") == [crl]
+    assert values_in(pem(crl, "X509 CRL") * 2, b"X509 CRL") == [crl, crl]
+    assert values_in(crl + b"\0", b"X509 CRL") == [crl + b"\0"]
