@@ -23,9 +23,8 @@ FILL = f"""
 INSERT INTO organisations_organisation (id, kind, name, uscc, state, version, created_at)
   SELECT gen_random_uuid(), 'supplier', '山西第' || n || '商贸有限公司', 'TEST' || lpad(n::text, 14, '0'), 'active', 1, now()
   FROM generate_series(1, 2000) n;
-INSERT INTO accounts_account (id, username, name, password, organisation_id, role, state, must_change_password, failed_passwords,
-    created_at)
-  SELECT gen_random_uuid(), 'nutzer' || lpad(n::text, 6, '0'), '张' || n, '!', o.id, 'member', 'active', false, 0, now()
+INSERT INTO accounts_account (id, username, name, password, organisation_id, role, state, must_change_password, created_at)
+  SELECT gen_random_uuid(), 'nutzer' || lpad(n::text, 6, '0'), '张' || n, '!', o.id, 'member', 'active', false, now()
   FROM generate_series(1, {PEOPLE}) n JOIN organisations_organisation o ON o.uscc = 'TEST' || lpad((n % 2000 + 1)::text, 14, '0');
 INSERT INTO locks_lock (id, provider_id, lock_id, created_at)
   SELECT gen_random_uuid(), p.id, 'L' || lpad(n::text, 15, '0'), now() - n * interval '1 minute'

@@ -175,12 +175,12 @@ def test_step_up_takes_no_certificate_that_could_not_log_in(lock_world):
     assert stepped_up(lock_world, make_lock(number=1, uscc=USCC, not_after=NOW + timedelta(days=700))).status_code == 200
 
 
-def test_no_address_fills_the_audit_trail_with_bindings_endings_or_step_ups(lock_world, settings):
+def test_no_session_fills_the_audit_trail_with_bindings_endings_or_step_ups(lock_world, settings):
     """A76: past the limit one row a minute says so, whatever is asked for."""
     settings.CALOCK = dataclasses.replace(settings.CALOCK, failures_per_minute=2)
     foreign, browser = make_lock("EC", lock_id="SX-0002"), logged_in(lock_world.member)
     attempts = {
-        "login:step_up:refused": lambda: stepped_up(lock_world, foreign),
+        "login:step_up:refused": lambda: browser.step_up(foreign),
         "binding:lock:refused": lambda: browser.bind(foreign, lock_world.outsider),
         "binding:lock:end_refused": lambda: end(browser, uuid.uuid4(), password="x"),
     }
@@ -425,7 +425,7 @@ def test_an_unbind_answer_is_for_one_binding(lock_world, bound):
         ({"password": "x" * 2000}, "STEP_UP_FAILED"),
         ({"password": PASSWORD, "reason": ""}, "REASON_MISSING"),
         ({"password": PASSWORD, "reason": " \n "}, "REASON_MISSING"),
-        ({"challenge": "x", "token": {}}, "TOKEN_MALFORMED"),
+        ({"challenge": "x", "token": {}}, "CHALLENGE_MALFORMED"),
     ],
 )
 def test_unbinding_wants_a_reason_and_a_proof(lock_world, bound, body, reason):

@@ -1,4 +1,4 @@
-"""A parser that stumbles over an answer is no way to try for ever: the challenge is gone, the address counted, the row written.
+"""A parser that stumbles over an answer is no way to try for ever: the challenge is gone, the sender counted, the row written.
 
 The stumbling is made by hand here: which inputs make which parser raise is the business of the parsers' own tests.
 """
@@ -34,20 +34,20 @@ def stumbling(monkeypatch):
     monkeypatch.setattr(answers, "verify_token", judge)
 
 
-def log_in(world, lock):
-    return Browser().log_in(lock)
+def log_in(world, lock, browser=None):
+    return (browser or Browser()).log_in(lock)
 
 
-def bind(world, lock):
-    return logged_in(world.member).bind(lock, world.member)
+def bind(world, lock, browser=None):
+    return (browser or logged_in(world.member)).bind(lock, world.member)
 
 
-def step_up(world, lock):
-    return logged_in(world.member).step_up(lock)
+def step_up(world, lock, browser=None):
+    return (browser or logged_in(world.member)).step_up(lock)
 
 
-def unbind(world, lock):
-    browser = logged_in(world.member)
+def unbind(world, lock, browser=None):
+    browser = browser or logged_in(world.member)
     binding = str(Binding.objects.get().pk)
     text = browser.challenge("unbind", binding=binding)
     return browser.post(f"/api/bindings/{binding}/end", {"reason": "离职", "challenge": text, "token": lock.sign(text)})
@@ -89,9 +89,10 @@ def test_an_error_of_ours_is_a_clear_refusal_with_a_row_and_a_traceback(lock_wor
 
 
 @pytest.mark.parametrize(("way", "event"), WAYS)
-def test_it_counts_as_a_failure_of_the_address(lock_world, lock, stumbling, caplog, settings, way, event):
+def test_it_counts_as_a_failure_of_the_browser_or_the_session(lock_world, lock, stumbling, caplog, settings, way, event):
     settings.CALOCK = dataclasses.replace(settings.CALOCK, failures_per_minute=3)
-    statuses = [way(lock_world, lock).status_code for _ in range(6)]
+    browser = Browser() if way is log_in else logged_in(lock_world.member)
+    statuses = [way(lock_world, lock, browser).status_code for _ in range(6)]
     assert statuses == [400, 400, 400, 429, 429, 429]
     assert AuditEvent.objects.filter(event=event, reason="ANSWER_NOT_JUDGED").count() == 3
     assert caplog.text.count("Traceback") == 1

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth import hashers
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from lock_world import PASSWORD, Browser, context, in_parallel, make_lock
+from lock_world import PASSWORD, Browser, bound, context, in_parallel, make_lock
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts import passwords
-from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts import password_tries, passwords
+from calock.server.accounts.models import Account, AccountState, PasswordTries
+from calock.server.accounts.password_tries import LOCK_OUT, STRANGERS_OUT, sweep_password_tries
 from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.login import services
 from calock.server.login.services import login_with_password
 from calock.server.organisations.models import Organisation, OrganisationState
+from calock.server.sessions.known_browsers import UNKNOWN
 from calock.server.sessions.models import Session
 from calock.server.tools import throttle
 from calock.server.web import refusals
@@ -54,76 +58,154 @@ def test_the_right_password_makes_a_session_and_a_row(people):
     assert AuditEvent.objects.get(event="login:password:succeeded").actor == people.member.pk
 
 
-def test_unknown_wrong_locked_and_passwordless_look_the_same(people):
+def test_unknown_wrong_and_passwordless_look_the_same(people):
+    """Also once the tries are used up: names that no account has are counted as well."""
     people.admin.set_unusable_password()
     people.admin.save()
-    Account.objects.filter(pk=people.colleague.pk).update(password_locked_until=timezone.now() + timedelta(minutes=9))
     told = []
-    for username, password in (("nobody", "x"), ("zhangsan", "x"), ("lisi", PASSWORD), ("guanli", "x")):
-        refusal = refusal_of(username, password)
-        shown = refusals.describe(refusal.reason, refusal.facts, number="N")
-        told.append(shown)
-        assert refusal.number
-    assert told[0] == told[1] == told[2] == told[3]
-    details = {row.details["detail"] for row in AuditEvent.objects.filter(event="login:password:refused")}
-    assert details == {"no such account", "password wrong", "password not tried"}
+    for username in ("nobody", "zhangsan", "guanli"):
+        for _ in range(6):
+            refusal = refusal_of(username, "x", ip=f"198.51.100.{len(told)}")
+            assert refusal.number
+        told.append((refusal.reason, refusals.describe(refusal.reason, refusal.facts, number="N")))
+    assert told[0] == told[1] == told[2]
+    assert told[0][0] == Reason.PASSWORD_TRIES_USED_UP
+    assert AuditEvent.objects.filter(event="account:password:locked").count() == 3
 
 
-def test_every_refusal_costs_one_hash(people, monkeypatch):
-    """What an attacker with a stop-watch would measure is the hash: it is computed whoever is asked for."""
-    Account.objects.filter(pk=people.colleague.pk).update(password_locked_until=timezone.now() + timedelta(minutes=9))
-    passwords.check_dummy("warm")  # the dummy hash itself is made once per process
+def test_sec14_every_refusal_costs_one_hash_and_the_same_statements(people, monkeypatch):
+    """What an attacker with a stop-watch would measure: the hash, and what is asked of the database."""
+    people.admin.set_unusable_password()
+    people.admin.save()
+    passwords._dummy_hash()  # made once per process
     counted = []
     original = hashers.Argon2PasswordHasher.verify
     monkeypatch.setattr(hashers.Argon2PasswordHasher, "verify", lambda self, *args: counted.append(1) or original(self, *args))
-    for username in ("nobody", "zhangsan", "lisi", ""):
+    asked = {}
+    for username in ("nobody", "zhangsan", "guanli", ""):
         counted.clear()
-        refusal_of(username, "wrong password")
+        with CaptureQueriesContext(connection) as queries:
+            refusal_of(username, "wrong password")
         assert len(counted) == 1, username
+        asked[username] = [re.sub(r'"s[0-9]+_x[0-9]+"', "", query["sql"]).split()[:3] for query in queries]
+    assert asked["zhangsan"] == asked["nobody"] == asked["guanli"] == asked[""]
+    assert len(asked["nobody"]) >= 5
 
 
-def test_the_fifth_failure_locks_the_password_and_not_the_lock(people):
+def test_five_failures_use_up_the_tries_of_an_address_and_touch_no_lock(people):
     lock = make_lock()
-    browser = Browser()
-    browser.enter(people.admin)
-    assert browser.bind(lock, people.member).status_code == 200
-    for number in range(5):
-        refusal_of("zhangsan", "wrong", ip=f"203.0.113.{number}")
-    assert refusal_of("zhangsan", PASSWORD, ip="203.0.113.77").reason == Reason.CREDENTIALS_WRONG
-    assert AuditEvent.objects.filter(event="account:password:locked").count() == 1
+    bound(lock, people.member)
+    reasons = [refusal_of("zhangsan", "wrong").reason for _ in range(5)]
+    assert set(reasons) == {Reason.CREDENTIALS_WRONG}
+    refusal = refusal_of("zhangsan", PASSWORD)
+    assert (refusal.reason, refusal.facts) == (Reason.PASSWORD_TRIES_USED_UP, {"minutes": 15})
+    row = AuditEvent.objects.get(event="account:password:locked")
+    assert (row.subject, row.details["counted"]) == (people.member.pk, "address")
     assert Browser().log_in(lock).status_code == 200
-    later = timezone.now() + passwords.LOCK_OUT + timedelta(seconds=1)
-    assert attempt("zhangsan", PASSWORD, at=later)
+    assert attempt("lisi", PASSWORD)
+    assert attempt("zhangsan", PASSWORD, at=timezone.now() + LOCK_OUT + timedelta(seconds=1))
 
 
-def test_a_count_that_is_full_and_was_never_judged_locks_too(people):
+def test_sec08_a_strangers_wrong_passwords_use_up_the_strangers_tries_alone(people):
+    """A104: elsewhere the right password is right, and in the person's session its proof is."""
+    mine = context(account=people.member)
+    for _ in range(8):
+        refusal_of("zhangsan", "wrong", ip="203.0.113.5")
+    assert attempt("zhangsan", PASSWORD, ip="203.0.113.6")
+    change_own_password(account=people.member, old=PASSWORD, new=NEW, context=mine)
+
+
+@pytest.fixture
+def stranger_everywhere(people, monkeypatch):
+    """Somebody with many addresses tried all that unknown browsers may."""
+    monkeypatch.setattr(password_tries, "MOST_OF_STRANGERS", 6)
+    for number in range(6):
+        refusal_of("zhangsan", "wrong", ip=f"203.0.113.{number}")
+
+
+def test_a_stranger_with_many_addresses_closes_no_known_browser_session_or_lock(people, stranger_everywhere):
+    """All unknown browsers together have a limit, or many addresses would be many tries; the ways that remain are told."""
+    refusal = refusal_of("zhangsan", PASSWORD, ip="192.0.2.200")
+    assert (refusal.reason, refusal.facts) == (Reason.PASSWORD_TRIES_USED_UP, {"minutes": 60})
+    told = refusals.describe(refusal.reason, refusal.facts, number="N")
+    assert all(way in told["message"] for way in ("CA 锁", "以前登录过的浏览器", "一次性代码"))
+    rows = AuditEvent.objects.filter(event="account:password:locked")
+    assert [row.details["counted"] for row in rows] == ["strangers"]
+    known = UNKNOWN.with_account(people.member.pk)
+    assert attempt("zhangsan", PASSWORD, known_browser=known)
+    assert refusal_of("zhangsan", PASSWORD, known_browser=UNKNOWN.with_account(people.colleague.pk)).reason == refusal.reason
+    change_own_password(account=people.member, old=PASSWORD, new=NEW, context=context(account=people.member))
+    lock = make_lock()
+    bound(lock, people.member)
+    assert Browser().log_in(lock).status_code == 200
+    later = timezone.now() + STRANGERS_OUT + timedelta(seconds=1)
+    assert attempt("zhangsan", NEW, at=later)
+
+
+def test_a_browser_is_known_after_a_login_and_after_a_code(people, stranger_everywhere):
+    def form(browser):
+        return browser.client.post("/login/", {"username": "zhangsan", "password": PASSWORD}).status_code
+
+    browser = Browser()
+    assert form(browser) == 429
+    code = reset_password(member=people.member, by=people.admin, context=context(account=people.admin))
+    typed = {"username": "zhangsan", "code": code, "new": PASSWORD, "again": PASSWORD}
+    assert browser.client.post("/password/code/", typed).status_code == 302
+    assert form(browser) == 302
+    assert form(Browser()) == 429
+    cookie = browser.client.cookies["calock-known"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+
+
+def test_a_known_browser_has_no_endless_tries(people):
+    known = UNKNOWN.with_account(people.member.pk)
+    for number in range(5):
+        refusal_of("zhangsan", "wrong", known_browser=known, ip=f"203.0.113.{number}")
+    assert refusal_of("zhangsan", PASSWORD, known_browser=known).reason == Reason.PASSWORD_TRIES_USED_UP
+    assert attempt("zhangsan", PASSWORD)
+
+
+def test_a_session_has_no_endless_tries(people):
+    mine = context(account=people.member)
+    reasons = []
+    for _ in range(6):
+        with pytest.raises(Refusal) as caught:
+            change_own_password(account=people.member, old="wrong", new=NEW, context=mine)
+        reasons.append(caught.value.reason)
+    assert reasons == [Reason.CREDENTIALS_WRONG] * 5 + [Reason.PASSWORD_TRIES_USED_UP]
+
+
+def test_a_count_that_is_full_and_was_never_judged_holds_too(people):
     """A process that dies between counting a try and judging it leaves a full count: it must not stay so for ever."""
-    Account.objects.filter(username="zhangsan").update(failed_passwords=5)
-    refusal_of("zhangsan", PASSWORD)
-    assert AuditEvent.objects.filter(event="account:password:locked").count() == 1
-    assert attempt("zhangsan", PASSWORD, at=timezone.now() + passwords.LOCK_OUT + timedelta(seconds=1))
+    refusal_of("zhangsan", "wrong")
+    PasswordTries.objects.update(failures=5)
+    assert refusal_of("zhangsan", PASSWORD).reason == Reason.PASSWORD_TRIES_USED_UP
+    assert attempt("zhangsan", PASSWORD, at=timezone.now() + LOCK_OUT + timedelta(seconds=1))
 
 
-def test_the_lock_out_and_its_row_are_written_together_or_not_at_all(people, monkeypatch):
-    Account.objects.filter(username="zhangsan").update(failed_passwords=4)
+def test_the_row_of_a_full_count_is_not_lost(people, monkeypatch):
+    """The count is marked as told together with the row, or neither is."""
 
     def fails(*_args, **_kwargs):
         raise DatabaseError
 
-    monkeypatch.setattr(passwords, "record", fails)
-    with pytest.raises(DatabaseError):
-        attempt("zhangsan", "wrong")
-    assert Account.objects.get(username="zhangsan").password_locked_until is None
+    for _ in range(4):
+        refusal_of("zhangsan", "wrong")
+    with monkeypatch.context() as broken:
+        broken.setattr(passwords, "record", fails)
+        with pytest.raises(DatabaseError):
+            attempt("zhangsan", "wrong")
+    assert not PasswordTries.objects.filter(told=True).exists()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_guesses_at_once_five_are_judged(people, monkeypatch):
     """Whatever each of them read of the account before its turn came."""
-    monkeypatch.setattr(passwords, "PATIENCE", 60)
-    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(12))
-    details = in_parallel([lambda n=n: refusal_of("zhangsan", "wrong", ip=f"203.0.113.{n}").detail for n in range(12)])
-    assert sum(detail.startswith("password wrong") for detail in details) == 5
-    assert details.count("password not tried") == 7
+    for places in ("_places", "_present"):
+        monkeypatch.setattr(passwords, places, threading.BoundedSemaphore(12))
+    reasons = in_parallel([lambda: refusal_of("zhangsan", "wrong").reason for _ in range(12)])
+    assert reasons.count(Reason.CREDENTIALS_WRONG) == 5
+    assert reasons.count(Reason.PASSWORD_TRIES_USED_UP) == 7
     assert AuditEvent.objects.filter(event="account:password:locked").count() == 1
 
 
@@ -132,17 +214,32 @@ def test_four_failures_and_a_success_start_the_count_again(people):
         for _ in range(4):
             refusal_of("zhangsan", "wrong")
         attempt("zhangsan", PASSWORD)
-    assert Account.objects.get(username="zhangsan").failed_passwords == 0
+    for _ in range(4):
+        refusal_of("zhangsan", "wrong")
+    assert attempt("zhangsan", PASSWORD)
 
 
-def test_one_address_trying_many_accounts_is_slowed_down(people, settings):
-    for number in range(settings.CALOCK.failures_per_minute):
-        throttle.count_failure("password", "203.0.113.5")
-        assert number >= 0
+def test_counts_that_no_longer_hold_are_swept(people):
+    at = timezone.now()
+    refusal_of("zhangsan", "wrong", at=at)
+    assert sweep_password_tries(at=at + LOCK_OUT + timedelta(seconds=1)) == 1
+    assert sweep_password_tries(at=at + STRANGERS_OUT + timedelta(seconds=1)) == 1
+    assert not PasswordTries.objects.exists()
+
+
+def test_a_browser_that_tries_many_accounts_is_slowed_down(people, settings):
+    settings.CALOCK = dataclasses.replace(settings.CALOCK, failures_per_minute=3)
+    for number in range(3):
+        refusal_of(f"nobody{number}", "wrong", ip="203.0.113.5")
     refusal = refusal_of("zhangsan", PASSWORD, ip="203.0.113.5")
     assert refusal.reason == Reason.TOO_MANY_ATTEMPTS
     assert 0 < refusal.facts["seconds"] <= 60
     assert attempt("zhangsan", PASSWORD, ip="203.0.113.6")
+    assert attempt("zhangsan", PASSWORD, ip="203.0.113.5", browser="c" * 64)
+    for number in range(3 * throttle.CEILING):
+        refusal_of("zhangsan", "wrong" * 999, ip="203.0.113.5", browser=f"{number:064}")
+    assert refusal_of("zhangsan", PASSWORD, ip="203.0.113.5", browser="d" * 64).reason == Reason.TOO_MANY_ATTEMPTS
+    assert attempt("zhangsan", PASSWORD, ip="203.0.113.5", known_browser=UNKNOWN.with_account(people.member.pk))
 
 
 def test_addresses_of_one_ipv6_customer_count_as_one():
@@ -208,9 +305,9 @@ def test_what_changes_while_a_password_is_checked_counts(people, monkeypatch, ch
     assert not AuditEvent.objects.filter(event="login:password:succeeded").exists()
 
 
-def test_more_checks_at_once_than_places_are_refused(people, monkeypatch):
-    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(passwords, "PATIENCE", 0.01)
+def test_sec11_more_checks_than_may_wait_are_refused_at_once(people, monkeypatch):
+    """Nobody stands in a thread that a login with a lock needs."""
+    monkeypatch.setattr(passwords, "_present", threading.BoundedSemaphore(1))
     with passwords._place():
         assert refusal_of("zhangsan", PASSWORD).reason == Reason.SERVER_BUSY
     assert attempt("zhangsan", PASSWORD)

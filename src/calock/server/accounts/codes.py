@@ -53,7 +53,7 @@ def choose_password(*, username: str, code: str, new: str, context: RequestConte
         Refusal: PASSWORD_CODE_WRONG for an unknown account and for a code that is wrong, used or expired; TOO_MANY_ATTEMPTS,
             SERVER_BUSY; PASSWORD_UNACCEPTABLE, which leaves the code usable.
     """
-    throttle.refuse_when_too_many("password-code", context.ip)
+    throttle.refuse_when_too_many("password-code", context.sender)
     account: Account | None = None
     try:
         found = _open_code(username, code, context.at)
@@ -61,7 +61,7 @@ def choose_password(*, username: str, code: str, new: str, context: RequestConte
         chosen = passwords.require_acceptable(account, new)
         _set(found, chosen, context)
     except Refusal as refusal:
-        throttle.count_failure("password-code", context.ip)
+        throttle.count_failure("password-code", context.sender)
         subject = account.pk if account else None
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=subject)
         raise
@@ -91,8 +91,5 @@ def store_password(account: Account, password: str, *, context: RequestContext) 
     account.set_password(password)
     account.must_change_password = False
     account.password_changed_at = context.at
-    account.failed_passwords = 0
-    account.password_locked_until = None
-    fields = ["password", "must_change_password", "password_changed_at", "failed_passwords", "password_locked_until"]
-    account.save(update_fields=fields)
+    account.save(update_fields=["password", "must_change_password", "password_changed_at"])
     end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)

@@ -72,8 +72,6 @@ class Account(AbstractBaseUser):
     )
     mac = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False, help_text="operators only")
     password_reset_at = models.DateTimeField(null=True, blank=True, help_text="when somebody else last had it chosen anew")
-    failed_passwords = models.PositiveIntegerField(default=0)
-    password_locked_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     last_login = None  # the audit row says it; one write less on the login path
@@ -160,3 +158,15 @@ class PasswordCode(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class PasswordTries(models.Model):
+    """Wrong passwords in a row, by name and by who tries (:mod:`calock.server.accounts.password_tries`)."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    failures = models.PositiveIntegerField(default=0)
+    until = models.DateTimeField(db_index=True, help_text="when they are forgotten")
+    told = models.BooleanField(default=False, help_text="the trail says that the count is full")
+
+    def __str__(self) -> str:
+        return f"{self.failures} until {self.until:%Y-%m-%d %H:%M}"

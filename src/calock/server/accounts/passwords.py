@@ -1,40 +1,36 @@
 """Passwords: what is acceptable, and checking one without telling a stranger anything.
 
-Sources: NIST SP 800-63B-4 clause 3.1.1 (length, blocklist, whole password verified, normalised); GB/T 22239-2019 clause
-8.1.4.1 b (lock-out).
+Source: NIST SP 800-63B-4 clause 3.1.1 (length, blocklist, whole password verified, normalised).
 """
 
 from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from enum import StrEnum
 from functools import cache
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import check_password, is_password_usable, make_password
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F, Q
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.accounts.password_tries import NOBODY, Count, counts_of
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.sessions.context import RequestContext
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1024
-MAX_FAILURES = 5
-LOCK_OUT = timedelta(minutes=15)
 CONCURRENT_CHECKS = 2
 """Argon2 checks at once in one process: each takes 19 MiB and 20 ms of a core, a CA login a hundredth of that."""
-PATIENCE = 5.0
-"""Seconds to wait for a place before saying that the server is busy."""
+WAITING = 2
+"""Checks that may wait for a place; whoever comes then is refused at once, and holds no thread."""
 _places = threading.BoundedSemaphore(CONCURRENT_CHECKS)
+_present = threading.BoundedSemaphore(CONCURRENT_CHECKS + WAITING)
 
 
 def normalised(password: str) -> str:
@@ -54,12 +50,13 @@ def normalised(password: str) -> str:
 
 @contextmanager
 def _place() -> Iterator[None]:
-    if not _places.acquire(timeout=PATIENCE):
-        raise Refusal(Reason.SERVER_BUSY, f"{CONCURRENT_CHECKS} password checks are running")
+    if not _present.acquire(blocking=False):
+        raise Refusal(Reason.SERVER_BUSY, f"{CONCURRENT_CHECKS} password checks are running, {WAITING} are waiting")
     try:
-        yield
+        with _places:
+            yield
     finally:
-        _places.release()
+        _present.release()
 
 
 @cache
@@ -67,64 +64,51 @@ def _dummy_hash() -> str:
     return make_password("an account that does not exist costs the same")
 
 
-def check_dummy(password: str) -> None:
-    """Spend what a check costs, for an account that does not exist or may not be tried."""
-    with _place():
-        check_password(password, _dummy_hash())
+def require_right(name: str, account: Account | None, password: str, *, context: RequestContext, by: Account | None = None) -> None:
+    """Return when ``password`` is the one of ``account``; ``name`` is the name that was typed, whether an account has it or not.
 
-
-class Attempt(StrEnum):
-    """What came of one password."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    WRONG_AND_LOCKED = "wrong and locked"  # the fifth in a row
-    NOT_TRIED = "not tried"  # password login is locked, or the account has no password
-
-
-def try_password(account: Account, password: str, *, context: RequestContext, by: Account | None = None) -> Attempt:
-    """Check a password and count failures: the fifth in a row locks password login for 15 minutes. The CA path is untouched.
-
-    While locked nothing is checked, and the same time is spent. ``account`` gets the hash that was checked; ``by`` is whoever is
-    logged in.
+    Wrong ones are counted (:mod:`calock.server.accounts.password_tries`); the CA path is untouched. An account that does not exist
+    costs the same hash and the same statements. ``by``: the account itself, when it proves in its session who it is. ``account``
+    gets the hash that was checked.
 
     Raises:
-        Refusal: SERVER_BUSY.
+        Refusal: CREDENTIALS_WRONG; PASSWORD_TRIES_USED_UP, whatever the password is; SERVER_BUSY.
     """
-    if not account.has_usable_password():
-        check_dummy(password)
-        return Attempt.NOT_TRIED
+    counts = counts_of(name, account, context, proof=by is not None)
     with _place():
-        if not _take_turn(account, context=context, by=by):
-            check_password(password, _dummy_hash())
-            return Attempt.NOT_TRIED
-        account.refresh_from_db(fields=["password"])
-        if check_password(password, account.password):
-            Account.objects.filter(pk=account.pk).update(failed_passwords=0, password_locked_until=None)
-            return Attempt.RIGHT
-    return Attempt.WRONG_AND_LOCKED if _lock_out(account, context=context, by=by) else Attempt.WRONG
+        _take_turn(counts, context)
+        stored = Account.objects.filter(pk=account.pk if account else NOBODY).values_list("password", flat=True).first() or ""
+        usable = is_password_usable(stored) and bool(stored)
+        if check_password(password, stored if usable else _dummy_hash()) and usable:
+            for count, end in zip(counts, (Count.forget, Count.take_back), strict=False):
+                end(count)
+            assert account is not None
+            account.password = stored
+            return
+    _note_full(counts, account, context=context, by=by)
+    raise Refusal(Reason.CREDENTIALS_WRONG, "wrong password" if usable else "no such account, or one without a password")
 
 
-def _take_turn(account: Account, *, context: RequestContext, by: Account | None) -> bool:
-    """Count the try as a failure before it is judged: as many as may fail are judged, however many are sent at once."""
-    rows = Account.objects.filter(pk=account.pk)
-    unlocked = rows.filter(Q(password_locked_until__isnull=True) | Q(password_locked_until__lte=context.at))
-    if unlocked.filter(failed_passwords__lt=MAX_FAILURES).update(failed_passwords=F("failed_passwords") + 1):
-        return True
-    if unlocked.exists():
-        _lock_out(account, context=context, by=by)  # counted and not judged: under way, or of a process that died
-    return False
+def _take_turn(counts: Sequence[Count], context: RequestContext) -> None:
+    own = counts[0]
+    for count in counts:
+        if not count.take(context.at):
+            if count is not own:
+                own.take_back()
+            detail = f"{count.most} wrong ones in a row, counted by {count.who}"
+            raise Refusal(Reason.PASSWORD_TRIES_USED_UP, detail, {"minutes": count.minutes_left(context.at)})
 
 
-def _lock_out(account: Account, *, context: RequestContext, by: Account | None) -> bool:
-    """Lock password login when the count is full; the row says so. Whether it was."""
-    with transaction.atomic():
-        full = Account.objects.filter(pk=account.pk, failed_passwords__gte=MAX_FAILURES)
-        if not full.update(failed_passwords=0, password_locked_until=context.at + LOCK_OUT):
-            return False
-        place = account.organisation_id
-        record(Event.ACCOUNT_PASSWORD_LOCKED, context=context, actor=by, subject=account.pk, organisation=place)
-    return True
+def _note_full(counts: Sequence[Count], account: Account | None, *, context: RequestContext, by: Account | None) -> None:
+    """Write down, once, that a count is full; for a name that no account has as well."""
+    subject, place = (account.pk, account.organisation_id) if account else (None, None)
+    for count in counts:
+        with transaction.atomic():
+            if count.became_full():
+                details = {"counted": count.who}
+                record(
+                    Event.ACCOUNT_PASSWORD_LOCKED, context=context, actor=by, subject=subject, organisation=place, details=details
+                )
 
 
 def _is_common(password: str) -> bool:

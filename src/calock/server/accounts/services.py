@@ -12,7 +12,6 @@ from calock.server.accounts import passwords
 from calock.server.accounts.authority import OWNER_ONLY, acting, require_authority
 from calock.server.accounts.codes import issue_code, store_password
 from calock.server.accounts.models import Account, Role
-from calock.server.accounts.passwords import Attempt
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.notices.models import NoticeKind
@@ -26,9 +25,10 @@ def change_own_password(*, account: Account, old: str, new: str, context: Reques
     """Set a new password; every other session of the account ends.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG for the old one, PASSWORD_UNACCEPTABLE, TOO_MANY_ATTEMPTS, SERVER_BUSY.
+        Refusal: CREDENTIALS_WRONG and PASSWORD_TRIES_USED_UP for the old one, PASSWORD_UNACCEPTABLE, TOO_MANY_ATTEMPTS,
+            SERVER_BUSY.
     """
-    throttle.refuse_when_too_many("password", context.ip)
+    throttle.refuse_when_too_many("password", context.sender)
     try:
         prove_by_password(account, old, context=context)
         chosen = passwords.require_acceptable(account, new)
@@ -44,13 +44,13 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
     """Check the password of an account that is logged in.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG (also while locked out), SERVER_BUSY.
+        Refusal: CREDENTIALS_WRONG, PASSWORD_TRIES_USED_UP, SERVER_BUSY.
     """
-    attempt = passwords.try_password(account, passwords.normalised(password), context=context, by=account)
-    if attempt == Attempt.RIGHT:
-        return
-    throttle.count_failure("password", context.ip)
-    raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
+    try:
+        passwords.require_right(account.username, account, passwords.normalised(password), context=context, by=account)
+    except Refusal:
+        throttle.count_failure("password", context.sender)
+        raise
 
 
 def _require_may_reset(by: Account, member: Account) -> None:

@@ -23,6 +23,10 @@ OURS = frozenset({Reason.CHALLENGE_WRONG_PURPOSE, Reason.CHALLENGE_WRONG_CONTEXT
 """Reasons that show a genuine, unexpired challenge in the wrong hands: it is spent, so that it is worth nothing afterwards."""
 
 
+NOT_OURS = frozenset({Reason.CHALLENGE_MALFORMED, Reason.CHALLENGE_FORGED, Reason.CHALLENGE_EXPIRED, Reason.CHALLENGE_FROM_FUTURE})
+"""Reasons after which nothing was judged or spent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What a challenge is for: the purpose, and for a binding whose and which."""
@@ -70,6 +74,15 @@ def open_challenge(text: str, *, aim: Aim, context: RequestContext) -> Challenge
         if refusal.reason in OURS:
             spend_quietly(Challenge(core.digest_of(text), aim.purpose, context.at + core.MAX_TTL))
         raise
+
+
+def is_ours(refusal: Refusal, context: RequestContext) -> bool:
+    """Whether what was refused came with a challenge that this server made for somebody: only that is held against a sender.
+
+    Anybody can send rubbish in the name of an address; judging it costs a MAC, and nothing is written for it but a bounded number
+    of rows.
+    """
+    return refusal.reason not in NOT_OURS and bool(context.browser)
 
 
 def spend(challenge: Challenge) -> None:

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from calock.server.accounts import members
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.password_tries import closed_to_strangers_until
 from calock.server.accounts.services import reset_password
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
@@ -89,7 +90,7 @@ class AccountAdmin(ReadOnlyAdmin):
             "masked": mask_name(row.name),
             "bindings": row.bindings.select_related("lock__provider").order_by("-bound_at")[:50],
             "sessions": row.sessions.filter(ended_at__isnull=True, expires_at__gt=at).order_by("-last_seen_at")[:20],
-            "password_locked": row.password_locked_until is not None and row.password_locked_until > at,
+            "strangers_out_until": closed_to_strangers_until(row.username, at=at),
             "open_code": row.password_codes.filter(used_at__isnull=True, expires_at__gt=at).first(),
             "switch": [(value, words, row.lock_only is SWITCH[value]) for value, words in SWITCH_WORDS],
             "waiting_here": Approval.objects.open_at(at).filter(target=str(row.pk)).select_related("proposed_by"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
+from calock.server.accounts.password_tries import sweep_password_tries
 from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.jobs.crls import CrlSchedule
@@ -14,7 +15,7 @@ from calock.server.jobs.ocsp import OcspRenewal
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import Sweep, sweep_sessions
 from calock.server.revocation import ocsp_cache, store
-from calock.server.tools.clock import require_agreement
+from calock.server.tools.clock import database_now, require_agreement
 
 
 def _sessions() -> Sweep:
@@ -25,6 +26,10 @@ def _sessions() -> Sweep:
 def _spent_challenges() -> int:
     require_agreement()
     return sweep_spent_challenges()
+
+
+def _password_tries() -> int:
+    return sweep_password_tries(at=database_now())
 
 
 def _seal() -> int:
@@ -48,6 +53,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         sessions,
         Job("ocsp", 30.0, ocsp.tick, ocsp.wait),
         Job("spent-challenges", 60.0, _spent_challenges),
+        Job("password-tries", 600.0, _password_tries),
         Job("audit-seal", 60.0, _seal),
         Job("revocation-files", 3600.0, _files),
     ]

@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -48,7 +48,7 @@ class AnswerAttempt:
     text: str
     challenge: Challenge
     token: AuthToken
-    about: dict[str, Known] = field(default_factory=dict)
+    about: dict[str, Known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Proof:
 
 @contextmanager
 def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) -> Iterator[AnswerAttempt]:
-    """Read an answer and open its challenge (the cheap checks), and see through whatever the body decides about it.
+    """Open a challenge and read its answer (the cheap checks), and see through whatever the body decides about it.
 
     A failed attempt uses the challenge up as well, and its refusal takes along what was known. That holds for every failure: an
     exception that is no refusal becomes one here, so that nobody who makes a parser stumble may try for ever, unseen and
@@ -76,26 +76,26 @@ def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) ->
     Raises:
         Refusal: TOKEN_…, CHALLENGE_…, ANSWER_NOT_JUDGED, and the body's.
     """
-    attempt: AnswerAttempt | None = None
+    opened: Challenge | None = None
+    about: dict[str, Known] = {}
     try:
-        token = parse_token(answer)
-        attempt = AnswerAttempt(text, open_challenge(text, aim=aim, context=context), token)
-        yield attempt
+        opened = open_challenge(text, aim=aim, context=context)
+        yield AnswerAttempt(text, opened, parse_token(answer), about)
     except Refusal as refusal:
-        _failed(attempt, refusal)
+        _failed(opened, about, refusal)
         raise
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
         refused = _not_judged(error, context)
-        _failed(attempt, refused)
+        _failed(opened, about, refused)
         raise refused from error
 
 
-def _failed(attempt: AnswerAttempt | None, refusal: Refusal) -> None:
-    if attempt is not None:
-        spend_quietly(attempt.challenge)
-        refusal.about = {**attempt.about, **refusal.about}
+def _failed(opened: Challenge | None, about: dict[str, Known], refusal: Refusal) -> None:
+    if opened is not None:
+        spend_quietly(opened)
+        refusal.about = {**about, **refusal.about}
 
 
 def _not_judged(error: Exception, context: RequestContext) -> Refusal:

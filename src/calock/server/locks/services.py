@@ -71,14 +71,14 @@ def bind_lock(
             PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
             KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED. Each is audited.
     """
-    throttle.refuse_when_too_many("bind", context.ip)  # before anything is recorded: one row a minute says it
+    throttle.refuse_when_too_many("bind", context.sender)  # before anything is recorded: one row a minute says it
     try:
         require_may_bind(member=member, by=by, context=context)
         return _bind_answer(
             member=member, provider=provider, challenge=challenge, token=token, device=device, by=by, context=context
         )
     except Refusal as refusal:
-        throttle.count_failure("bind", context.ip)
+        throttle.count_failure("bind", context.sender)
         details = {"chosen": provider} if provider else {}
         record_refusal(Event.BINDING_REFUSED, refusal, context=context, actor=by, subject=member.pk, details=details)
         raise
@@ -251,7 +251,7 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, STEP_UP_REQUIRED, STEP_UP_FAILED, what a
             step-up answer can be refused for. Each is audited. TOO_MANY_ATTEMPTS.
     """
-    throttle.refuse_when_too_many("unbind", context.ip)
+    throttle.refuse_when_too_many("unbind", context.sender)
     row: Binding | None = None
     try:
         row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
@@ -260,7 +260,7 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
         return _end(row, why, by=by, context=context, proved=proved.details)
     except Refusal as refusal:
-        throttle.count_failure("unbind", context.ip)
+        throttle.count_failure("unbind", context.sender)
         record_refusal(
             Event.BINDING_END_REFUSED,
             refusal,

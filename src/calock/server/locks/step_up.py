@@ -54,11 +54,11 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
     Raises:
         Refusal: STEP_UP_FAILED for a wrong password or another's lock; LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY; what stands
             against a lock's answer; STEP_UP_REQUIRED without evidence and without a lock's fresh proof; TOO_MANY_ATTEMPTS,
-            SERVER_BUSY.
+            PASSWORD_TRIES_USED_UP, SERVER_BUSY.
     """
     if evidence.is_empty:
         return _proved_lately(account, context)
-    throttle.refuse_when_too_many("password", context.ip)
+    throttle.refuse_when_too_many("password", context.sender)
     if evidence.password:
         refuse_password_as_proof(account, site=context.site, at=context.at)
         try:
@@ -101,11 +101,11 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         Refusal: as ``prove``.
     """
     account = session.account
-    throttle.refuse_when_too_many("step-up", context.ip)
+    throttle.refuse_when_too_many("step-up", context.sender)
     try:
         proved = prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
     except Refusal as refusal:
-        throttle.count_failure("step-up", context.ip)
+        throttle.count_failure("step-up", context.sender)
         record_refusal(Event.STEP_UP_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
     with transaction.atomic():

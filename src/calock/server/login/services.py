@@ -10,10 +10,9 @@ from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState, Role
-from calock.server.accounts.passwords import Attempt
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
-from calock.server.challenges.services import Aim
+from calock.server.challenges.services import Aim, is_ours
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.holder import Found, ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate
@@ -61,14 +60,17 @@ def login_with_lock(
     Raises:
         Refusal: whatever stands in the way, audited with its precise reason; the challenge is spent.
     """
-    throttle.refuse_when_too_many("login", context.ip)
+    throttle.refuse_when_too_many("login", context.sender)
     try:
         with answering(challenge, token, aim=AIM, context=context) as attempt:
             proof = judge(attempt, context=context, device=device, provider=provider)
             return _enter_until_decided(proof, context)
     except Refusal as refusal:
-        throttle.count_failure("login", context.ip)
-        record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=context, details={"chosen": provider} if provider else {})
+        ours = is_ours(refusal, context)
+        if ours:
+            throttle.count_failure("login", context.sender)
+        if ours or throttle.is_worth_a_row("request", context.ip):
+            record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=context, details={"chosen": provider} if provider else {})
         raise
 
 
@@ -194,35 +196,27 @@ def _is_stored(found: Found, proof: Proof) -> bool:
 def login_with_password(*, username: str, password: str, context: RequestContext) -> LoggedIn:
     """Let an account in by its password.
 
-    An unknown account, a wrong password and a locked account look and cost the same. Failures never touch the CA path.
+    An unknown account and a wrong password look and cost the same. Failures never touch the CA path.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG, TOO_MANY_ATTEMPTS, SERVER_BUSY; only after the right password ACCOUNT_DISABLED,
-            ORGANISATION_DISABLED, PASSWORD_LOGIN_OFF, OPERATOR_DAMAGED.
+        Refusal: CREDENTIALS_WRONG, PASSWORD_TRIES_USED_UP, TOO_MANY_ATTEMPTS, SERVER_BUSY; only after the right password
+            ACCOUNT_DISABLED, ORGANISATION_DISABLED, PASSWORD_LOGIN_OFF, OPERATOR_DAMAGED.
     """
-    throttle.refuse_when_too_many("password", context.ip)
+    throttle.refuse_when_too_many("password", context.sender)
+    name = username[:64].replace("\0", "")
     account: Account | None = None
     try:
         normal = passwords.normalised(password)
-        account = Account.objects.filter(username=username[:64].replace("\0", "")).first()
-        _require_right(account, normal, context)
+        account = Account.objects.filter(username=name).first()
+        passwords.require_right(name, account, normal, context=context)
         assert account is not None
         return _enter_by_password(account, context)
     except Refusal as refusal:
-        throttle.count_failure("password", context.ip)
+        throttle.count_failure("password", context.sender)
         record_refusal(
             Event.LOGIN_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=account.pk if account else None
         )
         raise
-
-
-def _require_right(account: Account | None, password: str, context: RequestContext) -> None:
-    if account is None:
-        passwords.check_dummy(password)
-        raise Refusal(Reason.CREDENTIALS_WRONG, "no such account")
-    attempt = passwords.try_password(account, password, context=context)
-    if attempt != Attempt.RIGHT:
-        raise Refusal(Reason.CREDENTIALS_WRONG, f"password {attempt}")
 
 
 def _require_still_right(account: Account, context: RequestContext) -> None:

@@ -40,4 +40,5 @@ def login(request: SiteRequest) -> HttpResponse:
     )
     response = reply({"next": landing(request, body.next)})
     cookies.set_session(response, entered.cookie)
+    cookies.remember_browser(response, request, entered.session.account_id)
     return response

@@ -1,4 +1,4 @@
-"""The two cookies: the session, and the pre-login cookie that ties a challenge to one browser.
+"""The cookies: the session, the pre-login cookie that ties a challenge to one browser, and that of a known browser.
 
 ``__Host-`` names (RFC 6265bis clause 4.1.3.2) can only be set by this very host, over HTTPS, for the whole site. Under
 CALOCK_INSECURE_HTTP, for a demonstration on loopback, the names are plain and ``Secure`` is left out.
@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from calock.server.sessions.known_browsers import LIFE, KnownBrowser
 
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -27,6 +31,10 @@ def session_cookie() -> str:
 
 def pre_login_cookie() -> str:
     return _name("calock-pre")
+
+
+def known_browser_cookie() -> str:
+    return _name("calock-known")
 
 
 def new_value() -> str:
@@ -54,8 +62,15 @@ def pre_login_value(request: HttpRequest) -> str:
     return _read(request, pre_login_cookie())
 
 
-def _set(response: HttpResponseBase, name: str, value: str) -> None:
-    response.set_cookie(name, value, path="/", secure=not settings.CALOCK.insecure_http, httponly=True, samesite="Lax")
+def known_browser(request: HttpRequest) -> KnownBrowser:
+    """What the browser shows of the logins it saw before."""
+    return KnownBrowser.parse(request.COOKIES.get(known_browser_cookie(), ""))
+
+
+def _set(response: HttpResponseBase, name: str, value: str, life: timedelta | None = None) -> None:
+    """Set one cookie; without ``life`` the browser forgets it when it is closed."""
+    secure = not settings.CALOCK.insecure_http
+    response.set_cookie(name, value, max_age=life, path="/", secure=secure, httponly=True, samesite="Lax")
 
 
 def set_session(response: HttpResponseBase, value: str) -> None:
@@ -64,6 +79,13 @@ def set_session(response: HttpResponseBase, value: str) -> None:
 
 def set_pre_login(response: HttpResponseBase, value: str) -> None:
     _set(response, pre_login_cookie(), value)
+
+
+def remember_browser(response: HttpResponseBase, request: HttpRequest, account_id: uuid.UUID) -> None:
+    """Note in the browser that this account logged in there; nothing is sent when it says so already."""
+    known = known_browser(request)
+    if not known.knows(account_id):
+        _set(response, known_browser_cookie(), str(known.with_account(account_id)), LIFE)
 
 
 def clear_session(response: HttpResponseBase) -> None:

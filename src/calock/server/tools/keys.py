@@ -10,7 +10,18 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 Purpose = Literal[
-    "challenge", "audit", "holder", "register", "approval", "revocation", "manifest", "certificates", "operators", "session"
+    "challenge",
+    "audit",
+    "holder",
+    "register",
+    "approval",
+    "revocation",
+    "manifest",
+    "certificates",
+    "operators",
+    "session",
+    "browser",
+    "tries",
 ]
 
 

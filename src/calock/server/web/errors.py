@@ -52,7 +52,7 @@ def is_unavailable(error: BaseException | None) -> bool:
 
 def _number(request: HttpRequest, error: BaseException | None) -> str:
     """Record the failure; when that fails too, the log alone keeps the number."""
-    if hasattr(request, "site") and throttle.count_failure("failure", cast(SiteRequest, request).client_ip):
+    if hasattr(request, "site") and throttle.is_worth_a_row("failure", cast(SiteRequest, request).client_ip):
         try:
             context = context_of(cast(SiteRequest, request))
             return record(

@@ -12,7 +12,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import clean
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.cookies import pre_login_value
+from calock.server.sessions.cookies import known_browser, pre_login_value
 from calock.server.sessions.models import Session
 from calock.server.sites.profile import Profile
 from calock.server.tools import clock
@@ -57,4 +57,5 @@ def context_of(request: SiteRequest) -> RequestContext:
         session=request.login_session,
         at=clock.now(),
         own_at=timezone.now(),
+        known_browser=known_browser(request),
     )

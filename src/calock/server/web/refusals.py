@@ -81,7 +81,7 @@ def audit(request: SiteRequest, refusal: Refusal) -> None:
     if refusal.reason == Reason.TOO_MANY_ATTEMPTS:
         worth_a_row = throttle.first_this_minute("throttled", context.ip)
     else:
-        worth_a_row = throttle.count_failure("request", context.ip)
+        worth_a_row = throttle.is_worth_a_row("request", context.ip)
     if worth_a_row:
         record_refusal(
             ENTRIES[refusal.reason].event, refusal, context=context, actor=actor, details={"path": request.path_info[:120]}

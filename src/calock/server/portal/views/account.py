@@ -15,6 +15,7 @@ from calock.server.accounts.codes import choose_password
 from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
 from calock.server.portal.render import page
+from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_other_sessions, end_own_session, idle_limit, live_sessions
 from calock.server.sites.registry import sites
@@ -100,13 +101,15 @@ def password_code(request: HttpRequest) -> HttpResponse:
     try:
         new = _typed_twice(request)
         code = request.POST.get("code", "")
-        choose_password(username=username.strip(), code=code, new=new, context=context_of(site_request))
+        account = choose_password(username=username.strip(), code=code, new=new, context=context_of(site_request))
     except Refusal as refusal:
         refusals.audit(site_request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         status = status_of(refusal.reason)
         return page(site_request, "password-code", "login", status=status, username=username, rules=_rules(), refusal=told)
-    return HttpResponseRedirect(reverse("portal:password_code") + "?done")
+    response = HttpResponseRedirect(reverse("portal:password_code") + "?done")
+    cookies.remember_browser(response, request, account.pk)
+    return response
 
 
 def _typed_twice(request: HttpRequest) -> str:

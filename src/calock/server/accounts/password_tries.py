@@ -1,0 +1,103 @@
+"""How many wrong passwords are judged, counted in the database: every process and machine counts the same tries.
+
+A count belongs to an account's *name* and to whoever tries: a live session, a browser in which the account logged in before, or
+else an address; all unknown browsers together have one more. So a stranger uses up their own tries, never those of the person.
+Names that no account has are counted alike: nothing tells them apart. Sources: GB/T 22239-2019 clause 8.1.4.1 b; OWASP ASVS 5.0,
+6.1.1 and 6.3.1.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Case, F, Q, Value, When
+
+from calock.server.accounts.models import Account, PasswordTries
+from calock.server.sessions.context import RequestContext
+from calock.server.tools import seals
+from calock.server.tools.throttle import address_key
+
+MOST = 5
+LOCK_OUT = timedelta(minutes=15)
+"""How long nothing is judged after MOST tries in a row failed; also how long a failure is remembered."""
+MOST_OF_STRANGERS = 50
+STRANGERS_OUT = timedelta(hours=1)
+"""The same for all unknown browsers together: many addresses are one attacker's for little money."""
+SWEEP_BATCH = 5000
+NOBODY = uuid.UUID(int=0)
+"""In place of the id of an account that does not exist: the same is asked and computed for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One row of tries: ``most`` may fail in a row, then nothing is judged for ``period``."""
+
+    key: str
+    who: str
+    """For the trail: session, browser, address or strangers."""
+    most: int
+    period: timedelta
+
+    def take(self, at: datetime) -> bool:
+        """Count a try before it is judged, so that no more are judged than may fail however many come at once; False when full."""
+        PasswordTries.objects.bulk_create([PasswordTries(key=self.key, until=at)], ignore_conflicts=True)
+        over = Q(until__lte=at)
+        counted = Case(When(over, then=Value(1)), default=F("failures") + 1)
+        told = Case(When(over, then=Value(False)), default=F("told"))
+        rows = PasswordTries.objects.filter(over | Q(failures__lt=self.most), key=self.key)
+        return bool(rows.update(failures=counted, told=told, until=at + self.period))
+
+    def became_full(self) -> bool:
+        """Whether this count is full and nobody was told yet: true for one asker."""
+        rows = PasswordTries.objects.filter(key=self.key, failures__gte=self.most, told=False)
+        return bool(rows.update(told=True))
+
+    def take_back(self) -> None:
+        """The try that was counted was right."""
+        PasswordTries.objects.filter(key=self.key, failures__gt=0).update(failures=F("failures") - 1)
+
+    def forget(self) -> None:
+        """The right password ends a row of failures."""
+        PasswordTries.objects.filter(key=self.key).delete()
+
+    def minutes_left(self, at: datetime) -> int:
+        """How long nothing is judged, at least one minute."""
+        until = PasswordTries.objects.filter(key=self.key).values_list("until", flat=True).first() or at
+        return max(1, math.ceil((until - at) / timedelta(minutes=1)))
+
+
+def _key(name: str, who: str) -> str:
+    return seals.mac("tries", seals.canonical([name, who]))
+
+
+def _strangers(name: str) -> Count:
+    return Count(_key(name, "strangers"), "strangers", MOST_OF_STRANGERS, STRANGERS_OUT)
+
+
+def counts_of(name: str, account: Account | None, context: RequestContext, *, proof: bool) -> list[Count]:
+    """Where a try counts, the own count first. ``proof``: asked for in the middle of the account's own session."""
+    if proof and context.session is not None:
+        who, whose = "session", context.session.digest
+    elif context.known_browser.knows(account.pk if account else NOBODY):
+        who, whose = "browser", context.known_browser.id
+    else:
+        who, whose = "address", address_key(context.ip)
+    own = Count(_key(name, f"{who} {whose}"), who, MOST, LOCK_OUT)
+    return [own, _strangers(name)] if who == "address" else [own]
+
+
+def closed_to_strangers_until(name: str, *, at: datetime) -> datetime | None:
+    """Until when no password of an unknown browser is judged for this name; None when they are."""
+    rows = PasswordTries.objects.filter(key=_strangers(name).key, failures__gte=MOST_OF_STRANGERS, until__gt=at)
+    return rows.values_list("until", flat=True).first()
+
+
+def sweep_password_tries(*, at: datetime) -> int:
+    """Delete counts that no longer hold; how many."""
+    swept = 0
+    while batch := list(PasswordTries.objects.filter(until__lt=at).values_list("pk", flat=True)[:SWEEP_BATCH]):
+        swept += PasswordTries.objects.filter(pk__in=batch, until__lt=at).delete()[0]
+    return swept
