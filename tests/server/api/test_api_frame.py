@@ -143,7 +143,7 @@ def test_a_post_of_our_own_page_needs_its_token(lock_world):
 
 
 @pytest.mark.parametrize("path", ["/api/challenge", "/api/login", "/api/step-up"])
-@pytest.mark.parametrize("method", ["get", "put", "delete", "patch", "options"])
+@pytest.mark.parametrize("method", ["get", "put", "delete", "patch", "options", "trace"])
 def test_other_methods_do_nothing(lock_world, path, method):
     answer = getattr(Client(headers={"host": HOST}), method)(path)
     assert (answer.status_code, reason_of(answer)) == (400, "REQUEST_MALFORMED")
