@@ -7,6 +7,8 @@ declare namespace Portal {
   interface Action {
     label: string;
     href: string;
+    /** What the page at hand does instead of following `href`, where it can: see `refusal_texts.py`. */
+    does: "" | "again" | "pin" | "lock" | "password" | "reason" | "allow" | "reload" | "return";
   }
 
   /** A refusal in people's words, as `refusals.describe` writes it and pages show it. */
@@ -14,6 +16,8 @@ declare namespace Portal {
     reason: string;
     message: string;
     action: Action;
+    /** Only the CA that issued the lock can mend it. */
+    ca: boolean;
     /** Number of the audit row, empty when there is none. */
     number: string;
   }
@@ -23,6 +27,7 @@ declare namespace Portal {
     message: string;
     plain: string;
     action: Action;
+    ca: boolean;
   }
 
   type Facts = Record<string, string | number | null | undefined>;
@@ -39,6 +44,14 @@ declare namespace Portal {
     | "ready_one"
     | "ready_many"
     | "ready_none"
+    | "ready_expired"
+    | "ready_several"
+    | "expired_lock"
+    | "lock_ca"
+    | "pin_unusual"
+    | "type_again"
+    | "last_try_tick"
+    | "go_tick"
     | "expired"
     | "until"
     | "serial"
@@ -77,6 +90,8 @@ declare namespace Portal {
     minVersion: string;
     pinEntry: PinEntry;
     webEid: boolean;
+    /** Whose days are shown. */
+    timeZone: string;
     /** Address of the page that offers the driver. */
     download: string;
     words: Record<Word, string>;
@@ -111,6 +126,10 @@ declare namespace Portal {
     | "running"
     | "all_good"
     | "some_bad"
+    | "some_warn"
+    | "checked_at_login"
+    | "to_login"
+    | "login_href"
     | "renew"
     | "renew_href"
     | "see_list"

@@ -17,6 +17,8 @@ PORTS = (47113, 47114, 47115, 47116)
 """Where a page looks for a driver, in this order; several because several users may share one computer."""
 TLS_PORTS = (47123, 47124, 47125, 47126)
 """The same over https, by a driver that was told to (``tls = true``), for browsers that block plain http to 127.0.0.1."""
+TIME_ZONE = "Asia/Shanghai"
+"""Whose days the pages, the server and the driver's window print: one certificate ends on one day, wherever it is read."""
 HEADER = "X-Calock"
 MAX_BODY = 16 * 1024
 EVENTS_SUBPROTOCOL = "calock.v1"

@@ -130,5 +130,5 @@ export function element(name, look = "", text = "") {
  * @param {string} iso
  */
 export function day(iso) {
-  return new Date(iso).toLocaleDateString("zh-CN", { year: "numeric", month: "2-digit", day: "2-digit" }).replaceAll("/", "-");
+  return new Intl.DateTimeFormat("sv-SE", { timeZone: "Asia/Shanghai" }).format(new Date(iso)); // wire.driver.TIME_ZONE; Swedish is written 2020-11-30
 }

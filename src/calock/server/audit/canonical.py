@@ -12,6 +12,7 @@ from typing import Any
 from calock.core.masking import mask_person_ids
 from calock.server.audit.models import AuditEvent
 from calock.server.tools import seals
+from calock.server.tools.times import local
 
 MAX_TEXT = 300
 MAX_DETAILS = 20
@@ -43,7 +44,7 @@ def new_number(at: datetime) -> str:
     """Date and 60 random bits, in groups that can be read over the telephone: ``261122-7K3M-9QXT-0B5D``."""
     bits = secrets.randbits(60)
     code = "".join(_ALPHABET[bits >> shift & 31] for shift in range(55, -1, -5))
-    return f"{at.astimezone(UTC):%y%m%d}-{code[:4]}-{code[4:8]}-{code[8:]}"
+    return f"{local(at):%y%m%d}-{code[:4]}-{code[4:8]}-{code[8:]}"
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:

@@ -24,6 +24,7 @@ _PREFIXES = (
     "PEER_",
     "SEVERAL_",
     "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNTRUSTED",
     "SERVER_BUSY",
 )
 
@@ -41,6 +42,14 @@ def _words() -> dict[str, str]:
         "ready_one": _("检测完成：已检测到 CA 锁 {name}"),
         "ready_many": _("检测完成：已检测到 {count} 把 CA 锁，请选择要使用的一把"),
         "ready_none": _("检测完成：CA 驱动正常，请将 CA 锁插入电脑"),
+        "ready_expired": _("检测完成：CA 锁 {name} 的证书已过期"),
+        "ready_several": _("检测完成：已检测到 {count} 把 CA 锁"),
+        "expired_lock": _("这把锁的证书已于 {day} 过期，不能登录或绑定；在原锁上续期后无需重新绑定。"),
+        "lock_ca": _("发锁的 CA：{provider}，电话 {hotline}"),
+        "pin_unusual": _("PIN 码里有空格或全角字符，多半是复制时带上的，输错会减少一次机会。请检查；确认无误的，再点一次按钮"),
+        "type_again": _("重新输入"),
+        "last_try_tick": _("PIN 码只剩最后 1 次机会。要使用这次机会，请先勾选“我确认使用最后一次机会”"),
+        "go_tick": _("去勾选"),
         "expired": _("(已过期)"),
         "until": _("有效期至 {day}"),
         "serial": _("尾号 {serial}"),
@@ -85,11 +94,12 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
     download = reverse(f"portal:{site.driver.page}")
     refused = {reason: entry for reason, entry in refusals.catalogue().items() if reason.startswith(_PREFIXES)}
     for reason in _DOWNLOAD:
-        refused[reason] = {**refused[reason], "action": {"label": str(site.dialog.driver_link), "href": download}}
+        refused[reason] = {**refused[reason], "action": {"label": str(site.dialog.driver_link), "href": download, "does": ""}}
     refused["DRIVER_TOO_OLD"]["action"]["href"] = download
     refused["DRIVER_CERTIFICATE"] = {  # the page's own finding, never sent: F07, in a browser that needs https on this computer
         "message": _("此浏览器连接不到 CA 驱动：驱动没有安装，或本机驱动证书未被信任"),
         "plain": "",
+        "ca": False,
         "action": {**refused["DRIVER_FAILED"]["action"], "href": reverse("portal:help_failures") + "#F07"},
     }
     data = {
@@ -99,6 +109,7 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
         "minVersion": site.driver.min_version,
         "pinEntry": site.pin_entry,
         "webEid": site.web_eid,
+        "timeZone": settings.TIME_ZONE,
         "download": download,
         "words": _words(),
         "refusals": refused,

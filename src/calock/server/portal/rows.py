@@ -15,7 +15,7 @@ from calock.server.locks.binding_rows import Status as LockStatus
 from calock.server.locks.consent import may_confirm
 from calock.server.locks.models import Awaits, Binding, LockCertificate
 from calock.server.sites.profile import Profile
-from calock.server.tools.times import second_text
+from calock.server.tools.times import day_text, second_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,17 @@ class Row:
     cells: tuple[Cell, ...]
     may_confirm: bool = False
     """Whether the account that looks may give the consent it waits for."""
+
+    @property
+    def short_id(self) -> str:
+        return shorten(self.binding.lock.lock_id)
+
+    @property
+    def in_words(self) -> str:
+        """The lock as the question before an act names it: with what tells it from others of the same account and CA."""
+        lock, bound = self.binding.lock, day_text(self.binding.bound_at)
+        which = (f"{_('CA锁ID')} {lock.lock_id}", f"{_('绑定时间')} {bound}")
+        return " · ".join((self.subject, lock.provider.name, *which, self.binding.account.name))
 
     @property
     def subject(self) -> str:

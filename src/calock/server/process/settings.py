@@ -8,6 +8,7 @@ from calock.server import web
 from calock.server.process import database, logs
 from calock.server.process.config import read_config
 from calock.server.sites.registry import SITES, site_folders
+from calock.wire import driver
 from calock.wire.driver import TLS_PORTS
 
 CALOCK = read_config()
@@ -81,7 +82,7 @@ PASSWORD_HASHERS = ["calock.server.accounts.hashers.PasswordHasher"]
 AUTHENTICATION_BACKENDS: list[str] = []  # nothing logs in past calock.server.login
 MESSAGE_STORAGE = "calock.server.console.messages.HostCookieStorage"
 USE_TZ = True
-TIME_ZONE = "Asia/Shanghai"
+TIME_ZONE = driver.TIME_ZONE
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 STATIC_URL = "static/"

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from string import Formatter
+from typing import Literal
 
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 
 R = Reason
+
+
+Does = Literal["", "again", "pin", "lock", "password", "reason", "allow", "reload", "return"]
+"""Try again; go to the field of the PIN, of the lock, of the password, of the reason; let the browser ask; load the page anew;
+follow the link and come back to this page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +39,19 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The one thing to do next. ``page`` is a portal page's name; ``fact`` names a fact whose value, a link, is preferred."""
+    """The one thing to do next. ``page`` is a portal page's name; ``fact`` names a fact whose value, a link, is preferred.
+
+    ``does`` is what the page at hand does itself, where it can: what its label says, in place. ``back`` names the page of locks to
+    which the linked one leads on, to bind one.
+    """
 
     zh: str
     en: str
     page: str
     fragment: str = ""
     fact: str = ""
+    does: Does = ""
+    back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +61,13 @@ class Entry:
     event: Event = Event.REQUEST_REFUSED
 
 
-RETRY = Action("重试", "Try again", "login", "ca")
+RETRY = Action("重试", "Try again", "login", "ca", does="again")
+CHOOSE = Action("重新选择", "Choose again", "login", "ca", does="lock")
+TYPE_PIN = Action("重新输入", "Type it again", "help_failures", "F13", does="pin")
 CA_LOGIN = Action("用 CA 锁登录", "Log in with your CA lock", "login", "ca")
-LOGIN = Action("去登录", "Log in", "login")
+LOGIN = Action("去登录", "Log in", "login", does="return")
 PASSWORD_LOGIN = Action("用账号密码登录", "Log in with your password", "login")
-BIND = Action("去绑定", "Bind it", "login")
+BIND = Action("去绑定", "Bind it", "login", back="bindings")
 UNBIND = Action("去解除绑定", "End the old binding", "bindings")
 BINDINGS = Action("查看 CA 绑定", "See the bound locks", "bindings")
 DRIVER = Action("CA 驱动下载", "Download the CA driver", "drivers")
@@ -66,7 +80,9 @@ RENEW = Action("续期（续期后无需重新绑定）", "Renew it (no new bind
 REPLACE = Action("补办", "Get a new one", "help_certificate", "F19", fact="renew_url")
 UNLOCK = Action("解锁指引", "How to unlock it", "help_failures", "F14", fact="unlock_url")
 CONSOLE = Action("返回控制台", "Back to the console", "home")
-PROVE = Action("用 CA 锁确认身份", "Confirm with the CA lock", "confirm")
+PROVE = Action("用 CA 锁确认身份", "Confirm with the CA lock", "confirm", does="return")
+CONFIRM = Action("重新确认身份", "Confirm again", "confirm", does="password")
+RELOAD = Action("刷新页面", "Reload the page", "home", does="reload")
 PASSWORD = Action("修改密码", "Change the password", "password")
 
 
@@ -93,7 +109,7 @@ ENTRIES: dict[R, Entry] = {
     R.TOKEN_MALFORMED: Entry(Words("CA 锁的应答无法识别，请更新驱动后重试", "The lock's answer cannot be read; update the driver"), DRIVER),
     R.TOKEN_FORMAT_UNSUPPORTED: Entry(Words("不支持此驱动的应答格式，请更新驱动", "This driver's answer format is not supported; update the driver"), DRIVER),
     R.ANSWER_NOT_JUDGED: Entry(Words("系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服并提供编号 {number}", "An error of ours kept this lock's answer from being checked; nothing was changed. Contact us with number {number}", "系统未能核验 CA 锁的应答，本次操作没有生效，请联系客服", "An error of ours kept this lock's answer from being checked; nothing was changed. Please contact us"), CONTACT),
-    R.REQUEST_MALFORMED: Entry(_WRONG_REQUEST, RETRY),
+    R.REQUEST_MALFORMED: Entry(_WRONG_REQUEST, RELOAD),
     R.REQUEST_TOO_LARGE: Entry(Words("请求内容过大", "The request is too large"), RETRY),
     # challenge
     R.CHALLENGE_MALFORMED: Entry(_TIMED_OUT, RETRY),
@@ -127,7 +143,7 @@ ENTRIES: dict[R, Entry] = {
     R.PATH_TOO_LONG: Entry(_UNTRUSTED, CA_LIST),
     R.PROVIDER_SUSPENDED: Entry(Words("该 CA 服务商已暂停互认", "Recognition of this CA is suspended"), PASSWORD_LOGIN),
     R.PROVIDER_NOT_RECOGNISED_HERE: Entry(_UNTRUSTED, CA_LIST),
-    R.PROVIDER_MISMATCH: Entry(Words("插入的 CA 锁属于 {provider}，与所选的驱动不一致", "This lock belongs to {provider}, not to the chosen driver", "插入的 CA 锁与所选的驱动不一致", "This lock does not belong to the chosen driver"), Action("重新选择驱动", "Choose another driver", "login", "ca")),
+    R.PROVIDER_MISMATCH: Entry(Words("插入的 CA 锁属于 {provider}，与所选的驱动不一致", "This lock belongs to {provider}, not to the chosen driver", "插入的 CA 锁与所选的驱动不一致", "This lock does not belong to the chosen driver"), Action("重新选择驱动", "Choose another driver", "login", "ca", does="lock")),
     # revocation
     R.CERTIFICATE_REVOKED: Entry(Words("证书已被吊销，不能使用", "The certificate is revoked and cannot be used"), REPLACE),
     R.CERTIFICATE_ON_HOLD: Entry(Words("证书已被冻结，不能使用", "The certificate is suspended and cannot be used"), REPLACE),
@@ -157,7 +173,7 @@ ENTRIES: dict[R, Entry] = {
     R.BINDING_NOT_FOUND: Entry(Words("没有找到该绑定记录", "There is no such binding"), BINDINGS),
     R.BINDING_ALREADY_ENDED: Entry(Words("该绑定已解除", "This binding has already been ended"), BINDINGS),
     R.LAST_LOCK: Entry(Words("这是该账户唯一的登录方式，请先设置密码或绑定另一把 CA 锁", "This lock is the account's only way in: set a password or bind another lock first"), PASSWORD),
-    R.REASON_MISSING: Entry(Words("请填写原因（200 字以内）", "Please give a reason, of at most 200 characters"), BINDINGS),
+    R.REASON_MISSING: Entry(Words("请填写原因（200 字以内）", "Please give a reason, of at most 200 characters"), Action("去填写", "Fill it in", "bindings", does="reason")),
     R.ACCOUNT_DISABLED: Entry(Words("账户已停用", "The account is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
     R.ACCOUNT_LOCKED: Entry(_LOCKED_OUT, Action("联系管理员", "Ask your administrator", "contact")),
     R.ORGANISATION_DISABLED: Entry(Words("账户所属单位已停用", "The account's organisation is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
@@ -170,8 +186,8 @@ ENTRIES: dict[R, Entry] = {
     R.LOCK_PROOF_REQUIRED: Entry(Words("此操作须用已绑定的 CA 锁确认身份", "This has to be confirmed with the bound CA lock"), PROVE),
     R.LOCK_ENROLMENT_CLOSED: Entry(Words("运营人员绑定 CA 锁须在开通的时限内进行，请由另外两位运营人员或服务器所有者开通", "An operator binds a lock within a time that two other operators or the server's owner give"), CONTACT),
     R.OPERATOR_DAMAGED: Entry(Words("运营人员记录的完整性校验未通过，已停止使用，请联系服务器所有者", "The operator's record failed its integrity check and is not used; tell the server's owner"), CONTACT, Event.ACCESS_REFUSED),
-    R.STEP_UP_FAILED: Entry(Words("身份确认未通过，请重新输入密码或使用本人的 CA 锁", "That did not prove it is you; give the password again or use your own lock"), BINDINGS),
-    R.STEP_UP_REQUIRED: Entry(Words("请再次输入密码，确认是您本人操作", "Please give your password again to confirm that it is you"), BINDINGS),
+    R.STEP_UP_FAILED: Entry(Words("身份确认未通过，请重新输入密码或使用本人的 CA 锁", "That did not prove it is you; give the password again or use your own lock"), CONFIRM),
+    R.STEP_UP_REQUIRED: Entry(Words("请再次输入密码，确认是您本人操作", "Please give your password again to confirm that it is you"), CONFIRM),
     R.NOT_ALLOWED: Entry(Words("您没有进行此操作的权限", "You are not allowed to do this"), HOME, Event.ACCESS_REFUSED),
     R.NOT_FOUND: Entry(Words("页面或记录不存在", "There is no such page or record"), HOME),
     R.SESSION_REQUIRED: Entry(Words("请先登录", "Please log in first"), LOGIN),
@@ -180,7 +196,7 @@ ENTRIES: dict[R, Entry] = {
     R.PASSWORD_TRIES_USED_UP: Entry(Words("密码输错次数过多，请 {minutes} 分钟后再用密码登录；也可以改用 CA 锁或以前登录过的浏览器，或向管理员索取一次性代码", "Too many wrong passwords; try again in {minutes} minutes, or use your CA lock or a browser in which you logged in before, or ask your administrator for a one-time code", "密码输错次数过多，请稍后再用密码登录；也可以改用 CA 锁或以前登录过的浏览器，或向管理员索取一次性代码", "Too many wrong passwords; try later, or use your CA lock or a browser in which you logged in before, or ask your administrator for a one-time code"), CA_LOGIN),
     R.SERVER_BUSY: Entry(Words("当前登录人数较多，请稍候重试", "Many people are logging in, please try again in a moment"), RETRY),
     R.DATABASE_UNAVAILABLE: Entry(Words("系统维护中，请稍后再试", "The system is under maintenance, please try again in a moment"), RETRY),
-    R.CSRF_FAILED: Entry(Words("页面已失效，请刷新后重试", "This page is out of date; reload it and try again"), HOME),
+    R.CSRF_FAILED: Entry(Words("页面已失效，请刷新后重试", "This page is out of date; reload it and try again"), RELOAD),
     R.HOST_UNKNOWN: Entry(Words("此服务器上没有该网址的平台，请核对地址", "No platform of this server has this address"), HOME),
     # the register and decisions of two operators
     R.REGISTER_DAMAGED: Entry(Words("CA 互认登记的完整性校验未通过，CA 登录已暂停，请使用账号密码登录并联系客服", "The register of recognised CAs failed its integrity check; log in with your password and contact us"), CONTACT),
@@ -206,19 +222,19 @@ ENTRIES: dict[R, Entry] = {
     R.DRIVER_ABSENT: Entry(Words("CA 客户端驱动未安装, 请下载", "The CA driver is not installed, please download it"), DRIVER),
     R.DRIVER_TOO_OLD: Entry(Words("驱动版本过低（当前 {version}，要求 {required}）", "The driver is too old (this is {version}, {required} is needed)", "驱动版本过低", "The driver is too old"), Action("更新驱动", "Update the driver", "drivers")),
     R.DRIVER_OTHER_VENDOR: Entry(Words("检测到的是其他 CA 的驱动，请选择对应的驱动", "This is another CA's driver; choose the matching one"), DRIVER),
-    R.DRIVER_PERMISSION_PROMPT: Entry(Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser has not yet allowed this site to reach the driver on this computer"), Action("点击“允许”", "Click “Allow”", "help_failures", "F03")),
+    R.DRIVER_PERMISSION_PROMPT: Entry(Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser has not yet allowed this site to reach the driver on this computer"), Action("点击“允许”", "Click “Allow”", "help_failures", "F03", does="allow")),
     R.DRIVER_PERMISSION_DENIED: Entry(Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser does not allow this site to reach the driver on this computer"), Action("查看如何允许", "See how to allow it", "help_failures", "F03")),
     R.DRIVER_FAILED: Entry(Words("CA 驱动出现错误，请重启驱动后重试", "The driver failed; restart it and try again"), _help("F30")),
     R.MODULE_FAILED: Entry(Words("CA 锁厂商的驱动组件没有响应，请重新插拔 CA 锁或重新安装驱动", "The vendor's driver part does not respond; plug the lock in again or reinstall the driver"), _help("F30")),
     R.LOCK_ABSENT: Entry(Words("未检测到 CA 锁，请将 CA 锁插入电脑", "No CA lock found; plug it into the computer"), _help("F10")),
     R.LOCK_UNKNOWN: Entry(Words("未检测到所选的 CA 锁，请将 CA 锁插入电脑", "The chosen lock is not plugged in"), _help("F10")),
     R.LOCK_REMOVED: Entry(Words("操作过程中 CA 锁被拔出", "The lock was pulled out during the operation"), Action("重新插入", "Plug it in again", "help_failures", "F16")),
-    R.LOCK_CHANGED: Entry(Words("CA 锁中的证书已变化，请重新选择", "The lock's certificate has changed; choose again"), RETRY),
+    R.LOCK_CHANGED: Entry(Words("CA 锁中的证书已变化，请重新选择", "The lock's certificate has changed; choose again"), CHOOSE),
     R.LOCK_WITHOUT_CERTIFICATE: Entry(Words("CA 锁中没有证书", "There is no certificate in this lock"), Action("联系 CA 机构", "Ask your CA", "help_failures", "F11")),
-    R.SEVERAL_LOCKS: Entry(Words("检测到 {count} 把 CA 锁，请选择要使用的一把", "{count} locks are plugged in; choose one", "检测到多把 CA 锁，请选择要使用的一把", "Several locks are plugged in; choose one"), _help("F12")),
-    R.PIN_MISSING: Entry(Words("请输入 PIN 码", "Please give the PIN"), _help("F13")),
-    R.PIN_LENGTH: Entry(Words("PIN 码长度不正确", "The PIN has a wrong length"), _help("F13")),
-    R.PIN_WRONG: Entry(Words("PIN 码错误，还可尝试 {tries_left} 次", "Wrong PIN, {tries_left} tries left", "PIN 码错误", "Wrong PIN"), Action("重新输入", "Type it again", "help_failures", "F13")),
+    R.SEVERAL_LOCKS: Entry(Words("检测到 {count} 把 CA 锁，请选择要使用的一把", "{count} locks are plugged in; choose one", "检测到多把 CA 锁，请选择要使用的一把", "Several locks are plugged in; choose one"), Action("去选择", "Choose", "help_failures", "F12", does="lock")),
+    R.PIN_MISSING: Entry(Words("请输入 PIN 码", "Please give the PIN"), Action("去填写", "Fill it in", "help_failures", "F13", does="pin")),
+    R.PIN_LENGTH: Entry(Words("PIN 码长度不正确", "The PIN has a wrong length"), TYPE_PIN),
+    R.PIN_WRONG: Entry(Words("PIN 码错误，还可尝试 {tries_left} 次", "Wrong PIN, {tries_left} tries left", "PIN 码错误", "Wrong PIN"), TYPE_PIN),
     R.PIN_LAST_TRY: Entry(Words("PIN 码只剩最后 1 次尝试机会，再次输错 CA 锁将被锁定", "Only one try is left: another wrong PIN locks the lock"), UNLOCK),
     R.PIN_LOCKED: Entry(Words("CA 锁已被锁定，请联系 {provider} 解锁（{hotline}）", "The lock is locked; ask {provider} to unlock it ({hotline})", "CA 锁已被锁定，请联系 CA 机构解锁", "The lock is locked; ask your CA to unlock it"), UNLOCK),
     R.PIN_CANCELLED: Entry(Words("已取消输入 PIN 码", "The PIN entry was cancelled"), RETRY),
@@ -229,3 +245,10 @@ ENTRIES: dict[R, Entry] = {
     R.PACKAGE_REFUSED: Entry(Words("上传的文件不是可用的驱动包：{why}", "The upload is not an acceptable package: {why}", "上传的文件不是可用的驱动包", "The upload is not an acceptable package"), HOME),
     R.UPDATE_UNREACHABLE: Entry(Words("暂时无法检查驱动更新", "The platform cannot be asked for a newer driver now"), DRIVER),
 }  # fmt: skip
+
+ASK_THE_CA = frozenset({
+    R.CERTIFICATE_EXPIRED, R.CERTIFICATE_REVOKED, R.CERTIFICATE_ON_HOLD, R.CA_REVOKED, R.PATH_EXPIRED, R.KEY_WEAK, R.KEY_ALREADY_KNOWN,
+    R.HOLDER_ID_MISSING, R.HOLDER_ID_INVALID, R.LOCK_WITHOUT_CERTIFICATE, R.LOCK_SIGNATURE_WRONG, R.PIN_LOCKED, R.PIN_LAST_TRY,
+    R.PREDECESSOR_REVOKED, R.PROVIDER_SUSPENDED, *(reason for reason, entry in ENTRIES.items() if entry.words is _CERTIFICATE),
+})  # fmt: skip
+"""What only the CA that issued the lock can mend: pages that know the lock add that CA's name and telephone."""

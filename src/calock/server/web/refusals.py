@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -15,7 +16,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record_refusal
 from calock.server.tools import throttle
 from calock.server.web.http import SiteRequest, context_of
-from calock.server.web.refusal_texts import ENTRIES, Action, Entry
+from calock.server.web.refusal_texts import ASK_THE_CA, ENTRIES, Action, Entry
 from calock.wire.statuses import status_of
 
 UNAUDITED = frozenset({Reason.SESSION_REQUIRED, Reason.SESSION_ENDED, Reason.PASSWORD_CHANGE_REQUIRED, Reason.HOST_UNKNOWN})
@@ -35,20 +36,33 @@ def _link(action: Action, facts: dict[str, str | int | bool]) -> str:
         return preferred
     try:
         path = reverse(f"portal:{action.page}")
+        if action.back:
+            path += "?" + urlencode({"next": reverse(f"portal:{action.back}") + "?bind=1"})
     except NoReverseMatch:
         path = "/"
     return path + (f"#{action.fragment}" if action.fragment else "")
 
 
+def _action(action: Action, facts: dict[str, str | int | bool], *, english: bool) -> dict[str, str]:
+    return {"label": action.en if english else action.zh, "href": _link(action, facts), "does": action.does}
+
+
+def _where_it_came_from(request: SiteRequest) -> str:
+    """Path of this site's page that sent the request; the home page where that is not known."""
+    parts = urlsplit(request.headers.get("Referer", ""))
+    return parts.path if parts.netloc == request.get_host() and parts.path.startswith("/") else "/"
+
+
 def describe(reason: Reason, facts: dict[str, str | int | bool] | None = None, *, number: str = "") -> dict[str, Any]:
-    """One refusal as pages and scripts show it: ``reason``, ``message``, ``action``, ``number``, ``facts``."""
+    """One refusal as pages and scripts show it: ``reason``, ``message``, ``action``, ``ca``, ``number``, ``facts``."""
     entry: Entry = ENTRIES[reason]
     known = {**(facts or {}), "detail_code": reason.value, **({"number": number} if number else {})}
     english = is_english()
     return {
         "reason": reason.value,
         "message": entry.words.say(known, english=english),
-        "action": {"label": entry.action.en if english else entry.action.zh, "href": _link(entry.action, known)},
+        "action": _action(entry.action, known, english=english),
+        "ca": reason in ASK_THE_CA,
         "number": number,
         "facts": dict(facts or {}),
     }
@@ -61,7 +75,8 @@ def catalogue() -> dict[str, dict[str, Any]]:
         reason.value: {
             "message": entry.words.en if english else entry.words.zh,
             "plain": (entry.words.plain_en if english else entry.words.plain_zh) or (entry.words.en if english else entry.words.zh),
-            "action": {"label": entry.action.en if english else entry.action.zh, "href": _link(entry.action, {})},
+            "action": _action(entry.action, {}, english=english),
+            "ca": reason in ASK_THE_CA,
         }
         for reason, entry in ENTRIES.items()
     }
@@ -106,6 +121,8 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True, a
     elif request.method == "GET" and refusal.reason == Reason.PASSWORD_CHANGE_REQUIRED:
         response = HttpResponseRedirect(reverse("portal:password"))
     else:
+        if told["action"]["does"] == "reload":
+            told["action"]["href"] = _where_it_came_from(request)
         template = "refusals/page.html" if site_known else "refusals/no_site.html"
         response = render(request, template, {"refusal": told, "status": status}, status=status)
     response["Cache-Control"] = "no-store"

@@ -113,5 +113,6 @@ def _check_links() -> dict[str, str]:
         "renew_href": "help_certificate",
         "list_href": "help_certificate",
         "clock_href": "help_failures",
+        "login_href": "login",
     }
     return {key: reverse(f"portal:{name}") for key, name in names.items()}

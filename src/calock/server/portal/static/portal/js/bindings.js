@@ -7,18 +7,18 @@ import { reloadList } from "./binding-list.js";
 import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
 import { data, Refused } from "./data.js";
-import { closeDialog, toast } from "./dialogs.js";
+import { closeDialog, openDialog, toast } from "./dialogs.js";
 import { all, maybe, part } from "./dom.js";
 import { Driver } from "./driver.js";
-import { drawStrip, showProblem } from "./panel.js";
+import { drawStrip } from "./panel.js";
 import { onPermissionChange } from "./permission.js";
+import { Problem } from "./problem.js";
 import { StepUp } from "./step-up.js";
 import { askWindow, openWindow, windowOffered } from "./window-mode.js";
 
 const driver = new Driver();
 const strip = part(document, "main > section [data-device]", HTMLElement);
 const dialog = part(document, "[data-bind]", HTMLDialogElement);
-const problem = part(dialog, "[data-problem]", HTMLElement);
 const button = part(dialog, "[data-bind-submit]", HTMLButtonElement);
 const windowWay = part(dialog, "[data-window-way]", HTMLElement);
 const member = part(dialog, "[data-member]", HTMLSelectElement);
@@ -27,6 +27,7 @@ const later = maybe(dialog, "[data-pin-later]", HTMLElement);
 const busy = new BusyButton(button);
 const chooser = new Chooser(dialog, driver);
 const stepUp = new StepUp(dialog);
+const problem = new Problem(part(dialog, "[data-problem]", HTMLElement), () => chooser.situation);
 
 driver.addEventListener("change", () => {
   drawStrip(strip, driver);
@@ -63,29 +64,48 @@ async function bind({ token, device }, text, aimed) {
   toast(dialog.dataset.done ?? "");
 }
 
+function goToPassword() {
+  (stepUp.asked ? stepUp.field : null)?.focus();
+}
+
+/** What this dialog does itself of what a refusal asks for. */
+const DOES = {
+  again: () => {
+    problem.clear();
+    if (chooser.pinField.value) button.click();
+    else chooser.focusPin();
+  },
+  pin: () => {
+    chooser.focusPin();
+  },
+  lock: () => {
+    chooser.focusLocks();
+  },
+  allow: () => {
+    problem.clear();
+    void driver.look(true);
+  },
+};
+
 /** @param {Refused} refused */
-function show({ reason, shown }) {
+async function show({ reason, shown }) {
   if (reason === "STEP_UP_REQUIRED") stepUp.expire();
   stepUp.draw();
-  const again = /^(STEP_UP|PIN_WRONG|PIN_MISSING|PIN_CANCELLED|NETWORK|DRIVER_BUSY|CHALLENGE)/.test(reason);
-  showProblem(problem, { ...shown, again, stay: true }, () => {
-    problem.replaceChildren();
-    ((stepUp.asked ? stepUp.field : null) ?? chooser.pinField).focus();
-  });
-  if (reason.startsWith("PIN") && !later?.hidden) chooser.pinField.focus({ preventScroll: true });
-  problem.scrollIntoView({ block: "nearest" });
-  if (driver.state === "ready") void driver.refresh();
+  problem.show({ ...shown, stay: true }, stepUp.field ? { ...DOES, password: goToPassword } : DOES, chooser.lockProvider);
+  if (reason.startsWith("PIN") && !later?.hidden) chooser.focusPin();
+  if (driver.state === "ready") await driver.refresh();
+  problem.settle();
 }
 
 /** @param {() => Promise<void>} work */
 async function attempt(work) {
-  problem.replaceChildren();
+  problem.clear();
   busy.show("busy");
   try {
     await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    show(error);
+    await show(error);
   } finally {
     busy.show("");
   }
@@ -123,16 +143,21 @@ chooser.pinField.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !button.disabled) button.click();
 });
 if (data.pinEntry === "window") part(dialog, "[data-pin-field]", HTMLElement).hidden = true;
-dialog.addEventListener("calock:drawn", drawSteps);
+dialog.addEventListener("calock:drawn", () => {
+  drawSteps();
+  problem.follow();
+});
 dialog.addEventListener("toggle", () => {
   if (dialog.open) stepUp.draw();
 });
 dialog.addEventListener("close", () => {
   chooser.clearPin();
   stepUp.clear();
-  problem.replaceChildren();
+  problem.clear();
   if (later) later.hidden = true;
 });
+
+if (new URLSearchParams(location.search).has("bind")) openDialog(dialog); // who came to bind a lock is there
 
 void driver.start();
 void onPermissionChange(() => void driver.look());

@@ -2,7 +2,7 @@
 
 import { bad, CHECKS, driver, words } from "./checks.js";
 import { Refused, say } from "./data.js";
-import { actionButton, all, copy, element, part } from "./dom.js";
+import { actionButton, all, copy, element, maybe, part } from "./dom.js";
 import { picture } from "./panel.js";
 import { onPermissionChange } from "./permission.js";
 
@@ -70,15 +70,33 @@ async function run() {
     lines.push(`${name} ${result.tone} ${result.code ?? ""}`.trim());
     if (result.tone === "bad" || result.gesture) failed.add(name);
   }
-  await finish(failed.size === 0, lines);
+  const passed = lines.some((line) => line.includes(" warn")) ? "warn" : "good";
+  await finish(failed.size > 0 ? "bad" : passed, lines);
 }
 
 /**
- * @param {boolean} fine
+ * The verdict over all: what to do with this computer now.
+ *
+ * @param {Result["tone"]} tone
+ */
+function conclude(tone) {
+  const text = { good: words.all_good, warn: words.some_warn, bad: words.some_bad }[tone];
+  const wrong = maybe(document, "[data-check].bad", HTMLElement);
+  const first = wrong?.querySelector(":scope > .button")?.cloneNode(true);
+  const login = element("a", { class: "button primary", href: `${words.login_href}#ca` }, words.to_login);
+  const told = wrong ? part(wrong, "[data-say]", HTMLElement).innerText : words.checked_at_login;
+  const act = tone === "bad" ? (first ?? null) : login;
+  const mark = element("span", { class: "icon", "aria-hidden": "true" }, MARKS[tone]);
+  const verdict = element("div", { class: `alert ${tone}` }, mark, element("p", {}, element("b", {}, text)), element("p", {}, told), element("p", { class: "act" }, act));
+  part(document, "[data-check-status]", HTMLElement).replaceChildren(verdict);
+}
+
+/**
+ * @param {Result["tone"]} tone
  * @param {string[]} checked a line for each check
  */
-async function finish(fine, checked) {
-  part(document, "[data-check-status]", HTMLElement).textContent = fine ? words.all_good : words.some_bad;
+async function finish(tone, checked) {
+  conclude(tone);
   const diagnosis = driver.state === "ready" ? await driver.diagnosis().catch(() => null) : null;
   report.value = [
     `${words.report_title} ${new Date().toISOString()}`,

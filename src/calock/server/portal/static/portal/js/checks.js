@@ -1,7 +1,7 @@
 // What 环境检测 checks, in the order in which a login would meet it. Each check says what it found and at most one next step.
 
 import { providers, serverTime } from "./api.js";
-import { data, fill, refusal, say } from "./data.js";
+import { data, day, fill, refusal, say } from "./data.js";
 import { part } from "./dom.js";
 import { Driver } from "./driver.js";
 import { loopbackPermission } from "./permission.js";
@@ -57,8 +57,10 @@ function refused(reason, facts = {}, action = refusal(reason).action) {
   return { tone: "bad", text: refusal(reason, facts).message, action, picture: data.pictures[reason], code: reason };
 }
 
-const download = () => ({ label: refusal("DRIVER_ABSENT").action.label, href: data.download });
-const renew = () => ({ label: words.renew, href: words.renew_href });
+/** @returns {Portal.Action} */
+const download = () => ({ label: refusal("DRIVER_ABSENT").action.label, href: data.download, does: "" });
+/** @returns {Portal.Action} */
+const renew = () => ({ label: words.renew, href: words.renew_href, does: "" });
 
 function undecided() {
   return driver.state === "searching" || driver.state === "asking";
@@ -80,7 +82,7 @@ function browser() {
 
 function secure() {
   if (window.isSecureContext) return good(tell("secure_good"));
-  return bad(say("insecure"), { label: "https", href: location.href.replace(/^http:/, "https:") });
+  return bad(say("insecure"), { label: "https", href: location.href.replace(/^http:/, "https:"), does: "" });
 }
 
 /** @returns {Promise<Result>} */
@@ -131,8 +133,8 @@ function certificate() {
   if (!best) return refused("LOCK_ABSENT"); // pulled out since
   const now = Date.now();
   const [from, until] = [Date.parse(best.notBefore), Date.parse(best.notAfter)];
-  if (until < now) return bad(tell("certificate_expired", { day: best.notAfter.slice(0, 10) }), renew());
-  if (from > now) return bad(tell("certificate_future", { day: best.notBefore.slice(0, 10) }));
+  if (until < now) return bad(tell("certificate_expired", { day: day(best.notAfter) }), renew());
+  if (from > now) return bad(tell("certificate_future", { day: day(best.notBefore) }));
   const days = Math.floor((until - now) / 86400000);
   return days <= 30 ? warn(tell("certificate_soon", { days }), renew()) : good(tell("certificate_good"));
 }
@@ -141,7 +143,7 @@ async function provider() {
   const issuers = driver.locks.map(({ issuerKeyId }) => issuerKeyId);
   const recognised = (await providers()).filter(({ issuerKeyIds }) => issuers.some((issuer) => issuerKeyIds.includes(issuer)));
   if (recognised.length > 0) return good(tell("provider_good", { name: recognised.map(({ name }) => name).join("、") }));
-  return bad(tell("provider_bad"), { label: words.see_list, href: `${words.list_href}#providers` });
+  return bad(tell("provider_bad"), { label: words.see_list, href: `${words.list_href}#providers`, does: "" });
 }
 
 async function clock() {
@@ -149,7 +151,8 @@ async function clock() {
   if (Number.isNaN(server)) return good(tell("clock_good", { seconds: "-" }));
   const seconds = Math.round(Math.abs(here - server - 500) / 1000); // the header has whole seconds
   if (seconds <= 300) return good(tell("clock_good", { seconds }));
-  const action = { label: refusal("LOCK_ABSENT").action.label, href: `${words.clock_href}#F18` };
+  /** @type {Portal.Action} */
+  const action = { label: refusal("LOCK_ABSENT").action.label, href: `${words.clock_href}#F18`, does: "" };
   return bad(tell("clock_bad", { minutes: Math.round(seconds / 60) }), action);
 }
 

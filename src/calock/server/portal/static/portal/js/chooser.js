@@ -1,7 +1,7 @@
 // Which lock is meant, of which provider, and its PIN: shared by the login tab and the binding dialog.
 
 import { providers } from "./api.js";
-import { data, refuse, Refused, say } from "./data.js";
+import { data, refuse, Refused, refuseHere } from "./data.js";
 import { all, element, maybe, part } from "./dom.js";
 import { drawPinFacts, drawStrip, lockCard } from "./panel.js";
 
@@ -44,6 +44,10 @@ export class Chooser {
   #chip = "";
   /** Somebody has chosen a provider, so that no lock chooses it for them. */
   #touched = false;
+  /** The providers are known, so that a lock of none of them is one that is not recognised. */
+  #learned = false;
+  /** The odd characters of the PIN in the field have been pointed out. */
+  #warned = false;
   #group;
   #root;
   #driver;
@@ -66,6 +70,9 @@ export class Chooser {
     root.addEventListener("change", ({ target }) => {
       if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) this.#changed(target);
     });
+    this.pinField.addEventListener("input", () => {
+      this.#warned = false;
+    });
     window.addEventListener("pagehide", () => {
       this.clearPin();
     });
@@ -74,6 +81,7 @@ export class Chooser {
 
   async #learnProviders() {
     this.#providers = await providers().catch(() => []); // without them locks are shown by their issuers
+    this.#learned = this.#providers.length > 0;
     this.draw();
   }
 
@@ -98,6 +106,22 @@ export class Chooser {
 
   get lock() {
     return this.#driver.locks.find(({ id }) => id === this.#chosen) ?? null;
+  }
+
+  /** The chosen lock's provider, if it is a recognised one. */
+  get lockProvider() {
+    return this.#providerOf(this.lock);
+  }
+
+  /** What there is to choose from, and what is chosen: a refusal is about one of these. Empty while the driver does not answer. */
+  get situation() {
+    const { state, locks } = this.#driver;
+    return state === "ready" ? JSON.stringify([locks.map(({ id }) => id), this.#chosen]) : "";
+  }
+
+  /** Go to where a lock is chosen. */
+  focusLocks() {
+    (maybe(this.#root, "[data-locks] input", HTMLInputElement) ?? this.#select)?.focus();
   }
 
   /** Code of the provider to name to the server. */
@@ -151,9 +175,9 @@ export class Chooser {
     const { lock } = this;
     const place = this.#part("pin-facts");
     if (!place) return;
-    const shown = lock ? JSON.stringify([lock.id, lock.pin]) : "";
+    const shown = lock ? JSON.stringify([lock.id, lock.pin, lock.expired, this.#learned]) : "";
     if (place.dataset.shown !== shown) {
-      drawPinFacts(place, lock, this.#providerOf(lock));
+      drawPinFacts(place, lock, this.#providerOf(lock), this.#learned);
       place.dataset.shown = shown;
     }
     this.pinField.disabled = Boolean(lock?.pin.locked);
@@ -178,7 +202,7 @@ export class Chooser {
     if (!place) return;
     const shown = this.#part("chips") && this.#chip ? locks.filter((lock) => this.#chipOf(lock) === this.#chip) : locks;
     const empty = this.#part("locks-empty");
-    part(this.#root, "[data-lock-field]", HTMLElement).hidden = empty ? this.#driver.state !== "ready" : shown.length < 2;
+    part(this.#root, "[data-lock-field]", HTMLElement).hidden = empty ? this.#driver.state !== "ready" : shown.length === 0;
     if (empty) empty.hidden = locks.length > 0;
     place.classList.toggle("many", shown.length > 3);
     const cards = this.#ordered(shown).map((lock) => lockCard(lock, this.#group, lock.id === this.#chosen, this.#providerOf(lock)));
@@ -199,6 +223,13 @@ export class Chooser {
 
   clearPin() {
     this.pinField.value = "";
+    this.#warned = false;
+  }
+
+  /** Go to what is missing for the PIN: the agreement to its last try, or the PIN. */
+  focusPin() {
+    const agreement = maybe(this.#root, "[data-last-try]", HTMLInputElement);
+    (this.pinField.value && agreement && !agreement.checked ? agreement : this.pinField).focus();
   }
 
   /**
@@ -235,7 +266,11 @@ export class Chooser {
     const agreement = maybe(this.#root, "[data-last-try]", HTMLInputElement);
     if (agreement && !agreement.checked) {
       agreement.focus();
-      throw new Refused({ ...refuse("PIN_LAST_TRY").shown, message: say("last_try") });
+      throw refuseHere("PIN_LAST_TRY", "last_try_tick", "go_tick", "pin");
+    }
+    if (/^\s|\s$|[\u3000\uff01-\uff5e]/u.test(this.pinField.value) && !this.#warned) {
+      this.#warned = true; // a CA may allow such a PIN: the second click uses it as it is
+      throw refuseHere("PIN_UNUSUAL", "pin_unusual", "type_again", "pin");
     }
     return Boolean(agreement?.checked);
   }

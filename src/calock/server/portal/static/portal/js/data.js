@@ -3,9 +3,9 @@
 import { part } from "./dom.js";
 
 /**
- * A refusal on a page. `again`: the page itself does it once more; `stay`: links open another page.
+ * A refusal on a page. `stay`: links open another page.
  *
- * @typedef {Portal.Refusal & { again?: boolean, stay?: boolean }} Shown
+ * @typedef {Portal.Refusal & { stay?: boolean }} Shown
  */
 
 export const data = /** @type {Portal.PageData} */ (JSON.parse(part(document, "#driver-data", HTMLScriptElement).text));
@@ -39,7 +39,7 @@ export function refusal(reason, facts = {}) {
   const entry = data.refusals[reason] ?? data.refusals.DRIVER_FAILED;
   const needed = [...entry.message.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? "");
   const complete = needed.every((key) => facts[key] !== undefined && facts[key] !== null && facts[key] !== "");
-  return { reason, message: complete ? fill(entry.message, facts) : entry.plain, action: entry.action, number: "" };
+  return { reason, message: complete ? fill(entry.message, facts) : entry.plain, action: entry.action, ca: entry.ca, number: "" };
 }
 
 /** Something that was refused, by the driver, the server or the page itself; carries what to show. */
@@ -66,7 +66,18 @@ export function refuse(reason, facts = {}) {
  * @param {string} reason
  * @param {Portal.Word} message
  * @param {Portal.Word} action
+ * @param {Portal.Action["does"]} does
  */
-export function refuseHere(reason, message, action) {
-  return new Refused({ reason, message: say(message), action: { label: say(action), href: "" }, number: "" });
+export function refuseHere(reason, message, action, does = "again") {
+  return new Refused({ reason, message: say(message), action: { label: say(action), href: "", does }, ca: false, number: "" });
+}
+
+/**
+ * The day of a moment, `2020-11-30`, on the clock that all pages of the site show.
+ *
+ * @param {string} iso
+ */
+export function day(iso) {
+  if (iso.startsWith("9999-12-31")) return iso.slice(0, 10); // "no end", RFC 5280 clause 4.1.2.5
+  return new Intl.DateTimeFormat("sv-SE", { timeZone: data.timeZone }).format(new Date(iso)); // Swedish is written so
 }

@@ -1,10 +1,14 @@
 // Dialogs, drawers and the toast. <dialog> keeps the focus and gives it back.
 
-import { around, maybe, part } from "./dom.js";
+import { all, around, maybe, part } from "./dom.js";
 
 /** @param {HTMLDialogElement} dialog */
 export function openDialog(dialog) {
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  dialog.showModal();
+  all(dialog, ".body :is(input, select, textarea):enabled", HTMLElement)
+    .find((field) => field.offsetParent !== null)
+    ?.focus(); // else Enter closes it: the first button is the one that does
 }
 
 /** @param {HTMLDialogElement} dialog */

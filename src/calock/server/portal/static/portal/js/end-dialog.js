@@ -5,14 +5,15 @@ import { reloadList } from "./binding-list.js";
 import { Refused, refuseHere, say } from "./data.js";
 import { closeDialog, openDialog, toast } from "./dialogs.js";
 import { around, maybe, part } from "./dom.js";
-import { showProblem } from "./panel.js";
+import { Problem } from "./problem.js";
 
 const dialog = part(document, "[data-end-dialog]", HTMLDialogElement);
-const problem = part(dialog, "[data-problem]", HTMLElement);
+const problem = new Problem(part(dialog, "[data-problem]", HTMLElement));
 const chosen = part(dialog, "[data-end-reason]", HTMLSelectElement);
 const other = part(dialog, "[data-end-other]", HTMLElement);
 const text = part(other, "#end-text", HTMLTextAreaElement);
 const password = maybe(dialog, "#end-password", HTMLInputElement);
+const form = part(dialog, "[data-end-form]", HTMLFormElement);
 const submit = part(dialog, "[data-end-submit]", HTMLButtonElement);
 let binding = "";
 
@@ -20,7 +21,7 @@ document.addEventListener("click", (event) => {
   const row = around(event, "[data-end]", HTMLElement)?.dataset;
   if (!row) return;
   binding = row.end ?? "";
-  part(dialog, "[data-end-what]", HTMLElement).textContent = `${row.subject ?? ""} · ${row.provider ?? ""} · ${row.holder ?? ""}`;
+  part(dialog, "[data-end-what]", HTMLElement).textContent = row.what ?? "";
   openDialog(dialog);
 });
 
@@ -34,10 +35,26 @@ chosen.addEventListener("change", () => {
  */
 function ask(word, field) {
   field.focus();
-  showProblem(problem, refuseHere("REQUEST", word, "fill_in").shown, () => {
-    field.focus();
+  problem.show(refuseHere("REQUEST", word, "fill_in").shown, {
+    again: () => {
+      field.focus();
+    },
   });
 }
+
+function goToPassword() {
+  password?.focus();
+}
+
+/** What this dialog does itself of what a refusal asks for. */
+const DOES = {
+  again: () => {
+    form.requestSubmit();
+  },
+  reason: () => {
+    (chosen.value === "other" ? text : chosen).focus();
+  },
+};
 
 function takePassword() {
   const secret = password?.value ?? "";
@@ -49,7 +66,7 @@ function takePassword() {
 async function end(reason) {
   const secret = takePassword();
   submit.disabled = true;
-  problem.replaceChildren();
+  problem.clear();
   try {
     await call(`/api/bindings/${binding}/end`, { reason, password: secret });
     await reloadList();
@@ -57,15 +74,13 @@ async function end(reason) {
     toast(say("ended"));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    showProblem(problem, { ...error.shown, again: password !== null && error.reason.startsWith("STEP_UP") }, () => {
-      password?.focus();
-    });
+    problem.show({ ...error.shown, stay: true }, password ? { ...DOES, password: goToPassword } : DOES);
   } finally {
     submit.disabled = false;
   }
 }
 
-part(dialog, "[data-end-form]", HTMLFormElement).addEventListener("submit", (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
   const own = chosen.value === "other";
   const reason = own ? text.value.trim() : chosen.value;
@@ -77,5 +92,5 @@ dialog.addEventListener("close", () => {
   takePassword();
   chosen.value = "";
   other.hidden = true;
-  problem.replaceChildren();
+  problem.clear();
 });

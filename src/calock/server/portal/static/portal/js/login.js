@@ -4,21 +4,21 @@ import { call, challenge } from "./api.js";
 import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
 import { data, Refused } from "./data.js";
-import { part } from "./dom.js";
+import { maybe, part } from "./dom.js";
 import { Driver } from "./driver.js";
-import { showProblem, showWaiting } from "./panel.js";
 import { onPermissionChange } from "./permission.js";
+import { Problem } from "./problem.js";
 import { webEidAnswer, webEidPresent } from "./web-eid.js";
 import { askWindow, openWindow, windowOffered } from "./window-mode.js";
 
 const root = part(document, "[data-ca-login]", HTMLElement);
-const problem = part(root, "[data-problem]", HTMLElement);
 const button = part(root, "[data-ca-submit]", HTMLButtonElement);
 const webEidWay = part(root, "[data-web-eid-way]", HTMLElement);
 const windowWay = part(root, "[data-window-way]", HTMLElement);
 const busy = new BusyButton(button);
 const driver = new Driver();
 const chooser = new Chooser(root, driver);
+const problem = new Problem(part(root, "[data-problem]", HTMLElement), () => chooser.situation);
 const purpose = root.dataset.purpose === "stepup" ? "stepup" : "login";
 const next = root.dataset.next ?? "";
 let started = false;
@@ -31,9 +31,20 @@ async function start() {
   if (data.webEid) webEidWay.hidden = !(await webEidPresent());
 }
 
+let cursorPut = false;
+
+/** The cursor goes to the PIN once, when there is something to type it for and nobody is anywhere else. */
+function putCursor() {
+  const { activeElement: at } = document;
+  const idle = !at || at === document.body || (at.matches('[role="tab"]') && !at.matches(":focus-visible"));
+  if (cursorPut || !idle || !chooser.lock) return;
+  cursorPut = true;
+  chooser.pinField.focus();
+}
+
 /** @param {Portal.Refusal} shown */
 function waiting(shown) {
-  showWaiting(problem, shown);
+  problem.wait(shown);
 }
 
 /** The text to sign. */
@@ -64,23 +75,45 @@ async function enter(answer, text) {
   location.assign(await prove(answer, text));
 }
 
+/** What this page does itself of what a refusal asks for. */
+const DOES = {
+  again: () => {
+    problem.clear();
+    if (chooser.pinField.value) button.click();
+    else chooser.pinField.focus();
+  },
+  pin: () => {
+    chooser.focusPin();
+  },
+  lock: () => {
+    chooser.focusLocks();
+  },
+  allow: () => {
+    problem.clear();
+    void driver.look(true);
+  },
+};
+
+/** @param {Refused} refused */
+async function show({ reason, shown }) {
+  const password = maybe(document, "#password", HTMLInputElement);
+  const does = password ? { ...DOES, password: () => { password.focus(); } } : DOES;
+  problem.show(shown, does, chooser.lockProvider);
+  if (reason.startsWith("PIN")) chooser.focusPin();
+  if (driver.state === "ready") await driver.refresh();
+  problem.settle();
+}
+
 /** @param {() => Promise<void>} work */
 async function attempt(work) {
-  problem.replaceChildren();
+  problem.clear();
   busy.show("busy");
   try {
     await work();
   } catch (error) {
     busy.show("");
     if (!(error instanceof Refused)) throw error;
-    const again = /^(PIN_WRONG|PIN_MISSING|PIN_CANCELLED|NETWORK|DRIVER_BUSY|CHALLENGE)/.test(error.reason);
-    showProblem(problem, { ...error.shown, again }, () => {
-      problem.replaceChildren();
-      if (chooser.pinField.value) button.click();
-      else chooser.pinField.focus();
-    });
-    if (driver.state === "ready") void driver.refresh();
-    if (error.reason.startsWith("PIN")) chooser.pinField.focus();
+    await show(error);
   }
 }
 
@@ -111,6 +144,11 @@ chooser.pinField.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !button.disabled) button.click();
 });
 part(root, "[data-pin-field]", HTMLElement).hidden = data.pinEntry === "window";
+
+root.addEventListener("calock:drawn", () => {
+  problem.follow();
+  putCursor();
+});
 
 // the window needs no permission
 driver.addEventListener("change", () => {

@@ -1,9 +1,8 @@
-// What a person sees of the driver: the strip, one problem with one action, a lock's card, the state of its PIN.
+// What a person sees of the driver: the strip, a lock's card, the state of its certificate and its PIN.
 
-import { data, refusal, say } from "./data.js";
+import { data, day, refusal, say } from "./data.js";
 import { actionButton, element } from "./dom.js";
 
-/** @import { Shown } from "./data.js" */
 /** @import { Driver } from "./driver.js" */
 /** @typedef {{ label: string, href?: string, click?: () => void }} Action leads to a page, or is done here */
 
@@ -13,63 +12,34 @@ export function picture(source) {
 }
 
 /** @param {string} reason */
-function pictureOf(reason) {
+export function pictureOf(reason) {
   const source = data.pictures[reason];
   return source === undefined ? null : picture(source);
 }
 
-function exclamation() {
+export function exclamation() {
   return element("span", { class: "icon", "aria-hidden": "true" }, "!");
 }
 
-/**
- * @param {Element} place
- * @param {"bad" | "warn"} tone
- * @param {Shown} shown
- * @param {...(Node | string | null)} act what comes of it
- */
-function drawProblem(place, tone, { reason, message }, ...act) {
-  const parts = [exclamation(), element("p", {}, message), pictureOf(reason), element("p", { class: "act" }, ...act)];
-  place.replaceChildren(element("div", { class: `alert ${tone}`, "data-reason": reason }, ...parts));
-}
-
-/**
- * One problem, one action: a link when it leads to a page, else a button that calls `retry`.
- *
- * @param {Element} place
- * @param {Shown} shown
- * @param {() => void} retry
- */
-export function showProblem(place, shown, retry) {
-  const { action, number, again, stay } = shown;
-  const elsewhere = stay ? { target: "_blank", rel: "opener" } : {};
-  const next =
-    !action.href || again
-      ? actionButton(action.label, "button", retry)
-      : element("a", { class: "button", href: action.href, ...elsewhere }, action.label);
-  drawProblem(place, "bad", shown, next, number ? element("span", { class: "code" }, ` ${say("number", { number })}`) : null);
-}
-
-/**
- * A problem that the page waits out by itself.
- *
- * @param {Element} place
- * @param {Shown} shown
- */
-export function showWaiting(place, shown) {
-  drawProblem(place, "warn", shown, say("trying_again"));
+/** @param {Wire.LockInfo[]} locks */
+function allExpired(locks) {
+  return locks.length > 0 && locks.every(({ expired }) => expired);
 }
 
 const TONES = { searching: "searching", gesture: "warn", asking: "warn", ready: "good", failed: "bad" };
 
-/** @param {Driver} driver */
-function stripText({ state, reason, facts, locks }) {
+/**
+ * @param {Driver} driver
+ * @param {boolean} chosenHere one of the locks can be chosen on this part of the page
+ */
+function stripText({ state, reason, facts, locks }, chosenHere) {
   if (state === "failed") return refusal(reason, facts).message;
   if (state !== "ready") return say(state);
   const [first] = locks;
   if (!first) return say("ready_none");
   const devices = new Set(locks.map((lock) => lock.device));
-  return devices.size === 1 ? say("ready_one", { name: first.name }) : say("ready_many", { count: devices.size });
+  if (devices.size > 1) return say(chosenHere ? "ready_many" : "ready_several", { count: devices.size });
+  return say(allExpired(locks) ? "ready_expired" : "ready_one", { name: first.name });
 }
 
 /**
@@ -101,12 +71,12 @@ function stripButton({ label, href, click }) {
  */
 export function drawStrip(place, driver) {
   const empty = driver.state === "ready" && driver.locks.length === 0;
-  const calm = empty || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
+  const calm = empty || allExpired(driver.locks) || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
   place.className = `device ${calm ? "warn" : TONES[driver.state]}`;
   place.dataset.state = driver.state;
   place.dataset.reason = driver.reason;
   const action = stripAction(driver);
-  const text = element("span", { class: "text" }, stripText(driver));
+  const text = element("span", { class: "text" }, stripText(driver, !("stateOnly" in place.dataset)));
   place.replaceChildren(element("span", { class: "dot" }), text, action ? stripButton(action) : "");
   place.parentElement?.querySelector("[data-coach]")?.remove();
   const drawing = coach(driver);
@@ -145,13 +115,11 @@ function icon(markup) {
  * @param {Portal.Provider | undefined} provider
  */
 export function lockCard(lock, group, checked, provider) {
-  const title = lock.expired ? `${lock.name} ${say("expired")}` : lock.name;
-  const until = say("until", { day: lock.notAfter.slice(0, 10) });
   const serial = lock.deviceSerial ? say("serial", { serial: lock.deviceSerial.replace(/^\*+/, "") }) : "";
-  const lines = [
-    [provider?.shortName ?? lock.issuer, lock.organisation],
-    [until, serial],
-  ].map((parts) => element("small", {}, parts.filter(Boolean).join(" · ")));
+  const title = [serial, provider?.shortName ?? lock.issuer].filter(Boolean).join(" · "); // what tells locks apart
+  const names = [...new Set([lock.name, lock.organisation])].filter(Boolean).join(" · ");
+  const until = say("until", { day: day(lock.notAfter) });
+  const lines = [names, lock.expired ? `${until} ${say("expired")}` : until].map((line) => element("small", {}, line));
   return element(
     "label",
     { class: lock.expired ? "lock expired" : "lock" },
@@ -164,20 +132,53 @@ export function lockCard(lock, group, checked, provider) {
 /**
  * @param {"bad" | "warn"} tone
  * @param {string} text
+ * @param {...(Node | null)} more
  */
-function alertLine(tone, text) {
-  return element("div", { class: `alert ${tone}` }, exclamation(), element("p", {}, text));
+function alertLine(tone, text, ...more) {
+  return element("div", { class: `alert ${tone}` }, exclamation(), element("p", {}, text), ...more);
 }
 
 /**
- * Tries left, default PIN, last try with its explicit agreement, locked PIN: all before anything is typed.
+ * An expired or foreign certificate, tries left, default PIN, last try with its explicit agreement, locked PIN: all before
+ * anything is typed.
  *
  * @param {Element} place
  * @param {Wire.LockInfo | null} lock
  * @param {Portal.Provider | undefined} provider
+ * @param {boolean} known the recognised providers are known
  */
-export function drawPinFacts(place, lock, provider) {
-  place.replaceChildren(...(lock ? pinFacts(lock.pin, provider) : []));
+export function drawPinFacts(place, lock, provider, known) {
+  place.replaceChildren(...(lock ? [...certificateFacts(lock, provider, known), ...pinFacts(lock.pin, provider)] : []));
+}
+
+/**
+ * The line that names the CA of a lock, where it is known.
+ *
+ * @param {Portal.Provider | undefined} provider
+ */
+export function caLine(provider) {
+  if (!provider?.hotline) return null;
+  return element("p", { class: "ca" }, say("lock_ca", { provider: provider.name, hotline: provider.hotline }));
+}
+
+/**
+ * @param {Wire.LockInfo} lock
+ * @param {Portal.Provider | undefined} provider
+ * @param {boolean} known
+ */
+function certificateFacts(lock, provider, known) {
+  const found = [];
+  if (lock.expired) {
+    const { label, href } = refusal("CERTIFICATE_EXPIRED").action;
+    const renew = element("a", { href: [provider?.renewUrl, href].find(Boolean), target: "_blank", rel: "opener" }, label);
+    found.push(alertLine("bad", say("expired_lock", { day: day(lock.notAfter) }), caLine(provider), element("p", {}, renew)));
+  }
+  if (known && !provider) {
+    const { message, action } = refusal("CERTIFICATE_UNTRUSTED");
+    const list = element("a", { href: action.href, target: "_blank", rel: "opener" }, action.label);
+    found.push(alertLine("bad", message, element("p", {}, list)));
+  }
+  return found;
 }
 
 /**
