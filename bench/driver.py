@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import softskf_lock as softskf
+from agent import soft_skf as softskf
 from agent.driving import DriverProcess, Events, until
 
 PACE = 0.07

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from trust_help import AT, CHALLENGE, ORIGIN, answer, key, world  # noqa: E402
+from worlds.core_trust import AT, CHALLENGE, ORIGIN, answer, key, world  #  noqa: E402
 
 from calock.core.decision.verify import VerificationInputs, verify_token  # noqa: E402
 from calock.core.refusals import Refusal  # noqa: E402 - the path comes first

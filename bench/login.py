@@ -31,8 +31,10 @@ django.setup()
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.utils import timezone
-from lock_world import HOST, ORIGIN, Family, LockWorld, PracticeLock, context, make_lock, make_lock_world
-from revocation_source import live_source
+from worlds.browser import context
+from worlds.locks import LockWorld, make_lock_world
+from worlds.practice import HOST, ORIGIN, Family, PracticeLock, make_lock
+from worlds.revocation import live_source
 
 from calock.core import challenge as core_challenge
 from calock.core.challenge import Purpose

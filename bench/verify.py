@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa  # noqa: E402
 from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: E402
-from trust_help import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, world  # noqa: E402
+from worlds.core_trust import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, world  #  noqa: E402
 
 from calock.core import libcrypto  # noqa: E402 - the path comes first
 from calock.core.certificates import signatures  # noqa: E402 - the path comes first

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from package_help import make_package, package_key
-from update_platform import Platform, manifest_text
+from agent.update_platform import Platform, manifest_text
+from worlds.driver_packages import make_package, package_key
 
 from calock.agent import update
 from calock.core.refusals import Reason, Refusal

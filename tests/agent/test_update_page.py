@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from agent.driving import DriverProcess, until
-from package_help import make_package
+from agent.update_platform import Platform, manifest_text
 from playwright.sync_api import sync_playwright
-from update_platform import Platform, manifest_text
+from worlds.driver_packages import make_package
 
 from calock.agent.status import address, ask_code
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conformance.suite_cases import calock
-from trust_help import AT, CHALLENGE, END, ORIGIN, START, World, answer, key, world
+from worlds.core_trust import AT, CHALLENGE, END, ORIGIN, START, World, answer, key, world
 
 from calock import __version__
 from calock.cli import main

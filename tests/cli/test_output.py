@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from trust_help import AT, world
+from worlds.core_trust import AT, world
 
 from calock.cli import explain, main
 from calock.core.refusals import Reason

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conformance.suite_cases import calock
-from trust_help import AT, CHALLENGE, ORIGIN, World, world
+from worlds.core_trust import AT, CHALLENGE, ORIGIN, World, world
 
 from calock.cli import main
 

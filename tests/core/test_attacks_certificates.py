@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from trust_help import AT, END, KINDS, START, USCC, answer, key, world
+from worlds.core_trust import AT, END, KINDS, START, USCC, answer, key, world
 
 import calock
 from calock.core.certificates.certificate import Certificate

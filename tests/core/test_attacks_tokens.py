@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from trust_help import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, raw_signature, world
+from worlds.core_trust import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, key, raw_signature, world
 
 from calock.core import challenge, libcrypto
 from calock.core.certificates import signatures

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from trust_help import AT, CHALLENGE, END, KINDS, ORIGIN, answer, key, world
+from worlds.core_trust import AT, CHALLENGE, END, KINDS, ORIGIN, answer, key, world
 
 from calock.core.decision.cache import VerificationCache
 from calock.core.decision.verify import VerificationInputs, verify_token

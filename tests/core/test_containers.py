@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
-from trust_help import world
+from worlds.core_trust import world
 
 from calock.core.certificates.certificate import Certificate, lowest
 from calock.core.der.containers import ContainerError, certificates_in, values_in

@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 from cryptography import x509
-from trust_help import AT, END, KINDS, START, key, world
+from worlds.core_trust import AT, END, KINDS, START, key, world
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.paths import chain, fast_path

@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
-from signature_help import fixed, padded, raw, resigned
-from trust_help import AT, END, START, answer, key, world
+from worlds.core_trust import AT, END, START, answer, key, world
+from worlds.signatures import fixed, padded, raw, resigned
 
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate

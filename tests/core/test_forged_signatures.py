@@ -11,7 +11,7 @@ import pytest
 from asn1crypto.keys import PrivateKeyInfo
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from trust_help import CHALLENGE, ORIGIN, answer, key, world
+from worlds.core_trust import CHALLENGE, ORIGIN, answer, key, world
 
 from calock.core import libcrypto
 from calock.core.certificates import signatures

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from trust_help import AT, END, START, World, answer, key, world
+from worlds.core_trust import AT, END, START, World, answer, key, world
 
 from calock.cli import report
 from calock.core.certificates.certificate import Certificate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trust_help import USCC, world
+from worlds.core_trust import USCC, world
 
 from calock.core.checks import identity
 from calock.core.policy import IdentityRule, IdentityRules, Policy, RevocationRules

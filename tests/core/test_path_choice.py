@@ -8,7 +8,7 @@ from functools import cache
 from itertools import permutations
 
 import pytest
-from trust_help import AT, CHALLENGE, END, ORIGIN, START, answer, key, world
+from worlds.core_trust import AT, CHALLENGE, END, ORIGIN, START, answer, key, world
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.cache import VerificationCache

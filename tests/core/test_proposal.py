@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from signature_help import padded, resigned
-from trust_help import AT, USCC, key, world
+from worlds.core_trust import AT, USCC, key, world
+from worlds.signatures import padded, resigned
 
 from calock.core.decision.proposal import Proposal, propose_rules
 from calock.core.policy import ESTONIAN_MOBILE_ID, IdentityRule, IdentityRules, Policy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from trust_help import USCC, world
+from worlds.core_trust import USCC, world
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.checks.unread_numbers import unread_numbers

@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from trust_help import AT, KINDS, world
+from worlds.core_trust import AT, KINDS, world
 
 from calock.core import selftest
 from calock.core.certificates.certificate import Certificate

@@ -10,7 +10,7 @@ import pytest
 from journeys.people import Person
 from journeys.platform import Platform, chromium, prepare, running
 from playwright.sync_api import Browser, Playwright, sync_playwright
-from workers import made_once, worker_count, worker_number
+from worlds.workers import made_once, worker_count, worker_number
 
 from calock.demo.run import USUAL_PORTS, free_port
 

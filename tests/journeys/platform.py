@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import softskf_lock
+from agent import soft_skf
 from agent.softhsm import SoftHsm, make_softhsm
 
 from calock.demo import pki
@@ -25,7 +25,7 @@ from calock.demo.place import Place
 from calock.demo.practice import open_practice
 from calock.demo.run import SERVE, _answers, _start_crl_source, calock_command, driver_port, free_port
 
-SkfPorts = dict[softskf_lock.Width, softskf_lock.SoftSkf]
+SkfPorts = dict[soft_skf.Width, soft_skf.SoftSkf]
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}
 
 
@@ -102,18 +102,18 @@ class Platform:
         return done.stdout
 
 
-def _hard_locks(place: Place, tokens: Path) -> tuple[dict[str, HardLock], SoftHsm, SkfPorts, dict[softskf_lock.Width, Path]]:
+def _hard_locks(place: Place, tokens: Path) -> tuple[dict[str, HardLock], SoftHsm, SkfPorts, dict[soft_skf.Width, Path]]:
     """Make locks of the practice CAs in SoftHSM2 and behind the soft SKF library."""
     practice = open_practice(place.root)
     now = datetime.now(UTC).replace(microsecond=0)
 
-    def issued(family: str, holder: str, lock_id: str, algorithm: pki.Algorithm) -> softskf_lock.Pair:
+    def issued(family: str, holder: str, lock_id: str, algorithm: pki.Algorithm) -> soft_skf.Pair:
         key, sample = pki.make_key(algorithm), organisation(holder)
         certificate = practice.families[family].issuing.issue_lock(
             sample.name, key, not_before=now - timedelta(days=30), not_after=now + timedelta(days=700),
             organisation=sample.name, uscc=sample.uscc, lock_id=lock_id,
         )  # fmt: skip
-        return softskf_lock.Pair(key, certificate)
+        return soft_skf.Pair(key, certificate)
 
     hard: dict[str, HardLock] = {}
     hsm = make_softhsm(tokens / "hsm")
@@ -127,8 +127,8 @@ def _hard_locks(place: Place, tokens: Path) -> tuple[dict[str, HardLock], SoftHs
         pair = issued(family, holder, serial, algorithm)
         hsm.put(name, pin, pair.key, pair.certificate)
         hard[name] = HardLock(serial[-4:], pin, site, owner)
-    libraries = softskf_lock.build(tokens / "lib")
-    skf = {width: softskf_lock.SoftSkf(tokens / f"skf{width}") for width in softskf_lock.WIDTHS}
+    libraries = soft_skf.build(tokens / "lib")
+    skf = {width: soft_skf.SoftSkf(tokens / f"skf{width}") for width in soft_skf.WIDTHS}
     for width, name, family, holder, algorithm, serial, site, owner in (
         (32, "skf32-sm2", "huren-sm2", "supplier", "SM2", "7301409900001101", "shanxi", "cssbjgys02"),
         (32, "skf32-rsa", "tiangu-rsa", "supplier", "RSA", "7301409900001102", "shanxi", "cssbjgys02"),
@@ -138,7 +138,7 @@ def _hard_locks(place: Place, tokens: Path) -> tuple[dict[str, HardLock], SoftHs
         (64, "skf64-zcy", "zcy-sm2", "zcy", "SM2", "3301009900001106", "zcy", "yuhaiqin"),
     ):
         skf[width].add(name, {"SIGN": (issued(family, holder, serial, algorithm), None)}, serial=serial)
-        hard[name] = HardLock(serial[-4:], softskf_lock.PIN, site, owner)
+        hard[name] = HardLock(serial[-4:], soft_skf.PIN, site, owner)
     return hard, hsm, skf, libraries
 
 

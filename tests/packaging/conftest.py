@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from packaging_help import SYSTEM, run_build
+from worlds.built_packages import SYSTEM, run_build
 
 
 @pytest.fixture(scope="session")

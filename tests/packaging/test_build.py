@@ -8,8 +8,8 @@ import tomllib
 import zipfile
 
 import pytest
-from package_help import package_key, public
-from packaging_help import REPOSITORY, SYSTEM, run_build
+from worlds.built_packages import REPOSITORY, SYSTEM, run_build
+from worlds.driver_packages import package_key, public
 
 from calock.wire.package import inspect
 

@@ -13,11 +13,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import softskf_lock
+from agent import soft_skf
 from agent.driving import PIN, make_certificate
 from agent.softhsm import make_softhsm
-from package_help import package_key
-from packaging_help import unpack
+from worlds.built_packages import unpack
+from worlds.driver_packages import package_key
 
 from calock.demo import pki
 from calock.wire.archive import write_archive
@@ -130,12 +130,12 @@ def test_two_platforms_share_one_driver_and_leave_one_by_one(computer, built_pac
 def test_the_installed_driver_finds_vendors_libraries_of_both_kinds(computer, shanxi_package, tmp_path):
     """As vendors' installers leave them: real libraries, put where only an administrator writes, and named nowhere else."""
     hsm = make_softhsm(tmp_path / "hsm")
-    if hsm is None or not softskf_lock.buildable():
+    if hsm is None or not soft_skf.buildable():
         pytest.skip("SoftHSM2 or a C compiler is missing")
     key = pki.make_key("EC")
     hsm.add_token("锁", PIN)
     hsm.put("锁", PIN, key, make_certificate(key, "插在这里的锁"))
-    skf = softskf_lock.build(tmp_path / "softskf")[32]
+    skf = soft_skf.build(tmp_path / "softskf")[32]
     installed = "/opt/lm-gm3000/lib"
     done = computer.sh(
         # an /opt of this computer's own, and a library in the user's home, which is nobody's installer

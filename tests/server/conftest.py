@@ -1,9 +1,12 @@
-"""For every test of the server: no limits, registers or evidence left over from the test before."""
+"""For every test of the server: no limits, registers or evidence left over from the test before; rows that are made once."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from lock_world import make_lock_world
+from worlds import kept
+from worlds.locks import LockWorld, make_lock_world
 
 from calock.server.locks import answers, predecessors
 from calock.server.providers import rollback_guard
@@ -21,10 +24,32 @@ def _nothing_left_over():
     rollback_guard.forget()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = kept.in_order(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    kept.make_room(item)
+
+
+kept_lock_world = kept.kept(partial(make_lock_world, "SM2", "EC", "RSA"))
+
+
 @pytest.fixture
-def lock_world(db, monkeypatch):
+def lock_world(kept_lock_world, db, monkeypatch) -> LockWorld:
     """People, an SM2, an RSA and a P-256 CA; its revocation data is given directly (the store has its own tests)."""
-    world = make_lock_world("SM2", "EC", "RSA")
+    return _with_evidence(kept_lock_world(), monkeypatch)
+
+
+@pytest.fixture
+def committed_lock_world(transactional_db, monkeypatch) -> LockWorld:
+    """The same, committed, with an SM2 and a P-256 CA: for several connections at once."""
+    return _with_evidence(make_lock_world("SM2", "EC"), monkeypatch)
+
+
+def _with_evidence(world: LockWorld, monkeypatch: pytest.MonkeyPatch) -> LockWorld:
+    world.evidence()  # once, not in every thread
     monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
     monkeypatch.setattr(predecessors, "current_evidence", world.evidence)
     return world

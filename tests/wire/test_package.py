@@ -12,7 +12,7 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from package_help import archive, make_manifest, make_package, package_key, public
+from worlds.driver_packages import archive, make_manifest, make_package, package_key, public
 
 from calock.core.refusals import Reason, Refusal
 from calock.wire.archive import read_members

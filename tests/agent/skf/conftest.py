@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import softskf_lock as softskf
-from softskf_lock import Pair, SoftSkf, Width
+from agent import soft_skf as softskf
+from agent.soft_skf import Pair, SoftSkf, Width
 
 from calock.agent.backends.skf import SkfBackend
 

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from agent.soft_skf import Pair, SoftSkf, Width, to_sign_for
 from hypothesis import given
 from hypothesis import strategies as st
-from softskf_lock import Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import signing
 from calock.agent.backends.skf import SkfBackend, probe

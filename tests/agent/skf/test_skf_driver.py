@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from agent.driving import CHALLENGE, ORIGIN, DriverProcess, Events, until
+from agent.soft_skf import PIN, Pair, SoftSkf, Width
 from agent.softhsm import SoftHsm, make_softhsm
-from softskf_lock import PIN, Pair, SoftSkf, Width
 
 from calock.core.certificates import signatures
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from softskf_lock import Pair, SoftSkf, to_sign_for
+from agent.soft_skf import Pair, SoftSkf, to_sign_for
 
 from calock.agent.backends.skf import SkfBackend
 from calock.agent.backends.skf.errors import SAR, SkfError

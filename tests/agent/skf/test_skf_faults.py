@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from softskf_lock import Pair, SoftSkf, Width, to_sign_for
+from agent.soft_skf import Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import signing
 from calock.agent.backends.base import LockRecord

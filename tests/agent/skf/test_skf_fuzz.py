@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from agent.soft_skf import Pair
 from hypothesis import given
 from hypothesis import strategies as st
-from softskf_lock import Pair
 
 from calock.agent.backends.base import Listing, LockRecord, PinState
 from calock.agent.backends.skf.binding import Binding, GuardedBuffer, OutParameter

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from softskf_lock import CHALLENGE, ORIGIN, PIN, Pair, SoftSkf, Width, to_sign_for
+from agent.soft_skf import CHALLENGE, ORIGIN, PIN, Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import pipe, signing
 from calock.agent.backends.base import LockRecord

@@ -8,19 +8,27 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from lock_world import OTHER_USCC, PASSWORD, USCC, context
+from worlds.browser import context
+from worlds.rows import OTHER_USCC, PASSWORD, USCC
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.codes import choose_password
+from calock.server.accounts.hashers import PasswordHasher
 from calock.server.accounts.members import create_account
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.organisations import create_organisation, set_organisation_state
 from calock.server.audit.models import AuditEvent
 from calock.server.login.services import login_with_password
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
+from calock.server.process import settings
 from calock.server.sites.registry import sites
 
 pytestmark = pytest.mark.django_db
+
+
+def test_a_password_is_kept_with_the_parameters_that_owasp_names():
+    assert PasswordHasher().encode("Chang-Cheng-7-Li", "salt-of-16-bytes").startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+    assert settings.PASSWORD_HASHERS == ["calock.server.accounts.hashers.PasswordHasher"]
 
 
 def test_a_new_platform_gets_an_organisation_its_administrator_and_an_operator(capsys):

@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from lock_world import NOW, ORIGIN, PASSWORD, Browser, bound, context, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, bound, context, logged_in, refusal_row
+from worlds.practice import NOW, ORIGIN, make_lock
+from worlds.rows import PASSWORD
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import require_operator

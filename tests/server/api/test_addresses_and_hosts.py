@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from django.test import Client
-from lock_world import reason_of
+from worlds.browser import reason_of
 
 from calock.server.sites import registry
 from calock.server.web.client_address import Watch, client_address

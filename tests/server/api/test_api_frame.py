@@ -10,7 +10,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
-from lock_world import HOST, ORIGIN, Browser, make_lock, reason_of
+from worlds.browser import Browser, reason_of
+from worlds.practice import HOST, ORIGIN, make_lock
 
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event

@@ -15,7 +15,8 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lock_world import Browser, make_lock
+from worlds.browser import Browser
+from worlds.practice import make_lock
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account

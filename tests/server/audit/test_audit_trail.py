@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
-from lock_world import id_card
+from worlds.practice import id_card
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.canonical import clean, mac_of, new_number

@@ -7,9 +7,10 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from console_help import browser_of
 from django.utils import timezone
-from lock_world import NOW, PASSWORD, USCC, Browser, bound, family, id_card, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, bound, console_client, logged_in, refusal_row
+from worlds.practice import NOW, family, id_card, make_lock
+from worlds.rows import PASSWORD, USCC
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.revocation.evidence import InMemoryEvidence
@@ -121,7 +122,7 @@ def test_the_audit_page_shows_it_readably(lock_world, crls, lock):
     bound(lock, lock_world.member)
     assert Browser().log_in(lock).status_code == 200
     row = AuditEvent.objects.get(event="login:ca:succeeded")
-    operator = browser_of(lock_world.operator)
+    operator = console_client(lock_world.operator)
     html = operator.get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
     assert "吊销核验依据" in html
     for text in ("CA 锁证书", "签发 CA", "未吊销", hashlib.sha256(crls.issuing).hexdigest(), family("EC").root.key.spki_sha256):
@@ -134,7 +135,7 @@ def test_the_audit_page_says_in_words_what_stood_against_it(lock_world, crls, lo
     bound(lock, lock_world.member)
     crls.publish((Certificate.parse(lock.certificate).serial, AT, "keyCompromise"))
     refusal = refusal_row(Browser().log_in(lock), "CERTIFICATE_REVOKED")
-    html = browser_of(lock_world.operator).get(f"/console/audit/auditevent/{refusal.pk}/change/").content.decode()
+    html = console_client(lock_world.operator).get(f"/console/audit/auditevent/{refusal.pk}/change/").content.decode()
     assert '<span class="badge bad">证书已被吊销' in html
     assert '<span class="quiet small">CERTIFICATE_REVOKED keyCompromise</span>' in html
     assert f"吊销时间 {timezone.localtime(AT):%Y-%m-%d %H:%M:%S}" in html
@@ -153,7 +154,7 @@ def test_a_detail_that_only_looks_like_evidence_breaks_no_page(value):
 def test_a_row_of_an_earlier_version_says_on_its_page_what_it_said(lock_world):
     text = f"crl 2026-11-25T10:00:00Z 2026-11-26T10:00:00Z {'a' * 64} good"
     row = record(Event.LOGIN_CA_SUCCEEDED, details={"revocation_leaf": text})
-    html = browser_of(lock_world.operator).get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
+    html = console_client(lock_world.operator).get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
     assert text in html
     assert "与写入时一致" in html
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from console_help import browser_of
-from register_help import AT_START, make_world
+from worlds.browser import console_client
+from worlds.kept import kept
+from worlds.register import make_world
 
-from calock.demo import pki
 from calock.server.accounts.models import Account, Role
 from calock.server.console import trust_notices
 from calock.server.organisations.models import Organisation
 from calock.server.revocation.health import HeldHere
 
-
-@pytest.fixture(scope="session")
-def console_root():
-    return pki.make_root("练习根 CA", "SM2", not_before=AT_START, not_after=datetime(2046, 1, 1, tzinfo=UTC))
-
-
-@pytest.fixture(scope="session")
-def console_intermediate(console_root):
-    return console_root.intermediate("练习中级 CA", not_before=AT_START, not_after=AT_START + timedelta(days=7000))
+kept_world = kept(make_world)
 
 
 @pytest.fixture
-def world(db, console_root, console_intermediate):
-    return make_world(console_root, console_intermediate)
+def world(kept_world, db):
+    return kept_world()
 
 
 @pytest.fixture
@@ -42,12 +32,12 @@ def member(organisation):
 
 @pytest.fixture
 def first(world):
-    return browser_of(world.first)
+    return console_client(world.first)
 
 
 @pytest.fixture
 def second(world):
-    return browser_of(world.second)
+    return console_client(world.second)
 
 
 @pytest.fixture(params=[Role.MEMBER, Role.ORGANISATION_ADMIN])
@@ -55,7 +45,7 @@ def outsider(request, organisation):
     account = Account.objects.create_account(
         username=f"out-{request.param}", name="某", organisation=organisation, role=request.param
     )
-    return browser_of(account)
+    return console_client(account)
 
 
 @pytest.fixture

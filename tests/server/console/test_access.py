@@ -9,11 +9,11 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
-from console_help import ORIGIN, browser_of, prove
 from django.contrib import admin
 from django.test import Client
 from django.urls import URLPattern, URLResolver
 from django.utils import timezone
+from worlds.browser import CONSOLE_ORIGIN, console_client, prove
 
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
@@ -50,7 +50,7 @@ def test_there_are_addresses_to_try():
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a_stranger_is_sent_to_the_login_page_and_does_nothing(world, method):
-    stranger = browser_of(None)
+    stranger = console_client(None)
     for address in ADDRESSES:
         answer = getattr(stranger, method)(address)
         if method == "get":
@@ -84,7 +84,7 @@ def test_a_role_taken_away_closes_the_console_at_once(world, first, change):
 
 
 def test_an_old_proof_leads_to_the_proof_page_and_back(world):
-    browser = browser_of(world.first, proof_age=timedelta(minutes=15, seconds=5))
+    browser = console_client(world.first, proof_age=timedelta(minutes=15, seconds=5))
     for address in ADDRESSES:
         answer = browser.get(address)
         assert answer.status_code == 302, address
@@ -100,7 +100,7 @@ def test_an_old_proof_leads_to_the_proof_page_and_back(world):
 def test_sec09_a_password_is_no_proof_for_the_console(world):
     world.first.set_password("x9!kkd-Long-1")
     world.first.save()
-    browser = browser_of(world.first, proof_age=timedelta(minutes=16))
+    browser = console_client(world.first, proof_age=timedelta(minutes=16))
     answer = browser.post("/confirm/?next=/console/trust/", {"password": "x9!kkd-Long-1"})
     assert answer.status_code == 403
     assert "须用已绑定的 CA 锁确认身份" in answer.content.decode()
@@ -112,7 +112,7 @@ def test_where_operators_may_do_with_a_password_it_is_asked_for_every_quarter_of
     settings.CALOCK = replace(settings.CALOCK, operators_need_lock=False)
     world.first.set_password("x9!kkd-Long-1")
     world.first.save()
-    browser = browser_of(world.first, proof_age=timedelta(minutes=16))
+    browser = console_client(world.first, proof_age=timedelta(minutes=16))
     assert browser.get("/console/trust/").status_code == 302
     assert 'name="password"' in browser.get("/confirm/?next=/console/trust/").content.decode()
     assert browser.post("/confirm/?next=/console/trust/", {"password": "wrong"}).status_code == 403
@@ -123,7 +123,7 @@ def test_where_operators_may_do_with_a_password_it_is_asked_for_every_quarter_of
 
 
 def test_a_post_with_an_old_proof_does_nothing(world):
-    browser = browser_of(world.first, proof_age=timedelta(minutes=16))
+    browser = console_client(world.first, proof_age=timedelta(minutes=16))
     step = f"/console/providers/{world.provider.pk}/step/"
     seen = f"http://127.0.0.1/console/providers/{world.provider.pk}/"
     for referer, back in (("https://elsewhere.example/", "/console/"), (seen, f"/console/providers/{world.provider.pk}/")):
@@ -136,7 +136,7 @@ def test_a_post_with_an_old_proof_does_nothing(world):
     "wanted", ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/confirm/", "\x00"]
 )
 def test_the_proof_page_leads_nowhere_else(world, wanted, member):
-    browser = browser_of(member)
+    browser = console_client(member)
     answer = browser.post("/confirm/", {"password": "x9!kkd-Long-1"}, query_params={"next": wanted})
     assert answer["Location"] == "/system/ca/"
 
@@ -151,7 +151,7 @@ def test_another_site_cannot_press_a_button(world, first, origin):
 
 
 def test_a_button_needs_the_form_s_token(world, first):
-    strict = Client(enforce_csrf_checks=True, headers={"Host": "127.0.0.1", "Origin": ORIGIN})
+    strict = Client(enforce_csrf_checks=True, headers={"Host": "127.0.0.1", "Origin": CONSOLE_ORIGIN})
     strict.cookies = first.cookies
     step = f"/console/providers/{world.provider.pk}/step/"
     assert strict.post(step, {"step": "suspend", "reason": "x"}).status_code == 403

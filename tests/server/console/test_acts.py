@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from console_help import browser_of
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver
 from django.utils import timezone
-from lock_world import OTHER_USCC, USCC
-from package_help import make_package, package_key, public
+from worlds.browser import console_client
+from worlds.driver_packages import make_package, package_key, public
+from worlds.rows import OTHER_USCC, USCC
 
 from calock.demo import pki
 from calock.server.accounts.models import Account, AccountState, Role
@@ -105,7 +105,7 @@ def uploaded() -> io.BytesIO:
 
 def waiting(world) -> Approval:
     """A proposal of the second operator, for the first to decide about."""
-    browser_of(world.second).post(account(world.member), {"step": "promote", **WHY})
+    console_client(world.second).post(account(world.member), {"step": "promote", **WHY})
     return Approval.objects.get()
 
 
@@ -115,7 +115,7 @@ def decision(world, step: str):
 
 
 def own_proposal(world):
-    browser_of(world.first).post(account(world.member), {"step": "promote", **WHY})
+    console_client(world.first).post(account(world.member), {"step": "promote", **WHY})
     row = Approval.objects.get()
     return f"/console/approvals/{row.pk}/", {"step": "take_back", "version": row.version}
 

@@ -8,7 +8,7 @@ import re
 import zipfile
 
 import pytest
-from console_help import browser_of
+from worlds.browser import console_client
 
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
@@ -79,4 +79,4 @@ def test_a_strange_question_is_refused(world, first, query):
 
 
 def test_nobody_else_exports(world, member):
-    assert browser_of(member).get("/console/accounts/account/export/?format=csv").status_code == 404
+    assert console_client(member).get("/console/accounts/account/export/?format=csv").status_code == 404

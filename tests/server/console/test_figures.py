@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.utils import timezone
-from lock_world import NOW, Browser, bound, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, bound, logged_in, refusal_row
+from worlds.practice import NOW, make_lock
 
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event

@@ -8,9 +8,9 @@ import re
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from console_help import browser_of
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from worlds.browser import console_client
 
 HOSTILE = (
     "", " ", "\0", "a\0b", "\uffff", "\u202e\u200b", "😀" * 50, "9" * 400, "9" * 5000, "-1", "0", "1e309", "NaN",
@@ -84,7 +84,7 @@ class Crawler:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_operators_pages_answer_whatever_is_sent(world, seed: int) -> None:
-    crawler = Crawler(browser_of(world.first), seed)
+    crawler = Crawler(console_client(world.first), seed)
     crawler.crawl("/console/trust/", "/console/accounts/account/add/", "/console/organisations/organisation/add/")
     assert len(crawler.shapes) > 15
     assert len(crawler.forms) > 10
@@ -93,7 +93,7 @@ def test_operators_pages_answer_whatever_is_sent(world, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_members_pages_answer_whatever_is_sent(member, seed: int) -> None:
-    crawler = Crawler(browser_of(member), seed)
+    crawler = Crawler(console_client(member), seed)
     crawler.crawl("/", "/apps/", "/system/ca/", "/sessions/", "/password/", "/login/")
     assert len(crawler.shapes) > 15
     crawler.attack()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from console_help import browser_of
 from django.contrib import admin
+from worlds.browser import console_client
 
 from calock.server.console.lists import ReadOnlyAdmin
 
@@ -79,4 +79,4 @@ def test_what_the_sieves_offer_works(world, first, member):
 
 
 def test_a_member_learns_nothing_either(member):
-    assert browser_of(member).get("/console/accounts/account/?password__regex=a").status_code == 404
+    assert console_client(member).get("/console/accounts/account/?password__regex=a").status_code == 404

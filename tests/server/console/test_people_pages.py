@@ -7,9 +7,10 @@ import secrets
 from datetime import timedelta
 
 import pytest
-from console_help import browser_of
 from django.utils import timezone
-from lock_world import NOW, USCC, Browser, bound, id_card, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, bound, console_client, logged_in, refusal_row
+from worlds.practice import NOW, id_card, make_lock
+from worlds.rows import USCC
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account, AccountState, PasswordCode, Role
@@ -63,7 +64,7 @@ def test_names_are_masked_and_accounts_are_found(world, first, member):
 
 
 def test_disabling_an_account_ends_its_sessions_and_enabling_lets_it_in_again(world, first, member):
-    browser_of(member)
+    console_client(member)
     first.post(account_page(member), {"step": "disable"})
     assert Account.objects.get(pk=member.pk).state == AccountState.DISABLED
     assert live_sessions(member) == 0
@@ -73,7 +74,7 @@ def test_disabling_an_account_ends_its_sessions_and_enabling_lets_it_in_again(wo
 
 
 def test_sec03_a_reset_gives_the_operator_a_one_time_code_and_no_password(world, first, member):
-    browser_of(member)
+    console_client(member)
     answer = first.post(account_page(member), {"step": "reset", "password": "Xin-Mi-Ma-20261122"})
     fresh = Account.objects.get(pk=member.pk)
     assert not fresh.has_usable_password()
@@ -110,7 +111,7 @@ def test_an_operator_does_not_disable_himself(world, first):
 
 def test_an_operator_does_not_become_two_by_resetting_a_colleagues_password(world, first):
     """A34: whoever knows the second operator's password approves his own proposals."""
-    browser_of(world.second)
+    console_client(world.second)
     before = Account.objects.get(pk=world.second.pk).password
     page = first.get(account_page(world.second)).content.decode()
     assert 'value="reset"' not in page
@@ -136,8 +137,8 @@ def test_what_the_console_refuses_an_operator_is_in_the_trail(world, first, bind
 
 def test_disabling_an_organisation_ends_the_sessions_of_all_its_members(world, first, member, organisation):
     other = Account.objects.create_account(username="elsewhere", name="李四")
-    browser_of(member)
-    browser_of(other)
+    console_client(member)
+    console_client(other)
     address = f"/console/organisations/organisation/{organisation.pk}/change/"
     first.post(address, {"step": "disable"})
     assert Organisation.objects.get(pk=organisation.pk).state == "disabled"
@@ -222,7 +223,7 @@ def test_the_lock_page_says_why_a_certificate_did_not_inherit(lock_world, way, s
     row = refusal_row(answer, reason)
     assert (row.lock, row.provider) == (held.lock_id, "lianxi-ec")
     assert str(held.lock_id) not in answer.content.decode()
-    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    html = console_client(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
     assert reason in html
     assert row.number in html
     assert "没有被拒绝的续期" not in html
@@ -236,7 +237,7 @@ def test_the_lock_page_tells_a_new_binding_from_a_renewal(lock_world):
     refusal_row(Browser().log_in(second), "PREDECESSOR_REVOKED")
     Binding.objects.update(unbound_at=timezone.now(), unbound_by=lock_world.member, reason="证书已吊销")
     bound(second, lock_world.member)
-    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    html = console_client(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
     assert "原绑定解除后重新绑定" in html
     assert "✗ 前一证书未被吊销" in html
     assert "确认身份后沿用原绑定" not in html
@@ -249,7 +250,7 @@ def test_the_lock_page_shows_a_revoked_certificate_that_was_refused(lock_world):
     held = bound(first, lock_world.member)
     lock_world.revoke(first)
     refusal_row(Browser().log_in(first), "CERTIFICATE_REVOKED")
-    html = browser_of(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
+    html = console_client(lock_world.operator).get(f"/console/locks/lock/{held.lock_id}/change/").content.decode()
     assert "CERTIFICATE_REVOKED" in html
     assert "已吊销" in html
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
-from register_help import AT_START, ca_session
+from worlds.register import AT_START, practice_root
+from worlds.rows import ca_session
 
 from calock.demo import pki
 from calock.server.approvals.models import Approval, ApprovalState
@@ -139,7 +140,7 @@ def test_parts_of_another_provider_cannot_be_reached_through_this_one(world, fir
 
 
 def test_the_emergency_stop_and_the_way_back(world, first, second):
-    session = ca_session(world)
+    session = ca_session(world.intermediate)
     press(first, world, step="suspend", reason="CA 通报根密钥疑似泄露")
     session.refresh_from_db()
     assert session.ended_at is not None
@@ -270,8 +271,10 @@ def test_no_use_of_a_certificate_is_chosen_for_the_operator(world, first, newcom
     assert not Approval.objects.exists()
 
 
-def test_a_demotion_stands_out_on_the_approval_page(world, first, second, console_root):
-    newer = pki.make_root("练习根 CA", "SM2", console_root.key, not_before=AT_START, not_after=pki.years(AT_START, 25)).certificate
+def test_a_demotion_stands_out_on_the_approval_page(world, first, second):
+    newer = pki.make_root(
+        "练习根 CA", "SM2", practice_root().key, not_before=AT_START, not_after=pki.years(AT_START, 25)
+    ).certificate
     press(first, world, step="propose", certificate=SimpleUploadedFile("ca.cer", newer), role="intermediate", reason="换发")
     html = read(second, f"/console/approvals/{Approval.objects.get().pk}/")
     assert re.search(r'<dd class="alarm">.*?信任锚 → 中间 CA', html)

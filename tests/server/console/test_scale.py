@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from console_help import browser_of
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from worlds.browser import console_client
 
 pytestmark = [
     pytest.mark.django_db,
@@ -118,4 +118,4 @@ def test_no_page_visits_more_than_a_page_needs(world, first):
     assert too_many == {}
     assert "nutzer000777" in first.get("/console/accounts/account/?q=nutzer000777").content.decode()
     assert "1000 条以上" in first.get("/console/accounts/account/").content.decode()
-    assert browser_of(world.second).get("/console/locks/lock/?q=L000000000000777").content.decode().count("<tr>") == 2
+    assert console_client(world.second).get("/console/locks/lock/?q=L000000000000777").content.decode().count("<tr>") == 2

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
-from register_help import AT_START
+from worlds.register import AT_START, practice_intermediate, practice_root
 
 from calock.demo import pki
 from calock.server.approvals.models import Approval
@@ -184,10 +184,10 @@ def test_the_page_of_a_provider_shows_when_each_step_was_taken(world, first):
     assert f"互认 {at:%Y-%m-%d %H:%M:%S}" in html
 
 
-def test_a_crl_signer_is_called_what_it_is(world, first, console_root, console_intermediate):
+def test_a_crl_signer_is_called_what_it_is(world, first):
     key = pki.make_key("SM2")
-    certificate = console_root.issue(
-        console_intermediate.subject, key.spki_der, not_before=AT_START, not_after=pki.years(AT_START, 15),
+    certificate = practice_root().issue(
+        practice_intermediate().subject, key.spki_der, not_before=AT_START, not_after=pki.years(AT_START, 15),
         extensions=[pki.key_usage("crl_sign")],
     )  # fmt: skip
     record = CaRecord(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from package_help import make_package, package_key, public
+from worlds.driver_packages import make_package, package_key, public
 
 from calock.server.accounts.models import Account, Role
 from calock.server.downloads import store

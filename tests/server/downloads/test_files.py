@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 from django.test import Client
-from lock_world import HOST, Browser
-from package_help import make_package
+from worlds.browser import Browser
+from worlds.driver_packages import make_package
+from worlds.practice import HOST
 
 from calock.server.audit.models import AuditEvent
 from calock.server.downloads import store

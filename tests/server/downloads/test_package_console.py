@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from lock_world import HOST, ORIGIN, Browser
-from package_help import make_package, package_key
+from worlds.browser import Browser
+from worlds.driver_packages import make_package, package_key
+from worlds.practice import HOST, ORIGIN
 
 from calock.server.accounts.models import Account, Role
 from calock.server.approvals.models import Approval

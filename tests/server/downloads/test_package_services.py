@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from lock_world import context
-from package_help import make_package, package_key
+from worlds.browser import context
+from worlds.driver_packages import make_package, package_key
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role

@@ -9,20 +9,10 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from lock_world import (
-    NOW,
-    OTHER_USCC,
-    PASSWORD,
-    USCC,
-    Browser,
-    context,
-    id_card,
-    in_parallel,
-    install,
-    make_lock,
-    make_lock_world,
-    reason_of,
-)
+from worlds.browser import Browser, context, reason_of
+from worlds.practice import NOW, id_card, make_lock
+from worlds.races import in_parallel
+from worlds.rows import OTHER_USCC, PASSWORD, USCC, install
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
@@ -30,7 +20,6 @@ from calock.server.accounts.members import open_enrolment
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.services import Aim, issue_challenge
-from calock.server.locks import answers
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import bind_lock
 from calock.server.providers.models import Provider
@@ -469,10 +458,8 @@ def test_the_only_way_into_an_account_is_not_taken_away(lock_world):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_fifty_people_bind_one_lock_at_once_and_one_wins(monkeypatch):
-    world = make_lock_world("SM2")
-    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
-    world.evidence()
+def test_fifty_people_bind_one_lock_at_once_and_one_wins(committed_lock_world):
+    world = committed_lock_world
     lock = make_lock()
     people = [Account.objects.create_account(username=f"ren{n}", name=f"人{n}", organisation=world.organisation) for n in range(50)]
     prepared = []
@@ -496,9 +483,8 @@ def _bind(lock, person, made, text, token):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_answer_posted_many_times_at_once_opens_one_session(monkeypatch):
-    world = make_lock_world("SM2")
-    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+def test_one_answer_posted_many_times_at_once_opens_one_session(committed_lock_world):
+    world = committed_lock_world
     lock = make_lock()
     assert logged_in(world.member).bind(lock, world.member).status_code == 200
     for _ in range(3):
@@ -519,9 +505,8 @@ def test_one_answer_posted_many_times_at_once_opens_one_session(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_unbinding_twice_at_once_ends_it_once(monkeypatch):
-    world = make_lock_world("SM2")
-    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+def test_unbinding_twice_at_once_ends_it_once(committed_lock_world):
+    world = committed_lock_world
     with_password(world.member)
     browser = logged_in(world.member)
     binding = browser.bind(make_lock(), world.member).json()["binding"]["id"]

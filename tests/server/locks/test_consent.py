@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from lock_world import ORIGIN, Browser, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, logged_in, refusal_row
+from worlds.practice import ORIGIN, make_lock
 
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.models import AuditEvent

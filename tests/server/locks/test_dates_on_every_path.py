@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from lock_world import NOW, PASSWORD, Browser, bound, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, bound, logged_in, refusal_row
+from worlds.practice import NOW, make_lock
+from worlds.rows import PASSWORD
 
 from calock.server.locks.models import Binding, Lock
 from calock.server.sessions.models import Session

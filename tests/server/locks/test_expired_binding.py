@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from lock_world import NOW, USCC, Browser, family, install, logged_in, make_lock, reason_of, refusal_row
+from worlds.browser import Browser, logged_in, reason_of, refusal_row
+from worlds.practice import NOW, family, make_lock
+from worlds.rows import USCC, install
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.revocation.evidence import InMemoryEvidence

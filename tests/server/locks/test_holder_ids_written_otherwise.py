@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lock_world import OTHER_USCC, USCC, logged_in, make_lock, refusal_row
+from worlds.browser import logged_in, refusal_row
+from worlds.practice import make_lock
+from worlds.rows import OTHER_USCC, USCC
 
 from calock.server.locks.models import Lock
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from lock_world import ORIGIN, PASSWORD, Browser, bound, context, logged_in, make_lock, refusal_row
+from worlds.browser import Browser, bound, context, logged_in, refusal_row
+from worlds.practice import ORIGIN, make_lock
+from worlds.rows import PASSWORD
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import members, organisations

@@ -9,7 +9,9 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
-from lock_world import NOW, YEARS, Browser, id_card, make_lock, make_lock_world
+from worlds.browser import Browser
+from worlds.locks import make_lock_world
+from worlds.practice import NOW, YEARS, id_card, make_lock
 
 from calock.core.certificates.certificate import Certificate
 from calock.server.locks import answers

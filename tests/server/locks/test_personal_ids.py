@@ -5,22 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from console_help import browser_of
 from django.db import connection
-from lock_world import (
-    NOW,
-    PASSWORD,
-    RULES,
-    YEARS,
-    Browser,
-    bound,
-    family,
-    id_card,
-    logged_in,
-    make_lock,
-    reason_of,
-    refusal_row,
-)
+from worlds.browser import Browser, bound, console_client, logged_in, reason_of, refusal_row
+from worlds.practice import NOW, YEARS, family, id_card, make_lock
+from worlds.rows import PASSWORD, RULES
 
 from calock.cli import main
 from calock.core.certificates.certificate import Certificate
@@ -92,7 +80,7 @@ def test_the_walk_would_find_it(lock_world):
 def test_pages_and_answers_show_it_masked(lock_world):
     binding = bound(personal_lock(), lock_world.expert)
     browser = logged_in(lock_world.expert)
-    operator = browser_of(lock_world.operator)
+    operator = console_client(lock_world.operator)
     lock = binding.lock
     told = [
         browser.client.get("/api/bindings").content.decode(),

@@ -8,28 +8,17 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
-from lock_world import (
-    NOW,
-    PASSWORD,
-    USCC,
-    Browser,
-    binding_of,
-    bound,
-    context,
-    id_card,
-    in_parallel,
-    make_lock,
-    make_lock_world,
-    meanwhile,
-    refusal_row,
-)
+from worlds.browser import Browser, bound, context, refusal_row
+from worlds.practice import NOW, id_card, make_lock
+from worlds.races import binding_of, in_parallel, meanwhile
+from worlds.rows import PASSWORD, USCC
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
 from calock.server.jobs import sessions as sweep
-from calock.server.locks import answers, predecessors, services, versions
+from calock.server.locks import services, versions
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import unbind_lock
 from calock.server.locks.step_up import Evidence, Proved
@@ -44,12 +33,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def world(transactional_db, monkeypatch):
-    made = make_lock_world("EC")
-    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(made.evidence()))
-    monkeypatch.setattr(predecessors, "current_evidence", made.evidence)
-    made.evidence()  # once, not in every thread
-    return made
+def world(committed_lock_world):
+    return committed_lock_world
 
 
 def once(monkeypatch, module, name, *, after=None, before=None):

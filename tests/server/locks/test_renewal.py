@@ -12,20 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from django.db import IntegrityError
 from django.utils import timezone
-from lock_world import (
-    NOW,
-    PASSWORD,
-    USCC,
-    Browser,
-    bound,
-    family,
-    id_card,
-    install,
-    logged_in,
-    make_lock,
-    refusal_row,
-    spare_key,
-)
+from worlds.browser import Browser, bound, logged_in, refusal_row
+from worlds.practice import NOW, family, id_card, make_lock, spare_key
+from worlds.rows import PASSWORD, USCC, install
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import names, reader

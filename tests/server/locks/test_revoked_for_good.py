@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from lock_world import NOW, USCC, Browser, bound, family, logged_in, make_lock, reason_of, refusal_row
+from worlds.browser import Browser, bound, logged_in, reason_of, refusal_row
+from worlds.practice import NOW, family, make_lock
+from worlds.rows import USCC
 
 from calock.core.certificates.certificate import Certificate
 from calock.server.audit.models import AuditEvent

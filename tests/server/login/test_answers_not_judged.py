@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError
-from lock_world import NOW, PASSWORD, Browser, PracticeLock, bound, family, logged_in, make_lock, reason_of, refusal_row, spare_key
+from worlds.browser import Browser, bound, logged_in, reason_of, refusal_row
+from worlds.practice import NOW, PracticeLock, family, make_lock, spare_key
+from worlds.rows import PASSWORD
 
 from calock.core.revocation import check
 from calock.demo import pki

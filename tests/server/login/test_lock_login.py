@@ -11,19 +11,9 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from lock_world import (
-    NOW,
-    ORIGIN,
-    USCC,
-    Browser,
-    context,
-    family,
-    id_card,
-    install,
-    make_lock,
-    reason_of,
-    spare_key,
-)
+from worlds.browser import Browser, context, reason_of
+from worlds.practice import NOW, ORIGIN, family, id_card, make_lock, spare_key
+from worlds.rows import USCC, install
 
 from calock.server.accounts.models import Account, AccountState
 from calock.server.audit.models import AuditEvent

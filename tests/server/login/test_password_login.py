@@ -12,7 +12,10 @@ from django.contrib.auth import hashers
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from lock_world import PASSWORD, Browser, bound, context, in_parallel, make_lock
+from worlds.browser import Browser, bound, context
+from worlds.practice import make_lock
+from worlds.races import in_parallel
+from worlds.rows import PASSWORD
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import password_tries, passwords
@@ -36,9 +39,13 @@ NEW = "Xin-Mi-Ma-2026-abc"
 @pytest.fixture
 def people(lock_world):
     for account in (lock_world.member, lock_world.colleague):
-        account.set_password(PASSWORD)
-        account.save()
+        give_password(account)
     return lock_world
+
+
+def give_password(account):
+    account.set_password(PASSWORD)
+    account.save()
 
 
 def attempt(username, password, **kwargs):
@@ -199,8 +206,9 @@ def test_the_row_of_a_full_count_is_not_lost(people, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_guesses_at_once_five_are_judged(people, monkeypatch):
+def test_of_many_guesses_at_once_five_are_judged(committed_lock_world, monkeypatch):
     """Whatever each of them read of the account before its turn came."""
+    give_password(committed_lock_world.member)
     for places in ("_places", "_present"):
         monkeypatch.setattr(passwords, places, threading.BoundedSemaphore(12))
     reasons = in_parallel([lambda: refusal_of("zhangsan", "wrong").reason for _ in range(12)])

@@ -8,7 +8,8 @@ import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from django.utils.translation import trans_real
-from pages_world import World, make_world
+from worlds.kept import kept
+from worlds.manual import World, make_world
 
 from calock.server.sites.registry import SITES
 
@@ -32,6 +33,9 @@ def _compiled_messages(tmp_path_factory: pytest.TempPathFactory):
     trans_real._translations.clear()
 
 
+kept_world = kept(make_world)
+
+
 @pytest.fixture
-def world(db) -> World:
-    return make_world()
+def world(kept_world, db) -> World:
+    return kept_world()

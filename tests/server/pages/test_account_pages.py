@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from pages_world import PASSWORD, Page, World, browser, read
+from worlds.browser import page_client
+from worlds.manual import World
+from worlds.page import Page, read
+from worlds.rows import PASSWORD
 
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -27,7 +30,7 @@ def known(world: World) -> World:
     ("site", "username", "landing"), [("shanxi", "cssbjgys02", "/apps/"), ("zcy", "yuhaiqin", "/user-center/")]
 )
 def test_login_lands_where_the_site_says(known: World, site: str, username: str, landing: str):
-    client = browser(site)
+    client = page_client(site)
     response = client.post("/login/", {"username": username, "password": PASSWORD, "next": ""})
     assert (response.status_code, response["Location"]) == (302, landing)
     assert "测试供应商管理员" in read(client, landing).text or "俞海琴" in read(client, landing).text
@@ -44,12 +47,12 @@ def test_login_lands_where_the_site_says(known: World, site: str, username: str,
     ],
 )
 def test_login_goes_on_within_the_site_only(known: World, wanted: str, goes: str):
-    response = browser("shanxi").post("/login/", {"username": "cssbjgys02", "password": PASSWORD, "next": wanted})
+    response = page_client("shanxi").post("/login/", {"username": "cssbjgys02", "password": PASSWORD, "next": wanted})
     assert response["Location"] == goes
 
 
 def test_a_wrong_password_is_said_once_with_one_action(known: World):
-    response = browser("shanxi").post("/login/", {"username": "cssbjgys02", "password": "wrong"})
+    response = page_client("shanxi").post("/login/", {"username": "cssbjgys02", "password": "wrong"})
     page = Page(response.content.decode())
     assert response.status_code == 401
     assert "账户或密码不正确" in page.text
@@ -60,12 +63,12 @@ def test_a_wrong_password_is_said_once_with_one_action(known: World):
 
 
 def test_who_is_logged_in_is_not_asked_again(world: World):
-    response = browser("shanxi", world.admin).get("/login/?next=/system/ca/")
+    response = page_client("shanxi", world.admin).get("/login/?next=/system/ca/")
     assert (response.status_code, response["Location"]) == (302, "/system/ca/")
 
 
 def test_logout_ends_the_session_on_the_server(world: World):
-    client = browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
     cookie = dict(client.cookies)
     assert client.get("/logout/").status_code == 405
     assert client.post("/logout/")["Location"] == "/"
@@ -75,8 +78,8 @@ def test_logout_ends_the_session_on_the_server(world: World):
 
 
 def test_one_of_my_sessions_can_be_ended_and_no_one_elses(world: World):
-    own, other = browser("shanxi", world.admin), browser("shanxi", world.admin)
-    stranger = browser("shanxi", world.member)
+    own, other = page_client("shanxi", world.admin), page_client("shanxi", world.admin)
+    stranger = page_client("shanxi", world.member)
     current = list(Session.objects.filter(account=world.admin).order_by("created_at"))
     page = own.get("/sessions/").content.decode()
     assert current[1].pk[:16] in page
@@ -90,22 +93,22 @@ def test_one_of_my_sessions_can_be_ended_and_no_one_elses(world: World):
 
 @pytest.mark.parametrize("name", ["", "0" * 16, "%", "x" * 64])
 def test_a_session_that_is_not_there_is_not_found(world: World, name: str):
-    client = browser("shanxi", world.admin)
-    browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
+    page_client("shanxi", world.admin)
     assert client.post("/sessions/end/", {"session": name}).status_code == 404
     assert Session.objects.filter(ended_at__isnull=True).count() == 2
 
 
 def test_all_other_sessions_end_at_once(world: World):
-    own, other, third = (browser("shanxi", world.admin) for _ in range(3))
+    own, other, third = (page_client("shanxi", world.admin) for _ in range(3))
     own.post("/sessions/end/", {"session": "others"})
     assert [client.get("/apps/").status_code for client in (own, other, third)] == [200, 302, 302]
 
 
 def test_at_most_twenty_sessions_are_shown_and_idle_ones_are_over(world: World):
     """FLT12: 75 sessions made a page of 30 KB, and those that nobody uses any more counted as live for twelve hours."""
-    own = browser("shanxi", world.admin)
-    others = [browser("shanxi", world.admin) for _ in range(25)]
+    own = page_client("shanxi", world.admin)
+    others = [page_client("shanxi", world.admin) for _ in range(25)]
     page = own.get("/sessions/").content.decode()
     assert page.count('name="session" value="') - page.count('value="others"') == 19
     assert "未显示的其他会话：6 个" in page
@@ -117,7 +120,7 @@ def test_at_most_twenty_sessions_are_shown_and_idle_ones_are_over(world: World):
 
 
 def test_ending_all_others_ends_those_that_are_not_shown_with_one_row(world: World):
-    own, *others = (browser("shanxi", world.admin) for _ in range(30))
+    own, *others = (page_client("shanxi", world.admin) for _ in range(30))
     own.post("/sessions/end/", {"session": "others"})
     assert {client.get("/apps/").status_code for client in others} == {302}
     (row,) = AuditEvent.objects.filter(event=Event.SESSIONS_REVOKED.value)
@@ -131,7 +134,7 @@ def own_row(client) -> Session:
 def test_a_password_set_by_somebody_else_must_be_changed_first(known: World):
     known.member.must_change_password = True
     known.member.save()
-    client = browser("shanxi", known.member)
+    client = page_client("shanxi", known.member)
     assert client.get("/apps/")["Location"] == "/password/"
     assert "首次登录请先修改密码" in read(client, "/password/").text
     new = "Huang-He-9-Zhi-Shui"
@@ -149,7 +152,7 @@ def test_a_password_set_by_somebody_else_must_be_changed_first(known: World):
     ],
 )
 def test_a_password_that_cannot_be_taken_is_explained(known: World, current: str, new: str, again: str, says: str):
-    response = browser("shanxi", known.member).post("/password/", {"current": current, "new": new, "again": again})
+    response = page_client("shanxi", known.member).post("/password/", {"current": current, "new": new, "again": again})
     assert 400 <= response.status_code < 500
     assert says in Page(response.content.decode()).text
     known.member.refresh_from_db()

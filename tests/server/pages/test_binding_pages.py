@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from pages_world import World, bind, browser, read
+from worlds.browser import page_client
+from worlds.manual import World, bind
+from worlds.page import read
 
 from calock.server.locks.models import LockCertificate
 from calock.server.portal.rows import shorten
@@ -16,11 +18,11 @@ LIST = "/system/ca/"
 
 
 def test_an_administrator_sees_his_organisation_a_member_himself(world: World):
-    everyone = read(browser("shanxi", world.admin), LIST).text
+    everyone = read(page_client("shanxi", world.admin), LIST).text
     assert "姓名: 测试供应商管理员" in everyone
     assert "姓名: 李明" in everyone
     assert "俞海琴" not in everyone
-    own = read(browser("shanxi", world.member), LIST)
+    own = read(page_client("shanxi", world.member), LIST)
     rows = [row["data-binding"] for row in own.all("tr") if "data-binding" in row]
     assert rows == [str(world.bindings["member"].pk)]
     assert [
@@ -30,14 +32,14 @@ def test_an_administrator_sees_his_organisation_a_member_himself(world: World):
 
 @pytest.mark.parametrize("who", ["member", "zcy_admin", "operator"])
 def test_a_guessed_id_shows_nothing_of_others(world: World, who: str):
-    client = browser("shanxi", getattr(world, who))
+    client = page_client("shanxi", getattr(world, who))
     page = read(client, f"/system/ca/{world.bindings['first'].pk}/", 404)
     assert "7201300001812001" not in page.html
     assert "没有找到该绑定记录" in page.text
 
 
 def test_details_show_the_whole_lock_id_and_the_holder_masked(world: World):
-    text = read(browser("shanxi", world.admin), f"/system/ca/{world.bindings['first'].pk}/").text
+    text = read(page_client("shanxi", world.admin), f"/system/ca/{world.bindings['first'].pk}/").text
     assert "7201300001812001" in text
     assert "9114************" in text
     assert "已过期" in text
@@ -45,7 +47,7 @@ def test_details_show_the_whole_lock_id_and_the_holder_masked(world: World):
 
 def _status(world: World, **changes: object) -> str:
     LockCertificate.objects.filter(lock=world.bindings["member"].lock).update(**changes)
-    page = read(browser("shanxi", world.member), LIST)
+    page = read(page_client("shanxi", world.member), LIST)
     return page.text
 
 
@@ -68,15 +70,15 @@ def test_status_is_computed(world: World, changes: dict[str, object], word: str)
 
 def test_a_suspended_provider_shows_on_its_rows(world: World):
     Provider.objects.filter(code="shanxi-huren").update(state="suspended")
-    assert "不受信任" in read(browser("shanxi", world.member), LIST).text
+    assert "不受信任" in read(page_client("shanxi", world.member), LIST).text
 
 
 def test_a_lock_imported_without_certificate_is_unknown_not_broken(world: World):
-    page = read(browser("zcy", world.zcy_admin), LIST)
+    page = read(page_client("zcy", world.zcy_admin), LIST)
     assert "未知" in page.text
     assert "3301000045102206" in page.text
-    assert "未知" in read(browser("zcy", world.zcy_admin), f"/system/ca/{world.bindings['imported'].pk}/").text
-    assert read(browser("zcy", world.zcy_admin), "/user-center/").text
+    assert "未知" in read(page_client("zcy", world.zcy_admin), f"/system/ca/{world.bindings['imported'].pk}/").text
+    assert read(page_client("zcy", world.zcy_admin), "/user-center/").text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_lock_imported_without_certificate_is_unknown_not_broken(world: World)
     [("李明", 1), ("cssbjgys02", 2), ("7201300001813344", 1), ("天谷", 1), ("没有的", 0), ("%", 0), ("'; --", 0), ("\0", 3)],
 )
 def test_search_finds_by_name_account_lock_and_provider(world: World, words: str, rows: int):
-    response = browser("shanxi", world.admin).get(LIST, {"q": words})
+    response = page_client("shanxi", world.admin).get(LIST, {"q": words})
     assert response.status_code == 200
     assert response.content.decode().count("data-binding=") == rows
 
@@ -93,7 +95,7 @@ def test_ended_bindings_stay_in_the_history(world: World):
     ended = world.bindings["first"]
     ended.unbound_at, ended.unbound_by, ended.reason = timezone.now(), world.admin, "更换 CA 锁"
     ended.save()
-    client = browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
     assert str(ended.pk) not in read(client, LIST).html
     history = read(client, f"{LIST}?state=ended")
     assert str(ended.pk) in history.html
@@ -105,7 +107,7 @@ def test_long_lists_come_in_pages_numbered_through(world: World):
     huren = Provider.objects.get(code="shanxi-huren")
     for number in range(12):
         bind(huren, f"73013000018{number:05d}", "测试", NOW + timedelta(days=90), world.admin, by=world.admin, at=NOW)
-    client = browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
     assert read(client, LIST).html.count("data-binding=") == 10
     assert read(client, f"{LIST}?page=2").html.count("data-binding=") == 5
     for odd in ("0", "-1", "99", "x", "1e9"):
@@ -120,5 +122,5 @@ def test_lock_ids_are_shortened_as_printed(lock_id: str, short: str):
 def test_markup_in_names_stays_text(world: World):
     world.admin.name = '<script>alert(1)</script>"'
     world.admin.save()
-    html = read(browser("shanxi", world.admin), LIST).html
+    html = read(page_client("shanxi", world.admin), LIST).html
     assert "<script>alert(1)" not in html

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pages_world import LINUX, World, browser, read
+from worlds.browser import LINUX, page_client
+from worlds.manual import World
+from worlds.page import read
 
 from calock.server.downloads.models import DriverPackage
 from calock.server.portal.packages import system_of
@@ -29,7 +31,7 @@ def test_system_is_read_from_the_browsers_words(user_agent: str, system: tuple[s
 
 @pytest.mark.parametrize(("user_agent", "best"), [(LINUX, "linux"), (WINDOWS, "windows")])
 def test_the_row_of_the_manual_is_for_this_computer(world: World, user_agent: str, best: str):
-    page = browser("shanxi").get("/guide/downloads/ca/", headers={"user-agent": user_agent}).content.decode()
+    page = page_client("shanxi").get("/guide/downloads/ca/", headers={"user-agent": user_agent}).content.decode()
     row = page.split("山西 CA 驱动下载", 1)[1].split("</article>", 1)[0]
     package = world.packages[best]
     for fact in (
@@ -47,13 +49,13 @@ def test_the_row_of_the_manual_is_for_this_computer(world: World, user_agent: st
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])
 def test_the_package_for_this_computer_is_marked_on_every_download_page(world: World, site: str):
     for path in ("/guide/downloads/ca/", "/downloads/"):
-        page = browser(site).get(path).content.decode()
+        page = page_client(site).get(path).content.decode()
         assert "这里还没有可下载的驱动" not in page
         assert page.count("适合这台电脑") == 1, path
 
 
 def test_each_site_offers_its_own_drivers_only(world: World):
-    shanxi, zcy = read(browser("shanxi"), "/downloads/").text, read(browser("zcy"), "/downloads/").text
+    shanxi, zcy = read(page_client("shanxi"), "/downloads/").text, read(page_client("zcy"), "/downloads/").text
     assert "山西互认驱动" in shanxi
     assert "浙江天谷 CA 驱动" not in shanxi
     assert "浙江天谷 CA 驱动" in zcy
@@ -72,10 +74,10 @@ def test_each_site_offers_its_own_drivers_only(world: World):
     ],
 )
 def test_the_list_narrows_by_system_and_provider(world: World, query: str, shown: int):
-    assert browser("zcy").get(f"/downloads/?{query}").content.decode().count("<article") == shown
+    assert page_client("zcy").get(f"/downloads/?{query}").content.decode().count("<article") == shown
 
 
 def test_without_a_published_driver_the_page_says_so(world: World):
     DriverPackage.objects.update(state="draft")
     for site, path in (("shanxi", "/guide/downloads/ca/"), ("zcy", "/downloads/")):
-        assert "这里还没有可下载的驱动" in read(browser(site), path).text
+        assert "这里还没有可下载的驱动" in read(page_client(site), path).text

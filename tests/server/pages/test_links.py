@@ -7,7 +7,9 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
-from pages_world import HOSTS, Page, World, browser
+from worlds.browser import HOSTS, page_client
+from worlds.manual import World
+from worlds.page import Page
 
 from calock.server.sites.registry import sites
 
@@ -62,7 +64,7 @@ def _walk(client: Client, site: str, start: str) -> tuple[dict[str, Page], list[
 @pytest.mark.parametrize("who", ["anonymous", "member", "admin", "operator"])
 def test_every_link_leads_somewhere(world: World, site: str, who: str):
     account = None if who == "anonymous" else getattr(world, who)
-    client = browser(site, account)
+    client = page_client(site, account)
     seen, wrong = _walk(client, site, "/")
     if account is not None:
         landed, more = _walk(client, site, "/apps/")
@@ -78,7 +80,7 @@ def test_every_link_leads_somewhere(world: World, site: str, who: str):
 def test_actions_of_every_refusal_lead_somewhere(world: World, site: str):
     from calock.server.web.refusals import catalogue  # noqa: PLC0415 - Django is set up by now
 
-    client = browser(site, world.admin)
+    client = page_client(site, world.admin)
     wrong = []
     for reason, entry in catalogue().items():
         path, fragment = urldefrag(entry["action"]["href"])
@@ -92,6 +94,6 @@ def test_actions_of_every_refusal_lead_somewhere(world: World, site: str):
 
 @pytest.mark.parametrize("path", ["/apps/", "/user-center/", "/system/", "/system/ca/", "/sessions/", "/password/"])
 def test_pages_behind_the_login_send_a_stranger_to_it_and_back(world: World, path: str):
-    response = browser("shanxi").get(path)
+    response = page_client("shanxi").get(path)
     assert response.status_code == 302
     assert response["Location"].startswith("/login/?next=")

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import pytest
-from pages_world import World, browser, read
+from worlds.browser import page_client
+from worlds.manual import World
+from worlds.page import read
 
 PURPOSE = (
     "平台支持用户下载已经集成的 CA 驱动进行登录，若认证通过则查询已经绑定的用户从而实现 CA 登录，"
@@ -132,7 +134,7 @@ def test_every_row_of_the_inventory_is_looked_for():
 
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])
 def test_manual_words_stand_on_their_pages(world: World, site: str):
-    clients = {False: browser(site), True: browser(site, world.admin if site == "shanxi" else world.zcy_admin)}
+    clients = {False: page_client(site), True: page_client(site, world.admin if site == "shanxi" else world.zcy_admin)}
     texts: dict[str, str] = {}
     missing = []
     for row, path, words in SHANXI if site == "shanxi" else ZCY:
@@ -143,18 +145,18 @@ def test_manual_words_stand_on_their_pages(world: World, site: str):
 
 
 def test_the_newest_binding_stands_first(world: World):
-    text = read(browser("shanxi", world.admin), LIST).text
+    text = read(page_client("shanxi", world.admin), LIST).text
     assert text.index("2020-11-30 10:55:35") < text.index("2020-11-16 19:38:45")
 
 
 def test_columns_stand_in_the_manuals_order(world: World):
-    page = read(browser("zcy", world.zcy_admin), LIST)
+    page = read(page_client("zcy", world.zcy_admin), LIST)
     assert page.text.index("序号") < page.text.index("创建人") < page.text.index("创建时间")
     labels = [cell["data-label"] for cell in page.all("td")][:8]
     assert labels == ["序号", "状态", "证书信息", "CA锁ID", "到期时间", "创建人", "创建时间", "操作"]
 
 
 def test_what_the_driver_script_says_is_the_manuals_word(world: World):
-    assert "检测完成" in browser("zcy").get(LOGIN).content.decode()
-    done = [dialog["data-done"] for dialog in read(browser("shanxi", world.admin), LIST).all("dialog") if "data-done" in dialog]
+    assert "检测完成" in page_client("zcy").get(LOGIN).content.decode()
+    done = [dialog["data-done"] for dialog in read(page_client("shanxi", world.admin), LIST).all("dialog") if "data-done" in dialog]
     assert done == ["CA 绑定完成"]

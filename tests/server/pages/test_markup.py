@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from pages_world import Page, World, browser, read
+from worlds.browser import page_client
+from worlds.manual import World
+from worlds.page import Page, read
 
 from calock.server.sites.registry import sites
 
@@ -20,9 +22,9 @@ PRIVATE = ("/apps/", "/user-center/", "/system/", "/system/ca/", "/system/ca/?st
 
 def _pages(world: World, site: str, *, english: bool = False) -> dict[str, Page]:
     account = world.admin if site == "shanxi" else world.zcy_admin
-    client = browser(site, account, english=english)
+    client = page_client(site, account, english=english)
     own = next(iter(account.bindings.all()))
-    found = {path: read(browser(site, english=english), path) for path in PUBLIC}
+    found = {path: read(page_client(site, english=english), path) for path in PUBLIC}
     found |= {path: read(client, path) for path in (*PRIVATE, f"/system/ca/{own.pk}/")}
     found["/nothing/"] = read(client, "/nothing/", 404)
     return found
@@ -58,7 +60,7 @@ def test_pages_can_be_read_by_everyone(world: World, site: str):
 @pytest.mark.parametrize("site", sites())
 def test_a_pin_field_belongs_to_no_form_and_is_not_remembered(world: World, site: str):
     account = world.admin if site == "shanxi" else world.zcy_admin
-    for path, client in (("/login/", browser(site)), ("/system/ca/", browser(site, account))):
+    for path, client in (("/login/", page_client(site)), ("/system/ca/", page_client(site, account))):
         fields = [field for field in read(client, path).all("input") if "data-pin" in field]
         assert len(fields) == 1, path
         assert "form" not in fields[0]["_inside"].split(), path
@@ -68,7 +70,7 @@ def test_a_pin_field_belongs_to_no_form_and_is_not_remembered(world: World, site
 
 
 def test_policy_lets_scripts_only_from_here_and_connections_only_here_and_to_the_driver(world: World):
-    policy = browser("shanxi").get("/login/")["Content-Security-Policy"]
+    policy = page_client("shanxi").get("/login/")["Content-Security-Policy"]
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";") if rule.strip()}
     assert rules["script-src"] == ["'self'"]
     assert rules["style-src"] == ["'self'"]
@@ -95,7 +97,7 @@ def test_english_pages_are_english(world: World, site: str):
 
 
 def test_the_switch_stays_and_returns_to_the_page(world: World):
-    client = browser("shanxi")
+    client = page_client("shanxi")
     assert read(client, "/contact/").all("html")[0]["lang"] == "zh-CN"
     response = client.post("/language/", {"language": "en", "next": "/contact/"})
     assert (response.status_code, response["Location"]) == (302, "/contact/")
@@ -105,5 +107,5 @@ def test_the_switch_stays_and_returns_to_the_page(world: World):
 
 
 def test_a_browser_that_prefers_english_still_gets_chinese_first(world: World):
-    response = browser("shanxi").get("/", headers={"accept-language": "en-US,en;q=0.9"})
+    response = page_client("shanxi").get("/", headers={"accept-language": "en-US,en;q=0.9"})
     assert response["Content-Language"] == "zh-hans"

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from pages_world import HOSTS, World, browser, read
+from worlds.browser import HOSTS, page_client
+from worlds.manual import World
+from worlds.page import read
 
 from calock.server.accounts.models import Account, AccountState, PasswordCode, Role
 from calock.server.audit.models import AuditEvent
@@ -19,23 +21,23 @@ CODE = re.compile(r"[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}")
 
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])
 def test_the_menu_shows_it_to_administrators_alone(world: World, site: str):
-    assert MEMBERS in read(browser(site, world.admin), "/system/").links
+    assert MEMBERS in read(page_client(site, world.admin), "/system/").links
     for other in (world.member,):
-        assert MEMBERS not in read(browser(site, other), "/system/").links
-        assert browser(site, other).get(MEMBERS).status_code == 404
-        assert browser(site, other).post(MEMBERS, {"username": "neu", "name": "新"}).status_code == 404
+        assert MEMBERS not in read(page_client(site, other), "/system/").links
+        assert page_client(site, other).get(MEMBERS).status_code == 404
+        assert page_client(site, other).post(MEMBERS, {"username": "neu", "name": "新"}).status_code == 404
 
 
 def test_the_list_holds_the_own_organisation(world: World):
-    text = read(browser("shanxi", world.admin), MEMBERS).text
+    text = read(page_client("shanxi", world.admin), MEMBERS).text
     assert "李明" in text
     assert "cssbjgys03" in text
     assert "俞海琴" not in text
-    assert "没有符合条件的人员" in read(browser("shanxi", world.admin), f"{MEMBERS}?q=俞").text
+    assert "没有符合条件的人员" in read(page_client("shanxi", world.admin), f"{MEMBERS}?q=俞").text
 
 
 def test_a_new_person_gets_a_code_that_is_shown_once(world: World):
-    client = browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
     answer = client.post(MEMBERS, {"username": "wangwu", "name": "王五"})
     code = CODE.search(answer.content.decode())
     made = Account.objects.get(username="wangwu")
@@ -52,13 +54,13 @@ def test_a_new_person_gets_a_code_that_is_shown_once(world: World):
 
 @pytest.mark.parametrize("more", [{"role": "operator"}, {"role": "organisation_admin"}, {"organisation": "x"}])
 def test_no_field_of_the_form_makes_more_than_a_member(world: World, more: dict[str, str]):
-    browser("shanxi", world.admin).post(MEMBERS, {"username": "wangwu", "name": "王五", **more})
+    page_client("shanxi", world.admin).post(MEMBERS, {"username": "wangwu", "name": "王五", **more})
     made = Account.objects.get(username="wangwu")
     assert (made.role, made.organisation) == (Role.MEMBER, world.supplier)
 
 
 def test_disabling_renaming_and_resetting(world: World):
-    client, address = browser("shanxi", world.admin), f"{MEMBERS}{world.member.pk}/"
+    client, address = page_client("shanxi", world.admin), f"{MEMBERS}{world.member.pk}/"
     assert client.post(address, {"step": "disable"})["Location"] == f"{MEMBERS}?done=disable"
     assert "账户已停用" in read(client, f"{MEMBERS}?done=disable").text
     assert Account.objects.get(pk=world.member.pk).state == AccountState.DISABLED
@@ -76,7 +78,7 @@ def test_other_accounts_are_not_there(world: World):
     peer = Account.objects.create_account(
         username="guanli9", name="另一管理员", role=Role.ORGANISATION_ADMIN, organisation=world.supplier
     )
-    client = browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
     for other in (world.zcy_admin, world.operator, peer, world.admin):
         before = Account.objects.filter(pk=other.pk).values().get()
         for step in ("disable", "reset", "rename"):
@@ -85,7 +87,7 @@ def test_other_accounts_are_not_there(world: World):
 
 
 def test_an_old_proof_is_asked_for_again_first(world: World):
-    client = browser("shanxi", world.admin)
+    client = page_client("shanxi", world.admin)
     old = timezone.now() - timedelta(minutes=6)
     Session.objects.update(authenticated_at=old, password_proved_at=old)
     for address, form in ((MEMBERS, {"username": "wangwu", "name": "王五"}), (f"{MEMBERS}{world.member.pk}/", {"step": "disable"})):

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from register_help import AT_START, World, make_world
+from worlds.kept import kept
+from worlds.register import World, make_world, practice_intermediate, practice_root
 
-from calock.demo import pki
 from calock.server.providers.trust import forget_register
 
 
 @pytest.fixture(scope="session")
 def authority():
-    return pki.make_root("练习根 CA", "SM2", not_before=AT_START, not_after=datetime(2046, 1, 1, tzinfo=UTC))
+    return practice_root()
 
 
 @pytest.fixture(scope="session")
-def intermediate(authority):
-    return authority.intermediate("练习中级 CA", not_before=AT_START, not_after=AT_START + timedelta(days=7000))
+def intermediate():
+    return practice_intermediate()
+
+
+kept_world = kept(make_world)
 
 
 @pytest.fixture
-def world(db, authority, intermediate) -> World:
-    forget_register()
-    return make_world(authority, intermediate)
+def world(kept_world, db) -> World:
+    return kept_world()
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from lock_world import id_card
-from register_help import AT_START, ca_session, operator
+from worlds.practice import id_card
+from worlds.register import AT_START
+from worlds.rows import ca_session, operator
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import der, pki
@@ -301,7 +302,7 @@ def test_a_personal_id_in_a_reason_or_a_note_is_kept_nowhere(world):
 @pytest.mark.parametrize(("kind", "state"), [(CA_SUSPEND, CaState.SUSPENDED), (CA_WITHDRAW, CaState.WITHDRAWN)])
 def test_a_ca_that_goes_takes_its_sessions_with_it_and_no_others(world, kind, state, newcomer):
     agree(ask(world, newcomer.certificate), world.second)
-    on_it, elsewhere = ca_session(world), ca_session(world, record=CaRecord.objects.get(spki_sha256=newcomer.key.spki_sha256))
+    on_it, elsewhere = ca_session(world.intermediate), ca_session(CaRecord.objects.get(spki_sha256=newcomer.key.spki_sha256))
     agree(step(world, kind), world.second)
     assert CaRecord.objects.get(pk=world.intermediate.pk).state == state
     assert world.intermediate.spki_sha256 not in trusted()
@@ -315,7 +316,7 @@ def test_a_ca_that_goes_takes_its_sessions_with_it_and_no_others(world, kind, st
 
 
 def test_withdrawing_the_only_anchor_ends_what_stood_below_it_and_suspends_the_provider(world):
-    session = ca_session(world)
+    session = ca_session(world.intermediate)
     agree(step(world, CA_WITHDRAW, world.anchor), world.second)
     session.refresh_from_db()
     assert session.ended_at is not None

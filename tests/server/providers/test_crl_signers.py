@@ -8,9 +8,9 @@ import pytest
 from cryptography import x509
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from lock_world import spare_key
-from register_help import operator
-from revocation_source import HOUR, CrlWorld, live_source, moment
+from worlds.practice import spare_key
+from worlds.revocation import HOUR, CrlWorld, live_source, moment
+from worlds.rows import operator
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.verify import VerificationInputs, verify_certificate

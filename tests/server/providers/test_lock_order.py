@@ -13,7 +13,8 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from register_help import AT_START, World, ca_session, make_world, operator
+from worlds.register import AT_START, World, make_world
+from worlds.rows import ca_session, operator
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
@@ -154,9 +155,9 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
 
 
 @pytest.fixture
-def crowd(transactional_db, authority, intermediate, monkeypatch) -> World:
+def crowd(transactional_db, monkeypatch) -> World:
     monkeypatch.setattr(retry, "TRIES", 1)  # what is broken off shows
-    return make_world(authority, intermediate)
+    return make_world()
 
 
 def other_anchor(world: World) -> object:
@@ -188,7 +189,7 @@ def test_ending_a_proposal_and_proposing_the_same_key_do_not_wait_in_a_circle(cr
 @on_postgresql
 def test_an_operator_logs_in_while_an_approval_holds_his_account(crowd):
     """A login ends the session that the browser had, which the approval may end as well: it must not wait for the account."""
-    approval, session = ask_state(crowd), ca_session(crowd)
+    approval, session = ask_state(crowd), ca_session(crowd.intermediate)
 
     def log_in() -> str:
         with transaction.atomic():
@@ -254,8 +255,8 @@ def test_inside_another_transaction_nothing_is_done_again():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_approval_done_again_is_done_once(authority, intermediate, monkeypatch):
-    world = make_world(authority, intermediate)
+def test_an_approval_done_again_is_done_once(monkeypatch):
+    world = make_world()
     approval, real, calls = ask_state(world), decisions.enforce, []
 
     def settle(provider, at):

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from django.core.management import CommandError, call_command
-from register_help import AT_START
+from worlds.register import AT_START
 
 from calock.core.policy import Policy
 from calock.demo import pki

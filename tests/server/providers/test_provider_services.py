@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from register_help import ca_session
+from worlds.rows import ca_session
 
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -94,7 +94,7 @@ def test_only_operators(world, role):
 
 
 def test_one_operator_stops_a_provider_and_two_start_it_again(world):
-    session = ca_session(world)
+    session = ca_session(world.intermediate)
     assert suspend_provider(provider=world.provider, reason="根密钥疑似泄露", by=world.first, context=None) == 1
     session.refresh_from_db()
     assert session.ended_at is not None
@@ -120,7 +120,7 @@ def test_a_proposal_to_start_a_provider_does_not_outlive_another_stop(world):
 
 def test_a_site_taken_away_ends_the_sessions_on_it_and_no_others(world):
     trust_change(world, sites=["shanxi", "zcy"])
-    here, there = ca_session(world), ca_session(world, site="zcy")
+    here, there = ca_session(world.intermediate), ca_session(world.intermediate, site="zcy")
     trust_change(world, sites=["shanxi"])
     here.refresh_from_db()
     there.refresh_from_db()

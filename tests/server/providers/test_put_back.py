@@ -10,8 +10,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
-from lock_world import Browser, make_lock, reason_of
-from register_help import make_world
+from worlds.browser import Browser, reason_of
+from worlds.practice import make_lock
+from worlds.register import make_world
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.services import approve
@@ -27,10 +28,10 @@ TABLES = (RegisterState, Provider, CaRecord, RevocationSource)
 
 
 @pytest.fixture
-def world(transactional_db, authority, intermediate):
+def world(transactional_db):
     """Committed, as on a running platform: only what is committed is remembered."""
     forget_register()
-    return make_world(authority, intermediate)
+    return make_world()
 
 
 def backup() -> dict[type, list[dict]]:
@@ -97,7 +98,7 @@ def test_a_running_server_notices_at_its_next_look(world, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_ca_login_is_answered_503_with_the_reason(lock_world):
+def test_a_ca_login_is_answered_503_with_the_reason(committed_lock_world):
     saved = backup()
     Provider.objects.get(code="lianxi-sm2").save()
     put_back(saved)

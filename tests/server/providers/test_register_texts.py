@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from register_help import AT_START
+from worlds.register import AT_START
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki

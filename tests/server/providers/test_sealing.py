@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
-from register_help import make_world
+from worlds.register import make_world
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.providers import rollback_guard
@@ -16,10 +16,10 @@ from calock.server.providers.trust import check_at_start, forget_register
 
 
 @pytest.fixture
-def world(transactional_db, authority, intermediate):
+def world(transactional_db):
     """Committed, as on a running platform."""
     forget_register()
-    return make_world(authority, intermediate)
+    return make_world()
 
 
 @pytest.fixture

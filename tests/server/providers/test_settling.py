@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from register_help import AT_START, ca_session, install
+from worlds.register import AT_START, install_practice
+from worlds.rows import ca_session
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
@@ -58,7 +59,7 @@ def facts(approval: Approval) -> dict[str, str]:
 
 def test_an_anchor_recognised_anew_as_an_intermediate_takes_the_provider_with_it(world, newer):
     """F14: it used to stay enabled without an anchor, sessions going on, until the next start failed."""
-    session = ca_session(world)
+    session = ca_session(world.intermediate)
     agree(ask(world, newer, anchor=False), world.second)
     session.refresh_from_db()
     assert Provider.objects.get().state == ProviderState.SUSPENDED
@@ -80,8 +81,8 @@ def test_with_another_anchor_only_what_stood_on_the_demoted_one_ends(world, newe
     agree(ask(world, newcomer.certificate, group="second"), world.second)
     approval = ask(world, newer, anchor=False)
     assert "服务商立即被暂停" not in facts(approval)["不再是信任锚"]
-    below = ca_session(world)
-    elsewhere = ca_session(world, record=CaRecord.objects.get(spki_sha256=newcomer.key.spki_sha256))
+    below = ca_session(world.intermediate)
+    elsewhere = ca_session(CaRecord.objects.get(spki_sha256=newcomer.key.spki_sha256))
     agree(approval, world.second)
     below.refresh_from_db()
     elsewhere.refresh_from_db()
@@ -90,7 +91,7 @@ def test_with_another_anchor_only_what_stood_on_the_demoted_one_ends(world, newe
 
 
 def test_a_newer_certificate_of_an_anchor_that_stays_one_ends_nothing(world, newer):
-    session = ca_session(world)
+    session = ca_session(world.intermediate)
     approval = ask(world, newer)
     assert "用途变更" not in facts(approval)
     assert facts(approval)["登记状态"] == "已互认，通过后由此证书替换现有证书"
@@ -187,15 +188,15 @@ def test_a_date_changed_in_the_database_is_tampering(world):
 
 
 @pytest.mark.parametrize("state", [CA_SUSPEND, CA_WITHDRAW])
-def test_installing_again_does_not_bring_back_what_operators_took_away(world, authority, intermediate, state):
+def test_installing_again_does_not_bring_back_what_operators_took_away(world, state):
     step(world, state, world.intermediate)
     with pytest.raises(Refusal, match="it comes back in the console"):
-        install(authority, intermediate)
+        install_practice()
     assert CaRecord.objects.get(pk=world.intermediate.pk).state in (CaState.SUSPENDED, CaState.WITHDRAWN)
 
 
 def test_installing_again_ends_what_loses_its_ground(world, authority):
-    on_site = ca_session(world)
+    on_site = ca_session(world.intermediate)
     install_provider(code="lianxi", values={"name": "n", "short_name": "s"}, rules={}, sites=["zcy"])
     on_site.refresh_from_db()
     assert on_site.ended_at is not None
@@ -206,7 +207,7 @@ def test_installing_again_ends_what_loses_its_ground(world, authority):
     assert CaRecord.objects.get(pk=world.anchor.pk).group == "root"
 
 
-def test_installing_again_does_not_undo_an_emergency_stop(world, authority, intermediate):
+def test_installing_again_does_not_undo_an_emergency_stop(world):
     suspend_provider(provider=world.provider, reason="疑似泄露", by=world.first, context=None)
-    install(authority, intermediate)
+    install_practice()
     assert Provider.objects.get().state == ProviderState.SUSPENDED

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from register_help import AT_START, operator
+from worlds.register import AT_START
+from worlds.rows import operator
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from register_help import AT_START as AT
-from register_help import install
+from worlds.register import AT_START as AT
+from worlds.register import install_practice
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
@@ -186,8 +186,8 @@ def test_a_non_ca_certificate_cannot_be_installed(world, authority):
     assert not Provider.objects.filter(code="leaf").exists()
 
 
-def test_the_same_key_stands_under_one_provider_only(world, authority, intermediate):
+def test_the_same_key_stands_under_one_provider_only(world):
     with pytest.raises(Refusal, match="CA_KEY_KNOWN"):
-        install(authority, intermediate, code="second")
+        install_practice(code="second")
     assert not Provider.objects.filter(code="second").exists()
     assert keys() == {world.anchor.spki_sha256, world.intermediate.spki_sha256}

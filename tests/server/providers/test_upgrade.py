@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
-from register_help import operator
+from worlds.rows import operator
 
 from calock.server.approvals.models import Approval
 from calock.server.providers.trust import current_problems, current_register, forget_register

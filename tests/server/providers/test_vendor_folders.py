@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from register_help import AT_START, World
+from worlds.register import AT_START, World
 
 from calock.core.refusals import Reason, Refusal
 from calock.demo import pki

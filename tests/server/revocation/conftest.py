@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from revocation_source import CrlWorld, live_source
+from worlds.revocation import CrlWorld, live_source
 
 from calock.server.revocation import manifest, ocsp_cache
 from calock.server.revocation.evidence import forget_evidence

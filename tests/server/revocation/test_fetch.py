@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from revocation_source import dripping, dripping_headers, endless, redirect
+from worlds.revocation import dripping, dripping_headers, endless, redirect
 
 from calock.server.revocation.connections import FetchFailedError, Limits
 from calock.server.revocation.fetch import PEEK, Target, fetch

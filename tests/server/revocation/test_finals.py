@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from revocation_source import CrlWorld, moment, session_with
+from worlds.revocation import CrlWorld, moment, session_with
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason

@@ -13,7 +13,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
-from revocation_source import HOUR, CrlWorld, conditional, moment
+from worlds.revocation import HOUR, CrlWorld, conditional, moment
 
 from calock.server.challenges.models import SpentChallenge
 from calock.server.jobs import crls, owner

@@ -6,7 +6,7 @@ import tempfile
 from datetime import timedelta
 
 import pytest
-from revocation_source import HOUR, CrlWorld, dripping, endless, moment, nonce_of
+from worlds.revocation import HOUR, CrlWorld, dripping, endless, moment, nonce_of
 
 from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from lock_world import family
-from revocation_source import HOUR, CrlWorld, moment, nonce_of
+from worlds.practice import family
+from worlds.revocation import HOUR, CrlWorld, moment, nonce_of
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.verify import VerificationInputs, verify_certificate

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from django.db import connections
-from revocation_source import CrlWorld, conditional, endless, moment
+from worlds.revocation import CrlWorld, conditional, endless, moment
 
 from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from revocation_source import CrlWorld, conditional, session_with
+from worlds.revocation import CrlWorld, conditional, session_with
 
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.runner import Job

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from revocation_source import HOUR, conditional, dripping, endless, moment, redirect
+from worlds.revocation import HOUR, conditional, dripping, endless, moment, redirect
 
 from calock.core.refusals import Reason
 from calock.core.revocation.check import check_revocation

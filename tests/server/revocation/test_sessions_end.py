@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from django.db import OperationalError
-from lock_world import YEARS, spare_key
-from revocation_source import HOUR, CrlWorld, moment, nonce_of, session_with
+from worlds.practice import YEARS, spare_key
+from worlds.revocation import HOUR, CrlWorld, moment, nonce_of, session_with
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.verify import VerificationInputs, verify_certificate

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import pytest
 from django.utils import timezone
-from lock_world import Browser, make_lock, make_lock_world
-from revocation_source import HOUR, CrlWorld, LiveSource, dripping, endless, moment
+from worlds.browser import Browser
+from worlds.locks import make_lock_world
+from worlds.practice import make_lock
+from worlds.revocation import HOUR, CrlWorld, LiveSource, dripping, endless, moment
 
 from calock.core.certificates.certificate import Certificate
 from calock.demo import pki

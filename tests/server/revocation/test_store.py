@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from revocation_source import HOUR, moment
+from worlds.revocation import HOUR, moment
 
 from calock.core.refusals import Reason
 from calock.server.providers.models import RevocationSource

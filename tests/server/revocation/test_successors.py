@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from revocation_source import HOUR, CrlWorld, moment
+from worlds.revocation import HOUR, CrlWorld, moment
 
 from calock.core.refusals import Reason
 from calock.core.revocation.check import check_revocation

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from lock_world import Browser, make_lock, make_lock_world, reason_of
-from revocation_source import CrlWorld
+from worlds.browser import Browser, reason_of
+from worlds.locks import make_lock_world
+from worlds.practice import make_lock
+from worlds.revocation import CrlWorld
 
 from calock.core.certificates.certificate import Certificate
 from calock.demo import pki

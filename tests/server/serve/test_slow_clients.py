@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from package_help import make_package, package_key, public
 from serving import Server, ask, environment
+from worlds.driver_packages import make_package, package_key, public
 
 MANY = 60
 """Slow ones at once: a dozen times the threads of one kind."""

@@ -12,7 +12,8 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
-from lock_world import HOST, Browser, context, logged_in, make_lock
+from worlds.browser import Browser, context, logged_in
+from worlds.practice import HOST, make_lock
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.members import set_account_state

@@ -11,16 +11,14 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.x509 import ocsp
-from lock_world import Family, family, make_lock
+from worlds.practice import Family, family, make_lock
+from worlds.rows import ca_session, install
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.revocation.ocsp import OID_NONCE
-from calock.server.accounts.models import Account
-from calock.server.locks.models import Lock, LockCertificate
-from calock.server.providers.installation import CaToInstall, install_provider
 from calock.server.providers.models import CaRecord, RevocationSource
 from calock.server.providers.trust import forget_register
-from calock.server.sessions.models import Session, SessionMethod
+from calock.server.sessions.models import Session
 
 Answer = Callable[["Handler"], None]
 HOUR = timedelta(hours=1)
@@ -155,21 +153,19 @@ class CrlWorld:
         self.source = source
         self.family: Family = family(algorithm)
         self.number = 10
-        install_provider(
-            code=self.family.provider,
-            values={"name": "练习平台", "short_name": "练习 CA"},
+        install(
+            self.family,
+            values={"name": "练习平台", "short_name": "练习 CA", "hotline": ""},
             rules=rules or {},
-            sites=["shanxi"],
-            cas=[
-                CaToInstall(self.family.root.certificate, anchor=True, crl_urls=(source.url("/root.crl"),), private_network=True),
-                CaToInstall(
-                    self.family.issuing.certificate,
-                    anchor=False,
-                    crl_urls=(source.url("/issuing.crl"),),
-                    ocsp_urls=(source.url("/ocsp"),) if ocsp else (),
-                    private_network=True,
-                ),
-            ],
+            groups=("", ""),
+            addresses=(
+                {"crl_urls": (source.url("/root.crl"),), "private_network": True},
+                {
+                    "crl_urls": (source.url("/issuing.crl"),),
+                    "ocsp_urls": (source.url("/ocsp"),) if ocsp else (),
+                    "private_network": True,
+                },
+            ),
         )
         forget_register()
         self.lock = make_lock(algorithm)
@@ -210,17 +206,4 @@ class CrlWorld:
 
 def session_with(world: CrlWorld | None, certificate: Certificate, name: str, record: CaRecord | None = None) -> Session:
     """A session as a login with this lock leaves it."""
-    record = record or world.issuing.ca_record
-    lock = Lock.objects.create(provider=record.provider, lock_id=name)
-    LockCertificate.objects.create(
-        lock=lock, ca_record=record, serial=certificate.serial_hex, cert_sha256=certificate.sha256,
-        # the practice keys are few and used again; a key is in one lock only
-        spki_sha256=certificate.sha256, subject_cn="x", algorithm=certificate.algorithm, der=certificate.der,
-        not_before=certificate.not_before, not_after=certificate.not_after,
-    )  # fmt: skip
-    account = Account.objects.create(username=name, name=name)
-    now = moment()
-    return Session.objects.create(
-        digest=certificate.sha256, account=account, site="shanxi", method=SessionMethod.CA, lock=lock, created_at=now,
-        last_seen_at=now, expires_at=now + 12 * HOUR, authenticated_at=now,
-    )  # fmt: skip
+    return ca_session(record or world.issuing.ca_record, certificate, name=name)

@@ -17,7 +17,7 @@ from calock.demo import pki
 
 ORIGIN = "https://login.example.gov.cn"
 CHALLENGE = "c1.login." + "A" * 60
-SOURCE = Path(__file__).parent / "agent" / "skf" / "softskf"
+SOURCE = Path(__file__).parent / "skf" / "softskf"
 PIN, ADMIN_PIN = "012345", "87654321"
 Width = Literal[32, 64]
 WIDTHS: tuple[Width, ...] = (32, 64)

@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from package_help import package_key
+from worlds.driver_packages import package_key
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 SYSTEM = "linux-" + {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 EPOCH = "1767225600"
 
