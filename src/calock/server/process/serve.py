@@ -68,7 +68,7 @@ def _wait_for_database(seconds: int) -> None:
     """Return when the database answers. Machines that start together come up in any order, so it may be a while.
 
     Raises:
-        OperationalError: it answers and does not let us in, or did not answer for ``seconds``.
+        OperationalError: it answers and does not let us in, did not answer for ``seconds``, or its address cannot be right.
     """
     from django.db import OperationalError, connection  # noqa: PLC0415 - Django is set up by now
 
@@ -79,7 +79,8 @@ def _wait_for_database(seconds: int) -> None:
             connection.ensure_connection()
         except OperationalError as error:
             state = getattr(error.__cause__, "sqlstate", None)  # none: it was not reached; 57P03: it is starting up
-            if state not in (None, "57P03") or connection.vendor != "postgresql" or time.monotonic() >= until:
+            wrong = ": invalid " in str(error)  # libpq's words for a value that an option cannot have
+            if wrong or state not in (None, "57P03") or connection.vendor != "postgresql" or time.monotonic() >= until:
                 raise
             sys.stderr.write(f"calock serve: waiting for the database: {' '.join(str(error).split())[:200]}\n")
             sys.stderr.flush()

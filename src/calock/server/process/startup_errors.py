@@ -22,6 +22,6 @@ def line_for(error: Exception) -> str | None:
         what = str(error).partition("\n")[0]  # PostgreSQL adds the statement
         return f"the database was not made by this version ({what}): calock manage migrate, or calock serve, does that"
     unusable = isinstance(error, OperationalError) or type(error) is DatabaseError  # unreachable, locked, no database at all
-    if unusable or text.startswith("invalid connection option"):
+    if unusable or text.startswith(("invalid connection option", "bad value for")):
         return f"the database cannot be used: {text}"
     return None
