@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from worlds.browser import Browser
+from worlds.browser import Browser, prove
 from worlds.driver_packages import make_package, package_key
 from worlds.practice import HOST, ORIGIN
 
@@ -21,7 +21,7 @@ LIST = "/console/downloads/driverpackage/"
 @pytest.fixture
 def browser(operator, package_store):
     browser = Browser()
-    browser.enter(operator)
+    prove(browser.enter(operator))
     return browser
 
 
@@ -47,7 +47,7 @@ def test_upload_check_publish_withdraw(browser):
     package.refresh_from_db()
     assert package.state == PackageState.DRAFT  # one operator proposes
     second = Browser()
-    second.enter(Account.objects.create_account(username="yunying2", name="运营乙", role=Role.OPERATOR))
+    prove(second.enter(Account.objects.create_account(username="yunying2", name="运营乙", role=Role.OPERATOR)))
     approval = Approval.objects.get()
     form = {"step": "approve", "version": approval.version, "sha256": approval.sha256}
     for press in (browser, second):
