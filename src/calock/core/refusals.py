@@ -107,6 +107,7 @@ class Reason(StrEnum):
     PASSWORD_LOGIN_OFF = "PASSWORD_LOGIN_OFF"  # a lock is bound, and the account goes by it alone
     LOCK_PROOF_REQUIRED = "LOCK_PROOF_REQUIRED"  # the same for an act that asks who is there
     LOCK_ENROLMENT_CLOSED = "LOCK_ENROLMENT_CLOSED"  # an operator binds a first lock only in a time that was given
+    OPERATOR_HOLDER_KNOWN = "OPERATOR_HOLDER_KNOWN"  # another operator has a lock of the same person: one person, one vote
     OPERATOR_DAMAGED = "OPERATOR_DAMAGED"  # an operator's row or binding is not the one that the server sealed
     PASSWORD_RESET_LATELY = "PASSWORD_RESET_LATELY"  # somebody else reset it within 24 hours: a lock must prove who this is
     STEP_UP_REQUIRED = "STEP_UP_REQUIRED"  # the last proof of who this is lies too far back

@@ -17,8 +17,8 @@ from calock.core.challenge import Purpose
 from calock.demo.crl_source import CrlSource
 from calock.demo.keyring import LockSpec, lock
 from calock.demo.practice import Practice
-from calock.server.accounts.members import open_enrolment
 from calock.server.accounts.models import Account, Role
+from calock.server.accounts.operators import open_enrolment
 from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.locks.services import bind_lock

@@ -19,9 +19,9 @@ Trouble = Literal["", "expired", "revoked", "outside", "pin-locked", "bound"]
 PEOPLE = {
     "expert": ("赵安", "11010519491231002X"),
     "operator-1": ("运营甲", "440524188001010014"),
-    "operator-2": ("运营乙", "440524188001010014"),
+    "operator-2": ("运营乙", "440524188001010030"),
 }
-"""Holders of personal certificates, with the sample 公民身份号码 that GB 11643-1999 prints; nobody's."""
+"""Holders of personal certificates. The 公民身份号码 are samples that GB 11643-1999 prints, and a neighbour of one: nobody's."""
 
 
 @dataclass(frozen=True, slots=True)

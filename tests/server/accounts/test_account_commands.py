@@ -13,8 +13,8 @@ from worlds.rows import OTHER_USCC, PASSWORD, USCC
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.codes import choose_password
+from calock.server.accounts.creation import create_account
 from calock.server.accounts.hashers import PasswordHasher
-from calock.server.accounts.members import create_account
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.organisations import create_organisation, set_organisation_state
 from calock.server.audit.models import AuditEvent

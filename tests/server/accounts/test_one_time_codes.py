@@ -166,13 +166,48 @@ def test_a_member_without_a_lock_binds_one_right_after_a_reset(people):
     assert after_reset(people).bind(make_lock(), people.member).status_code == 200
 
 
-def test_an_administrator_whose_password_was_reset_binds_for_nobody(people):
-    bound(make_lock(), people.admin)
+def others_of(browser, people, binding) -> None:
+    """What an administrator may not do within a day of a reset: bind, unbind, and everything of 人员管理."""
+    refusal_row(browser.bind(make_lock("EC", lock_id="SX-9"), people.colleague), "PASSWORD_RESET_LATELY")
+    refusal_row(browser.post(f"/api/bindings/{binding.pk}/end", {"reason": "x", "password": NEW}), "PASSWORD_RESET_LATELY")
+    own = {"origin": ORIGIN}
+    for address, form in (
+        (f"/system/members/{people.member.pk}/", {"step": "reset"}),
+        (f"/system/members/{people.member.pk}/", {"step": "disable"}),
+        ("/system/members/", {"username": "neu", "name": "新"}),
+        ("/system/members/way-in/", {"value": "off"}),
+    ):
+        answer = browser.client.post(address, form, headers=own)
+        assert (answer.status_code, "满 24 小时后办理" in answer.content.decode()) == (403, True), (address, form)
+
+
+def test_whoever_had_an_administrators_password_reset_gets_no_power_over_the_members(people):
+    """Also when the administrator has no lock, and when whoever entered as them binds a lock of their own."""
+    binding = bound(make_lock(), people.member)
+    code = reset(people, by="operator", member="admin")
+    choose_password(username="guanli", code=code, new=NEW, context=context())
+    admin = Account.objects.get(username="guanli")
+    browser = logged_in(admin)
+    others_of(browser, people, binding)
+    strange = make_lock("RSA", lock_id="SX-8")
+    assert browser.bind(strange, admin).status_code == 200
+    assert browser.step_up(strange).status_code == 200
+    others_of(browser, people, binding)
+    assert Binding.objects.live().filter(account=people.member).get() == binding
+    assert people.member.has_usable_password()
+    Account.objects.filter(pk=admin.pk).update(password_reset_at=timezone.now() - RESET_HOLD - timedelta(seconds=1))
+    assert logged_in(Account.objects.get(pk=admin.pk)).bind(make_lock("EC", lock_id="SX-9"), people.colleague).status_code == 200
+
+
+def test_an_administrator_goes_on_with_the_lock_they_had_before(people):
+    held = make_lock()
+    bound(held, people.admin)
     reset(people, by="operator", member="admin")
-    refusal_row(
-        logged_in(Account.objects.get(pk=people.admin.pk)).bind(make_lock("EC", lock_id="SX-9"), people.member),
-        "PASSWORD_RESET_LATELY",
-    )
+    browser = logged_in(Account.objects.get(pk=people.admin.pk))
+    assert browser.step_up(held).status_code == 200
+    assert browser.bind(make_lock("EC", lock_id="SX-9"), people.member).status_code == 200
+    answer = browser.client.post(f"/system/members/{people.colleague.pk}/", {"step": "disable"}, headers={"origin": ORIGIN})
+    assert answer.headers["Location"] == "/system/members/?done=disable"
 
 
 def test_a_new_session_knows_what_was_proved_and_unbinding_takes_it_back(people):
@@ -214,9 +249,11 @@ def test_what_others_did_is_told_at_the_next_login_until_it_is_dismissed(people)
     people.admin.set_password(PASSWORD)
     people.admin.save()
     assert ended.post(f"/api/bindings/{binding.pk}/end", {"reason": "换锁", "password": PASSWORD}).status_code == 200
-    assert ended.bind(make_lock("EC", lock_id="SX-9"), people.member).status_code == 200
+    renewed = make_lock("EC", lock_id="SX-9")
+    assert ended.bind(renewed, people.member).status_code == 200
     reset(people)
-    browser = logged_in(people.member)
+    browser = Browser()
+    browser.log_in(renewed)
     html = told(browser)
     assert "您的密码于" in html
     assert "由本单位管理员王管理重置" in html
@@ -228,6 +265,22 @@ def test_what_others_did_is_told_at_the_next_login_until_it_is_dismissed(people)
         assert answer.headers["Location"] == "/system/"
     assert "您的密码于" not in told(browser)
     assert browser.client.get("/notices/").content.decode().count("王管理") == 3
+
+
+def test_whoever_had_the_password_reset_does_not_hide_that_from_its_person(people):
+    own = make_lock()
+    bound(own, people.member)
+    browser = after_reset(people)
+    notice = Notice.objects.get()
+    assert "知道了" not in told(browser)
+    dismiss = f"/notices/{notice.pk}/dismiss/"
+    assert browser.client.post(dismiss, headers={"origin": ORIGIN}).status_code == 403
+    by_lock = Browser()
+    by_lock.log_in(own)
+    assert "您的密码于" in told(by_lock)
+    assert "知道了" in told(by_lock)
+    assert by_lock.client.post(dismiss, headers={"origin": ORIGIN}).status_code == 302
+    assert "您的密码于" not in told(by_lock)
 
 
 def test_own_acts_are_not_told(people):

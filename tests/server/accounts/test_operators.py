@@ -10,14 +10,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in, refusal_row
-from worlds.practice import NOW, ORIGIN, make_lock
+from worlds.practice import NOW, ORIGIN, id_card, make_lock
 from worlds.rows import PASSWORD
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import require_operator
 from calock.server.accounts.codes import choose_password
-from calock.server.accounts.members import open_enrolment
+from calock.server.accounts.members import rename_account
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.operators import open_enrolment
 from calock.server.audit.models import AuditEvent
 from calock.server.jobs import readiness
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
@@ -119,6 +120,30 @@ def test_an_operator_who_lost_the_lock_binds_another_in_the_time_that_was_given(
     renewed = by_lock(fresh)
     lost = Binding.objects.get(lock__lock_id="SX-0001")
     assert renewed.post(f"/api/bindings/{lost.pk}/end", {"reason": "遗失"}).status_code == 200  # the lock proved it a moment ago
+
+
+def test_one_person_is_not_two_operators(operator, lock_world):
+    """Two accounts with locks of one person would be both of the two who decide."""
+    person = {"person_id": "11010519491231002X", "name": "运营"}
+    bound(make_lock(**person), operator)
+    call_command("operators", "create", "yunying09", "化名")
+    second = Account.objects.get(username="yunying09")
+    answer = logged_in(second).bind(make_lock("EC", lock_id="SX-9", **person), second)
+    refusal_row(answer, "OPERATOR_HOLDER_KNOWN")
+    assert not Binding.objects.filter(account=second).exists()
+    other = make_lock("RSA", lock_id="SX-8", person_id=id_card("44052418800101003"), name="另一人")
+    assert logged_in(second).bind(other, second).status_code == 200
+    assert by_lock(make_lock(**person)).bind(make_lock("EC", lock_id="SX-9", **person), operator).status_code == 200
+
+
+def test_an_operators_name_is_the_owners_to_change(operator, lock_world):
+    colleague = Account.objects.create_account(username="yunying09", name="运营乙", role=Role.OPERATOR)
+    with pytest.raises(Refusal) as caught:
+        rename_account(member=operator, name="化名", by=colleague, context=context(account=colleague))
+    assert caught.value.reason == Reason.NOT_ALLOWED
+    call_command("operators", "rename", "yunying", "运营甲")
+    renamed = Account.objects.get(pk=operator.pk)
+    assert (renamed.name, renamed.is_operator) == ("运营甲", True)
 
 
 def test_unbinding_the_lock_takes_the_console_away(operator, own):

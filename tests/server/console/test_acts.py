@@ -218,13 +218,19 @@ EXAMPLES = {
         disabled_operator(third(world)), {"step": "operator_enable", **WHY}
     ),
     ("accounts_account_change", "enrol"): lambda world: (account(third(world)), {"step": "enrol", **WHY}),
-    ("accounts_account_change", "lock_only"): lambda world: (account(world.member), {"step": "lock_only", "value": "on"}),
+    ("accounts_account_change", "lock_only"): lambda world: (account(world.member), {"step": "lock_only"}),
+    ("accounts_account_change", "lock_only_less"): lambda world: (
+        account(world.member), {"step": "lock_only_less", "value": "off", **WHY}
+    ),
     ("accounts_account_change", "show_name"): lambda world: (account(world.member), {"step": "show_name"}),
     ("account_new", ""): lambda world: ("/console/accounts/new/", {"username": "neu", "name": "新", "uscc": "", "role": "member"}),
     ("organisations_organisation_change", "disable"): lambda world: (organisation_page(world), {"step": "disable"}),
     ("organisations_organisation_change", "enable"): lambda world: (closed(world), {"step": "enable"}),
     ("organisations_organisation_change", "lock_only"): lambda world: (
-        organisation_page(world), {"step": "lock_only", "value": "on"}
+        organisation_page(world), {"step": "lock_only"}
+    ),
+    ("organisations_organisation_change", "lock_only_less"): lambda world: (
+        organisation_page(world), {"step": "lock_only_less", "value": "off", **WHY}
     ),
     ("organisations_organisation_change", "rename"): lambda world: (
         organisation_page(world), {"step": "rename", "name": "新名称有限公司", "version": 1}

@@ -148,7 +148,7 @@ def test_the_emergency_stop_and_the_way_back(world, first, second):
     form = trust_form(first, world, state="enabled")
     assert first.post(f"{page_of(world)}trust/", form).status_code == 302
     html = read(second, f"/console/approvals/{Approval.objects.get().pk}/")
-    assert "暂停 → 启用" in html
+    assert re.search("<del>暂停</del>.*<ins>启用</ins>", html)
     decide(second, Approval.objects.get(), "approve")
     assert len(trusted()) == 2
 
@@ -277,7 +277,7 @@ def test_a_demotion_stands_out_on_the_approval_page(world, first, second):
     ).certificate
     press(first, world, step="propose", certificate=SimpleUploadedFile("ca.cer", newer), role="intermediate", reason="换发")
     html = read(second, f"/console/approvals/{Approval.objects.get().pk}/")
-    assert re.search(r'<dd class="alarm">.*?信任锚 → 中间 CA', html)
+    assert re.search(r'<dd class="alarm">.*?<del>信任锚</del>.*?<ins>中间 CA</ins>', html)
     assert re.search(r'<dd class="alarm">.*?服务商立即被暂停', html)
 
 
@@ -325,7 +325,7 @@ def test_a_website_with_chinese_letters_is_kept_in_ascii(world, first, second):
     assert first.post(address, form).status_code == 302
     approval = Approval.objects.get()
     page = second.get(f"/console/approvals/{approval.pk}/").content.decode()
-    assert "无 → https://xn--rht816h.xn--fiqs8s/" in page
+    assert re.search(r'class="alarm">.*<del>无</del>.*<ins>https://xn--rht816h.xn--fiqs8s/</ins>', page)
     second.post(f"/console/approvals/{approval.pk}/", {"step": "approve", "version": 1, "sha256": approval.sha256})
     assert Provider.objects.get(pk=world.provider.pk).website == "https://xn--rht816h.xn--fiqs8s/"
 

@@ -16,8 +16,8 @@ from worlds.rows import OTHER_USCC, PASSWORD, USCC, install
 
 from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
-from calock.server.accounts.members import open_enrolment
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.operators import open_enrolment
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey

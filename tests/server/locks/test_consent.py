@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from worlds.browser import Browser, logged_in, refusal_row
+from worlds.browser import Browser, context, logged_in, refusal_row
 from worlds.practice import ORIGIN, make_lock
+from worlds.rows import PASSWORD
 
+from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
+from calock.server.accounts.services import reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.locks import consent
 from calock.server.locks.models import Binding
+from calock.server.login.services import login_with_password
 from calock.server.notices.models import Notice
 from calock.server.sites.registry import sites
 
@@ -99,6 +103,43 @@ def test_consent_asks_for_a_fresh_proof(lock_world, asks):
     answer = browser.client.post(f"/system/ca/{binding.pk}/confirm/", headers={"origin": ORIGIN})
     assert answer.headers["Location"] == "/confirm/?next=%2Fsystem%2Fca%2F"
     assert Binding.objects.get().awaits == "member"
+
+
+def test_a_lock_that_waits_does_not_shut_its_member_out(lock_world, asks):
+    """It logs nobody in yet, so it takes no password away, and it is not the other way in that keeps the last lock from going."""
+    asks("member")
+    lock_world.member.set_password(PASSWORD)
+    lock_world.member.lock_only = True
+    lock_world.member.save()
+    binding = bind_for(lock_world, make_lock())
+    assert login_with_password(username="zhangsan", password=PASSWORD, context=context())
+    browser = logged_in(Account.objects.get(pk=lock_world.member.pk))
+    assert 'id="password"' in browser.client.get("/confirm/").content.decode()
+    assert confirm(browser, binding) == 302
+    with pytest.raises(Refusal) as caught:
+        login_with_password(username="zhangsan", password=PASSWORD, context=context())
+    assert caught.value.reason == Reason.PASSWORD_LOGIN_OFF
+
+
+def test_whoever_had_the_members_password_reset_does_not_consent_for_them(lock_world, asks):
+    asks("member")
+    binding = bind_for(lock_world, make_lock())
+    reset_password(member=lock_world.member, by=lock_world.admin, context=context(account=lock_world.admin))
+    assert confirm(logged_in(Account.objects.get(pk=lock_world.member.pk)), binding) == 403
+    assert Binding.objects.get().awaits == "member"
+
+
+def test_an_administrator_whose_password_was_reset_consents_for_nobody(lock_world, second, asks):
+    asks("administrator")
+    binding = bind_for(lock_world, make_lock())
+    reset_password(member=second, by=lock_world.operator, context=context(account=lock_world.operator))
+    browser = logged_in(Account.objects.get(pk=second.pk))
+    assert confirm(browser, binding) == 403
+    lock = make_lock("EC", lock_id="SX-9")
+    assert browser.bind(lock, Account.objects.get(pk=second.pk)).status_code == 200
+    assert browser.step_up(lock).status_code == 200
+    assert confirm(browser, binding) == 403
+    assert Binding.objects.get(pk=binding.pk).awaits == "administrator"
 
 
 def test_the_member_ends_what_they_did_not_want(lock_world, asks):

@@ -52,11 +52,11 @@ def password_login() -> str:
 def test_the_nearest_switch_decides_once_a_lock_is_bound(lock_world, member, monkeypatch, site, organisation, account, outcome):
     profiles = {code: msgspec.structs.replace(profile, lock_only=site) for code, profile in sites().items()}
     monkeypatch.setattr(password_rules, "sites", lambda: profiles)
-    made = context(account=lock_world.operator)
+    made = context(account=lock_world.admin)
     if organisation is not None:
-        organisations.set_lock_only(organisation=lock_world.organisation, value=organisation, by=lock_world.operator, context=made)
+        organisations.set_lock_only(organisation=lock_world.organisation, value=organisation, by=lock_world.admin, context=made)
     if account is not None:
-        members.set_lock_only(member=member, value=account, by=lock_world.operator, context=made)
+        members.set_lock_only(member=member, value=account, by=lock_world.admin, context=made)
     assert password_login() == "in"  # no lock is bound yet
     bound(make_lock(), Account.objects.get(pk=member.pk))
     assert password_login() == outcome
@@ -105,6 +105,23 @@ def test_nobody_else_turns_it_on_or_off(lock_world, member, who):
     with pytest.raises(Refusal):
         organisations.set_lock_only(organisation=lock_world.organisation, value=True, by=actor, context=made)
     assert password_login() == "in"
+
+
+@pytest.mark.parametrize("value", [False, None])
+def test_an_operator_alone_does_not_let_passwords_in_again(lock_world, member, value):
+    """They can have the password reset: together both would let one person in where a lock was wanted."""
+    operator, made = lock_world.operator, context(account=lock_world.operator)
+    members.set_lock_only(member=member, value=True, by=operator, context=made)
+    organisations.set_lock_only(organisation=lock_world.organisation, value=True, by=operator, context=made)
+    for change in (
+        lambda: members.set_lock_only(member=member, value=value, by=operator, context=made),
+        lambda: organisations.set_lock_only(organisation=lock_world.organisation, value=value, by=operator, context=made),
+    ):
+        with pytest.raises(Refusal) as caught:
+            change()
+        assert caught.value.reason == Reason.SECOND_OPERATOR_NEEDED
+    bound(make_lock(), member)
+    assert password_login() == Reason.PASSWORD_LOGIN_OFF
 
 
 def test_the_administrators_page_turns_it_on_for_the_organisation(lock_world, member):

@@ -199,7 +199,7 @@ def test_nothing_of_a_folder_is_trusted_before_a_second_operator_said_so(world, 
 def test_two_operators_recognise_what_a_folder_says(world, folder):
     provider = ask(world)
     facts = kind_of(trust := Approval.objects.get(kind="provider.trust")).facts(trust)
-    assert {("服务热线", "无 → 0531-1"), ("认可的站点", "无 → shanxi"), ("规则 grace_days", "0 → 2")} <= set(facts)
+    assert {("服务热线", "无 → 0531-1"), ("认可的站点", "无 → 山西政府采购平台"), ("规则 grace_days", "0 → 2")} <= set(facts)
     for approval in Approval.objects.order_by("proposed_at"):
         agree(world, approval)
     provider.refresh_from_db()

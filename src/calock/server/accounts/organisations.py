@@ -131,20 +131,30 @@ def rename_organisation(
 def set_lock_only(*, organisation: Organisation, value: bool | None, by: Account, context: RequestContext) -> None:
     """Whether the organisation's members go by their lock alone once one is bound; None: as the site says.
 
+    An operator alone only turns it on, as with an account's own switch.
+
     Raises:
-        Refusal: NOT_ALLOWED for who is neither operator nor an administrator of this organisation.
+        Refusal: NOT_ALLOWED for who is neither operator nor an administrator of this organisation; SECOND_OPERATOR_NEEDED.
     """
     with transaction.atomic():
         actor = acting(by)
         own = actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id == organisation.pk
         if not (actor.is_operator or own):
             raise Refusal(Reason.NOT_ALLOWED, "for operators and the organisation's administrators")
+        if actor.is_operator and value is not True:
+            raise Refusal(Reason.SECOND_OPERATOR_NEEDED, "two operators let passwords in again")
+        write_lock_only(organisation=organisation, value=value, by=actor, context=context)
+
+
+def write_lock_only(*, organisation: Organisation, value: bool | None, by: Account, context: RequestContext | None) -> None:
+    """What was decided: for :func:`set_lock_only`, or an approval's act."""
+    with transaction.atomic():
         row = _locked(organisation)
         row.lock_only = organisation.lock_only = value
         row.save(update_fields=["lock_only"])
         details = {"value": str(value)}
         event = Event.ORGANISATION_LOCK_ONLY_CHANGED
-        record(event, context=context, actor=actor, subject=row.pk, organisation=row.pk, details=details)
+        record(event, context=context, actor=by, subject=row.pk, organisation=row.pk, details=details)
 
 
 def change_code(
@@ -215,6 +225,18 @@ def open_row(organisation: Organisation, version: int) -> Organisation:
     if row.state == OrganisationState.MERGED:
         raise Refusal(Reason.REQUEST_MALFORMED, "该单位已并入其他单位")
     return row
+
+
+def require_open(organisation: Organisation) -> Organisation:
+    """Lock the organisation's row and make sure that it still takes members.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED when it was merged into another one.
+    """
+    now = _locked(organisation)
+    if now.state == OrganisationState.MERGED:
+        raise Refusal(Reason.REQUEST_MALFORMED, "该单位已并入其他单位")
+    return now
 
 
 def _change(row: Organisation, *, name: str, uscc: str, at: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
@@ -21,6 +22,24 @@ class Alarm(str):
 
     __slots__ = ()
     alarming = True
+
+
+class Change(str):
+    """The value of a fact that an approval changes, ``before → after``; the page shows what goes and what comes apart."""
+
+    __slots__ = ("after", "alarming", "before")
+    before: str
+    after: str
+    alarming: bool
+
+    def __new__(cls, before: str, after: str, *, alarming: bool = False) -> Self:
+        made = super().__new__(cls, before if before == after else f"{before} → {after}")
+        made.before, made.after, made.alarming = before, after, alarming and before != after
+        return made
+
+    @property
+    def differs(self) -> bool:
+        return self.before != self.after
 
 
 Ended = Callable[[Approval], None]

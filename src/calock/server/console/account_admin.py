@@ -17,11 +17,13 @@ from calock.server.accounts.services import reset_password
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.console import people_decisions
+from calock.server.console.decisions import accounts as account_decisions
+from calock.server.console.decisions import lock_only
+from calock.server.console.decisions import operators as operator_decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.pages.common import operator_and_context
-from calock.server.console.pages.people import SWITCH, SWITCH_WORDS, code_page, organisation_named, switch_of
+from calock.server.console.pages.people import code_page, organisation_named
 from calock.server.locks.models import Binding
 from calock.server.organisations.models import Organisation
 from calock.server.tools.masking import mask_name
@@ -92,7 +94,8 @@ class AccountAdmin(ReadOnlyAdmin):
             "sessions": row.sessions.filter(ended_at__isnull=True, expires_at__gt=at).order_by("-last_seen_at")[:20],
             "strangers_out_until": closed_to_strangers_until(row.username, at=at),
             "open_code": row.password_codes.filter(used_at__isnull=True, expires_at__gt=at).first(),
-            "switch": [(value, words, row.lock_only is SWITCH[value]) for value, words in SWITCH_WORDS],
+            "way_in": lock_only.WORDS[row.lock_only],
+            "less": lock_only.less(row.lock_only),
             "waiting_here": Approval.objects.open_at(at).filter(target=str(row.pk)).select_related("proposed_by"),
         }
 
@@ -125,22 +128,28 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def step_promote(self, request: HttpRequest, row: Account) -> None:
         operator, context = operator_and_context(request)
-        people_decisions.propose_administrator(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        account_decisions.propose_administrator(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
 
     def step_move(self, request: HttpRequest, row: Account) -> None:
         operator, context = operator_and_context(request)
         target = organisation_named(request.POST.get("uscc", ""))
-        people_decisions.propose_move(
+        account_decisions.propose_move(
             member=row, organisation=target, reason=request.POST.get("reason", ""), by=operator, context=context
         )
 
     def step_lock_only(self, request: HttpRequest, row: Account) -> None:
         operator, context = operator_and_context(request)
-        members.set_lock_only(member=row, value=switch_of(request), by=operator, context=context)
+        members.set_lock_only(member=row, value=True, by=operator, context=context)
+
+    def step_lock_only_less(self, request: HttpRequest, row: Account) -> None:
+        operator, context = operator_and_context(request)
+        account_decisions.propose_lock_only(
+            member=row, value=lock_only.chosen(request.POST), reason=request.POST.get("reason", ""), by=operator, context=context
+        )
 
     def step_enrol(self, request: HttpRequest, row: Account) -> None:
         operator, context = operator_and_context(request)
-        people_decisions.propose_enrolment(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        operator_decisions.propose_enrolment(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
 
     def step_operator_disable(self, request: HttpRequest, row: Account) -> None:
         self._propose_operator_state(request, row, AccountState.DISABLED)
@@ -151,6 +160,6 @@ class AccountAdmin(ReadOnlyAdmin):
     @staticmethod
     def _propose_operator_state(request: HttpRequest, row: Account, state: AccountState) -> None:
         operator, context = operator_and_context(request)
-        people_decisions.propose_operator_state(
+        operator_decisions.propose_operator_state(
             member=row, state=state, reason=request.POST.get("reason", ""), by=operator, context=context
         )

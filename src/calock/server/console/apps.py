@@ -11,10 +11,15 @@ class ConsoleConfig(AppConfig):
     verbose_name = "运营控制台"
 
     def ready(self) -> None:
-        from calock.server.console import emergency, people_decisions  # noqa: PLC0415 - models load first
+        from calock.server.console.decisions import (  # noqa: PLC0415 - models load first
+            accounts,
+            emergency_unbind,
+            operators,
+            organisations,
+        )
 
-        emergency.register_kinds()
-        people_decisions.register_kinds()
+        for decisions in (accounts, emergency_unbind, operators, organisations):
+            decisions.register_kinds()
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

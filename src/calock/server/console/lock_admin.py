@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
-from calock.server.console.emergency import EMERGENCY_UNBIND, propose_unbind
+from calock.server.console.decisions.emergency_unbind import EMERGENCY_UNBIND, propose_unbind
 from calock.server.console.filters import DateRangeFilter, choice_filter, provider_choices, site_choices
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.lock_versions import attempts_of, versions_of

@@ -14,11 +14,12 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.accounts.organisations import rename_organisation, set_lock_only, set_organisation_state
 from calock.server.approvals.models import Approval
-from calock.server.console import people_decisions
+from calock.server.console.decisions import lock_only
+from calock.server.console.decisions import organisations as decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.pages.common import operator_and_context
-from calock.server.console.pages.people import SWITCH, SWITCH_WORDS, organisation_named, switch_of
+from calock.server.console.pages.people import organisation_named
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
 from calock.server.tools.masking import mask_name
 
@@ -66,7 +67,8 @@ class OrganisationAdmin(ReadOnlyAdmin):
             "total": members.count(),
             "former": row.former_names.all(),
             "absorbed": row.absorbed.all(),
-            "switch": [(value, words, row.lock_only is SWITCH[value]) for value, words in SWITCH_WORDS],
+            "way_in": lock_only.WORDS[row.lock_only],
+            "less": lock_only.less(row.lock_only),
             "waiting_here": Approval.objects.open_at(timezone.now()).filter(target=str(row.pk)).select_related("proposed_by"),
         }
 
@@ -80,7 +82,17 @@ class OrganisationAdmin(ReadOnlyAdmin):
 
     def step_lock_only(self, request: HttpRequest, row: Organisation) -> None:
         operator, context = operator_and_context(request)
-        set_lock_only(organisation=row, value=switch_of(request), by=operator, context=context)
+        set_lock_only(organisation=row, value=True, by=operator, context=context)
+
+    def step_lock_only_less(self, request: HttpRequest, row: Organisation) -> None:
+        operator, context = operator_and_context(request)
+        decisions.propose_lock_only(
+            organisation=row,
+            value=lock_only.chosen(request.POST),
+            reason=request.POST.get("reason", ""),
+            by=operator,
+            context=context,
+        )
 
     def step_rename(self, request: HttpRequest, row: Organisation) -> None:
         operator, context = operator_and_context(request)
@@ -90,7 +102,7 @@ class OrganisationAdmin(ReadOnlyAdmin):
 
     def step_code(self, request: HttpRequest, row: Organisation) -> None:
         operator, context = operator_and_context(request)
-        people_decisions.propose_code(
+        decisions.propose_code(
             organisation=row,
             version=version_of(request),
             name=request.POST.get("name", ""),
@@ -102,7 +114,7 @@ class OrganisationAdmin(ReadOnlyAdmin):
 
     def step_merge(self, request: HttpRequest, row: Organisation) -> None:
         operator, context = operator_and_context(request)
-        people_decisions.propose_merger(
+        decisions.propose_merger(
             source=row,
             version=version_of(request),
             target=organisation_named(request.POST.get("uscc", "")),

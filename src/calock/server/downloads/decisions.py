@@ -6,7 +6,7 @@ from django.utils.formats import number_format
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Alarm, Kind, register_kind
+from calock.server.approvals.kinds import Alarm, Change, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose
 from calock.server.downloads.models import DriverPackage, PackageState
@@ -50,7 +50,7 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
     newest = DriverPackage.objects.newest_like(package)
     facts = [
         ("名称", package.title),
-        ("版本", f"{newest.version} → {package.version}" if newest else package.version),
+        ("版本", Change(newest.version, package.version) if newest else package.version),
         ("系统", f"{package.os} {package.arch}"),
         ("文件名", f"{package.file_name}（{number_format(package.size)} 字节）"),
         ("SHA-256", package.sha256),

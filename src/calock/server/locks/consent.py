@@ -11,7 +11,7 @@ from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.models import Awaits, Binding
-from calock.server.locks.password_rules import refuse_password_as_proof
+from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
@@ -44,13 +44,16 @@ def confirm_binding(*, binding: uuid.UUID, by: Account, context: RequestContext)
     """
     if context.session is None or not is_fresh(context.session, at=context.at):
         raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
-    if not is_fresh_by_lock(context.session, at=context.at):
+    by_lock = is_fresh_by_lock(context.session, at=context.at)
+    if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
     with transaction.atomic():
         rows = Binding.objects.live().select_related("account", "lock__provider")
         row: Binding | None = rows.select_for_update(of=("self",), no_key=True).filter(pk=binding).first()
         if row is None or not may_confirm(row, by):
             raise Refusal(Reason.BINDING_NOT_FOUND, "nothing that waits for this account")
+        if row.account_id != by.pk:
+            refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
         row.awaits = ""
         row.save(update_fields=["awaits"])
         event = record(

@@ -110,6 +110,10 @@ class BindingQuerySet(models.QuerySet["Binding"]):
     def live(self) -> BindingQuerySet:
         return self.filter(unbound_at__isnull=True)
 
+    def logging_in(self) -> BindingQuerySet:
+        """Live ones that wait for nobody's consent: with these locks one gets in."""
+        return self.live().filter(awaits="")
+
     def visible_to(self, account: Account) -> BindingQuerySet:
         """Bindings of accounts that ``account`` oversees: it reads them, and may end them. Nobody sees another organisation's."""
         return self.filter(account__in=Account.objects.overseen_by(account).values("pk"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -9,7 +10,9 @@ from django.conf import settings
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.locks.models import Binding
+from calock.server.sessions.models import Session
 from calock.server.sites.registry import sites
+from calock.server.tools import clock
 
 RESET_HOLD = timedelta(hours=24)
 """Whoever had a password reset may hold it: until its person had time to notice, it proves nothing about their locks."""
@@ -33,7 +36,8 @@ def is_enrolling(account: Account, *, at: datetime) -> bool:
 
 
 def has_lock(account: Account) -> bool:
-    return bool(Binding.objects.live().filter(account=account).exists())
+    """Whether the account gets in by a lock. One that waits for consent does not count: it would shut its member out."""
+    return bool(Binding.objects.logging_in().filter(account=account).exists())
 
 
 def is_lock_only(account: Account, *, site: str, at: datetime) -> bool:
@@ -47,9 +51,40 @@ def refuse_password_after_reset(account: Account, *, at: datetime) -> None:
     Raises:
         Refusal: PASSWORD_RESET_LATELY.
     """
-    reset = account.password_reset_at
-    if reset is not None and at - reset < RESET_HOLD and not is_enrolling(account, at=at) and has_lock(account):
-        raise Refusal(Reason.PASSWORD_RESET_LATELY, f"reset {at - reset} ago")
+    if not _was_reset_lately(account, at=at) or is_enrolling(account, at=at):
+        return
+    if Binding.objects.live().filter(account=account).exists():  # also one that waits for the member's consent
+        raise Refusal(Reason.PASSWORD_RESET_LATELY, "the account has a bound lock")
+
+
+def may_dismiss(session: Session) -> bool:
+    """Whether the session may hide what its person must be told: not one that a reset password opened, perhaps to somebody else."""
+    if session.lock_proved_at is not None:
+        return True
+    try:
+        refuse_password_after_reset(session.account, at=clock.now())
+    except Refusal:
+        return False
+    return True
+
+
+def refuse_power_after_reset(account: Account, *, lock: uuid.UUID | None, at: datetime) -> None:
+    """For acts on other people's accounts and locks, proved by ``lock``, by password when None.
+
+    Whoever has the password of an administrator reset could enter as them, bind a lock of their own and use its power at once.
+
+    Raises:
+        Refusal: PASSWORD_RESET_LATELY unless the lock was bound before the reset.
+    """
+    if not _was_reset_lately(account, at=at):
+        return
+    held = Binding.objects.logging_in().filter(account=account, lock=lock, bound_at__lt=account.password_reset_at)
+    if lock is None or not held.exists():
+        raise Refusal(Reason.PASSWORD_RESET_LATELY, "no lock that was bound before the reset")
+
+
+def _was_reset_lately(account: Account, *, at: datetime) -> bool:
+    return account.password_reset_at is not None and at - account.password_reset_at < RESET_HOLD
 
 
 def password_counts(account: Account, *, site: str, at: datetime) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from calock.core.challenge import Challenge, Purpose
@@ -21,8 +20,9 @@ from calock.server.locks.consent import awaited
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Awaits, Binding, Lock
+from calock.server.locks.operator_rules import require_enrolment, require_own_person
 from calock.server.locks.operator_seals import require_intact, seal_binding
-from calock.server.locks.password_rules import is_enrolling, refuse_password_as_proof
+from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.step_up import Evidence, prove
@@ -69,7 +69,7 @@ def bind_lock(
     Raises:
         Refusal: NOT_FOUND (a member outside ``by``'s authority), STEP_UP_REQUIRED, everything the answer can be refused for,
             PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
-            KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED. Each is audited.
+            KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED, OPERATOR_HOLDER_KNOWN. Each is audited.
     """
     throttle.refuse_when_too_many("bind", context.sender)  # before anything is recorded: one row a minute says it
     try:
@@ -94,16 +94,12 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
         raise Refusal(Reason.NOT_FOUND, "not an account that this one may bind for")
     if context.session is None or not is_fresh(context.session, at=context.at):
         raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
-    if not is_fresh_by_lock(context.session, at=context.at):
-        _require_password_does(by, context)
-
-
-def _require_password_does(by: Account, context: RequestContext) -> None:
-    """An operator's first lock is bound within a time that the owner or two operators gave: a password alone makes no operator."""
-    refuse_password_as_proof(by, site=context.site, at=context.at)
-    needs_lock = by.role == Role.OPERATOR and settings.CALOCK.operators_need_lock
-    if needs_lock and not is_enrolling(by, at=context.at):
-        raise Refusal(Reason.LOCK_ENROLMENT_CLOSED, "no time was given in which this operator may bind a lock")
+    by_lock = is_fresh_by_lock(context.session, at=context.at)
+    if not by_lock:
+        refuse_password_as_proof(by, site=context.site, at=context.at)
+        require_enrolment(by, at=context.at)
+    if member.pk != by.pk:
+        refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
 
 
 def _bind_answer(
@@ -165,7 +161,7 @@ def _bind_once(
     with transaction.atomic():
         spend(challenge)
         if member.role == Role.OPERATOR:
-            member = Account.objects.select_for_update(no_key=True).get(pk=member.pk)
+            member = require_own_person(member, proven.holder_hmac)
         return _bind_rows(proven, standing, member=member, by=by, context=context)
 
 
@@ -248,8 +244,8 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
     ``by`` sees the binding: their own, or as administrator their organisation's. ``evidence`` proves ``by`` themselves.
 
     Raises:
-        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, STEP_UP_REQUIRED, STEP_UP_FAILED, what a
-            step-up answer can be refused for. Each is audited. TOO_MANY_ATTEMPTS.
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, PASSWORD_RESET_LATELY, STEP_UP_REQUIRED,
+            STEP_UP_FAILED, what a step-up answer can be refused for. Each is audited. TOO_MANY_ATTEMPTS.
     """
     throttle.refuse_when_too_many("unbind", context.sender)
     row: Binding | None = None
@@ -258,6 +254,8 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         why = _require_endable(row, _reason(reason), by=by)
         assert row is not None
         proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
+        if row.account_id != by.pk:
+            refuse_power_after_reset(by, lock=proved.lock, at=context.at)
         return _end(row, why, by=by, context=context, proved=proved.details)
     except Refusal as refusal:
         throttle.count_failure("unbind", context.sender)
@@ -287,7 +285,7 @@ def _require_endable(row: Binding | None, reason: str, *, by: Account) -> str:
 
 
 def _require_other_way_in(account: Account, row: Binding) -> None:
-    others = Binding.objects.live().filter(account=account).exclude(pk=row.pk)
+    others = Binding.objects.logging_in().filter(account=account).exclude(pk=row.pk)
     if not account.has_usable_password() and not others.exists():
         raise Refusal(Reason.LAST_LOCK, "the account has no password and no other lock")
 

@@ -12,7 +12,7 @@ from calock.core.policy import ANY_EXTENDED_KEY_USAGE, CLIENT_AUTH, Policy, Poli
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import CaGraph
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Alarm, Kind, register_kind
+from calock.server.approvals.kinds import Alarm, Change, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.providers.anchors import CA_RECOGNISE, CA_RESUME, CA_SUSPEND, CA_WITHDRAW, FROM_STATES, drop_pending
@@ -24,6 +24,7 @@ from calock.server.providers.models import CaRecord, CaState, Provider, Provider
 from calock.server.providers.register_audit import record_change
 from calock.server.providers.services import PROVIDER_TRUST, clean_rules, rule_facts
 from calock.server.sessions.context import RequestContext
+from calock.server.sites.registry import sites
 from calock.server.tools.times import day_text, minute_text
 
 _TO_STATE = {CA_SUSPEND: CaState.SUSPENDED, CA_WITHDRAW: CaState.WITHDRAWN, CA_RESUME: CaState.RECOGNISED}
@@ -166,7 +167,7 @@ def _role_change(record: CaRecord, wanted: Role) -> list[tuple[str, str]]:
     lines = [("登记状态", f"{record.get_state_display()}，{after}")]
     if record.role == wanted:
         return lines
-    lines.append(("用途变更", Alarm(f"{record.role.label} → {wanted.label}")))
+    lines.append(("用途变更", Change(str(record.role.label), str(wanted.label), alarming=True)))
     if record.anchor and record.state == CaState.RECOGNISED:
         others = record.provider.ca_records.filter(anchor=True, state=CaState.RECOGNISED).exclude(pk=record.pk)
         ends = "由其下证书打开且失去依据的会话将被结束"
@@ -179,7 +180,7 @@ def _role_change(record: CaRecord, wanted: Role) -> list[tuple[str, str]]:
 def _group_words(record: CaRecord, group: str) -> str:
     if record.state == CaState.PENDING or record.group == group:
         return group
-    return Alarm(f"{record.group} → {group}（换组后，续期的锁须重新绑定）")
+    return Change(record.group, f"{group}（换组后，续期的锁须重新绑定）", alarming=True)
 
 
 def _state_facts(approval: Approval) -> list[tuple[str, str]]:
@@ -191,8 +192,14 @@ def _state_facts(approval: Approval) -> list[tuple[str, str]]:
         ("CA 证书", record.subject),
         ("用途", record.role.label),
         ("公钥 SHA-256", record.spki_sha256),
-        ("状态", f"{record.get_state_display()} → {_TO_STATE[approval.kind].label}"),
+        ("状态", Change(record.get_state_display(), str(_TO_STATE[approval.kind].label))),
     ]
+
+
+def _site_names(codes: list[str]) -> str:
+    """Sites as their pages call them."""
+    known = sites()
+    return "、".join(str(known[code].names.platform) if code in known else code for code in codes) or "无"
 
 
 def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
@@ -201,11 +208,11 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
         return [("CA 服务商", "已不存在")]
     payload, facts = approval.payload, [("CA 服务商", provider.name)]
     if provider.state != payload["state"]:
-        facts.append(("状态", f"{provider.get_state_display()} → {ProviderState(payload['state']).label}"))
+        facts.append(("状态", Change(provider.get_state_display(), str(ProviderState(payload["state"]).label))))
     if sorted(provider.sites) != payload["sites"]:
-        facts.append(("认可的站点", f"{', '.join(provider.sites) or '无'} → {', '.join(payload['sites']) or '无'}"))
+        facts.append(("认可的站点", Change(_site_names(provider.sites), _site_names(payload["sites"]))))
     if provider.allow_expired_binding != payload["allow_expired_binding"]:
-        facts.append(("允许绑定已过期证书", "是" if payload["allow_expired_binding"] else "否"))
+        facts.append(("允许绑定已过期证书", Change("否", "是") if payload["allow_expired_binding"] else Change("是", "否")))
     emergencies = running(provider, at=timezone.now(), rules=payload["rules"])
     facts += [
         ("紧急放宽", Alarm(f"{item.record.subject} 的吊销信息在 {minute_text(item.end)} 前不受时效限制")) for item in emergencies

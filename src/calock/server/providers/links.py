@@ -9,7 +9,7 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Alarm, Kind, register_kind
+from calock.server.approvals.kinds import Change, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.audit.events import Event
@@ -81,8 +81,7 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
 def link_facts(provider: Provider, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What a second operator reads of the links that were asked for, what changes set apart."""
     for name, label in _LABELS.items():
-        before, after = getattr(provider, name), values[name]
-        yield (label, after or "无") if before == after else (label, Alarm(f"{before or '无'} → {after or '无'}"))
+        yield label, Change(getattr(provider, name) or "无", values[name] or "无", alarming=True)
 
 
 def register_kinds() -> None:

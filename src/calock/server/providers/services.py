@@ -18,7 +18,7 @@ from django.utils import timezone
 from calock.core.policy import Policy, PolicyError
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.approvals.kinds import Alarm
+from calock.server.approvals.kinds import Change
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import clean_reason, propose, require_operator
 from calock.server.audit.events import Event
@@ -49,13 +49,14 @@ def clean_rules(rules: object) -> dict[str, Any]:
         raise Refusal(Reason.PROVIDER_RULES_REFUSED, str(error)) from error
 
 
-def rule_changes(before: object, after: object, name: str = "") -> Iterator[tuple[str, str]]:
+def rule_changes(before: object, after: object, name: str = "") -> Iterator[tuple[str, Change]]:
     """What differs between two sets of rules, by the dotted name of the smallest part that does."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in {**before, **after}:
             yield from rule_changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
     elif before != after:
-        yield name, " → ".join("默认" if value is None else json.dumps(value, ensure_ascii=False) for value in (before, after))
+        words = ("默认" if value is None else json.dumps(value, ensure_ascii=False) for value in (before, after))
+        yield name, Change(*words, alarming=name in GRAVE_RULES)
 
 
 GRAVE_RULES = ("grace_days", "legacy", "revocation.mode", "revocation.emergencies")
@@ -64,7 +65,7 @@ GRAVE_RULES = ("grace_days", "legacy", "revocation.mode", "revocation.emergencie
 
 def rule_facts(before: object, after: object) -> list[tuple[str, str]]:
     """The same for a second operator: label and value, what is grave set apart."""
-    return [(f"规则 {name}", Alarm(value) if name in GRAVE_RULES else value) for name, value in rule_changes(before, after)]
+    return [(f"规则 {name}", change) for name, change in rule_changes(before, after)]
 
 
 def clean_row(row: models.Model, *, without: frozenset[str] = frozenset()) -> None:

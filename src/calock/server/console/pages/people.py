@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.creation import create_account
 from calock.server.accounts.handing_over import code_link
-from calock.server.accounts.members import create_account
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.organisations import MAX_NAME, create_organisation
 from calock.server.console.pages.common import operator_and_context, page, refusal_message
@@ -79,26 +79,6 @@ def code_page(request: HttpRequest, account: Account, code: str) -> HttpResponse
     _, context = operator_and_context(request)
     link = code_link(context.origin, username=account.username, code=code)
     return page(request, "console/code.html", title="一次性代码", account=account, code=code, link=link)
-
-
-SWITCH = {"on": True, "off": False, "": None}
-SWITCH_WORDS = (
-    ("", "沿用上级设置（账户随单位，单位随站点）"),
-    ("on", "绑定 CA 锁后不再允许密码登录"),
-    ("off", "绑定 CA 锁后仍可用密码登录"),
-)
-
-
-def switch_of(request: HttpRequest) -> bool | None:
-    """What was chosen for 登录方式.
-
-    Raises:
-        Refusal: REQUEST_MALFORMED.
-    """
-    chosen = request.POST.get("value", "-")
-    if chosen not in SWITCH:
-        raise Refusal(Reason.REQUEST_MALFORMED, "请选择登录方式")
-    return SWITCH[chosen]
 
 
 def organisation_named(uscc: str) -> Organisation:

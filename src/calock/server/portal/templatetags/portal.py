@@ -11,11 +11,13 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from calock.server.accounts.models import Account
+from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice
 from calock.server.portal.notice_words import Words, words_of
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
 from calock.server.tools.times import day_text, minute_text, second_text
+from calock.server.web.http import SiteRequest
 
 register = template.Library()
 
@@ -32,6 +34,12 @@ def open_notices(account: Account | AnonymousUser) -> list[tuple[Notice, Words]]
     if not isinstance(account, Account):
         return []
     return [(notice, words_of(notice)) for notice in Notice.objects.open_for(account.pk)]
+
+
+@register.filter
+def hides_notices(request: SiteRequest) -> bool:
+    """Whether this session may dismiss notices (``views/notices.py``)."""
+    return request.login_session is not None and may_dismiss(request.login_session)
 
 
 @register.filter

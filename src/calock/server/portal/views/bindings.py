@@ -68,14 +68,14 @@ def confirm(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     """Give the consent that a binding waits for.
 
     Raises:
-        Refusal: BINDING_NOT_FOUND.
+        Refusal: BINDING_NOT_FOUND, PASSWORD_RESET_LATELY.
     """
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
     try:
         confirm_binding(binding=binding_id, by=account, context=context_of(site_request))
     except Refusal as refusal:
-        if refusal.reason not in (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED, Reason.PASSWORD_RESET_LATELY):
+        if refusal.reason not in (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED):
             raise
         return HttpResponseRedirect(confirm_address(reverse("portal:bindings")))
     return HttpResponseRedirect(reverse("portal:bindings"))

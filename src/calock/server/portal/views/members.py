@@ -15,11 +15,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import members as verbs
+from calock.server.accounts.creation import create_account
 from calock.server.accounts.handing_over import code_link
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.organisations import set_lock_only
 from calock.server.accounts.services import reset_password
-from calock.server.locks.password_rules import password_counts
+from calock.server.locks.password_rules import password_counts, refuse_power_after_reset
 from calock.server.organisations.models import Organisation
 from calock.server.portal.render import page
 from calock.server.portal.views.confirm import confirm_address
@@ -44,12 +45,20 @@ def _administrator(request: SiteRequest) -> tuple[Account, Organisation]:
 
 
 def _needs_proof(request: SiteRequest, account: Account) -> bool:
-    """Acts on other people's accounts ask for a proof of the last minutes, as binding does."""
+    """Acts on other people's accounts ask for a proof of the last minutes, as binding does.
+
+    Raises:
+        Refusal: PASSWORD_RESET_LATELY.
+    """
     _account, session = require_account(request)
     at = timezone.now()
     if not is_fresh(session, at=at):
         return True
-    return not is_fresh_by_lock(session, at=at) and not password_counts(account, site=request.site.code, at=at)
+    by_lock = is_fresh_by_lock(session, at=at)
+    if not by_lock and not password_counts(account, site=request.site.code, at=at):
+        return True
+    refuse_power_after_reset(account, lock=session.proved_lock_id if by_lock else None, at=at)
+    return False
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -63,7 +72,7 @@ def members(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(confirm_address(reverse("portal:members")))
     given = {name: request.POST.get(name, "").strip() for name in ("username", "name")}
     try:
-        made, code = verbs.create_account(
+        made, code = create_account(
             **given, role=Role.MEMBER, organisation=organisation, by=account, context=context_of(site_request)
         )
     except Refusal as refusal:

@@ -11,6 +11,8 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
+from calock.core.refusals import Reason, Refusal
+from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices import services
 from calock.server.notices.models import Notice
 from calock.server.portal.notice_words import words_of
@@ -33,9 +35,12 @@ def dismiss(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """Hide the banner and show the page it stood on again.
 
     Raises:
-        Refusal: NOT_FOUND for another account's notice.
+        Refusal: NOT_FOUND for another account's notice; PASSWORD_RESET_LATELY: whoever had the password reset would otherwise hide
+            that from the account's person, who sees it with their lock.
     """
-    account, _session = require_account(cast(SiteRequest, request))
+    account, session = require_account(cast(SiteRequest, request))
+    if not may_dismiss(session):
+        raise Refusal(Reason.PASSWORD_RESET_LATELY, "a notice is hidden by who proved the lock")
     services.dismiss(notice=key, by=account.pk, at=timezone.now())
     back = request.POST.get("back", "")
     local = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)

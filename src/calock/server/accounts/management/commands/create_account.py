@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.creation import create_account
 from calock.server.accounts.handing_over import code_lines
-from calock.server.accounts.members import create_account
 from calock.server.accounts.models import Role
 from calock.server.organisations.models import Organisation
 

@@ -7,9 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.creation import create_account
 from calock.server.accounts.handing_over import code_lines
-from calock.server.accounts.members import ENROLMENT, create_account, open_enrolment, write_account_state
+from calock.server.accounts.members import write_account_state, write_name
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.operators import ENROLMENT, open_enrolment
 from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import damaged, seal_all
 
@@ -17,7 +19,7 @@ HOURS = int(ENROLMENT.total_seconds() // 3600)
 
 
 class Command(BaseCommand):
-    help = "Create an operator, let one bind a CA lock, disable or enable one, list and seal their rows."
+    help = "Create an operator, let one bind a CA lock, disable, enable or rename one, list and seal their rows."
 
     def add_arguments(self, parser: CommandParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
@@ -30,6 +32,9 @@ class Command(BaseCommand):
             ("enable", "undo it"),
         ):
             steps.add_parser(step, help=text).add_argument("username")
+        rename = steps.add_parser("rename", help="correct the operator's name, by which colleagues know them")
+        rename.add_argument("username")
+        rename.add_argument("name", help="姓名")
         steps.add_parser("list", help="every operator, whether the row is as it was sealed; status 1 when one is not")
         seal = steps.add_parser("seal", help="after a change of the server's secret: seal every operator's row as it is now")
         seal.add_argument("--yes-the-list-is-right", action="store_true", required=True, help="you compared `operators list`")
@@ -55,6 +60,9 @@ class Command(BaseCommand):
 
     def _enable(self, options: dict[str, Any]) -> None:
         write_account_state(member=_operator(options["username"]), state=AccountState.ACTIVE, by=None, context=None)
+
+    def _rename(self, options: dict[str, Any]) -> None:
+        write_name(member=_operator(options["username"]), name=options["name"], by=None, context=None)
 
     def _list(self, options: dict[str, Any]) -> None:  # noqa: ARG002 - like its neighbours
         locks = Binding.objects.live().select_related("lock").filter(account__role=Role.OPERATOR)
