@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from pages_world import HOSTS, browser
+from worlds.browser import HOSTS, page_client
 
 from calock.server.web.refusal_texts import ENTRIES
 
@@ -55,7 +55,7 @@ def test_who_comes_to_bind_a_lock_arrives_at_the_page_that_binds_it(db):
 
 
 def test_a_page_that_is_out_of_date_leads_back_to_itself(db):
-    client = browser("shanxi")
+    client = page_client("shanxi")
     client.handler.enforce_csrf_checks = True
     answer = client.post("/login/", {}, headers={"referer": f"http://{HOSTS['shanxi']}/login/?next=/apps/"})
     assert answer.status_code == 403
