@@ -225,3 +225,10 @@ def test_personal_ids_are_masked_in_every_detail_and_hashes_are_left_whole(text,
     assert record(Event.LOGIN_CA_REFUSED, details={"any": text}).details["any"] == kept
     assert AuditEvent.objects.get(number=refusal.number).details["detail"] == kept
     assert findings() == ()
+
+
+def test_a_row_slipped_in_before_the_seal_is_not_vouched_for_by_it_whatever_key_it_names():
+    made = rows(2)
+    sql("UPDATE audit_auditevent SET mac = %s, reason = '' WHERE id = %s", "k0000000." + "A" * 43, made[1].pk)
+    seal_audit(at=timezone.now())
+    assert [(finding.row, finding.what) for finding in findings()] == [(made[1].pk, "changed: its MAC does not fit")]

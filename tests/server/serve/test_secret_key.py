@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from calock.server.process.config import read_config
+from calock.server.process.config import ConfigError, read_config
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_processes_that_start_together_agree_on_one_key(no_key, tmp_path):
 
     def start(_: int) -> str:
         barrier.wait()
-        return read_config().secret_key
+        return read_config().secrets[0]
 
     with ThreadPoolExecutor(8) as pool:
         for turn in range(40):
@@ -37,6 +37,16 @@ def test_processes_that_start_together_agree_on_one_key(no_key, tmp_path):
 
 def test_the_key_is_its_owners_alone_and_stays(no_key, tmp_path):
     no_key.setenv("CALOCK_DATA", str(tmp_path))
-    first = read_config().secret_key
+    first = read_config().secrets
     assert stat.S_IMODE(Path(tmp_path / "secret.key").stat().st_mode) == 0o600
-    assert read_config().secret_key == first
+    assert read_config().secrets == first
+
+
+def test_several_secrets_stand_on_a_line_each_the_newest_first(no_key, tmp_path):
+    no_key.setenv("CALOCK_DATA", str(tmp_path))
+    newest, older = "n" * 40, "o" * 40
+    (tmp_path / "secret.key").write_text(f"{newest}\n\n{older}\n")
+    assert read_config().secrets == (newest, older)
+    (tmp_path / "secret.key").write_text(f"{newest}\nshort\n")
+    with pytest.raises(ConfigError, match="on a line each"):
+        read_config()

@@ -42,7 +42,6 @@ def test_a_row_of_the_register_fits_what_was_sealed_before():
 def test_the_register_and_what_was_seen_of_it_fit_what_was_sealed_before():
     assert seal.register_is_intact(7, hexdigest("register", '["register",7,["a","b"]]'), ["b", "a"])
     assert seal.fits(hexdigest("register", '["seen","{}"]'), "seen", ["{}"])
-    assert seals.key_mark("register") == hexdigest("register", '["key"]')[:16]
 
 
 def test_an_approval_fits_what_was_sealed_before():
@@ -71,12 +70,14 @@ def test_an_approval_fits_what_was_sealed_before():
 
 def test_an_audit_row_fits_what_was_sealed_before():
     row = build(Event.LOGIN_CA_REFUSED, reason=Reason.LOCK_NOT_BOUND, subject=ID, details={"detail": "锁", "n": 1})
-    assert row.mac == hexdigest(
+    made_now = row.mac
+    row.mac = hexdigest(
         "audit",
         f'{{"actor":null,"at":"{row.at.astimezone(UTC).isoformat(timespec="microseconds")}","details":{{"detail":"锁","n":1}},'
         f'"event":"{row.event}","ip":null,"lock":null,"number":"{row.number}","organisation":null,"provider":"",'
         f'"reason":"{row.reason}","site":"","subject":"{ID}","user_agent":""}}',
     )
+    assert row.mac != made_now
     assert is_intact(row)
     row.details["n"] = 2
     assert not is_intact(row)
@@ -91,7 +92,6 @@ def test_a_manifest_of_crls_sealed_before_is_believed_and_a_changed_one_is_not()
         path.write_bytes(body + b"\n" + former.encode())
         assert read_manifest().finals == (final,)
         write_manifest(read_manifest())
-        assert path.read_bytes() == body + b"\n" + hmac.new(key_for("manifest"), body, "sha256").hexdigest().encode()
         assert read_manifest().finals == (final,)
         for changed in (path.read_bytes().replace(b"revoked", b"removed"), body + "\n锁".encode(), body + b"\n\xff"):
             path.write_bytes(changed)
@@ -106,10 +106,9 @@ def test_a_seal_fits_its_purpose_its_content_and_its_key_alone(settings):
     assert seals.fits(text, "register", b"content")
     assert not seals.fits(text, "approval", b"content")
     assert not seals.fits(text, "register", b"other")
-    mark = seals.key_mark("register")
     settings.SECRET_KEY = "another secret key of this server, long enough"
     assert not seals.fits(text, "register", b"content")
-    assert seals.key_mark("register") != mark
+    assert seals.is_of_another_key(text)
 
 
 @pytest.mark.parametrize("text", ["", "x" * 64, "锁" * 64, "\ud800", "0" * 63])

@@ -184,6 +184,17 @@ def _read_header(buffer: reader.Bytes) -> tuple[_Header, int]:
     return header, start
 
 
+def seal_anew(block: bytes, key: bytes, newer: bytes) -> bytes:
+    """A block that was written with ``key``, under a newer key.
+
+    Raises:
+        IndexDamagedError: it was not, or it is damaged.
+    """
+    CrlIndex.open(block, key)
+    body = block[:-_MAC]
+    return body + hashlib.blake2b(body, digest_size=_MAC, key=newer).digest()
+
+
 def write_index(head: CrlHeader, signer: Certificate, records: Iterable[Record], out: IO[bytes], key: bytes) -> int:
     """Write the index of a verified CRL to ``out``; returns the number of entries.
 

@@ -102,3 +102,8 @@ def mac_of(row: AuditEvent) -> str:
 def is_intact(row: AuditEvent) -> bool:
     """Whether a row is the one this server wrote."""
     return seals.fits(row.mac, "audit", canonical(row))
+
+
+def has_no_key(row: AuditEvent) -> bool:
+    """Whether no key of the ring speaks about a row: its secret was taken away. Its signed seal alone vouches for it then."""
+    return seals.is_of_another_key(row.mac) or (not seals.key_id(row.mac) and len(row.mac) == 64)

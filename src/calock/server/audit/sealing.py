@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Max
 
+from calock.server.audit.canonical import is_intact
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.tree import Head, digest_of, leaf, public_hex, root, seal_key
 
@@ -66,7 +67,7 @@ def seal_audit(*, at: datetime) -> int:
 
 def _seal(rows: list[AuditEvent], previous: AuditSeal | None, *, at: datetime) -> AuditSeal:
     key = seal_key(settings.CALOCK.data)
-    leaves = [leaf(row) for row in rows]
+    leaves = [leaf(row, intact=is_intact(row)) for row in rows]
     head = Head(
         seq=previous.seq + 1 if previous else 1,
         first=rows[0].pk,

@@ -23,9 +23,12 @@ from calock.server.tools.files import make_once
 from calock.server.tools.seals import octets
 
 
-def leaf(row: AuditEvent) -> bytes:
-    """SHA-256 over the row's id, its canonical bytes and its MAC."""
-    return hashlib.sha256(b"\x00" + row.pk.to_bytes(8, "big") + octets(row.mac) + canonical(row)).digest()
+def leaf(row: AuditEvent, *, intact: bool = True) -> bytes:
+    """SHA-256 over the row's id, its canonical bytes and its MAC. ``intact``: whether the MAC fitted when the row was sealed.
+
+    A seal so says for ever what its MAC cannot once the secret is gone: that the server wrote the row.
+    """
+    return hashlib.sha256((b"\x00" if intact else b"\x02") + row.pk.to_bytes(8, "big") + octets(row.mac) + canonical(row)).digest()
 
 
 def root(leaves: Sequence[bytes]) -> bytes:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from django.db.models import Max
 
-from calock.server.audit.canonical import is_intact
+from calock.server.audit.canonical import has_no_key, is_intact
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import heads_path
 from calock.server.audit.tree import Head, digest_of, leaf, root
 
 CHUNK = 2000
+MISFIT = "changed: its MAC does not fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +32,42 @@ class Finding:
 class Report:
     rows: int
     sealed: int
+    by_seal_alone: int
+    """Rows whose secret was taken away: no MAC speaks about them, their signed seals do."""
     findings: tuple[Finding, ...]
 
 
 def verify_audit(*, public_key: str) -> Report:
     """Look at everything. ``public_key``: the sealing key (raw Ed25519, hex) as noted outside the database."""
-    findings = [*_rows()]
-    findings += _file(public_key)
     seals = AuditSeal.objects.order_by("seq")
+    last = seals.aggregate(last=Max("last_id"))["last"] or 0
+    without_key: list[int] = []
+    findings = [*_rows(last, without_key)]
+    findings += _file(public_key)
     findings += _chain(seals.defer("leaves").iterator(chunk_size=CHUNK), public_key)
     for seal in seals.iterator(chunk_size=20):
         findings += _batch(seal)
-    last = seals.aggregate(last=Max("last_id"))["last"] or 0
     rows = AuditEvent.objects.count()
-    return Report(rows, AuditEvent.objects.filter(pk__lte=last).count(), tuple(dict.fromkeys(findings)))
+    sealed = AuditEvent.objects.filter(pk__lte=last).count()
+    return Report(rows, sealed, len(without_key), tuple(dict.fromkeys(findings)))
 
 
-def _rows() -> Iterator[Finding]:
+def is_whole(row: AuditEvent) -> bool:
+    """Whether a row is as it was written: by its MAC, or by its seal when its secret was taken away."""
+    if is_intact(row):
+        return True
+    seal = AuditSeal.objects.filter(first_id__lte=row.pk, last_id__gte=row.pk).first() if has_no_key(row) else None
+    return seal is not None and not any(finding.row in (None, row.pk) for finding in _batch(seal))
+
+
+def _rows(last_sealed: int, without_key: list[int]) -> Iterator[Finding]:
     for row in AuditEvent.objects.order_by("pk").iterator(chunk_size=CHUNK):
-        if not is_intact(row):
-            yield Finding("changed: its MAC does not fit", row.pk, row.number)
+        if is_intact(row):
+            continue
+        if row.pk <= last_sealed and has_no_key(row):
+            without_key.append(row.pk)
+        else:
+            yield Finding(MISFIT, row.pk, row.number)
 
 
 def _heads(public_key: str) -> Iterator[Head | Finding]:
@@ -122,5 +139,7 @@ def _batch(seal: AuditSeal) -> Iterator[Finding]:
     for pk, row in sorted(rows.items()):
         if pk not in kept:
             yield Finding("added after its batch was sealed", pk, row.number)
-        elif leaf(row) != kept[pk] and is_intact(row):
+        elif kept[pk] == leaf(row, intact=False):
+            yield Finding(MISFIT, pk, row.number)
+        elif leaf(row) != kept[pk] and (is_intact(row) or has_no_key(row)):
             yield Finding("changed after its batch was sealed", pk, row.number)

@@ -14,7 +14,7 @@ from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.challenges.models import SpentChallenge
 from calock.server.sessions.context import RequestContext
-from calock.server.tools.keys import key_for
+from calock.server.tools.keys import key_for, ring
 
 KEPT = timedelta(days=1)
 """How long a used challenge is remembered."""
@@ -69,7 +69,7 @@ def open_challenge(text: str, *, aim: Aim, context: RequestContext) -> Challenge
     """
     who = context_bytes(aim, context)  # outside: its refusals say nothing about the text, which is not ours until it was opened
     try:
-        return core.open_challenge(text, purpose=aim.purpose, context=who, key=key_for("challenge"), now=context.at)
+        return _recognised(text, aim.purpose, who, context.at)
     except Refusal as refusal:
         if refusal.reason in OURS:
             spend_quietly(Challenge(core.digest_of(text), aim.purpose, context.at + core.MAX_TTL))
@@ -83,6 +83,18 @@ def is_ours(refusal: Refusal, context: RequestContext) -> bool:
     of rows.
     """
     return refusal.reason not in NOT_OURS and bool(context.browser)
+
+
+def _recognised(text: str, purpose: Purpose, who: bytes, at: datetime) -> Challenge:
+    """By whichever key of the ring made it: people who sign while the secret is changed need not begin again."""
+    *newer, oldest = ring("challenge")
+    for key in newer:
+        try:
+            return core.open_challenge(text, purpose=purpose, context=who, key=key.octets, now=at)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.CHALLENGE_FORGED:
+                raise
+    return core.open_challenge(text, purpose=purpose, context=who, key=oldest.octets, now=at)
 
 
 def spend(challenge: Challenge) -> None:

@@ -17,11 +17,10 @@ from django.utils.safestring import SafeString
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account
-from calock.server.audit.canonical import is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.tree import public_hex, seal_key
-from calock.server.audit.verification import verify_audit
+from calock.server.audit.verification import is_whole, verify_audit
 from calock.server.console.event_names import event_name
 from calock.server.console.filters import DateRangeFilter, choice_filter, provider_choices, site_choices
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
@@ -75,7 +74,7 @@ def _check() -> dict[str, Any]:
         findings = [str(finding) for finding in report.findings]
         return {"checked": report.rows, "sealed": report.sealed, "findings": findings[:20], "finding_count": len(findings)}
     rows = AuditEvent.objects.order_by("-id")[:CHECKED_AT_ONCE].iterator()
-    findings = [f"{row.number}: MAC" for row in rows if not is_intact(row)]
+    findings = [f"{row.number}: MAC" for row in rows if not is_whole(row)]
     return {"checked": CHECKED_AT_ONCE, "part": True, "findings": findings[:20], "finding_count": len(findings)}
 
 
@@ -175,7 +174,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         for row in rows:
             row.actor_name = names.get(row.actor, "")
             row.provider_name = providers.get(row.provider, row.provider)
-            row.whole = is_intact(row)
+            row.whole = is_whole(row)
 
     @list_column("事件")
     def event_shown(self, row: AuditEvent) -> str:
@@ -229,7 +228,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
             "organisation_name": _organisation(row),
             "actor_name": known.get(row.actor, "") if row.actor else "",
             "subject_name": known.get(row.subject, "") if row.subject else "",
-            "intact": is_intact(row),
+            "intact": is_whole(row),
             "details": [(DETAIL_WORDS.get(name, name), name, value) for name, value in sorted(details.items())],
             "evidence": [
                 (_subject_words(subject), SOURCES.get(found.source, "无"), _finding_words(found), found)

@@ -9,6 +9,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.console.statistics import reason_text
 from calock.server.locks.models import Lock, LockCertificate
+from calock.server.tools import seals
 from calock.server.tools.times import day_text
 
 WHY_NOT = frozenset({
@@ -40,7 +41,7 @@ class Version:
 
 def _questions(before: LockCertificate, after: LockCertificate) -> list[Question]:
     same_group = before.ca_record.group == after.ca_record.group
-    holder = before.holder_hmac == after.holder_hmac if before.holder_hmac or after.holder_hmac else None
+    holder = before.holder_hmac == after.holder_hmac if seals.comparable(before.holder_hmac, after.holder_hmac) else None
     revoked = before.revoked_at
     revoked_then = revoked is not None and revoked <= after.created_at
     same_key = before.spki_sha256 == after.spki_sha256

@@ -20,6 +20,7 @@ from calock.core.refusals import Refusal
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.jobs.health import problems as job_problems
 from calock.server.locks.operator_seals import damaged as damaged_operators
+from calock.server.locks.rekeying import foreign_keys
 from calock.server.providers.trust import current_register
 from calock.server.revocation.evidence import current_evidence
 from calock.server.revocation.refresh import crl_sources
@@ -58,6 +59,8 @@ def problems(*, at: datetime | None = None) -> list[str]:
         current_register()
         if damaged_operators():
             found.append("operators: a row is not as it was sealed")
+        if foreign_keys():
+            found.append("keys: certificates are sealed with a secret that this machine does not have")
         found += [*_clock(), *_revocation(at), *_audit(at)]
     except Refusal:
         found.append("register: damaged")

@@ -1,6 +1,7 @@
 """End sessions whose lock stopped being good: revoked, on hold, expired, or without a path to a CA that is recognised.
 
-Only what is known to be bad ends a session. A CRL that cannot be fetched refuses new logins; it throws nobody out.
+What is known to be bad ends a session, and so does a stored certificate that does not open: nobody would find it revoked. A CRL
+that cannot be fetched refuses new logins; it throws nobody out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.refusals import Reason
+from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.check import SameKey, check_revocation
 from calock.core.verdict import RevocationStatus
 from calock.server.audit.events import Event
@@ -40,6 +41,7 @@ END_REASONS = {
     Reason.CERTIFICATE_UNTRUSTED: "ca not recognised",
     Reason.PROVIDER_SUSPENDED: "provider suspended",
     Reason.PATH_EXPIRED: "ca certificate expired",
+    Reason.CERTIFICATE_UNPARSABLE: "stored certificate does not open",
 }
 """How the row of an ended session says why."""
 OTHERWISE = "certification path broken"
@@ -63,7 +65,7 @@ class Sweep:
     looked_at: int = 0
     ended: int = 0
     failed: int = 0
-    """Locks and providers that could not be judged; the log says why. Their sessions go on."""
+    """Locks and providers that could not be judged; the log says why. Sessions go on, unless the certificate does not open."""
 
     @property
     def problem(self) -> str:
@@ -117,6 +119,10 @@ def sweep_sessions(*, at: datetime | None = None) -> Sweep:
             ended += _end(row, *bad, at) if bad is not None else 0
         except DatabaseError:
             raise
+        except Refusal as refusal:  # what does not open cannot be found revoked either: its session ends, and the job has failed
+            failed.add(row.sha256)
+            _complain("lock_not_judged", row.sha256, refusal)
+            ended += _end(row, refusal.reason, None, at) if refusal.reason is Reason.CERTIFICATE_UNPARSABLE else 0
         except Exception as error:  # noqa: BLE001 - as above, whatever this certificate holds
             failed.add(row.sha256)
             _complain("lock_not_judged", row.sha256, error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,14 +14,12 @@ from calock.core.masking import mask_person_ids
 from calock.core.verdict import Identity
 from calock.server.locks.answers import Proof
 from calock.server.locks.decision_record import Details
-from calock.server.tools.keys import key_for
+from calock.server.tools import seals
 
 
-def holder_hmac(kind: str, holder_id: str) -> str:
-    """HMAC-SHA256 of a holder's id with a key only this server has; empty for no id."""
-    if not holder_id:
-        return ""
-    return hmac.new(key_for("holder"), f"{kind}\x1f{holder_id}".encode(), hashlib.sha256).hexdigest()
+def holder_hmacs(kind: str, holder_id: str) -> tuple[str, ...]:
+    """HMAC-SHA256 of a holder's id with each key only this server has, the newest first; empty text for no id."""
+    return seals.macs("holder", f"{kind}\x1f{holder_id}".encode()) if holder_id else ("",)
 
 
 def key_identity(certificate: Certificate) -> str:
@@ -37,12 +34,15 @@ def key_identity(certificate: Certificate) -> str:
     return hashlib.sha256(modulus.to_bytes((modulus.bit_length() + 7) // 8, "big")).hexdigest()
 
 
-def stored_lock_id(lock_id: str) -> str:
-    """A lock's id as it is kept. Where a CA writes the holder's 身份证号 into it, that is masked and a keyed hash stands for it."""
+def stored_lock_ids(lock_id: str) -> tuple[str, ...]:
+    """A lock's id as it is kept, by each key, the newest first.
+
+    Where a CA writes the holder's 身份证号 into it, that is masked and a keyed hash stands for it. Where not, no key is needed.
+    """
     shown = mask_person_ids(lock_id)
     if shown == lock_id:
-        return lock_id[:64]
-    return f"{shown[:47]}-{holder_hmac('lock', lock_id)[:16]}"
+        return (lock_id[:64],)
+    return tuple(f"{shown[:47]}-{found[:16]}" for found in seals.former_macs("holder", f"lock\x1f{lock_id}".encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,12 @@ class ProvenCertificate:
     cert_sha256: str
     spki_sha256: str
     key_sha256: str
-    lock_id: str
+    lock_ids: tuple[str, ...]
+    """As the tables may know it, the newest key's first."""
     holder_kind: str
     holder_id: str = field(repr=False)
-    holder_hmac: str
+    holder_hmacs: tuple[str, ...]
+    """The same of its holder's id."""
     holder_masked: str
     subject_cn: str
     algorithm: str
@@ -80,10 +82,10 @@ class ProvenCertificate:
             cert_sha256=certificate.sha256,
             spki_sha256=certificate.spki_sha256,
             key_sha256=key_identity(certificate),
-            lock_id=_lock_id(identity, certificate.spki_sha256),
+            lock_ids=lock_ids_of(identity, certificate.spki_sha256),
             holder_kind=identity.holder_kind,
             holder_id=identity.holder_id,
-            holder_hmac=holder_hmac(identity.holder_kind, identity.holder_id),
+            holder_hmacs=holder_hmacs(identity.holder_kind, identity.holder_id),
             holder_masked=identity.holder_masked[:32],
             subject_cn=_stored_name(certificate.subject_cn),
             algorithm=certificate.algorithm,
@@ -102,11 +104,14 @@ def _stored_name(common_name: str) -> str:
     return mask_person_ids(common_name)[:200]
 
 
-def _lock_id(identity: Identity, spki_sha256: str) -> str:
-    """The lock's name. A device serial is the client's word: alone it would let anybody claim a stranger's lock id first."""
+def lock_ids_of(identity: Identity, spki_sha256: str) -> tuple[str, ...]:
+    """The lock's name, by each key.
+
+    A device serial is the client's word: alone it would let anybody claim a stranger's lock id first.
+    """
     if identity.lock_source != "device":
-        return stored_lock_id(identity.lock_id)
-    return f"{mask_person_ids(identity.lock_id)[-24:]}-{spki_sha256[:8].upper()}"
+        return stored_lock_ids(identity.lock_id)
+    return (f"{mask_person_ids(identity.lock_id)[-24:]}-{spki_sha256[:8].upper()}",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.tools import seals
+from calock.server.tools.rekeying import Rekeyed, seal_anew
 
 
 def _content(binding: Binding) -> bytes:
@@ -28,6 +29,10 @@ def _content(binding: Binding) -> bytes:
     ])  # fmt: skip
 
 
+def _expected_mac(binding: Binding) -> str:
+    return seals.mac("operators", _content(binding))
+
+
 def is_intact(binding: Binding) -> bool:
     return seals.fits(binding.mac, "operators", _content(binding))
 
@@ -35,7 +40,7 @@ def is_intact(binding: Binding) -> bool:
 def seal_binding(binding: Binding) -> None:
     """Seal an operator's live binding as it stands now, inside the transaction that changed it; of others nothing is sealed."""
     if binding.account.role == Role.OPERATOR:
-        binding.mac = seals.mac("operators", _content(binding))
+        binding.mac = _expected_mac(binding)
         binding.save(update_fields=["mac"])
 
 
@@ -63,10 +68,20 @@ def seal_all() -> int:
         for account in accounts.select_for_update(no_key=True):
             Account.objects.filter(pk=account.pk).update(mac=account.expected_mac())
         for binding in bindings:
-            Binding.objects.filter(pk=binding.pk).update(mac=seals.mac("operators", _content(binding)))
+            Binding.objects.filter(pk=binding.pk).update(mac=_expected_mac(binding))
         count: int = accounts.count() + bindings.count()
         record(Event.OPERATORS_RESEALED, details={"rows": count})
     return count
+
+
+def rekey_operators() -> list[Rekeyed]:
+    """Seal operators' rows and live bindings under the newest key; not those that are damaged."""
+    accounts = Account.objects.filter(role=Role.OPERATOR)
+    bindings = Binding.objects.live().filter(account__role=Role.OPERATOR)
+    return [
+        seal_anew("operators", accounts, is_intact=Account.is_intact, expected=Account.expected_mac),
+        seal_anew("operators' bindings", bindings, is_intact=is_intact, expected=_expected_mac),
+    ]
 
 
 def damaged() -> list[str]:

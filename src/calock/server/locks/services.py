@@ -161,7 +161,7 @@ def _bind_once(
     with transaction.atomic():
         spend(challenge)
         if member.role == Role.OPERATOR:
-            member = require_own_person(member, proven.holder_hmac)
+            member = require_own_person(member, proven.holder_hmacs)
         return _bind_rows(proven, standing, member=member, by=by, context=context)
 
 
@@ -175,7 +175,7 @@ def _bind_rows(
     if lock is not None and live is not None:
         return _already_live(lock, live, proven, standing, member=member, by=by, context=context)
     if lock is None:
-        lock = Lock(provider=Provider.objects.get(code=proven.provider), lock_id=proven.lock_id)
+        lock = Lock(provider=Provider.objects.get(code=proven.provider), lock_id=proven.lock_ids[0])
         lock.save(force_insert=True)
     current = current_version(lock)
     if current is not None:

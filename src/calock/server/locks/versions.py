@@ -69,7 +69,7 @@ def lock_of_unseen(proven: ProvenCertificate) -> Lock | None:
     Raises:
         Refusal: KEY_ALREADY_KNOWN, as ``lock_of``.
     """
-    by_id = Lock.objects.select_related("provider").filter(provider__code=proven.provider, lock_id=proven.lock_id).first()
+    by_id = Lock.objects.select_related("provider").filter(provider__code=proven.provider, lock_id__in=proven.lock_ids).first()
     key = LockKey.objects.select_related("lock__provider").filter(pk=proven.key_sha256).first()
     if key is None:
         return by_id
@@ -97,8 +97,8 @@ def continues(version: LockCertificate, proven: ProvenCertificate) -> bool:
     """
     if version.ca_record.group != proven.ca_group:
         return False
-    if version.holder_hmac or proven.holder_hmac:
-        return version.holder_hmac == proven.holder_hmac
+    if version.holder_hmac or proven.holder_id:
+        return version.holder_hmac in proven.holder_hmacs
     return version.spki_sha256 == proven.spki_sha256 and proven.has_stored_name(version.subject_cn)
 
 
@@ -200,7 +200,7 @@ def add_version(lock: Lock, proven: ProvenCertificate, previous: LockCertificate
         serial=proven.serial,
         cert_sha256=proven.cert_sha256,
         spki_sha256=proven.spki_sha256,
-        holder_hmac=proven.holder_hmac,
+        holder_hmac=proven.holder_hmacs[0],
         holder_masked=proven.holder_masked,
         subject_cn=proven.subject_cn,
         algorithm=proven.algorithm,

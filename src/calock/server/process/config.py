@@ -41,7 +41,8 @@ class ConfigError(RuntimeError):
 class Config:
     data: Path
     database_url: str
-    secret_key: str
+    secrets: tuple[str, ...]
+    """The newest first: it makes what is new, the others recognise what they made before."""
     insecure_http: bool
     trusted_proxies: frozenset[str]
     egress_proxy: str
@@ -108,7 +109,7 @@ def _driver_ports(*, insecure_http: bool) -> tuple[int, ...]:
     return tuple(map(int, named))
 
 
-def _secret(data: Path) -> str:
+def _secrets(data: Path) -> tuple[str, ...]:
     value = os.environ.get("CALOCK_SECRET_KEY", "")
     named = os.environ.get("CALOCK_SECRET_KEY_FILE", "")
     path = Path(named) if named else data / "secret.key"
@@ -118,12 +119,13 @@ def _secret(data: Path) -> str:
                 raise ConfigError(f"CALOCK_SECRET_KEY_FILE names {path}, which does not exist")
             make_once(path, secrets.token_urlsafe(48).encode())
         try:
-            value = path.read_text().strip()
+            value = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"the secret key cannot be read from {path}: {error}") from error
-    if len(value) < 32:
-        raise ConfigError("the secret key must have at least 32 characters")
-    return value
+    found = tuple(dict.fromkeys(line.strip() for line in value.splitlines() if line.strip()))
+    if not found or min(map(len, found)) < 32:
+        raise ConfigError("the secret key must have at least 32 characters; several stand on a line each, the newest first")
+    return found
 
 
 def _data() -> Path:
@@ -184,7 +186,7 @@ def read_config() -> Config:
     return Config(
         data=data,
         database_url=_database_url(data),
-        secret_key=_secret(data),
+        secrets=_secrets(data),
         insecure_http=insecure_http,
         trusted_proxies=_proxies(),
         egress_proxy=_egress_proxy(),

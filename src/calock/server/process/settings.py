@@ -13,7 +13,7 @@ from calock.wire.driver import TLS_PORTS
 
 CALOCK = read_config()
 
-SECRET_KEY = CALOCK.secret_key
+SECRET_KEY, *SECRET_KEY_FALLBACKS = CALOCK.secrets
 DEBUG = False
 ALLOWED_HOSTS = ["*"]  # calock.server.web.site_middleware refuses every host that is not a site's, with a page
 ROOT_URLCONF = "calock.server.process.urls"

@@ -18,7 +18,7 @@ from django.conf import settings
 from calock.server.providers import seal
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.tools.files import locked, make_folder, replacing
-from calock.server.tools.seals import key_mark, same
+from calock.server.tools.seals import is_of_another_key, same
 
 log = structlog.get_logger(__name__)
 
@@ -133,8 +133,8 @@ def _from_file(*, or_none: bool = False) -> RegisterSnapshot | None:
 
 def _open(text: str) -> RegisterSnapshot | None:
     body, _, tail = text.partition("\n")
-    mark, _, mac = tail.strip().partition(" ")
-    if mark != key_mark("register") and mac:
+    mac = tail.strip().rpartition(" ")[2]  # earlier versions named the key before it
+    if is_of_another_key(mac):
         log.warning("register_seen_under_another_key", file=str(file()))
         return None
     if not seal.fits(mac, "seen", [body]):
@@ -148,4 +148,4 @@ def _open(text: str) -> RegisterSnapshot | None:
 def _write(seen: RegisterSnapshot) -> None:
     body = msgspec.json.encode(seen).decode()
     with replacing(file()) as new:
-        new.write(f"{body}\n{key_mark('register')} {seal.mac('seen', [body])}\n".encode())
+        new.write(f"{body}\n{seal.mac('seen', [body])}\n".encode())

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from calock.server.providers import rollback_guard, seal
 from calock.server.providers.seal import RegisterDamagedError
+from calock.server.tools.rekeying import Rekeyed
+from calock.server.tools.seals import is_newest
 
 
 class RegisterState(models.Model):
@@ -104,6 +106,19 @@ class Sealed(models.Model):
         for row in cls._base_manager.select_for_update():
             cls._base_manager.filter(pk=row.pk).update(mac=row.sealed_mac())
 
+    @classmethod
+    def seal_anew(cls, macs: frozenset[str]) -> tuple[frozenset[str], list[str]]:
+        """Give rows that an older key sealed the newest key's MAC: the register's MACs then, and which rows do not fit theirs."""
+        failed = []
+        for row in cls._base_manager.all():
+            if not row.is_intact():
+                failed.append(f"{cls.KIND} {row.pk}")
+            elif not is_newest(row.mac):
+                new = row.sealed_mac()
+                cls._base_manager.filter(pk=row.pk).update(mac=new)
+                macs = macs - {row.mac} | {new}
+        return macs, failed
+
     def _intact_mac(self, register: OpenRegister) -> set[str]:
         """What somebody wrote into this row is not to be sealed along with a change of another of its fields."""
         stored = self.stored(self.pk)
@@ -136,6 +151,25 @@ class Versioned(Sealed):
 def sealed_models() -> list[type[Sealed]]:
     """Whose rows the register's seal covers."""
     return [model for model in apps.get_app_config("providers").get_models() if issubclass(model, Sealed)]
+
+
+def rekey_register() -> Rekeyed:
+    """Seal the register under the newest key, as its next revision.
+
+    Raises:
+        RegisterDamagedError: it is not the one that was sealed; then nothing is.
+    """
+    found = Rekeyed("register")
+    with transaction.atomic():
+        register = open_register()
+        macs = register.macs
+        for model in sealed_models():
+            macs, failed = model.seal_anew(macs)
+            found.failed += failed
+        found.done = len(macs - register.macs)
+        if found.done:
+            register.seal(macs)
+    return found
 
 
 def register_macs() -> list[str]:

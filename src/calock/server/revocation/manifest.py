@@ -19,7 +19,7 @@ from django.conf import settings
 
 from calock.server.tools import seals
 from calock.server.tools.files import locked, make_folder, replacing
-from calock.server.tools.keys import key_for
+from calock.server.tools.keys import ring
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ def read_manifest() -> Manifest:
     except FileNotFoundError:
         return Manifest()
     body, _, mac = data.rpartition(b"\n")
-    if not seals.fits(mac.decode(errors="replace"), "manifest", body) and not hmac.compare_digest(mac, _former_mac(body)):
+    if not seals.fits(mac.decode(errors="replace"), "manifest", body) and not _fits_former(mac, body):
         raise StoreDamagedError("the manifest of the CRL store was changed outside the server")
     try:
         return msgspec.json.decode(body, type=Manifest)
@@ -158,6 +158,8 @@ def changing() -> Iterator[None]:
         yield
 
 
-def _former_mac(body: bytes) -> bytes:
+def _fits_former(mac: bytes, body: bytes) -> bool:
     """How it was sealed before :mod:`calock.server.tools.seals`: to lose it would lose what is revoked for good."""
-    return hashlib.blake2b(body, digest_size=32, key=key_for("revocation"), person=b"crl manifest").hexdigest().encode()
+    keys = [key.octets for key in ring("revocation")]
+    made = (hashlib.blake2b(body, digest_size=32, key=key, person=b"crl manifest").hexdigest().encode() for key in keys)
+    return any(hmac.compare_digest(mac, former) for former in made)

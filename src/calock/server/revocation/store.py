@@ -11,6 +11,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import cast
 
 import structlog
@@ -20,7 +21,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.der.reader import Bytes
 from calock.core.revocation.crl import CrlHeader
 from calock.core.revocation.crl_entries import walk_entries
-from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError, write_index
+from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError, seal_anew, write_index
 from calock.server.revocation.manifest import (
     Final,
     Held,
@@ -35,7 +36,8 @@ from calock.server.revocation.manifest import (
     write_manifest,
 )
 from calock.server.tools.files import UNFINISHED, replacing
-from calock.server.tools.keys import key_for
+from calock.server.tools.keys import key_for, ring
+from calock.server.tools.rekeying import Rekeyed
 
 KEEP_UNUSED = 180.0
 """Seconds for which files that no manifest names any more are kept: another process may be about to open them.
@@ -126,7 +128,36 @@ def open_index(name: str) -> CrlIndex:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise IndexDamagedError("the index file cannot be read") from error
-    return CrlIndex.open(cast(Bytes, mapped), key_for("revocation"))  # a mmap slices and unpacks like bytes
+    *newer, oldest = ring("revocation")
+    for key in newer:
+        with suppress(IndexDamagedError):
+            return CrlIndex.open(cast(Bytes, mapped), key.octets)
+    return CrlIndex.open(cast(Bytes, mapped), oldest.octets)  # a mmap slices and unpacks like bytes
+
+
+def rekey() -> Rekeyed:
+    """Seal this machine's manifest and indexes under the newest key. What does not fit stays, and is fetched anew as ever."""
+    found = Rekeyed("CRLs of this machine")
+    newest, *older = ring("revocation")
+    with changing():
+        try:
+            manifest = read_manifest()
+        except StoreDamagedError as error:
+            found.failed.append(str(error))
+            return found
+        for name in {held.file for held in manifest.held}:
+            block = (directory() / name).read_bytes() if (directory() / name).exists() else b""
+            for key in older:
+                with suppress(IndexDamagedError):
+                    _replace_index(name, seal_anew(block, key.octets, newest.octets))
+                    found.done += 1
+        write_manifest(manifest)
+    return found
+
+
+def _replace_index(name: str, block: bytes) -> None:
+    with replacing(directory() / name) as file:
+        file.write(block)
 
 
 def sweep(manifest: Manifest) -> int:

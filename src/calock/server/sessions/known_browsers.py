@@ -17,7 +17,7 @@ from calock.server.tools import seals
 LIFE = timedelta(days=365)
 MOST = 4
 """Accounts that one browser is known for: those that logged in there last."""
-_TEXT = re.compile(r"[A-Za-z0-9_-]{22}(\.[0-9a-f]{64}){1,5}")
+_TEXT = re.compile(r"[A-Za-z0-9_-]{22}(:[A-Za-z0-9_.-]{1,64}){1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +32,24 @@ class KnownBrowser:
         """The cookie's value; anything malformed is a browser that is not known."""
         if not _TEXT.fullmatch(text):
             return cls()
-        known_id, *marks = text.split(".")
+        known_id, *marks = text.split(":")
         return cls(known_id, tuple(marks))
 
     def __str__(self) -> str:
-        return ".".join((self.id, *self.marks))
+        return ":".join((self.id, *self.marks))
 
     def is_known(self) -> bool:
         """Whether anybody logged in here."""
-        return bool(self.marks) and seals.same(self.marks[0], _mark(self.id))
+        return bool(self.marks) and _fits(self.marks[0], self.id)
 
     def knows(self, account_id: uuid.UUID) -> bool:
         """Whether this account logged in here."""
-        mark = _mark(self.id, account_id)
-        return self.is_known() and any(seals.same(mark, one) for one in self.marks[1:])
+        return self.is_known() and any(_fits(mark, self.id, account_id) for mark in self.marks[1:])
 
     def with_account(self, account_id: uuid.UUID) -> KnownBrowser:
         """The browser after a login of this account."""
         known_id = self.id if self.is_known() else secrets.token_urlsafe(16)
-        others = [one for one in self.marks[1:] if one != _mark(known_id, account_id)] if self.is_known() else []
+        others = [one for one in self.marks[1:] if not _fits(one, known_id, account_id)] if self.is_known() else []
         return KnownBrowser(known_id, (_mark(known_id), _mark(known_id, account_id), *others[: MOST - 1]))
 
 
@@ -58,4 +57,12 @@ UNKNOWN = KnownBrowser()
 
 
 def _mark(known_id: str, account_id: uuid.UUID | None = None) -> str:
-    return seals.mac("browser", seals.canonical([known_id, str(account_id or "")]))
+    return seals.mac("browser", _content(known_id, account_id))
+
+
+def _fits(mark: str, known_id: str, account_id: uuid.UUID | None = None) -> bool:
+    return seals.fits(mark, "browser", _content(known_id, account_id))
+
+
+def _content(known_id: str, account_id: uuid.UUID | None) -> bytes:
+    return seals.canonical([known_id, str(account_id or "")])

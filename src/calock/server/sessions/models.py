@@ -47,7 +47,11 @@ class Session(models.Model):
 
     def seal(self) -> None:
         """Cover whose session it is and what was proved in it: with both somebody could write themselves into the console."""
-        self.mac = seals.mac("session", self._sealed_content())
+        self.mac = self.expected_mac()
+
+    def expected_mac(self) -> str:
+        """The seal that fits what the row says now."""
+        return seals.mac("session", self._sealed_content())
 
     def is_intact(self) -> bool:
         """Asked where a session opens the console; elsewhere a forged row opens nothing that its account cannot."""

@@ -6,7 +6,7 @@ from django.db import migrations
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
-from calock.server.locks.holder import key_identity, stored_lock_id
+from calock.server.locks.holder import key_identity, stored_lock_ids
 from calock.server.locks.sealed import seal, unseal
 from calock.core.masking import mask_person_ids
 
@@ -46,8 +46,8 @@ def forwards(apps, _schema_editor):
         row.sealed_der, row.subject_cn = seal(der, row.cert_sha256), mask_person_ids(row.subject_cn)
         row.save(update_fields=FIELDS)
     for lock in list(apps.get_model("locks", "Lock").objects.all()):
-        if stored_lock_id(lock.lock_id) != lock.lock_id:
-            lock.lock_id = stored_lock_id(lock.lock_id)
+        if stored_lock_ids(lock.lock_id)[0] != lock.lock_id:
+            lock.lock_id = stored_lock_ids(lock.lock_id)[0]
             lock.save(update_fields=["lock_id"])
 
 

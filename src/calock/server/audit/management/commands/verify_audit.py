@@ -23,4 +23,5 @@ class Command(BaseCommand):
             self.stdout.write(str(finding))
         if report.findings:
             raise CommandError(f"{len(report.findings)} findings in {report.rows} rows", returncode=1)
-        self.stdout.write(f"whole: {report.rows} rows, {report.sealed} of them sealed")
+        alone = f"; {report.by_seal_alone} by their signed seals alone: their secret was taken away" if report.by_seal_alone else ""
+        self.stdout.write(f"whole: {report.rows} rows, {report.sealed} of them sealed{alone}")

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         export = steps.add_parser("export", help="write a provider as a vendor folder, with its recognised CA certificates")
         export.add_argument("code", metavar="CODE")
         export.add_argument("directory", type=Path, metavar="DIRECTORY", help="in which the folder is made")
-        seal_again = steps.add_parser("reseal", help="after the server's secret key was changed: seal the rows as they are now")
+        seal_again = steps.add_parser("reseal", help="after the server's secret was lost: seal the rows as they are now")
         seal_again.add_argument("--yes-the-list-is-right", action="store_true", help="you compared every hash of `list`")
         restored = steps.add_parser(
             "accept-restored", help="after the database was restored from a backup: take the older register"

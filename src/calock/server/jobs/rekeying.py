@@ -1,0 +1,46 @@
+"""Everything that is stored under one of the server's secrets, made anew under the newest: after a change of the secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils import timezone
+
+from calock.core.refusals import Refusal
+from calock.server.approvals.models import Approval
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.locks.operator_seals import rekey_operators
+from calock.server.locks.rekeying import rekey_certificates
+from calock.server.providers.sealed import rekey_register
+from calock.server.revocation import store
+from calock.server.sessions.models import Session
+from calock.server.tools.keys import key_ids
+from calock.server.tools.rekeying import Rekeyed, seal_anew
+
+
+def rekey() -> Iterator[Rekeyed]:
+    """One room after the other, while the server runs; what was done is written into the audit trail.
+
+    Rows of the trail itself are never changed: each names its key, and without that key its signed seal vouches for it.
+    """
+    rooms: list[Rekeyed] = []
+    for found in _rooms():
+        rooms.append(found)
+        yield found
+    details: dict[str, str | int] = {found.what: found.done for found in rooms if found.done}
+    if details:
+        record(Event.KEYS_RENEWED, details={"key": key_ids()[0], "failed": sum(len(found.failed) for found in rooms), **details})
+
+
+def _rooms() -> Iterator[Rekeyed]:
+    yield store.rekey()
+    try:
+        yield rekey_register()
+    except Refusal as error:
+        yield Rekeyed("register", failed=[error.detail])
+    yield from rekey_operators()
+    yield seal_anew("approvals", Approval.objects.all(), is_intact=Approval.is_intact, expected=Approval.expected_mac)
+    live = Session.objects.filter(ended_at__isnull=True, expires_at__gt=timezone.now())
+    yield seal_anew("sessions", live, is_intact=Session.is_intact, expected=Session.expected_mac)
+    yield rekey_certificates()
