@@ -161,10 +161,28 @@ def test_from_the_future(world):
     assert world.reason(world.crl(this_update=AT + timedelta(minutes=6))) is Reason.REVOCATION_STALE
 
 
+@pytest.mark.parametrize(
+    ("age", "life"),
+    [(timedelta(hours=24, minutes=10), 2 * DAY), (3 * DAY, 7 * DAY), (29 * DAY, 30 * DAY), (HOUR, 2 * HOUR)],
+    ids=["daily with an overlap of a day", "weekly", "monthly", "hourly"],
+)
+def test_l12_a_crl_counts_as_long_as_its_ca_says_unless_the_operator_says_otherwise(world, age, life):
+    crl = world.crl(this_update=AT - age, next_update=AT - age + life)
+    assert world.reason(crl) is None
+    assert world.reason(crl, crl_max_age=int(age.total_seconds()) - 1) is Reason.REVOCATION_STALE
+    assert world.reason(world.crl(this_update=AT - life - HOUR, next_update=AT - HOUR)) is Reason.REVOCATION_STALE
+
+
+def test_l12_a_refusal_by_an_age_limit_names_the_rule(ec):
+    months = ec.root_crl(this_update=AT - 90 * DAY, next_update=AT + 90 * DAY)
+    assert "(by the rule crl_max_age)" in ec.detail(ec.crl(this_update=AT - 25 * HOUR), crl_max_age=86400)
+    assert "(by the rule ca_crl_max_age)" in ec.detail(ec.crl(), root_crl=months, ca_crl_max_age=86400)
+
+
 def test_age_limits_for_locks_and_for_cas_apart(ec):
     old = ec.crl(this_update=AT - 25 * HOUR)
-    assert ec.reason(old) is Reason.REVOCATION_STALE
-    assert ec.reason(old, crl_max_age=None) is None
+    assert ec.reason(old, crl_max_age=86400) is Reason.REVOCATION_STALE
+    assert ec.reason(old, crl_max_age=26 * 3600) is None
     months = ec.root_crl(this_update=AT - 90 * DAY, next_update=AT + 90 * DAY)
     assert ec.reason(ec.crl(), root_crl=months) is None
     assert ec.reason(ec.crl(), root_crl=months, ca_crl_max_age=86400) is Reason.REVOCATION_STALE
@@ -174,10 +192,11 @@ def test_emergency_lifts_the_age_limit_and_nothing_else(ec):
     old = ec.crl(this_update=AT - 25 * HOUR)
     ca = Certificate.parse(ec.issuing.certificate).spki_sha256
     another = Certificate.parse(ec.root.certificate).spki_sha256
-    running = {"emergencies": (f"{ca}:{(AT + HOUR).isoformat()}",)}
+    limit = {"crl_max_age": 86400}
+    running = {"emergencies": (f"{ca}:{(AT + HOUR).isoformat()}",), **limit}
     assert ec.reason(old, **running) is None
-    assert ec.reason(old, emergencies=(f"{ca}:{(AT - HOUR).isoformat()}",)) is Reason.REVOCATION_STALE
-    assert ec.reason(old, emergencies=(f"{another}:{(AT + HOUR).isoformat()}",)) is Reason.REVOCATION_STALE
+    assert ec.reason(old, emergencies=(f"{ca}:{(AT - HOUR).isoformat()}",), **limit) is Reason.REVOCATION_STALE
+    assert ec.reason(old, emergencies=(f"{another}:{(AT + HOUR).isoformat()}",), **limit) is Reason.REVOCATION_STALE
     assert ec.reason(ec.crl(next_update=AT - HOUR / 2), **running) is Reason.REVOCATION_STALE
     assert ec.reason(**running) is Reason.REVOCATION_UNAVAILABLE
 

@@ -84,7 +84,7 @@ def _with_revocation(policy: Policy, *, says: bool) -> Policy:
     """Without revocation rules in the policy, given data count until their own nextUpdate."""
     if says:
         return policy
-    as_written = replace(policy.revocation, crl_max_age=None, ocsp_max_age=None, nocheck_max_days=_ANY_LIFE)
+    as_written = replace(policy.revocation, ocsp_max_age=None, nocheck_max_days=_ANY_LIFE)
     return replace(policy, revocation=as_written)
 
 

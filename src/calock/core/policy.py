@@ -90,8 +90,8 @@ class RevocationRules:
     """How fresh revocation data must be, and what happens without data. Ages are seconds; None = until nextUpdate."""
 
     mode: Mode = "require"
-    crl_max_age: int | None = 24 * 3600
-    """Since thisUpdate, of CRLs about leaf certificates."""
+    crl_max_age: int | None = None
+    """Since thisUpdate, of CRLs about leaf certificates. None: as long as their CA says by nextUpdate, its own rhythm."""
     ca_crl_max_age: int | None = None
     """Of CRLs about CA certificates: roots publish them for months."""
     ocsp_max_age: int | None = 3600

@@ -20,7 +20,7 @@ from calock.server.jobs import crls, owner
 from calock.server.jobs import runner as runner_module
 from calock.server.jobs.crls import AT_ONCE, EVERY, FAILING_AT_ONCE, SLOWEST, WHOLE_EVERY, CrlSchedule, wait_after
 from calock.server.jobs.runner import Job, Runner, states_file
-from calock.server.providers.models import RevocationSource
+from calock.server.providers.models import CaRecord, Provider, RevocationSource
 from calock.server.revocation import ingest
 from calock.server.revocation.evidence import current_evidence
 from calock.server.revocation.health import Health, health_of
@@ -29,9 +29,19 @@ from calock.server.revocation.refresh import Outcome, refresh_crl
 NOW = moment()
 
 
-def row(*, used: float = 0.1, life: timedelta = timedelta(days=1), error: str = "") -> RevocationSource:
+CA = "ab" * 32
+LIMITED = {"revocation": {"crl_max_age": 43_200}}
+EMERGENCY = {"revocation": {"crl_max_age": 43_200, "emergencies": [f"{CA}:{NOW + timedelta(hours=1):%Y-%m-%dT%H:%M:%S+00:00}"]}}
+
+
+def row(
+    *, used: float = 0.1, life: timedelta = timedelta(days=1), error: str = "", rules: dict | None = None, anchor: bool = False
+) -> RevocationSource:
     start = NOW - life * used
-    return RevocationSource(kind="crl", url="http://x/", this_update=start, next_update=start + life, last_error=error)
+    ca = CaRecord(provider=Provider(rules=rules or {}), spki_sha256=CA, anchor=anchor)
+    return RevocationSource(
+        kind="crl", url="http://x/", ca_record=ca, this_update=start, next_update=start + life, last_error=error
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,6 +69,11 @@ def test_the_next_attempt(outcome, failures, seconds):
         (row(used=0.76), Health.AGEING),
         (row(used=0.76, error="x"), Health.AGEING),
         (row(used=1.0), Health.EXPIRED),
+        (row(used=0.3, rules=LIMITED), Health.GOOD),
+        (row(used=0.4, rules=LIMITED), Health.AGEING),
+        (row(used=0.51, rules=LIMITED), Health.EXPIRED),  # by the operators' own limit of twelve hours
+        (row(used=0.51, rules=LIMITED, anchor=True), Health.GOOD),
+        (row(used=0.51, rules=EMERGENCY), Health.GOOD),
         (RevocationSource(kind="crl", url="http://x/"), Health.NEVER),
         (RevocationSource(kind="crl", url="http://x/", last_error="x"), Health.FAILING),
         (RevocationSource(kind="ocsp", url="http://x/", last_ok_at=NOW), Health.GOOD),

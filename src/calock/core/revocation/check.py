@@ -17,7 +17,7 @@ import msgspec
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der.distribution_points import ALL_REASONS
-from calock.core.policy import Policy, RevocationRules
+from calock.core.policy import Policy, RevocationRules, by_rule
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import MAX_DEPTH, CaGraph
 from calock.core.revocation.crl_entries import HOLD
@@ -339,8 +339,9 @@ class _StatusChecker:
         crl, rules = applicable.crl, self.rules
         if self.at > crl.next_update:
             return "the CRL is past its nextUpdate"
-        limit = rules.ca_crl_max_age if is_ca else rules.crl_max_age
-        return f"the CRL is older than {limit} s" if self._too_old(crl.this_update, limit, issuer) else ""
+        rule, limit = ("ca_crl_max_age", rules.ca_crl_max_age) if is_ca else ("crl_max_age", rules.crl_max_age)
+        too_old = self._too_old(crl.this_update, limit, issuer)
+        return by_rule(f"the CRL is older than {limit} s", rule) if too_old else ""
 
     def _signature_problem(self, applicable: ApplicableCrl) -> str:
         """Whether a dated exception that the CRL's signature needs has ended since the CRL was stored."""

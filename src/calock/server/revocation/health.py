@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from calock.core.policy import Policy, PolicyError
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.revocation import store
 
@@ -30,9 +31,9 @@ class SourceHealth:
     source: RevocationSource
     health: Health
     used: float | None
-    """Part of the CRL's life that is over, 0 to 1 and more; None when there is none."""
+    """Part of the time for which the CRL counts that is over, 0 to 1 and more; None when there is none."""
     left: timedelta | None
-    """Until nextUpdate."""
+    """Until nextUpdate, or until the provider's age limit when that comes first."""
 
 
 def health_of(source: RevocationSource, *, at: datetime) -> SourceHealth:
@@ -41,9 +42,9 @@ def health_of(source: RevocationSource, *, at: datetime) -> SourceHealth:
         if source.last_error:
             return SourceHealth(source, Health.FAILING, None, None)
         return SourceHealth(source, Health.GOOD if source.last_ok_at else Health.NEVER, None, None)
-    left = source.next_update - at
-    life = (source.next_update - source.this_update) or timedelta(seconds=1)
-    used = (at - source.this_update) / life
+    end = _end(source, source.this_update, source.next_update, at)
+    left = end - at
+    used = (at - source.this_update) / ((end - source.this_update) or timedelta(seconds=1))
     if left <= timedelta():
         health = Health.EXPIRED
     elif used >= WARN_AT:
@@ -51,6 +52,20 @@ def health_of(source: RevocationSource, *, at: datetime) -> SourceHealth:
     else:
         health = Health.FAILING if source.last_error else Health.GOOD
     return SourceHealth(source, health, used, left)
+
+
+def _end(source: RevocationSource, this_update: datetime, next_update: datetime, at: datetime) -> datetime:
+    """Up to when logins may rest on the CRL: nextUpdate, or an earlier end by the rules. An anchor's CRL is about CAs."""
+    ca = source.ca_record
+    try:
+        rules = Policy.from_json(ca.provider.rules).revocation
+    except PolicyError:
+        return next_update  # the dashboard says that the register is damaged
+    limit = rules.ca_crl_max_age if ca.anchor else rules.crl_max_age
+    emergency = rules.emergency_end(ca.spki_sha256)
+    if limit is None or (emergency is not None and at < emergency):
+        return next_update
+    return min(next_update, this_update + timedelta(seconds=limit))
 
 
 class HeldHere(StrEnum):
