@@ -7,9 +7,11 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 MESSAGES := src/calock/server/locale/en/LC_MESSAGES/django
 SCRIPTS := $(shell find src types -name '*.js' -o -name '*.d.ts')
+NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(minor) $$HOME/.pyenv/versions/3.$(minor).*/bin/python3; \
+	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
-.PHONY: help run test lint conformance fuzz packages bench demo-reset lock clean
+.PHONY: help run test test-all test-newest lint conformance fuzz packages bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -20,9 +22,19 @@ run: $(VENV)/run.stamp $(MESSAGES).mo  ## install, make the practice world, star
 demo-reset: $(VENV)/run.stamp $(MESSAGES).mo  ## the same from the start
 	$(BIN)/calock demo --reset
 
-test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## everything; ends with pytest's summary
+test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## every test once, on PostgreSQL too what can differ there; ends with pytest's summary
+	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "postgresql and not browser" tests/server
+	$(BIN)/pytest -q -n 2
+
+test-all: $(VENV)/test.stamp $(MESSAGES).mo lint test-newest  ## the same with all of the server on PostgreSQL, and the newest Python
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
 	$(BIN)/pytest -q -n 2
+
+# Not in `make test`: it needs an environment of its own, and what differs between Pythons changes seldom.
+test-newest:  ## core, driver and commands on the newest Python here; NEWEST=… names another
+	@[ -n "$(NEWEST)" ] || echo "no Python newer than 3.11 here"
+	[ -z "$(NEWEST)" ] || $(MAKE) VENV=.venv-newest PYTHON=$(NEWEST) .venv-newest/test.stamp
+	[ -z "$(NEWEST)" ] || .venv-newest/bin/pytest -q -n 2 -m "not browser" tests/core tests/wire tests/agent tests/cli
 
 lint: $(VENV)/test.stamp node_modules/scripts.stamp  ## formatting, types, import rules
 	$(BIN)/ruff check
@@ -81,4 +93,4 @@ lock:  ## write the locked versions anew; needs uv
 	npm update --package-lock-only
 
 clean:  ## remove the environment and the practice world
-	rm -rf $(VENV) node_modules .calock build dist
+	rm -rf $(VENV) .venv-newest node_modules .calock build dist

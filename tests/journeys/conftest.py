@@ -1,7 +1,11 @@
-"""One running platform and one Chromium for the journeys of a worker; a fresh browser context for each."""
+"""One running platform and one Chromium for the journeys of a worker; a fresh browser context for each.
+
+``CALOCK_SHOW=1`` opens the browser where it can be seen, and slows it down so that an eye can follow.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -23,6 +27,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+SHOWN = os.environ.get("CALOCK_SHOW", "") == "1"
 WIDE = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
 
@@ -54,7 +59,7 @@ def playwright() -> Iterator[Playwright]:
 def browser(playwright: Playwright) -> Iterator[Browser]:
     path = chromium()
     assert path, "these tests need Chromium"
-    found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+    found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), headless=not SHOWN, slow_mo=400 if SHOWN else 0)
     yield found
     found.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 from worlds import kept
@@ -24,8 +25,42 @@ def _nothing_left_over():
     rollback_guard.forget()
 
 
+HERE = Path(__file__).parent
+DIFFERS = frozenset(
+    {
+        # rows that wait for each other, and who wins: also every test that commits, wherever it is
+        "login",
+        "sessions",
+        "locks/test_consent.py",
+        "providers/test_lock_order.py",
+        # constraints, and what a refused row is called
+        "accounts/test_account_commands.py",
+        "locks/test_renewal.py",
+        "providers/test_anchors.py",
+        "providers/test_crl_signers.py",
+        # bytes, times and JSON that are sealed as they come back from the database
+        "accounts/test_operators.py",
+        "audit",
+        "providers/test_put_back.py",
+        "providers/test_sealing.py",
+        "revocation/test_store.py",
+        # queries that are written for it: ranges, order, plans
+        "console/test_exports.py",
+        "console/test_lookups.py",
+        "console/test_scale.py",
+        # how a connection ends
+        "serve/test_database_limits.py",
+    }
+)
+"""Folders and modules whose subject the two databases may treat differently; ``make test`` runs these on PostgreSQL too."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = kept.in_order(items)
+    for item in items:
+        place = item.path.relative_to(HERE) if item.path.is_relative_to(HERE) else None
+        if place and (kept.commits(item) or DIFFERS & {str(place), place.parts[0]}):
+            item.add_marker(pytest.mark.postgresql)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -63,6 +63,11 @@ def wanted(item: pytest.Item) -> set[str]:
     return {name for name in getattr(item, "fixturenames", ()) if name.startswith(PREFIX)}
 
 
+def commits(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    return "transactional_db" in getattr(item, "fixturenames", ()) or bool(marker and marker.kwargs.get("transaction"))
+
+
 def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Within each module: tests on kept rows first, those on the same rows beside each other.
 
@@ -70,9 +75,7 @@ def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
         pytest.UsageError: one commits; what it commits would be undone with the rows, and other connections would wait for both.
     """
     for item in items:
-        marker = item.get_closest_marker("django_db")
-        commits = "transactional_db" in getattr(item, "fixturenames", ()) or (marker and marker.kwargs.get("transaction"))
-        if commits and wanted(item):
+        if commits(item) and wanted(item):
             raise pytest.UsageError(f"{item.nodeid} commits: it cannot ask for rows that are kept for others")
     found: list[pytest.Item] = []
     for _, module in groupby(items, lambda item: item.path):
