@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.utils import timezone
 from worlds.practice import id_card
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.audit import heads, sealing
 from calock.server.audit.canonical import clean, mac_of, new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent, AuditSeal
-from calock.server.audit.sealing import BATCH, heads_path, seal_audit
+from calock.server.audit.sealing import BATCH, seal_audit
 from calock.server.audit.services import build, record, record_refusal
 from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
@@ -28,6 +33,10 @@ def _own_heads_file():
     heads_path().unlink(missing_ok=True)
     yield
     heads_path().unlink(missing_ok=True)
+
+
+def heads_path():
+    return heads.heads_path(timezone.now())
 
 
 def rows(count):
@@ -232,3 +241,83 @@ def test_a_row_slipped_in_before_the_seal_is_not_vouched_for_by_it_whatever_key_
     sql("UPDATE audit_auditevent SET mac = %s, reason = '' WHERE id = %s", "k0000000." + "A" * 43, made[1].pk)
     seal_audit(at=timezone.now())
     assert [(finding.row, finding.what) for finding in findings()] == [(made[1].pk, "changed: its MAC does not fit")]
+
+
+def test_half_a_line_that_a_full_disk_left_is_cut_off_and_the_head_is_written_again(caplog):
+    rows(2)
+    seal_audit(at=timezone.now())
+    for torn in (b'{"at":"2026-11-2', b"\xff" * 4096):
+        with heads_path().open("ab") as file:
+            file.write(torn)
+        assert any("unreadable" in str(finding) for finding in findings())
+        rows(1)
+        assert seal_audit(at=timezone.now()) == 1
+        assert findings() == ()
+    assert caplog.text.count("audit_heads_mended") == 2
+    whole = heads_path().read_bytes()
+    heads_path().write_bytes(whole[:-20])
+    assert seal_audit(at=timezone.now()) == 0
+    assert heads_path().read_bytes() == whole
+    assert findings() == ()
+
+
+def test_each_month_has_a_file_of_its_own_after_the_one_of_earlier_versions():
+    rows(1)
+    seal_audit(at=timezone.now())
+    former = settings.CALOCK.data / "audit-heads.jsonl"
+    heads_path().rename(former)
+    later = [datetime(2031, month, 1, tzinfo=UTC) for month in (1, 2)]
+    try:
+        for at in later:
+            rows(1)
+            assert seal_audit(at=at) == 1
+        assert [len(path.read_text().splitlines()) for path in heads.heads_files()] == [1, 1, 1]
+        assert findings() == ()
+        heads.heads_path(later[0]).unlink()
+        assert any("head 3 does not follow the one before" in str(finding) for finding in findings())
+    finally:
+        for path in heads.heads_files():
+            path.unlink()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_flt08_sealing_waits_for_a_transaction_that_wrote_a_row_and_nobody_waits_for_sealing(monkeypatch):
+    monkeypatch.setattr(sealing, "PATIENCE", 0.2)
+    wrote, end = threading.Event(), threading.Event()
+
+    def slow():
+        with transaction.atomic():
+            rows(1)
+            wrote.set()
+            end.wait(30)
+        connections.close_all()
+
+    writer = threading.Thread(target=slow)
+    writer.start()
+    assert wrote.wait(30)
+    rows(1)
+    assert seal_audit(at=timezone.now()) == 0
+    rows(1)  # it holds no lock that this could meet
+    end.set()
+    writer.join()
+    assert seal_audit(at=timezone.now()) == 3
+    assert findings() == ()
+
+
+def test_two_machines_with_one_sealing_key_both_call_the_trail_whole(settings, tmp_path):
+    one, two = (replace(settings.CALOCK, data=tmp_path / name) for name in ("one", "two"))
+    for machine in (one, two):
+        machine.data.mkdir()
+    settings.CALOCK = one
+    rows(1)
+    seal_audit(at=timezone.now())
+    shutil.copy(one.data / "audit-seal.key", two.data)
+    for sealing_one in (two, one, two):
+        settings.CALOCK = sealing_one
+        rows(1)
+        assert seal_audit(at=timezone.now()) == 1
+        for machine in (one, two):
+            settings.CALOCK = machine
+            if heads.heads_files():
+                call_command("verify_audit")
