@@ -97,7 +97,7 @@ def test_a28_a_revoked_predecessor_passes_nothing_on_in_the_dialog_either(lock_w
     new = renewed(number)
     told = bind(lock_world, new)
     refusal_row(told, "PREDECESSOR_REVOKED")
-    assert told.json()["error"]["action"] == {"label": "去解除绑定", "href": "/system/ca/"}
+    assert told.json()["error"]["action"] == {"label": "去解除绑定", "href": "/system/ca/", "does": ""}
     assert "解除原绑定" in told.json()["error"]["message"]
     lock_world.member.set_password(PASSWORD)
     lock_world.member.save()
@@ -206,7 +206,7 @@ def test_an_older_certificate_of_the_holder_replaces_no_newer_one(lock_world, nu
     older = old(number=number, **OLDER)
     told = bind(lock_world, older)
     assert refusal_row(told, "CERTIFICATE_SUPERSEDED").lock == binding.lock_id
-    assert told.json()["error"]["action"] == {"label": "去解除绑定", "href": "/system/ca/"}
+    assert told.json()["error"]["action"] == {"label": "去解除绑定", "href": "/system/ca/", "does": ""}
     refusal_row(Browser().log_in(older), "CERTIFICATE_SUPERSEDED")
     refusal_row(logged_in(lock_world.member).step_up(older), "STEP_UP_FAILED")
     assert LockCertificate.objects.count() == 1

@@ -115,7 +115,7 @@ def test_steps_of_one_operator_lock_in_the_same_order(world):
     by = {"by": world.first, "context": None}
     row, source = Provider.objects.get(), RevocationSource.objects.get()
     steps: list[Callable[[], object]] = [
-        partial(edit_provider, provider=row, version=row.version, values={"hotline": "1"}, **by),
+        partial(edit_provider, provider=row, version=row.version, values={"short_name": "改名"}, **by),
         partial(add_source, record=world.anchor, kind="crl", url="http://a.example/", private_network=False, **by),
         partial(remove_source, source=source, **by),
         partial(suspend_provider, provider=row, reason="停", **by),
