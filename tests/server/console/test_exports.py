@@ -12,8 +12,8 @@ from worlds.browser import console_client
 
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
-from calock.server.console import exports
 from calock.server.organisations.models import Organisation
+from calock.server.web import exports
 
 pytestmark = pytest.mark.django_db
 

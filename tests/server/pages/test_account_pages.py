@@ -157,3 +157,27 @@ def test_a_password_that_cannot_be_taken_is_explained(known: World, current: str
     assert says in Page(response.content.decode()).text
     known.member.refresh_from_db()
     assert known.member.check_password(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"),
+    [
+        ({"size": "large"}, 'data-size="large"'),
+        ({"scheme": "dark"}, 'dark.css" media="all"'),
+        ({"scheme": "system"}, 'dark.css" media="(prefers-color-scheme: dark)"'),
+    ],
+)  # fmt: skip
+def test_the_look_that_somebody_chose_stays_with_their_browser(world: World, chosen: dict[str, str], shown: str):
+    client = page_client("shanxi")
+    answer = client.post("/appearance/", {**chosen, "next": "/help/"})
+    assert (answer.status_code, answer["Location"]) == (302, "/help/")
+    assert shown in client.get("/login/").content.decode()
+
+
+def test_a_look_that_is_none_is_the_usual_one(world: World):
+    client = page_client("shanxi")
+    answer = client.post("/appearance/", {"size": "<b>", "scheme": "blue", "next": "//evil.example/"})
+    assert answer["Location"] == "/"
+    assert "data-size" not in client.get("/").content.decode()
+    client.post("/appearance/", {"scheme": "light"})
+    assert "dark.css" not in client.get("/").content.decode()

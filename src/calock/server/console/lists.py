@@ -28,10 +28,10 @@ from django.views.decorators.http import require_GET
 from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.console import exports
 from calock.server.console.acts import ACTS
 from calock.server.console.pages.common import operator_and_context, page, take
 from calock.server.portal.templatetags.portal import moment
+from calock.server.web import exports
 
 MAX_SEARCH = 100
 """Characters of a search that count: databases refuse patterns and conditions without end."""

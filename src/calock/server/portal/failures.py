@@ -26,6 +26,11 @@ class Failure:
     action: _StrPromise | None = None
     page: str = ""
 
+    def says(self, words: str) -> bool:
+        """Whether every word of ``words`` stands in it; a sentence of a page need not be typed whole."""
+        text = f"{self.code} {self.cause} {self.remedy}".casefold()
+        return all(word in text for word in words.casefold().split())
+
 
 CHECK = _("环境检测")
 CONTACT = _("联系我们")

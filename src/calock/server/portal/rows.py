@@ -116,6 +116,16 @@ _TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
 _KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock"}
 
 
+def _end_of(binding: Binding) -> Cell:
+    """When, by whom and why a binding was ended."""
+    facts = (
+        (_("解除时间"), second_text(binding.unbound_at)),
+        (_("解除人"), binding.unbound_by.name if binding.unbound_by else "-"),
+        (_("解除原因"), binding.reason or "-"),
+    )
+    return Cell(str(_("解除")), tuple(CellLine("text", str(label), text) for label, text in facts))
+
+
 def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer: Account | None = None) -> Row:
     certificates: list[LockCertificate] = list(getattr(binding.lock, "last_first", []))
     certificate = next((known for known in certificates if binding.shows(known)), None)
@@ -129,6 +139,8 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer
             text = str(number) if line.value == "number" else _TEXTS[line.value](binding, certificate)
             lines.append(CellLine(_KINDS.get(line.value, "text"), str(label) if label else "", text))
         cells.append(Cell(str(column.label), tuple(lines)))
+    if binding.unbound_at is not None:
+        cells.insert(-1, _end_of(binding))
     status = status_of(certificate, at, ended=binding.unbound_at is not None, awaits=binding.awaits)
     return Row(binding, certificate, status, tuple(cells), viewer is not None and may_confirm(binding, viewer))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from calock.server.portal.views import account, bindings, confirm, downloads, login, members, notices, platform, public
+from calock.server.portal.views import account, appearance, bindings, confirm, downloads, login, members, notices, platform, public
 
 app_name = "portal"
 
@@ -45,4 +45,5 @@ urlpatterns = [
     path("notices/", notices.notices, name="notices"),
     path("notices/<uuid:key>/dismiss/", notices.dismiss, name="notice_dismiss"),
     path("language/", set_language, name="language"),
+    path("appearance/", appearance.appearance, name="appearance"),
 ]

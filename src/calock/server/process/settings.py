@@ -74,6 +74,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "calock.server.web.template_context.site",
+                "calock.server.portal.views.appearance.context",
             ]
         },
     }

@@ -234,10 +234,24 @@ class HelpPage(_Part, frozen=True, kw_only=True):
     then: Link
 
 
+class Record(_Part, frozen=True, kw_only=True):
+    """What a public site of an authority says of itself at the foot of each page (国办发〔2017〕47号); empty facts are left out."""
+
+    organiser: Text
+    """主办单位."""
+    icp: str = ""
+    """ICP 备案号."""
+    police: str = ""
+    """公安备案号."""
+    site_id: str = ""
+    """网站标识码."""
+
+
 class Contact(_Part, frozen=True, kw_only=True):
     text: Text
     phone: str = ""
     """Empty where the platform has not given one; the page then names the CA hotlines only."""
+    hours: Text | None = None
     scope: Text
 
 
@@ -279,3 +293,4 @@ class Profile(_Part, frozen=True, kw_only=True):
     legal: Paragraphs
     privacy: Paragraphs
     contact: Contact
+    record: Record | None = None

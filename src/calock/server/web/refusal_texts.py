@@ -162,7 +162,7 @@ ENTRIES: dict[R, Entry] = {
     # binding and login
     R.LOCK_NOT_BOUND: Entry(Words("该 CA 锁尚未绑定账户，请先用账号密码登录后绑定", "This lock is not bound; log in with your password and bind it first"), BIND),
     R.LOCK_NOT_CONFIRMED: Entry(Words("这把 CA 锁由管理员绑定，确认后才能登录：请本人用账号密码登录，在 CA 绑定页面确认", "An administrator bound this lock; it logs in once that is confirmed: log in with your password and confirm it on the bindings page"), PASSWORD_LOGIN),
-    R.LOCK_BOUND_TO_OTHER: Entry(Words("该 CA 锁已绑定其他用户（{holder}），一把 CA 锁只能绑定一个用户", "This lock is bound to another user ({holder}); a lock can be bound to one user only", "该 CA 锁已绑定其他用户，一把 CA 锁只能绑定一个用户", "This lock is bound to another user; a lock can be bound to one user only"), Action("申请转移/联系管理员", "Ask your administrator", "contact"), Event.BINDING_REFUSED),
+    R.LOCK_BOUND_TO_OTHER: Entry(Words("该 CA 锁已绑定其他用户（{holder}），一把 CA 锁只能绑定一个用户", "This lock is bound to another user ({holder}); a lock can be bound to one user only", "该 CA 锁已绑定其他用户，一把 CA 锁只能绑定一个用户", "This lock is bound to another user; a lock can be bound to one user only"), Action("申请转移/联系管理员", "How to move it", "contact", "transfer"), Event.BINDING_REFUSED),
     R.LOCK_ALREADY_BOUND: Entry(Words("该 CA 锁已绑定此账户，无需再次绑定", "This lock is already bound to this account"), BINDINGS, Event.BINDING_REFUSED),
     R.KEY_ALREADY_KNOWN: Entry(Words("该 CA 锁的密钥已用于另一把 CA 锁，请联系 CA 机构", "Another lock has the same key; ask your CA"), CONTACT, Event.BINDING_REFUSED),
     R.LOCK_HOLDER_CHANGED: Entry(Words("CA 锁中的证书已换成另一持有人，请先解除原绑定", "The lock now holds another person's certificate; end the old binding first"), PASSWORD_LOGIN),

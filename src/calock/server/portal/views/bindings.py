@@ -6,47 +6,47 @@ import uuid
 from typing import cast
 
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.locks.consent import confirm_binding
-from calock.server.locks.models import Binding, BindingQuerySet
+from calock.server.locks.models import Binding
 from calock.server.locks.password_rules import password_does
+from calock.server.portal.binding_query import ORDERS, STATUSES, file_rows, narrowed, ordered, searched
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import STEP_UP
 from calock.server.tools import clock
+from calock.server.web import exports
 from calock.server.web.http import SiteRequest, context_of, require_account
 
 PER_PAGE = 10
 
 
-def _search(bindings: BindingQuerySet, words: str) -> BindingQuerySet:
-    if not words:
-        return bindings
-    found = Q(account__name__icontains=words) | Q(account__username__icontains=words) | Q(lock__lock_id__icontains=words)
-    certified = bindings.certified_as(words).values("pk")
-    return bindings.filter(found | Q(lock__provider__name__icontains=words) | Q(pk__in=certified))
-
-
 @require_safe
-def binding_list(request: HttpRequest) -> HttpResponse:
-    """Query: ``q`` search words, ``state`` live or ended, ``page``."""
+def binding_list(request: HttpRequest) -> HttpResponseBase:
+    """``q``: search words, ``state`` live or ended, ``status``, ``order``, ``page``; ``export`` csv or xlsx: a file of all."""
     site_request = cast(SiteRequest, request)
     account, session = require_account(site_request)
     words = request.GET.get("q", "").replace("\0", "").strip()[:64]
-    ended = request.GET.get("state") == "ended"
-    bindings = _search(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
-    ordered = with_certificates(bindings).order_by("-unbound_at" if ended else "-bound_at", "id")
-    pages = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
-    rows = rows_of(list(pages), site=site_request.site, at=timezone.now(), first=pages.start_index(), viewer=account)
+    status, order = request.GET.get("status", ""), request.GET.get("order", "")
+    ended, now = request.GET.get("state") == "ended", timezone.now()
+    bindings = searched(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
+    found = with_certificates(ordered(narrowed(bindings, status, now), order, ended=ended))
+    if request.GET.get("export") in exports.TYPES:
+        rows = rows_of(list(found[: exports.MAX_ROWS]), site=site_request.site, at=now)
+        return exports.file_of(str(site_request.site.bindings.list_name), request.GET["export"], file_rows(rows))
+    pages = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    rows = rows_of(list(pages), site=site_request.site, at=now, first=pages.start_index(), viewer=account)
+    chosen = {"q": words, "state": "ended" if ended else "live", "status": status, "order": order}
     return page(
         site_request,
         "bindings",
@@ -56,6 +56,12 @@ def binding_list(request: HttpRequest) -> HttpResponse:
         pages=pages,
         words=words,
         ended=ended,
+        statuses=STATUSES.items(),
+        orders=ORDERS.items(),
+        chosen=chosen,
+        query=urlencode({name: value for name, value in chosen.items() if value}),
+        narrowed=bool(words or status),
+        page_numbers=pages.paginator.get_elided_page_range(pages.number, on_each_side=2, on_ends=1),
         fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - clock.now()).total_seconds())),
         password_does=password_does(account, site=site_request.site.code, at=timezone.now()),
         members=list(Account.objects.bindable_by(account).order_by("name", "username")),

@@ -68,8 +68,17 @@ def help_certificate(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def help_failures(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    return page(site_request, "help-failures", "help_failures", section="help", failures=CATALOGUE, picture=picture("prompt"))
+    """Query: ``q`` narrows the catalogue to causes whose code, sentence or remedy holds every one of its words."""
+    words = request.GET.get("q", "").replace("\0", "").strip()[:64]
+    return page(
+        cast(SiteRequest, request),
+        "help-failures",
+        "help_failures",
+        section="help",
+        failures=[failure for failure in CATALOGUE if failure.says(words)],
+        words=words,
+        picture=picture("prompt"),
+    )
 
 
 @require_safe

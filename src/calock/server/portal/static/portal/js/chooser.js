@@ -181,6 +181,7 @@ export class Chooser {
       place.dataset.shown = shown;
     }
     this.pinField.disabled = Boolean(lock?.pin.locked);
+    if (lock?.pin.locked) this.clearPin();
   }
 
   /** @param {Wire.LockInfo[]} locks */

@@ -71,6 +71,7 @@ async function end(reason) {
     await call(`/api/bindings/${binding}/end`, { reason, password: secret });
     await reloadList();
     closeDialog(dialog);
+    part(document, "[data-list]", HTMLElement).focus(); // the button that opened the dialog is gone
     toast(say("ended"));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

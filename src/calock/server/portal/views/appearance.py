@@ -1,0 +1,42 @@
+"""How large and how bright pages are: chosen by whoever looks, remembered by their browser, told to nobody else.
+
+长辈版 is the large and simple form that 工信部's programme for older users (工信部信管〔2020〕200号) asks public sites to offer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+COOKIES = {"size": ("usual", "large"), "scheme": ("system", "light", "dark")}
+"""Names of the cookies and what they may hold, first what is so without one."""
+_YEAR = 365 * 24 * 3600
+_DARK_FOR = {"system": "(prefers-color-scheme: dark)", "light": "", "dark": "all"}
+_SCHEMES = {"system": "light dark", "light": "light", "dark": "dark"}
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """``appearance`` for every template: size, scheme, for which media the dark style counts, what the browser may use."""
+    size, scheme = (_chosen(request.COOKIES.get(name, ""), name) for name in COOKIES)
+    return {
+        "appearance": {"large": size == "large", "scheme": scheme, "dark_for": _DARK_FOR[scheme], "schemes": _SCHEMES[scheme]},
+    }
+
+
+def _chosen(value: str, name: str) -> str:
+    return value if value in COOKIES[name] else COOKIES[name][0]
+
+
+@require_POST
+def appearance(request: HttpRequest) -> HttpResponseRedirect:
+    """Remember ``size`` or ``scheme``, and go back to ``next``."""
+    back = request.POST.get("next", "")
+    local = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    response = HttpResponseRedirect(back if local else "/")
+    for name in COOKIES.keys() & request.POST.keys():
+        chosen = _chosen(request.POST[name], name)
+        response.set_cookie(name, chosen, max_age=_YEAR, secure=request.is_secure(), httponly=True, samesite="Lax")
+    return response

@@ -1,0 +1,148 @@
+"""WCAG 2.2 A and AA by axe on every page and dialog, in both schemes and on a phone; text size, keyboard and reflow by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from journeys.conftest import PHONE, WIDE
+from journeys.people import PATIENCE, Person, tail_of
+from playwright.sync_api import expect
+
+from calock.demo.keyring import lock
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+RUN = """() => axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]}).then(
+  ({violations}) => violations.flatMap(({id, nodes}) => nodes.map((node) => `${id} ${node.target} ${node.failureSummary}`)))"""
+PUBLIC = (
+    "/", "/guide/", "/guide/downloads/", "/guide/downloads/ca/", "/downloads/", "/login/", "/help/", "/help/binding/",
+    "/help/certificate/", "/help/failures/", "/help/versions/", "/contact/", "/legal/", "/check/", "/nothing/",
+)  # fmt: skip
+INSIDE = (
+    "/apps/", "/user-center/", "/system/", "/system/ca/", "/system/ca/?state=ended", "/system/members/", "/sessions/", "/password/",
+    "/notices/", "/confirm/",
+)  # fmt: skip
+OWNERS = {"shanxi": "cssbjgys02", "zcy": "yuhaiqin"}
+LOCKS = {"shanxi": "sm2", "zcy": "zcy-sm2"}
+
+
+def violations(person: Person) -> list[str]:
+    """What axe finds in the page as it stands."""
+    if not person.page.evaluate("'axe' in window"):
+        person.page.evaluate(AXE.read_text("utf-8"))
+    found: list[str] = person.page.evaluate(RUN)
+    return [f"{person.page.url}: {line}" for line in found]
+
+
+def in_every_look(person: Person) -> list[str]:
+    """The same in the light and the dark scheme and on a phone."""
+    found = violations(person)
+    person.page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # no colour in the middle of a change
+    found += [f"dark {line}" for line in violations(person)]
+    person.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    person.page.set_viewport_size(PHONE)
+    found += [f"phone {line}" for line in violations(person)]
+    person.page.set_viewport_size(WIDE)
+    return found
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_public_pages(person: Person, site: str) -> None:
+    person.site = site
+    wrong: list[str] = []
+    for path in PUBLIC:
+        person.go(path)
+        wrong += in_every_look(person)
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, LOCKS[site]))
+    panel.locator("[data-ca-submit]").click()
+    person.expect_refused("PIN")
+    wrong += in_every_look(person)
+    panel.locator("[data-popover-button]").click()
+    wrong += violations(person)
+    person.page.get_by_role("button", name="English").click()
+    for path in ("/", "/login/", "/guide/downloads/ca/", "/help/failures/"):
+        person.go(path)
+        wrong += violations(person)
+    assert "\n".join(wrong) == ""
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_pages_behind_the_login_and_their_dialogs(person: Person, site: str) -> None:
+    person.site = site
+    person.log_in(OWNERS[site])
+    wrong: list[str] = []
+    for path in INSIDE:
+        person.go(path)
+        wrong += in_every_look(person)
+    person.page.set_viewport_size(PHONE)
+    person.page.locator(".menu [data-popover-button]").click()
+    expect(person.page.get_by_role("link", name="帮助中心")).to_be_visible()  # what the narrow header has no room for
+    wrong += violations(person)
+    person.page.set_viewport_size(WIDE)
+    dialog = person.open_bind_dialog()
+    person.choose_lock(dialog, tail_of(person.platform, LOCKS[site]))
+    wrong += in_every_look(person)
+    person.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    if site == "shanxi":
+        person.page.locator("[data-end]").first.click()
+        expect(person.page.locator("[data-end-what]")).to_contain_text("CA锁ID")
+        wrong += in_every_look(person)
+        person.page.keyboard.press("Escape")
+        person.page.locator("[data-detail]").first.click()
+        expect(person.page.locator("#detail-drawer")).to_be_visible()
+        wrong += in_every_look(person)
+    assert "\n".join(wrong) == ""
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_nothing_is_wider_than_320_pixels_nor_than_the_window_with_large_text(person: Person, site: str) -> None:
+    """WCAG 1.4.10 and 1.4.4; 长辈版 is remembered from page to page."""
+    person.site = site
+    person.page.set_viewport_size({"width": 320, "height": 640})
+    wide: list[str] = []
+
+    def note(path: str) -> None:
+        person.go(path)
+        if person.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(f"{person.page.viewport_size} {path}")
+
+    for path in PUBLIC:
+        note(path)
+    person.go("/")
+    person.page.locator("footer").get_by_role("button", name="长辈版").click()
+    expect(person.page.locator("html[data-size=large]")).to_have_count(1)
+    assert person.page.evaluate("getComputedStyle(document.body).fontSize") == "18.75px"
+    person.page.set_viewport_size(PHONE)
+    for path in PUBLIC:
+        note(path)
+    person.page.set_viewport_size(WIDE)
+    person.go("/login/")
+    person.picture("login-large", phone=False)
+    person.page.locator("footer").get_by_role("button", name="标准版").click()
+    expect(person.page.locator("html[data-size=large]")).to_have_count(0)
+    person.page.locator("footer").get_by_role("button", name="深色").click()
+    assert person.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    person.picture("login-dark", phone=False)
+    person.go("/")
+    person.picture("home-dark", phone=False)
+    assert wide == []
+
+
+def test_text_follows_the_size_that_the_browser_is_set_to(person: Person) -> None:
+    person.go("/help/login/")
+    before = person.page.evaluate("getComputedStyle(document.querySelector('main p')).fontSize")
+    person.page.evaluate("document.documentElement.style.fontSize = '32px'")  # as a browser's own setting does
+    after = person.page.evaluate("getComputedStyle(document.querySelector('main p')).fontSize")
+    assert float(after[:-2]) == pytest.approx(2 * float(before[:-2]))
+
+
+def test_after_unbinding_the_keyboard_is_in_the_list(person: Person) -> None:
+    person.platform.plug("rsa")
+    person.log_in("cssbjgys02")
+    person.bind(tail_of(person.platform, "rsa"), lock("rsa").pin)
+    row = person.expect_bound()
+    person.unbind(row)
+    expect(person.page.locator("[data-end-dialog]")).to_be_hidden(timeout=PATIENCE)
+    expect(person.page.locator("[data-list]")).to_be_focused()
