@@ -53,6 +53,19 @@ def token(data: bytes) -> None:
         raise AssertionError("accepted")
 
 
+def container(data: bytes) -> None:
+    """A file of certificates as an operator gives it: PEM, DER, PKCS#7 or base64."""
+    from calock.core.der.containers import ContainerError, certificates_in, values_in
+
+    values_in(data, b"X509 CRL")
+    try:
+        found = certificates_in(data)
+    except ContainerError:
+        return
+    if not found:
+        raise AssertionError("neither certificates nor a reason")
+
+
 def challenge(data: bytes) -> None:
     """A challenge as text."""
     from calock.core.challenge import open_challenge
@@ -81,4 +94,6 @@ def policy(data: bytes) -> None:
         raise AssertionError("it does not come back as it went")
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"certificate": certificate, "token": token, "challenge": challenge, "policy": policy}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "certificate": certificate, "container": container, "token": token, "challenge": challenge, "policy": policy,
+}  # fmt: skip
