@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
+from worlds.browser import logged_in
 from worlds.practice import id_card
 
 from calock.core.refusals import Reason, Refusal
@@ -321,3 +322,29 @@ def test_two_machines_with_one_sealing_key_both_call_the_trail_whole(settings, t
             settings.CALOCK = machine
             if heads.heads_files():
                 call_command("verify_audit")
+
+
+def test_flt10_a_restored_backup_is_told_by_the_trail_and_old_sessions_do_not_come_back(lock_world, settings, tmp_path):
+    settings.CALOCK = replace(settings.CALOCK, data=tmp_path)
+    browser = logged_in(lock_world.member)
+    rows(2)
+    seal_audit(at=timezone.now())
+    backup = AuditEvent.objects.order_by("-pk").first().pk
+    rows(3)
+    seal_audit(at=timezone.now())
+    sql("DELETE FROM audit_auditevent WHERE id > %s", backup)
+    sql("DELETE FROM audit_auditseal WHERE seq > 1")
+    assert findings()
+    with pytest.raises(CommandError, match="yes-the-backup-is-meant"):
+        call_command("restored")
+    assert browser.client.get("/apps/").status_code == 200
+    call_command("restored", "--yes-the-backup-is-meant")
+    assert browser.client.get("/apps/").status_code != 200
+    for _ in range(2):
+        rows(1)
+        seal_audit(at=timezone.now())
+        call_command("verify_audit")
+    row = AuditEvent.objects.get(event=Event.RESTORED)
+    assert (row.details["kept_seal"], row.details["last_head_here"]) == (1, 2)
+    sql("DELETE FROM audit_auditseal WHERE seq > 1003")
+    assert any("gone from the database" in str(finding) for finding in findings())

@@ -69,6 +69,7 @@ class Event(StrEnum):
     PACKAGE_DOWNLOADED = "package:downloaded"
     PACKAGE_REFUSED = "package:refused"
 
+    RESTORED = "server:restored"
     KEYS_RENEWED = "server:keys:renewed"
     LIST_EXPORTED = "console:list:exported"
     ACCESS_REFUSED = "access:refused"

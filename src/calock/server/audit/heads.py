@@ -50,7 +50,7 @@ def publish_heads(*, at: datetime) -> None:
     """Append heads that the files do not have yet, and make sure that they are on the disk."""
     data: Path = settings.CALOCK.data
     with locked(data / "audit-heads.lock"):
-        last = _last_published()
+        last = last_published()
         missing = list(AuditSeal.objects.filter(seq__gt=last).order_by("seq").values_list("head", flat=True))
         if not missing:
             return
@@ -60,7 +60,7 @@ def publish_heads(*, at: datetime) -> None:
             os.fsync(file.fileno())
 
 
-def _last_published() -> int:
+def last_published() -> int:
     """Number of the last head in the files, of which only the ends are read; 0 when there is none."""
     for path in reversed(heads_files()):
         with path.open("r+b") as file:

@@ -13,6 +13,7 @@ from django.db.models import Max
 from calock.server.audit.canonical import is_intact
 from calock.server.audit.heads import publish_heads
 from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.restores import gaps
 from calock.server.audit.tree import Head, digest_of, leaf, public_hex, root, seal_key
 
 BATCH = 1000
@@ -75,9 +76,10 @@ def seal_audit(*, at: datetime) -> int:
 
 def _seal(rows: list[AuditEvent], previous: AuditSeal | None, *, at: datetime) -> AuditSeal:
     key = seal_key(settings.CALOCK.data)
+    last = previous.seq if previous else 0
     leaves = [leaf(row, intact=is_intact(row)) for row in rows]
     head = Head(
-        seq=previous.seq + 1 if previous else 1,
+        seq=gaps().get(last, last) + 1,
         first=rows[0].pk,
         last=rows[-1].pk,
         count=len(rows),

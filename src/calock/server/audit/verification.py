@@ -10,6 +10,7 @@ from django.db.models import Max
 from calock.server.audit.canonical import has_no_key, is_intact
 from calock.server.audit.heads import published
 from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.restores import gaps
 from calock.server.audit.tree import Head, digest_of, leaf, root
 
 CHUNK = 2000
@@ -73,6 +74,8 @@ def _rows(last_sealed: int, without_key: list[int]) -> Iterator[Finding]:
 def _heads(public_key: str) -> Iterator[Head | Finding]:
     """The file's heads in order, and what is wrong with the file."""
     expected, previous = 1, ""
+    restored = {last + 1: kept for kept, last in gaps().items()}
+    digests = {0: ""}
     for where, line in published():
         try:
             head = Head.of_line(line)
@@ -81,20 +84,27 @@ def _heads(public_key: str) -> Iterator[Head | Finding]:
             continue
         if not head.is_signed_by(public_key):
             yield Finding(f"{where}: head {head.seq} is not signed by the sealing key")
+        if head.seq in restored and expected <= head.seq:  # the chain goes on where the restored backup ended
+            expected, previous = head.seq, digests.get(restored[head.seq], previous)
         if head.seq != expected or head.previous != previous:
             yield Finding(f"{where}: head {head.seq} does not follow the one before")
         expected, previous = head.seq + 1, digest_of(line)
+        if head.seq in restored.values():
+            digests[head.seq] = previous
         yield head
 
 
 def _file(public_key: str) -> Iterator[Finding]:
     stored = dict(AuditSeal.objects.values_list("seq", "head"))
     newest = 0
+    lost = gaps()
     for item in _heads(public_key):
         if isinstance(item, Finding):
             yield item
             continue
         newest = max(newest, item.seq)
+        if item.seq not in stored and any(kept < item.seq <= last for kept, last in lost.items()):
+            continue
         if item.seq not in stored:
             what = f"seal {item.seq} (rows {item.first} to {item.last}, {item.count} of them) is gone from the database"
             yield Finding(what)

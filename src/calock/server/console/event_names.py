@@ -46,6 +46,7 @@ EVENT_NAMES: dict[str, str] = {
     Event.PROVIDER_RESUMED: "恢复服务商",
     Event.PROVIDER_EXPORTED: "导出服务商",
     Event.REGISTER_RESEALED: "重新封存登记",
+    Event.RESTORED: "恢复备份",
     Event.KEYS_RENEWED: "换用新密钥",
     Event.ANCHOR_APPROVED: "互认 CA 证书",
     Event.ANCHOR_SUSPENDED: "暂停 CA 证书",
