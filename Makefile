@@ -11,7 +11,7 @@ NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(m
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
-.PHONY: help run test test-all test-newest lint conformance fuzz packages bench demo-reset lock clean
+.PHONY: help run test test-all test-newest lint conformance fuzz reliability packages bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -47,6 +47,10 @@ conformance: $(VENV)/test.stamp  ## third-party suites: a table, and 1 on any un
 
 fuzz: $(VENV)/fuzz.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
 	$(BIN)/python tests/fuzz/run.py
+
+reliability: $(VENV)/test.stamp $(MESSAGES).mo  ## kill, cut off and flood real processes; writes docs/reliability.md (about 10 minutes)
+	tools/system-packages reliability
+	$(BIN)/python tests/reliability/run.py
 
 packages: $(VENV)/run.stamp $(MESSAGES).mo  ## the driver packages that the download centre serves
 	$(BIN)/python packaging/build.py

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import InternalError, OperationalError, connection, connections
 from django.db.backends.signals import connection_created
 from serving import command, environment, free_port
 
 from calock.server.process.database import settings_of
+from calock.server.tools.outages import is_outage
 from calock.server.tools.statement_limits import bound_statements
-from calock.server.web.errors import is_unavailable
 
 
 def test_every_wait_for_a_connection_has_a_limit_and_the_address_may_set_another():
@@ -38,7 +38,7 @@ def one_second():
 def test_a_statement_that_takes_too_long_ends_as_a_database_that_is_away(one_second):
     with pytest.raises(OperationalError) as ended, connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(30)")
-    assert is_unavailable(ended.value)
+    assert is_outage(ended.value)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -51,7 +51,20 @@ def test_a_lock_that_another_holds_is_waited_for_half_as_long(one_second):
             cursor.execute("SELECT count(*) FROM challenges_spentchallenge")
         theirs.execute("ROLLBACK")
     other.close()
-    assert is_unavailable(ended.value)
+    assert is_outage(ended.value)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_standby_that_has_not_taken_over_is_a_database_that_is_away():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no standby")
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        with pytest.raises(InternalError) as ended:
+            cursor.execute("CREATE TABLE x (y int)")
+        cursor.execute("SET default_transaction_read_only = off")
+    assert is_outage(ended.value)
+    assert not is_outage(InternalError("something else"))
 
 
 def started_without_database(tmp_path, seconds: int) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from django.db import InterfaceError, OperationalError
-
 from calock.core.certificates.certificate import Certificate
 from calock.core.challenge import Challenge
 from calock.core.decision.cache import VerificationCache
@@ -29,6 +27,7 @@ from calock.server.providers.trust import current_register
 from calock.server.revocation.live import with_live_answers
 from calock.server.sessions.context import RequestContext
 from calock.server.tools import throttle
+from calock.server.tools.outages import is_outage
 from calock.server.tools.times import day_text
 from calock.wire.driver import ReportedDevice
 from calock.wire.token import AuthToken, parse_token
@@ -84,9 +83,9 @@ def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) ->
     except Refusal as refusal:
         _failed(opened, about, refusal)
         raise
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if is_outage(error):
+            raise
         refused = _not_judged(error, context)
         _failed(opened, about, refused)
         raise refused from error

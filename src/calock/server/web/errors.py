@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -16,6 +16,7 @@ from calock.server.audit.canonical import new_number
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.tools import throttle
+from calock.server.tools.outages import is_outage
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of
 
@@ -39,15 +40,6 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _refuse(request, Reason.NOT_FOUND, type(exception).__name__)
-
-
-def is_unavailable(error: BaseException | None) -> bool:
-    """Whether the database is what failed: away, out of time, out of room. No answer of a client brings that about.
-
-    A table or column that is not there is SQLite's OperationalError too, and an error of ours.
-    """
-    away = isinstance(error, (OperationalError, InterfaceError))
-    return away and not str(error).startswith(("no such table", "no such column"))
 
 
 def _number(request: HttpRequest, error: BaseException | None) -> str:
@@ -75,7 +67,7 @@ def _unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespo
 def server_error(request: HttpRequest) -> HttpResponse:
     """An error of ours, or the database's."""
     error = sys.exc_info()[1]
-    if is_unavailable(error):
+    if is_outage(error):
         return _unavailable(request, error)
     number = _number(request, error)
     log.error("failure %s on %s", number, request.path_info, exc_info=error)
