@@ -73,6 +73,14 @@ declare namespace Portal {
     | "number"
     | "problem"
     | "password_missing"
+    | "choice_renew"
+    | "choice_renew_effect"
+    | "choice_replace"
+    | "choice_replace_effect"
+    | "choice_another"
+    | "choice_another_effect"
+    | "choice_missing"
+    | "bound_on"
     | "reason_missing"
     | "picture"
     | "cancelled"
@@ -182,6 +190,25 @@ declare namespace Portal {
     challenge: string;
     member: string;
     provider: string;
+    /** What was chosen when the server asked. */
+    choice?: { act: Act; binding?: string };
+  }
+
+  /** What a lock with a new key is: a bound lock with a new certificate, one that takes its place, or one more. */
+  type Act = "renew" | "replace" | "another";
+
+  /** A bound lock that the new one may come after, and what may be chosen about it. */
+  interface Candidate {
+    binding: string;
+    lockId: string;
+    certificate: string;
+    boundAt: string;
+    notAfter: string | null;
+    act: Act;
+  }
+
+  interface Question {
+    candidates: Candidate[];
   }
 
   /** Either the password, or the lock's answer to a challenge. */
@@ -199,7 +226,7 @@ declare namespace Portal {
   interface Calls {
     "/api/challenge": { sent: ChallengeRequest; got: { challenge: string } };
     "/api/login": { sent: LoginRequest; got: { next: string } };
-    "/api/bindings": { sent: BindRequest; got: { message: string } };
+    "/api/bindings": { sent: BindRequest; got: { message?: string; question?: Question } };
     [end: `/api/bindings/${string}/end`]: { sent: EndRequest; got: { message: string } };
     "/api/step-up": { sent: StepUpRequest; got: { message: string } };
   }

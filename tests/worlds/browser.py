@@ -79,10 +79,16 @@ class Browser:
         challenge = self.challenge()
         return self.post("/api/login", {"challenge": challenge, "token": lock.sign(challenge), **fields})
 
-    def bind(self, lock: PracticeLock, member: Account, *, provider: str = "", **fields: Any) -> Any:
+    def bind(self, lock: PracticeLock, member: Account, *, provider: str = "", choose: str = "", **fields: Any) -> Any:
+        """``choose``: what to answer when the server asks what the lock is, about the first bound lock it names."""
         aim = {"member": str(member.pk), "provider": provider or lock.family.provider}
         challenge = self.challenge("bind", **aim)
-        return self.post("/api/bindings", {"challenge": challenge, "token": lock.sign(challenge), **aim, **fields})
+        sent = {"challenge": challenge, "token": lock.sign(challenge), **aim, **fields}
+        answer = self.post("/api/bindings", sent)
+        if choose and "question" in answer.json():
+            first = answer.json()["question"]["candidates"][0]["binding"]
+            answer = self.post("/api/bindings", {**sent, "choice": {"act": choose, "binding": first}})
+        return answer
 
     def step_up(self, lock: PracticeLock) -> Any:
         challenge = self.challenge("stepup")

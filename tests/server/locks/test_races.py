@@ -18,10 +18,10 @@ from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
 from calock.server.jobs import sessions as sweep
-from calock.server.locks import services, versions
+from calock.server.locks import services, unbinding, versions
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
-from calock.server.locks.services import unbind_lock
 from calock.server.locks.step_up import Evidence, Proved
+from calock.server.locks.unbinding import unbind_lock
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_sessions_of_account, end_sessions_of_lock, new_session
 from calock.server.tools.retry import again_when_broken_off
@@ -127,7 +127,7 @@ def test_what_is_judged_stays_as_it_is_until_it_is_written(world, member, monkey
     binding = bound(first, member)
     taken = []
     module, name = {
-        "dialog": (services, "require_heir"), "login": (versions, "require_heir"), "end": (services, "end_sessions_of_lock")
+        "dialog": (services, "require_heir"), "login": (versions, "require_heir"), "end": (unbinding, "end_sessions_of_lock")
     }[way]  # fmt: skip
     once(monkeypatch, module, name, after=lambda: taken.append(is_taken()))
     act = {
@@ -190,10 +190,10 @@ def test_two_last_locks_ended_at_once_leave_one(world, monkeypatch):
     """Each look finds the other lock still bound; an account without a password would be shut out."""
     person = world.member
     bindings = [bound(make_lock("EC", number=n, lock_id=f"SX-000{n}", uscc=USCC), person) for n in range(2)]
-    monkeypatch.setattr(services, "prove", lambda *_args, **_kwargs: Proved(None, {}))
+    monkeypatch.setattr(unbinding, "prove", lambda *_args, **_kwargs: Proved(None, {}))
     first, second = (ending(binding, person) for binding in bindings)
     outcomes = []
-    once(monkeypatch, services, "prove", before=lambda: outcomes.append(meanwhile(first)))
+    once(monkeypatch, unbinding, "prove", before=lambda: outcomes.append(meanwhile(first)))
     assert second() == "LAST_LOCK"
     assert outcomes == ["ended"]
     assert Binding.objects.live().get().pk == bindings[1].pk

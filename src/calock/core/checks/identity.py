@@ -76,6 +76,16 @@ def check_identity(certificate: Certificate, policy: Policy, *, device_serial: s
     return checks, None if fault or (rules.holder_required and not holder) else identity
 
 
+def is_dummy_serial(serial: str) -> bool:
+    """Whether this is a value that makers leave in every device: one character throughout, digits counted up, or zeros before one.
+
+    Such a serial denotes no device: two people's locks would look like one.
+    """
+    text = "".join(serial.split()).upper()
+    counted = any(text and text in digits * 2 for digits in ("0123456789", "1234567890", "0123456789ABCDEF"))
+    return len(set(text)) <= 1 or (counted and len(text) >= 4) or len(text.lstrip("0")) <= 1
+
+
 def _lock(certificate: Certificate, rules: tuple[IdentityRule, ...], device_serial: str) -> tuple[str, str]:
     """(id, source). A lock's id is shown and stored in clear, so a person's number is never taken as one."""
     for rule in rules:
@@ -141,7 +151,7 @@ def _texts(certificate: Certificate, rule: IdentityRule, device_serial: str) -> 
     elif rule.source == "dn":
         found = [text for oid, text in certificate.subject_attributes if oid == rule.oid]
     elif rule.source == "device":
-        found = [device_serial]
+        found = [] if is_dummy_serial(device_serial) else [device_serial]
     else:
         found = [certificate.spki_sha256[:20].upper()]
     cut = [without_prefix(rule.prefix, text.strip()) for text in found if text and len(text) <= MAX_TEXT]

@@ -58,6 +58,8 @@ class ProvenCertificate:
     key_sha256: str
     lock_ids: tuple[str, ...]
     """As the tables may know it, the newest key's first."""
+    devices: tuple[str, ...]
+    """As ``Lock.device``, by each key; an empty text for none."""
     holder_kind: str
     holder_id: str = field(repr=False)
     holder_hmacs: tuple[str, ...]
@@ -83,6 +85,7 @@ class ProvenCertificate:
             spki_sha256=certificate.spki_sha256,
             key_sha256=key_identity(certificate),
             lock_ids=lock_ids_of(identity, certificate.spki_sha256),
+            devices=_devices(identity),
             holder_kind=identity.holder_kind,
             holder_id=identity.holder_id,
             holder_hmacs=holder_hmacs(identity.holder_kind, identity.holder_id),
@@ -102,6 +105,13 @@ class ProvenCertificate:
 
 def _stored_name(common_name: str) -> str:
     return mask_person_ids(common_name)[:200]
+
+
+def _devices(identity: Identity) -> tuple[str, ...]:
+    """What denotes the device, in the form that is kept; an empty text when only the key names the lock."""
+    if identity.lock_source == "key":
+        return ("",)
+    return stored_lock_ids(identity.lock_id) if identity.lock_source != "device" else (mask_person_ids(identity.lock_id)[-24:],)
 
 
 def lock_ids_of(identity: Identity, spki_sha256: str) -> tuple[str, ...]:

@@ -16,15 +16,22 @@ from calock.server.providers.models import CaRecord, Provider
 
 
 class Lock(models.Model):
-    """One CA lock of one provider. ``lock_id`` is what the provider's rule says: shown to people as CA锁ID."""
+    """One CA lock of one provider: a secret key, and the keys that came after it on the same device (``LockKey``).
+
+    ``lock_id`` is shown to people as CA锁ID; nothing is looked up by it, and two locks may show the same.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="locks")
     lock_id = models.CharField("CA锁ID", max_length=64, db_index=True)
+    device = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="id of the device, by the certificate or as the driver reported it; empty: not known. A hint, never a proof",
+    )
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-
-    class Meta:
-        constraints = (models.UniqueConstraint(fields=("provider", "lock_id"), name="one_lock_per_provider_id"),)
 
     def __str__(self) -> str:
         return self.lock_id
@@ -80,7 +87,7 @@ class LockCertificate(models.Model):
 
 
 class LockKey(models.Model):
-    """The key itself also names a lock: no key may stand under two locks."""
+    """A key names its lock: the database keeps a key from standing under two."""
 
     key_sha256 = models.CharField(max_length=64, primary_key=True, help_text="of the modulus for RSA, else of the SPKI")
     lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="keys")

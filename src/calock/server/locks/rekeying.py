@@ -68,7 +68,7 @@ def _rekey(row: LockCertificate) -> None:
     if _HASHED_ID.search(row.lock.lock_id) and identity is not None:
         ids = lock_ids_of(identity, row.spki_sha256)
         if row.lock.lock_id in ids:  # another of its certificates may have brought the id
-            Lock.objects.filter(pk=row.lock_id).update(lock_id=ids[0])
+            Lock.objects.filter(pk=row.lock_id).update(lock_id=ids[0], device=ids[0] if row.lock.device in ids else row.lock.device)
 
 
 def _identity(row: LockCertificate, der: bytes) -> Identity | None:

@@ -1,8 +1,7 @@
 """A lock's certificates over time: adding one, and deciding whether an unknown one continues a known lock.
 
-Renewal rule (docs/decisions/binding.md): same provider's CA group, same holder id, a live predecessor with a live binding, and not
-older than it; over the same key automatically, over a new key or an expired predecessor after a fresh proof. A revoked predecessor
-passes nothing on. Across providers never.
+docs/decisions/binding.md has the table. At a login only the same key continues a lock; in the binding dialog, with a fresh proof of
+the account, also a new key of the same holder on the same device (``renewals``). A revoked predecessor passes nothing on.
 """
 
 from __future__ import annotations
@@ -54,28 +53,25 @@ def is_same(version: LockCertificate, certificate: Certificate) -> bool:
 
 
 def lock_of(proven: ProvenCertificate) -> Lock | None:
-    """The lock this certificate belongs to: by the certificate, else by its key, else by the provider's lock id.
+    """The lock that this certificate or its key belongs to.
 
     Raises:
-        Refusal: KEY_ALREADY_KNOWN when the key stands under another lock than the certificate's lock id says.
+        Refusal: KEY_ALREADY_KNOWN when the key stands under a lock of another provider.
     """
     certificate = known_version(proven)
-    return lock_of_unseen(proven) if certificate is None else certificate.lock
+    return lock_of_key(proven) if certificate is None else certificate.lock
 
 
-def lock_of_unseen(proven: ProvenCertificate) -> Lock | None:
-    """The lock of a certificate that is in no row: by its key, else by the provider's lock id.
+def lock_of_key(proven: ProvenCertificate) -> Lock | None:
+    """The lock of a certificate that is in no row, by its key.
 
     Raises:
         Refusal: KEY_ALREADY_KNOWN, as ``lock_of``.
     """
-    by_id = Lock.objects.select_related("provider").filter(provider__code=proven.provider, lock_id__in=proven.lock_ids).first()
     key = LockKey.objects.select_related("lock__provider").filter(pk=proven.key_sha256).first()
-    if key is None:
-        return by_id
-    if key.lock.provider.code != proven.provider or (by_id is not None and by_id.pk != key.lock_id):
-        raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under another lock", about={"lock": key.lock_id})
-    return key.lock
+    if key is not None and key.lock.provider.code != proven.provider:
+        raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under a lock of another provider", about={"lock": key.lock_id})
+    return key.lock if key is not None else None
 
 
 def predecessor_of(proven: ProvenCertificate, lock: Lock | None, *, at: datetime) -> PredecessorStatus | None:
@@ -91,15 +87,18 @@ def predecessor_of(proven: ProvenCertificate, lock: Lock | None, *, at: datetime
 
 
 def continues(version: LockCertificate, proven: ProvenCertificate) -> bool:
-    """Whether ``proven`` is the same holder's next certificate from the same CA group.
+    """Whether ``proven`` names the same holder. The caller knows that both are of one provider, whichever of its CAs issued them.
 
     Certificates that name no holder id continue one another only over the same key and the same subject.
     """
-    if version.ca_record.group != proven.ca_group:
-        return False
     if version.holder_hmac or proven.holder_id:
         return version.holder_hmac in proven.holder_hmacs
     return version.spki_sha256 == proven.spki_sha256 and proven.has_stored_name(version.subject_cn)
+
+
+def _needs_no_person(version: LockCertificate, proven: ProvenCertificate) -> bool:
+    """A renewal is believed at a login only over the same key, from the CA that issued ``version`` or its successor."""
+    return version.spki_sha256 == proven.spki_sha256 and version.ca_record.group == proven.ca_group
 
 
 def _is_older(proven: ProvenCertificate, current: LockCertificate) -> bool:
@@ -141,12 +140,12 @@ def require_heir(current: LockCertificate, proven: ProvenCertificate, standing: 
 def stands_for(lock: Lock, proven: ProvenCertificate, *, at: datetime) -> bool:
     """Whether this certificate would log in with ``lock`` as it is bound now, or after a renewal that needs no confirmation.
 
-    A lock is also found by an id that other certificates may carry: the one with the old key, or another holder's.
+    A lock is also found by its earlier keys, and its key may have come into another holder's certificate.
     """
     current = current_version(lock)
     if current is None or is_same(current, proven.certificate):
         return current is not None
-    if current.spki_sha256 != proven.spki_sha256 or not continues(current, proven):
+    if not _needs_no_person(current, proven) or not continues(current, proven):
         return False
     if known_version(proven) is None and _is_older(proven, current):
         return False
@@ -216,7 +215,7 @@ def add_version(lock: Lock, proven: ProvenCertificate, previous: LockCertificate
 def renew_at_login(proven: ProvenCertificate, lock: Lock, standing: PredecessorStatus | None, *, at: datetime) -> LockCertificate:
     """A certificate nobody has proven: add it when it is a renewal over the same key, else say what stands in the way.
 
-    ``lock`` and ``standing``: ``lock_of_unseen`` and ``predecessor_of``, looked up before the transaction.
+    ``lock`` and ``standing``: ``lock_of_key`` and ``predecessor_of``, looked up before the transaction.
 
     Raises:
         Refusal: LOCK_NOT_BOUND, PREDECESSOR_REVOKED, RENEWAL_NEEDS_STEP_UP, LOCK_HOLDER_CHANGED, CERTIFICATE_SUPERSEDED.
@@ -226,13 +225,13 @@ def renew_at_login(proven: ProvenCertificate, lock: Lock, standing: PredecessorS
     take_turn(lock)
     live = Binding.objects.live().select_related("account").filter(lock=lock).first()
     if live is None:
-        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock of its key or its lock id is not bound", about=about)
+        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock of its key is not bound", about=about)
     previous = current_version(lock)
     if previous is None:
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "a bound lock without a current certificate", about=about)
     require_heir(previous, proven, standing, at=at)
-    if previous.spki_sha256 != proven.spki_sha256:
-        raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed with a new key", about=about)
+    if not _needs_no_person(previous, proven):
+        raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, "renewed by another CA, or over a key that the lock had before", about=about)
     if standing is not None and standing.doubt:
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, f"the certificate before it: {standing.doubt}", about=about)
     require_intact(live)

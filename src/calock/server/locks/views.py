@@ -9,10 +9,12 @@ from django.http import HttpResponse
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.locks.binding_rows import rows_of
+from calock.server.locks.binding_rows import row_of, rows_of
 from calock.server.locks.models import Binding
-from calock.server.locks.services import bind_lock, unbind_lock
+from calock.server.locks.renewals import Act, BindingQuestion, Choice
+from calock.server.locks.services import bind_lock
 from calock.server.locks.step_up import Evidence, confirm_session
+from calock.server.locks.unbinding import unbind_lock
 from calock.server.sessions.context import RequestContext
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -21,12 +23,20 @@ from calock.wire.driver import ReportedDevice
 LIMIT = 1000
 
 
+class ChoiceMade(Message, frozen=True):
+    """Answer to the question that binding may come back with."""
+
+    act: Act
+    binding: uuid.UUID | None = None
+
+
 class BindRequest(Message, frozen=True):
     challenge: str
     token: msgspec.Raw
     member: uuid.UUID
     provider: ProviderCode
     device: ReportedDevice | None = None
+    choice: ChoiceMade | None = None
 
 
 class StepUpRequest(Message, frozen=True):
@@ -47,6 +57,20 @@ def _row(binding: Binding, context: RequestContext) -> dict[str, object]:
     return rows_of([whole], at=context.at)[0]
 
 
+def _question(question: BindingQuestion, context: RequestContext) -> dict[str, object]:
+    rows = [(row_of(found.binding, found.certificate, at=context.at), found) for found in question.candidates]
+    return {
+        "lockId": question.proven.lock_ids[0],
+        "candidates": [
+            {
+                "binding": row["id"], "lockId": row["lockId"], "certificate": row["certificate"], "statusLabel": row["statusLabel"],
+                "boundAt": row["boundAt"], "notAfter": row["notAfter"], "act": found.act.value,
+            }
+            for row, found in rows
+        ],
+    }  # fmt: skip
+
+
 @call("GET", "POST")
 def bindings(request: SiteRequest) -> HttpResponse:
     """GET: the live bindings this account may see, newest first. POST: bind."""
@@ -63,7 +87,8 @@ def _bind(request: SiteRequest, account: Account, context: RequestContext) -> Ht
     member = Account.objects.select_related("organisation").filter(pk=body.member).first()
     if member is None:
         raise Refusal(Reason.NOT_FOUND, "no such account")
-    binding = bind_lock(
+    choice = Choice(body.choice.act, body.choice.binding) if body.choice else None
+    bound = bind_lock(
         member=member,
         provider=body.provider,
         challenge=body.challenge,
@@ -71,8 +96,11 @@ def _bind(request: SiteRequest, account: Account, context: RequestContext) -> Ht
         device=body.device,
         by=account,
         context=context,
+        choice=choice,
     )
-    return reply({"binding": _row(binding, context), "message": "绑定成功"})
+    if isinstance(bound, BindingQuestion):
+        return reply({"question": _question(bound, context)})
+    return reply({"binding": _row(bound, context), "message": "绑定成功"})
 
 
 @call("POST")

@@ -19,8 +19,9 @@ from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
 from calock.server.locks.password_rules import is_lock_only
 from calock.server.locks.predecessors import PredecessorStatus, RacedError
+from calock.server.locks.renewals import probably_renewed
 from calock.server.locks.revocations import require_not_revoked
-from calock.server.locks.versions import is_same, lock_of_unseen, predecessor_of, renew_at_login
+from calock.server.locks.versions import is_same, lock_of_key, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.context import RequestContext
@@ -133,13 +134,16 @@ def _renewal(proof: Proof, context: RequestContext) -> Renewal:
     """What must be known of an unseen certificate before the transaction that may take it for a renewal.
 
     Raises:
-        Refusal: CERTIFICATE_REVOKED, KEY_ALREADY_KNOWN, LOCK_NOT_BOUND.
+        Refusal: CERTIFICATE_REVOKED, KEY_ALREADY_KNOWN, LOCK_NOT_BOUND, RENEWAL_NEEDS_STEP_UP.
     """
     require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
     proven = ProvenCertificate.of(proof)
-    lock = lock_of_unseen(proven)
+    lock = lock_of_key(proven)
     if lock is None:
-        raise Refusal(Reason.LOCK_NOT_BOUND, "no lock of this certificate, its key or its lock id", provider_facts(proven.provider))
+        renewed = probably_renewed(proven)
+        reason = Reason.RENEWAL_NEEDS_STEP_UP if renewed else Reason.LOCK_NOT_BOUND
+        about = {"lock": renewed} if renewed else {}
+        raise Refusal(reason, "no lock has this key", provider_facts(proven.provider), about=about)
     return Renewal(proven, lock, predecessor_of(proven, lock, at=context.at))
 
 

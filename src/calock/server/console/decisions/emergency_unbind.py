@@ -10,7 +10,7 @@ from calock.server.approvals.kinds import Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose
 from calock.server.locks.models import Binding
-from calock.server.locks.services import unbind_by_operators
+from calock.server.locks.unbinding import unbind_by_operators
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.masking import mask_name
 

@@ -4,6 +4,7 @@ import "./detail-drawer.js";
 import "./end-dialog.js";
 import { call, challenge } from "./api.js";
 import { reloadList } from "./binding-list.js";
+import { BindingQuestion } from "./binding-question.js";
 import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
 import { data, Refused } from "./data.js";
@@ -27,6 +28,7 @@ const later = maybe(dialog, "[data-pin-later]", HTMLElement);
 const busy = new BusyButton(button);
 const chooser = new Chooser(dialog, driver);
 const stepUp = new StepUp(dialog);
+const question = new BindingQuestion(dialog);
 const problem = new Problem(part(dialog, "[data-problem]", HTMLElement), () => chooser.situation);
 
 driver.addEventListener("change", () => {
@@ -57,8 +59,17 @@ function aim() {
  * @param {ReturnType<typeof aim>} aimed what the challenge is for
  */
 async function bind({ token, device }, text, aimed) {
+  await send({ challenge: text, token, device, ...aimed });
+}
+
+/** @param {Portal.BindRequest} answer */
+async function send(answer) {
   busy.show("verifying");
-  await call("/api/bindings", { challenge: text, token, device, ...aimed });
+  const got = await call("/api/bindings", answer);
+  if (got.question) {
+    question.ask(got.question, answer);
+    return;
+  }
   await reloadList();
   closeDialog(dialog);
   toast(dialog.dataset.done ?? "");
@@ -72,7 +83,8 @@ function goToPassword() {
 const DOES = {
   again: () => {
     problem.clear();
-    if (chooser.pinField.value) button.click();
+    if (question.asked) question.focus();
+    else if (chooser.pinField.value) button.click();
     else chooser.focusPin();
   },
   pin: () => {
@@ -89,6 +101,7 @@ const DOES = {
 
 /** @param {Refused} refused */
 async function show({ reason, shown }) {
+  if (reason !== "REQUEST") question.clear();
   if (reason === "STEP_UP_REQUIRED") stepUp.expire();
   stepUp.draw();
   problem.show({ ...shown, stay: true }, stepUp.field ? { ...DOES, password: goToPassword } : DOES, chooser.lockProvider);
@@ -137,7 +150,10 @@ async function throughWindow() {
   await bind(await askWindow(opened, chooser.lock?.id ?? "", driver.port), opened.challenge, aimed);
 }
 
-button.addEventListener("click", () => void attempt(data.pinEntry === "window" ? throughWindow : throughPage));
+button.addEventListener("click", () => {
+  if (question.asked) void attempt(() => send(question.answered()));
+  else void attempt(data.pinEntry === "window" ? throughWindow : throughPage);
+});
 part(windowWay, "[data-window-bind]", HTMLElement).addEventListener("click", () => void attempt(throughWindow));
 chooser.pinField.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !button.disabled) button.click();
@@ -154,6 +170,7 @@ dialog.addEventListener("close", () => {
   chooser.clearPin();
   stepUp.clear();
   problem.clear();
+  question.clear();
   if (later) later.hidden = true;
 });
 

@@ -1,0 +1,135 @@
+"""End a binding: by the account's own person or their administrator, by two operators, or because a new lock takes its place."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import transaction
+
+from calock.core.challenge import Purpose
+from calock.core.masking import mask_person_ids
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.audit.canonical import clean
+from calock.server.audit.events import Event
+from calock.server.audit.services import record, record_refusal
+from calock.server.challenges.services import Aim
+from calock.server.locks.decision_record import Details
+from calock.server.locks.models import Binding
+from calock.server.locks.password_rules import refuse_power_after_reset
+from calock.server.locks.step_up import Evidence, prove
+from calock.server.locks.versions import take_turn
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import notify
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import end_sessions_of_lock, forget_lock_proofs
+from calock.server.tools import throttle
+from calock.server.tools.retry import again_when_broken_off
+
+MAX_REASON = 200
+REPLACED = "已由新锁替换"
+
+
+def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Account, context: RequestContext) -> Binding:
+    """End a binding. The history stays; sessions that stood on the lock end with it.
+
+    ``by`` sees the binding: their own, or as administrator their organisation's. ``evidence`` proves ``by`` themselves.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, PASSWORD_RESET_LATELY, STEP_UP_REQUIRED,
+            STEP_UP_FAILED, what a step-up answer can be refused for. Each is audited. TOO_MANY_ATTEMPTS.
+    """
+    throttle.refuse_when_too_many("unbind", context.sender)
+    row: Binding | None = None
+    try:
+        row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
+        why = _require_endable(row, _reason(reason), by=by)
+        assert row is not None
+        proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
+        if row.account_id != by.pk:
+            refuse_power_after_reset(by, lock=proved.lock, at=context.at)
+        return _end(row, why, by=by, context=context, proved=proved.details)
+    except Refusal as refusal:
+        throttle.count_failure("unbind", context.sender)
+        record_refusal(
+            Event.BINDING_END_REFUSED,
+            refusal,
+            context=context,
+            actor=by,
+            subject=row.account_id if row else None,
+            lock=row.lock_id if row else None,
+            provider=row.lock.provider.code if row else "",
+            details={"binding": str(binding)},
+        )
+        raise
+
+
+def _require_endable(row: Binding | None, reason: str, *, by: Account) -> str:
+    if row is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
+    if row.unbound_at is not None:
+        raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended before")
+    if not reason:
+        raise Refusal(Reason.REASON_MISSING, "no reason given")
+    if row.account_id == by.pk:
+        _require_other_way_in(by, row)
+    return reason
+
+
+def _require_other_way_in(account: Account, row: Binding) -> None:
+    others = Binding.objects.logging_in().filter(account=account).exclude(pk=row.pk)
+    if not account.has_usable_password() and not others.exists():
+        raise Refusal(Reason.LAST_LOCK, "the account has no password and no other lock")
+
+
+def _reason(text: str) -> str:
+    return clean(mask_person_ids(text.strip()), MAX_REASON)
+
+
+@again_when_broken_off
+def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
+    """``proved``: what is known of the lock that ``by`` proved themselves with."""
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
+        take_turn(row.lock)
+        live = Binding.objects.live().filter(pk=row.pk)
+        if row.account_id == by.pk and live.exists():
+            _require_other_way_in(account, row)  # asked again: two bindings may be ended at once
+        if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
+            raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
+        ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
+        forget_lock_proofs(account_id=row.account_id, lock_id=row.lock_id)
+        event = record(
+            Event.BINDING_ENDED,
+            context=context,
+            actor=by,
+            subject=row.account_id,
+            organisation=row.account.organisation_id,
+            lock=row.lock_id,
+            provider=row.lock.provider.code,
+            details={"binding": str(row.pk), "sessions_ended": ended, "for_other": row.account_id != by.pk, **proved},
+        )
+        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.lock.lock_id)
+    row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
+    return row
+
+
+def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
+    """End a binding as two operators decided; the caller has checked both. Inside the caller's transaction.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED.
+    """
+    row = Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first()
+    if row is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "no such binding")
+    return _end(row, _reason(reason), by=by, context=context, proved={})
+
+
+def end_replaced(binding: Binding, *, by: Account, context: RequestContext) -> None:
+    """End a binding whose lock was just replaced by another one of the same account. Inside the caller's transaction.
+
+    Raises:
+        Refusal: BINDING_ALREADY_ENDED.
+    """
+    _end(binding, REPLACED, by=by, context=context, proved={})
