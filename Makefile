@@ -26,11 +26,11 @@ test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## every test once, on PostgreSQL 
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "postgresql and not browser" tests/server
 	$(BIN)/pytest -q -n 2
 
-test-all: $(VENV)/test.stamp $(MESSAGES).mo lint test-newest  ## the same with all of the server on PostgreSQL, and the newest Python
+test-all: $(VENV)/test.stamp $(MESSAGES).mo lint  ## the same with all of the server on PostgreSQL
 	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
 	$(BIN)/pytest -q -n 2
 
-# Not in `make test`: it needs an environment of its own, and what differs between Pythons changes seldom.
+# By itself: it needs an environment of its own, and what differs between Pythons changes seldom.
 test-newest:  ## core, driver and commands on the newest Python here; NEWEST=… names another
 	@[ -n "$(NEWEST)" ] || echo "no Python newer than 3.11 here"
 	[ -z "$(NEWEST)" ] || $(MAKE) VENV=.venv-newest PYTHON=$(NEWEST) .venv-newest/test.stamp
