@@ -348,3 +348,19 @@ def test_flt10_a_restored_backup_is_told_by_the_trail_and_old_sessions_do_not_co
     assert (row.details["kept_seal"], row.details["last_head_here"]) == (1, 2)
     sql("DELETE FROM audit_auditseal WHERE seq > 1003")
     assert any("gone from the database" in str(finding) for finding in findings())
+
+
+def test_sec20_everything_deleted_at_once_is_told_by_a_copy_of_the_heads(tmp_path, capsys):
+    rows(4)
+    seal_audit(at=timezone.now())
+    copy = shutil.copy(heads_path(), tmp_path)
+    call_command("verify_audit", "--heads", copy)
+    sql("DELETE FROM audit_auditevent")
+    sql("DELETE FROM audit_auditseal")
+    heads_path().unlink()
+    call_command("verify_audit")  # nothing is left here that could tell
+    with pytest.raises(CommandError):
+        call_command("verify_audit", "--heads", copy)
+    assert "4 rows are gone" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no such file"):
+        call_command("verify_audit", "--heads", str(tmp_path / "nowhere"))

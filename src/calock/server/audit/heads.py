@@ -7,7 +7,7 @@ next head is written, and that head is written again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -38,9 +38,9 @@ def heads_files() -> list[Path]:
     return [*([former] if former.exists() else []), *sorted(data.glob("audit-heads-????-??.jsonl"))]
 
 
-def published() -> Iterator[tuple[str, str]]:
-    """Every line of every file, and where it stands."""
-    for path in heads_files():
+def published(files: Sequence[Path] = ()) -> Iterator[tuple[str, str]]:
+    """Every line of this machine's files, or of copies of them, and where it stands."""
+    for path in files or heads_files():
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, start=1):
                 yield f"{path.name}, line {number}", line.rstrip("\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.db.models import Max
 
@@ -38,13 +39,17 @@ class Report:
     findings: tuple[Finding, ...]
 
 
-def verify_audit(*, public_key: str) -> Report:
-    """Look at everything. ``public_key``: the sealing key (raw Ed25519, hex) as noted outside the database."""
+def verify_audit(*, public_key: str, heads: Sequence[Path] = ()) -> Report:
+    """Look at everything.
+
+    ``public_key``: the sealing key (raw Ed25519, hex) as noted outside the database. ``heads``: copies of the files of heads, kept
+    where whoever emptied database and data directory does not reach; empty: this machine's own.
+    """
     seals = AuditSeal.objects.order_by("seq")
     last = seals.aggregate(last=Max("last_id"))["last"] or 0
     without_key: list[int] = []
     findings = [*_rows(last, without_key)]
-    findings += _file(public_key)
+    findings += _file(public_key, heads)
     findings += _chain(seals.defer("leaves").iterator(chunk_size=CHUNK), public_key)
     for seal in seals.iterator(chunk_size=20):
         findings += _batch(seal)
@@ -71,12 +76,12 @@ def _rows(last_sealed: int, without_key: list[int]) -> Iterator[Finding]:
             yield Finding(MISFIT, row.pk, row.number)
 
 
-def _heads(public_key: str) -> Iterator[Head | Finding]:
+def _heads(public_key: str, files: Sequence[Path]) -> Iterator[Head | Finding]:
     """The file's heads in order, and what is wrong with the file."""
     expected, previous = 1, ""
     restored = {last + 1: kept for kept, last in gaps().items()}
     digests = {0: ""}
-    for where, line in published():
+    for where, line in published(files):
         try:
             head = Head.of_line(line)
         except ValueError:
@@ -94,11 +99,11 @@ def _heads(public_key: str) -> Iterator[Head | Finding]:
         yield head
 
 
-def _file(public_key: str) -> Iterator[Finding]:
+def _file(public_key: str, files: Sequence[Path]) -> Iterator[Finding]:
     stored = dict(AuditSeal.objects.values_list("seq", "head"))
     newest = 0
     lost = gaps()
-    for item in _heads(public_key):
+    for item in _heads(public_key, files):
         if isinstance(item, Finding):
             yield item
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -17,8 +19,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--public-key", help="the sealing key in hex, from your own notes; default: the key in CALOCK_DATA")
 
-    def handle(self, *args: Any, public_key: str | None, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        report = verify_audit(public_key=public_key or public_hex(seal_key(settings.CALOCK.data)))
+        parser.add_argument(
+            "--heads", type=Path, nargs="+", default=(), metavar="FILE", help="copies of the files of heads, the oldest first"
+        )
+
+    def handle(self, *args: Any, public_key: str | None, heads: Sequence[Path], **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        if absent := [str(path) for path in heads if not path.is_file()]:
+            raise CommandError(f"no such file: {', '.join(absent)}")
+        report = verify_audit(public_key=public_key or public_hex(seal_key(settings.CALOCK.data)), heads=heads)
         for finding in report.findings:
             self.stdout.write(str(finding))
         if report.findings:
