@@ -19,7 +19,7 @@ declare namespace DriverPages {
     tls: boolean;
     origins: string[];
     locks: OwnLock[];
-    problems: Wire.ModuleProblem[];
+    problems: Wire.DriverProblem[];
     diagnosis: Wire.Diagnosis;
   }
 
@@ -34,6 +34,15 @@ declare namespace DriverPages {
     problem: string;
   }
 
+  /** A PIN typed in the window. */
+  interface WindowPin {
+    ticket: string;
+    lock: string;
+    pin: string;
+    asTyped: boolean;
+    useLastTry: boolean;
+  }
+
   interface Calls {
     "/status/session": { sent: { code: string }; got: { session: string } };
     "/status/view": { sent: Wire.Nothing; got: View };
@@ -41,7 +50,8 @@ declare namespace DriverPages {
     "/status/updates": { sent: Wire.Nothing; got: { packages: PackageView[] } };
     "/status/updates/install": { sent: { code: string }; got: { started: boolean } };
     "/window/locks": { sent: { ticket: string }; got: Wire.LockList };
-    "/window/sign": { sent: { ticket: string; lock: string; pin: string; useLastTry: boolean }; got: Wire.WindowAnswer };
+    "/window/sign": { sent: WindowPin; got: Wire.WindowAnswer };
+    "/window/reveal": { sent: WindowPin; got: Wire.LockList };
     "/window/cancel": { sent: { ticket: string }; got: Wire.WindowAnswer };
   }
 }

@@ -8,7 +8,7 @@ declare namespace Portal {
     label: string;
     href: string;
     /** What the page at hand does instead of following `href`, where it can: see `refusal_texts.py`. */
-    does: "" | "again" | "pin" | "lock" | "password" | "reason" | "allow" | "reload" | "return";
+    does: "" | "again" | "pin" | "clean" | "window" | "lock" | "password" | "reason" | "allow" | "reload" | "return";
   }
 
   /** A refusal in people's words, as `refusals.describe` writes it and pages show it. */
@@ -48,21 +48,26 @@ declare namespace Portal {
     | "ready_several"
     | "expired_lock"
     | "lock_ca"
-    | "pin_unusual"
-    | "type_again"
-    | "last_try_tick"
-    | "go_tick"
     | "expired"
     | "until"
     | "serial"
     | "tries"
     | "default_pin"
-    | "last_try"
-    | "last_try_agree"
+    | "reserved"
+    | "reserved_unknown"
+    | "window_only"
+    | "hidden_lock"
+    | "on_reader"
+    | "problem_about"
+    | "start_windows"
+    | "start_macos"
+    | "start_linux"
+    | "driver_accept"
     | "locked"
     | "locked_plain"
     | "busy"
     | "signing"
+    | "signing_reader"
     | "verifying"
     | "network"
     | "try_again"
@@ -71,7 +76,6 @@ declare namespace Portal {
     | "window_blocked"
     | "window_silent"
     | "number"
-    | "problem"
     | "password_missing"
     | "choice_renew"
     | "choice_renew_effect"
@@ -102,6 +106,8 @@ declare namespace Portal {
     timeZone: string;
     /** Address of the page that offers the driver. */
     download: string;
+    /** Milliseconds after which a call of the driver counts as not answered: above the driver's own limits. */
+    limits: { operation: number; reader: number; list: number };
     words: Record<Word, string>;
     /** By reason. */
     refusals: Record<"DRIVER_FAILED" | "SERVER_BUSY", RefusalText> & Partial<Record<string, RefusalText>>;
@@ -176,6 +182,7 @@ declare namespace Portal {
   interface Answer {
     token: Wire.AuthToken;
     device: Wire.ReportedDevice | null;
+    driver?: Wire.DriverProof | null;
   }
 
   interface LoginRequest extends Answer {

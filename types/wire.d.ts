@@ -3,6 +3,21 @@
  * their own names. `tests/agent/test_script_types.py` compares them. A field with `?` may be missing.
  */
 declare namespace Wire {
+  interface HelloRequest {
+    /** 16 to 128 of `A-Z a-z 0-9 - _`, which the driver signs. */
+    nonce?: string;
+  }
+
+  /** A signature with the driver's key for this origin: docs/protocol.md, "The driver's key". */
+  interface DriverProof {
+    /** Base64 DER of the SubjectPublicKeyInfo. */
+    key: string;
+    port: number;
+    version: string;
+    /** Base64 of r‖s. */
+    signature: string;
+  }
+
   interface Hello {
     /** Always `calock`; another value is another vendor's driver. */
     driver: string;
@@ -11,6 +26,7 @@ declare namespace Wire {
     pinEntry: ("page" | "window")[];
     /** Code of the driver package this was installed from. */
     package: string;
+    proof: DriverProof | null;
   }
 
   /** State of a lock's PIN, read before any try; the numbers are null where the lock does not tell. */
@@ -20,6 +36,10 @@ declare namespace Wire {
     locked: boolean;
     /** Still the one it was delivered with. */
     default: boolean;
+    /** What is left is for the driver's own window. */
+    reserved: boolean;
+    /** The PIN is typed on the reader's own keys. */
+    onReader: boolean;
   }
 
   /** One signing certificate in a lock that is plugged in. */
@@ -33,7 +53,7 @@ declare namespace Wire {
     issuer: string;
     /** AuthorityKeyIdentifier, hex. */
     issuerKeyId: string;
-    /** Masked to its last four characters. */
+    /** Masked to its last four characters; empty where the lock tells none of its own. */
     deviceSerial: string;
     algorithm: "SM2" | "RSA" | "EC";
     /** ISO 8601, UTC. */
@@ -46,21 +66,32 @@ declare namespace Wire {
     pin: PinState;
   }
 
-  /** A module that cannot be asked, or holds a lock that cannot be used. */
-  interface ModuleProblem {
+  /** What is wrong with a module, a plugged-in lock or the driver's own start. */
+  interface DriverProblem {
+    /** File name of the vendor library; empty: the driver itself. */
     module: string;
     reason: string;
+    /** Which lock, masked; for DRIVER_PORT_TAKEN the port. */
+    label: string;
+    /** LOCK_CERTIFICATE_HIDDEN: handle for `/v1/locks/reveal`, and the state of its PIN. */
+    lock?: string;
+    pin?: PinState | null;
   }
 
   interface LockList {
     locks: LockInfo[];
-    problems: ModuleProblem[];
+    problems: DriverProblem[];
+    /** Two wrong PINs in a row came from this page: the next one is typed in the driver's window. */
+    windowOnly: boolean;
   }
 
   interface AuthenticateRequest {
     lock: string;
     challenge: string;
     pin: string;
+    /** The user was told of blanks or unusual characters in the PIN and meant them. */
+    asTyped?: boolean;
+    /** Counts in the driver's own pages only. */
     useLastTry?: boolean;
   }
 
@@ -83,13 +114,26 @@ declare namespace Wire {
   interface AuthenticateReply {
     token: AuthToken;
     device: ReportedDevice;
+    driver?: DriverProof | null;
   }
 
   interface ChangePinRequest {
     lock: string;
     oldPin: string;
     newPin: string;
+    asTyped?: boolean;
     useLastTry?: boolean;
+  }
+
+  interface RevealRequest {
+    lock: string;
+    pin: string;
+    asTyped?: boolean;
+    useLastTry?: boolean;
+  }
+
+  interface Cancelled {
+    cancelled: boolean;
   }
 
   interface PinChanged {
@@ -150,10 +194,12 @@ declare namespace Wire {
 
   /** Calls of platforms' pages. */
   interface Calls {
-    "/v1/hello": { sent: Nothing; got: Hello };
+    "/v1/hello": { sent: HelloRequest; got: Hello };
     "/v1/locks": { sent: Nothing; got: LockList };
     "/v1/authenticate": { sent: AuthenticateRequest; got: AuthenticateReply };
     "/v1/pin/change": { sent: ChangePinRequest; got: PinChanged };
+    "/v1/locks/reveal": { sent: RevealRequest; got: LockList };
+    "/v1/cancel": { sent: Nothing; got: Cancelled };
     "/v1/diagnosis": { sent: Nothing; got: Diagnosis };
   }
 

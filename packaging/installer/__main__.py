@@ -41,7 +41,7 @@ def _install(folder: Path) -> None:
         how = atlogin.enable(where, usable) if usable else ""  # a failed update leaves the old version running
     if version != manifest["version"]:
         _say(f"已安装更新的版本 {version}，保留该版本。", f"Version {version} is newer and stays.")
-    port = wait_until_listening(manifest["origins"][0])
+    port = wait_until_listening(where, manifest["origins"][0])
     _say(f"安装完成，驱动已启动（{how}）。", f"Installed and running on 127.0.0.1:{port}.")
     _say("请回到网页，插入 CA 锁，页面会自动检测。", "Go back to the page and plug your CA lock in.")
 

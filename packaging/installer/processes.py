@@ -15,7 +15,6 @@ from pathlib import Path
 from check import InstallError
 from places import Places, system
 
-PORTS = range(47113, 47117)
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
@@ -96,18 +95,25 @@ def _answers(port: int, origin: str) -> bool:
         connection.close()
 
 
-def wait_until_listening(origin: str) -> int:
+def _noted_port(places: Places) -> int:
+    """Where the running driver says that it listens (``calock.agent.instance``); 0 when it says nothing yet."""
+    try:
+        return int(json.loads((places.state / "agent.json").read_bytes())["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def wait_until_listening(places: Places, origin: str) -> int:
     """Port on which the driver answers this platform's pages.
 
     Raises:
         InstallError: it does not answer in time.
     """
-    found: list[int] = []
 
     def listening() -> bool:
-        found.extend(port for port in PORTS if _answers(port, origin))
-        return bool(found)
+        port = _noted_port(places)
+        return port > 0 and _answers(port, origin)
 
     if not _wait(listening, START_SECONDS):
         raise InstallError("驱动已安装，但没有启动成功，请重新登录电脑后再试。", "installed, but the driver does not answer")
-    return found[0]
+    return _noted_port(places)

@@ -101,8 +101,11 @@ def add_package(places: Places, folder: Path, manifest: dict[str, Any]) -> None:
         *(f"{name} = {_toml(modules[name])}" for name in FOUND if modules.get(name)),
     ]
     dropped = places.config / "agent.d"
-    dropped.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (dropped / f"{manifest['code']}.toml").write_text("\n".join(lines) + "\n", "utf-8")
+    dropped.mkdir(parents=True, exist_ok=True)
+    dropped.chmod(0o700)  # the driver reads no configuration that others may write, whatever the umask was
+    file = dropped / f"{manifest['code']}.toml"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    file.chmod(0o600)
 
 
 def packages(places: Places) -> list[str]:

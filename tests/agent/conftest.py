@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from agent.driving import DriverProcess, make_lock
+from agent.softhsm import Shim, SoftHsm, make_shim, make_softhsm
 
 FAULT_DRIVER = (sys.executable, str(Path(__file__).with_name("fault_driver.py")))
 Start = Callable[..., DriverProcess]
@@ -16,14 +17,15 @@ Start = Callable[..., DriverProcess]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start drivers; all of them end with the test. ``faulty=True`` gives workers that misbehave on demand."""
+    """Start drivers; all of them end with the test. ``faulty``: workers that misbehave on demand. ``impatient``: short limits."""
     running: list[DriverProcess] = []
 
-    def begin(*, faulty: bool = False, **options: Any) -> DriverProcess:
+    def begin(*, faulty: bool = False, impatient: bool = False, **options: Any) -> DriverProcess:
         directory = tmp_path / f"driver{len(running)}"
         directory.mkdir()
-        if faulty:
+        if faulty or impatient:
             options["command"] = FAULT_DRIVER
+            options["environment"] = {**options.get("environment", {}), "FAULTY": "1" if faulty else ""}
         driver = DriverProcess(directory, **options)
         running.append(driver)
         return driver
@@ -37,6 +39,22 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def locks(tmp_path: Path) -> Path:
     """Directory of practice locks for ``start(soft_dir=locks)``."""
     return tmp_path / "locks"
+
+
+@pytest.fixture
+def hsm(tmp_path: Path) -> SoftHsm:
+    found = make_softhsm(tmp_path / "hsm")
+    if found is None:
+        pytest.skip("SoftHSM2 is not installed (Debian: softhsm2)")
+    return found
+
+
+@pytest.fixture
+def shim(hsm: SoftHsm) -> Shim:
+    found = make_shim(hsm)
+    if found is None:
+        pytest.skip("no C compiler: the library with habits cannot be built")
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as wsevents
@@ -32,6 +33,8 @@ from calock.wire.driver import EVENTS_PATH, EVENTS_SUBPROTOCOL
 ORIGIN = "https://www.gov.example"
 PIN = "012345"
 CHALLENGE = "c1.login.t4k2qo.Zk3yN0bq8Vw1xY5uT7rS2pL9mJ4hG6fD0aQzXcVbNm1.ctxctxctxctxctxctxctx.macmacmacmacmacmacmacm"
+UNTOUCHED = {"triesLeft": 6, "triesMax": 6, "locked": False, "default": False, "reserved": False, "onReader": False}
+"""State of a practice lock's PIN while no wrong one was tried."""
 LONG = 30.0
 """Seconds after which a wait is a failure; nothing is expected to take that long."""
 
@@ -110,14 +113,15 @@ class DriverProcess:
         soft_dir: Path | None = None,
         options: Sequence[str] = (),
         environment: dict[str, str] | None = None,
-        port: int = 0,
+        port: int | None = 0,
         command: Sequence[str] = (sys.executable, "-m", "calock.agent"),
     ) -> None:
         self.origins = list(origins)
         self.soft = soft_dir or directory / "locks"
         self.state = directory / "state"
         self.log_path = directory / "driver.log"
-        arguments = ["--soft-dir", str(self.soft), "--state-dir", str(self.state), "--port", str(port), "--log-level", "debug"]
+        arguments = ["--soft-dir", str(self.soft), "--state-dir", str(self.state), "--log-level", "debug"]
+        arguments += [] if port is None else ["--port", str(port)]
         for origin in origins:
             arguments += ["--origin", origin]
         self._log = self.log_path.open("wb")
@@ -185,6 +189,24 @@ class DriverProcess:
 
     def locks(self) -> list[dict[str, Any]]:
         return self.call("/v1/locks").json["locks"]
+
+    def problems(self) -> list[tuple[str, str]]:
+        """(module, reason) of each problem."""
+        return [(problem["module"], problem["reason"]) for problem in self.call("/v1/locks").json["problems"]]
+
+    def in_window(self, lock: str | None, pin: str, *, origin: str | None = None, call: str = "sign", **more: Any) -> Reply:
+        """Type a PIN in the driver's own window, opened by a page of ``origin``."""
+        fields = urlencode({"challenge": CHALLENGE, "state": "s" * 20})
+        headers = {"Origin": origin or self.origins[0], "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        page = self.request("POST", "/window/authenticate", fields.encode(), form).body.decode()
+        ticket = page.partition('data-ticket="')[2].partition('"')[0]
+        own = {"Content-Type": "application/json", "X-Calock": "1", "Origin": self.address}
+        if lock is None:
+            listed = self.request("POST", "/window/locks", json.dumps({"ticket": ticket}).encode(), own).json
+            lock = listed["locks"][0]["id"]
+        message = {"ticket": ticket, "lock": lock, "pin": pin, **more}
+        return self.request("POST", f"/window/{call}", json.dumps(message).encode(), own)
 
     def authenticate(self, lock: str | None = None, pin: str = PIN, challenge: str = CHALLENGE, **more: Any) -> Reply:
         lock = lock or self.locks()[0]["id"]

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from calock.agent import pipe, worker
-from calock.agent.backends.base import Listing, LockRecord, PinState
+from calock.agent.backends import watchdog
+from calock.agent.backends.base import Consent, Listing, LockRecord, PinState
 from calock.agent.backends.soft import SoftBackend
 from calock.agent.signing import SigningInput
 from calock.core.refusals import Reason, Refusal
@@ -23,7 +24,7 @@ class FaultBackend:
         self._inner = SoftBackend(directory)
         self._directory = directory
         if self._fault() == "does not load":
-            raise Refusal(Reason.MODULE_FAILED, "module file is missing")
+            raise Refusal(Reason.MODULE_MISSING, "module file is missing")
 
     def _fault(self) -> str:
         path = self._directory / "fault"
@@ -61,7 +62,7 @@ class FaultBackend:
                 for lock in listing.locks))  # fmt: skip
         return listing
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, consent: Consent) -> bytes:
         name = self._misbehave("sign")
         if name == "slow":
             gate = self._directory / "go"
@@ -71,7 +72,7 @@ class FaultBackend:
         if name == "pulled out":
             for path in (self._directory / "plugged").iterdir():
                 path.unlink()
-        signature = self._inner.sign(key, certificate=certificate, pin=pin, signing_input=signing_input, use_last_try=use_last_try)
+        signature = self._inner.sign(key, certificate=certificate, pin=pin, signing_input=signing_input, consent=consent)
         return {
             "wrong signature": bytes([signature[0] ^ 1]) + signature[1:],
             "short signature": signature[:-1],
@@ -79,9 +80,12 @@ class FaultBackend:
             "empty signature": b"",
         }.get(name, signature)
 
-    def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
+    def change_pin(self, key: str, *, certificate: bytes, old: bytearray, new: bytearray, consent: Consent) -> None:
         self._misbehave("change")
-        self._inner.change_pin(key, old=old, new=new, use_last_try=use_last_try)
+        self._inner.change_pin(key, certificate=certificate, old=old, new=new, consent=consent)
+
+    def reveal(self, device: str, *, pin: bytearray, consent: Consent) -> None:
+        self._inner.reveal(device, pin=pin, consent=consent)
 
     def fingerprint(self) -> str:
         self._misbehave("poll")
@@ -99,4 +103,5 @@ def open_fault(start: pipe.Start) -> FaultBackend:
 
 
 if __name__ == "__main__":
+    watchdog.LOOK_SECONDS = 4.0
     os._exit(worker.serve(open_fault))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,30 +15,42 @@ from agent.driving import softhsm_module
 from calock.demo import pki
 
 _IMPORT = """
-import sys, pkcs11
+import json, sys, pkcs11
 from pkcs11 import Attribute, ObjectClass, KeyType, CertificateType
-from pkcs11.util.rsa import decode_rsa_private_key
-from pkcs11.util.ec import decode_ec_private_key
+from pkcs11.util.rsa import decode_rsa_private_key, decode_rsa_public_key
+from pkcs11.util.ec import decode_ec_private_key, decode_ec_public_key
 from pkcs11.util.x509 import decode_x509_certificate
 from asn1crypto.keys import PrivateKeyInfo
-module, label, pin, key_id, key_path, certificate_path = sys.argv[1:]
+from asn1crypto.x509 import Certificate
+module, label, pin, objects = sys.argv[1:]
 token = pkcs11.lib(module).get_token(token_label=label)
 with token.open(rw=True, user_pin=pin) as session:
-    if key_path:
-        inner = PrivateKeyInfo.load(open(key_path, "rb").read())
-        if inner.algorithm == "rsa":
-            attributes = decode_rsa_private_key(inner["private_key"].parsed.dump())
+    for kind, path, extra in json.loads(objects):
+        data = open(path, "rb").read()
+        if kind == "private":
+            inner = PrivateKeyInfo.load(data)
+            if inner.algorithm == "rsa":
+                attributes = decode_rsa_private_key(inner["private_key"].parsed.dump())
+            else:
+                ec = inner["private_key"].parsed
+                ec["parameters"] = inner["private_key_algorithm"]["parameters"]
+                attributes = decode_ec_private_key(ec.dump())
+            attributes[Attribute.SIGN] = True
+        elif kind == "public":
+            spki = Certificate.load(data).public_key
+            if spki.algorithm == "rsa":
+                attributes = decode_rsa_public_key(spki["public_key"].parsed.dump())
+            else:
+                attributes = decode_ec_public_key(spki.dump())
         else:
-            ec = inner["private_key"].parsed
-            ec["parameters"] = inner["private_key_algorithm"]["parameters"]
-            attributes = decode_ec_private_key(ec.dump())
-        attributes.update({Attribute.ID: bytes.fromhex(key_id), Attribute.TOKEN: True, Attribute.SIGN: True})
-        session.create_object(attributes)
-    if certificate_path:
-        attributes = decode_x509_certificate(open(certificate_path, "rb").read())
-        attributes.update({Attribute.ID: bytes.fromhex(key_id), Attribute.TOKEN: True})
+            attributes = decode_x509_certificate(data)
+        attributes[Attribute.TOKEN] = True
+        for name, value in extra.items():
+            attributes[Attribute[name]] = bytes.fromhex(value) if name == "ID" else value
         session.create_object(attributes)
 """
+Stored = tuple[str, bytes, dict[str, str | bool]]
+"""One object: ``private`` (PKCS#8), ``public`` (a certificate's key) or ``certificate``, its content, attributes by name."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +76,51 @@ class SoftHsm:
 
     def put(self, label: str, pin: str, key: pki.Key | None, certificate: bytes | None, key_id: str = "01") -> None:
         """Store a private key and a certificate under one CKA_ID."""
-        key_path, certificate_path = self.directory / "key", self.directory / "certificate"
-        if key:
-            key_path.write_bytes(key.private_pkcs8)
+        objects: list[Stored] = [("private", key.private_pkcs8, {"ID": key_id})] if key else []
         if certificate:
-            certificate_path.write_bytes(certificate)
-        self._run(sys.executable, "-c", _IMPORT, self.module, label, pin, key_id,
-                  str(key_path) if key else "", str(certificate_path) if certificate else "")  # fmt: skip
+            objects.append(("certificate", certificate, {"ID": key_id}))
+        self.store(label, pin, *objects)
+
+    def store(self, label: str, pin: str, *objects: Stored) -> None:
+        """Store objects with exactly these attributes, as other tools might leave them."""
+        described = []
+        for index, (kind, content, extra) in enumerate(objects):
+            path = self.directory / f"object{index}"
+            path.write_bytes(content)
+            described.append((kind, str(path), extra))
+        self._run(sys.executable, "-c", _IMPORT, self.module, label, pin, json.dumps(described))
+
+
+@dataclass(frozen=True)
+class Shim:
+    """A library between the driver and SoftHSM2 with habits of real vendors (``tokens/shim.c``)."""
+
+    hsm: SoftHsm
+    module: str
+
+    @property
+    def _file(self) -> Path:
+        return self.hsm.directory / "habits"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.hsm.environment, "SHIM_MODULE": self.hsm.module, "SHIM_HABITS": str(self._file)}
+
+    def habits(self, *words: str) -> None:
+        """Take on these habits, and no others, from the next call on."""
+        draft = self._file.with_suffix(".new")
+        draft.write_text("".join(word + "\n" for word in words))
+        draft.replace(self._file)
+
+
+def make_shim(hsm: SoftHsm) -> Shim | None:
+    """Compile the shim; None without a C compiler."""
+    if shutil.which("cc") is None:
+        return None
+    library = hsm.directory / "libshim.so"
+    source = Path(__file__).with_name("tokens") / "shim.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True, capture_output=True)
+    return Shim(hsm, str(library))
 
 
 def make_softhsm(directory: Path) -> SoftHsm | None:

@@ -370,14 +370,25 @@ def test_b10_a_thousand_signatures_are_not_given(start, locks: Path) -> None:
     assert reasons.count("TOO_MANY_ATTEMPTS") > 900
 
 
-def test_b12_guessing_never_uses_the_last_try(start, locks: Path) -> None:
+def test_b12_guessing_ends_after_two_wrong_pins(start, locks: Path) -> None:
     made = make_lock(locks)
     driver = start(soft_dir=locks)
     lock = driver.locks()[0]["id"]
     reasons = [driver.authenticate(lock, pin=f"{number:06}").reason for number in range(9)]
-    assert reasons == ["PIN_WRONG"] * 5 + ["PIN_LAST_TRY"] * 4
-    assert read_soft_lock(made.path).tries_left == 1
-    assert driver.locks()[0]["pin"]["triesLeft"] == 1
+    assert reasons == ["PIN_WRONG"] * 2 + ["PIN_WINDOW_ONLY"] * 7
+    assert read_soft_lock(made.path).tries_left == 4
+
+
+def test_b31_all_allowed_pages_together_never_reach_the_last_two_tries(start, locks: Path) -> None:
+    made = make_lock(locks)
+    origins = [f"https://site{number}.gov.example" for number in range(4)]
+    driver = start(soft_dir=locks, origins=origins)
+    for origin in origins:
+        lock = driver.call("/v1/locks", origin=origin).json["locks"][0]["id"]
+        for number in range(3):
+            message = {"lock": lock, "challenge": CHALLENGE, "pin": f"{number:06}", "useLastTry": True}
+            assert driver.call("/v1/authenticate", message, origin=origin).reason in ("PIN_WRONG", "PIN_WINDOW_ONLY")
+    assert read_soft_lock(made.path).tries_left == 2
 
 
 def test_b13_no_pin_is_kept(driver) -> None:
@@ -511,7 +522,8 @@ def test_b17_b30_running_writes_nothing_but_its_own_state(start, locks: Path, tm
     driver.call("/v1/pin/change", {"lock": driver.locks()[0]["id"], "oldPin": PIN, "newPin": "777777"})
     driver.close()
     assert [path for path in home.rglob("*") if path.is_file()] == []
-    assert [path.name for path in driver.state.rglob("*")] == ["agent.lock"]
+    kept = {path.name: path.stat().st_mode & 0o077 for path in driver.state.rglob("*")}
+    assert kept == {"agent.lock": 0, "agent.log": 0, "driver.key": 0}  # closed to others
 
 
 def test_b21_the_notes_of_the_driver_are_for_its_user_only(driver) -> None:
@@ -561,7 +573,7 @@ def test_b18_a_lock_swapped_under_the_same_name_is_noticed(locks: Path) -> None:
     signing_input = prepare(Certificate.parse(shown.certificate), origin=ORIGIN, challenge=CHALLENGE)
     with pytest.raises(Refusal) as refused:
         backend.sign(
-            record.key, certificate=record.certificate, pin=bytearray(PIN.encode()), signing_input=signing_input, use_last_try=False
+            record.key, certificate=record.certificate, pin=bytearray(PIN.encode()), signing_input=signing_input, consent="window"
         )
     assert refused.value.reason is Reason.LOCK_CHANGED
     assert backend.list_locks().locks[0].pin.tries_left == 6

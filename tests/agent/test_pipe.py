@@ -14,7 +14,7 @@ from calock.agent.backends.base import Listing
 
 def test_a_request_travels_and_its_pin_can_be_wiped() -> None:
     request = pipe.Authenticate(
-        id=7, key="k", certificate=b"c", origin="https://a", challenge="x", pin=bytearray(b"012345"), use_last_try=False
+        id=7, key="k", certificate=b"c", origin="https://a", challenge="x", pin=bytearray(b"012345"), consent="window"
     )
     data = pipe.frame(request)
     assert pipe.body_length(bytes(data[:4])) == len(data) - 4
@@ -53,7 +53,7 @@ def test_the_worker_wipes_pins_whatever_happens() -> None:
             raise RuntimeError
 
     old, new = bytearray(b"012345"), bytearray(b"543210")
-    reply = worker.answer(Failing(), pipe.ChangePin(1, "k", old, new, False))
+    reply = worker.answer(Failing(), pipe.ChangePin(1, "k", b"c", old, new, "page"))
     assert isinstance(reply, pipe.Failed)
     assert reply.reason == "MODULE_FAILED"
     assert not any(old)

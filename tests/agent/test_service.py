@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from agent.driving import CHALLENGE, ORIGIN, PIN, Events, make_certificate, make_lock, until
+from agent.driving import CHALLENGE, ORIGIN, PIN, UNTOUCHED, Events, make_certificate, make_lock, until
 
 from calock.agent.backends.softlock import plug, read_soft_lock, unplug
 from calock.core.certificates import signatures
@@ -41,7 +41,7 @@ def test_hello_says_who_listens_and_nothing_about_people(start, locks: Path) -> 
     hello = start(soft_dir=locks).call("/v1/hello").json
     assert hello["driver"] == "calock"
     assert hello["protocol"] == 1
-    assert set(hello) == {"driver", "version", "protocol", "pinEntry", "package"}
+    assert set(hello) == {"driver", "version", "protocol", "pinEntry", "package", "proof"}
 
 
 def test_a_chooser_gets_what_it_shows_and_no_more(start, locks: Path) -> None:
@@ -52,7 +52,8 @@ def test_a_chooser_gets_what_it_shows_and_no_more(start, locks: Path) -> None:
     assert lock["issuer"] == "练习 CA"
     assert lock["issuerKeyId"] == Certificate.parse(made.certificate).authority_key_id
     assert lock["deviceSerial"] == "****2205"
-    assert lock["pin"] == {"triesLeft": 6, "triesMax": 6, "locked": False, "default": True}
+    state = {"triesLeft": 6, "triesMax": 6, "locked": False, "default": True, "reserved": False, "onReader": False}
+    assert lock["pin"] == state
     assert made.serial.encode() not in reply.body
     assert base64.b64encode(made.certificate)[:60] not in reply.body
 
@@ -97,7 +98,7 @@ def test_leading_zeros_count(start, locks: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pin", "reason"), [("", "PIN_MISSING"), ("12345", "PIN_LENGTH"), ("1" * 17, "PIN_LENGTH"), ("123\x00456", "PIN_LENGTH")]
+    ("pin", "reason"), [("", "PIN_MISSING"), ("12345", "PIN_LENGTH"), ("1" * 17, "PIN_LENGTH"), ("123\x00456", "PIN_CHARACTERS")]
 )
 def test_a_pin_no_lock_can_hold_costs_no_try(start, locks: Path, pin, reason) -> None:
     make_lock(locks)
@@ -106,23 +107,89 @@ def test_a_pin_no_lock_can_hold_costs_no_try(start, locks: Path, pin, reason) ->
     assert driver.locks()[0]["pin"]["triesLeft"] == 6
 
 
-def test_the_last_try_needs_the_users_word(start, locks: Path) -> None:
-    made = make_lock(locks, tries_left=1)
+@pytest.mark.parametrize("left", [1, 2])
+@pytest.mark.parametrize("claim", [{}, {"useLastTry": True}])
+def test_a_page_never_gets_the_last_two_tries_whatever_it_claims(start, locks: Path, left: int, claim: dict[str, bool]) -> None:
+    made = make_lock(locks, tries_left=left)
     driver = start(soft_dir=locks)
-    refused = driver.authenticate(pin="999999")
+    assert driver.locks()[0]["pin"]["reserved"] is True
+    for pin in ("999999", PIN):
+        refused = driver.authenticate(pin=pin, **claim)
+        assert (refused.status, refused.reason, refused.json["error"]["triesLeft"]) == (409, "PIN_WINDOW_ONLY", left)
+    change = {"lock": driver.locks()[0]["id"], "oldPin": PIN, "newPin": "000777", **claim}
+    assert driver.call("/v1/pin/change", change).reason == "PIN_WINDOW_ONLY"
+    assert read_soft_lock(made.path).tries_left == left
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_in_the_window_the_last_two_tries_take_a_tick(start, locks: Path, left: int) -> None:
+    made = make_lock(locks, tries_left=left)
+    driver = start(soft_dir=locks)
+    refused = driver.in_window(None, "999999")
     assert (refused.status, refused.reason) == (409, "PIN_LAST_TRY")
-    assert read_soft_lock(made.path).tries_left == 1
-    locked = driver.authenticate(pin="999999", useLastTry=True)
-    assert (locked.reason, locked.json["error"]["triesLeft"]) == ("PIN_LOCKED", 0)
-    assert driver.locks()[0]["pin"]["locked"] is True
-    assert driver.authenticate(useLastTry=True).reason == "PIN_LOCKED"
+    assert read_soft_lock(made.path).tries_left == left
+    wrong = driver.in_window(None, "999999", useLastTry=True)
+    assert (wrong.reason, wrong.json["error"]["triesLeft"]) == ("PIN_WRONG" if left > 1 else "PIN_LOCKED", left - 1)
+    assert driver.locks()[0]["pin"]["locked"] is (left == 1)
 
 
-def test_the_last_try_with_the_right_pin_restores_all(start, locks: Path) -> None:
+def test_the_right_pin_in_the_window_gives_all_tries_back_to_the_page(start, locks: Path) -> None:
     make_lock(locks, tries_left=1)
     driver = start(soft_dir=locks)
-    assert driver.authenticate(useLastTry=True).status == 200
-    assert driver.locks()[0]["pin"]["triesLeft"] == 6
+    assert driver.in_window(None, PIN, useLastTry=True).status == 200
+    assert driver.locks()[0]["pin"] == UNTOUCHED
+    assert driver.authenticate().status == 200
+
+
+def test_after_two_wrong_pins_in_a_row_a_page_is_sent_to_the_window(start, locks: Path) -> None:
+    """Of any lock: the page may be guessing at several. Another page is not hindered, and a right PIN clears the count."""
+    make_lock(locks, serial="3301000000001111")
+    made = make_lock(locks, "EC", serial="3301000000002222")
+    other = "https://other.gov.example"
+    driver = start(soft_dir=locks, origins=[ORIGIN, other])
+    locks_by_kind = {lock["algorithm"]: lock["id"] for lock in driver.locks()}
+    first, second = locks_by_kind["SM2"], locks_by_kind["EC"]
+    assert driver.authenticate(first, pin="999999").reason == "PIN_WRONG"
+    assert driver.authenticate(first).status == 200  # in a row: a right one in between starts anew
+    assert driver.authenticate(first, pin="999999").reason == "PIN_WRONG"
+    assert driver.call("/v1/locks").json["windowOnly"] is False
+    assert driver.authenticate(second, pin="999999").reason == "PIN_WRONG"
+    assert driver.call("/v1/locks").json["windowOnly"] is True
+    assert driver.authenticate(second).reason == "PIN_WINDOW_ONLY"
+    assert read_soft_lock(made.path).tries_left == 5
+    theirs = driver.call("/v1/locks", origin=other).json
+    assert theirs["windowOnly"] is False
+    lock = next(lock["id"] for lock in theirs["locks"] if lock["algorithm"] == "EC")
+    assert driver.call("/v1/authenticate", {"lock": lock, "challenge": CHALLENGE, "pin": PIN}, origin=other).status == 200
+    assert driver.authenticate(second).reason == "PIN_WINDOW_ONLY"
+    assert driver.in_window(None, PIN).status == 200
+    assert driver.authenticate(second).status == 200
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [f"{PIN} ", f" {PIN}", f"{PIN}\u3000", "\uff10\uff11\uff12\uff13\uff14\uff15", "01234\uff15", f"\ufeff{PIN}", f"{PIN}\n"],
+)
+def test_a_pin_that_was_pasted_with_something_else_costs_no_try(start, locks: Path, typed: str) -> None:
+    make_lock(locks)
+    driver = start(soft_dir=locks)
+    lock = driver.locks()[0]["id"]
+    refused = driver.authenticate(lock, pin=typed)
+    assert (refused.status, refused.reason) == (400, "PIN_CHARACTERS")
+    assert driver.call("/v1/pin/change", {"lock": lock, "oldPin": typed, "newPin": "000777"}).reason == "PIN_CHARACTERS"
+    assert driver.in_window(lock, typed).reason == "PIN_CHARACTERS"
+    assert driver.locks()[0]["pin"] == UNTOUCHED
+
+
+def test_a_pin_with_a_blank_at_its_end_can_be_used_when_it_is_meant(start, locks: Path) -> None:
+    make_lock(locks, pin="12 45 ")
+    driver = start(soft_dir=locks)
+    lock = driver.locks()[0]["id"]
+    assert driver.authenticate(lock, pin="12 45 ").reason == "PIN_CHARACTERS"
+    assert driver.authenticate(lock, pin="12 45 ", asTyped=True).status == 200
+    change = {"lock": lock, "oldPin": "12 45 ", "newPin": "654321 ", "asTyped": True}
+    assert driver.call("/v1/pin/change", change).reason == "PIN_CHARACTERS"  # no new PIN of that kind is ever set
+    assert driver.call("/v1/pin/change", {**change, "newPin": "654321"}).status == 200
 
 
 def test_change_pin(start, locks: Path) -> None:
@@ -133,7 +200,7 @@ def test_change_pin(start, locks: Path) -> None:
     assert (wrong.reason, wrong.json["error"]["triesLeft"]) == ("PIN_WRONG", 5)
     assert driver.call("/v1/pin/change", {"lock": lock, "oldPin": PIN, "newPin": "1"}).reason == "PIN_LENGTH"
     changed = driver.call("/v1/pin/change", {"lock": lock, "oldPin": PIN, "newPin": "000777"})
-    assert changed.json == {"pin": {"triesLeft": 6, "triesMax": 6, "locked": False, "default": False}}
+    assert changed.json == {"pin": UNTOUCHED}
     assert driver.authenticate(lock).reason == "PIN_WRONG"
     assert driver.authenticate(lock, pin="000777").status == 200
 

@@ -67,7 +67,7 @@ def test_a_damaged_file_is_a_problem_not_a_crash(locks: Path, damage: bytes) -> 
     make_lock(locks, serial="2").path.write_bytes(damage)
     listing = SoftBackend(locks).list_locks()
     assert len(listing.locks) == 1
-    assert listing.problems == (Reason.MODULE_FAILED,)
+    assert [problem.reason for problem in listing.problems] == [Reason.MODULE_FAILED]
 
 
 def test_a_serial_is_no_path(locks: Path) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.config import Config
+from calock.agent.driver_key import DriverKey
 from calock.agent.locks import LockTable
 from calock.agent.service import Service
 from calock.agent.status import CODE_SECONDS, StatusPage, address, ask_code
@@ -172,9 +173,9 @@ def test_platforms_have_no_business_here(driver: DriverProcess) -> None:
         assert (reply.status, reply.body) == (403, b"")
 
 
-def test_a_code_is_good_for_a_minute() -> None:
+def test_a_code_is_good_for_a_minute(tmp_path: Path) -> None:
     now = [0.0]
-    status = StatusPage(Service(Config(), LockTable()), control="c", port=1, clock=lambda: now[0])
+    status = StatusPage(Service(Config(), LockTable(), DriverKey(tmp_path)), control="c", port=1, clock=lambda: now[0])
     old = status.new_code()
     now[0] = CODE_SECONDS + 1
     assert status.new_code() != old

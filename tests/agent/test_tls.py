@@ -93,7 +93,7 @@ def test_it_can_be_configured(tmp_path: Path) -> None:
 
 
 def test_its_ports_are_not_those_of_plain_http() -> None:
-    assert len(wire.TLS_PORTS) == 4
+    assert len(wire.TLS_PORTS) == 8
     assert not set(wire.TLS_PORTS) & set(wire.PORTS)
 
 
@@ -131,7 +131,7 @@ def test_the_key_is_for_its_user_only(secure: DriverProcess) -> None:
     file = secure.state / "tls.pem"
     assert file.stat().st_mode & 0o7777 == 0o600
     assert b"PRIVATE KEY" in file.read_bytes()
-    assert sorted(path.name for path in secure.state.iterdir()) == ["agent.json", "agent.lock", "tls.pem"]
+    assert not [path.name for path in secure.state.iterdir() if path.stat().st_mode & 0o077]
 
 
 def test_no_two_users_have_the_same_key(tmp_path: Path) -> None:
@@ -354,6 +354,7 @@ def platform(browser: Browser, note: RunningInstance, *, user_agent: str, truste
     data = {
         "protocol": wire.PROTOCOL, "minVersion": "0.0.0", "ports": [note.port], "tlsPorts": [note.tls_port],
         "refusals": {"DRIVER_FAILED": {"message": "", "plain": "", "action": {}}}, "words": {},
+        "limits": {"list": wire.LIST_LIMIT * 1000, "operation": wire.OPERATION_LIMIT * 1000, "reader": wire.READER_LIMIT * 1000},
     }  # fmt: skip
     html = (
         f"<!doctype html><meta charset=utf-8><script type=application/json id=driver-data>{json.dumps(data)}</script>"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from agent.chromium import WINDOW_PAGE, Site, chromium, chromium_path, serving
-from agent.driving import CHALLENGE, PIN, DriverProcess, make_lock, until
+from agent.driving import CHALLENGE, PIN, DriverProcess, make_certificate, make_lock, until
+from agent.softhsm import Shim, SoftHsm, Stored
 from agent.test_service import verify
+from agent.test_shared_computer import AnyPort, free, taken
 from playwright.sync_api import Browser, Page, Route, expect
 
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.window import TICKET_SECONDS, Tickets, purpose_of
 from calock.core.refusals import Reason, Refusal
+from calock.demo import pki
 from calock.wire import driver as wire
 
 STATE = "s" * 22
@@ -155,7 +158,7 @@ def test_the_last_try_is_used_only_after_the_box_is_ticked(browser: Browser, sta
     window.wait_for_selector(".lock")
     window.fill("#pin", PIN)
     window.click("#ok")
-    window.get_by_text("只剩最后一次机会，请先确认").wait_for()
+    window.get_by_text("只剩最后的机会，请先勾选确认").wait_for()
     window.check("#useLast")
     make_lock(locks, serial="3301000045102206")  # the list is drawn again, and takes no consent away
     expect(window.locator(".lock")).to_have_count(2)
@@ -341,3 +344,99 @@ def test_purposes_in_words() -> None:
     assert purpose_of(CHALLENGE) == "登录"
     assert purpose_of("c1.stepup.x") == "确认您的身份"
     assert purpose_of("c9.login.x") == purpose_of("a" * 44) == "验证您的身份"
+
+
+# --- tokens with habits
+
+
+@pytest.fixture
+def token(start, site: Site, shim: Shim, hsm: SoftHsm) -> Callable[..., DriverProcess]:
+    """Start a driver with one token that holds these objects, behind a library with these habits."""
+
+    def begin(*objects: Stored, habits: Sequence[str] = ()) -> DriverProcess:
+        hsm.add_token("锁", PIN)
+        hsm.store("锁", PIN, *objects)
+        shim.habits(*habits)
+        return start(options=["--pkcs11", shim.module], environment=shim.environment, origins=[site.at("shanxi")])
+
+    return begin
+
+
+def key_and_certificate(**certificate: str | bool) -> list[Stored]:
+    key = pki.make_key("EC")
+    made = make_certificate(key, "测试单位_张三")
+    return [("private", key.private_pkcs8, {"ID": "01"}), ("certificate", made, {"ID": "01", **certificate})]
+
+
+@needs_chromium
+def test_a_lock_that_hides_its_certificate_shows_it_after_a_pin_and_signs_after_the_next(
+    browser: Browser, site: Site, token: Callable[..., DriverProcess]
+) -> None:
+    driver = token(*key_and_certificate(PRIVATE=True))
+    page, window = opened(browser, driver, site.at("shanxi"))
+    expect(window.locator(".lock")).to_contain_text("输入 PIN 码后显示证书")
+    window.fill("#pin", PIN)
+    window.click("#ok")
+    expect(window.locator(".lock")).to_contain_text("测试单位_张三")
+    expect(window.locator("#error")).to_have_text("已显示证书，请再输入一次 PIN 码完成操作。")
+    window.fill("#pin", PIN)
+    window.click("#ok")
+    page.wait_for_function("heard.length > 1")
+    verify(answers(page)[0]["answer"], origin=site.at("shanxi"))
+
+
+@needs_chromium
+def test_a_pin_for_the_reader_is_not_asked_for_in_the_window(
+    browser: Browser, site: Site, token: Callable[..., DriverProcess]
+) -> None:
+    driver = token(*key_and_certificate(), habits=[f"pinpad={PIN}"])
+    page, window = opened(browser, driver, site.at("shanxi"))
+    expect(window.locator("#onReader")).to_contain_text("在读卡器上输入 PIN 码")
+    expect(window.locator("#pin")).to_be_hidden()
+    window.click("#ok")
+    page.wait_for_function("heard.length > 1")
+    verify(answers(page)[0]["answer"], origin=site.at("shanxi"))
+
+
+@needs_chromium
+def test_a_pin_with_a_blank_is_asked_about_and_used_as_it_is_when_it_is_meant(
+    browser: Browser, start, site: Site, locks: Path
+) -> None:
+    make_lock(locks, pin="012345 ")
+    driver = start(soft_dir=locks, origins=[site.at("shanxi")])
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    window.fill("#pin", "012345 ")
+    window.click("#ok")
+    expect(window.locator("#error")).to_contain_text("没有提交，不扣次数")
+    expect(window.locator("#pin")).to_have_value("012345 ")
+    window.click("#ok")
+    page.wait_for_function("heard.length > 1")
+    verify(answers(page)[0]["answer"], origin=site.at("shanxi"))
+
+
+@needs_chromium
+def test_closing_the_window_while_the_lock_signs_ends_it(browser: Browser, start, site: Site, locks: Path) -> None:
+    make_lock(locks)
+    (locks / "fault").write_text("slow in sign")
+    driver = start(soft_dir=locks, faulty=True, origins=[site.at("shanxi")])
+    page, window = opened(browser, driver, site.at("shanxi"))
+    window.wait_for_selector(".lock")
+    window.fill("#pin", PIN)
+    window.click("#ok")
+    until((locks / "signing").exists, "the signature to begin")
+    window.click("#cancel")
+    page.wait_for_function("heard.length > 1")
+    assert answers(page)[0]["error"]["reason"] == "PIN_CANCELLED"
+    (locks / "fault").unlink()
+    lock = until(lambda: driver.call("/v1/locks", origin=site.at("shanxi")).json["locks"], "the lock")[0]["id"]
+    until(lambda: driver.authenticate(lock).reason != "DRIVER_BUSY", "the driver to be free again")
+
+
+@needs_chromium
+def test_the_window_tells_that_another_program_has_the_first_port(browser: Browser, tmp_path: Path, site: Site) -> None:
+    make_lock(tmp_path / "locks")
+    with taken(1) as others, AnyPort(tmp_path, *others, free(), origins=[site.at("shanxi")]) as driver:
+        _, window = opened(browser, driver, site.at("shanxi"))
+        expect(window.locator("#problems")).to_contain_text("本机的驱动端口由另一个程序占用")
+        expect(window.locator("#problems")).to_contain_text(str(others[0]))

@@ -76,8 +76,9 @@ class Platform:
     def usual_driver(self, origin: str) -> Iterator[None]:
         """The driver where every page looks for it, on the first free one of its ports, with one more origin on its list."""
         more = self.place.driver_home / "calock" / "agent.d" / "public.toml"
-        more.parent.mkdir(exist_ok=True)
+        more.parent.mkdir(exist_ok=True, mode=0o700)
         more.write_text(f"origins = [{json.dumps(origin)}]\n", "utf-8")
+        more.chmod(0o600)
         self.stop_driver()
         self.start_driver(usual_ports=True)
         yield
@@ -198,7 +199,7 @@ def running(root: Path, tokens: Path, *, port: int) -> Iterator[Platform]:
 def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Iterable[Path]) -> dict[str, str]:
     """Write the driver's configuration; return the environment that makes it read this one."""
     folder = place.driver_home / "calock"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=0o700)
     settings = {
         "origins": [f"http://{host}:{port}" for host in (*SITES.values(), "127.0.0.1", "localhost")],
         "soft_dir": str(place.locks),
@@ -206,7 +207,9 @@ def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Iterable[Pa
         "skf": [str(library) for library in skf],
         "signatures_per_minute": 600,
     }
-    (folder / "agent.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()), "utf-8")
+    file = folder / "agent.toml"
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()), "utf-8")
+    file.chmod(0o600)
     return {"XDG_CONFIG_HOME": str(place.driver_home), "XDG_STATE_HOME": str(place.driver_home / "state")}
 
 

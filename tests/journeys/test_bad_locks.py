@@ -10,6 +10,8 @@ from journeys.people import PATIENCE, Person, tail_of
 from journeys.platform import Platform
 from playwright.sync_api import Route, expect
 
+from calock.agent.backends.softlock import create_soft_lock
+from calock.demo import pki
 from calock.demo.keyring import lock
 
 
@@ -53,6 +55,23 @@ def test_a_lock_of_somebody_else(person: Person) -> None:
     expect(shown).not_to_contain_text("李明")
 
 
+def test_the_bind_dialog_names_a_lock_that_cannot_be_read(person: Person) -> None:
+    """It is plugged in beside others: the person who holds it should not look for it in the list in vain."""
+    unreadable = create_soft_lock(
+        person.platform.place.locks, pin="012345", key_pkcs8=pki.make_key("EC").private_pkcs8,
+        certificate_der=b"\x30\x82\x01\x00" + bytes(256), serial="3301000045107777", label="练习锁",
+    )  # fmt: skip
+    try:
+        person.log_in("cssbjgys02")
+        dialog = person.open_bind_dialog()
+        told = dialog.locator("[data-reason=CERTIFICATE_UNPARSABLE]")
+        expect(told).to_contain_text("已插入 CA 锁，但其中的证书无法读取", timeout=PATIENCE)
+        expect(told).to_contain_text("7777")
+        expect(told.get_by_role("link")).to_have_count(1)
+    finally:
+        unreadable.unlink()
+
+
 def test_a_wrong_pin_tells_the_tries_left_and_is_not_kept_in_the_field(person: Person) -> None:
     tail = tail_of(person.platform, "p256")
     panel = person.ca_login(tail, "999999")
@@ -72,23 +91,33 @@ def test_an_empty_pin_costs_no_try(person: Person) -> None:
     expect(panel.locator("[data-pin-facts]")).to_contain_text("6")
 
 
-def test_the_last_try_is_never_used_without_the_users_word(person: Person) -> None:
+def test_a_page_never_uses_the_last_tries_and_the_drivers_window_takes_over(person: Person) -> None:
+    """After two wrong PINs in a row the page sends its user to the driver's window, where the last two tries take a tick."""
     person.platform.plug("expert")
     try:
-        tail = tail_of(person.platform, "expert")
-        panel = person.ca_login(tail, "999990")
-        for left in (5, 4, 3, 2, 1):
-            person.expect_refused(f"还可尝试 {left} 次")
-            if left > 1:
-                panel.locator("[data-pin]").fill(f"99999{left}")
-                panel.locator("[data-ca-submit]").click()
-        panel.locator("[data-pin]").fill(lock("expert").pin)
+        panel = person.ca_login(tail_of(person.platform, "expert"), "999990")
+        person.expect_refused("还可尝试 5 次")
+        panel.locator("[data-pin]").fill("999991")
         panel.locator("[data-ca-submit]").click()
-        expect(person.page.locator("[data-problem]:visible")).to_contain_text("最后")
-        panel.get_by_role("checkbox").check()
-        panel.locator("[data-pin]").fill(lock("expert").pin)
-        panel.locator("[data-ca-submit]").click()
+        person.expect_refused("还可尝试 4 次")
+        expect(panel.locator("[data-pin-facts]")).to_contain_text("在驱动窗口中输入")
+        expect(panel.locator("[data-pin]")).to_be_disabled()
+        with person.page.expect_popup() as popup:
+            panel.locator("[data-ca-submit]").click()
+        window = popup.value
+        window.wait_for_selector("#pin:enabled")
+        for left in (3, 2):
+            window.fill("#pin", f"99999{left}")
+            window.click("#ok")
+            expect(window.locator("#error")).to_contain_text(f"还可尝试 {left} 次")
+        window.fill("#pin", lock("expert").pin)
+        window.click("#ok")
+        expect(window.locator("#error")).to_contain_text("请先勾选确认")
+        window.check("#useLast")
+        window.fill("#pin", lock("expert").pin)
+        window.click("#ok")
         person.expect_refused("尚未绑定")  # the PIN was right
+        expect(panel.locator("[data-pin]")).to_be_enabled()
     finally:
         person.platform.plug("expert", plugged=False)
 

@@ -79,10 +79,11 @@ def test_a_complaint_about_a_missing_lock_goes_when_one_is_plugged_in(person: Pe
 @pytest.mark.parametrize("typed", [" 135790", "135790 ", "13579０"])
 def test_odd_characters_of_a_pin_are_pointed_out_before_they_cost_a_try(person: Person, typed: str) -> None:
     panel = person.ca_login(tail_of(person.platform, "rsa"), typed)
-    shown = person.expect_refused("空格或全角字符")
+    shown = person.expect_refused("全角字符")
     expect(panel.locator("[data-pin-facts]")).to_contain_text("6")
-    shown.get_by_role("button", name="重新输入").click()
+    shown.get_by_role("button", name="去掉空格和全角字符").click()
     expect(panel.locator("[data-pin]")).to_be_focused()
+    expect(panel.locator("[data-pin]")).to_have_value("135790")
 
 
 def test_the_check_page_says_its_verdict_where_everybody_sees_it(person: Person) -> None:

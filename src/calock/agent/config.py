@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from calock.agent.private_file import why_not_own
 from calock.wire.vendors import LibraryName
 
 
@@ -124,9 +125,13 @@ def load_file(path: Path) -> Config:
     """Read one file.
 
     Raises:
-        ConfigError: not readable, not TOML, unknown keys, wrong types, bad origins.
+        ConfigError: not readable, not TOML, unknown keys, wrong types, bad origins; or others could have written it, and with
+            it name a library that sees the user's PIN.
     """
     try:
+        for place in dict.fromkeys((path, path.parent, path.resolve().parent)):
+            if why := why_not_own(place):
+                raise ConfigError(f"{path} is not read: {why}")
         found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error

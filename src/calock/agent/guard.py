@@ -1,17 +1,16 @@
 """Which requests may reach the driver. All others get one empty refusal that does not even name the program.
 
-In this order, before a byte of any body is read: the other end is this user's program; ``Host`` names this loopback address
-(so DNS rebinding fails); the browser's ``Origin`` is exactly one of the configured ones; the method, the content type and our
-own header are such that no plain form, image or script could have sent it.
+Connections of other users never come this far (``serving.OwnUserListener``). In this order, before a byte of any body is read:
+``Host`` names this loopback address (so DNS rebinding fails); the browser's ``Origin`` is exactly one of the configured ones; the
+method, the content type and our own header are such that no plain form, image or script could have sent it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calock.agent.peer import is_same_user
 from calock.agent.rate import TokenBucket
 from calock.agent.replies import error_reply
 from calock.core.refusals import Reason
@@ -73,12 +72,10 @@ class Guard:
         port: int,
         tls_port: int = 0,
         requests_per_second: int = 20,
-        same_user: Callable[[Scope], bool] | None = None,
     ) -> None:
         self._app = app
         self._origins = frozenset(origins)
         self._hosts = {"http": _hosts(port), "https": _hosts(tls_port) if tls_port else frozenset[str]()}
-        self._same_user = same_user or (lambda scope: is_same_user(scope.get("client"), scope.get("server")))
         self._rate = TokenBucket(burst=3 * requests_per_second, per_second=requests_per_second)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,8 +107,6 @@ class Guard:
 
     def _judge(self, scope: Scope, headers: Headers) -> int:
         """0: go on. Otherwise the status of the empty refusal."""
-        if not self._same_user(scope):
-            return 403
         host = _one(headers, "host")
         if host not in self._hosts[_scheme(scope)]:
             return 421

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import sys
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+
+from calock.agent.private_file import write_private
 
 
 class AlreadyRunningError(RuntimeError):
@@ -47,6 +48,7 @@ class Instance:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.directory = directory
         self._note = directory / "agent.json"
         self._file = (directory / "agent.lock").open("a")
         try:
@@ -59,13 +61,7 @@ class Instance:
     def publish(self, port: int, tls_port: int = 0) -> None:
         """Write where the driver listens, for this user's eyes only."""
         note = RunningInstance(pid=os.getpid(), port=port, tls_port=tls_port, control=self.control)
-        temporary = self._note.with_suffix(".new")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(note))
-        temporary.replace(self._note)
+        write_private(self._note, msgspec.json.encode(note))
 
     def close(self) -> None:
         self._note.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from calock.agent.backends.base import Listing, LockRecord
+from calock.agent.backends.base import Listing, LockRecord, PinState, TokenProblem
 from calock.agent.modules import Module
 from calock.agent.signing import algorithm_of
 from calock.core.certificates.certificate import Certificate
@@ -49,7 +49,7 @@ class ListedCertificate:
 @dataclass(slots=True)
 class _ModuleListing:
     entries: tuple[ListedCertificate, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[TokenProblem, ...] = ()
     listing: Listing | None = None
     plugs: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
@@ -65,11 +65,20 @@ def mask(serial: str) -> str:
     return "****" + serial[-4:] if len(serial) > 4 else serial
 
 
+def mask_label(label: str, serial: str) -> str:
+    """Name a lock in a problem: a label may be its holder's name, so its middle is left out."""
+    label = printable(label, 32)
+    shown = label[:1] + "*" * min(len(label[1:-1]) or len(label[1:]), 3) + label[2:][-1:]
+    return " ".join(part for part in (shown, mask(serial)) if part)
+
+
 class LockTable:
     """The merged list. Handles are made per origin, so two sites cannot follow one lock by its handle."""
 
     def __init__(self) -> None:
         self.modules: list[Module] = []
+        self.own_problems: tuple[wire.DriverProblem, ...] = ()
+        """What the driver itself met when it started."""
         self.revision = 1
         self._seen: dict[Module, _ModuleListing] = {}
         self._key = secrets.token_bytes(32)
@@ -121,12 +130,13 @@ class LockTable:
         try:
             listing = await module.list_locks()
         except Refusal as refusal:
-            listing = Listing(problems=(str(refusal.reason),))
+            listing = Listing(problems=(TokenProblem(reason=refusal.reason),))
         seen = self._seen.get(module, _ModuleListing())  # read after the await: another listing may have been stored meanwhile
         if listing == seen.listing:
             return False
-        plugs = {(r.device, r.certificate): seen.plugs.get((r.device, r.certificate), "") for r in listing.locks}
-        plugs = {key: value or secrets.token_hex(8) for key, value in plugs.items()}
+        names = [(record.device, record.certificate) for record in listing.locks]
+        names += [(problem.device, b"") for problem in listing.problems if problem.device]
+        plugs = {name: seen.plugs.get(name) or secrets.token_hex(8) for name in names}
         entries, problems = _usable(module, listing, plugs)
         self._seen[module] = _ModuleListing(entries, problems, listing, plugs)
         return True
@@ -151,12 +161,21 @@ class LockTable:
         groups = sorted(by_device.values(), key=lambda group: group[0].expired)
         return [entry for group in groups for entry in group]
 
-    def problems(self) -> list[wire.ModuleProblem]:
-        return [
-            wire.ModuleProblem(module=module.name, reason=reason)
-            for module in self.modules
-            for reason in self._seen.get(module, _ModuleListing()).problems
-        ]
+    def _problems(self, origin: str) -> list[wire.DriverProblem]:
+        found = list(self.own_problems)
+        for module in self.modules:
+            seen = self._seen.get(module, _ModuleListing())
+            for problem in seen.problems:
+                label = mask_label(problem.label, problem.serial)
+                handle = self._hidden_handle(origin, module, problem, seen) if problem.device else ""
+                if handle:
+                    self._remember(origin, handle)
+                pin = pin_info(problem.pin) if handle else None
+                found.append(wire.DriverProblem(module=module.name, reason=problem.reason, label=label, lock=handle, pin=pin))
+        return list(dict.fromkeys(found))
+
+    def _hidden_handle(self, origin: str, module: Module, problem: TokenProblem, seen: _ModuleListing) -> str:
+        return self._handle(origin, module.path, "hidden", problem.device, seen.plugs[problem.device, b""])
 
     def count_in(self, module: Module) -> int:
         return len({entry.record.device for entry in self._seen.get(module, _ModuleListing()).entries})
@@ -168,14 +187,14 @@ class LockTable:
     def handle_of(self, origin: str, entry: ListedCertificate) -> str:
         return self._handle(origin, entry.module.path, entry.record.key, entry.certificate.sha256, entry.plugged)
 
-    def view(self, origin: str) -> wire.LockList:
+    def view(self, origin: str, *, window_only: bool = False) -> wire.LockList:
         """Return the list as ``origin`` may see it, and remember which handles it was given."""
         infos = []
         for entry in self.entries():
             handle = self.handle_of(origin, entry)
             self._remember(origin, handle)
             infos.append(_info(entry, handle, self._handle(origin, entry.module.path, entry.record.device)))
-        return wire.LockList(locks=tuple(infos), problems=tuple(self.problems()))
+        return wire.LockList(locks=tuple(infos), problems=tuple(self._problems(origin)), window_only=window_only)
 
     def _remember(self, origin: str, handle: str) -> None:
         """Keep the newest handles only: each plug-in makes a new one, and the driver runs for months."""
@@ -190,33 +209,54 @@ class LockTable:
         Raises:
             Refusal: LOCK_UNKNOWN (never listed to this origin), LOCK_REMOVED (listed, but pulled out since).
         """
-        if (origin, handle) not in self._listed:
-            raise Refusal(Reason.LOCK_UNKNOWN, "no such lock was listed to this page")
+        self._require_listed(origin, handle)
         for entry in self.entries():
             if hmac.compare_digest(self.handle_of(origin, entry), handle):
                 return entry
         raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out or its certificate was replaced")
 
+    def resolve_hidden(self, origin: str, handle: str) -> tuple[Module, TokenProblem]:
+        """Find the token that hides its certificates behind a handle; refusals as for ``resolve``."""
+        self._require_listed(origin, handle)
+        for module, seen in self._seen.items():
+            for problem in seen.problems:
+                if problem.device and hmac.compare_digest(self._hidden_handle(origin, module, problem, seen), handle):
+                    return module, problem
+        raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")
+
+    def _require_listed(self, origin: str, handle: str) -> None:
+        if (origin, handle) not in self._listed:
+            raise Refusal(Reason.LOCK_UNKNOWN, "no such lock was listed to this page")
+
 
 def _usable(
     module: Module, listing: Listing, plugs: dict[tuple[str, bytes], str]
-) -> tuple[tuple[ListedCertificate, ...], tuple[str, ...]]:
+) -> tuple[tuple[ListedCertificate, ...], tuple[TokenProblem, ...]]:
     """Parse what a module listed. An encryption certificate is not offered; an unreadable one is a problem, not the end."""
     entries: list[ListedCertificate] = []
     problems = list(listing.problems)
-    devices = {record.device for record in listing.locks}
+    empty = {record.device: record for record in listing.locks}
     for record in listing.locks[:MAX_RECORDS]:
         try:
             certificate = _parse(record.certificate)
         except Refusal as refusal:
-            problems.append(refusal.reason)
-            devices.discard(record.device)
+            problems.append(_about(record, refusal.reason))
+            empty.pop(record.device, None)
             continue
         if certificate.key_usage is None or certificate.key_usage & _SIGNING_USAGES:
             entries.append(ListedCertificate(module, record, certificate, plugs[record.device, record.certificate]))
-    usable = {entry.record.device for entry in entries}
-    problems += [Reason.LOCK_WITHOUT_CERTIFICATE for device in devices if device not in usable]
-    return tuple(entries), tuple(problems)
+    for entry in entries:
+        empty.pop(entry.record.device, None)
+    cut = len(listing.locks) > MAX_RECORDS
+    if cut:
+        problems.append(TokenProblem(reason=Reason.LOCK_LIST_CUT))
+    else:
+        problems += [_about(record, Reason.LOCK_WITHOUT_CERTIFICATE) for record in empty.values()]
+    return tuple(entries), tuple(dict.fromkeys(problems))
+
+
+def _about(record: LockRecord, reason: Reason) -> TokenProblem:
+    return TokenProblem(reason=reason, label=record.label, serial=record.serial)
 
 
 def _parse(der: bytes) -> Certificate:
@@ -233,10 +273,16 @@ def _parse(der: bytes) -> Certificate:
     return certificate
 
 
-def pin_info(entry: ListedCertificate) -> wire.PinState:
-    pin = entry.record.pin
+def pin_info(pin: PinState) -> wire.PinState:
     left = 1 if pin.last_try and pin.tries_left is None else pin.tries_left
-    return wire.PinState(tries_left=0 if pin.locked else left, tries_max=pin.tries_max, locked=pin.locked, default=pin.default)
+    return wire.PinState(
+        tries_left=0 if pin.locked else left,
+        tries_max=pin.tries_max,
+        locked=pin.locked,
+        default=pin.default,
+        reserved=pin.reserved,
+        on_reader=pin.on_reader,
+    )
 
 
 def _info(entry: ListedCertificate, handle: str, device: str) -> wire.LockInfo:
@@ -255,5 +301,5 @@ def _info(entry: ListedCertificate, handle: str, device: str) -> wire.LockInfo:
         expired=entry.expired,
         backend=entry.module.kind,
         module=entry.module.name,
-        pin=pin_info(entry),
+        pin=pin_info(entry.record.pin),
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -17,21 +19,29 @@ from calock.agent import config as configuration
 from calock.agent.backends.libraries import find_libraries, known_names
 from calock.agent.certificate_page import CertificatePage, TlsListener
 from calock.agent.config import Config, ConfigError
+from calock.agent.driver_key import DriverKey
 from calock.agent.guard import Guard
 from calock.agent.instance import AlreadyRunningError, Instance
 from calock.agent.locks import LockTable
 from calock.agent.modules import Module
+from calock.agent.peer import listener_on
+from calock.agent.private_file import why_not_own
 from calock.agent.service import Service, application
 from calock.agent.serving import NoPortError, listen, server_for
 from calock.agent.status import StatusPage, open_status_page
 from calock.agent.tls import TlsIdentity
 from calock.agent.update_page import UpdatePage
 from calock.agent.window import PinWindow
+from calock.core.refusals import Reason
+from calock.wire import driver as wire
 from calock.wire.driver import PORTS, TLS_PORTS
 from calock.wire.message_types import describe_message_types
 from calock.wire.vendors import LibraryKind
 
 log = logging.getLogger("calock.agent")
+
+LOG_OCTETS = 256 * 1024
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def _port(text: str) -> int:
@@ -110,14 +120,32 @@ def modules_for(config: Config, table: LockTable) -> list[Module]:
     return list(found.values())
 
 
+def _log_to_file(state: Path) -> None:
+    """Keep a small log: a driver that is started at login has no window in which its reasons could be read.
+
+    Raises:
+        ConfigError: others may write the folder where the driver keeps its key.
+    """
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if why := why_not_own(state):
+        raise ConfigError(why)
+    file = RotatingFileHandler(state / "agent.log", maxBytes=LOG_OCTETS, backupCount=1, encoding="utf-8", delay=True)
+    file.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.getLogger().addHandler(file)
+
+
 def _set_up_logging(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.getLogger().addHandler(screen)
+    logging.getLogger().setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
 def _complain(text: str) -> None:
     sys.stderr.write(f"calock agent: {text}\n")
+    log.error(text)
 
 
 def _secure(config: Config, state: Path) -> TlsListener | None:
@@ -131,6 +159,16 @@ def _secure(config: Config, state: Path) -> TlsListener | None:
         return None
 
 
+def _taken_ports(config: Config, port: int) -> tuple[wire.DriverProblem, ...]:
+    """Tell of the ports at which pages look before they look at ours: a program there may pretend to be the driver."""
+    taken = PORTS[: PORTS.index(port)] if config.port is None else ()
+    for before in taken:
+        user = listener_on(before)
+        whose = "another program" if user is None else "this user's own program" if user == os.getuid() else f"user {user}"
+        log.warning("port %d, where pages look first, is taken by %s", before, whose)
+    return tuple(wire.DriverProblem(module="", reason=Reason.DRIVER_PORT_TAKEN, label=str(before)) for before in taken)
+
+
 async def run(
     config: Config, instance: Instance, listener: socket.socket, *, secure: TlsListener | None = None, show: bool = False
 ) -> None:
@@ -138,7 +176,8 @@ async def run(
     port: int = listener.getsockname()[1]
     tls_port = secure.port if secure else 0
     table = LockTable()
-    service = Service(config, table)
+    table.own_problems = _taken_ports(config, port)
+    service = Service(config, table, DriverKey(instance.directory))
     status = StatusPage(service, control=instance.control, port=port)
     window = PinWindow(service)
     certificate = CertificatePage(service, secure)
@@ -174,8 +213,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from calock.agent.worker import main as work  # noqa: PLC0415 - a worker is another program
 
         return work()
+    os.umask(0o077)  # whatever the driver writes is its user's alone
     state = arguments.state_dir or configuration.state_home()
     try:
+        _log_to_file(state)
         config = _config(arguments)
     except ConfigError as error:
         _complain(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from calock.agent import pipe
+from calock.agent.backends import watchdog
 from calock.agent.backends.base import Kind, Listing
 from calock.core.refusals import Reason, Refusal
 
@@ -21,7 +23,11 @@ log = logging.getLogger("calock.agent.modules")
 START_SECONDS = 10.0
 LIST_SECONDS = 6.0
 OPERATION_SECONDS = 30.0
-"""An old token may take seconds for RSA; a library that opens a dialog of its own must not block the driver for ever."""
+"""An old token may take seconds for RSA; a library that opens a dialog of its own must not block the driver without end."""
+READER_SECONDS = 90.0
+"""The same where a person types the PIN on the reader meanwhile."""
+UNTRIED = "untried"
+"""Fact of a refusal: the request never reached the worker, so no PIN was tried."""
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before a crashed module is started again, longer each time."""
 
@@ -42,7 +48,8 @@ class Module:
         """``changed`` is called on each plug event and after a restart; ``patience`` scales every deadline."""
         self.kind, self.path = kind, path
         self.name = Path(path).name
-        self.failure = ""
+        self.failure: tuple[Reason, str] | None = None
+        """Why it does not run: reason, and a short technical sentence."""
         self.restarts = 0
         self.running = False
         self.operating = False
@@ -65,28 +72,38 @@ class Module:
         return self._process.pid if self._process and self.running else None
 
     async def list_locks(self) -> Listing:
-        """Read what is plugged in. Raises Refusal MODULE_FAILED."""
+        """Read what is plugged in.
+
+        Raises:
+            Refusal: MODULE_MISSING, MODULE_ARCHITECTURE, MODULE_CRASHED, MODULE_NOT_ANSWERING, MODULE_FAILED.
+        """
         reply = await self._ask(pipe.ListLocks(next(self._ids)), LIST_SECONDS)
         if not isinstance(reply, pipe.Listed):
-            raise await self._broken("unexpected answer")
+            raise await self._unexpected()
         return Listing(locks=reply.locks, problems=reply.problems)
 
-    async def authenticate(self, request: pipe.Authenticate) -> bytes:
-        """Get one signature; raises what the backend refused, or MODULE_FAILED."""
-        reply = await self._operate(request)
+    async def authenticate(self, request: pipe.Authenticate, *, on_reader: bool = False) -> bytes:
+        """Get one signature; raises what the backend refused, or as ``list_locks``. Cancelling it kills the worker."""
+        reply = await self._operate(request, on_reader=on_reader)
         if not isinstance(reply, pipe.Signed):
-            raise await self._broken("unexpected answer")
+            raise await self._unexpected()
         return reply.signature
 
-    async def change_pin(self, request: pipe.ChangePin) -> None:
-        reply = await self._operate(request)
+    async def change_pin(self, request: pipe.ChangePin, *, on_reader: bool = False) -> None:
+        reply = await self._operate(request, on_reader=on_reader)
         if not isinstance(reply, pipe.Done):
-            raise await self._broken("unexpected answer")
+            raise await self._unexpected()
 
-    async def _operate(self, request: pipe.Authenticate | pipe.ChangePin) -> pipe.FromWorker:
+    async def reveal(self, request: pipe.Reveal, *, on_reader: bool = False) -> None:
+        """Let the token show what it hides; the next listing has it."""
+        reply = await self._operate(request, on_reader=on_reader)
+        if not isinstance(reply, pipe.Done):
+            raise await self._unexpected()
+
+    async def _operate(self, request: pipe.Operation, *, on_reader: bool = False) -> pipe.FromWorker:
         self.operating = True
         try:
-            return await self._ask(request, OPERATION_SECONDS)
+            return await self._ask(request, READER_SECONDS if on_reader else OPERATION_SECONDS)
         finally:
             self.operating = False
 
@@ -118,7 +135,7 @@ class Module:
     async def _exchange(self, message: pipe.Start | pipe.Request, number: int, seconds: float) -> pipe.FromWorker:
         process = self._process
         if process is None or process.stdin is None:
-            raise await self._broken("not running")
+            raise await self._broken(Reason.MODULE_CRASHED, "not running")
         future: asyncio.Future[pipe.FromWorker] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         data = pipe.frame(message)
@@ -127,9 +144,12 @@ class Module:
             await process.stdin.drain()
             return await asyncio.wait_for(future, seconds * self._patience)
         except TimeoutError:
-            raise await self._broken("no answer in time") from None
+            raise await self._broken(Reason.MODULE_NOT_ANSWERING, "no answer in time") from None
         except (ConnectionError, EOFError):
-            raise await self._broken("ended unexpectedly") from None
+            raise await self._gone(process) from None
+        except asyncio.CancelledError:
+            await self._stop()  # a call into a vendor library cannot be interrupted; the next request starts the worker anew
+            raise
         finally:
             pipe.wipe(data)
             self._waiting.pop(number, None)
@@ -139,7 +159,7 @@ class Module:
             return
         wait = self._retry_at - time.monotonic()
         if wait > 0 or self._closed:
-            raise Refusal(Reason.MODULE_FAILED, self.failure or "not running")
+            raise Refusal(*(self.failure or (Reason.MODULE_FAILED, "not running")), {UNTRIED: True})
         await self._stop()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -151,12 +171,13 @@ class Module:
                 creationflags=0x08000000 if sys.platform == "win32" else 0,  # CREATE_NO_WINDOW
             )
         except OSError:
-            raise await self._broken("the worker cannot be started") from None
+            raise await self._broken(Reason.MODULE_FAILED, "the worker cannot be started") from None
         self._reader = asyncio.create_task(self._read(self._process))
         reply = await self._exchange(pipe.Start(self.kind, self.path), 0, START_SECONDS)
         if isinstance(reply, pipe.Failed):
-            raise await self._broken(reply.detail)
-        self.running, self.failure, self._failures = True, "", 0
+            refused = _refusal(reply)
+            raise await self._broken(refused.reason, refused.detail)
+        self.running, self.failure, self._failures = True, None, 0
         log.info("module %s runs", self.name)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
@@ -170,7 +191,7 @@ class Module:
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError):
             pass  # it ended or sent a malformed frame: both end the connection
         if self._process is process:
-            await self._ended()
+            await self._ended(process)
 
     def _take(self, message: pipe.FromWorker) -> None:
         if isinstance(message, pipe.Changed):
@@ -180,16 +201,27 @@ class Module:
         if future and not future.done():
             future.set_result(message)
 
-    async def _ended(self) -> None:
+    async def _ended(self, process: asyncio.subprocess.Process) -> None:
         waiting = [future for future in self._waiting.values() if not future.done()]
         for future in waiting:
             future.set_exception(EOFError())
         if not waiting:  # no call is waiting: it ended between two calls
-            await self._broken("ended unexpectedly")
+            await self._gone(process)
 
-    async def _broken(self, why: str) -> Refusal:
+    async def _gone(self, process: asyncio.subprocess.Process) -> Refusal:
+        """Say why a worker ended: its exit status tells a crash from a look at the tokens that never came back."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 1.0)
+        if process.returncode == watchdog.NOT_ANSWERING:
+            return await self._broken(Reason.MODULE_NOT_ANSWERING, "no answer in time")
+        return await self._broken(Reason.MODULE_CRASHED, "ended unexpectedly")
+
+    async def _unexpected(self) -> Refusal:
+        return await self._broken(Reason.MODULE_FAILED, "unexpected answer")
+
+    async def _broken(self, reason: Reason, why: str) -> Refusal:
         """Kill the worker, plan its restart, and return the one clear refusal."""
-        self.failure = why
+        self.failure = reason, why
         delay = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
         self._failures += 1
         self._retry_at = time.monotonic() + delay
@@ -200,7 +232,7 @@ class Module:
                 self._revive.cancel()
             self._revive = asyncio.get_running_loop().call_later(delay + 0.01, self._try_again)
             self._changed()
-        return Refusal(Reason.MODULE_FAILED, why, {"module": self.name})
+        return Refusal(reason, why)
 
     def _try_again(self) -> None:
         if not self._closed and not self.running:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from calock.agent.backends.base import Kind, LockRecord
+from calock.agent.backends.base import Consent, Kind, LockRecord, TokenProblem
 
 MAX_FRAME = 1024 * 1024
 """32 locks with four certificates of 8 KiB fit; a vendor library that claims more is broken."""
@@ -34,18 +34,32 @@ class Authenticate(msgspec.Struct, frozen=True, tag=True):
     origin: str
     challenge: str
     pin: bytearray
-    use_last_try: bool
+    consent: Consent
 
 
 class ChangePin(msgspec.Struct, frozen=True, tag=True):
+    """Change the PIN of the token that holds ``certificate``."""
+
     id: int
     key: str
+    certificate: bytes
     old: bytearray
     new: bytearray
-    use_last_try: bool
+    consent: Consent
 
 
-Request = ListLocks | Authenticate | ChangePin
+class Reveal(msgspec.Struct, frozen=True, tag=True):
+    """Read the certificates that a token shows only after a PIN."""
+
+    id: int
+    device: str
+    pin: bytearray
+    consent: Consent
+
+
+Operation = Authenticate | ChangePin | Reveal
+"""Requests that may spend a PIN try."""
+Request = ListLocks | Operation
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -59,7 +73,7 @@ class Changed(msgspec.Struct, frozen=True, tag=True):
 class Listed(msgspec.Struct, frozen=True, tag=True):
     id: int
     locks: tuple[LockRecord, ...]
-    problems: tuple[str, ...]
+    problems: tuple[TokenProblem, ...]
 
 
 class Signed(msgspec.Struct, frozen=True, tag=True):

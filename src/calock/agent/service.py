@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from calock import __version__
 from calock.agent.config import Config
+from calock.agent.driver_key import DriverKey
 from calock.agent.guard import ORIGIN_KEY
 from calock.agent.locks import LockTable
 from calock.agent.operations import Operations
@@ -25,18 +28,21 @@ from calock.agent.rate import TokenBucket
 from calock.agent.replies import EmptyRequest, json_reply, read_message, refusal_reply
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
+from calock.wire.driver_key import DriverProof, Purpose
 
 log = logging.getLogger("calock.agent.service")
 
 MAX_LISTENERS = 32
+_NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
+T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Service:
     """The endpoints over one lock table. ``operations`` is shared with the driver's own pages."""
 
-    def __init__(self, config: Config, table: LockTable) -> None:
-        self.config, self.table = config, table
+    def __init__(self, config: Config, table: LockTable, key: DriverKey) -> None:
+        self.config, self.table, self._key = config, table, key
         self.operations = Operations(table)
         self.signing_rate = TokenBucket(
             burst=max(1, config.signatures_per_minute // 2), per_second=config.signatures_per_minute / 60
@@ -66,7 +72,9 @@ class Service:
             raise Refusal(Reason.TOO_MANY_ATTEMPTS, "too many signatures asked for")
 
     async def hello(self, request: Request) -> Response:
-        await read_message(request, EmptyRequest)
+        nonce = (await read_message(request, wire.HelloRequest)).nonce
+        if nonce and not _NONCE.fullmatch(nonce):
+            raise Refusal(Reason.REQUEST_MALFORMED, "nonce: 16 to 128 of A-Z a-z 0-9 - _")
         return json_reply(
             wire.Hello(
                 driver="calock",
@@ -74,31 +82,68 @@ class Service:
                 protocol=wire.PROTOCOL,
                 pin_entry=self.config.pin_entry,
                 package=self.config.package,
+                proof=self.prove(request, request.scope[ORIGIN_KEY], "hello", nonce) if nonce else None,
             )
         )
+
+    def prove(self, request: Request, origin: str, purpose: Purpose, nonce: str) -> DriverProof:
+        """Sign with the driver's key for ``origin``, at the port where it was asked."""
+        return self._key.prove(purpose, origin=origin, port=request.scope["server"][1], nonce=nonce)
 
     async def locks(self, request: Request) -> Response:
         await read_message(request, EmptyRequest)
         await self.table.refresh()
-        return json_reply(self.table.view(request.scope[ORIGIN_KEY]))
+        return self._view(request.scope[ORIGIN_KEY])
+
+    def _view(self, origin: str) -> Response:
+        return json_reply(self.table.view(origin, window_only=self.operations.wrong_pins.window_only(origin)))
 
     async def authenticate(self, request: Request) -> Response:
         message = await read_message(request, wire.AuthenticateRequest)
-        self._require_page_entry()
-        origin = request.scope[ORIGIN_KEY]
-        self.require_rate(origin)
-        return json_reply(await self.operations.authenticate(origin, message))
+        origin = self._page(request)
+        answer = await self.while_asked(request, origin, self.operations.authenticate(origin, message))
+        return json_reply(self.with_proof(request, origin, message.challenge, answer))
+
+    def with_proof(self, request: Request, origin: str, challenge: str, answer: wire.AuthenticateReply) -> wire.AuthenticateReply:
+        """Add which driver gave the answer."""
+        return msgspec.structs.replace(answer, driver=self.prove(request, origin, "answer", challenge))
 
     async def change_pin(self, request: Request) -> Response:
         message = await read_message(request, wire.ChangePinRequest)
-        self._require_page_entry()
-        origin = request.scope[ORIGIN_KEY]
-        self.require_rate(origin)
-        return json_reply(await self.operations.change_pin(origin, message))
+        origin = self._page(request)
+        return json_reply(await self.while_asked(request, origin, self.operations.change_pin(origin, message)))
 
-    def _require_page_entry(self) -> None:
+    async def reveal(self, request: Request) -> Response:
+        message = await read_message(request, wire.RevealRequest)
+        origin = self._page(request)
+        await self.while_asked(request, origin, self.operations.reveal(origin, message))
+        return self._view(origin)
+
+    async def cancel(self, request: Request) -> Response:
+        await read_message(request, EmptyRequest)
+        return json_reply(wire.Cancelled(cancelled=self.operations.cancel(request.scope[ORIGIN_KEY])))
+
+    def _page(self, request: Request) -> str:
+        """Origin of a page that hands over a PIN.
+
+        Raises:
+            Refusal: NOT_ALLOWED, this driver takes no PIN from pages; TOO_MANY_ATTEMPTS.
+        """
         if "page" not in self.config.pin_entry:
             raise Refusal(Reason.NOT_ALLOWED, "this driver takes PINs in its own window only")
+        origin: str = request.scope[ORIGIN_KEY]
+        self.require_rate(origin)
+        return origin
+
+    async def while_asked(self, request: Request, origin: str, operation: Coroutine[Any, Any, T]) -> T:
+        """Wait for an operation, and end it when the browser closes the request: the page was left, or gave up."""
+        working = asyncio.ensure_future(operation)
+        leaving = asyncio.ensure_future(_left(request))
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not working.done():
+            self.operations.cancel(origin)
+        return await working
 
     async def diagnosis(self, request: Request) -> Response:
         await read_message(request, EmptyRequest)
@@ -111,7 +156,7 @@ class Service:
                 module=module.name,
                 backend=module.kind,
                 state="running" if module.running else "failed" if module.failure else "starting",
-                reason=Reason.MODULE_FAILED if module.failure else "",
+                reason=module.failure[0] if module.failure else "",
                 locks=self.table.count_in(module),
                 restarts=module.restarts,
             )
@@ -161,10 +206,18 @@ class Service:
             wire.LOCKS_PATH: self.locks,
             wire.AUTHENTICATE_PATH: self.authenticate,
             wire.CHANGE_PIN_PATH: self.change_pin,
+            wire.REVEAL_PATH: self.reveal,
+            wire.CANCEL_PATH: self.cancel,
             wire.DIAGNOSIS_PATH: self.diagnosis,
         }
         found: list[BaseRoute] = [Route(path, self.endpoint(call), methods=["POST"]) for path, call in calls.items()]
         return [*found, WebSocketRoute(wire.EVENTS_PATH, self.events)]
+
+
+async def _left(request: Request) -> None:
+    """Return when the browser has closed the connection of a request whose body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def application(

@@ -9,20 +9,41 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from calock.agent.peer import is_same_user
 from calock.wire.driver import MAX_BODY, PORTS
 
 HEAD_SECONDS = 10.0
+_TURNED_AWAY = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 MAX_FRAME = 1024
 """Bytes per WebSocket message. A page sends none; the limit bounds what an offender can make us read."""
 
 
 class NoPortError(RuntimeError):
     """All ports at which pages look for a driver are in use."""
+
+
+class OwnUserListener(socket.socket):
+    """A listening socket that hands on connections of this user's programs only, before they count or cost anything.
+
+    The others get the same empty refusal as a page that is not allowed.
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        if is_same_user(address, connection.getsockname()):
+            return connection, address
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):
+            connection.send(_TURNED_AWAY)
+            connection.recv(MAX_BODY)  # what was asked: unread, it would make the kernel take the answer back
+        connection.close()
+        raise ConnectionAbortedError  # asyncio waits for the next one
 
 
 def listen(ports: Sequence[int] = PORTS) -> socket.socket:
@@ -32,7 +53,7 @@ def listen(ports: Sequence[int] = PORTS) -> socket.socket:
         NoPortError: all are taken.
     """
     for port in ports:
-        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        found = OwnUserListener(socket.AF_INET, socket.SOCK_STREAM)
         if sys.platform == "win32":
             found.setsockopt(
                 socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1
@@ -47,7 +68,10 @@ def listen(ports: Sequence[int] = PORTS) -> socket.socket:
             continue
         found.setblocking(False)
         return found
-    raise NoPortError("no free port: " + ", ".join(str(port) for port in ports))
+    raise NoPortError(
+        f"no free port: other programs of this computer use {', '.join(map(str, ports))}; several users may be signed in,"
+        " and each user's driver needs one"
+    )
 
 
 class RequestDeadlineProtocol(H11Protocol):

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from calock import __version__
+from calock.agent.backends.base import Consent
 from calock.agent.guard import CONTROL_HEADER
 from calock.agent.instance import read_running_instance
 from calock.agent.locks import printable
@@ -61,7 +62,7 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     """Whether https was asked for: then the page links to ``/certificate``."""
     origins: tuple[str, ...]
     locks: tuple[OwnLock, ...]
-    problems: tuple[wire.ModuleProblem, ...]
+    problems: tuple[wire.DriverProblem, ...]
     diagnosis: wire.Diagnosis
 
 
@@ -138,7 +139,9 @@ class StatusPage:
         self.require_session(request)
         message = await read_message(request, wire.ChangePinRequest)
         self._service.require_rate(STATUS_PAGE)
-        return json_reply(await self._service.operations.change_pin(STATUS_PAGE, message))
+        consent: Consent = "released" if message.use_last_try else "window"
+        operation = self._service.operations.change_pin(STATUS_PAGE, message, consent=consent)
+        return json_reply(await self._service.while_asked(request, STATUS_PAGE, operation))
 
     def routes(self) -> list[BaseRoute]:
         wrap = self._service.endpoint

@@ -7,12 +7,9 @@ put into no trust store (B17): the user accepts it, in the browser that needs it
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import logging
-import os
 import ssl
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from calock.agent.private_file import read_private, write_private
 
 log = logging.getLogger("calock.agent.tls")
 
@@ -99,25 +98,18 @@ class TlsIdentity:
     def _usable(self) -> x509.Certificate | None:
         """The certificate on disk, unless it is damaged, out of its time, or others could have read its key."""
         try:
-            state = self.path.lstat()
-            if sys.platform != "win32" and (state.st_mode & 0o7777 != 0o600 or state.st_uid != os.getuid()):
+            text = read_private(self.path)
+            if text is None:
                 return None
-            text = self.path.read_bytes()
             certificate = x509.load_pem_x509_certificate(text)
             key = serialization.load_pem_private_key(text, None)
-        except (OSError, ValueError, TypeError):
+        except (ValueError, TypeError):
             return None
         same = isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == certificate.public_key()
         return certificate if same and self._in_time(certificate) else None
 
     def _make(self) -> x509.Certificate:
         text = make_identity(self._clock())
-        temporary = self.path.with_suffix(".new")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-        temporary.replace(self.path)
+        write_private(self.path, text)
         log.info("made a new key and certificate for https on this computer")
         return x509.load_pem_x509_certificate(text)

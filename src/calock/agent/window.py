@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from calock.agent import signing
+from calock.agent.backends.base import Consent
 from calock.agent.guard import ORIGIN_KEY
 from calock.agent.pages import page, static_route
 from calock.agent.replies import json_reply, read_body, read_message
@@ -32,7 +33,7 @@ MAX_TICKETS = 16
 """Per origin: a page that opens more windows than that loses the oldest."""
 PURPOSES = {"login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认您的身份"}
 _STATE = re.compile(r"[A-Za-z0-9_-]{16,128}")
-_FINAL = frozenset({Reason.CHALLENGE_MALFORMED, Reason.SESSION_ENDED})
+_FINAL = frozenset({Reason.CHALLENGE_MALFORMED, Reason.SESSION_ENDED, Reason.OPERATION_CANCELLED})
 """Refusals after which this window is of no more use."""
 
 
@@ -55,6 +56,7 @@ class _Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     ticket: str
     lock: str
     pin: str
+    as_typed: bool = False
     use_last_try: bool = False
 
 
@@ -134,17 +136,27 @@ class PinWindow:
         ticket = self.tickets.take(message.ticket)
         try:
             self._service.require_rate(ticket.origin)
-            answer = await self._service.operations.authenticate(
-                ticket.origin,
-                wire.AuthenticateRequest(
-                    lock=message.lock, challenge=ticket.challenge, pin=message.pin, use_last_try=message.use_last_try
-                ),
+            asked = wire.AuthenticateRequest(
+                lock=message.lock, challenge=ticket.challenge, pin=message.pin, as_typed=message.as_typed
             )
+            operation = self._service.operations.authenticate(ticket.origin, asked, consent=_consent(message.use_last_try))
+            answer = await self._service.while_asked(request, ticket.origin, operation)
         except Refusal as refusal:
             if refusal.reason not in _FINAL:
                 self.tickets.put_back(message.ticket, ticket)
             raise
+        answer = self._service.with_proof(request, ticket.origin, ticket.challenge, answer)
         return json_reply(wire.WindowAnswer(type=wire.WINDOW_MESSAGE, state=ticket.state, answer=answer))
+
+    async def reveal(self, request: Request) -> Response:
+        """Show what a lock hides before a PIN; the window's list is read anew."""
+        message = await read_message(request, _Sign)
+        ticket = self.tickets.get(message.ticket)
+        self._service.require_rate(ticket.origin)
+        asked = wire.RevealRequest(lock=message.lock, pin=message.pin, as_typed=message.as_typed)
+        operation = self._service.operations.reveal(ticket.origin, asked, consent=_consent(message.use_last_try))
+        await self._service.while_asked(request, ticket.origin, operation)
+        return json_reply(self._service.table.view(ticket.origin))
 
     async def cancel(self, request: Request) -> Response:
         ticket = self.tickets.take((await read_message(request, _WithTicket)).ticket)
@@ -157,9 +169,14 @@ class PinWindow:
             Route(wire.WINDOW_PATH, wrap(self.open), methods=["POST"]),
             Route("/window/locks", wrap(self.locks), methods=["POST"]),
             Route("/window/sign", wrap(self.sign), methods=["POST"]),
+            Route("/window/reveal", wrap(self.reveal), methods=["POST"]),
             Route("/window/cancel", wrap(self.cancel), methods=["POST"]),
             static_route(wrap),
         ]
+
+
+def _consent(use_last_try: bool) -> Consent:
+    return "released" if use_last_try else "window"
 
 
 def _form(body: bytes) -> wire.WindowRequest:

@@ -18,10 +18,14 @@ from typing import BinaryIO
 import msgspec
 
 from calock.agent import pipe, signing
-from calock.agent.backends.base import Backend
+from calock.agent.backends import watchdog
+from calock.agent.backends.base import Backend, Listing, LockRecord, TokenProblem
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
+MAX_LISTING = 512 * 1024
+MAX_PROBLEMS = 64
+"""Octets and problems of one listing: what a frame holds, with room to spare."""
 POLL_SECONDS = 1.0
 """How often a module that cannot report plug events is asked what is there."""
 
@@ -88,13 +92,13 @@ class Worker:
         return 0
 
     def _serve(self, backend: Backend, *, polls: bool) -> None:
-        seen = backend.fingerprint() if polls else ""
+        seen = _look(backend) if polls else ""
         due = time.monotonic() + POLL_SECONDS
         while True:
             try:
                 request = self._queue.get(timeout=max(0.0, due - time.monotonic()) if polls else None)
             except queue.Empty:
-                now = backend.fingerprint()
+                now = _look(backend)
                 due = time.monotonic() + POLL_SECONDS
                 if now != seen:
                     seen = now
@@ -103,10 +107,13 @@ class Worker:
             if isinstance(request, pipe.Start):
                 return
             if polls and isinstance(request, pipe.ListLocks):
-                seen = (
-                    backend.fingerprint()
-                )  # the listing replaces what was seen before, so that a token put back before the next poll counts as a change
+                seen = _look(backend)  # as the listing tells it: a token put back before the next poll counts as a change
             self._send(answer(backend, request))
+
+
+def _look(backend: Backend) -> str:
+    with watchdog.ending_after():
+        return backend.fingerprint()
 
 
 def answer(backend: Backend, request: pipe.Request) -> pipe.FromWorker:
@@ -114,26 +121,44 @@ def answer(backend: Backend, request: pipe.Request) -> pipe.FromWorker:
     try:
         if isinstance(request, pipe.ListLocks):
             found = backend.list_locks()
-            return pipe.Listed(request.id, found.locks, found.problems)
-        if isinstance(request, pipe.ChangePin):
-            backend.change_pin(request.key, old=request.old, new=request.new, use_last_try=request.use_last_try)
-            return pipe.Done(request.id)
-        signing_input = signing.prepare(Certificate.parse(request.certificate), origin=request.origin, challenge=request.challenge)
-        signature = backend.sign(
-            request.key,
-            certificate=request.certificate,
-            pin=request.pin,
-            signing_input=signing_input,
-            use_last_try=request.use_last_try,
-        )
-        return pipe.Signed(request.id, signature)
+            return pipe.Listed(request.id, *_bounded(found))
+        return _operate(backend, request)
     except Exception as error:  # noqa: BLE001 - a vendor library may raise anything
         return _failed(request.id, error)
     finally:
         if isinstance(request, pipe.ChangePin):
             pipe.wipe(request.old, request.new)
-        elif isinstance(request, pipe.Authenticate):
+        elif isinstance(request, (pipe.Authenticate, pipe.Reveal)):
             pipe.wipe(request.pin)
+
+
+def _bounded(listing: Listing) -> tuple[tuple[LockRecord, ...], tuple[TokenProblem, ...]]:
+    """Cut a listing to what one frame holds, and say so."""
+    kept: list[LockRecord] = []
+    octets = 0
+    for record in listing.locks:
+        octets += (
+            sum(len(part) for part in (record.certificate, record.label, record.serial, record.manufacturer, record.key)) + 256
+        )
+        if octets > MAX_LISTING:
+            break
+        kept.append(record)
+    cut = (TokenProblem(reason=Reason.LOCK_LIST_CUT),) if len(kept) < len(listing.locks) else ()
+    return tuple(kept), (*listing.problems[:MAX_PROBLEMS], *cut)
+
+
+def _operate(backend: Backend, request: pipe.Operation) -> pipe.FromWorker:
+    if isinstance(request, pipe.ChangePin):
+        backend.change_pin(request.key, certificate=request.certificate, old=request.old, new=request.new, consent=request.consent)
+        return pipe.Done(request.id)
+    if isinstance(request, pipe.Reveal):
+        backend.reveal(request.device, pin=request.pin, consent=request.consent)
+        return pipe.Done(request.id)
+    signing_input = signing.prepare(Certificate.parse(request.certificate), origin=request.origin, challenge=request.challenge)
+    signature = backend.sign(
+        request.key, certificate=request.certificate, pin=request.pin, signing_input=signing_input, consent=request.consent
+    )
+    return pipe.Signed(request.id, signature)
 
 
 def _failed(request_id: int, error: Exception) -> pipe.Failed:

@@ -49,7 +49,7 @@ def _answer(practice: Practice, spec: LockSpec, challenge: str) -> bytes:
     found = next(found for found in backend.list_locks().locks if found.serial == spec.serial)
     signing_input = prepare(Certificate.parse(found.certificate), origin=ORIGIN, challenge=challenge)
     signature = backend.sign(
-        found.key, certificate=found.certificate, pin=bytearray(spec.pin.encode()), signing_input=signing_input, use_last_try=False
+        found.key, certificate=found.certificate, pin=bytearray(spec.pin.encode()), signing_input=signing_input, consent="window"
     )
     token = AuthToken(
         format=FORMAT,

@@ -119,8 +119,11 @@ def _port_of(base: str) -> int:
 def _start_driver(children: Children, place: Place, port: int) -> int:
     folder = place.driver_home / "calock"
     folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)
     allowed = json.dumps(origins([*USUAL_PORTS, *([] if port in USUAL_PORTS else [port])]))
-    (folder / "agent.toml").write_text(f"origins = {allowed}\nsoft_dir = {json.dumps(str(place.locks))}\n", "utf-8")
+    settings = folder / "agent.toml"
+    settings.write_text(f"origins = {allowed}\nsoft_dir = {json.dumps(str(place.locks))}\n", "utf-8")
+    settings.chmod(0o600)  # the driver reads no configuration that others may write, whatever the umask is
     home = {"XDG_CONFIG_HOME": str(place.driver_home), "XDG_STATE_HOME": str(place.driver_home / "state")}
     driver = children.add(Child("driver", [sys.executable, "-m", "calock.agent"], log=place.logs / "driver.log", environment=home))
     found: list[int] = []

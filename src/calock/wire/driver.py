@@ -10,15 +10,18 @@ from typing import Literal
 
 import msgspec
 
+from calock.wire.driver_key import DriverProof
 from calock.wire.token import AuthToken
 
 PROTOCOL = 1
-PORTS = (47113, 47114, 47115, 47116)
-"""Where a page looks for a driver, in this order; several because several users may share one computer."""
-TLS_PORTS = (47123, 47124, 47125, 47126)
+PORTS = tuple(range(47113, 47129))
+"""Where a page looks for a driver: one for each of 16 users that share one computer (a terminal server) at the same time."""
+TLS_PORTS = tuple(range(47133, 47141))
 """The same over https, by a driver that was told to (``tls = true``), for browsers that block plain http to 127.0.0.1."""
 TIME_ZONE = "Asia/Shanghai"
 """Whose days the pages, the server and the driver's window print: one certificate ends on one day, wherever it is read."""
+LIST_LIMIT, OPERATION_LIMIT, READER_LIMIT = 35, 55, 115
+"""Seconds after which a page may give up on the list, an operation, and one whose PIN is typed on the reader: above its own."""
 HEADER = "X-Calock"
 MAX_BODY = 16 * 1024
 EVENTS_SUBPROTOCOL = "calock.v1"
@@ -27,6 +30,8 @@ HELLO_PATH = "/v1/hello"
 LOCKS_PATH = "/v1/locks"
 AUTHENTICATE_PATH = "/v1/authenticate"
 CHANGE_PIN_PATH = "/v1/pin/change"
+REVEAL_PATH = "/v1/locks/reveal"
+CANCEL_PATH = "/v1/cancel"
 DIAGNOSIS_PATH = "/v1/diagnosis"
 EVENTS_PATH = "/v1/events"
 WINDOW_PATH = "/window/authenticate"
@@ -34,6 +39,13 @@ WINDOW_PATH = "/window/authenticate"
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     pass
+
+
+class HelloRequest(_Message, frozen=True, forbid_unknown_fields=True):
+    """Ask who is listening."""
+
+    nonce: str = ""
+    """16 to 128 characters of ``A-Z a-z 0-9 - _`` that the driver signs; empty: no proof is wanted."""
 
 
 class Hello(_Message, frozen=True):
@@ -46,6 +58,8 @@ class Hello(_Message, frozen=True):
     pin_entry: tuple[Literal["page", "window"], ...]
     package: str
     """Code of the driver package this was installed from, e.g. ``shanxi-huren``; ``source`` when run from the wheel."""
+    proof: DriverProof | None
+    """Signed with the driver's key for this origin, over the page's nonce."""
 
 
 class PinState(_Message, frozen=True):
@@ -56,6 +70,10 @@ class PinState(_Message, frozen=True):
     locked: bool
     default: bool
     """The lock says that the PIN is still the one it was delivered with."""
+    reserved: bool
+    """Only the last two tries may be left: they are for the driver's own window, where a person releases them."""
+    on_reader: bool
+    """The PIN is typed on the reader's own keys: ``pin`` of a request stays empty."""
 
 
 class LockInfo(_Message, frozen=True):
@@ -73,7 +91,7 @@ class LockInfo(_Message, frozen=True):
     issuer_key_id: str
     """AuthorityKeyIdentifier as lower-case hex, empty when absent: lets the page preselect the provider."""
     device_serial: str
-    """Masked to its last four characters."""
+    """Masked to its last four characters; empty where the lock tells no number of its own."""
     algorithm: Literal["SM2", "RSA", "EC"]
     not_before: str
     not_after: str
@@ -84,18 +102,28 @@ class LockInfo(_Message, frozen=True):
     pin: PinState
 
 
-class ModuleProblem(_Message, frozen=True):
-    """A token module that could not be asked, so that the page can say which driver part failed."""
+class DriverProblem(_Message, frozen=True):
+    """What the driver knows to be wrong with a module, a plugged-in lock or its own start, each with a reason of its own."""
 
     module: str
+    """File name of the vendor library; empty: the driver itself."""
     reason: str
+    """A ``calock.core.refusals.Reason``."""
+    label: str
+    """Which lock, masked; for DRIVER_PORT_TAKEN the port."""
+    lock: str = ""
+    """LOCK_CERTIFICATE_HIDDEN: the handle for ``/v1/locks/reveal``."""
+    pin: PinState | None = None
+    """LOCK_CERTIFICATE_HIDDEN: the state of that lock's PIN."""
 
 
 class LockList(_Message, frozen=True):
     """Answer to ``/v1/locks``."""
 
     locks: tuple[LockInfo, ...]
-    problems: tuple[ModuleProblem, ...]
+    problems: tuple[DriverProblem, ...]
+    window_only: bool
+    """Two wrong PINs in a row came from this page: the next one is taken in the driver's own window only."""
 
 
 class AuthenticateRequest(_Message, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +132,10 @@ class AuthenticateRequest(_Message, frozen=True, forbid_unknown_fields=True):
     lock: str
     challenge: str
     pin: str
+    as_typed: bool = False
+    """The user was told of blanks or unusual characters in the PIN and meant them."""
     use_last_try: bool = False
+    """Counts in the driver's own pages only: a platform's page never gets the last two tries, whatever it says here."""
 
 
 class ReportedDevice(_Message, frozen=True):
@@ -120,6 +151,8 @@ class AuthenticateReply(_Message, frozen=True):
 
     token: AuthToken
     device: ReportedDevice
+    driver: DriverProof | None = None
+    """Signed with the driver's key for this origin, over the challenge: handed on to the server, which may remember the key."""
 
 
 class PinChanged(_Message, frozen=True):
@@ -155,10 +188,30 @@ class Diagnosis(_Message, frozen=True):
 
 
 class ChangePinRequest(_Message, frozen=True, forbid_unknown_fields=True):
+    """Change the PIN of the lock that holds the certificate behind the handle ``lock``."""
+
     lock: str
     old_pin: str
     new_pin: str
+    as_typed: bool = False
+    """Of the old PIN, as in ``AuthenticateRequest``. A new PIN never has such characters."""
     use_last_try: bool = False
+
+
+class RevealRequest(_Message, frozen=True, forbid_unknown_fields=True):
+    """Read the certificates that a lock shows only after a PIN; answered like ``/v1/locks``. Spends a PIN try."""
+
+    lock: str
+    """Handle of a problem LOCK_CERTIFICATE_HIDDEN."""
+    pin: str
+    as_typed: bool = False
+    use_last_try: bool = False
+
+
+class Cancelled(_Message, frozen=True):
+    """Answer to ``/v1/cancel``: whether an operation of this page was under way."""
+
+    cancelled: bool
 
 
 class DriverError(_Message, frozen=True):

@@ -6,7 +6,7 @@ import pytest
 from agent.soft_skf import PIN, Pair, SoftSkf, to_sign_for
 
 from calock.agent import signing
-from calock.agent.backends.base import LockRecord
+from calock.agent.backends.base import Consent, LockRecord
 from calock.agent.backends.skf import SkfBackend
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
@@ -21,10 +21,14 @@ def only(backend: SkfBackend) -> LockRecord:
     return record
 
 
-def sign(backend: SkfBackend, record: LockRecord, pin: str = PIN, *, use_last_try: bool = False) -> bytes:
+def change_pin(backend: SkfBackend, record: LockRecord, old: bytes, new: bytes) -> None:
+    backend.change_pin(record.key, certificate=record.certificate, old=bytearray(old), new=bytearray(new), consent="window")
+
+
+def sign(backend: SkfBackend, record: LockRecord, pin: str = PIN, *, consent: Consent = "window") -> bytes:
     wanted = to_sign_for(record.certificate)
     signature = backend.sign(
-        record.key, certificate=record.certificate, pin=bytearray(pin.encode()), signing_input=wanted, use_last_try=use_last_try
+        record.key, certificate=record.certificate, pin=bytearray(pin.encode()), signing_input=wanted, consent=consent
     )
     signing.require_good_signature(Certificate.parse(record.certificate), wanted, signature)
     return signature
@@ -75,14 +79,18 @@ def test_wrong_pin_costs_one_try_and_says_how_many_are_left(lock: SoftSkf, backe
     assert lock.field("key0", "left") == "6"
 
 
-def test_last_try_needs_the_users_word(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
-    ports.add("key0", {"c": (pairs["SM2"], None)}, left=1)
+@pytest.mark.parametrize("left", [1, 2])
+def test_the_last_two_tries_need_the_users_word(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair], left: int) -> None:
+    ports.add("key0", {"c": (pairs["SM2"], None)}, left=left)
     record = only(backend)
     with pytest.raises(Refusal) as refused:
         sign(backend, record)
-    assert refused.value.reason is Reason.PIN_LAST_TRY
-    assert ports.field("key0", "left") == "1"
-    sign(backend, record, use_last_try=True)
+    assert (refused.value.reason, refused.value.facts["tries_left"]) == (Reason.PIN_LAST_TRY, left)
+    with pytest.raises(Refusal) as refused:
+        sign(backend, record, consent="page")
+    assert refused.value.reason is Reason.PIN_WINDOW_ONLY
+    assert ports.field("key0", "left") == str(left)
+    sign(backend, record, consent="released")
     assert ports.field("key0", "left") == "6"
 
 
@@ -90,7 +98,7 @@ def test_last_try_that_fails_locks_and_says_so(ports: SoftSkf, backend: SkfBacke
     ports.add("key0", {"c": (pairs["SM2"], None)}, left=1)
     record = only(backend)
     with pytest.raises(Refusal) as refused:
-        sign(backend, record, "999999", use_last_try=True)
+        sign(backend, record, "999999", consent="released")
     assert (refused.value.reason, refused.value.facts["tries_left"]) == (Reason.PIN_LOCKED, 0)
 
 
@@ -100,7 +108,7 @@ def test_locked_pin_is_seen_before_and_never_tried(ports: SoftSkf, backend: SkfB
     assert record.pin.locked
     ports.start_trace()
     with pytest.raises(Refusal) as refused:
-        sign(backend, record, use_last_try=True)
+        sign(backend, record, consent="released")
     assert refused.value.reason is Reason.PIN_LOCKED
     assert "VerifyPIN" not in ports.trace()
 
@@ -117,7 +125,9 @@ def test_default_pin_is_reported_until_it_is_changed(ports: SoftSkf, backend: Sk
     ports.add("key0", {"c": (pairs["SM2"], None)}, pin="111111", default=True)
     record = only(backend)
     assert record.pin.default
-    backend.change_pin(record.key, old=bytearray(b"111111"), new=bytearray(b"000123"), use_last_try=False)
+    backend.change_pin(
+        record.key, certificate=record.certificate, old=bytearray(b"111111"), new=bytearray(b"000123"), consent="window"
+    )
     record = only(backend)
     assert not record.pin.default
     assert not ports.logged_in("key0")
@@ -127,17 +137,17 @@ def test_default_pin_is_reported_until_it_is_changed(ports: SoftSkf, backend: Sk
 
 
 def test_change_pin_follows_the_same_rules(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
-    ports.add("key0", {"c": (pairs["SM2"], None)}, left=2)
+    ports.add("key0", {"c": (pairs["SM2"], None)}, left=3)
     record = only(backend)
 
     def change(old: bytes, new: bytes) -> Refusal:
         with pytest.raises(Refusal) as refused:
-            backend.change_pin(record.key, old=bytearray(old), new=bytearray(new), use_last_try=False)
+            change_pin(backend, record, old, new)
         return refused.value
 
     assert change(b"012345", b"12345").reason is Reason.PIN_LENGTH
     wrong = change(b"999999", b"123456")
-    assert (wrong.reason, wrong.facts["tries_left"]) == (Reason.PIN_WRONG, 1)
+    assert (wrong.reason, wrong.facts["tries_left"]) == (Reason.PIN_WRONG, 2)
     assert change(b"012345", b"123456").reason is Reason.PIN_LAST_TRY
     assert ports.field("key0", "user") == PIN
 
@@ -152,7 +162,7 @@ def test_several_locks_containers_and_certificates(ports: SoftSkf, backend: SkfB
         ("key0", pairs["expired"].certificate),
         ("key1", pairs["RSA"].certificate),
     ]
-    assert listing.problems == (Reason.LOCK_WITHOUT_CERTIFICATE,)
+    assert [problem.reason for problem in listing.problems] == [Reason.LOCK_WITHOUT_CERTIFICATE]
     assert len({r.key for r in listing.locks}) == 3
     for record in listing.locks:
         assert sign(backend, record)
@@ -160,7 +170,7 @@ def test_several_locks_containers_and_certificates(ports: SoftSkf, backend: SkfB
 
 def test_lock_without_anything(ports: SoftSkf, backend: SkfBackend) -> None:
     ports.add("key0", {})
-    assert backend.list_locks().problems == (Reason.LOCK_WITHOUT_CERTIFICATE,)
+    assert [problem.reason for problem in backend.list_locks().problems] == [Reason.LOCK_WITHOUT_CERTIFICATE]
 
 
 def test_no_lock_at_all(ports: SoftSkf, backend: SkfBackend) -> None:
@@ -213,5 +223,7 @@ def test_unknown_key_text_is_refused(lock: SoftSkf, backend: SkfBackend) -> None
     record = only(backend)
     for key in ("", "key0", "a/b/c/d", "../../x/y/z"):
         with pytest.raises(Refusal):
-            backend.change_pin(key, old=bytearray(b"012345"), new=bytearray(b"123456"), use_last_try=False)
+            backend.change_pin(
+                key, certificate=record.certificate, old=bytearray(b"012345"), new=bytearray(b"123456"), consent="window"
+            )
     assert record.key.startswith("key0/")

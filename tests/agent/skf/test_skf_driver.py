@@ -83,7 +83,7 @@ def test_two_vendors_at_once_and_one_of_them_broken(
     until(lambda: len(driver.locks()) == 2, "both libraries' locks")
     listed = driver.call("/v1/locks").json
     assert {lock["module"] for lock in listed["locks"]} == {"libsoftskf32.so", "libsoftskf64.so"}
-    assert {"module": "libmissing.so", "reason": "MODULE_FAILED"} in listed["problems"]
+    assert ("libmissing.so", "MODULE_MISSING") in driver.problems()
     for lock in listed["locks"]:
         assert driver.authenticate(lock["id"], pin=PIN).status == 200
 
@@ -111,7 +111,7 @@ def test_crash_in_the_middle_is_one_message_and_the_driver_lives(
     driver = start_skf(library_path)
     lock = until(driver.locks, "the lock")[0]["id"]
     ports.fault("ECCSignData crash")
-    assert driver.authenticate(lock, pin=PIN).reason == "MODULE_FAILED"
+    assert driver.authenticate(lock, pin=PIN).reason == "MODULE_CRASHED"
     ports.fault()
     again = until(driver.locks, "the restart")[0]["id"]
     assert driver.authenticate(again, pin=PIN).status == 200
@@ -120,10 +120,12 @@ def test_crash_in_the_middle_is_one_message_and_the_driver_lives(
 def test_broken_certificate_in_a_lock_does_not_hide_the_others(
     start_skf: Start, ports: SoftSkf, library_path: Path, pairs: dict[str, Pair]
 ) -> None:
-    home = ports.add("bad", {"c": (pairs["SM2"], None)}, serial="1")
+    home = ports.add("bad", {"c": (pairs["SM2"], None)}, serial="5500000001")
     (home / "containers" / "c" / "sign.crt").write_bytes(b"\x30\x82\x02\x00" + b"\x30\x80" * 256)
-    ports.add("good", {"c": (pairs["RSA"], None)}, serial="2")
+    ports.add("good", {"c": (pairs["RSA"], None)}, serial="5500000002")
     driver = start_skf(library_path)
     assert [lock["name"] for lock in until(driver.locks, "the good lock")] == ["测试_RSA"]
-    assert driver.call("/v1/locks").json["problems"] == [{"module": library_path.name, "reason": "CERTIFICATE_UNPARSABLE"}]
+    [problem] = driver.call("/v1/locks").json["problems"]
+    assert (problem["module"], problem["reason"]) == (library_path.name, "CERTIFICATE_UNPARSABLE")
+    assert problem["label"] == "测*锁 ****0001"
     assert json.loads(driver.call("/v1/diagnosis").body)["modules"][-1]["locks"] == 1

@@ -62,7 +62,7 @@ def test_every_code_while_signing_is_one_refusal_and_the_lock_works_afterwards(
     def sign() -> bytes:
         return backend.sign(
             record.key, certificate=record.certificate, pin=bytearray(b"012345"),
-            signing_input=to_sign_for(record.certificate), use_last_try=False,
+            signing_input=to_sign_for(record.certificate), consent="window",
         )  # fmt: skip
 
     ports.fault(f"ECCSignData fail={code:08X}")

@@ -6,7 +6,7 @@ import pytest
 from agent.soft_skf import Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import signing
-from calock.agent.backends.base import LockRecord
+from calock.agent.backends.base import Consent, LockRecord
 from calock.agent.backends.skf import SkfBackend
 from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
@@ -28,7 +28,7 @@ def rsa(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> LockReco
 def sign_once(backend: SkfBackend, record: LockRecord) -> bytes:
     wanted = to_sign_for(record.certificate)
     signature = backend.sign(
-        record.key, certificate=record.certificate, pin=bytearray(b"012345"), signing_input=wanted, use_last_try=False
+        record.key, certificate=record.certificate, pin=bytearray(b"012345"), signing_input=wanted, consent="window"
     )
     signing.require_good_signature(Certificate.parse(record.certificate), wanted, signature)  # as the driver does with each
     return signature
@@ -71,7 +71,7 @@ def test_broken_certificate_in_the_lock(ports: SoftSkf, backend: SkfBackend, pai
     ports.fault(f"ExportCertificate {fault}")
     listing = backend.list_locks()
     if fault == "wrong-length":
-        assert (listing.locks, listing.problems) == ((), (Reason.MODULE_FAILED,))
+        assert (listing.locks, [problem.reason for problem in listing.problems]) == ((), [Reason.MODULE_FAILED])
     else:
         with pytest.raises(Refusal):
             Certificate.parse(listing.locks[0].certificate)
@@ -85,7 +85,7 @@ def test_one_broken_lock_does_not_hide_the_other(ports: SoftSkf, backend: SkfBac
     (ports.root / "half" / "CAAPP" / "containers" / "c" / "sign.crt").unlink()
     listing = backend.list_locks()
     assert [record.device for record in listing.locks] == ["good"]
-    assert listing.problems == (Reason.LOCK_WITHOUT_CERTIFICATE,)
+    assert [problem.reason for problem in listing.problems] == [Reason.LOCK_WITHOUT_CERTIFICATE]
 
 
 def test_noise_instead_of_device_information(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair], width: Width) -> None:
@@ -93,7 +93,7 @@ def test_noise_instead_of_device_information(ports: SoftSkf, backend: SkfBackend
     ports.fault("GetDevInfo noise")
     listing = backend.list_locks()
     if width == 64:  # random 64-bit numbers cannot be a DEVINFO's; 32-bit ones can
-        assert (listing.locks, listing.problems) == ((), (Reason.MODULE_FAILED,))
+        assert (listing.locks, [problem.reason for problem in listing.problems]) == ((), [Reason.MODULE_FAILED])
     else:
         assert (listing.locks[0].serial + listing.locks[0].label + listing.locks[0].manufacturer).isprintable()
 
@@ -106,24 +106,26 @@ def test_lock_that_does_not_tell_its_tries(ports: SoftSkf, backend: SkfBackend, 
 
 
 def test_lock_that_tells_its_tries_only_after_a_wrong_pin(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
-    ports.add("key0", {"c": (pairs["SM2"], None)}, left=2)
+    ports.add("key0", {"c": (pairs["SM2"], None)}, left=3)
     ports.fault("GetPINInfo fail=0A000003")
     (record,) = backend.list_locks().locks
 
-    def change(old: bytes, *, use_last_try: bool = False) -> None:
-        backend.change_pin(record.key, old=bytearray(old), new=bytearray(b"222222"), use_last_try=use_last_try)
+    def change(old: bytes, *, consent: Consent = "window") -> None:
+        backend.change_pin(
+            record.key, certificate=record.certificate, old=bytearray(old), new=bytearray(b"222222"), consent=consent
+        )
 
     with pytest.raises(Refusal) as wrong:
         change(b"999999")
-    assert wrong.value.facts["tries_left"] == 1
-    assert backend.list_locks().locks[0].pin.tries_left == 1
+    assert wrong.value.facts["tries_left"] == 2
+    assert backend.list_locks().locks[0].pin.tries_left == 2
     assert refusal_of(backend, record).reason is Reason.PIN_LAST_TRY
-    assert ports.field("key0", "left") == "1"
+    assert ports.field("key0", "left") == "2"
     ports.unplug("key0")
     assert backend.list_locks().locks == ()
     ports.plug("key0")
     assert backend.list_locks().locks[0].pin.tries_left is None  # it may have been unlocked elsewhere meanwhile
-    change(b"012345", use_last_try=False)
+    change(b"012345")
     assert backend.list_locks().locks[0].pin.tries_left is None
 
 
@@ -172,7 +174,7 @@ def test_key_of_another_kind_is_the_locks_own_refusal(
             certificate=sm2.certificate,
             pin=bytearray(b"012345"),
             signing_input=to_sign_for(rsa.certificate),
-            use_last_try=False,
+            consent="window",
         )
     assert refused.value.reason is Reason.KEY_USAGE_NOT_SIGNING
     assert not ports.logged_in("key0")
@@ -182,6 +184,6 @@ def test_algorithm_that_no_skf_lock_has_costs_no_try(ports: SoftSkf, backend: Sk
     wanted = SigningInput("ES256", b"m", b"e" * 32)
     ports.start_trace()
     with pytest.raises(Refusal) as refused:
-        backend.sign(sm2.key, certificate=sm2.certificate, pin=bytearray(b"012345"), signing_input=wanted, use_last_try=False)
+        backend.sign(sm2.key, certificate=sm2.certificate, pin=bytearray(b"012345"), signing_input=wanted, consent="window")
     assert refused.value.reason is Reason.ALGORITHM_NOT_ALLOWED
     assert ports.trace() == []

@@ -45,7 +45,7 @@ class Watched:
         signature = await self.module.authenticate(
             pipe.Authenticate(
                 id=self.module.next_id(), key=record.key, certificate=record.certificate, origin=ORIGIN, challenge=CHALLENGE,
-                pin=bytearray(pin.encode()), use_last_try=False,
+                pin=bytearray(pin.encode()), consent="window",
             )
         )  # fmt: skip
         signing.require_good_signature(Certificate.parse(record.certificate), to_sign_for(record.certificate), signature)
@@ -125,6 +125,10 @@ def test_a_lock_pulled_out_and_put_back_between_two_looks_is_noticed(
     asyncio.run(scenario())
 
 
+def reason_of(fault: str) -> Reason:
+    return Reason.MODULE_NOT_ANSWERING if fault == "hang" else Reason.MODULE_CRASHED
+
+
 @pytest.mark.parametrize("function", ["EnumDev", "GetDevInfo", "ExportCertificate", "GetPINInfo"])
 @pytest.mark.parametrize("fault", ["hang", "crash", "abort"])
 def test_hang_or_crash_while_listing_is_one_message_and_a_restart(
@@ -140,7 +144,7 @@ def test_hang_or_crash_while_listing_is_one_message_and_a_restart(
             watched.module._patience = SHORT
             with pytest.raises(Refusal) as refused:
                 await watched.module.list_locks()
-            assert refused.value.reason is Reason.MODULE_FAILED
+            assert refused.value.reason is reason_of(fault)
             assert not alive(pid)
             ports.fault()
             watched.module._patience = 1.0
@@ -164,7 +168,7 @@ def test_hang_or_crash_while_signing_is_one_message_and_a_restart(
             watched.module._patience = SHORT
             with pytest.raises(Refusal) as refused:
                 await watched.sign(record)
-            assert refused.value.reason is Reason.MODULE_FAILED
+            assert refused.value.reason is reason_of(fault)
             ports.fault()
             watched.module._patience = 1.0
             (record,) = await watched.list_after_restart()
@@ -220,6 +224,6 @@ def test_library_that_cannot_be_loaded_is_a_problem_with_its_reason(tmp_path: Pa
         async with running(tmp_path / "libnone.so") as watched:
             with pytest.raises(Refusal, match="module file is missing") as refused:
                 await watched.module.list_locks()
-            assert refused.value.reason is Reason.MODULE_FAILED
+            assert refused.value.reason is Reason.MODULE_MISSING
 
     asyncio.run(scenario())

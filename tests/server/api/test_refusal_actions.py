@@ -12,6 +12,8 @@ from calock.server.web.refusal_texts import ENTRIES
 ASKS = {
     "重试": "again",
     "重新输入": "pin",
+    "去掉空格和全角字符": "clean",
+    "在驱动窗口中输入": "window",
     "去填写": ("pin", "reason"),
     "去选择": "lock",
     "重新选择": "lock",

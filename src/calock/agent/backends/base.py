@@ -18,42 +18,70 @@ from calock.core.refusals import Reason, Refusal
 
 Kind = Literal["soft", "pkcs11", "skf"]
 
+Consent = Literal["page", "window", "released"]
+"""Who asked for a PIN try: a page; the driver's own page; the driver's own page where the person released the last tries."""
+RESERVED_TRIES = 2
+"""So many tries are left to the driver's own window, where a person releases them."""
+
 
 class PinState(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock's user PIN, read without trying it. ``tries_left`` None: the lock does not tell."""
+    """A token's user PIN, read without trying it. ``tries_left`` None: the token does not tell."""
 
     tries_left: int | None = None
     tries_max: int | None = None
     locked: bool = False
     default: bool = False
     last_try: bool = False
-    """The lock tells no number, but says that one try is left (PKCS#11 CKF_USER_PIN_FINAL_TRY)."""
+    """The token tells no number, but says that one try is left (PKCS#11 CKF_USER_PIN_FINAL_TRY)."""
+    wrong_before: bool = False
+    """A wrong PIN was tried since the last right one (PKCS#11 CKF_USER_PIN_COUNT_LOW), as far as the token tells."""
+    on_reader: bool = False
+    """The PIN is typed on the reader's own keys (PKCS#11 CKF_PROTECTED_AUTHENTICATION_PATH), never on this computer."""
     min_length: int = 6
     max_length: int = 16
     """Bounds of the PIN in bytes of UTF-8."""
 
+    @property
+    def reserved(self) -> bool:
+        """Whether what is left may be the last two tries. A token without a number may have as few after one wrong PIN."""
+        if self.tries_left is None:
+            return self.last_try or self.wrong_before
+        return self.tries_left <= RESERVED_TRIES
+
 
 class LockRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One certificate with its private key in one plugged-in lock. A lock with two certificates is two records."""
+    """One certificate with its private key in one plugged-in token. A token with two certificates is two records."""
 
     key: str
-    """The backend's own name for this certificate and key; the same while the lock stays plugged in. Never leaves the driver."""
+    """The backend's own name for this certificate and key; the same while the token stays plugged in. Never leaves the driver."""
     device: str
-    """The backend's own name for the lock; the same for all its certificates."""
+    """The backend's own name for the token; the same for all its certificates."""
     certificate: bytes
-    """DER, as read from the lock: not yet parsed, not trusted."""
+    """DER, as read from the token: not yet parsed, not trusted."""
     serial: str
-    """Device serial in full; shown masked, and sent in full only with an answer."""
+    """The token's serial number in full, empty when it tells none of its own; shown masked, sent in full only with an answer."""
     label: str
     manufacturer: str
     pin: PinState
 
 
+class TokenProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about a plugged-in token that its user should know."""
+
+    reason: str
+    """A ``Reason``."""
+    label: str = ""
+    serial: str = ""
+    device: str = ""
+    """The token's name, where something can be done with it: LOCK_CERTIFICATE_HIDDEN and ``Backend.reveal``."""
+    pin: PinState = PinState()
+
+
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """All a module has plugged in. ``problems`` are reasons (e.g. LOCK_WITHOUT_CERTIFICATE), one per unusable lock."""
+    """Everything that is plugged in at one module."""
 
     locks: tuple[LockRecord, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[TokenProblem, ...] = ()
 
 
 class Backend(Protocol):
@@ -63,24 +91,32 @@ class Backend(Protocol):
         """Read everything that is plugged in, without a PIN."""
         ...
 
-    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, use_last_try: bool) -> bytes:
+    def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, consent: Consent) -> bytes:
         """Use one PIN try, sign once, log out again.
 
-        In this order: find the lock (LOCK_REMOVED), re-read its certificate and compare it with ``certificate``
-        (``require_same_certificate``), read the PIN's state and refuse before trying (``require_try_allowed``), try the PIN
-        (PIN_WRONG with fact ``tries_left``, PIN_LOCKED), sign, clear the PIN state of the device.
+        In this order: find the token (LOCK_REMOVED, LOCKS_ALIKE), re-read its certificate and compare it with ``certificate``
+        (LOCK_CHANGED), read the PIN's state and refuse before trying (``require_try_allowed``), try the PIN (PIN_WRONG with
+        fact ``tries_left``, PIN_LOCKED), sign, clear the PIN state of the token.
 
         Returns:
             r‖s for SM2 and ECDSA (each half of the key's size), the signature block for RSA.
         """
         ...
 
-    def change_pin(self, key: str, *, old: bytearray, new: bytearray, use_last_try: bool) -> None:
-        """Change the user PIN in place; same rules about tries as ``sign``."""
+    def change_pin(self, key: str, *, certificate: bytes, old: bytearray, new: bytearray, consent: Consent) -> None:
+        """Change the user PIN in place; the same order of checks as ``sign``."""
+        ...
+
+    def reveal(self, device: str, *, pin: bytearray, consent: Consent) -> None:
+        """Use one PIN try to read the certificates that a token hides; later listings hold them until it is pulled out.
+
+        Raises:
+            Refusal: as ``sign``; NOT_ALLOWED by a module whose tokens hide none.
+        """
         ...
 
     def fingerprint(self) -> str:
-        """Return a cheap text that changes when a lock is plugged in or out. Called every second between requests."""
+        """Return a cheap text that changes when a token is plugged in or out. Called every second between requests."""
         ...
 
     def watch(self, notify: Callable[[], None]) -> bool:
@@ -93,7 +129,7 @@ class Backend(Protocol):
 
 
 def require_same_certificate(found: bytes, shown: bytes) -> None:
-    """Refuse when the lock no longer holds the certificate the user was shown.
+    """Refuse when the token no longer holds the certificate the user was shown.
 
     Raises:
         Refusal: LOCK_CHANGED.
@@ -102,21 +138,27 @@ def require_same_certificate(found: bytes, shown: bytes) -> None:
         raise Refusal(Reason.LOCK_CHANGED, "the certificate in the lock is not the one that was shown")
 
 
-def require_try_allowed(pin: bytearray, state: PinState, *, use_last_try: bool) -> None:
+def require_try_allowed(pin: bytearray, state: PinState, *, consent: Consent) -> None:
     """Refuse before a PIN try is spent. Called with the state read in this very operation.
 
     Raises:
-        Refusal: PIN_MISSING, PIN_LENGTH, PIN_LOCKED, PIN_LAST_TRY; fact ``tries_left`` where it is known.
+        Refusal: PIN_MISSING, PIN_LENGTH, PIN_LOCKED; PIN_WINDOW_ONLY for a page and PIN_LAST_TRY for the driver's own window
+            when the last tries would be used; fact ``tries_left`` where it is known.
     """
-    require_length(pin, state)
+    if not state.on_reader:
+        require_length(pin, state)
     if state.locked or state.tries_left == 0:
         raise Refusal(Reason.PIN_LOCKED, "the lock's PIN is locked", {"tries_left": 0})
-    if (state.tries_left == 1 or state.last_try) and not use_last_try:
-        raise Refusal(Reason.PIN_LAST_TRY, "one try is left and was not released by the user", {"tries_left": 1})
+    if state.reserved and consent != "released":
+        left = 1 if state.last_try and state.tries_left is None else state.tries_left
+        facts = {} if left is None else {"tries_left": left}
+        if consent == "page":
+            raise Refusal(Reason.PIN_WINDOW_ONLY, "the last tries are for the driver's own window", facts)
+        raise Refusal(Reason.PIN_LAST_TRY, "the last tries were not released by the user", facts)
 
 
 def require_length(pin: bytearray, state: PinState) -> None:
-    """Refuse a PIN that the lock could not hold, so that no try is spent on it.
+    """Refuse a PIN that the token could not hold, so that no try is spent on it.
 
     Raises:
         Refusal: PIN_MISSING, PIN_LENGTH.

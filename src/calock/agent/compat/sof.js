@@ -11,10 +11,12 @@
 /** @typedef {{ tag: number, at: number, start: number, end: number }} Part one DER element: where it begins, and where its contents lie */
 /** @typedef {Map<string, string>} Name object identifier → text */
 
-const PORTS = [47113, 47114, 47115, 47116];
+const PORTS = Array.from({ length: 16 }, (_, index) => 47113 + index);
 /** @type {Partial<Record<string, number>>} */
 const CODE = {
-  PIN_WRONG: 0x0b000426, PIN_LENGTH: 0x0b000426, PIN_MISSING: 0x0b000426, PIN_LAST_TRY: 0x0b000442, PIN_LOCKED: 0x0b000442,
+  PIN_WRONG: 0x0b000426, PIN_LENGTH: 0x0b000426, PIN_MISSING: 0x0b000426, PIN_CHARACTERS: 0x0b000426, PIN_WINDOW_ONLY: 0x0b000442,
+  PIN_LOCKED: 0x0b000442, LOCK_CERTIFICATE_HIDDEN: 0x0b000310, LOCKS_ALIKE: 0x0b000310, LOCK_WITHOUT_KEY: 0x0b000309,
+  MODULE_MISSING: 0x0b000006, MODULE_ARCHITECTURE: 0x0b000006, MODULE_CRASHED: 0x0b000006, MODULE_NOT_ANSWERING: 0x0b000006,
   PIN_CANCELLED: 0x0b000447, LOCK_REMOVED: 0x0b000448, LOCK_UNKNOWN: 0x0b000310, LOCK_CHANGED: 0x0b000310,
   LOCK_SIGNATURE_WRONG: 0x0b000409, MODULE_FAILED: 0x0b000006, DRIVER_BUSY: 0x0b000101, TOO_MANY_ATTEMPTS: 0x0b000101,
   DRIVER_ABSENT: 0x0b001003, CHALLENGE_MALFORMED: 0x0b000201, REQUEST_MALFORMED: 0x0b000201, CERTIFICATE_UNPARSABLE: 0x0b000405,
@@ -55,14 +57,15 @@ async function post(base, path, message) {
   throw new Refused(/** @type {Partial<Wire.ErrorReply> | null} */ (answer)?.error?.reason ?? "DRIVER_FAILED");
 }
 
-/** Find the driver; null when none answers. */
+/** Find the driver; null when none answers, and when several programs say to be it: one of them waits for a PIN. */
 export async function connect({ ports = PORTS, numbering = /** @type {Numbering} */ ("gm") } = {}) {
-  for (const port of ports) {
-    const base = `http://127.0.0.1:${port}`;
-    const hello = await post(base, "/v1/hello", {}).catch(() => null);
-    if (hello?.driver === "calock") return new Sof(base, hello.version, numbering).functions();
-  }
-  return null;
+  const bases = ports.map((port) => `http://127.0.0.1:${port}`);
+  const hellos = await Promise.all(bases.map((base) => post(base, "/v1/hello", {}).catch(() => null)));
+  const found = bases.flatMap((base, index) => {
+    const hello = hellos[index];
+    return hello?.driver === "calock" ? [new Sof(base, hello.version, numbering)] : [];
+  });
+  return found.length === 1 && found[0] ? found[0].functions() : null;
 }
 
 // What pages pass comes unchecked; a function that needs a text says so with `text`.

@@ -1,7 +1,7 @@
 // The status page's cards: a lock each, with all its certificates.
 
 import { changePin } from "./pin-form.js";
-import { day, element, part, sentence } from "./shared.js";
+import { day, element, part, problemText } from "./shared.js";
 
 const SOON = 30 * 86400e3; // milliseconds before the end
 const ALGORITHMS = { SM2: "国密 SM2", EC: "ECDSA", RSA: "RSA" };
@@ -20,7 +20,7 @@ function tags(lock) {
   const found = [];
   if (!lock.expired && Date.parse(lock.notAfter) - Date.now() < SOON) found.push(element("span", "pill warn", "即将过期"));
   if (lock.pin.locked) found.push(element("span", "pill bad", "PIN 码已锁定"));
-  else if (lock.pin.triesLeft === 1) found.push(element("span", "pill bad", "PIN 码只剩 1 次"));
+  else if (lock.pin.reserved) found.push(element("span", "pill bad", `PIN 码只剩 ${lock.pin.triesLeft ?? "最后几"} 次`));
   if (lock.pin.default) found.push(element("span", "pill warn", "初始 PIN 码，请修改"));
   if (found.length === 0 && !lock.expired) found.push(element("span", "pill good", "可用"));
   return found;
@@ -86,7 +86,10 @@ export function drawLocks(view, refresh) {
   drawn = now;
   const devices = new Set(view.locks.map(({ info }) => info.device));
   const locks = [...devices].map((device) => view.locks.filter(({ info }) => info.device === device));
-  const problems = view.problems.map(({ module, reason }) => element("p", "card note bad", `${module}：${sentence(reason)}`));
+  const problems = view.problems.map((problem) => {
+    const calm = ["DRIVER_PORT_TAKEN", "LOCK_LIST_CUT", "LOCK_CERTIFICATE_HIDDEN"].includes(problem.reason);
+    return element("p", `card note ${calm ? "warn" : "bad"}`, problemText(problem));
+  });
   const cards = [...locks.map((entries) => card(entries, refresh)), ...problems];
   part("locks", HTMLElement).replaceChildren(...(cards.length > 0 ? cards : [noLock()]));
 }

@@ -1,7 +1,7 @@
 // Changing a lock's PIN, in the lock's card.
 
 import { ask } from "./session.js";
-import { element, explain } from "./shared.js";
+import { element, explain, hasOddCharacters, sentence } from "./shared.js";
 
 const READING = 2500; // milliseconds to read that the PIN was changed
 /** What keeps the cards from being redrawn: the lock whose form is open, or whose result is being read. */
@@ -28,7 +28,7 @@ function field(form, id, text) {
 }
 
 /**
- * The box that must be ticked before the last try is used.
+ * The box that must be ticked before the last two tries are used.
  *
  * @param {HTMLElement} form
  */
@@ -36,7 +36,7 @@ function lastTryBox(form) {
   const label = element("label", "wide small");
   const box = element("input");
   box.type = "checkbox";
-  label.append(box, " 我确认使用最后一次机会。再输错一次，CA 锁将被锁定。");
+  label.append(box, " 我确认使用最后的机会。再输错，CA 锁可能被锁定。");
   form.append(label);
   return box;
 }
@@ -48,6 +48,8 @@ class PinForm {
   #fresh;
   #again;
   #last;
+  /** They were told of odd characters in the PINs as they stand in the fields. */
+  #told = false;
 
   /**
    * @param {Wire.LockInfo} lock
@@ -63,12 +65,25 @@ class PinForm {
     this.#old = field(this.#form, "oldPin", "原 PIN 码");
     this.#fresh = field(this.#form, "newPin", "新 PIN 码（6 至 16 位）");
     this.#again = field(this.#form, "againPin", "再输一次新 PIN 码");
-    this.#last = lock.pin.triesLeft === 1 ? lastTryBox(this.#form) : null;
+    this.#last = lock.pin.reserved ? lastTryBox(this.#form) : null;
+    if (lock.pin.onReader) this.#askOnReader();
     this.#form.append(this.#actions());
+    this.#form.addEventListener("input", () => {
+      this.#told = false;
+    });
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#submit();
     });
+  }
+
+  /** The reader asks for the old PIN and for the new one. */
+  #askOnReader() {
+    for (const input of [this.#old, this.#fresh, this.#again]) {
+      input.required = false;
+      input.closest("div")?.remove();
+    }
+    this.#form.append(element("p", "wide", "请点“确定修改”，再按读卡器的提示输入原 PIN 码和新 PIN 码。"));
   }
 
   #actions() {
@@ -112,8 +127,17 @@ class PinForm {
       this.#say("两次输入的新 PIN 码不一致。", "bad");
       return;
     }
+    if (hasOddCharacters(this.#fresh.value)) {
+      this.#say("新 PIN 码不能有前后空格或全角字符。", "bad");
+      return;
+    }
+    if (hasOddCharacters(this.#old.value) && !this.#told) {
+      this.#told = true;
+      this.#say(sentence("PIN_CHARACTERS"), "bad");
+      return;
+    }
     const useLastTry = this.#last?.checked ?? false;
-    const request = { lock: this.lock.id, oldPin: this.#old.value, newPin: this.#fresh.value, useLastTry };
+    const request = { lock: this.lock.id, oldPin: this.#old.value, newPin: this.#fresh.value, asTyped: this.#told, useLastTry };
     for (const input of [this.#old, this.#fresh, this.#again]) input.value = "";
     this.#ok.disabled = true;
     try {

@@ -1,6 +1,6 @@
 // The driver's own window: which lock, its PIN, one answer to the page that opened it.
 
-import { call, day, DriverRefusal, element, explain, follow, part, show } from "./shared.js";
+import { call, day, DriverRefusal, element, explain, follow, hasOddCharacters, part, problemText, sentence, show } from "./shared.js";
 
 const { origin = "", state = "", lock: preselected = "", ticket = "" } = document.body.dataset;
 const form = part("form", HTMLFormElement);
@@ -12,6 +12,12 @@ const legend = part("legend", HTMLElement);
 const opener = /** @type {Window | null} */ (window.opener);
 /** @type {Wire.LockInfo[]} */
 let locks = [];
+/** Locks that show their certificate only after a PIN. @type {Wire.DriverProblem[]} */
+let hidden = [];
+/** What else the person should know. @type {Wire.DriverProblem[]} */
+let wrong = [];
+/** They were told of odd characters in the PIN as it stands in the field. */
+let told = false;
 let chosen = preselected;
 let finished = false;
 let signing = false;
@@ -55,60 +61,93 @@ function fail(text) {
   place.hidden = !text;
 }
 
+/** What can be chosen: a lock, or one that shows its certificate only after a PIN. */
+function choices() {
+  return [...locks, ...hidden.flatMap(({ lock, pin, label }) => (lock && pin ? [{ id: lock, pin, label }] : []))];
+}
+
 function current() {
-  return locks.find((lock) => lock.id === chosen);
+  return choices().find(({ id }) => id === chosen);
 }
 
 /** @param {Wire.PinState} pin */
 function triesText(pin) {
   if (pin.locked) return "PIN 码已锁定，请联系 CA 机构解锁。";
-  if (pin.triesLeft === null) return "";
-  return pin.triesLeft === 1 ? "只剩最后 1 次机会。" : `还可尝试 ${pin.triesLeft} 次。`;
+  if (pin.triesLeft === null) return pin.reserved ? "这把锁输错过 PIN 码，又不告知剩余次数。" : "";
+  return pin.reserved ? `只剩最后 ${pin.triesLeft} 次机会。` : `还可尝试 ${pin.triesLeft} 次。`;
 }
 
-/** @param {Wire.LockInfo | undefined} lock */
-function choose(lock) {
-  if (chosen !== lock?.id) useLast.checked = false; // a list that is only drawn again takes no tick away
-  chosen = lock?.id ?? "";
-  const pin = lock?.pin;
-  const last = pin?.triesLeft === 1;
+/** @param {{ id: string, pin: Wire.PinState } | undefined} choice */
+function choose(choice) {
+  if (chosen !== choice?.id) useLast.checked = false; // a list that is only drawn again takes no tick away
+  chosen = choice?.id ?? "";
+  const pin = choice?.pin;
+  const reserved = pin?.reserved ?? false;
   const tries = part("tries", HTMLElement);
   tries.textContent = pin ? triesText(pin) + (pin.default ? " 这仍是初始 PIN 码，建议尽快修改。" : "") : "";
-  tries.className = pin?.locked || last ? "small warned" : "soft small";
-  show("last", last && !pin.locked);
+  tries.className = pin?.locked || reserved ? "small warned" : "soft small";
+  show("last", reserved && pin?.locked === false);
+  show("typed", pin?.onReader !== true);
+  show("onReader", pin?.onReader === true);
   const closed = signing || !pin || pin.locked;
   pinField.disabled = closed;
   ok.disabled = closed;
 }
 
-/** @param {Wire.LockInfo} lock */
-function card(lock) {
+/**
+ * @param {{ id: string, pin: Wire.PinState }} choice
+ * @param {string} name
+ * @param {HTMLElement} more what tells it from others
+ */
+function card(choice, name, more) {
   const label = element("label", "lock");
   const radio = element("input");
-  Object.assign(radio, { type: "radio", name: "lock", value: lock.id, checked: lock.id === chosen });
+  Object.assign(radio, { type: "radio", name: "lock", value: choice.id, checked: choice.id === chosen });
   radio.addEventListener("change", () => {
     fail("");
-    choose(lock);
+    choose(choice);
     pinField.focus();
   });
   const text = element("span");
-  text.append(
-    element("b", "", lock.name + (lock.expired ? "(已过期)" : "")),
-    element("span", "soft small", `${lock.issuer} · 锁号 ${lock.deviceSerial} · 有效期至 ${day(lock.notAfter)}`),
-  );
-  if (lock.pin.locked) text.append(" ", element("span", "pill bad", "已锁定"));
+  text.append(element("b", "", name), more);
+  if (choice.pin.locked) text.append(" ", element("span", "pill bad", "已锁定"));
   label.append(radio, text);
   return label;
 }
 
+/** @param {Wire.LockInfo} lock */
+function lockCard(lock) {
+  const serial = lock.deviceSerial ? `锁号 ${lock.deviceSerial} · ` : "";
+  const more = element("span", "soft small", `${lock.issuer} · ${serial}`);
+  more.append(element("span", "whole", `有效期至 ${day(lock.notAfter)}`));
+  return card(lock, lock.name + (lock.expired ? "(已过期)" : ""), more);
+}
+
 function drawLocks() {
-  choose(current() ?? locks.find((lock) => !lock.expired && !lock.pin.locked && lock.pin.triesLeft !== 1) ?? locks[0]);
-  legend.textContent = locks.length > 1 ? `检测到 ${locks.length} 张证书，请选择` : "CA 锁";
-  part("locks", HTMLElement).replaceChildren(legend, ...locks.map(card));
+  const all = choices();
+  choose(current() ?? locks.find(({ expired, pin }) => !expired && !pin.locked && !pin.reserved) ?? all[0]);
+  legend.textContent = all.length > 1 ? `检测到 ${all.length} 张证书，请选择` : "CA 锁";
+  const names = new Map(locks.map((lock) => [lock.id, lock]));
+  const cards = all.map((choice) => {
+    const lock = names.get(choice.id);
+    if (lock) return lockCard(lock);
+    const label = "label" in choice ? choice.label : "";
+    return card(choice, `CA 锁 ${label}`.trim(), element("span", "soft small", "输入 PIN 码后显示证书"));
+  });
+  part("locks", HTMLElement).replaceChildren(legend, ...cards);
   show("looking", false);
-  show("locks", locks.length > 0);
-  show("none", locks.length === 0);
-  show("entry", locks.length > 0);
+  show("locks", all.length > 0);
+  show("none", all.length === 0 && wrong.length === 0);
+  show("entry", all.length > 0);
+  part("problems", HTMLElement).replaceChildren(...wrong.map((problem) => element("p", "note warn small", problemText(problem))));
+}
+
+/** @param {Wire.LockList} found */
+function take(found) {
+  ({ locks } = found);
+  hidden = found.problems.filter(({ reason }) => reason === "LOCK_CERTIFICATE_HIDDEN");
+  const others = found.problems.filter(({ reason }) => reason !== "LOCK_CERTIFICATE_HIDDEN");
+  wrong = locks.length > 0 ? others.filter(({ module }) => module === "") : others; // a lock that works needs no word of others
 }
 
 /** @param {unknown} error */
@@ -130,7 +169,7 @@ async function refresh() {
     const found = await call("/window/locks", { ticket });
     if (turn < drawn) return true; // an answer to a later question came first
     drawn = turn;
-    ({ locks } = found);
+    take(found);
   } catch (error) {
     showNoList(error);
     return false;
@@ -139,17 +178,27 @@ async function refresh() {
   return true;
 }
 
-/** @param {Wire.LockInfo} lock */
-async function sign(lock) {
-  const message = { ticket, lock: lock.id, pin: pinField.value, useLastTry: useLast.checked };
+/**
+ * Have the lock sign, or show what it hides.
+ *
+ * @param {{ id: string, pin: Wire.PinState }} choice
+ * @returns {Promise<string | null>} what went wrong
+ */
+async function send(choice) {
+  const message = { ticket, lock: choice.id, pin: pinField.value, asTyped: told, useLastTry: useLast.checked };
   pinField.value = "";
   useLast.checked = false; // a consent counts once
+  told = false;
   signing = true;
-  choose(lock);
-  ok.textContent = "正在签名…";
+  choose(choice);
+  ok.textContent = choice.pin.onReader ? "请在读卡器上输入…" : "正在签名…";
   try {
-    finish(await call("/window/sign", message), "已完成，请回到原页面。");
-    return null;
+    if (locks.some(({ id }) => id === choice.id)) {
+      finish(await call("/window/sign", message), "已完成，请回到原页面。");
+      return null;
+    }
+    take(await call("/window/reveal", message));
+    return locks.length > 0 ? "已显示证书，请再输入一次 PIN 码完成操作。" : "这把 CA 锁中没有可用的签名证书，请联系 CA 机构。";
   } catch (error) {
     return explain(error);
   } finally {
@@ -161,8 +210,14 @@ async function sign(lock) {
 
 async function submit() {
   fail("");
-  const lock = current();
-  const failure = lock ? await sign(lock) : null;
+  const choice = current();
+  if (!choice) return;
+  if (hasOddCharacters(pinField.value) && !choice.pin.onReader && !told) {
+    told = true;
+    fail(sentence("PIN_CHARACTERS"));
+    return;
+  }
+  const failure = await send(choice);
   if (failure === null) return;
   // the sentence comes when the next PIN can be typed and sent, not before
   if (await refresh()) fail(failure);
@@ -183,6 +238,9 @@ async function cancelAndClose() {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   void submit();
+});
+pinField.addEventListener("input", () => {
+  told = false;
 });
 part("cancel", HTMLButtonElement).addEventListener("click", () => void cancelAndClose());
 window.addEventListener("pagehide", () => {

@@ -30,6 +30,7 @@ from calock.server.tools import throttle
 from calock.server.tools.outages import is_outage
 from calock.server.tools.times import day_text
 from calock.wire.driver import ReportedDevice
+from calock.wire.driver_key import DriverProof, verify_proof
 from calock.wire.token import AuthToken, parse_token
 
 MAX_SERIAL = 64
@@ -61,6 +62,8 @@ class Proof:
     identity: Identity
     details: Details
     """What the audit row of the act keeps of the decision."""
+    driver_key: str
+    """Fingerprint of the key of the driver that gave the answer, by which it is known again; empty where it named none."""
 
 
 @contextmanager
@@ -113,12 +116,13 @@ def judge(
     context: RequestContext,
     device: ReportedDevice | None = None,
     provider: str = "",
+    driver: DriverProof | None = None,
     expired_allowed: bool = False,
 ) -> Proof:
     """Every check of the answer after its challenge was opened. Nothing leaves the machine before the signature holds.
 
     ``provider`` is the one chosen on the page, empty for any. ``expired_allowed``: the provider record lets an expired
-    certificate be bound (it still cannot log in).
+    certificate be bound (it still cannot log in). ``driver``: which driver gave the answer; what does not hold is refused.
 
     Raises:
         Refusal: the reason of the first check that failed, with facts for its sentence.
@@ -147,13 +151,15 @@ def judge(
     if not verdict.accepted:
         _learn(verdict, issuance, attempt, context)
     _require(verdict, issuance)
+    driver_key = verify_proof(driver, "answer", origin=context.origin, nonce=attempt.text) if driver else ""
     return Proof(
         attempt.challenge,
         cast(Certificate, verdict.certificate),
         cast(ProviderTrust, verdict.provider),
         cast(CaCertificate, verdict.issuer),
         cast(Identity, verdict.identity),
-        details,
+        {**details, "driver_key": driver_key} if driver_key else details,
+        driver_key,
     )
 
 

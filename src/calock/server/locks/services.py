@@ -44,6 +44,7 @@ from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
 from calock.server.tools.times import day_text
 from calock.wire.driver import ReportedDevice
+from calock.wire.driver_key import DriverProof
 
 ATTEMPTS = 4
 """How often a bind that lost a race is looked at again; the second look finds the winner's rows."""
@@ -69,6 +70,7 @@ def bind_lock(
     device: ReportedDevice | None,
     by: Account,
     context: RequestContext,
+    driver: DriverProof | None = None,
     choice: Choice | None = None,
 ) -> Binding | BindingQuestion:
     """Bind the answering lock to ``member``, or confirm its renewed certificate when it is bound to them already.
@@ -87,9 +89,14 @@ def bind_lock(
     throttle.refuse_when_too_many("bind", context.sender)  # before anything is recorded: one row a minute says it
     try:
         require_may_bind(member=member, by=by, context=context)
-        return _bind_answer(
-            member=member, provider=provider, challenge=challenge, token=token, device=device, by=by, context=context, choice=choice
-        )
+        aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
+        with answering(challenge, token, aim=aim, context=context) as attempt:
+            chosen = Provider.objects.filter(code=provider).first()
+            expired_allowed = chosen is not None and chosen.allow_expired_binding
+            proof = judge(
+                attempt, context=context, device=device, provider=provider, driver=driver, expired_allowed=expired_allowed
+            )
+            return _bind_proven(proof, choice=choice, member=member, by=by, context=context)
     except Refusal as refusal:
         throttle.count_failure("bind", context.sender)
         details = {"chosen": provider} if provider else {}
@@ -115,27 +122,12 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
         refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
 
 
-def _bind_answer(
-    *,
-    member: Account,
-    provider: str,
-    challenge: str,
-    token: bytes,
-    device: ReportedDevice | None,
-    by: Account,
-    context: RequestContext,
-    choice: Choice | None,
+def _bind_proven(
+    proof: Proof, *, choice: Choice | None, member: Account, by: Account, context: RequestContext
 ) -> Binding | BindingQuestion:
-    aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
-    with answering(challenge, token, aim=aim, context=context) as attempt:
-        chosen = Provider.objects.filter(code=provider).first()
-        expired_allowed = chosen is not None and chosen.allow_expired_binding
-        proof = judge(attempt, context=context, device=device, provider=provider, expired_allowed=expired_allowed)
-        _require_own_organisation(proof, member)
-        require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
-        return _bind_until_decided(
-            proof.challenge, ProvenCertificate.of(proof), choice=choice, member=member, by=by, context=context
-        )
+    _require_own_organisation(proof, member)
+    require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+    return _bind_until_decided(proof.challenge, ProvenCertificate.of(proof), choice=choice, member=member, by=by, context=context)
 
 
 def _require_own_organisation(proof: Proof, member: Account) -> None:

@@ -19,6 +19,7 @@ from calock.server.sessions.context import RequestContext
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of, require_account
 from calock.wire.driver import ReportedDevice
+from calock.wire.driver_key import DriverProof
 
 LIMIT = 1000
 
@@ -37,6 +38,7 @@ class BindRequest(Message, frozen=True):
     provider: ProviderCode
     device: ReportedDevice | None = None
     choice: ChoiceMade | None = None
+    driver: DriverProof | None = None
 
 
 class StepUpRequest(Message, frozen=True):
@@ -94,6 +96,7 @@ def _bind(request: SiteRequest, account: Account, context: RequestContext) -> Ht
         challenge=body.challenge,
         token=bytes(body.token),
         device=body.device,
+        driver=body.driver,
         by=account,
         context=context,
         choice=choice,

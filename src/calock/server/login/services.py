@@ -30,6 +30,7 @@ from calock.server.sessions.services import end_session, new_session
 from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
 from calock.wire.driver import ReportedDevice
+from calock.wire.driver_key import DriverProof
 
 AIM = Aim(Purpose.LOGIN)
 ATTEMPTS = 3
@@ -52,11 +53,18 @@ class LoggedIn(NamedTuple):
 
 
 def login_with_lock(
-    *, challenge: str, token: bytes, device: ReportedDevice | None, provider: str, context: RequestContext
+    *,
+    challenge: str,
+    token: bytes,
+    device: ReportedDevice | None,
+    provider: str,
+    context: RequestContext,
+    driver: DriverProof | None = None,
 ) -> LoggedIn:
     """Let the account in to which the answering lock is bound.
 
-    ``token``: the driver's answer as JSON text. ``provider``: the one chosen on the page, empty for any.
+    ``token``: the driver's answer as JSON text. ``provider``: the one chosen on the page, empty for any. ``driver``: which
+    driver gave it.
 
     Raises:
         Refusal: whatever stands in the way, audited with its precise reason; the challenge is spent.
@@ -64,7 +72,7 @@ def login_with_lock(
     throttle.refuse_when_too_many("login", context.sender)
     try:
         with answering(challenge, token, aim=AIM, context=context) as attempt:
-            proof = judge(attempt, context=context, device=device, provider=provider)
+            proof = judge(attempt, context=context, device=device, provider=provider, driver=driver)
             return _enter_until_decided(proof, context)
     except Refusal as refusal:
         ours = is_ours(refusal, context)

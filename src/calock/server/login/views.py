@@ -12,12 +12,14 @@ from calock.server.sessions import cookies
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of
 from calock.wire.driver import ReportedDevice
+from calock.wire.driver_key import DriverProof
 
 
 class LoginRequest(Message, frozen=True):
     challenge: str
     token: msgspec.Raw
     device: ReportedDevice | None = None
+    driver: DriverProof | None = None
     provider: ProviderCode = ""
     next: str = ""
 
@@ -35,6 +37,7 @@ def login(request: SiteRequest) -> HttpResponse:
         challenge=body.challenge,
         token=bytes(body.token),
         device=body.device,
+        driver=body.driver,
         provider=body.provider,
         context=context_of(request),
     )

@@ -17,6 +17,8 @@ from calock.wire import driver
 _PREFIXES = (
     "DRIVER_",
     "LOCK_",
+    "LOCKS_",
+    "OPERATION_",
     "PIN_",
     "MODULE_",
     "ORIGIN_",
@@ -27,6 +29,18 @@ _PREFIXES = (
     "CERTIFICATE_UNTRUSTED",
     "SERVER_BUSY",
 )
+
+_UNREADABLE = (
+    "CERTIFICATE_UNPARSABLE",
+    "CERTIFICATE_TOO_LARGE",
+    "CERTIFICATE_VERSION",
+    "CERTIFICATE_SERIAL",
+    "CERTIFICATE_EXTENSION",
+    "CERTIFICATE_SIGNATURE_ALGORITHM",
+    "CERTIFICATE_VALIDITY_ORDER",
+    "KEY_NOT_ALLOWED",
+)
+"""Why the driver cannot offer a certificate that a plugged-in lock holds."""
 
 _DOWNLOAD = ("DRIVER_ABSENT", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED", "PEER_NOT_ALLOWED")
 """Refusals whose one action is this site's own download word."""
@@ -46,21 +60,21 @@ def _words() -> dict[str, str]:
         "ready_several": _("检测完成：已检测到 {count} 把 CA 锁"),
         "expired_lock": _("这把锁的证书已于 {day} 过期，不能登录或绑定；在原锁上续期后无需重新绑定。"),
         "lock_ca": _("发锁的 CA：{provider}，电话 {hotline}"),
-        "pin_unusual": _("PIN 码里有空格或全角字符，多半是复制时带上的，输错会减少一次机会。请检查；确认无误的，再点一次按钮"),
-        "type_again": _("重新输入"),
-        "last_try_tick": _("PIN 码只剩最后 1 次机会。要使用这次机会，请先勾选“我确认使用最后一次机会”"),
-        "go_tick": _("去勾选"),
         "expired": _("(已过期)"),
         "until": _("有效期至 {day}"),
         "serial": _("尾号 {serial}"),
         "tries": _("PIN 码还可尝试 {count} 次"),
         "default_pin": _("这把锁仍在使用初始 PIN 码，登录后请尽快在驱动窗口中修改。"),
-        "last_try": _("PIN 码只剩最后 1 次机会，再输错 CA 锁将被锁定。"),
-        "last_try_agree": _("我确认使用最后一次机会"),
+        "reserved": _("PIN 码只剩 {count} 次机会，为防止 CA 锁被锁定，请点下方按钮，在驱动窗口中输入"),
+        "reserved_unknown": _("这把锁输错过 PIN 码，又不告知剩余次数，为防止被锁定，请点下方按钮，在驱动窗口中输入"),
+        "window_only": _("PIN 码已连续输错，为防止 CA 锁被锁定，请点下方按钮，在驱动窗口中输入"),
+        "hidden_lock": _("请点下方按钮，在驱动窗口中输入 PIN 码查看证书"),
+        "on_reader": _("这把锁的 PIN 码在读卡器上输入：请点下方按钮，再按读卡器的提示操作"),
         "locked": _("CA 锁已被锁定，请联系 {provider} 解锁（{hotline}）"),
         "locked_plain": _("CA 锁已被锁定，请联系发锁的 CA 机构解锁"),
         "busy": _("正在处理…"),
         "signing": _("正在用 CA 锁签名…"),
+        "signing_reader": _("请在读卡器上输入 PIN 码…"),
         "verifying": _("正在核验证书…"),
         "network": _("网络异常，请检查网络后重试"),
         "try_again": _("重试"),
@@ -69,7 +83,11 @@ def _words() -> dict[str, str]:
         "window_blocked": _("浏览器拦截了驱动窗口，请允许本站弹出窗口后重试"),
         "window_silent": _("驱动窗口没有应答，请确认驱动已安装并启动"),
         "number": _("编号 {number}"),
-        "problem": _("驱动组件 {module} 没有响应，其他 CA 锁不受影响"),
+        "problem_about": _("{text}（{label}）"),
+        "start_windows": _("已经装过的，请从“开始”菜单打开“CA 驱动”。"),
+        "start_macos": _("已经装过的，请注销后重新登录电脑，驱动会自动启动。"),
+        "start_linux": _("已经装过的，请从应用程序菜单打开“CA 驱动”。"),
+        "driver_accept": _("我重新安装过驱动，继续使用"),
         "password_missing": _("请输入登录密码"),
         "choice_renew": _("续期：同一把锁换了新证书"),
         "choice_renew_effect": _("绑定保留，以后用新证书登录"),
@@ -110,6 +128,13 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
         "ca": False,
         "action": {**refused["DRIVER_FAILED"]["action"], "href": reverse("portal:help_failures") + "#F07"},
     }
+    for reason in _UNREADABLE:
+        refused[reason] = {
+            "message": _("已插入 CA 锁，但其中的证书无法读取，请联系发锁的 CA 机构"),
+            "plain": "",
+            "action": refused["LOCK_WITHOUT_CERTIFICATE"]["action"],
+            "ca": True,
+        }
     data = {
         "protocol": driver.PROTOCOL,
         "ports": settings.CALOCK.driver_ports,
@@ -119,6 +144,11 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
         "webEid": site.web_eid,
         "timeZone": settings.TIME_ZONE,
         "download": download,
+        "limits": {
+            "list": driver.LIST_LIMIT * 1000,
+            "operation": driver.OPERATION_LIMIT * 1000,
+            "reader": driver.READER_LIMIT * 1000,
+        },
         "words": _words(),
         "refusals": refused,
         "pictures": {"DRIVER_PERMISSION_PROMPT": picture("prompt"), "DRIVER_PERMISSION_DENIED": picture("denied")},

@@ -17,9 +17,9 @@ from calock.server.audit.events import Event
 R = Reason
 
 
-Does = Literal["", "again", "pin", "lock", "password", "reason", "allow", "reload", "return"]
-"""Try again; go to the field of the PIN, of the lock, of the password, of the reason; let the browser ask; load the page anew;
-follow the link and come back to this page."""
+Does = Literal["", "again", "pin", "clean", "window", "lock", "password", "reason", "allow", "reload", "return"]
+"""Try again; go to the field of the PIN; take odd characters out of it; open the driver's window; go to the field of the lock, of the
+password, of the reason; let the browser ask; load the page anew; follow the link and come back to this page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +226,34 @@ ENTRIES: dict[R, Entry] = {
     R.DRIVER_PERMISSION_PROMPT: Entry(Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser has not yet allowed this site to reach the driver on this computer"), Action("点击“允许”", "Click “Allow”", "help_failures", "F03", does="allow")),
     R.DRIVER_PERMISSION_DENIED: Entry(Words("浏览器尚未允许本站访问本机的 CA 驱动", "The browser does not allow this site to reach the driver on this computer"), Action("查看如何允许", "See how to allow it", "help_failures", "F03")),
     R.DRIVER_FAILED: Entry(Words("CA 驱动出现错误，请重启驱动后重试", "The driver failed; restart it and try again"), _help("F30")),
-    R.MODULE_FAILED: Entry(Words("CA 锁厂商的驱动组件没有响应，请重新插拔 CA 锁或重新安装驱动", "The vendor's driver part does not respond; plug the lock in again or reinstall the driver"), _help("F30")),
+    R.DRIVER_NOT_ANSWERING: Entry(Words("本机的 CA 驱动没有响应，请退出 CA 驱动后重新启动，仍不行请重启电脑", "The CA driver of this computer does not answer; quit it and start it again, or restart the computer"), _help("F31")),
+    R.DRIVER_SEVERAL: Entry(Words("本机有 {count} 个程序自称是 CA 驱动，为保护您的 PIN 码已停止，请退出多余的程序", "{count} programs on this computer say that they are the CA driver; to protect your PIN nothing is sent to any of them. Quit the others", "本机有多个程序自称是 CA 驱动，为保护您的 PIN 码已停止，请退出多余的程序", "Several programs on this computer say that they are the CA driver; to protect your PIN nothing is sent to any of them. Quit the others"), _help("F08")),
+    R.DRIVER_KEY_INVALID: Entry(Words("本机应答的程序不能证明自己是 CA 驱动，为保护您的 PIN 码已停止，请重新安装本平台的驱动", "The program that answers on this computer cannot prove that it is the CA driver; to protect your PIN nothing is sent to it. Reinstall this platform's driver"), _help("F08")),
+    R.DRIVER_CHANGED: Entry(Words("本机的 CA 驱动与您上次使用的不是同一个；如果没有重新安装过驱动，请勿输入 PIN 码", "The CA driver of this computer is not the one that you used before; unless you have reinstalled it, do not type your PIN"), _help("F08")),
+    R.DRIVER_PORT_TAKEN: Entry(Words("本机端口 {label} 由另一个程序占用，CA 驱动改用了其他端口；如非多人共用的电脑，请检查该程序", "Another program listens on port {label}, so the CA driver uses another one; unless several people share this computer, look which program it is", "本机的第一个驱动端口由另一个程序占用，CA 驱动改用了其他端口", "Another program listens on the first driver port, so the CA driver uses another one"), _help("F32")),
+    R.DRIVER_PORTS_TAKEN: Entry(Words("供 CA 驱动使用的端口都被本机其他程序占用，您的驱动无法启动", "Other programs use every port that is meant for CA drivers, so yours cannot start"), _help("F32")),
+    R.MODULE_FAILED: Entry(Words("CA 锁厂商的组件 {module} 不能使用，请重新插拔 CA 锁或重新安装该厂商的驱动", "The vendor's library {module} cannot be used; plug the lock in again or reinstall that vendor's driver", "CA 锁厂商的组件不能使用，请重新插拔 CA 锁或重新安装该厂商的驱动", "The lock vendor's library cannot be used; plug the lock in again or reinstall that vendor's driver"), _help("F33")),
+    R.MODULE_MISSING: Entry(Words("没有找到 CA 锁厂商的组件 {module}，请安装该厂商的驱动", "The vendor's library {module} is not on this computer; install that vendor's driver", "没有找到 CA 锁厂商的组件，请安装该厂商的驱动", "The lock vendor's library is not on this computer; install that vendor's driver"), _help("F33")),
+    R.MODULE_ARCHITECTURE: Entry(Words("CA 锁厂商的组件 {module} 与这台电脑的系统不匹配，请安装适合本系统的版本", "The vendor's library {module} is made for another kind of computer; install the version for this one", "CA 锁厂商的组件与这台电脑的系统不匹配，请安装适合本系统的版本", "The lock vendor's library is made for another kind of computer; install the version for this one"), _help("F33")),
+    R.MODULE_CRASHED: Entry(Words("CA 锁厂商的组件 {module} 意外退出，驱动正在重新启动它，请稍候重试", "The vendor's library {module} crashed; the driver is starting it again, try again in a moment", "CA 锁厂商的组件意外退出，驱动正在重新启动它，请稍候重试", "The lock vendor's library crashed; the driver is starting it again, try again in a moment"), _help("F33")),
+    R.MODULE_NOT_ANSWERING: Entry(Words("CA 锁厂商的组件 {module} 没有响应，请重新插拔 CA 锁后重试", "The vendor's library {module} does not answer; plug the lock in again, then try again", "CA 锁厂商的组件没有响应，请重新插拔 CA 锁后重试", "The lock vendor's library does not answer; plug the lock in again, then try again"), _help("F33")),
+    R.OPERATION_CANCELLED: Entry(Words("操作已取消", "The operation was cancelled"), RETRY),
     R.LOCK_ABSENT: Entry(Words("未检测到 CA 锁，请将 CA 锁插入电脑", "No CA lock found; plug it into the computer"), _help("F10")),
     R.LOCK_UNKNOWN: Entry(Words("未检测到所选的 CA 锁，请将 CA 锁插入电脑", "The chosen lock is not plugged in"), _help("F10")),
     R.LOCK_REMOVED: Entry(Words("操作过程中 CA 锁被拔出", "The lock was pulled out during the operation"), Action("重新插入", "Plug it in again", "help_failures", "F16")),
     R.LOCK_CHANGED: Entry(Words("CA 锁中的证书已变化，请重新选择", "The lock's certificate has changed; choose again"), CHOOSE),
     R.LOCK_WITHOUT_CERTIFICATE: Entry(Words("CA 锁中没有证书", "There is no certificate in this lock"), Action("联系 CA 机构", "Ask your CA", "help_failures", "F11")),
+    R.LOCK_WITHOUT_KEY: Entry(Words("CA 锁中有证书，但没有与它配套的密钥，不能登录", "This lock holds a certificate without its key and cannot log in"), Action("联系 CA 机构", "Ask your CA", "help_failures", "F11")),
+    R.LOCK_CERTIFICATE_HIDDEN: Entry(Words("已插入 CA 锁，但它要先输入 PIN 码才显示证书（也可能还没有证书）", "A lock is plugged in that shows its certificate only after the PIN, or has none yet"), Action("查看处理办法", "See what helps", "help_failures", "F34")),
+    R.LOCK_LIST_CUT: Entry(Words("CA 锁中的证书太多，只列出了最新的一部分", "This lock holds more certificates than are listed; the newest are shown"), _help("F34")),
+    R.LOCKS_ALIKE: Entry(Words("插入的几把 CA 锁无法区分，请只保留要使用的一把", "The plugged-in locks cannot be told apart; leave only the one you want to use"), _help("F12")),
     R.SEVERAL_LOCKS: Entry(Words("检测到 {count} 把 CA 锁，请选择要使用的一把", "{count} locks are plugged in; choose one", "检测到多把 CA 锁，请选择要使用的一把", "Several locks are plugged in; choose one"), Action("去选择", "Choose", "help_failures", "F12", does="lock")),
     R.PIN_MISSING: Entry(Words("请输入 PIN 码", "Please give the PIN"), Action("去填写", "Fill it in", "help_failures", "F13", does="pin")),
     R.PIN_LENGTH: Entry(Words("PIN 码长度不正确", "The PIN has a wrong length"), TYPE_PIN),
+    R.PIN_CHARACTERS: Entry(Words("PIN 码前后有空格，或含全角字符，没有提交，不扣次数；确实如此的，请再点一次按钮", "The PIN has blanks around it or full-width characters; it was not sent and no try was used. If it is meant so, press the button again"), Action("去掉空格和全角字符", "Take out blanks and full-width characters", "help_failures", "F13", does="clean")),
     R.PIN_WRONG: Entry(Words("PIN 码错误，还可尝试 {tries_left} 次", "Wrong PIN, {tries_left} tries left", "PIN 码错误", "Wrong PIN"), TYPE_PIN),
-    R.PIN_LAST_TRY: Entry(Words("PIN 码只剩最后 1 次尝试机会，再次输错 CA 锁将被锁定", "Only one try is left: another wrong PIN locks the lock"), UNLOCK),
+    R.PIN_LAST_TRY: Entry(Words("PIN 码只剩最后 {tries_left} 次尝试机会，输错将锁定 CA 锁，请先勾选确认", "Only {tries_left} tries are left before the lock is locked: tick the box first", "PIN 码只剩最后的尝试机会，输错将锁定 CA 锁，请先勾选确认", "Only the last tries are left before the lock is locked: tick the box first"), UNLOCK),
+    R.PIN_WINDOW_ONLY: Entry(Words("为防止 CA 锁被锁定，接下来的 PIN 码请在驱动窗口中输入", "To keep the lock from being locked, type the PIN in the driver's own window now"), Action("在驱动窗口中输入", "Type it in the driver's window", "help_failures", "F13", does="window")),
     R.PIN_LOCKED: Entry(Words("CA 锁已被锁定，请联系 {provider} 解锁（{hotline}）", "The lock is locked; ask {provider} to unlock it ({hotline})", "CA 锁已被锁定，请联系 CA 机构解锁", "The lock is locked; ask your CA to unlock it"), UNLOCK),
     R.PIN_CANCELLED: Entry(Words("已取消输入 PIN 码", "The PIN entry was cancelled"), RETRY),
     R.LOCK_SIGNATURE_WRONG: Entry(Words("CA 锁的签名与其证书不符，请联系 CA 机构检查", "The lock's signature does not fit its certificate; ask your CA"), _help("F27")),
@@ -249,7 +266,7 @@ ENTRIES: dict[R, Entry] = {
 
 ASK_THE_CA = frozenset({
     R.CERTIFICATE_EXPIRED, R.CERTIFICATE_REVOKED, R.CERTIFICATE_ON_HOLD, R.CA_REVOKED, R.PATH_EXPIRED, R.KEY_WEAK, R.KEY_ALREADY_KNOWN,
-    R.HOLDER_ID_MISSING, R.HOLDER_ID_INVALID, R.LOCK_WITHOUT_CERTIFICATE, R.LOCK_SIGNATURE_WRONG, R.PIN_LOCKED, R.PIN_LAST_TRY,
+    R.HOLDER_ID_MISSING, R.HOLDER_ID_INVALID, R.LOCK_WITHOUT_CERTIFICATE, R.LOCK_WITHOUT_KEY, R.LOCK_SIGNATURE_WRONG, R.PIN_LOCKED, R.PIN_LAST_TRY,
     R.PREDECESSOR_REVOKED, R.PROVIDER_SUSPENDED, *(reason for reason, entry in ENTRIES.items() if entry.words is _CERTIFICATE),
 })  # fmt: skip
 """What only the CA that issued the lock can mend: pages that know the lock add that CA's name and telephone."""

@@ -10,8 +10,8 @@ import struct
 import sys
 from typing import Any
 
+from calock.agent.backends.module_file import load_refusal
 from calock.agent.backends.skf.errors import NOT_SUPPORTED, OK, SkfContractError, SkfError
-from calock.agent.backends.skf.module_file import why_not_loadable
 from calock.agent.backends.skf.structures import UlongSize
 from calock.core.refusals import Reason, Refusal
 
@@ -50,14 +50,14 @@ def load(path: str) -> ctypes.CDLL:
     """Load a module into this process.
 
     Raises:
-        Refusal: MODULE_FAILED: missing, damaged, or built for another system or architecture.
+        Refusal: MODULE_MISSING, MODULE_ARCHITECTURE, MODULE_FAILED.
     """
     try:
         if sys.platform == "win32" and struct.calcsize("P") == 4:
             return ctypes.WinDLL(path)
         return ctypes.CDLL(path)
     except OSError as error:
-        raise Refusal(Reason.MODULE_FAILED, why_not_loadable(path, error)) from error
+        raise load_refusal(path, error) from error
 
 
 class OutParameter:

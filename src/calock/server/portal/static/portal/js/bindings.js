@@ -58,8 +58,8 @@ function aim() {
  * @param {string} text the challenge that it answers
  * @param {ReturnType<typeof aim>} aimed what the challenge is for
  */
-async function bind({ token, device }, text, aimed) {
-  await send({ challenge: text, token, device, ...aimed });
+async function bind({ token, device, driver: proof = null }, text, aimed) {
+  await send({ challenge: text, token, device, driver: proof, ...aimed });
 }
 
 /** @param {Portal.BindRequest} answer */
@@ -90,6 +90,10 @@ const DOES = {
   pin: () => {
     chooser.focusPin();
   },
+  clean: () => {
+    chooser.cleanPin();
+  },
+  window: () => void attempt(throughWindow),
   lock: () => {
     chooser.focusLocks();
   },
@@ -133,11 +137,12 @@ async function throughPage() {
   }
   chooser.requirePin();
   await stepUp.prove();
-  const { pin, useLastTry } = chooser.takePin();
+  const { onReader } = lock.pin;
+  const { pin, asTyped } = chooser.takePin();
   const aimed = aim();
   const text = await challenge({ purpose: "bind", ...aimed });
-  busy.show("signing");
-  await bind(await driver.authenticate({ lock: lock.id, challenge: text, pin, useLastTry }), text, aimed);
+  busy.show(onReader ? "signing_reader" : "signing");
+  await bind(await driver.authenticate({ lock: lock.id, challenge: text, pin, asTyped }, onReader), text, aimed);
 }
 
 async function throughWindow() {
@@ -152,7 +157,7 @@ async function throughWindow() {
 
 button.addEventListener("click", () => {
   if (question.asked) void attempt(() => send(question.answered()));
-  else void attempt(data.pinEntry === "window" ? throughWindow : throughPage);
+  else void attempt(data.pinEntry === "window" || chooser.needsWindow ? throughWindow : throughPage);
 });
 part(windowWay, "[data-window-bind]", HTMLElement).addEventListener("click", () => void attempt(throughWindow));
 chooser.pinField.addEventListener("keydown", (event) => {
@@ -167,6 +172,7 @@ dialog.addEventListener("toggle", () => {
   if (dialog.open) stepUp.draw();
 });
 dialog.addEventListener("close", () => {
+  driver.cancel();
   chooser.clearPin();
   stepUp.clear();
   problem.clear();

@@ -4,6 +4,7 @@ import { providers, serverTime } from "./api.js";
 import { data, day, fill, refusal, say } from "./data.js";
 import { part } from "./dom.js";
 import { Driver } from "./driver.js";
+import { describe, whyNoLock } from "./driver-problems.js";
 import { loopbackPermission } from "./permission.js";
 
 /**
@@ -98,8 +99,8 @@ async function permission() {
 async function installed() {
   await findDriver();
   if (driver.state === "ready" || driver.reason === "DRIVER_TOO_OLD") return good(tell("driver_good"));
-  const own = /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason);
-  return refused(driver.reason || "DRIVER_ABSENT", driver.facts, own ? undefined : download());
+  const missing = /^(DRIVER_ABSENT|DRIVER_OTHER_VENDOR|ORIGIN_NOT_ALLOWED)?$/.test(driver.reason);
+  return refused(driver.reason || "DRIVER_ABSENT", driver.facts, missing ? download() : undefined);
 }
 
 function version() {
@@ -107,14 +108,29 @@ function version() {
   return refused(driver.reason || "DRIVER_ABSENT", driver.facts, download());
 }
 
+/**
+ * @param {Wire.DriverProblem[]} problems
+ * @param {"bad" | "warn"} tone
+ * @returns {Result | null}
+ */
+function told(problems, tone) {
+  const shown = problems.map(describe);
+  const [first] = shown;
+  if (!first) return null;
+  const code = shown.map(({ reason }) => reason).join(" ");
+  return { tone, text: shown.map(({ message }) => message).join("；"), action: first.action, code };
+}
+
 function modules() {
-  const [problem] = driver.problems;
-  return problem ? warn(say("problem", { module: problem.module }), refusal("MODULE_FAILED").action) : good(tell("module_good"));
+  return told(driver.problems.filter(({ reason }) => /^(MODULE|DRIVER)_/.test(reason)), "warn") ?? good(tell("module_good"));
 }
 
 function lock() {
+  const problems = driver.problems.filter(({ reason }) => !/^(MODULE|DRIVER)_/.test(reason));
   const count = new Set(driver.locks.map(({ device }) => device)).size;
-  return count > 0 ? good(tell("lock_good", { count })) : refused("LOCK_ABSENT");
+  if (count > 0) return told(problems, "warn") ?? good(tell("lock_good", { count }));
+  const problem = whyNoLock(driver);
+  return told(problems, "bad") ?? (problem && told([problem], "bad")) ?? refused("LOCK_ABSENT");
 }
 
 async function pin() {

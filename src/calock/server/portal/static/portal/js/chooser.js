@@ -1,9 +1,11 @@
 // Which lock is meant, of which provider, and its PIN: shared by the login tab and the binding dialog.
 
 import { providers } from "./api.js";
-import { data, refuse, Refused, refuseHere } from "./data.js";
+import { data, refuse, Refused } from "./data.js";
 import { all, element, maybe, part } from "./dom.js";
+import { describe, whyNoLock } from "./driver-problems.js";
 import { drawPinFacts, drawStrip, lockCard } from "./panel.js";
+import { hasOddCharacters, withoutOddCharacters } from "./pin-text.js";
 
 /** @import { Driver } from "./driver.js" */
 
@@ -46,8 +48,8 @@ export class Chooser {
   #touched = false;
   /** The providers are known, so that a lock of none of them is one that is not recognised. */
   #learned = false;
-  /** The odd characters of the PIN in the field have been pointed out. */
-  #warned = false;
+  /** They were told of odd characters in the PIN as it stands in the field. */
+  #told = false;
   #group;
   #root;
   #driver;
@@ -71,7 +73,7 @@ export class Chooser {
       if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) this.#changed(target);
     });
     this.pinField.addEventListener("input", () => {
-      this.#warned = false;
+      this.#told = false;
     });
     window.addEventListener("pagehide", () => {
       this.clearPin();
@@ -175,13 +177,22 @@ export class Chooser {
     const { lock } = this;
     const place = this.#part("pin-facts");
     if (!place) return;
-    const shown = lock ? JSON.stringify([lock.id, lock.pin, lock.expired, this.#learned]) : "";
+    const { windowOnly } = this.#driver;
+    const shown = JSON.stringify([lock?.id, lock?.pin, lock?.expired, this.#learned, windowOnly, this.needsWindow]);
     if (place.dataset.shown !== shown) {
-      drawPinFacts(place, lock, this.#providerOf(lock), this.#learned);
+      drawPinFacts(place, lock, this.#providerOf(lock), { known: this.#learned, needsWindow: this.needsWindow });
       place.dataset.shown = shown;
     }
-    this.pinField.disabled = Boolean(lock?.pin.locked);
-    if (lock?.pin.locked) this.clearPin();
+    const pin = lock?.pin;
+    this.pinField.disabled = this.needsWindow || (pin !== undefined && (pin.locked || pin.onReader));
+    if (this.pinField.disabled) this.clearPin();
+  }
+
+  /** Whether only the driver's own window may take this lock's PIN now, or show what the lock hides until then. */
+  get needsWindow() {
+    const { lock } = this;
+    if (!lock) return this.#driver.state === "ready" && whyNoLock(this.#driver)?.reason === "LOCK_CERTIFICATE_HIDDEN";
+    return !lock.pin.locked && (lock.pin.reserved || this.#driver.windowOnly);
   }
 
   /** @param {Wire.LockInfo[]} locks */
@@ -224,13 +235,17 @@ export class Chooser {
 
   clearPin() {
     this.pinField.value = "";
-    this.#warned = false;
+    this.#told = false;
   }
 
-  /** Go to what is missing for the PIN: the agreement to its last try, or the PIN. */
   focusPin() {
-    const agreement = maybe(this.#root, "[data-last-try]", HTMLInputElement);
-    (this.pinField.value && agreement && !agreement.checked ? agreement : this.pinField).focus();
+    this.pinField.focus();
+  }
+
+  /** Take out of the PIN what came with it out of a message. */
+  cleanPin() {
+    this.pinField.value = withoutOddCharacters(this.pinField.value);
+    this.focusPin();
   }
 
   /**
@@ -243,9 +258,12 @@ export class Chooser {
     if (state === "gesture" || state === "asking" || state === "searching") throw refuse("DRIVER_PERMISSION_PROMPT");
     if (state === "failed") {
       const { shown } = refuse(reason, facts);
-      const href = reason.startsWith("DRIVER_PERMISSION") ? shown.action.href : data.download;
+      const missing = ["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(reason);
+      const href = missing ? data.download : shown.action.href;
       throw new Refused({ ...shown, action: { ...shown.action, href }, stay: true });
     }
+    const problem = whyNoLock(this.#driver);
+    if (problem) throw new Refused({ ...describe(problem), stay: true });
     if (locks.length === 0) throw refuse("LOCK_ABSENT");
     const { lock } = this;
     if (!lock) throw refuse("SEVERAL_LOCKS", { count: new Set(locks.map(({ device }) => device)).size });
@@ -255,36 +273,32 @@ export class Chooser {
   }
 
   /**
-   * A PIN has been typed, and the last try is agreed to where it is the last.
+   * A PIN has been typed, and the person was told of what hardly belongs to one.
    *
    * @throws {Refused}
    */
   requirePin() {
-    if (!this.pinField.value) {
+    if (this.lock?.pin.onReader) return;
+    const pin = this.pinField.value;
+    if (!pin) {
       this.pinField.focus();
       throw refuse("PIN_MISSING");
     }
-    const agreement = maybe(this.#root, "[data-last-try]", HTMLInputElement);
-    if (agreement && !agreement.checked) {
-      agreement.focus();
-      throw refuseHere("PIN_LAST_TRY", "last_try_tick", "go_tick", "pin");
+    if (hasOddCharacters(pin) && !this.#told) {
+      this.#told = true; // a CA may allow such a PIN: the second click uses it as it is
+      throw refuse("PIN_CHARACTERS");
     }
-    if (/^\s|\s$|[\u3000\uff01-\uff5e]/u.test(this.pinField.value) && !this.#warned) {
-      this.#warned = true; // a CA may allow such a PIN: the second click uses it as it is
-      throw refuseHere("PIN_UNUSUAL", "pin_unusual", "type_again", "pin");
-    }
-    return Boolean(agreement?.checked);
   }
 
   /**
-   * PIN as typed, a string, and whether its last try may be used; the field is emptied at once.
+   * PIN as typed, a string, empty where it is typed on the reader; the field is emptied at once.
    *
    * @throws {Refused}
    */
   takePin() {
-    const useLastTry = this.requirePin();
-    const pin = this.pinField.value;
+    this.requirePin();
+    const taken = { pin: this.pinField.value, asTyped: this.#told };
     this.clearPin();
-    return { pin, useLastTry };
+    return taken;
   }
 }

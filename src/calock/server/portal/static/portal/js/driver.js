@@ -1,7 +1,8 @@
 // The CA driver on this computer: find it, ask it, follow what is plugged in. See docs/protocol.md.
 
 import { data, refuse, Refused } from "./data.js";
-import { address, anybodyThere, PLAIN_BLOCKED, post, SOCKET_MAY_BE_BLOCKED } from "./loopback.js";
+import { accept, isAnotherDriver, newNonce, provenKey } from "./driver-proof.js";
+import { address, PLAIN_BLOCKED, post, SOCKET_MAY_BE_BLOCKED, takenPorts } from "./loopback.js";
 import { loopbackPermission } from "./permission.js";
 
 /** @import { Reply } from "./loopback.js" */
@@ -10,7 +11,8 @@ import { loopbackPermission } from "./permission.js";
  *
  * @typedef {"searching" | "gesture" | "asking" | "ready" | "failed"} State
  */
-/** @typedef {{ ours: (Reply & { hello: Wire.Hello }) | undefined, replies: Reply[], timedOut: boolean }} Found who answered `hello` */
+/** @typedef {Reply & { hello: Wire.Hello, nonce: string }} Answering something that says to be our driver */
+/** @typedef {{ ours: Answering[], replies: Reply[], timedOut: boolean }} Found who answered `hello` */
 
 const HELLO_LIMIT = 2500; // everything is decided within 3 s
 const AGAIN = 2000; // how often an absent driver is looked for
@@ -33,10 +35,17 @@ function older(version, required) {
  * What a driver's answer is, if it is one.
  *
  * @param {Reply} reply
+ * @param {string} nonce
+ * @returns {Answering[]}
  */
-function helloOf(reply) {
+function helloOf(reply, nonce) {
   const hello = /** @type {Wire.Hello | null} */ (reply.body);
-  return hello?.driver === "calock" ? { ...reply, hello } : undefined;
+  return hello?.driver === "calock" ? [{ ...reply, hello, nonce }] : [];
+}
+
+/** @param {unknown} failure */
+function isTimeout(failure) {
+  return failure instanceof DOMException && failure.name === "TimeoutError";
 }
 
 /**
@@ -61,8 +70,14 @@ export class Driver extends EventTarget {
   port = 0;
   /** @type {Wire.LockInfo[]} */
   locks = [];
-  /** @type {Wire.ModuleProblem[]} */
+  /** @type {Wire.DriverProblem[]} */
   problems = [];
+  /** Two wrong PINs in a row came from here: the next is typed in the driver's window. */
+  windowOnly = false;
+  /** Key of a driver that is another one than before. */
+  #otherKey = "";
+  /** @type {AbortController | null} */
+  #operation = null;
   /** @type {WebSocket | null} */
   #socket = null;
   #timer = 0;
@@ -130,7 +145,9 @@ export class Driver extends EventTarget {
     const found = await this.#ask(prompt ? 60000 : HELLO_LIMIT);
     clearTimeout(asking);
     if (search !== this.#search) return;
-    if (found.ours) await this.#take(found.ours);
+    const [ours, ...others] = found.ours;
+    if (others.length > 0) this.#failForNow("DRIVER_SEVERAL", { count: found.ours.length });
+    else if (ours) await this.#take(ours);
     else await this.#explain(found, prompt);
   }
 
@@ -138,9 +155,10 @@ export class Driver extends EventTarget {
   async #ask(limit) {
     const start = performance.now();
     const plain = await Driver.#askAt(data.ports, limit);
-    if (!SOCKET_MAY_BE_BLOCKED || (plain.ours && !this.#socketBlocked)) return plain;
+    const found = plain.ours.length > 0;
+    if (!SOCKET_MAY_BE_BLOCKED || (found && !this.#socketBlocked)) return plain;
     const secure = await Driver.#askAt(data.tlsPorts, Math.max(500, limit - (performance.now() - start)));
-    return secure.ours || (!plain.ours && plain.replies.length === 0) ? secure : plain;
+    return secure.ours.length > 0 || (!found && plain.replies.length === 0) ? secure : plain;
   }
 
   /**
@@ -149,11 +167,13 @@ export class Driver extends EventTarget {
    * @returns {Promise<Found>}
    */
   static async #askAt(ports, limit) {
-    const results = await Promise.allSettled(ports.map((port) => post(port, "/v1/hello", {}, limit)));
+    const nonce = newNonce();
+    const signal = AbortSignal.timeout(limit);
+    const results = await Promise.allSettled(ports.map((port) => post(port, "/v1/hello", { nonce }, signal)));
     const replies = results.filter((result) => result.status === "fulfilled").map((result) => result.value);
     const failures = results.filter((result) => result.status === "rejected").map((result) => /** @type {unknown} */ (result.reason));
-    const ours = replies.map(helloOf).find((found) => found);
-    return { ours, replies, timedOut: failures.some((failure) => failure instanceof DOMException && failure.name === "TimeoutError") };
+    const ours = replies.flatMap((reply) => helloOf(reply, nonce));
+    return { ours, replies, timedOut: failures.some(isTimeout) };
   }
 
   /**
@@ -172,18 +192,29 @@ export class Driver extends EventTarget {
     } else if (refused) {
       this.#fail(refused.reason);
     } else {
-      const someone = replies.length > 0 || (await anybodyThere());
-      const nobody = PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT";
-      this.#fail(someone ? "DRIVER_OTHER_VENDOR" : nobody);
+      this.#fail(timedOut ? "DRIVER_NOT_ANSWERING" : await Driver.#whyNone(replies));
       if (now !== "prompt" || !prompted) this.#later(AGAIN);
     }
   }
 
-  /** @param {NonNullable<Found["ours"]>} ours */
-  async #take({ port, hello }) {
+  /** @param {Reply[]} replies of programs that are not ours */
+  static async #whyNone(replies) {
+    const taken = await takenPorts();
+    if (data.ports.length > 1 && taken.length === data.ports.length) return "DRIVER_PORTS_TAKEN";
+    if (taken.length > 0 || replies.length > 0) return "DRIVER_OTHER_VENDOR";
+    return PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT";
+  }
+
+  /** @param {Answering} answering */
+  async #take({ port, hello, nonce }) {
     if (hello.protocol !== data.protocol || older(hello.version, data.minVersion)) {
-      this.#fail("DRIVER_TOO_OLD", { version: hello.version, required: data.minVersion });
-      this.#later(AGAIN);
+      this.#failForNow("DRIVER_TOO_OLD", { version: hello.version, required: data.minVersion });
+      return;
+    }
+    const key = await provenKey(hello.proof, port, nonce);
+    if (!key || isAnotherDriver(key)) {
+      this.#otherKey = key;
+      this.#failForNow(key ? "DRIVER_CHANGED" : "DRIVER_KEY_INVALID");
       return;
     }
     this.#at = port;
@@ -191,6 +222,23 @@ export class Driver extends EventTarget {
     this.port = data.ports.includes(port) ? port : 0;
     this.#listen();
     await this.refresh();
+  }
+
+  /** The user says that the driver which is there now is theirs. */
+  accept() {
+    accept(this.#otherKey);
+    return this.look(true);
+  }
+
+  /**
+   * Fail, and look again: the user may put it right meanwhile.
+   *
+   * @param {string} reason
+   * @param {Portal.Facts} facts
+   */
+  #failForNow(reason, facts = {}) {
+    this.#fail(reason, facts);
+    this.#later(AGAIN);
   }
 
   /**
@@ -226,15 +274,15 @@ export class Driver extends EventTarget {
     this.#asked += 1;
     const turn = this.#asked;
     try {
-      const { locks, problems } = await this.call("/v1/locks", {}, 35000);
+      const { locks, problems, windowOnly } = await this.call("/v1/locks", {}, AbortSignal.timeout(data.limits.list));
       if (turn < this.#drawn) return; // an answer to a later question came first
       this.#drawn = turn;
-      Object.assign(this, { locks, problems });
+      Object.assign(this, { locks, problems, windowOnly });
       this.#become("ready");
     } catch (error) {
       const reason = error instanceof Refused ? error.reason : "DRIVER_FAILED";
       if (reason === "DRIVER_ABSENT") this.#later(0);
-      else this.#fail(reason);
+      else this.#failForNow(reason);
     }
   }
 
@@ -244,12 +292,18 @@ export class Driver extends EventTarget {
    * @template {keyof Wire.Calls} Path
    * @param {Path} path
    * @param {Wire.Calls[Path]["sent"]} body
-   * @param {number} limit milliseconds; 0: as long as it takes
-   * @throws {Refused} with the driver's reason
+   * @param {AbortSignal} signal
+   * @throws {Refused} with the driver's reason; DRIVER_NOT_ANSWERING, OPERATION_CANCELLED as the signal says
    */
-  async call(path, body, limit = 0) {
-    const reply = await post(this.#at, path, body, limit).catch(() => null);
-    if (!reply) throw refuse("DRIVER_ABSENT");
+  async call(path, body, signal) {
+    /** @type {Reply} */
+    let reply;
+    try {
+      reply = await post(this.#at, path, body, signal);
+    } catch (error) {
+      if (isTimeout(error)) throw refuse("DRIVER_NOT_ANSWERING");
+      throw refuse(signal.aborted ? "OPERATION_CANCELLED" : "DRIVER_ABSENT");
+    }
     if (reply.status >= 200 && reply.status < 300) return /** @type {Wire.Calls[Path]["got"]} */ (reply.body);
     const error = errorOf(reply);
     throw refuse(error?.reason ?? "DRIVER_FAILED", { tries_left: error?.triesLeft });
@@ -259,12 +313,31 @@ export class Driver extends EventTarget {
    * Ask for one signature. The PIN goes to 127.0.0.1 and nowhere else.
    *
    * @param {Wire.AuthenticateRequest} asked
+   * @param {boolean} onReader the PIN is typed there meanwhile
    */
-  authenticate({ lock, challenge, pin, useLastTry = false }) {
-    return this.call("/v1/authenticate", { lock, challenge, pin, useLastTry });
+  async authenticate(asked, onReader) {
+    const operation = new AbortController();
+    this.#operation = operation;
+    const limit = setTimeout(
+      () => {
+        operation.abort(new DOMException("no answer in time", "TimeoutError"));
+      },
+      onReader ? data.limits.reader : data.limits.operation,
+    );
+    try {
+      return await this.call("/v1/authenticate", asked, operation.signal);
+    } finally {
+      clearTimeout(limit);
+      this.#operation = null;
+    }
+  }
+
+  /** End the signature that is being made: the driver ends it when the request is closed. */
+  cancel() {
+    this.#operation?.abort();
   }
 
   diagnosis() {
-    return this.call("/v1/diagnosis", {}, HELLO_LIMIT);
+    return this.call("/v1/diagnosis", {}, AbortSignal.timeout(HELLO_LIMIT));
   }
 }

@@ -15,6 +15,7 @@ const root = part(document, "[data-ca-login]", HTMLElement);
 const button = part(root, "[data-ca-submit]", HTMLButtonElement);
 const webEidWay = part(root, "[data-web-eid-way]", HTMLElement);
 const windowWay = part(root, "[data-window-way]", HTMLElement);
+const cancel = part(root, "[data-ca-cancel]", HTMLButtonElement);
 const busy = new BusyButton(button);
 const driver = new Driver();
 const chooser = new Chooser(root, driver);
@@ -57,13 +58,13 @@ function ask() {
  * @param {string} text the challenge that it answers
  * @returns where to go
  */
-async function prove({ token, device }, text) {
+async function prove({ token, device, driver: proof = null }, text) {
   if (purpose === "stepup") {
     await call("/api/step-up", { challenge: text, token }, waiting);
     return next;
   }
   const provider = device ? chooser.provider : "";
-  return (await call("/api/login", { challenge: text, token, device, provider, next }, waiting)).next;
+  return (await call("/api/login", { challenge: text, token, device, driver: proof, provider, next }, waiting)).next;
 }
 
 /**
@@ -85,6 +86,10 @@ const DOES = {
   pin: () => {
     chooser.focusPin();
   },
+  clean: () => {
+    chooser.cleanPin();
+  },
+  window: () => void attempt(throughWindow),
   lock: () => {
     chooser.focusLocks();
   },
@@ -119,10 +124,16 @@ async function attempt(work) {
 
 async function throughPage() {
   const lock = chooser.requireLock();
-  const { pin, useLastTry } = chooser.takePin();
+  const { onReader } = lock.pin;
+  const { pin, asTyped } = chooser.takePin();
   const text = await ask();
-  busy.show("signing");
-  await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, useLastTry }), text);
+  busy.show(onReader ? "signing_reader" : "signing");
+  cancel.hidden = false;
+  try {
+    await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, asTyped }, onReader), text);
+  } finally {
+    cancel.hidden = true;
+  }
 }
 
 async function throughWindow() {
@@ -137,7 +148,12 @@ async function throughExtension() {
   await enter(await webEidAnswer(text), text);
 }
 
-button.addEventListener("click", () => void attempt(data.pinEntry === "window" ? throughWindow : throughPage));
+button.addEventListener("click", () => {
+  void attempt(data.pinEntry === "window" || chooser.needsWindow ? throughWindow : throughPage);
+});
+cancel.addEventListener("click", () => {
+  driver.cancel();
+});
 part(windowWay, "[data-window-login]", HTMLElement).addEventListener("click", () => void attempt(throughWindow));
 part(webEidWay, "[data-web-eid-login]", HTMLElement).addEventListener("click", () => void attempt(throughExtension));
 chooser.pinField.addEventListener("keydown", (event) => {

@@ -26,10 +26,10 @@ export function address(port, scheme = "http") {
  * @param {number} port
  * @param {Path} path
  * @param {Wire.Calls[Path]["sent"]} body
- * @param {number} limit milliseconds; 0: as long as it takes
+ * @param {AbortSignal} signal
  * @returns {Promise<Reply>}
  */
-export async function post(port, path, body, limit) {
+export async function post(port, path, body, signal) {
   const response = await fetch(address(port) + path, {
     method: "POST",
     mode: "cors",
@@ -38,15 +38,16 @@ export async function post(port, path, body, limit) {
     referrerPolicy: "no-referrer",
     headers: { "Content-Type": "application/json", "X-Calock": "1" },
     body: JSON.stringify(body),
-    signal: limit ? AbortSignal.timeout(limit) : null,
+    signal,
   });
   return { port, status: response.status, body: await response.json() };
 }
 
-/** Whether anything listens on a driver's port, even what lets no page read its answer. */
-export async function anybodyThere() {
+/** The driver's ports on which something listens, even what lets no page read its answer. */
+export async function takenPorts() {
   const probes = data.ports.map((port) =>
     fetch(`${address(port)}/`, { mode: "no-cors", credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(400) }),
   );
-  return (await Promise.allSettled(probes)).some((result) => result.status === "fulfilled");
+  const results = await Promise.allSettled(probes);
+  return data.ports.filter((_, index) => results[index]?.status === "fulfilled");
 }

@@ -2,6 +2,7 @@
 
 import { data, day, refusal, say } from "./data.js";
 import { actionButton, element } from "./dom.js";
+import { describe, problemsOf, whyNoLock } from "./driver-problems.js";
 
 /** @import { Driver } from "./driver.js" */
 /** @typedef {{ label: string, href?: string, click?: () => void }} Action leads to a page, or is done here */
@@ -32,15 +33,27 @@ const TONES = { searching: "searching", gesture: "warn", asking: "warn", ready: 
  * @param {Driver} driver
  * @param {boolean} chosenHere one of the locks can be chosen on this part of the page
  */
-function stripText({ state, reason, facts, locks }, chosenHere) {
+function stripText(driver, chosenHere) {
+  const { state, reason, facts, locks } = driver;
   if (state === "failed") return refusal(reason, facts).message;
   if (state !== "ready") return say(state);
   const [first] = locks;
-  if (!first) return say("ready_none");
+  const problem = whyNoLock(driver);
+  if (!first) return problem ? describe(problem).message : say("ready_none");
   const devices = new Set(locks.map((lock) => lock.device));
   if (devices.size > 1) return say(chosenHere ? "ready_many" : "ready_several", { count: devices.size });
   return say(allExpired(locks) ? "ready_expired" : "ready_one", { name: first.name });
 }
+
+/** What looking again alone does not mend: the action leads to what helps. */
+const EXPLAINED = [
+  "DRIVER_PERMISSION_DENIED",
+  "DRIVER_CERTIFICATE",
+  "DRIVER_NOT_ANSWERING",
+  "DRIVER_SEVERAL",
+  "DRIVER_KEY_INVALID",
+  "DRIVER_PORTS_TAKEN",
+];
 
 /**
  * @param {Driver} driver
@@ -49,9 +62,12 @@ function stripText({ state, reason, facts, locks }, chosenHere) {
 function stripAction(driver) {
   const look = () => void driver.look(true);
   if (driver.state === "gesture") return { label: say("start"), click: look };
+  const problem = driver.state === "ready" ? whyNoLock(driver) : undefined;
+  if (problem) return describe(problem).action;
   if (driver.state !== "failed") return null;
+  if (driver.reason === "DRIVER_CHANGED") return { label: say("driver_accept"), click: () => void driver.accept() };
   const { action } = refusal(driver.reason, driver.facts);
-  if (["DRIVER_PERMISSION_DENIED", "DRIVER_CERTIFICATE"].includes(driver.reason)) return action;
+  if (EXPLAINED.includes(driver.reason)) return action;
   const missing = ["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(driver.reason);
   if (missing) return { label: action.label, href: data.download };
   return { label: say("retry"), click: look };
@@ -71,16 +87,18 @@ function stripButton({ label, href, click }) {
  */
 export function drawStrip(place, driver) {
   const empty = driver.state === "ready" && driver.locks.length === 0;
-  const calm = empty || allExpired(driver.locks) || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
-  place.className = `device ${calm ? "warn" : TONES[driver.state]}`;
+  const problem = empty ? whyNoLock(driver) : undefined;
+  const calm = (empty && !problem) || allExpired(driver.locks) || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
+  const tone = problem ? "bad" : TONES[driver.state];
+  place.className = `device ${calm ? "warn" : tone}`;
   place.dataset.state = driver.state;
-  place.dataset.reason = driver.reason;
+  place.dataset.reason = problem?.reason ?? driver.reason;
   const action = stripAction(driver);
   const text = element("span", { class: "text" }, stripText(driver, !("stateOnly" in place.dataset)));
   place.replaceChildren(element("span", { class: "dot" }), text, action ? stripButton(action) : "");
   place.parentElement?.querySelector("[data-coach]")?.remove();
-  const drawing = coach(driver);
-  if (drawing) place.after(element("div", { class: "coach", "data-coach": true }, drawing, ...problems(driver)));
+  const hints = [coach(driver), ...notes(driver)].filter((hint) => hint !== null);
+  if (hints.length > 0) place.after(element("div", { class: "coach", "data-coach": true }, ...hints));
 }
 
 /**
@@ -93,9 +111,27 @@ function coach({ state, reason }) {
   return state === "asking" || state === "gesture" ? pictureOf("DRIVER_PERMISSION_PROMPT") : null;
 }
 
-/** @param {Driver} driver */
-function problems(driver) {
-  return driver.problems.map(({ module }) => element("p", { class: "hint" }, say("problem", { module })));
+/** How an installed driver is started here; on a phone there is none. */
+function howToStart() {
+  const { userAgent } = navigator;
+  if (userAgent.includes("Windows")) return say("start_windows");
+  if (userAgent.includes("Macintosh")) return say("start_macos");
+  return userAgent.includes("Linux") && !userAgent.includes("Android") ? say("start_linux") : "";
+}
+
+/**
+ * Sentences below the strip: how to start the driver, and what is wrong besides the locks that can be used.
+ *
+ * @param {Driver} driver
+ */
+function notes(driver) {
+  if (driver.reason === "DRIVER_ABSENT" && howToStart()) return [element("p", { class: "hint" }, howToStart())];
+  const told = driver.state === "ready" ? problemsOf(driver).slice(driver.locks.length > 0 ? 0 : 1) : [];
+  return told.map((problem) => {
+    const { message, action } = describe(problem);
+    const link = element("a", { class: "link", href: action.href, target: "_blank", rel: "opener" }, action.label);
+    return element("p", { class: "hint", "data-reason": problem.reason }, message, " ", link);
+  });
 }
 
 const USB =
@@ -139,16 +175,20 @@ function alertLine(tone, text, ...more) {
 }
 
 /**
- * An expired or foreign certificate, tries left, default PIN, last try with its explicit agreement, locked PIN: all before
+ * An expired or foreign certificate, tries left, default PIN, tries that only the driver's window uses, locked PIN: all before
  * anything is typed.
  *
  * @param {Element} place
  * @param {Wire.LockInfo | null} lock
  * @param {Portal.Provider | undefined} provider
- * @param {boolean} known the recognised providers are known
+ * @param {{ known: boolean, needsWindow: boolean }} facts the recognised providers are known; only the driver's window may take the
+ *   next PIN
  */
-export function drawPinFacts(place, lock, provider, known) {
-  place.replaceChildren(...(lock ? [...certificateFacts(lock, provider, known), ...pinFacts(lock.pin, provider)] : []));
+export function drawPinFacts(place, lock, provider, { known, needsWindow }) {
+  const hidden = needsWindow ? [alertLine("warn", say("hidden_lock"))] : [];
+  place.replaceChildren(
+    ...(lock ? [...certificateFacts(lock, provider, known), ...pinFacts(lock.pin, provider, needsWindow)] : hidden),
+  );
 }
 
 /**
@@ -184,19 +224,18 @@ function certificateFacts(lock, provider, known) {
 /**
  * @param {Wire.PinState} pin
  * @param {Portal.Provider | undefined} provider
+ * @param {boolean} needsWindow
  */
-function pinFacts({ triesLeft, locked, default: initial }, provider) {
+function pinFacts({ triesLeft, locked, reserved, onReader, default: initial }, provider, needsWindow) {
   if (locked) {
     const complete = provider?.name && provider.hotline;
     return [alertLine("bad", say(complete ? "locked" : "locked_plain", { provider: provider?.name, hotline: provider?.hotline }))];
   }
   const facts = [];
-  if (triesLeft === 1) {
-    const box = element("input", { type: "checkbox", "data-last-try": true });
-    facts.push(alertLine("warn", say("last_try")), element("label", { class: "check" }, box, say("last_try_agree")));
-  } else if (triesLeft !== null) {
-    facts.push(element("p", { class: "hint" }, say("tries", { count: triesLeft })));
-  }
+  if (reserved) facts.push(alertLine("warn", triesLeft === null ? say("reserved_unknown") : say("reserved", { count: triesLeft })));
+  else if (needsWindow) facts.push(alertLine("warn", say("window_only")));
+  else if (triesLeft !== null) facts.push(element("p", { class: "hint" }, say("tries", { count: triesLeft })));
+  if (onReader && !needsWindow) facts.push(alertLine("warn", say("on_reader")));
   if (initial) facts.push(alertLine("warn", say("default_pin")));
   return facts;
 }

@@ -9,6 +9,7 @@ import { isLoopbackPage } from "./permission.js";
 /** @typedef {{ popup: Window, name: string, challenge: string }} Opened the empty window, and what it shall have signed */
 
 const SILENCE = 3000;
+const SILENCE_FURTHER = 1000; // most people's driver has the first port: sixteen long waits would help nobody
 
 /**
  * Whether to offer the window beside the page's own PIN field: where that way is closed, or may be, or simply both are there.
@@ -107,7 +108,7 @@ export function askWindow({ popup, name, challenge }, lock, port) {
       }
       current = next;
       postForm(current, name, lock ? { challenge, state, lock } : { challenge, state });
-      silence = setTimeout(knock, SILENCE);
+      silence = setTimeout(knock, port || current === data.ports[0] ? SILENCE : SILENCE_FURTHER);
     };
     const watch = setInterval(() => {
       if (popup.closed) fail(refuse("PIN_CANCELLED"));

@@ -7,6 +7,8 @@ import struct
 import sys
 from pathlib import Path
 
+from calock.core.refusals import Reason, Refusal
+
 _ELF = {
     0x03: "x86",
     0x3E: "x86-64",
@@ -47,23 +49,33 @@ def architectures(head: bytes) -> frozenset[str]:
     return frozenset()
 
 
-def why_not_loadable(path: str, error: OSError) -> str:
-    """One short sentence for operators: why this module could not be loaded. Names the architecture, not the path."""
+def load_refusal(path: str, error: OSError) -> Refusal:
+    """Why this module could not be loaded, with one short sentence for operators that names the architecture, not the path.
+
+    MODULE_MISSING, MODULE_ARCHITECTURE, or MODULE_FAILED: it cannot be read, is damaged, or needs another library.
+    """
     file = Path(path)
-    if file.parent != Path() and not file.exists():
-        return "module file is missing"
+    bare = file.parent == Path()
+    if not bare and not file.exists():
+        return Refusal(Reason.MODULE_MISSING, "module file is missing")
     try:
         with file.open("rb") as stream:
             head = stream.read(4096)
     except OSError:
-        return "module is not installed" if file.parent == Path() else "module file cannot be read"
+        missing = Refusal(Reason.MODULE_MISSING, "module is not installed")
+        return missing if bare else Refusal(Reason.MODULE_FAILED, "module file cannot be read")
+    return _mismatch(head) or Refusal(Reason.MODULE_FAILED, f"module cannot be loaded: {type(error).__name__}")
+
+
+def _mismatch(head: bytes) -> Refusal | None:
+    """Compare a file's first bytes with this process; None where they fit."""
     built_for = architectures(head)
     if not built_for:
-        return "module file is not a program library"
+        return Refusal(Reason.MODULE_FAILED, "module file is not a program library")
     here = architecture_here()
     if here not in built_for:
-        return f"module is built for {', '.join(sorted(built_for))}, this driver for {here}"
+        return Refusal(Reason.MODULE_ARCHITECTURE, f"module is built for {', '.join(sorted(built_for))}, this driver for {here}")
     system = {"linux": b"\x7fELF", "win32": b"MZ"}.get(sys.platform)
     if system is not None and not head.startswith(system):
-        return "module is built for another operating system"
-    return f"module cannot be loaded: {type(error).__name__}"
+        return Refusal(Reason.MODULE_ARCHITECTURE, "module is built for another operating system")
+    return None

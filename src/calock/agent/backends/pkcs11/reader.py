@@ -1,0 +1,72 @@
+"""Calls of PKCS#11 with a NULL PIN, for tokens whose PIN is typed on the reader (CKF_PROTECTED_AUTHENTICATION_PATH).
+
+python-pkcs11 logs in so, but has no way to change a PIN or to log in once more for a single signature without one. The functions
+are taken from the same loaded library, by their place in CK_FUNCTION_LIST (PKCS#11 2.40 clause 3.6).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any, Final
+
+from pkcs11 import exceptions as errors
+
+_PLACES: Final = {"C_Login": 18, "C_SetPIN": 11, "C_SignInit": 42, "C_Sign": 43}
+_CONTEXT_SPECIFIC: Final = 2
+_MAX_SIGNATURE: Final = 1024
+_FAILURES: Final[dict[int, type[Exception]]] = {
+    0x30: errors.DeviceError,
+    0x32: errors.DeviceRemoved,
+    0x50: errors.FunctionCancelled,
+    0xA0: errors.PinIncorrect,
+    0xA1: errors.PinInvalid,
+    0xA2: errors.PinLenRange,
+    0xA4: errors.PinLocked,
+    0xE0: errors.TokenNotPresent,
+}
+
+
+class _Mechanism(ctypes.Structure):
+    if sys.platform == "win32":
+        _pack_ = 1  # PKCS#11 2.40 clause 2.1: one-byte packing, on Windows alone
+    _fields_ = (("mechanism", ctypes.c_ulong), ("parameter", ctypes.c_void_p), ("length", ctypes.c_ulong))
+
+
+class ReaderCalls:
+    """The functions of one library. Sessions and objects are those of python-pkcs11."""
+
+    def __init__(self, path: str) -> None:
+        library = ctypes.CDLL(path)
+        listed = ctypes.c_void_p()
+        _require_ok(library.C_GetFunctionList(ctypes.byref(listed)))
+        assert listed.value
+        width = ctypes.sizeof(ctypes.c_void_p)
+        first = listed.value + (2 if sys.platform == "win32" else width)  # behind CK_VERSION
+        self._functions: dict[str, Any] = {}
+        for name, place in _PLACES.items():
+            address = ctypes.c_void_p.from_address(first + place * width).value
+            assert address
+            self._functions[name] = ctypes.CFUNCTYPE(ctypes.c_ulong)(address)
+
+    def change_pin(self, session: Any) -> None:
+        """C_SetPIN: the reader asks for the old PIN and twice for the new one."""
+        self._call("C_SetPIN", ctypes.c_ulong(session.handle), None, ctypes.c_ulong(0), None, ctypes.c_ulong(0))
+
+    def sign(self, private: Any, mechanism: int, data: bytes) -> bytes:
+        """Sign with a key that wants a login of its own for each signature (CKA_ALWAYS_AUTHENTICATE)."""
+        session = ctypes.c_ulong(private.session.handle)
+        self._call("C_SignInit", session, ctypes.byref(_Mechanism(mechanism, None, 0)), ctypes.c_ulong(private.handle))
+        self._call("C_Login", session, ctypes.c_ulong(_CONTEXT_SPECIFIC), None, ctypes.c_ulong(0))
+        signature = ctypes.create_string_buffer(_MAX_SIGNATURE)
+        length = ctypes.c_ulong(_MAX_SIGNATURE)
+        self._call("C_Sign", session, data, ctypes.c_ulong(len(data)), signature, ctypes.byref(length))
+        return signature.raw[: length.value]
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        _require_ok(self._functions[name](*arguments))
+
+
+def _require_ok(code: int) -> None:
+    if code:
+        raise _FAILURES.get(code, errors.GeneralError)(f"0x{code:08X}")
