@@ -45,7 +45,7 @@ class Change(str):
 Ended = Callable[[Approval], None]
 """Tidies up after a proposal that was rejected or taken back, inside that transaction."""
 Ahead = Callable[[], object]
-"""Locks what proposing locks before a proposal's row and act or tidying lock as well: in one order nobody waits for the other."""
+"""Takes the row locks that come before the proposal's own: in one order for proposing, acting and tidying, against deadlocks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class _Responder:
         self._graphs: dict[str, CaGraph] = {}
 
     def renew(self, pk: uuid.UUID) -> int:
-        """Ask about one; 1 when it was asked about. Whatever it meets, the others get their turn."""
+        """Ask about one; 1 when it was asked about. An error here does not stop the others."""
         try:
             row = LockCertificate.objects.filter(pk=pk).first()
             if row is None or not self._issuers:

@@ -1,4 +1,4 @@
-"""The address ``calock serve`` listens on: one that can be, and nobody else's."""
+"""The address ``calock serve`` listens on: valid on this machine, and not in use by another program."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class _Ending:
             asyncio.get_running_loop().call_later(self._drain, self.stop)
 
     def stop(self) -> None:
-        """Accept no more, and let what is under way end; FINISH later the process ends whatever it does."""
+        """Accept no more, and let what is under way end; after FINISH seconds the process ends in any case."""
         if not self._stopped:
             self._stopped = self._gateway.draining = True
             self._server.stop()

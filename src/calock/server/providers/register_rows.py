@@ -104,7 +104,7 @@ def snapshot_of(rows: Rows) -> RegisterSnapshot | None:
 
 
 def remember_committed(revision: int) -> None:
-    """After a change was committed: see to it that nobody can take it back, although this process may end in a moment."""
+    """After a commit: write the new revision to the rollback guard, which outlives this process."""
     known = rollback_guard.in_memory()
     if known >= revision:
         return

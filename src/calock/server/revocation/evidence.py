@@ -114,7 +114,7 @@ class DamagedEvidence:
 
 
 def graph_of(provider: ProviderTrust) -> CaGraph:
-    """CA certificates of one provider: only these may sign its revocation data, whatever names others have."""
+    """CA certificates of one provider: only these may sign its revocation data; equal names mean nothing."""
     parsed = [(ca.anchor, Certificate.parse(ca.der)) for ca in provider.cas]
     return CaGraph(
         (certificate for anchor, certificate in parsed if anchor),

@@ -1,4 +1,4 @@
-"""Fetch CRLs while a person waits: each source by one person at a time, and by nobody again for a while."""
+"""Fetch CRLs during a login: one fetch per source at a time, and none again for a while after it."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _replaces(new: SingleResponse, old: SingleResponse) -> bool:
 
 
 def _outlived(item: VerifiedSingleResponse, at: datetime) -> bool:
-    """Whether it says unknown and was believed long enough: then it stands in nobody's way, not even that of an older answer."""
+    """Whether it says unknown and its time is over: any other answer replaces it then, even an older one."""
     return item.single.status is CertStatus.UNKNOWN and _heard_before(item, at)
 
 

@@ -64,7 +64,7 @@ class Outcome:
 def target_of(source: RevocationSource) -> Target:
     """The address of a source, and the provider's other addresses as the only ones a redirect may lead to.
 
-    Addresses in a private network are none for a source outside: whoever answers there must not choose what is asked inside.
+    Addresses in a private network are none for a source outside: a host outside must not choose what is fetched inside.
 
     Raises:
         FetchRefusedError: the row is not the one an operator saved, or its address is none that may be fetched.

@@ -163,7 +163,7 @@ def _replace_index(name: str, block: bytes) -> None:
 def sweep(manifest: Manifest) -> int:
     """Delete files of ours that nothing names any more and nobody can be about to open; how many.
 
-    One that cannot be deleted costs nobody anything but its space: it is logged, and tried again the next time.
+    A file that cannot be deleted is logged and tried again at the next run.
     """
     named = {item.file for item in manifest.held} | {f"{item.sha256}.crl" for item in manifest.held}
     before = time.time() - KEEP_UNUSED

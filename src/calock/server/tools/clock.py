@@ -27,7 +27,7 @@ class _Shared:
     at: datetime | None = None
     """What the database's clock showed when it was looked at last; None before, and always with SQLite."""
     monotonic = 0.0
-    """When that was, by a clock that nobody puts back."""
+    """When that was, by the monotonic clock."""
 
 
 def database_now() -> datetime:

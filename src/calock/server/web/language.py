@@ -1,4 +1,4 @@
-"""Chinese first: English only for whoever switched to it, whatever the browser's language is."""
+"""Chinese first: English only for a person who switched to it; the browser's language does not decide."""
 
 from __future__ import annotations
 
