@@ -15,6 +15,7 @@ from calock.core.challenge import Purpose
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
 from calock.server.challenges.services import Aim, issue_challenge
+from calock.server.locks.renewals import Act, Choice
 from calock.server.locks.services import bind_lock
 
 
@@ -46,7 +47,7 @@ def meanwhile(act: Callable[[], Any]) -> Any:
 
 
 def binding_of(lock: PracticeLock, person: Account) -> Callable[[], str]:
-    """An answer that is ready: the act that binds the lock to the person himself. ``bound``, or the refusal's reason."""
+    """An answer that is ready: the act that binds it to the person, as one more lock. ``bound``, or the refusal's reason."""
     made = context(account=person)
     text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made)
     token = json.dumps(lock.sign(text)).encode()
@@ -54,7 +55,14 @@ def binding_of(lock: PracticeLock, person: Account) -> Callable[[], str]:
     def act() -> str:
         try:
             bind_lock(
-                member=person, provider=lock.family.provider, challenge=text, token=token, device=None, by=person, context=made
+                member=person,
+                provider=lock.family.provider,
+                challenge=text,
+                token=token,
+                device=None,
+                by=person,
+                context=made,
+                choice=Choice(Act.ANOTHER),
             )
         except Refusal as refusal:
             return refusal.reason.value

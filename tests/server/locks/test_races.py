@@ -69,6 +69,18 @@ def test_a_key_that_another_lock_took_meanwhile_is_not_bound_again(world, monkey
     assert Lock.objects.count() == LockKey.objects.count() == LockCertificate.objects.count() == 1
 
 
+def test_a_certificate_that_another_bound_meanwhile_is_not_bound_again(world, monkeypatch):
+    """One lock in two hands: the second bind has made a lock of its own when the first one's rows come to stand there."""
+    lock = make_lock("EC", uscc=USCC)
+    first, second = binding_of(lock, world.member), binding_of(lock, world.colleague)
+    outcomes = []
+    once(monkeypatch, services, "_lock_to_bind", after=lambda: outcomes.append(meanwhile(first)))
+    assert second() == "LOCK_BOUND_TO_OTHER"
+    assert outcomes == ["bound"]
+    assert Binding.objects.get().account == world.member
+    assert Lock.objects.count() == LockKey.objects.count() == LockCertificate.objects.count() == 1
+
+
 def test_of_two_who_bind_one_key_at_once_one_wins(world):
     for number in range(8):
         pair = [make_lock("EC", number=number, lock_id=f"{letter}-{number}", uscc=USCC) for letter in "AB"]
@@ -143,7 +155,7 @@ def test_what_is_judged_stays_as_it_is_until_it_is_written(world, member, monkey
 def test_a_renewal_that_crosses_a_change_of_holders_takes_over_nothing(world, member):
     for number in range(6):
         first, second, _ = renewals(number)
-        other = make_lock("EC", number=20 + number, person_id=id_card("14010119920303123"))
+        other = make_lock("EC", number=number, person_id=id_card("14010119920303123"))
         end, bind, renew = (
             ending(bound(first, member), member), binding_of(other, world.colleague), binding_of(second, member)
         )  # fmt: skip
@@ -189,7 +201,7 @@ def test_a_predecessor_found_revoked_at_the_last_moment_passes_nothing_on(world,
 def test_two_last_locks_ended_at_once_leave_one(world, monkeypatch):
     """Each look finds the other lock still bound; an account without a password would be shut out."""
     person = world.member
-    bindings = [bound(make_lock("EC", number=n, lock_id=f"SX-000{n}", uscc=USCC), person) for n in range(2)]
+    bindings = [bound(make_lock("EC", number=n, lock_id=f"SX-000{n}"), person) for n in range(2)]
     monkeypatch.setattr(unbinding, "prove", lambda *_args, **_kwargs: Proved(None, {}))
     first, second = (ending(binding, person) for binding in bindings)
     outcomes = []

@@ -158,12 +158,14 @@ def take_version(lock: Lock, proven: ProvenCertificate, current: LockCertificate
 
     Raises:
         Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED.
-        RacedError: as ``add_version``.
+        RacedError: as ``add_version``; somebody else bound it since ``lock_of`` looked, and it stands under their lock.
     """
     known = known_version(proven)
     if known is None:
         add_version(lock, proven, current, at=at)
         return
+    if known.lock_id != lock.pk:
+        raise RacedError
     about = {"lock": lock.pk}
     if not is_same(known, proven.certificate):
         detail = "another certificate with the serial number of a known one"
