@@ -23,12 +23,15 @@ FILL = f"""
 INSERT INTO organisations_organisation (id, kind, name, uscc, state, version, created_at)
   SELECT gen_random_uuid(), 'supplier', '山西第' || n || '商贸有限公司', 'TEST' || lpad(n::text, 14, '0'), 'active', 1, now()
   FROM generate_series(1, 2000) n;
+ANALYZE organisations_organisation;
 INSERT INTO accounts_account (id, username, name, password, organisation_id, role, state, must_change_password, created_at)
   SELECT gen_random_uuid(), 'nutzer' || lpad(n::text, 6, '0'), '张' || n, '!', o.id, 'member', 'active', false, now()
   FROM generate_series(1, {PEOPLE}) n JOIN organisations_organisation o ON o.uscc = 'TEST' || lpad((n % 2000 + 1)::text, 14, '0');
 INSERT INTO locks_lock (id, provider_id, lock_id, created_at)
   SELECT gen_random_uuid(), p.id, 'L' || lpad(n::text, 15, '0'), now() - n * interval '1 minute'
   FROM generate_series(1, {PEOPLE}) n CROSS JOIN (SELECT id FROM providers_provider LIMIT 1) p;
+ANALYZE accounts_account;
+ANALYZE locks_lock;
 INSERT INTO locks_lockcertificate (id, lock_id, ca_record_id, serial, cert_sha256, spki_sha256, holder_hmac, holder_masked,
     subject_cn,
     algorithm, not_before, not_after, sealed_der, current_since, created_at)
@@ -39,6 +42,7 @@ INSERT INTO locks_lockcertificate (id, lock_id, ca_record_id, serial, cert_sha25
 INSERT INTO locks_binding (id, lock_id, account_id, bound_by_id, bound_at, site, reason)
   SELECT gen_random_uuid(), l.id, a.id, a.id, l.created_at, 'shanxi', ''
   FROM locks_lock l JOIN accounts_account a ON a.username = 'nutzer' || substr(l.lock_id, 11);
+ANALYZE locks_binding;
 INSERT INTO audit_auditevent (number, at, event, reason, site, actor, subject, organisation, lock, provider, ip, user_agent,
     details, mac)
   SELECT '261129-' || upper(substr(md5(n::text), 1, 4)) || '-' || upper(substr(md5(n::text), 5, 4)) || '-' || lpad(n::text, 6, '0'),
