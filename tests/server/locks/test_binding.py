@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from worlds.browser import Browser, context, reason_of
+from worlds.browser import Browser, context, logged_in, reason_of
 from worlds.practice import NOW, id_card, make_lock
 from worlds.races import in_parallel
 from worlds.rows import OTHER_USCC, PASSWORD, USCC, install
@@ -26,12 +26,6 @@ from calock.server.providers.models import Provider
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
-
-
-def logged_in(account, **kwargs):
-    browser = Browser(**kwargs)
-    browser.enter(account)
-    return browser
 
 
 def with_password(account):
@@ -146,6 +140,29 @@ def stepped_up(lock_world, lock):
     browser.enter(lock_world.member)
     text = browser.challenge("stepup")
     return browser.post("/api/step-up", {"challenge": text, "token": lock.sign(text)})
+
+
+def test_an_earlier_proof_makes_no_new_one(lock_world):
+    """Otherwise whoever sits down at an open session keeps it fresh for hours without lock or PIN."""
+    lock = make_lock()
+    assert logged_in(lock_world.member).bind(lock, lock_world.member).status_code == 200
+    browser = Browser()
+    assert browser.log_in(lock).status_code == 200
+    before = Session.objects.get(method="ca").lock_proved_at
+    refused(browser.post("/api/step-up", {}), "STEP_UP_REQUIRED", "login:step_up:refused")
+    assert Session.objects.get(method="ca").lock_proved_at == before
+
+
+def test_what_a_revoked_lock_proved_counts_no_longer(lock_world):
+    lock = make_lock()
+    browser = logged_in(lock_world.member)
+    assert browser.bind(lock, lock_world.member).status_code == 200
+    assert browser.step_up(lock).status_code == 200
+    assert Session.objects.filter(proved_lock__isnull=False, ended_at=None).exists()
+    lock_world.revoke(lock)
+    assert reason_of(Browser().log_in(lock)) == "CERTIFICATE_REVOKED"
+    assert not Session.objects.filter(proved_lock__isnull=False, ended_at=None).exists()
+    assert Session.objects.filter(ended_at=None, account=lock_world.member).exists()
 
 
 def test_step_up_takes_no_certificate_that_could_not_log_in(lock_world):

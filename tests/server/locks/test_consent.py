@@ -158,3 +158,15 @@ def test_ones_own_lock_waits_for_nobody(lock_world, asks, whom):
     lock = make_lock()
     assert logged_in(lock_world.member).bind(lock, lock_world.member).status_code == 200
     assert Browser().log_in(lock).status_code == 200
+
+
+def test_who_became_an_administrator_meanwhile_needs_no_consent_of_another(lock_world, second, asks):
+    """Nobody binds for an administrator, and nobody's consent makes it so."""
+    asks("administrator")
+    lock = make_lock()
+    binding = bind_for(lock_world, lock)
+    Account.objects.filter(pk=lock_world.member.pk).update(role=Role.ORGANISATION_ADMIN)
+    confirm(logged_in(second), binding)
+    binding.refresh_from_db()
+    assert binding.awaits == "administrator"
+    assert Browser().log_in(lock).status_code != 200

@@ -197,3 +197,22 @@ def test_an_account_without_a_password_may_replace_its_only_lock(lock_world):
     assert not lock_world.member.check_password(PASSWORD)
     assert logged_in(lock_world.member).bind(two, lock_world.member, choose="replace").status_code == 200
     assert Binding.objects.live().get().lock.lock_id == "SX-0002"
+
+
+def test_a_new_certificate_that_an_administrator_put_on_a_members_lock_is_told(lock_world):
+    bound(first_lock(), lock_world.member)
+    renewed = make_lock("EC", uscc=USCC, not_after=LATER)
+    assert logged_in(lock_world.admin).bind(renewed, lock_world.member).status_code == 200
+    html = logged_in(lock_world.member).client.get("/system/").content.decode()
+    assert "由本单位管理员王管理换上了新证书" in html
+
+
+def test_a_choice_about_a_lock_that_became_known_meanwhile_is_asked_for_anew(lock_world):
+    """Otherwise the lock that was to be replaced would stay bound without a word."""
+    old = bound(first_lock(), lock_world.member)
+    browser, sent, question = asked(lock_world, next_lock())
+    logged_in(lock_world.member).bind(next_lock(), lock_world.member, choose="another")
+    Binding.objects.exclude(pk=old.pk).update(unbound_at=NOW)
+    choice = {"act": "replace", "binding": question["candidates"][0]["binding"]}
+    refusal_row(browser.post("/api/bindings", {**sent, "choice": choice}), "BINDING_NOT_FOUND")
+    assert [row.pk for row in Binding.objects.live()] == [old.pk]

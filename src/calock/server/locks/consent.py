@@ -32,6 +32,7 @@ def may_confirm(binding: Binding, by: Account) -> bool:
     if binding.awaits == Awaits.MEMBER:
         return binding.account_id == by.pk
     same = by.organisation_id is not None and by.organisation_id == binding.account.organisation_id
+    same = same and binding.account.role == Role.MEMBER
     return binding.awaits == Awaits.ADMINISTRATOR and same and by.role == Role.ORGANISATION_ADMIN and by.pk != binding.bound_by_id
 
 

@@ -57,6 +57,7 @@ class Judged(NamedTuple):
     lock: Lock | None
     """The lock that the certificate goes to; None for a new one."""
     predecessor: PredecessorStatus | None
+    choice: Choice | None
     named: Binding | None
     """The binding that the person chose: renewed when ``lock`` is its lock, else replaced."""
 
@@ -161,7 +162,7 @@ def _bind_until_decided(
         if lock is None and choice is not None and choice.act != Act.ANOTHER:
             named = chosen(choice, proven, member=member, by=by, context=context)
             lock = named.lock if choice.act == Act.RENEW else None
-        judged = Judged(proven, lock, predecessor_of(proven, lock, at=context.at), named)
+        judged = Judged(proven, lock, predecessor_of(proven, lock, at=context.at), choice, named)
         try:
             return _bind_once(challenge, judged, member=member, by=by, context=context)
         except (IntegrityError, RacedError):
@@ -203,6 +204,8 @@ def _bind_rows(judged: Judged, *, member: Account, by: Account, context: Request
         return _already_live(live, judged, member=member, by=by, context=context)
     if judged.lock is not None and judged.named is not None:
         raise RacedError  # the binding to renew has ended meanwhile
+    if judged.choice is not None and judged.choice.act != Act.ANOTHER and judged.named is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "the key became known since the question: the choice was about another binding")
     current = current_version(lock)
     if current is not None:
         require_not_expired_beside(current, proven, at=context.at)
@@ -215,9 +218,7 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site, awaits=awaits)
     binding.save(force_insert=True)
     seal_binding(binding)
-    if member.lock_enrolment_until is not None:
-        member.lock_enrolment_until = None
-        member.save(update_fields=["lock_enrolment_until"])
+    _end_enrolment(member)
     event = _record(Event.BINDING_ADDED, binding, judged.proven, by=by, context=context)
     kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
     if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
@@ -225,6 +226,13 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     if judged.named is not None:
         end_replaced(judged.named, by=by, context=context)
     return binding
+
+
+def _end_enrolment(member: Account) -> None:
+    """The operator has a lock again: from now on nothing is bound with the password."""
+    if member.lock_enrolment_until is not None:
+        member.lock_enrolment_until = None
+        member.save(update_fields=["lock_enrolment_until"])
 
 
 def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account, context: RequestContext) -> Binding:
@@ -239,7 +247,9 @@ def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account
     require_intact(live)
     take_version(live.lock, proven, current, at=context.at)
     seal_binding(live)
-    _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
+    _end_enrolment(member)
+    event = _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
+    notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.lock.lock_id)
     return live
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from django.db import transaction
 
@@ -89,20 +89,26 @@ def _proved_lately(account: Account, context: RequestContext) -> Proved:
     """The lock that the session proved in the last minutes: whoever goes by a lock alone has nothing to type."""
     session = context.session
     if session is None or session.proved_lock_id is None or not is_fresh_by_lock(session, at=context.at):
-        refuse_password_as_proof(account, site=context.site, at=context.at)
-        raise Refusal(Reason.STEP_UP_REQUIRED, "neither password nor answer")
+        _ask_for_evidence(account, context)
     return Proved(session.proved_lock_id, {})
 
 
+def _ask_for_evidence(account: Account, context: RequestContext) -> NoReturn:
+    refuse_password_as_proof(account, site=context.site, at=context.at)
+    raise Refusal(Reason.STEP_UP_REQUIRED, "neither password nor answer")
+
+
 def confirm_session(*, session: Session, evidence: Evidence, context: RequestContext) -> None:
-    """Make the session fresh again, for acts that ask for a recent proof.
+    """Make the session fresh again, for acts that ask for a recent proof. An earlier proof makes no new one.
 
     Raises:
-        Refusal: as ``prove``.
+        Refusal: as ``prove``; STEP_UP_REQUIRED or LOCK_PROOF_REQUIRED without evidence.
     """
     account = session.account
     throttle.refuse_when_too_many("step-up", context.sender)
     try:
+        if evidence.is_empty:
+            _ask_for_evidence(account, context)
         proved = prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
     except Refusal as refusal:
         throttle.count_failure("step-up", context.sender)

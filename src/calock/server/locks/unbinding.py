@@ -22,7 +22,7 @@ from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_lock, forget_lock_proofs
+from calock.server.sessions.services import end_sessions_of_lock
 from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
 
@@ -98,7 +98,6 @@ def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, pro
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
-        forget_lock_proofs(account_id=row.account_id, lock_id=row.lock_id)
         event = record(
             Event.BINDING_ENDED,
             context=context,

@@ -16,6 +16,7 @@ class NoticeKind(models.TextChoices):
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
     LOCK_BOUND = "lock_bound"
     LOCK_AWAITS = "lock_awaits"
+    LOCK_RENEWED = "lock_renewed"
     LOCK_UNBOUND = "lock_unbound"
     LOCK_ONLY_CHANGED = "lock_only_changed"
     ROLE_CHANGED = "role_changed"

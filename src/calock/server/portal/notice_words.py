@@ -24,10 +24,12 @@ _UNASKED = _("如非您要求，请立即联系平台，并报编号。")
 _BINDINGS = _("查看 CA 绑定")
 _BOUND = _("您的账户于 %(when)s 由%(who)s绑定了 CA 锁 %(lock)s，持有该锁的人可以登录您的账户。")
 _AWAITS = _("CA 锁 %(lock)s 于 %(when)s 由%(who)s绑定到您的账户，等待您确认；确认前不能登录。")
+_RENEWED = _("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s换上了新证书，持有新证书的人可以登录您的账户。")
 _TEXTS = {
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
     NoticeKind.LOCK_BOUND: (_BOUND, _BINDINGS, "bindings"),
     NoticeKind.LOCK_AWAITS: (_AWAITS, _("去确认"), "bindings"),
+    NoticeKind.LOCK_RENEWED: (_RENEWED, _BINDINGS, "bindings"),
     NoticeKind.LOCK_UNBOUND: (_("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s解除绑定。"), _BINDINGS, "bindings"),
     NoticeKind.LOCK_ONLY_CHANGED: (_("您账户的登录方式于 %(when)s 由%(who)s变更。"), _("用户中心"), "user_center"),
     NoticeKind.ROLE_CHANGED: (_("您的角色于 %(when)s 由%(who)s改为%(role)s。"), _("用户中心"), "user_center"),

@@ -60,19 +60,22 @@ def new_session(
 
 
 def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> None:
-    """Note that the person proved who they are again: by their lock ``lock_id``, or by password when None."""
-    session.authenticated_at = at
+    """Note that the person proved who they are again: by their lock ``lock_id``, or by password when None.
+
+    Inside the caller's transaction. The row is read anew: a proof that was forgotten since the request began does not come back.
+    """
+    row = Session.objects.select_for_update(no_key=True).get(pk=session.pk)
+    row.authenticated_at = at
     if lock_id is None:
-        session.password_proved_at = at
+        row.password_proved_at = at
     else:
-        session.lock_proved_at, session.proved_lock_id = at, lock_id
-    session.seal()
-    session.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock", "mac"])
+        row.lock_proved_at, row.proved_lock_id = at, lock_id
+    row.seal()
+    row.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock", "mac"])
 
 
-def forget_lock_proofs(*, account_id: uuid.UUID, lock_id: uuid.UUID) -> None:
-    """The lock is not the account's any more: proofs made with it in sessions that go on no longer count."""
-    for session in Session.objects.filter(account_id=account_id, proved_lock_id=lock_id, ended_at__isnull=True).order_by("pk"):
+def _forget_proofs(lock_id: uuid.UUID) -> None:
+    for session in Session.objects.filter(proved_lock_id=lock_id, ended_at__isnull=True).order_by("pk"):
         session.lock_proved_at = session.proved_lock_id = None
         session.seal()
         session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
@@ -104,7 +107,13 @@ def end_sessions_of_account(*, account_id: uuid.UUID, reason: str, at: datetime,
 
 
 def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> int:
-    return end_sessions(Session.objects.filter(lock_id=lock_id), reason=reason, at=at)
+    """End the sessions that the lock opened; how many. What it proved in others, which go on, no longer counts."""
+    concerned = Session.objects.filter(Q(lock_id=lock_id) | Q(proved_lock_id=lock_id), ended_at__isnull=True)
+    with transaction.atomic():
+        list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))  # all in one order
+        count = end_sessions(concerned.filter(lock_id=lock_id), reason=reason, at=at)
+        _forget_proofs(lock_id)
+    return count
 
 
 def live_sessions(*, account_id: uuid.UUID, limits: Mapping[str, timedelta], at: datetime) -> QuerySet[Session]:
