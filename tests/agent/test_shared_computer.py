@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from agent.driving import DriverProcess, until
+from serving import free_port
 
 from calock.agent import peer
 from calock.agent.config import ConfigError, load, load_file
@@ -32,11 +33,6 @@ def taken(count: int) -> Iterator[list[int]]:
         yield [listener.getsockname()[1] for listener in listeners]
 
 
-def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 class AnyPort(DriverProcess):
     """A driver that chooses among these ports instead of the usual ones, which other drivers of this computer use."""
 
@@ -53,7 +49,7 @@ def test_there_is_a_port_for_each_of_sixteen_users() -> None:
 
 
 def test_the_fifth_user_has_a_driver_and_it_says_that_others_came_first(tmp_path: Path) -> None:
-    with taken(4) as others, AnyPort(tmp_path, *others, mine := free()) as driver:
+    with taken(4) as others, AnyPort(tmp_path, *others, mine := free_port()) as driver:
         assert driver.port == mine
         problems = driver.call("/v1/locks").json["problems"]
         assert [(problem["module"], problem["reason"], problem["label"]) for problem in problems] == [
@@ -64,7 +60,7 @@ def test_the_fifth_user_has_a_driver_and_it_says_that_others_came_first(tmp_path
 
 
 def test_on_the_first_port_there_is_nothing_to_say(tmp_path: Path) -> None:
-    with AnyPort(tmp_path, free(), free()) as driver:
+    with AnyPort(tmp_path, free_port(), free_port()) as driver:
         assert driver.problems() == []
 
 

@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from serving import free_port
 
 from calock.demo.place import Place
 from calock.demo.story import story
@@ -137,12 +138,6 @@ class Running:
 def listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_it_runs_tells_its_story_and_stops_whole(prepared):

@@ -15,8 +15,7 @@ def enter_pin(window: Page, tail: str, pin: str) -> None:
     expect(window.locator("body")).to_contain_text("shanxi.localhost")
     expect(window.locator("input[type=password]")).to_be_enabled()  # the locks were looked for
     card = window.locator("label", has_text=tail)
-    if card.count():
-        card.first.click()
+    card.first.click()
     window.locator("input[type=password]").fill(pin)
     window.locator("button[type=submit], button.primary").first.click()
 

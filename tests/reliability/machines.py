@@ -6,7 +6,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,16 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from serving import free_port
 
 START = 120.0
 SITE = "shanxi.localhost"
 SECRET = "practice-secret-of-the-reliability-tests-0123456789"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, path: str, *, timeout: float = 30.0) -> tuple[int, bytes]:

@@ -42,7 +42,7 @@ def in_parallel(acts: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def meanwhile(act: Callable[[], Any]) -> Any:
-    """What somebody else does, whole and committed, while the caller stands in a transaction of his own. Not on SQLite."""
+    """What somebody else does, whole and committed, while the caller stands in a transaction of their own. Not on SQLite."""
     return in_parallel([act])[0]
 
 

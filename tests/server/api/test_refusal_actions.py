@@ -50,6 +50,12 @@ def test_the_action_does_what_the_sentence_asks_for(reason):
             assert entry.action.does in does, (entry.words.zh, entry.action)
 
 
+def test_each_sentence_and_label_looked_for_is_one_that_people_are_told():
+    for asked, _ in SENTENCES:
+        assert any(re.search(asked, entry.words.zh) for entry in ENTRIES.values()), asked
+    assert {entry.action.zh for entry in ENTRIES.values()} >= set(ASKS)
+
+
 def test_who_comes_to_bind_a_lock_arrives_at_the_page_that_binds_it(db):
     from calock.server.web.refusals import catalogue  # noqa: PLC0415 - Django is set up by now
 

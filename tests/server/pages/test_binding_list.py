@@ -76,6 +76,7 @@ def test_the_catalogue_of_failures_is_searched(world: World, words: str, codes: 
 
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])
 def test_the_foot_of_every_page_says_who_runs_it(world: World, site: str):
-    text = read(page_client(site), "/legal/").text
-    for fact in ("主办单位", "网站标识码", "ICP 备案", "公安备案", "电话", "工作日 8:30–17:30", "练习"):
-        assert fact in text
+    for path in ("/", "/login/", "/downloads/", "/legal/"):
+        foot = page_client(site).get(path).content.decode().partition("<footer")[2]
+        for fact in ("主办单位", "网站标识码", "ICP 备案", "公安备案", "电话", "工作日 8:30–17:30", "练习"):
+            assert fact in foot, (path, fact)

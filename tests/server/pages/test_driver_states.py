@@ -17,6 +17,7 @@ from agent.driving import DriverProcess, make_lock
 from journeys.conftest import ARGUMENTS
 from journeys.platform import chromium
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from serving import free_port
 
 from calock.demo import pki
 
@@ -25,15 +26,10 @@ PATIENCE = 15_000
 """Milliseconds after which something that should appear is missing."""
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
 def ports(settings) -> tuple[int, ...]:
     """The ports at which the page looks: free ones, since this computer may run drivers on the usual ones."""
-    found = tuple(_free_port() for _ in range(3))
+    found = tuple(free_port() for _ in range(3))
     settings.CALOCK = dataclasses.replace(settings.CALOCK, driver_ports=found)
     pages = " ".join(f"http://127.0.0.1:{port}" for port in found)
     policy = settings.CONTENT_SECURITY_POLICY

@@ -129,7 +129,7 @@ def test_a_page_that_still_shows_a_forgotten_record_takes_no_step_on_it(world):
 
 
 def test_an_address_that_several_take_away_at_once_leaves_one_audit_row(world):
-    """Each holds the row that his page showed."""
+    """Each holds the row that their page showed."""
     seen = [RevocationSource.objects.get() for _ in range(3)]
     remove_source(source=seen[0], by=world.first, context=None)
     for source, by in zip(seen[1:], (world.first, world.second), strict=True):

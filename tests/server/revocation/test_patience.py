@@ -141,7 +141,7 @@ def test_patience_is_one_for_everything_that_it_is_shown():
 
 
 class Person:
-    """Somebody who logs in, in a thread of his own."""
+    """Somebody who logs in, in a thread of its own."""
 
     def __init__(self, world) -> None:
         self.reason: object = "waiting"

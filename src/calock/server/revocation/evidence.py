@@ -191,6 +191,6 @@ def current_evidence(*, look: bool = False) -> RevocationEvidence:
 
 
 def forget_evidence() -> None:
-    """Look at the store again at the next use: after a change in this process, and between tests."""
+    """Look at the store again at the next use: between tests, and before figures are taken."""
     _keeper.forget()
     ocsp_cache.forget_memory()

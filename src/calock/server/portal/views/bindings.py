@@ -89,7 +89,7 @@ def confirm(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
 
 @require_safe
 def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
-    """One binding with its certificate's versions; for its holder and his organisation's administrator only.
+    """One binding with its certificate's versions; for its holder and their organisation's administrator only.
 
     Raises:
         Refusal: BINDING_NOT_FOUND also for a binding that exists and is somebody else's.

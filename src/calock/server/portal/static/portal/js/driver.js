@@ -1,7 +1,7 @@
 // The CA driver on this computer: find it, ask it, follow what is plugged in. See docs/protocol.md.
 
 import { data, refuse, Refused } from "./data.js";
-import { accept, isAnotherDriver, newNonce, provenKey } from "./driver-proof.js";
+import { accept, isAnotherDriver, provenKey, randomText } from "./driver-proof.js";
 import { address, PLAIN_BLOCKED, post, SOCKET_MAY_BE_BLOCKED, takenPorts } from "./loopback.js";
 import { loopbackPermission } from "./permission.js";
 
@@ -167,7 +167,7 @@ export class Driver extends EventTarget {
    * @returns {Promise<Found>}
    */
   static async #askAt(ports, limit) {
-    const nonce = newNonce();
+    const nonce = randomText();
     const signal = AbortSignal.timeout(limit);
     const results = await Promise.allSettled(ports.map((port) => post(port, "/v1/hello", { nonce }, signal)));
     const replies = results.filter((result) => result.status === "fulfilled").map((result) => result.value);

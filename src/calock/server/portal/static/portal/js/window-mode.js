@@ -2,6 +2,7 @@
 
 import { data, refuse, refuseHere } from "./data.js";
 import { element } from "./dom.js";
+import { randomText } from "./driver-proof.js";
 import { isLoopbackPage } from "./permission.js";
 
 /** @import { Refused } from "./data.js" */
@@ -21,11 +22,6 @@ export function windowOffered(driver) {
   if (driver.state === "ready") return driver.hello?.pinEntry.includes("window") ?? false;
   if (driver.state === "gesture" || /^DRIVER_(PERMISSION|CERTIFICATE)/.test(driver.reason)) return true;
   return driver.reason === "DRIVER_ABSENT" && !isLoopbackPage();
-}
-
-function randomState() {
-  const bytes = crypto.getRandomValues(new Uint8Array(24));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
 /**
@@ -71,7 +67,7 @@ export async function openWindow(challenge) {
  * @throws {Refused}
  */
 export function askWindow({ popup, name, challenge }, lock, port) {
-  const state = randomState();
+  const state = randomText();
   const ports = port ? [port] : [...data.ports];
   return new Promise((resolve, reject) => {
     let current = 0;
