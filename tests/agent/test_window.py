@@ -11,8 +11,9 @@ from agent.chromium import WINDOW_PAGE, Site, chromium, chromium_path, serving
 from agent.driving import CHALLENGE, PIN, DriverProcess, make_certificate, make_lock, until
 from agent.softhsm import Shim, SoftHsm, Stored
 from agent.test_service import verify
-from agent.test_shared_computer import AnyPort, free, taken
+from agent.test_shared_computer import AnyPort, taken
 from playwright.sync_api import Browser, Page, Route, expect
+from serving import free_port
 
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.window import TICKET_SECONDS, Tickets, purpose_of
@@ -436,7 +437,7 @@ def test_closing_the_window_while_the_lock_signs_ends_it(browser: Browser, start
 @needs_chromium
 def test_the_window_tells_that_another_program_has_the_first_port(browser: Browser, tmp_path: Path, site: Site) -> None:
     make_lock(tmp_path / "locks")
-    with taken(1) as others, AnyPort(tmp_path, *others, free(), origins=[site.at("shanxi")]) as driver:
+    with taken(1) as others, AnyPort(tmp_path, *others, free_port(), origins=[site.at("shanxi")]) as driver:
         _, window = opened(browser, driver, site.at("shanxi"))
         expect(window.locator("#problems")).to_contain_text("本机的驱动端口由另一个程序占用")
         expect(window.locator("#problems")).to_contain_text(str(others[0]))
