@@ -32,6 +32,7 @@ DIFFERS = frozenset(
         "login",
         "sessions",
         "locks/test_consent.py",
+        "outbox",
         "providers/test_lock_order.py",
         # constraints, and what a refused row is called
         "accounts/test_account_commands.py",

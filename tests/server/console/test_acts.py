@@ -26,6 +26,7 @@ from calock.server.downloads.models import DriverPackage
 from calock.server.downloads.services import publish_package, upload_package
 from calock.server.locks.models import Binding, Lock
 from calock.server.organisations.models import Organisation
+from calock.server.outbox.models import Message
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW
 from calock.server.providers.models import CaRecord, CaState, ProviderState, RevocationSource
 
@@ -101,6 +102,11 @@ def uploaded() -> io.BytesIO:
     file = io.BytesIO(make_package())
     file.name = "driver.zip"
     return file
+
+
+def unsent() -> Message:
+    now = timezone.now()
+    return Message.objects.create(kind="test", key="k", created_at=now, due_at=now, failed_at=now, attempts=9)
 
 
 def waiting(world) -> Approval:
@@ -253,6 +259,7 @@ EXAMPLES = {
     ("downloads_driverpackage_change", "withdraw"): lambda world: (
         f"/console/downloads/driverpackage/{package(published=True).pk}/change/", {"step": "withdraw", **WHY}
     ),
+    ("outbox", "send_again"): lambda world: ("/console/outbox/", {"step": "send_again", "message": str(unsent().pk)}),
 }  # fmt: skip
 EXAMPLES |= {
     (f"{app}_{model}_export", ""): lambda world, app=app, model=model: (f"/console/{app}/{model}/export/?format=csv", None)

@@ -69,6 +69,9 @@ class Event(StrEnum):
     PACKAGE_DOWNLOADED = "package:downloaded"
     PACKAGE_REFUSED = "package:refused"
 
+    MESSAGE_SENT_AGAIN = "outbox:message:sent_again"
+    MESSAGE_GIVEN_UP = "outbox:message:given_up"
+
     RESTORED = "server:restored"
     KEYS_RENEWED = "server:keys:renewed"
     LIST_EXPORTED = "console:list:exported"

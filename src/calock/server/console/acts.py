@@ -102,6 +102,8 @@ ACTS: dict[str, dict[str, Act]] = {
         "publish": Act(2, Event.PACKAGE_PUBLISHED, _proposed("发布驱动包")),
         "withdraw": Act(1, Event.PACKAGE_WITHDRAWN, "驱动包已撤回，不再提供下载"),
     },
+    # messages
+    "outbox": {"send_again": Act(1, Event.MESSAGE_SENT_AGAIN, "已重新排入待发，几秒内发送")},
     # audit
     "audit_auditevent_changelist": {},
     "audit_auditevent_export": {"": EXPORT},

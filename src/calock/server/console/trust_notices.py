@@ -15,6 +15,7 @@ from django.utils.timesince import timesince
 from calock.core.policy import Policy, PolicyError
 from calock.server.jobs import health as jobs_health
 from calock.server.locks.operator_seals import damaged as damaged_operators
+from calock.server.outbox.models import Message
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
 from calock.server.providers.trust import Problem, ProblemKind
@@ -23,6 +24,8 @@ from calock.server.tools.times import minute_text
 
 SOON = timedelta(days=180)
 """An anchor's successor must be recognised before this; a CA needs months to hand one over."""
+UNSENT = timedelta(days=7)
+"""For so long the overview tells of messages that were given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,13 @@ def server_notices(problems: Sequence[Problem], at: datetime) -> list[Notice]:
     """What concerns the whole server rather than one provider: its register, and its background work."""
     found = [notice_of(problem) for problem in problems if not problem.provider]
     found += [_operator(line) for line in damaged_operators()]
+    unsent = Message.objects.failed().filter(failed_at__gt=at - UNSENT).count()
+    found += [_unsent(unsent)] if unsent else []
     return found + [_job(problem) for problem in jobs_health.problems(at=at)]
+
+
+def _unsent(count: int) -> Notice:
+    return Notice("warn", f"{count} 条消息未送达", "在“待发消息”中查看原因，排除后重新发送", "messages_unsent")
 
 
 def _operator(line: str) -> Notice:

@@ -12,8 +12,10 @@ from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.ocsp import OcspRenewal
+from calock.server.jobs.outbox import Delivery
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import Sweep, sweep_sessions
+from calock.server.outbox.services import sweep_messages
 from calock.server.revocation import ocsp_cache, store
 from calock.server.tools.clock import database_now, require_agreement
 
@@ -48,10 +50,13 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
     sessions = Job("sessions", 10.0, _sessions)
     crls = CrlSchedule(clock=clock, changed=sessions.wake.set)
     ocsp = OcspRenewal(changed=sessions.wake.set, clock=clock)
+    outbox = Delivery()
     return [
         Job("crl", 5.0, crls.tick, crls.wait),
         sessions,
         Job("ocsp", 30.0, ocsp.tick, ocsp.wait),
+        Job("outbox", 2.0, outbox.tick, outbox.wait),
+        Job("sent-messages", 3600.0, sweep_messages),
         Job("spent-challenges", 60.0, _spent_challenges),
         Job("password-tries", 600.0, _password_tries),
         Job("audit-seal", 60.0, _seal),

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "calock.server.organisations",
+    "calock.server.outbox",
     "calock.server.notices",
     "calock.server.accounts",
     "calock.server.approvals",

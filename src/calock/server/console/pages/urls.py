@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import approvals, dashboard, failures, people, providers
+from calock.server.console.pages import approvals, dashboard, failures, outbox, people, providers
 
 View = Callable[..., HttpResponse]
 
@@ -23,6 +23,7 @@ PAGES: tuple[tuple[str, View, str], ...] = (
     ("providers/<uuid:key>/step/", providers.step, "provider_step"),
     ("accounts/new/", people.account_new, "account_new"),
     ("organisations/new/", people.organisation_new, "organisation_new"),
+    ("outbox/", outbox.overview, "outbox"),
     ("approvals/", approvals.overview, "approvals"),
     ("approvals/<uuid:key>/", approvals.decide, "approval"),
 )

@@ -1,0 +1,41 @@
+"""Send what waits in the outbox: each kind in a lane of its own, so that a mail server that hangs keeps nothing else waiting."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from concurrent.futures import Future
+from functools import partial
+
+from calock.server.jobs.lanes import Lanes
+from calock.server.outbox.kinds import kinds
+from calock.server.outbox.services import claim, deliver
+
+AT_ONCE = 12
+OF_ONE = 4
+"""Threads for one kind."""
+HELD = 40
+"""Messages of one kind that this machine holds at most: ten for each thread, of a minute each, fit into a lease."""
+
+
+class Delivery:
+    """The outbox of this machine's background process."""
+
+    def __init__(self) -> None:
+        self._lanes = Lanes("outbox", at_once=AT_ONCE, of_one=OF_ONE)
+        self._held: defaultdict[str, list[Future[None]]] = defaultdict(list)
+
+    def tick(self) -> int:
+        """Claim what is due and put it into the lane of its kind; how many."""
+        started = 0
+        for kind in kinds():
+            under_way = [work for work in self._held[kind.code] if not work.done()]
+            claimed = claim(kind, limit=HELD - len(under_way))
+            self._held[kind.code] = under_way + [self._lanes.put(kind.code, partial(deliver, message, kind)) for message in claimed]
+            started += len(claimed)
+        return started
+
+    def wait(self) -> None:
+        """Wait for what was started."""
+        for works in self._held.values():
+            for work in works:
+                work.result()
