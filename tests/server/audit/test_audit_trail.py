@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from django.conf import settings
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
@@ -22,8 +22,9 @@ from calock.server.audit.canonical import clean, mac_of, new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import BATCH, seal_audit
+from calock.server.audit.sealing_keys import enter_key, first_key
 from calock.server.audit.services import build, record, record_refusal
-from calock.server.audit.tree import public_hex, seal_key
+from calock.server.audit.tree import Head, public_hex, seal_key
 from calock.server.audit.verification import verify_audit
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +46,7 @@ def rows(count):
 
 
 def findings():
-    return verify_audit(public_key=public_hex(seal_key(settings.CALOCK.data))).findings
+    return verify_audit().findings
 
 
 def sql(text, *values):
@@ -57,8 +58,8 @@ def test_a_trail_nobody_touched_is_whole():
     rows(5)
     assert seal_audit(at=timezone.now()) == 5
     rows(2)
-    report = verify_audit(public_key=public_hex(seal_key(settings.CALOCK.data)))
-    assert (report.rows, report.sealed, report.findings) == (7, 5, ())
+    report = verify_audit()
+    assert (report.rows, report.sealed, report.findings) == (7, 5, [])
 
 
 @pytest.mark.parametrize("column", ["reason", "event", "actor", "at", "details", "ip", "number"])
@@ -135,7 +136,7 @@ def test_a_head_made_with_another_key_is_found():
     head["root"] = "00" * 32
     heads_path().write_text(json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n")
     texts = [str(finding) for finding in findings()]
-    assert any("not signed by the sealing key" in text for text in texts)
+    assert any("not signed by a known sealing key" in text for text in texts)
     assert any("not the one in the heads file" in text for text in texts)
 
 
@@ -155,7 +156,7 @@ def test_sealing_goes_on_in_batches_and_twice_changes_nothing():
     assert seal_audit(at=timezone.now()) == 0
     assert [seal.seq for seal in AuditSeal.objects.all()] == [1, 2]
     assert len(heads_path().read_text().splitlines()) == 2
-    assert findings() == ()
+    assert findings() == []
 
 
 def _unsaved():
@@ -167,7 +168,7 @@ def test_heads_that_a_crash_kept_from_the_file_are_written_the_next_time():
     seal_audit(at=timezone.now())
     heads_path().unlink()
     seal_audit(at=timezone.now())
-    assert findings() == ()
+    assert findings() == []
 
 
 def test_the_command_names_the_bad_row_and_fails(capsys):
@@ -234,7 +235,7 @@ def test_personal_ids_are_masked_in_every_detail_and_hashes_are_left_whole(text,
     record_refusal(Event.LOGIN_CA_REFUSED, refusal, context=None)
     assert record(Event.LOGIN_CA_REFUSED, details={"any": text}).details["any"] == kept
     assert AuditEvent.objects.get(number=refusal.number).details["detail"] == kept
-    assert findings() == ()
+    assert findings() == []
 
 
 def test_a_row_slipped_in_before_the_seal_is_not_vouched_for_by_it_whatever_key_it_names():
@@ -253,19 +254,19 @@ def test_half_a_line_that_a_full_disk_left_is_cut_off_and_the_head_is_written_ag
         assert any("unreadable" in str(finding) for finding in findings())
         rows(1)
         assert seal_audit(at=timezone.now()) == 1
-        assert findings() == ()
+        assert findings() == []
     assert caplog.text.count("audit_heads_mended") == 2
     whole = heads_path().read_bytes()
     heads_path().write_bytes(whole[:-20])
     assert seal_audit(at=timezone.now()) == 0
     assert heads_path().read_bytes() == whole
-    assert findings() == ()
+    assert findings() == []
 
 
 def test_each_month_has_a_file_of_its_own_after_the_one_of_earlier_versions():
     rows(1)
     seal_audit(at=timezone.now())
-    former = settings.CALOCK.data / "audit-heads.jsonl"
+    former = heads_path().parent / "audit-heads.jsonl"
     heads_path().rename(former)
     later = [datetime(2031, month, 1, tzinfo=UTC) for month in (1, 2)]
     try:
@@ -273,9 +274,9 @@ def test_each_month_has_a_file_of_its_own_after_the_one_of_earlier_versions():
             rows(1)
             assert seal_audit(at=at) == 1
         assert [len(path.read_text().splitlines()) for path in heads.heads_files()] == [1, 1, 1]
-        assert findings() == ()
+        assert findings() == []
         heads.heads_path(later[0]).unlink()
-        assert any("head 3 does not follow the one before" in str(finding) for finding in findings())
+        assert any("seal 2 is not in the heads file" in str(finding) for finding in findings())
     finally:
         for path in heads.heads_files():
             path.unlink()
@@ -303,29 +304,110 @@ def test_flt08_sealing_waits_for_a_transaction_that_wrote_a_row_and_nobody_waits
     end.set()
     writer.join()
     assert seal_audit(at=timezone.now()) == 3
-    assert findings() == ()
+    assert findings() == []
 
 
-def test_two_machines_with_one_sealing_key_both_call_the_trail_whole(settings, tmp_path):
-    one, two = (replace(settings.CALOCK, data=tmp_path / name) for name in ("one", "two"))
-    for machine in (one, two):
-        machine.data.mkdir()
-    settings.CALOCK = one
+@pytest.fixture
+def machines(settings, tmp_path):
+    """``machines("a")`` makes what follows happen on machine a, which is new the first time."""
+    base = settings.CALOCK
+
+    def on(name):
+        (tmp_path / name).mkdir(exist_ok=True)
+        settings.CALOCK = replace(base, data=tmp_path / name)
+        return tmp_path / name
+
+    return on
+
+
+def seal():
+    return seal_audit(at=timezone.now())
+
+
+def test_flt02_a_new_machine_seals_once_another_ones_seal_let_its_key_in_and_both_call_the_trail_whole(machines, capsys):
+    machines("a")
     rows(1)
-    seal_audit(at=timezone.now())
-    shutil.copy(one.data / "audit-seal.key", two.data)
-    for sealing_one in (two, one, two):
-        settings.CALOCK = sealing_one
+    assert seal() == 1
+    machines("b")
+    rows(1)
+    with pytest.raises(CommandError, match="does not know this machine's sealing key"):
+        call_command("seal_audit")
+    assert seal() == 0  # and asks no second time
+    assert AuditEvent.objects.filter(event=Event.SEALING_KEY_ADDED).count() == 1
+    call_command("verify_audit")
+    machines("a")
+    assert seal() == 2
+    for name in ("b", "a", "b"):
+        machines(name)
         rows(1)
-        assert seal_audit(at=timezone.now()) == 1
-        for machine in (one, two):
-            settings.CALOCK = machine
-            if heads.heads_files():
-                call_command("verify_audit")
+        assert seal() == 1
+    keys = {name: public_hex(seal_key(machines(name))) for name in ("a", "b")}
+    assert {json.loads(line)["key"] for line in AuditSeal.objects.values_list("head", flat=True)} == set(keys.values())
+    for name in ("a", "b", "new"):
+        machines(name)
+        call_command("verify_audit")
+        call_command("verify_audit", "--public-key", keys["a"])
+        assert f"sealing key {keys['a']}: the first" in capsys.readouterr().out
+        with pytest.raises(CommandError):
+            call_command("verify_audit", "--public-key", keys["b"])
 
 
-def test_flt10_a_restored_backup_is_told_by_the_trail_and_old_sessions_do_not_come_back(lock_world, settings, tmp_path):
-    settings.CALOCK = replace(settings.CALOCK, data=tmp_path)
+def test_flt02_a_key_that_no_known_key_sealed_is_a_finding_whoever_wrote_it(machines):
+    machines("a")
+    rows(2)
+    seal()
+    stranger = Ed25519PrivateKey.generate()
+    row = enter_key(stranger, trail=first_key())
+    sql("UPDATE audit_auditevent SET mac = %s WHERE id = %s", mac_of(record(Event.SERVER_FAILED)), row.pk)
+    assert [(finding.row, finding.what) for finding in findings()] == [(row.pk, "changed: its MAC does not fit")]
+    seal()  # vouches for it as for a row that the server did not write
+    assert {finding.row for finding in findings()} == {row.pk}
+    assert any("is not known: no known key sealed its row" in finding.what for finding in findings())
+    last = AuditSeal.objects.last()
+    head = Head.of_line(last.head)
+    head = replace(head, key=public_hex(stranger))
+    AuditSeal.objects.filter(pk=last.pk).update(head=replace(head, signature=stranger.sign(head.signed_bytes()).hex()).line())
+    assert any("not one that a known key signed" in finding.what for finding in findings())
+
+
+def test_flt02_a_trail_made_anew_under_another_key_is_not_the_one_that_a_machine_joined(machines):
+    machines("a")
+    rows(1)
+    seal()
+    machines("b")
+    seal()
+    rows(1)
+    seal()
+    machines("a")
+    seal()
+    call_command("verify_audit")
+    AuditSeal.objects.all().delete()
+    machines("forger")
+    seal()
+    for name in ("a", "b"):
+        for file in machines(name).glob("audit-heads*"):
+            file.unlink()
+        assert any("never joined it" in finding.what or "joins this trail" in finding.what for finding in findings())
+
+
+def test_flt02_when_no_machine_with_a_known_key_is_left_the_owner_lets_a_new_one_go_on_and_the_trail_says_so(machines, capsys):
+    machines("a")
+    rows(1)
+    seal()
+    machines("b")
+    rows(1)
+    call_command("seal_audit", "--no-other-machine-is-left")
+    call_command("verify_audit")
+    taken = AuditEvent.objects.get(event=Event.SEALING_KEY_ADDED)
+    assert f"took over, row {taken.number}" in capsys.readouterr().out
+    with pytest.raises(CommandError):  # whoever noted the first key decides for themselves
+        call_command("verify_audit", "--public-key", first_key())
+    call_command("verify_audit", "--public-key", first_key(), taken.details["key"])
+
+
+@pytest.mark.parametrize("key", ["kept", "lost"])
+def test_flt10_a_restored_backup_is_told_by_the_trail_and_old_sessions_do_not_come_back(lock_world, machines, key):
+    data = machines("a")
     browser = logged_in(lock_world.member)
     rows(2)
     seal_audit(at=timezone.now())
@@ -335,6 +417,8 @@ def test_flt10_a_restored_backup_is_told_by_the_trail_and_old_sessions_do_not_co
     sql("DELETE FROM audit_auditevent WHERE id > %s", backup)
     sql("DELETE FROM audit_auditseal WHERE seq > 1")
     assert findings()
+    if key == "lost":
+        (data / "audit-seal.key").unlink()
     with pytest.raises(CommandError, match="yes-the-backup-is-meant"):
         call_command("restored")
     assert browser.client.get("/apps/").status_code == 200

@@ -73,6 +73,7 @@ class Event(StrEnum):
     MESSAGE_GIVEN_UP = "outbox:message:given_up"
 
     RESTORED = "server:restored"
+    SEALING_KEY_ADDED = "server:sealing_key:added"
     KEYS_RENEWED = "server:keys:renewed"
     LIST_EXPORTED = "console:list:exported"
     ACCESS_REFUSED = "access:refused"

@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
@@ -14,7 +16,10 @@ from calock.server.audit.canonical import is_intact
 from calock.server.audit.heads import publish_heads
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.restores import gaps
+from calock.server.audit.sealing_keys import enter_key, first_key, has_asked, known_keys
 from calock.server.audit.tree import Head, digest_of, leaf, public_hex, root, seal_key
+
+log = structlog.get_logger(__name__)
 
 BATCH = 1000
 PATIENCE = 2.0
@@ -54,19 +59,24 @@ def _writers() -> set[str]:
 def seal_audit(*, at: datetime) -> int:
     """Seal every settled row that is not sealed yet, and write the heads outside the database; how many rows.
 
-    Called by the jobs runner every minute. When writers do not end, or another replica seals, it seals nothing.
+    Called by the jobs runner every minute. When writers do not end, or another replica seals, it seals nothing; nor does a machine
+    whose key the trail does not know yet: it asks to be known, and another machine's next seal answers.
     """
+    key = seal_key(settings.CALOCK.data)
     settled = _settled_id()
     sealed = 0
     while settled is not None:
         previous = AuditSeal.objects.order_by("seq").last()
+        if previous and public_hex(key) not in known_keys():
+            _ask_to_be_known(key)
+            break
         after = previous.last_id if previous else 0
         rows = list(AuditEvent.objects.filter(pk__gt=after, pk__lte=settled).order_by("pk")[:BATCH])
         if not rows:
             break
         try:
             with transaction.atomic():
-                _seal(rows, previous, at=at).save(force_insert=True)
+                _seal(rows, previous, key, at=at).save(force_insert=True)
         except IntegrityError:  # another replica sealed this batch
             break
         sealed += len(rows)
@@ -74,8 +84,14 @@ def seal_audit(*, at: datetime) -> int:
     return sealed
 
 
-def _seal(rows: list[AuditEvent], previous: AuditSeal | None, *, at: datetime) -> AuditSeal:
-    key = seal_key(settings.CALOCK.data)
+def _ask_to_be_known(key: Ed25519PrivateKey) -> None:
+    """Once for each seal of the others: whoever made the last one may not have been known either."""
+    if not has_asked(public_hex(key)):
+        log.warning("audit_sealing_key_not_known_yet", key=public_hex(key))
+        enter_key(key, trail=first_key())
+
+
+def _seal(rows: list[AuditEvent], previous: AuditSeal | None, key: Ed25519PrivateKey, *, at: datetime) -> AuditSeal:
     last = previous.seq if previous else 0
     leaves = [leaf(row, intact=is_intact(row)) for row in rows]
     head = Head(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from calock.server.audit.canonical import canonical
-from calock.server.audit.models import AuditEvent
+from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.tools.files import make_once
 from calock.server.tools.seals import octets
+
+SEAL_KEY = "audit-seal.key"
 
 
 def leaf(row: AuditEvent, *, intact: bool = True) -> bytes:
@@ -73,14 +75,20 @@ class Head:
         except msgspec.ValidationError as error:
             raise ValueError("not an audit head") from error
 
-    def is_signed_by(self, public_key: str) -> bool:
-        """Whether the signature is the one of this key (raw, hex)."""
-        try:
-            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-            key.verify(bytes.fromhex(self.signature), self.signed_bytes())
-        except (InvalidSignature, ValueError):
-            return False
-        return self.key == public_key
+    def is_signed_by_one_of(self, keys: Container[str]) -> bool:
+        """Whether the key that it names is one of these (raw, hex) and made the signature."""
+        return self.key in keys and is_signed(self.signed_bytes(), self.signature, self.key)
+
+
+def leaves_of(seal: AuditSeal) -> dict[int, bytes]:
+    """The leaf of each row that a seal holds, by the row's id."""
+    packed = bytes(seal.leaves)
+    return {int.from_bytes(packed[at : at + 8], "big"): packed[at + 8 : at + 40] for at in range(0, len(packed), 40)}
+
+
+def vouches(head: Head, leaves: Mapping[int, bytes]) -> bool:
+    """Whether these are the leaves that the head's root stands for."""
+    return bool(leaves) and root(list(leaves.values())).hex() == head.root
 
 
 def digest_of(line: str) -> str:
@@ -89,7 +97,7 @@ def digest_of(line: str) -> str:
 
 def seal_key(data: Path) -> Ed25519PrivateKey:
     """The signing key in ``data/audit-seal.key``, made at its first use."""
-    path = data / "audit-seal.key"
+    path = data / SEAL_KEY
     if not path.exists():
         made = Ed25519PrivateKey.generate()
         text = made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -98,6 +106,20 @@ def seal_key(data: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError(f"{path} does not hold an Ed25519 key")
     return key
+
+
+def is_signed(content: bytes, signature: str, public_key: str) -> bool:
+    """Whether the Ed25519 signature (hex) is the one of this key (raw, hex). Both may be anything."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def own_key(data: Path) -> str:
+    """The public key of this machine; empty when it has none, because it never sealed."""
+    return public_hex(seal_key(data)) if (data / SEAL_KEY).exists() else ""
 
 
 def public_hex(key: Ed25519PrivateKey) -> str:

@@ -1,61 +1,59 @@
-"""Is the audit trail whole? Every row against its MAC, every sealed batch against its signed head, every head against the file."""
+"""Is the audit trail whole? Every row against its MAC, every sealed batch against its signed head, every head against the files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 
+from django.conf import settings
 from django.db.models import Max
 
 from calock.server.audit.canonical import has_no_key, is_intact
+from calock.server.audit.findings import MISFIT, Finding
 from calock.server.audit.heads import published
+from calock.server.audit.heads_check import compared
 from calock.server.audit.models import AuditEvent, AuditSeal
-from calock.server.audit.restores import gaps
-from calock.server.audit.tree import Head, digest_of, leaf, root
+from calock.server.audit.sealing_keys import KnownKeys, first_key, key_rows, known_keys, states
+from calock.server.audit.tree import Head, digest_of, leaf, leaves_of, own_key, vouches
 
 CHUNK = 2000
-MISFIT = "changed: its MAC does not fit"
+SEALS_AT_ONCE = 20
+TOLD = 1000
+"""Findings that a report names; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it was written. ``row`` is the id of the audit row, None when it is about a seal."""
-
-    what: str
-    row: int | None = None
-    number: str = ""
-
-    def __str__(self) -> str:
-        return f"row {self.row}{f' ({self.number})' if self.number else ''}: {self.what}" if self.row is not None else self.what
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    rows: int
-    sealed: int
-    by_seal_alone: int
+    keys: KnownKeys
+    since: int
+    """Number of the first seal that was looked at."""
+    last_seal: int = 0
+    rows: int = 0
+    sealed: int = 0
+    by_seal_alone: int = 0
     """Rows whose secret was taken away: no MAC speaks about them, their signed seals do."""
-    findings: tuple[Finding, ...]
+    findings: list[Finding] = field(default_factory=list)
+    """The first ``TOLD`` of them."""
+    finding_count: int = 0
 
 
-def verify_audit(*, public_key: str, heads: Sequence[Path] = ()) -> Report:
-    """Look at everything.
+def verify_audit(*, trusted: Collection[str] = (), heads: Iterable[tuple[str, str]] | None = None, since: int = 1) -> Report:
+    """Look at everything from seal number ``since`` on, in memory that does not grow with the trail.
 
-    ``public_key``: the sealing key (raw Ed25519, hex) as noted outside the database. ``heads``: copies of the files of heads, kept
-    where whoever emptied database and data directory does not reach; empty: this machine's own.
+    ``trusted``: the keys (raw Ed25519, hex) that the trail must hang on, as noted outside the database. ``heads``: lines of heads
+    from where whoever emptied database and data directory does not reach, each with its place; None: this machine's own files.
     """
-    seals = AuditSeal.objects.order_by("seq")
-    last = seals.aggregate(last=Max("last_id"))["last"] or 0
-    without_key: list[int] = []
-    findings = [*_rows(last, without_key)]
-    findings += _file(public_key, heads)
-    findings += _chain(seals.defer("leaves").iterator(chunk_size=CHUNK), public_key)
-    for seal in seals.iterator(chunk_size=20):
-        findings += _batch(seal)
-    rows = AuditEvent.objects.count()
-    sealed = AuditEvent.objects.filter(pk__lte=last).count()
-    return Report(rows, sealed, len(without_key), tuple(dict.fromkeys(findings)))
+    report = Report(known_keys(trusted), since)
+    own = own_key(settings.CALOCK.data)
+    found = [_keys(report.keys, own="" if trusted else own), _sealed(report), _unsealed(report)]
+    if heads is not None or own:  # a machine that never sealed has no files
+        found.append(compared(published() if heads is None else heads, report.keys, since=since))
+    for finding in chain.from_iterable(found):
+        report.finding_count += 1
+        if len(report.findings) < TOLD:
+            report.findings.append(finding)
+    return report
 
 
 def is_whole(row: AuditEvent) -> bool:
@@ -63,101 +61,85 @@ def is_whole(row: AuditEvent) -> bool:
     if is_intact(row):
         return True
     seal = AuditSeal.objects.filter(first_id__lte=row.pk, last_id__gte=row.pk).first() if has_no_key(row) else None
-    return seal is not None and not any(finding.row in (None, row.pk) for finding in _batch(seal))
+    if seal is None:
+        return False
+    findings = _batch(seal, seal.first_id - 1, Report({}, 1))
+    return not any(finding.row in (None, row.pk) for finding in findings)
 
 
-def _rows(last_sealed: int, without_key: list[int]) -> Iterator[Finding]:
-    for row in AuditEvent.objects.order_by("pk").iterator(chunk_size=CHUNK):
-        if is_intact(row):
-            continue
-        if row.pk <= last_sealed and has_no_key(row):
-            without_key.append(row.pk)
-        else:
-            yield Finding(MISFIT, row.pk, row.number)
+def _keys(known: KnownKeys, *, own: str) -> Iterator[Finding]:
+    """Rows that enter keys which nobody with a known key has sealed, and a trail that is not the one this machine belongs to."""
+    trail, rows = first_key(), key_rows()
+    sealed = AuditSeal.objects.aggregate(last=Max("last_id"))["last"] or 0
+    for row in rows:
+        if not states(row, trail=trail):
+            yield Finding("a sealing key that did not sign that it joins this trail", row.pk, row.number)
+        elif row.pk <= sealed and row.details["key"] not in known:
+            yield Finding(f"sealing key {row.details['key']} is not known: no known key sealed its row", row.pk, row.number)
+    if own and trail and own not in known and not any(states(row, trail=trail) and row.details["key"] == own for row in rows):
+        yield Finding(f"this trail begins with sealing key {trail}, and this machine's, {own}, never joined it")
 
 
-def _heads(public_key: str, files: Sequence[Path]) -> Iterator[Head | Finding]:
-    """The file's heads in order, and what is wrong with the file."""
-    expected, previous = 1, ""
-    restored = {last + 1: kept for kept, last in gaps().items()}
-    digests = {0: ""}
-    for where, line in published(files):
-        try:
-            head = Head.of_line(line)
-        except ValueError:
-            yield Finding(f"{where}: unreadable")
-            continue
-        if not head.is_signed_by(public_key):
-            yield Finding(f"{where}: head {head.seq} is not signed by the sealing key")
-        if head.seq in restored and expected <= head.seq:  # the chain goes on where the restored backup ended
-            expected, previous = head.seq, digests.get(restored[head.seq], previous)
-        if head.seq != expected or head.previous != previous:
-            yield Finding(f"{where}: head {head.seq} does not follow the one before")
-        expected, previous = head.seq + 1, digest_of(line)
-        if head.seq in restored.values():
-            digests[head.seq] = previous
-        yield head
-
-
-def _file(public_key: str, files: Sequence[Path]) -> Iterator[Finding]:
-    stored = dict(AuditSeal.objects.values_list("seq", "head"))
-    newest = 0
-    lost = gaps()
-    for item in _heads(public_key, files):
-        if isinstance(item, Finding):
-            yield item
-            continue
-        newest = max(newest, item.seq)
-        if item.seq not in stored and any(kept < item.seq <= last for kept, last in lost.items()):
-            continue
-        if item.seq not in stored:
-            what = f"seal {item.seq} (rows {item.first} to {item.last}, {item.count} of them) is gone from the database"
-            yield Finding(what)
-            known = set(AuditEvent.objects.filter(pk__gte=item.first, pk__lte=item.last).values_list("pk", flat=True))
-            if len(known) < item.count:
-                yield Finding(f"{item.count - len(known)} rows are gone between {item.first} and {item.last}")
-        elif stored.pop(item.seq) != item.line():
-            yield Finding(f"seal {item.seq} in the database is not the one in the heads file")
-        else:
-            continue
-    for seq in stored:
-        if seq < newest or not newest:  # newer ones another machine may just have made; their signatures are checked anyway
-            yield Finding(f"seal {seq} is not in the heads file")
-
-
-def _chain(seals: Iterable[AuditSeal], public_key: str) -> Iterator[Finding]:
-    previous: AuditSeal | None = None
-    for seal in seals:
+def _sealed(report: Report) -> Iterator[Finding]:
+    """Every seal against the one before and its signature, and its rows against its leaves."""
+    before = AuditSeal.objects.filter(seq__lt=report.since).defer("leaves").order_by("-seq").first()
+    for seal in _seals(report.since):
         try:
             head = Head.of_line(seal.head)
         except ValueError:
             yield Finding(f"seal {seal.seq}: its head is unreadable")
-            previous = seal
-            continue
-        if not head.is_signed_by(public_key) or (head.seq, head.first, head.last) != (seal.seq, seal.first_id, seal.last_id):
-            yield Finding(f"seal {seal.seq}: its head is not the one that was signed")
-        if head.previous != (digest_of(previous.head) if previous else ""):
-            yield Finding(f"seal {seal.seq} does not follow the one before")
-        previous = seal
+        else:
+            named = (head.seq, head.first, head.last) == (seal.seq, seal.first_id, seal.last_id)
+            if not (named and head.is_signed_by_one_of(report.keys)):
+                yield Finding(f"seal {seal.seq}: its head is not one that a known key signed")
+            if head.previous != (digest_of(before.head) if before else ""):
+                yield Finding(f"seal {seal.seq} does not follow the one before")
+        yield from _batch(seal, before.last_id if before else 0, report)
+        before = seal
+    report.last_seal = before.seq if before else 0
 
 
-def _batch(seal: AuditSeal) -> Iterator[Finding]:
-    """Rows of one batch against the leaves that its root vouches for: missing, added, changed."""
-    packed = bytes(seal.leaves)
-    kept = {int.from_bytes(packed[at : at + 8], "big"): packed[at + 8 : at + 40] for at in range(0, len(packed), 40)}
+def _seals(since: int) -> Iterator[AuditSeal]:
+    while some := list(AuditSeal.objects.filter(seq__gte=since).order_by("seq")[:SEALS_AT_ONCE]):
+        yield from some
+        since = some[-1].seq + 1
+
+
+def _batch(seal: AuditSeal, after: int, report: Report) -> Iterator[Finding]:
+    """Rows behind ``after`` to the seal's last against the leaves that its root vouches for: missing, added, changed."""
+    leaves = leaves_of(seal)
     try:
-        vouched = bool(kept) and root(list(kept.values())).hex() == Head.of_line(seal.head).root
+        vouched = vouches(Head.of_line(seal.head), leaves)
     except ValueError:
         vouched = False
     if not vouched:
         yield Finding(f"seal {seal.seq}: its list of rows was changed")
-    rows = {row.pk: row for row in AuditEvent.objects.filter(pk__gte=seal.first_id, pk__lte=seal.last_id)}
-    for pk in sorted(kept.keys() - rows.keys()):
+    for row in AuditEvent.objects.filter(pk__gt=after, pk__lte=seal.last_id).order_by("pk").iterator(chunk_size=CHUNK):
+        report.rows += 1
+        report.sealed += 1
+        what = _what_is_wrong(row, leaves.pop(row.pk, None), report)
+        if what:
+            yield Finding(what, row.pk, row.number)
+    for pk in leaves:
         yield Finding("deleted", pk)
-    for pk, row in sorted(rows.items()):
-        if pk not in kept:
-            yield Finding("added after its batch was sealed", pk, row.number)
-        elif kept[pk] == leaf(row, intact=False):
-            yield Finding(MISFIT, pk, row.number)
-        elif leaf(row) != kept[pk] and (is_intact(row) or has_no_key(row)):
-            yield Finding("changed after its batch was sealed", pk, row.number)
+
+
+def _what_is_wrong(row: AuditEvent, kept: bytes | None, report: Report) -> str:
+    """With a row of a sealed batch; empty = nothing. ``kept``: its leaf, None when the batch does not hold it."""
+    intact, without_key = is_intact(row), has_no_key(row)
+    if not (intact or without_key):
+        return MISFIT
+    report.by_seal_alone += without_key
+    if kept is None:
+        return "added after its batch was sealed"
+    if kept == leaf(row, intact=False):
+        return MISFIT
+    return "" if kept == leaf(row) else "changed after its batch was sealed"
+
+
+def _unsealed(report: Report) -> Iterator[Finding]:
+    last = AuditSeal.objects.aggregate(last=Max("last_id"))["last"] or 0
+    for row in AuditEvent.objects.filter(pk__gt=last).order_by("pk").iterator(chunk_size=CHUNK):
+        report.rows += 1
+        if not is_intact(row):
+            yield Finding(MISFIT, row.pk, row.number)

@@ -48,6 +48,7 @@ EVENT_NAMES: dict[str, str] = {
     Event.REGISTER_RESEALED: "重新封存登记",
     Event.RESTORED: "恢复备份",
     Event.KEYS_RENEWED: "换用新密钥",
+    Event.SEALING_KEY_ADDED: "新增审计封存密钥",
     Event.ANCHOR_APPROVED: "互认 CA 证书",
     Event.ANCHOR_SUSPENDED: "暂停 CA 证书",
     Event.ANCHOR_RESUMED: "恢复 CA 证书",

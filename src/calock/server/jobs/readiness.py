@@ -18,6 +18,8 @@ from django.utils import timezone
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.sealing_keys import known_keys
+from calock.server.audit.tree import own_key
 from calock.server.jobs.health import problems as job_problems
 from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.locks.rekeying import foreign_keys
@@ -99,6 +101,8 @@ def _audit(at: datetime) -> Iterable[str]:
     oldest = AuditEvent.objects.filter(pk__gt=sealed).order_by("pk").values_list("at", flat=True).first()
     if oldest is not None and at - oldest > UNSEALED:
         yield f"audit: rows have waited for their seal for more than {UNSEALED.total_seconds() / 60:.0f} minutes"
+        if own_key(settings.CALOCK.data) not in known_keys():
+            yield "audit: the trail does not know this machine's sealing key"
 
 
 def _disk() -> Iterable[str]:
