@@ -11,7 +11,7 @@ NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(m
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 
-.PHONY: help run test test-all test-newest lint conformance fuzz reliability packages bench demo-reset lock clean
+.PHONY: help run test test-all test-newest lint conformance fuzz reliability packages dist dist-pythons bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -52,8 +52,15 @@ reliability: $(VENV)/test.stamp $(MESSAGES).mo  ## kill, cut off and flood real 
 	tools/system-packages reliability
 	$(BIN)/python tests/reliability/run.py
 
-packages: $(VENV)/run.stamp $(MESSAGES).mo  ## the driver packages that the download centre serves
-	$(BIN)/python packaging/build.py
+packages: $(VENV)/run.stamp  ## the driver packages that the download centre serves
+	$(BIN)/calock packages build
+
+dist: $(VENV)/release.stamp  ## a release: sdist, wheel, locked requirements, SBOM, sums, signature; installed and tried
+	$(BIN)/python packaging/dist.py
+
+dist-pythons: dist  ## the release tried on every Python from 3.12 on that is here
+	for minor in 12 13 14; do for python in $$(command -v python3.$$minor) $$HOME/.pyenv/versions/3.$$minor.*/bin/python3; do \
+	$$python -c '' 2>/dev/null && { $(BIN)/python packaging/dist.py --only-try --python $$python || exit 1; break; }; done; done; true
 
 bench: $(VENV)/test.stamp  ## figures; see bench/README.md
 	for script in bench/*.py; do $(BIN)/python $$script; done
@@ -87,6 +94,10 @@ $(VENV)/fuzz.stamp: $(VENV)/test.stamp requirements/fuzz.txt
 	$(PIP) --require-hashes -r requirements/fuzz.txt
 	touch $@
 
+$(VENV)/release.stamp: $(VENV)/bin/python requirements/release.txt
+	$(PIP) --require-hashes -r requirements/release.txt
+	touch $@
+
 $(MESSAGES).mo: $(MESSAGES).po | $(VENV)/run.stamp
 	$(BIN)/pybabel -q compile -i $< -o $@ -l en
 
@@ -94,6 +105,7 @@ lock:  ## write the locked versions anew; needs uv
 	$(LOCK) --upgrade pyproject.toml --extra agent --extra server -o requirements/run.txt
 	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/test.txt
 	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
+	$(LOCK) --upgrade --group release -o requirements/release.txt
 	npm update --package-lock-only
 
 clean:  ## remove the environment and the practice world

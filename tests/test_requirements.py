@@ -13,7 +13,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = {"run.txt": ("agent", "server"), "test.txt": ("agent", "server", "dev")}
-GROUPS = {"fuzz.txt": "fuzz"}
+GROUPS = {"fuzz.txt": "fuzz", "release.txt": "release"}
 
 
 def wanted(name: str) -> list[Requirement]:

@@ -8,12 +8,13 @@ import tomllib
 import zipfile
 
 import pytest
-from worlds.built_packages import REPOSITORY, SYSTEM, run_build
+from worlds.built_packages import EPOCH, REPOSITORY, SYSTEM, run_build
 from worlds.driver_packages import package_key, public
 
+from calock.packages.own import own_wheel as make_own_wheel
 from calock.wire.package import inspect
 
-LOCK = tomllib.loads((REPOSITORY / "packaging" / "driver.lock").read_text("utf-8"))
+LOCK = tomllib.loads((REPOSITORY / "src" / "calock" / "packages" / "driver.lock").read_text("utf-8"))
 
 
 def names(package):
@@ -34,8 +35,9 @@ def test_three_packages_for_this_system(built_packages):
 
 
 def test_built_twice_gives_the_same_bytes(built_packages, tmp_path):
+    """Calock's own wheel too."""
     again = tmp_path / "packages"
-    done = run_build(again, "--only", SYSTEM)
+    done = run_build(again, "--only", SYSTEM, "--own-wheel", str(make_own_wheel(tmp_path / "own", int(EPOCH))))
     assert done.returncode == 0, done.stderr
     for path in built_packages.glob("*.zip"):
         assert (again / path.name).read_bytes() == path.read_bytes()

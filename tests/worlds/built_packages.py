@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from worlds.driver_packages import package_key
 
+from calock.packages.own import own_wheel as make_own_wheel
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYSTEM = "linux-" + {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 EPOCH = "1767225600"
+
+
+@cache
+def own_wheel() -> Path:
+    """The wheel of calock itself, built once for all packages of a test run."""
+    place = Path(tempfile.mkdtemp(prefix="calock-wheel-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return make_own_wheel(place, int(EPOCH))
 
 
 def run_build(out: Path, *more: str, offline: bool = False) -> subprocess.CompletedProcess[str]:
@@ -26,8 +40,7 @@ def run_build(out: Path, *more: str, offline: bool = False) -> subprocess.Comple
     environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "CALOCK_PACKAGE_KEY_FILE": str(key)}
     if offline:
         environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
-    script = REPOSITORY / "packaging" / "build.py"
-    command = [sys.executable, str(script), "--out", str(out), *more]
+    command = [sys.executable, "-m", "calock.packages", "build", "--out", str(out), "--own-wheel", str(own_wheel()), *more]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

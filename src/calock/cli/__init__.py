@@ -19,6 +19,7 @@ usage: calock COMMAND [OPTION…]        calock COMMAND --help says more
   agent                 run the CA driver on this computer (for people who hold a lock)
   serve                 run the server (for operators)
   manage                operate the server's data: migrate, createsuperuser, …
+  packages build        build and sign the driver packages of the download centre
 
   --version             print the version
   --help                print this
@@ -65,6 +66,12 @@ def _manage(arguments: list[str]) -> int:
     return 0
 
 
+def _packages(arguments: list[str]) -> int:
+    from calock.packages.command import main as run  # noqa: PLC0415 - the build only when asked for
+
+    return run(arguments)
+
+
 def _token(arguments: list[str]) -> int:
     from calock.cli.explain import explain_token as run  # noqa: PLC0415 - verification only when asked for
 
@@ -79,6 +86,7 @@ def _certificate(arguments: list[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve, "agent": _agent, "demo": _demo, "manage": _manage, "token": _token, "certificate": _certificate,
+    "packages": _packages,
 }  # fmt: skip
 
 

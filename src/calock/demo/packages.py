@@ -1,4 +1,4 @@
-"""Fill the practice download centre with real driver packages, built by the project's own ``packaging/build.py``.
+"""Fill the practice download centre with real driver packages, built by ``calock packages build``.
 
 Run as ``python -m calock.demo.packages DIRECTORY``: what the demonstration does in the background for other systems than this one.
 """
@@ -16,9 +16,6 @@ import calock
 from calock.core.refusals import Refusal
 from calock.demo.place import Place
 
-SCRIPT = Path(calock.__file__).resolve().parents[2] / "packaging" / "build.py"
-"""There in a checkout; an installed wheel has none, and then the download centre stays empty."""
-
 
 class PackagesError(RuntimeError):
     """The packages could not be built; the last line says why."""
@@ -32,11 +29,11 @@ def this_system() -> str:
 
 def _build(place: Place, *, only: Iterable[str], skip: Iterable[str]) -> None:
     words = [word for name in only for word in ("--only", name)] + [word for name in skip for word in ("--skip", name)]
-    command = [sys.executable, str(SCRIPT), "--out", str(place.packages), *words]
+    command = [sys.executable, "-m", "calock.packages", "build", "--out", str(place.packages), *words]
     clean = {name: value for name, value in os.environ.items() if name != "CALOCK_PACKAGE_KEY_FILE"}
-    done = subprocess.run(command, capture_output=True, text=True, env=clean, check=False)  # noqa: S603 - our own script
+    done = subprocess.run(command, capture_output=True, text=True, env=clean, check=False)  # noqa: S603 - our own command
     if done.returncode:
-        raise PackagesError((done.stderr.strip().splitlines() or ["packaging/build.py failed"])[-1])
+        raise PackagesError((done.stderr.strip().splitlines() or ["calock packages failed"])[-1])
 
 
 def _take_in(place: Place) -> int:
@@ -67,9 +64,6 @@ def add_packages(place: Place, *, everything: bool, say: Callable[[str], None]) 
     rows = DriverPackage.objects.filter(version=calock.__version__).values_list("os", "arch")
     have = {f"{os_name}-{arch}" for os_name, arch in rows}
     if whole.exists() or (have and not everything):
-        return
-    if not SCRIPT.exists():
-        say("没有驱动安装包：不是在源代码目录中运行。 No driver packages: this is not a checkout.")
         return
     try:
         _build(place, only=() if everything else (this_system(),), skip=have)

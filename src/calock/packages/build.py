@@ -1,4 +1,4 @@
-"""Build the driver packages that the download centre serves: ``make packages``.
+"""Build the driver packages that the download centre serves: ``calock packages build``.
 
 Each is a zip with wheels, installer, licences and a signed manifest (``calock.wire.package``). The same sources, settings and key
 give the same bytes. The signing key is the operator's: ``CALOCK_PACKAGE_KEY_FILE`` names it (Ed25519, PEM). Without it a practice
@@ -7,14 +7,11 @@ key is made beside the packages, and the packages allow the practice sites on th
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import io
 import json
 import os
-import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Mapping
@@ -24,19 +21,18 @@ from typing import Any, cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from licences import LicenceError, licences
-from targets import PYTHONS, TARGETS, Target
-from wheels import WheelError, build_own, fetch
 
 import calock
 from calock.agent.config import ConfigError, check_origin
+from calock.packages.licences import licences
+from calock.packages.own import own_wheel
+from calock.packages.targets import PYTHONS, TARGETS, Target
+from calock.packages.wheels import fetch
 from calock.wire.archive import write_archive
-from calock.wire.folders import DefinitionError
 from calock.wire.package import FORMAT, MANIFEST, SIGNATURE, inspect, parse_manifest
 from calock.wire.vendors import LibraryKind, Product, System, Vendor, library_names, read_vendors
 
 HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parent
 SCRIPTS = {
     "linux": ("install.sh", "uninstall.sh"),
     "macos": ("install.command", "uninstall.command"),
@@ -62,19 +58,10 @@ class Order:
     vendors: Mapping[str, Vendor]
     """By code; each that says what its product is gets a package."""
     wheels: Path
+    """Where fetched wheels are kept."""
+    own: Path | None
+    """calock's own wheel; None: it is made."""
     out: Path
-
-
-def source_epoch() -> int:
-    """``SOURCE_DATE_EPOCH``, else the time of the last commit, else the start of 2026."""
-    if os.environ.get("SOURCE_DATE_EPOCH"):
-        return int(os.environ["SOURCE_DATE_EPOCH"])
-    command = ["git", "-C", str(REPOSITORY), "log", "-1", "--format=%ct"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        said = ""
-    return int(said) if said.isdigit() else 1767225600
 
 
 def load_signing_key(out: Path) -> Ed25519PrivateKey:
@@ -220,49 +207,10 @@ def build(order: Order, *, only: frozenset[str] = frozenset(), skip: frozenset[s
     ]
     for _, code in wanted:
         _origins(order, code, products[code])
-    own = build_own(REPOSITORY, order.wheels, order.epoch)
+    own = order.own or own_wheel(order.wheels, order.epoch)
     built = []
     for target, code in wanted:
         built.append(build_one(order, code, products[code], target, own))
         print(built[-1].name, flush=True)
     (order.out / "package-key.txt").write_text(public_text(order.key) + "\n", "utf-8")
     return built
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--out", type=Path, default=REPOSITORY / "dist" / "packages", help="where the zips go (default dist/packages)"
-    )
-    parser.add_argument("--wheels", type=Path, default=REPOSITORY / "build" / "wheels", help="where fetched wheels are kept")
-    parser.add_argument("--settings", type=Path, help="a deployment's origins, see settings.example.toml (default: practice sites)")
-    parser.add_argument(
-        "--vendors",
-        type=Path,
-        default=os.environ.get("CALOCK_VENDORS") or None,
-        metavar="DIR",
-        help="folders of vendors of your own, beside those that calock brings (default: what CALOCK_VENDORS names)",
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="CODE|SYSTEM", help="only this package or system, repeatable"
-    )
-    parser.add_argument("--skip", action="append", default=[], metavar="CODE|SYSTEM", help="not this package or system, repeatable")
-    arguments = parser.parse_args(argv)
-    try:
-        order = Order(
-            key=load_signing_key(arguments.out),
-            origins=read_origins(arguments.settings),
-            epoch=source_epoch(),
-            vendors=read_vendors(arguments.vendors),
-            wheels=arguments.wheels,
-            out=arguments.out,
-        )
-        build(order, only=frozenset(arguments.only), skip=frozenset(arguments.skip))
-    except (BuildError, WheelError, LicenceError, DefinitionError) as error:
-        sys.stderr.write(f"packaging: {error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

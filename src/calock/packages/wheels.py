@@ -1,12 +1,12 @@
 """The wheels inside a package: fetched once through pip, held against the hashes of ``driver.lock``, kept in a folder.
 
-With the folder filled, a build touches no network. ``python packaging/wheels.py`` resolves anew and rewrites ``driver.lock``.
+With the folder filled, a build touches no network. ``python -m calock.packages.wheels`` in a checkout resolves anew and rewrites
+``driver.lock``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from targets import PYTHONS, TARGETS, Target
+from calock.packages.targets import PYTHONS, TARGETS, Target
 
 HERE = Path(__file__).parent
 LOCK = HERE / "driver.lock"
@@ -31,8 +31,14 @@ def read_lock() -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads(LOCK.read_text("utf-8"))
 
 
-def _pip(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
+def pip(*arguments: str, **environment: str) -> None:
+    """Run pip; ``environment`` is added to ours.
+
+    Raises:
+        WheelError: it failed; with its last lines.
+    """
+    command = [sys.executable, "-m", "pip", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise WheelError("pip " + arguments[0] + ": " + "\n".join(said[-8:]))
@@ -41,7 +47,7 @@ def _pip(*arguments: str) -> None:
 def _download(target: Target, python: str, requirements: Path, folder: Path, *more: str) -> None:
     platforms = [word for platform in target.platforms for word in ("--platform", platform)]
     version = ("--implementation", "cp", "--python-version", python)
-    _pip("download", "-q", "--only-binary=:all:", "-d", str(folder), *platforms, *version, "-r", str(requirements), *more)
+    pip("download", "-q", "--only-binary=:all:", "-d", str(folder), *platforms, *version, "-r", str(requirements), *more)
 
 
 def _python_of(file_name: str) -> str:
@@ -80,32 +86,9 @@ def fetch(target: Target, folder: Path) -> list[Path]:
     return [folder / name for name in sorted(wanted)]
 
 
-def build_own(repository: Path, folder: Path, epoch: int) -> Path:
-    """Build calock's own wheel; the same sources and ``epoch`` give the same bytes.
-
-    Raises:
-        WheelError: the build failed.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        here = ("--no-build-isolation",) if importlib.util.find_spec("hatchling") else ()
-        before = os.environ.get("SOURCE_DATE_EPOCH")
-        os.environ["SOURCE_DATE_EPOCH"] = str(epoch)
-        try:
-            _pip("wheel", "-q", "--no-deps", *here, "-w", scratch, str(repository))
-        finally:
-            os.environ.pop("SOURCE_DATE_EPOCH")
-            if before is not None:
-                os.environ["SOURCE_DATE_EPOCH"] = before
-        (built,) = Path(scratch).glob("calock-*.whl")
-        folder.mkdir(parents=True, exist_ok=True)
-        placed = folder / built.name
-        placed.write_bytes(built.read_bytes())
-    return placed
-
-
 def _requirements() -> list[str]:
     """What the driver needs: the project's own lists. pip comes along because Debian's python3 has none in its venv."""
-    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((HERE.parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
     return [*project["dependencies"], *project["optional-dependencies"]["agent"], "pip>=26"]
 
 
@@ -121,7 +104,7 @@ def _resolve(target: Target, folder: Path) -> Iterable[Path]:
 
 def main() -> None:
     """Resolve for every target and write ``driver.lock``."""
-    lines = ["# Wheels inside the driver packages: file name = SHA-256. Written by `python packaging/wheels.py`."]
+    lines = ["# Wheels inside the driver packages: file name = SHA-256. Written by `python -m calock.packages.wheels`."]
     for target in TARGETS:
         with tempfile.TemporaryDirectory() as scratch:
             found = sorted((path.name, sha256_of(path)) for path in _resolve(target, Path(scratch)))
