@@ -22,8 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 START = 120.0
-LANGUAGES = {"zh-CN": ('lang="zh', "登录"), "en": ('lang="en"', "Log in")}
-"""What a page in each language has."""
+LANGUAGES = {"zh-hans": ('<html lang="zh-CN"', ">登录<"), "en": ('<html lang="en"', ">Sign in<")}
+"""What the login page in each language has."""
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -71,7 +71,7 @@ def serving(programs: Path, data: Path) -> Iterator[int]:
         until = time.monotonic() + START
         while True:
             try:
-                page(port, "zh-CN", "/healthz")
+                page(port, "zh-hans", "/healthz")
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > until:
@@ -85,7 +85,7 @@ def serving(programs: Path, data: Path) -> Iterator[int]:
 
 def page(port: int, language: str, path: str = "/login/") -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", path, headers={"Host": f"shanxi.localhost:{port}", "Accept-Language": language})
+    connection.request("GET", path, headers={"Host": f"shanxi.localhost:{port}", "Cookie": f"language={language}"})
     return connection.getresponse().read().decode()
 
 

@@ -58,7 +58,7 @@ class Update:
 
 
 def packages_home() -> Path:
-    """Where the installer keeps the manifests of what it installed (``packaging/installer/places.py``)."""
+    """Where the installer keeps the manifests of what it installed (``calock/packages/installer/places.py``)."""
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA", "")
         home = Path(local) if local else Path.home() / "AppData" / "Local"
