@@ -7,7 +7,7 @@ next head is written, and that head is written again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -38,27 +38,12 @@ def heads_files() -> list[Path]:
     return [*([former] if former.exists() else []), *sorted(data.glob("audit-heads-????-??.jsonl"))]
 
 
-def published(files: Sequence[Path] | None = None) -> Iterator[tuple[str, str]]:
-    """Every line of this machine's files, or of copies of them, and where it stands. What a log wrote before a head is left out."""
-    for path in heads_files() if files is None else files:
+def published() -> Iterator[tuple[str, str]]:
+    """Every line of this machine's files, and where it stands."""
+    for path in heads_files():
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, start=1):
-                yield f"{path.name}, line {number}", line[max(0, line.find("{")) :].rstrip()
-
-
-def copies(places: Iterable[Path]) -> list[Path]:
-    """Files with copies of heads: those named, and all in the folders that are named.
-
-    Raises:
-        ValueError: there is nothing.
-    """
-    found: list[Path] = []
-    for place in places:
-        inside = sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else [place]
-        if not inside or not inside[0].is_file():
-            raise ValueError(f"no such file: {place}")
-        found += inside
-    return found
+                yield f"{path.name}, line {number}", line.rstrip("\n")
 
 
 def publish_heads(*, at: datetime) -> None:

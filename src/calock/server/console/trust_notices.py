@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.utils.timesince import timesince
 
 from calock.core.policy import Policy, PolicyError
+from calock.server.audit.outside.delivery import Standing, standings
 from calock.server.jobs import health as jobs_health
 from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.outbox.models import Message
@@ -55,6 +56,7 @@ def server_notices(problems: Sequence[Problem], at: datetime) -> list[Notice]:
     """What concerns the whole server rather than one provider: its register, and its background work."""
     found = [notice_of(problem) for problem in problems if not problem.provider]
     found += [_operator(line) for line in damaged_operators()]
+    found += [_away(address, place) for address, place in standings().items() if place.away_since]
     unsent = Message.objects.failed().filter(failed_at__gt=at - UNSENT).count()
     found += [_unsent(unsent)] if unsent else []
     return found + [_job(problem) for problem in jobs_health.problems(at=at)]
@@ -67,6 +69,12 @@ def _unsent(count: int) -> Notice:
 def _operator(line: str) -> Notice:
     effect = "该运营人员不能登录，也不能进入控制台；请查明谁写入了数据库"
     return Notice("bad", "运营人员记录被改动", effect, "operator_damaged", line)
+
+
+def _away(address: str, place: Standing) -> Notice:
+    effect = "审计记录照常封存，封存头保存在本机；请检查该存放处，恢复后自动补送"
+    since = minute_text(datetime.fromisoformat(place.away_since))
+    return Notice("warn", f"审计封存头自 {since} 起未能送达外部存放处", effect, "audit_place_away", f"{address}: {place.error}")
 
 
 _JOBS = {

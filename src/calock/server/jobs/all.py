@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from calock.server.accounts.password_tries import sweep_password_tries
+from calock.server.audit.outside.delivery import deliver as deliver_heads
 from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.jobs.crls import CrlSchedule
@@ -34,8 +35,10 @@ def _password_tries() -> int:
     return sweep_password_tries(at=database_now())
 
 
-def _seal() -> int:
-    return seal_audit(at=timezone.now())
+def _seal(heads: Job) -> int:
+    sealed = seal_audit(at=timezone.now())
+    heads.wake.set()
+    return sealed
 
 
 def _files() -> int:
@@ -49,6 +52,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
     """
     sessions = Job("sessions", 10.0, _sessions)
     crls = CrlSchedule(clock=clock, changed=sessions.wake.set)
+    heads = Job("audit-heads", 30.0, deliver_heads)
     ocsp = OcspRenewal(changed=sessions.wake.set, clock=clock)
     outbox = Delivery()
     return [
@@ -59,6 +63,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("sent-messages", 3600.0, sweep_messages),
         Job("spent-challenges", 60.0, _spent_challenges),
         Job("password-tries", 600.0, _password_tries),
-        Job("audit-seal", 60.0, _seal),
+        Job("audit-seal", 60.0, lambda: _seal(heads)),
+        heads,
         Job("revocation-files", 3600.0, _files),
     ]

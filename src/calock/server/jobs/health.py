@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from calock.server.jobs.runner import states_file
 
+WARNING = "warning: "
+"""How a line of ``/readyz`` begins that does not make a machine one that is not ready."""
 PERIODS = 3
 """A job that did not start for so many of its periods is late."""
 PATIENCE = timedelta(seconds=30)

@@ -18,8 +18,10 @@ from django.utils import timezone
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.outside.delivery import standings
 from calock.server.audit.sealing_keys import known_keys
 from calock.server.audit.tree import own_key
+from calock.server.jobs.health import WARNING
 from calock.server.jobs.health import problems as job_problems
 from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.locks.rekeying import foreign_keys
@@ -68,7 +70,14 @@ def problems(*, at: datetime | None = None) -> list[str]:
         found.append("register: damaged")
     except DatabaseError:
         found.append("database: no answer")
-    return [*found, *_disk(), *client_address.watch.lines()]
+    return [*found, *_disk(), *client_address.watch.lines(), *_warnings()]
+
+
+def _warnings() -> Iterable[str]:
+    """What somebody must look at, although this machine does all of its work."""
+    away = sum(bool(place.away_since) for place in standings().values())
+    if away:
+        yield f"{WARNING}audit: heads do not arrive at {away} of {len(settings.CALOCK.heads_places)} places outside"
 
 
 def _clock() -> Iterable[str]:

@@ -4,6 +4,7 @@
 (1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
 (the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
 ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``,
+``CALOCK_AUDIT_HEADS`` (places outside that get the audit trail's heads, separated by blanks) and ``CALOCK_AUDIT_HEADS_TOKEN_FILE``,
 ``CALOCK_OPERATORS_NEED_LOCK`` (0: operators may do with a password; default 1),
 ``CALOCK_SITES``, ``CALOCK_VENDORS`` (directories of sites and of CA vendors of the operator's own, beside those of the program),
 ``CALOCK_DATABASE_SECONDS`` (how long a person's request waits for the database, default 10), ``CALOCK_DATABASE_WAIT`` (seconds that
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 
+from calock.server.audit.outside.addresses import require_place
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
 from calock.server.tools.files import make_once
 from calock.wire.driver import PORTS
@@ -56,6 +58,8 @@ class Config:
     database_seconds: int = 10
     database_wait: int = 300
     hsts_subdomains: bool = False
+    heads_places: tuple[str, ...] = ()
+    heads_token: str = ""
 
 
 def _flag(name: str, *, default: str = "0") -> bool:
@@ -94,6 +98,28 @@ def _egress_proxy() -> str:
         if scheme != "http" or urlsplit(value).path not in ("", "/"):
             raise ConfigError("CALOCK_EGRESS_PROXY is an address such as http://proxy.example:3128, with nothing behind the port")
     return value
+
+
+def _heads_token() -> str:
+    named = os.environ.get("CALOCK_AUDIT_HEADS_TOKEN_FILE", "")
+    try:
+        token = Path(named).read_text().strip() if named else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"CALOCK_AUDIT_HEADS_TOKEN_FILE names {named}, which cannot be read: {error}") from error
+    if named and not (token.isascii() and token.isprintable() and token):
+        raise ConfigError(f"CALOCK_AUDIT_HEADS_TOKEN_FILE names {named}, which holds no line of ASCII")
+    return token
+
+
+def _heads_places(token: str) -> tuple[str, ...]:
+    """Where every head goes; what makes no sense stops the start, since nobody would miss it."""
+    places = tuple(dict.fromkeys(os.environ.get("CALOCK_AUDIT_HEADS", "").split()))
+    for place in places:
+        try:
+            require_place(place, token=bool(token))
+        except ValueError as error:
+            raise ConfigError(f"CALOCK_AUDIT_HEADS: {error}") from error
+    return places
 
 
 def _driver_ports(*, insecure_http: bool) -> tuple[int, ...]:
@@ -183,6 +209,7 @@ def read_config() -> Config:
     data = _data()
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     insecure_http = _flag("CALOCK_INSECURE_HTTP")
+    heads_token = _heads_token()
     return Config(
         data=data,
         database_url=_database_url(data),
@@ -200,4 +227,6 @@ def read_config() -> Config:
         database_seconds=_number("CALOCK_DATABASE_SECONDS", default=10, low=1, high=600) or 10,
         database_wait=_number("CALOCK_DATABASE_WAIT", default=300, low=0, high=86_400) or 0,
         hsts_subdomains=_flag("CALOCK_HSTS_SUBDOMAINS"),
+        heads_places=_heads_places(heads_token),
+        heads_token=heads_token,
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from calock.core.refusals import Reason
+from calock.server.jobs.health import WARNING
 from calock.server.process import routes
 from calock.server.process.bodies import BodyError, StreamedBody, give_up_late_ones, read_body
 from calock.server.process.bulkheads import FullError
@@ -107,7 +108,8 @@ class Gateway:
             _plain(protocol, 200, ["ok"])
         elif scope.path == "/readyz":
             lines = await self._ready()
-            _plain(protocol, 503 if lines else 200, lines or ["ok"])
+            ready = all(line.startswith(WARNING) for line in lines)
+            _plain(protocol, 200 if ready else 503, ["ok", *lines] if ready else lines)
         else:
             await self._serve(scope, protocol)
 

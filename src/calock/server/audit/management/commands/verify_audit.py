@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from calock.server.audit.heads import copies, published
+from calock.server.audit.outside.copies import heads_at
 from calock.server.audit.sealing_keys import first_key, took_over
 from calock.server.audit.since import seal_since
 from calock.server.audit.verification import Report, verify_audit
@@ -26,7 +25,7 @@ class Command(BaseCommand):
             help="sealing keys that the trail must hang on, from your own notes; default: the trail's first",
         )
         parser.add_argument(
-            "--heads", nargs="+", default=(), metavar="PLACE", help="copies of the heads: files, or folders of them"
+            "--heads", nargs="+", default=(), metavar="PLACE", help="heads elsewhere: files, folders, addresses of HTTP"
         )
         parser.add_argument(
             "--since", default="1", metavar="NUMBER|DATE", help="a seal's or an audit row's number, or a day: only what came after"
@@ -34,8 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, public_key: Sequence[str], heads: Sequence[str], since: str, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         try:
-            lines = published(copies(map(Path, heads))) if heads else None
-            report = verify_audit(trusted=public_key, heads=lines, since=seal_since(since))
+            first = seal_since(since)
+            report = verify_audit(trusted=public_key, heads=heads_at(heads, since=first) if heads else None, since=first)
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         for finding in report.findings:
