@@ -38,8 +38,7 @@ def create_account(
     Raises:
         Refusal: REQUEST_MALFORMED for a name that is taken or not one line of text, or an organisation that is closed; NOT_ALLOWED.
     """
-    if not re.fullmatch(r"[\w.@+-]{2,64}", username) or not name.strip() or clean(name, 64) != name:
-        raise Refusal(Reason.REQUEST_MALFORMED, "账户须为 2 至 64 个字母、数字或 .@+-_ ，姓名最多 64 个字")
+    require_names(username, name)
     account = Account(username=username, name=name, role=role, organisation=organisation)
     account.set_unusable_password()
     with transaction.atomic():
@@ -60,6 +59,16 @@ def create_account(
         details = {"role": str(role)}
         record(Event.ACCOUNT_CREATED, context=context, actor=by, subject=account.pk, organisation=place, details=details)
     return account, code
+
+
+def require_names(username: str, name: str) -> None:
+    """What a new account may be called.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED.
+    """
+    if not re.fullmatch(r"[\w.@+-]{2,64}", username) or not name.strip() or clean(name, 64) != name:
+        raise Refusal(Reason.REQUEST_MALFORMED, "账户须为 2 至 64 个字母、数字或 .@+-_ ，姓名最多 64 个字")
 
 
 def _require_may_create(by: Account, role: Role, organisation: Organisation | None) -> None:

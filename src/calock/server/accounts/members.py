@@ -96,6 +96,15 @@ def write_name(*, member: Account, name: str, by: Account | None, context: Reque
     member.name = name
 
 
+def write_external_id(*, member: Account, external_id: str, by: Account | None, context: RequestContext | None) -> None:
+    """What another system calls the account; once given, it stays."""
+    with transaction.atomic():
+        account = locked(member)
+        account.external_id = external_id
+        account.save(update_fields=["external_id"])
+        record_change(Event.ACCOUNT_CHANGED, account, by=by, context=context, what="external_id")
+
+
 def demote(*, member: Account, by: Account, context: RequestContext) -> None:
     """Make an administrator an ordinary member: takes power away, so one operator may.
 

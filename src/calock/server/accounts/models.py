@@ -59,6 +59,9 @@ class Account(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = models.CharField("账户", max_length=64, unique=True)
     name = models.CharField("姓名", max_length=64, db_index=True)
+    external_id = models.CharField(
+        "外部编号", max_length=64, blank=True, default="", db_default="", help_text="what the system it was imported from calls it"
+    )
     organisation = models.ForeignKey(Organisation, null=True, blank=True, on_delete=models.PROTECT, related_name="members")
     role = models.CharField(max_length=24, choices=Role.choices, default=Role.MEMBER)
     state = models.CharField(max_length=16, choices=AccountState.choices, default=AccountState.ACTIVE)
@@ -83,6 +86,9 @@ class Account(AbstractBaseUser):
     class Meta:
         verbose_name = verbose_name_plural = "账户"
         indexes = (models.Index(fields=("role", "username")), models.Index(fields=("state", "username")))
+        constraints = (
+            models.UniqueConstraint(fields=("external_id",), condition=~Q(external_id=""), name="one_account_per_external_id"),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.username})"

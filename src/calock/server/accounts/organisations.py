@@ -6,6 +6,7 @@ names and codes stay (``OrganisationName``) and are found by the searches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -36,7 +37,7 @@ def create_organisation(
         Refusal: NOT_ALLOWED; REQUEST_MALFORMED: no name, a 统一社会信用代码 whose check character is wrong (GB 32100), or one that
             another organisation has or had.
     """
-    name, uscc = _clean_name(name), clean_uscc(uscc)
+    name, uscc = clean_organisation_name(name), clean_uscc(uscc)
     with transaction.atomic():
         if by is not None:
             require_operator(by.pk)
@@ -52,7 +53,12 @@ def create_organisation(
     return organisation
 
 
-def _clean_name(name: str) -> str:
+def clean_organisation_name(name: str) -> str:
+    """The name as one line.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED.
+    """
     text = " ".join(name.split())
     if not text or clean(text, MAX_NAME) != text:
         raise Refusal(Reason.REQUEST_MALFORMED, f"单位名称为 1 至 {MAX_NAME} 个字")
@@ -118,7 +124,7 @@ def rename_organisation(
     Raises:
         Refusal: NOT_ALLOWED, REQUEST_MALFORMED, VERSION_CHANGED.
     """
-    name = _clean_name(name)
+    name = clean_organisation_name(name)
     with transaction.atomic():
         operator = require_operator(by.pk)
         row = open_row(organisation, version)
@@ -126,6 +132,23 @@ def rename_organisation(
             _change(row, name=name, uscc=row.uscc, at=context.at)
             _record_change(row, by=operator, context=context, what="name")
     return row
+
+
+def write_imported(organisation: Organisation, changes: Mapping[str, str], *, by: Account | None, at: datetime) -> None:
+    """Another name or kind, as a list says that two operators read, or the server's owner (``by`` None).
+
+    Raises:
+        Refusal: VERSION_CHANGED, REQUEST_MALFORMED.
+    """
+    with transaction.atomic():
+        row = open_row(organisation, organisation.version)
+        if "kind" in changes:
+            row.kind = changes["kind"]
+            row.save(update_fields=["kind"])
+            _record_change(row, by=by, context=None, what="kind")
+        if "name" in changes:
+            _change(row, name=changes["name"], uscc=row.uscc, at=at)
+            _record_change(row, by=by, context=None, what="name")
 
 
 def set_lock_only(*, organisation: Organisation, value: bool | None, by: Account, context: RequestContext) -> None:
@@ -167,7 +190,7 @@ def change_code(
     Raises:
         Refusal: REQUEST_MALFORMED, VERSION_CHANGED.
     """
-    name, uscc = _clean_name(name), clean_uscc(uscc)
+    name, uscc = clean_organisation_name(name), clean_uscc(uscc)
     row = open_row(organisation, version)
     require_unused(uscc, but=row)
     was = row.uscc
@@ -246,5 +269,5 @@ def _change(row: Organisation, *, name: str, uscc: str, at: datetime) -> None:
     row.save(update_fields=["name", "uscc", "version"])
 
 
-def _record_change(row: Organisation, *, by: Account, context: RequestContext | None, **details: str) -> None:
+def _record_change(row: Organisation, *, by: Account | None, context: RequestContext | None, **details: str) -> None:
     record(Event.ORGANISATION_CHANGED, context=context, actor=by, subject=row.pk, organisation=row.pk, details=details)

@@ -17,7 +17,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account
+from calock.server.accounts.foreign_passwords import is_foreign
+from calock.server.accounts.models import Account, Role
 from calock.server.accounts.password_tries import NOBODY, Count, counts_of
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
@@ -83,10 +84,24 @@ def require_right(name: str, account: Account | None, password: str, *, context:
             for count, end in zip(counts, (Count.forget, Count.take_back), strict=False):
                 end(count)
             assert account is not None
-            account.password = stored
+            account.password = _in_our_form(account, stored, password)
             return
     _note_full(counts, account, context=context, by=by)
     raise Refusal(Reason.CREDENTIALS_WRONG, "wrong password" if usable else "no such account, or one without a password")
+
+
+def _in_our_form(account: Account, stored: str, password: str) -> str:
+    """The hash that the account has from now on: its own, or a new one in place of another system's, which served this once.
+
+    A password that would not be acceptable here is to be changed; who logs in is told so.
+    """
+    if account.role == Role.OPERATOR or not is_foreign(stored):  # an operator's row is sealed, and never was another system's
+        return stored
+    made = make_password(password)
+    changes: dict[str, str | bool] = {"password": made}
+    if _broken_rule(account, password) is not None:
+        changes["must_change_password"] = True
+    return made if Account.objects.filter(pk=account.pk, password=stored).update(**changes) else stored
 
 
 def _take_turn(counts: Sequence[Count], context: RequestContext) -> None:
@@ -119,8 +134,8 @@ def _is_common(password: str) -> bool:
     return False
 
 
-def _reason_against(account: Account, password: str) -> tuple[str, str]:
-    """Why a new password is not acceptable, in Chinese and English; empty when it is."""
+def _broken_rule(account: Account, password: str) -> tuple[str, str] | None:
+    """Why no account like this may have such a password, in Chinese and English."""
     lowered = password.casefold()
     own_words = [word.casefold() for word in (account.username, account.name) if len(word) >= 2]
     rules = (
@@ -130,9 +145,14 @@ def _reason_against(account: Account, password: str) -> tuple[str, str]:
         (len(set(lowered)) < 4, "不同的字符太少", "too few different characters"),
         (_is_common(lowered), "过于常见", "it is too common"),
     )
-    for broken, chinese, english in rules:
-        if broken:
-            return chinese, english
+    return next(((chinese, english) for broken, chinese, english in rules if broken), None)
+
+
+def _reason_against(account: Account, password: str) -> tuple[str, str]:
+    """Why a new password is not acceptable, in Chinese and English; empty when it is."""
+    broken = _broken_rule(account, password)
+    if broken is not None:
+        return broken
     if account.has_usable_password() and check_password(password, account.password):
         return "不能与当前密码相同", "it must differ from the current one"
     return "", ""

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "calock.server.audit",
     "calock.server.jobs",
     "calock.server.downloads",
+    "calock.server.imports",
     "calock.server.sites",
     "calock.server.portal",
 ]
@@ -80,7 +81,16 @@ TEMPLATES = [
         },
     }
 ]
-PASSWORD_HASHERS = ["calock.server.accounts.hashers.PasswordHasher"]
+PASSWORD_HASHERS = [
+    "calock.server.accounts.hashers.PasswordHasher",  # makes every new hash
+    # of accounts that were imported, until their first login
+    "calock.server.accounts.foreign_passwords.Wrapped",
+    "calock.server.accounts.foreign_passwords.Bcrypt",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
 AUTHENTICATION_BACKENDS: list[str] = []  # nothing logs in past calock.server.login
 MESSAGE_STORAGE = "calock.server.console.messages.HostCookieStorage"
 USE_TZ = True

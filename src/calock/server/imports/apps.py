@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ImportsConfig(AppConfig):
+    name = "calock.server.imports"
+    label = "imports"
+    verbose_name = "数据导入"
