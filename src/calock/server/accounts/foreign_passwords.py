@@ -27,7 +27,7 @@ MOST_SCRYPT = 64 * 1024 * 1024
 """Bytes of memory; likewise of Argon2, in KiB below."""
 MOST_ARGON2_KIB, MOST_ARGON2_TIME = 128 * 1024, 10
 MOST_CRYPT = 100_000
-"""What one check may cost at most, about half a second of a core: a list that is imported must not decide how busy the server is."""
+"""What one check may cost at most, about half a second of a core: no list decides how busy the server is."""
 
 _TOO_MUCH = "密码哈希的计算量超出允许的范围"
 _CRYPT: dict[str, Any] = {"1": md5_crypt, "5": sha256_crypt, "6": sha512_crypt}
@@ -63,7 +63,7 @@ class Wrapped(BasePasswordHasher):
             return False
         return bool(get_hasher().verify(inner, outer))
 
-    def must_update(self, encoded: str) -> bool:
+    def must_update(self, encoded: str) -> bool:  # noqa: ARG002 - Django's signature
         return True
 
     def harden_runtime(self, password: str, encoded: str) -> None:

@@ -118,7 +118,7 @@ def demote(*, member: Account, by: Account, context: RequestContext) -> None:
         change_role(member=member, role=Role.MEMBER, by=operator, context=context)
 
 
-def change_role(*, member: Account, role: Role, by: Account, context: RequestContext | None) -> None:
+def change_role(*, member: Account, role: Role, by: Account | None, context: RequestContext | None) -> None:
     """Member to administrator and back; the caller has checked that this may be decided.
 
     Raises:
@@ -137,7 +137,7 @@ def change_role(*, member: Account, role: Role, by: Account, context: RequestCon
     member.role = role
 
 
-def move_account(*, member: Account, organisation: Organisation, by: Account, context: RequestContext | None) -> None:
+def move_account(*, member: Account, organisation: Organisation, by: Account | None, context: RequestContext | None) -> None:
     """Into another organisation, as an ordinary member: being administrator there is another decision. Bindings stay.
 
     Raises:

@@ -10,7 +10,6 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.db.models import Q
 
-from calock.core.refusals import Refusal
 from calock.server.accounts.creation import require_names
 from calock.server.accounts.foreign_passwords import kept_form
 from calock.server.accounts.members import change_role, move_account, write_external_id, write_name
@@ -18,9 +17,11 @@ from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record_all
 from calock.server.imports.columns import Record
-from calock.server.imports.outcomes import Importing, Judged, Outcome, error, refused
+from calock.server.imports.outcomes import Importing, Judged, Outcome, judge_each
+from calock.server.imports.tables import malformed
 from calock.server.organisations.models import Organisation, OrganisationState
 
+_PLACE_NEEDED = "机构管理员须属于一个单位"
 _ROLES = {text.casefold(): role for role in (Role.MEMBER, Role.ORGANISATION_ADMIN) for text in (role.value, role.label)}
 
 
@@ -46,7 +47,7 @@ class _Known:
 def judge(records: Sequence[Record]) -> list[Judged]:
     """Also makes the form in which passwords of new accounts are kept, on all cores: one takes 20 ms when its hash is fast."""
     known = _Known(records)
-    judged = [_judged(record, known) for record in records]
+    judged = judge_each(records, "username", lambda record: _decided(record, known))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(_with_password, records, judged))
 
@@ -62,45 +63,40 @@ def _with_password(record: Record, line: Judged) -> Judged:
     try:
         line.row.password = kept_form(text, algorithm=algorithm, salt=salt)
     except ValueError as wrong:
-        return error(record, line.key, str(wrong))
+        return Judged(line.number, line.key, Outcome.ERROR, str(wrong))
     return line
 
 
-def _judged(record: Record, known: _Known) -> Judged:
+def _decided(record: Record, known: _Known) -> Judged:
     values = record.values
-    if record.fault:
-        return error(record, "", record.fault)
     username, external = values["username"], values.get("external_id", "")
     role, uscc = _ROLES.get(values.get("role", "").casefold()), values.get("uscc", "").upper()
     place = known.organisations.get(uscc)
-    try:
-        require_names(username, values["name"])
-    except Refusal as refusal:
-        return refused(record, username, refusal)
+    require_names(username, values["name"])
     if len(external) > 64:
-        return error(record, username, "外部编号最多 64 个字符")
+        raise malformed("外部编号最多 64 个字符")
     if role is None and values.get("role"):
-        return error(record, username, "角色须为普通成员或机构管理员")
+        raise malformed("角色须为普通成员或机构管理员")
     if uscc and (place is None or place.state == OrganisationState.MERGED):
-        return error(record, username, f"没有统一社会信用代码为 {uscc[:18]} 的单位，请先导入单位")
+        raise malformed(f"没有统一社会信用代码为 {uscc[:18]} 的单位，请先导入单位")
     row = known.by_external.get(external) or known.by_name.get(username)
-    if row is None:
-        if role == Role.ORGANISATION_ADMIN and place is None:
-            return error(record, username, "机构管理员须属于一个单位")
-        made = Account(username=username, name=values["name"], external_id=external, role=role or Role.MEMBER, organisation=place)
-        return Judged(record.number, username, Outcome.NEW, values["name"], made)
-    return _changed(record, row, role=role, place=place)
+    if row is not None:
+        return _changed(record, row, role=role, place=place)
+    if role == Role.ORGANISATION_ADMIN and place is None:
+        raise malformed(_PLACE_NEEDED)
+    made = Account(username=username, name=values["name"], external_id=external, role=role or Role.MEMBER, organisation=place)
+    return Judged(record.number, username, Outcome.NEW, values["name"], made)
 
 
 def _changed(record: Record, row: Account, *, role: Role | None, place: Organisation | None) -> Judged:
     values, external = record.values, record.values.get("external_id", "")
     username = values["username"]
     if row.role == Role.OPERATOR:
-        return error(record, username, "运营人员的账户不能导入")
+        raise malformed("运营人员的账户不能导入")
     if row.username != username:
-        return error(record, username, f"外部编号 {external} 属于另一账户；账户名创建后不可更改")
+        raise malformed(f"外部编号 {external} 属于另一账户；账户名创建后不可更改")
     if external and row.external_id and row.external_id != external:
-        return error(record, username, "该账户已有另一外部编号")
+        raise malformed("该账户已有另一外部编号")
     changes: dict[str, Any] = {}
     words = []
     if values["name"] != row.name:
@@ -120,7 +116,7 @@ def _changed(record: Record, row: Account, *, role: Role | None, place: Organisa
     if becomes != row.role:
         words.append(f"角色：{row.get_role_display()} → {becomes.label}")
     if becomes == Role.ORGANISATION_ADMIN and place is None and row.organisation_id is None:
-        return error(record, username, "机构管理员须属于一个单位")
+        raise malformed(_PLACE_NEEDED)
     return Judged(record.number, username, Outcome.CHANGED if changes else Outcome.SAME, "；".join(words), row, changes)
 
 

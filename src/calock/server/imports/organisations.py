@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
-from calock.core.refusals import Refusal
 from calock.server.accounts.organisations import clean_organisation_name, clean_uscc, write_imported
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record_all
 from calock.server.imports.columns import Record
-from calock.server.imports.outcomes import Importing, Judged, Outcome, error, refused
+from calock.server.imports.outcomes import Importing, Judged, Outcome, judge_each
+from calock.server.imports.tables import malformed
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationName, OrganisationState
 
 _KINDS = {text.casefold(): kind for kind in OrganisationKind for text in (kind.value, kind.label)}
@@ -23,36 +23,35 @@ def judge(records: Sequence[Record]) -> list[Judged]:
     codes = {record.values["uscc"].upper() for record in records if not record.fault}
     known = {row.uscc: row for row in Organisation.objects.filter(uscc__in=codes)}
     former = dict(OrganisationName.objects.filter(uscc__in=codes).values_list("uscc", "organisation"))
-    return [_judged(record, known, former) for record in records]
+    return judge_each(records, "uscc", lambda record: _decided(record, known, former))
 
 
-def _judged(record: Record, known: dict[str, Organisation], former: dict[str, object]) -> Judged:
+def _decided(record: Record, known: Mapping[str, Organisation], former: Container[str]) -> Judged:
     values = record.values
-    if record.fault:
-        return error(record, "", record.fault)
-    try:
-        uscc, name = clean_uscc(values["uscc"]), clean_organisation_name(values["name"])
-    except Refusal as refusal:
-        return refused(record, values["uscc"], refusal)
+    uscc, name = clean_uscc(values["uscc"]), clean_organisation_name(values["name"])
     kind = _KINDS.get(values.get("kind", "").casefold())
     if kind is None and values.get("kind"):
-        return error(record, uscc, f"没有这种类型：{values['kind'][:20]}")
+        raise malformed(f"没有这种类型：{values['kind'][:20]}")
     row = known.get(uscc)
-    if row is None:
-        if uscc in former:
-            return error(record, uscc, "该统一社会信用代码曾由另一单位使用")
-        row = Organisation(name=name, uscc=uscc, kind=kind or OrganisationKind.SUPPLIER)
-        return Judged(record.number, uscc, Outcome.NEW, name, row)
+    if row is not None:
+        return _changed(record.number, row, name=name, kind=kind or OrganisationKind(row.kind))
+    if uscc in former:
+        raise malformed("该统一社会信用代码曾由另一单位使用")
+    row = Organisation(name=name, uscc=uscc, kind=kind or OrganisationKind.SUPPLIER)
+    return Judged(record.number, uscc, Outcome.NEW, name, row)
+
+
+def _changed(number: int, row: Organisation, *, name: str, kind: OrganisationKind) -> Judged:
     if row.state == OrganisationState.MERGED:
-        return error(record, uscc, "该单位已并入其他单位")
-    changes = {"name": name} if row.name != name else {}
-    if kind is not None and row.kind != kind:
-        changes["kind"] = kind
-    if not changes:
-        return Judged(record.number, uscc, Outcome.SAME)
-    words = [f"单位名称：{row.name} → {name}"] if "name" in changes else []
-    words += [f"类型：{row.get_kind_display()} → {OrganisationKind(changes['kind']).label}"] if "kind" in changes else []
-    return Judged(record.number, uscc, Outcome.CHANGED, "；".join(words), row, changes)
+        raise malformed("该单位已并入其他单位")
+    changes, words = {}, []
+    if row.name != name:
+        changes["name"] = name
+        words.append(f"单位名称：{row.name} → {name}")
+    if row.kind != kind:
+        changes["kind"] = kind.value
+        words.append(f"类型：{row.get_kind_display()} → {kind.label}")
+    return Judged(number, row.uscc, Outcome.CHANGED if changes else Outcome.SAME, "；".join(words), row, changes)
 
 
 def write(judged: Iterable[Judged], importing: Importing) -> None:
@@ -62,7 +61,12 @@ def write(judged: Iterable[Judged], importing: Importing) -> None:
     details = {"import": importing.sha256}
     record_all(
         build(
-            Event.ORGANISATION_CREATED, context=importing, actor=importing.actor, subject=row.pk, organisation=row.pk, details=details
+            Event.ORGANISATION_CREATED,
+            context=importing,
+            actor=importing.actor,
+            subject=row.pk,
+            organisation=row.pk,
+            details=details,
         )
         for row in new
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
-from calock.server.imports.columns import ImportKind, Record
+from calock.server.imports.columns import Record
 
 BATCH = 1000
 """Lines of one transaction."""
@@ -79,16 +79,19 @@ def twice(records: Iterable[Record], keys: Keys) -> dict[int, str]:
     }
 
 
-def error(record: Record, key: str, words: str) -> Judged:
-    return Judged(record.number, key, Outcome.ERROR, words)
+def judge_each(records: Sequence[Record], key: str, decide: Callable[[Record], Judged]) -> list[Judged]:
+    """``decide`` about every line that could be read; a refusal of it makes an error line. ``key`` is the column shown for it."""
+    return [_judged(record, key, decide) for record in records]
 
 
-def refused(record: Record, key: str, refusal: Refusal) -> Judged:
-    return error(record, key, refusal.detail)
+def _judged(record: Record, key: str, decide: Callable[[Record], Judged]) -> Judged:
+    if record.fault:
+        return Judged(record.number, record.values.get(key, ""), Outcome.ERROR, record.fault)
+    try:
+        return decide(record)
+    except Refusal as refusal:
+        return Judged(record.number, record.values[key], Outcome.ERROR, refusal.detail)
 
 
 def batches(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
     return (records[start : start + BATCH] for start in range(0, len(records), BATCH))
-
-
-__all__ = ["BATCH", "OUTCOME_WORDS", "ImportKind", "Importing", "Judged", "Keys", "Outcome", "batches", "error", "refused", "twice"]

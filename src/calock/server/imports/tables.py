@@ -135,15 +135,19 @@ def _workbook(content: bytes) -> Iterator[Line]:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
-        for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS + 1), start=1):
-            if number > MAX_LINES + 1:
-                raise malformed(f"工作表超过 {MAX_LINES} 行（含空行）")
+        for number, row in enumerate(sheet.iter_rows(max_row=MAX_LINES + 2, max_col=MAX_COLUMNS + 1), start=1):
+            _require_lines(number)
             if any(cell.value is not None for cell in row):
                 yield _row(number, row)
     except Refusal:
         raise
-    except Exception as error:  # noqa: BLE001 - what the library raises for a damaged file is not said anywhere
+    except Exception as error:  # what the library raises for a damaged file is not said anywhere
         raise malformed(f"无法读取 Excel 文件（{type(error).__name__}）") from error
+
+
+def _require_lines(number: int) -> None:
+    if number > MAX_LINES + 1:
+        raise malformed(f"工作表超过 {MAX_LINES} 行（含空行）")
 
 
 def _require_bounded(content: bytes) -> None:

@@ -4,20 +4,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_password_tries'),
-        ('organisations', '0003_lock_only'),
+        ("accounts", "0004_password_tries"),
+        ("organisations", "0003_lock_only"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='account',
-            name='external_id',
-            field=models.CharField(blank=True, db_default='', default='', help_text='what the system it was imported from calls it', max_length=64, verbose_name='外部编号'),
+            model_name="account",
+            name="external_id",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="what the system it was imported from calls it",
+                max_length=64,
+                verbose_name="外部编号",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='account',
-            constraint=models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('external_id',), name='one_account_per_external_id'),
+            model_name="account",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("external_id", ""), _negated=True), fields=("external_id",), name="one_account_per_external_id"
+            ),
         ),
     ]

@@ -1,3 +1,4 @@
+# ruff: noqa: N999 - the command's name, which nothing imports
 """``calock manage import KIND FILE``: organisations, accounts and bindings of another system, by the server's owner."""
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SHOWN = 20
 
 
 class Command(BaseCommand):
-    help = "Take over a list (CSV in UTF-8 or GB 18030, or XLSX). Lines that are there already are left or changed, none is deleted."
+    help = "Take over a list: CSV in UTF-8 or GB 18030, or XLSX. What is there already is left or changed, nothing is deleted."
 
     def add_arguments(self, parser: CommandParser) -> None:
         columns = "; ".join(f"{kind}: {', '.join(column.name for column in COLUMNS[kind])}" for kind in ImportKind)
