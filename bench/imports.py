@@ -26,7 +26,7 @@ HASHES = sys.argv[3] if len(sys.argv) > 3 else "slow"
 MAX_SECONDS, MAX_MEGABYTES = 300, 300
 
 
-def hash_of(number: int) -> str:
+def made_up_hash() -> str:
     if HASHES == "fast":
         return "{SSHA}" + base64.b64encode(secrets.token_bytes(24)).decode()
     return f"pbkdf2_sha256$1000000${secrets.token_hex(8)}${base64.b64encode(secrets.token_bytes(32)).decode()}"
@@ -34,7 +34,7 @@ def hash_of(number: int) -> str:
 
 def write_list(path: Path) -> None:
     heads = ("账户", "姓名", "外部编号", "密码哈希")
-    rows = ((f"nutzer{n:06}", f"张{n}", f"E{n:08}", hash_of(n)) for n in range(LINES))
+    rows = ((f"nutzer{n:06}", f"张{n}", f"E{n:08}", made_up_hash()) for n in range(LINES))
     if FORM == "csv":
         with path.open("w", encoding="gb18030") as file:
             file.writelines(",".join(row) + "\n" for row in (heads, *rows))
