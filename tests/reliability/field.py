@@ -18,8 +18,9 @@ PEOPLE = 12
 class Field:
     """Made once for all promises on one kind of database; ``replica`` and ``balancer`` start what is stopped by ``clear``."""
 
-    def __init__(self, database: str, *, small: bool = False) -> None:
+    def __init__(self, database: str, *, small: bool = False, algorithm: str = "EC") -> None:
         self.small = small
+        self._algorithm = algorithm
         self._place = tempfile.TemporaryDirectory(prefix="calock-reliability-")
         self.place = Path(self._place.name)
         self.postgres = Postgres(self.place) if database == "postgresql" else None
@@ -45,7 +46,7 @@ class Field:
         call_command("migrate", interactive=False, verbosity=0)
         from people import make_people
 
-        self.world, self.source, self.people = make_people(PEOPLE)
+        self.world, self.source, self.people = make_people(PEOPLE, self._algorithm)
         connections.close_all()
 
     def replica(self, *arguments: str, wait: str = "/readyz", **environment: str) -> Replica:

@@ -31,11 +31,11 @@ class Person:
     lock: PracticeLock
 
 
-def make_people(count: int) -> tuple[LockWorld, LiveSource, list[Person]]:
-    world = make_lock_world("EC")
+def make_people(count: int, algorithm: str = "EC") -> tuple[LockWorld, LiveSource, list[Person]]:
+    world = make_lock_world(algorithm)
     source = LiveSource()
     publish(world, source)
-    return world, source, [_person(world, number) for number in range(count)]
+    return world, source, [_person(world, number, algorithm) for number in range(count)]
 
 
 def publish(world: LockWorld, source: LiveSource) -> None:
@@ -51,12 +51,12 @@ def publish(world: LockWorld, source: LiveSource) -> None:
             refresh_crl(row)
 
 
-def _person(world: LockWorld, number: int) -> Person:
+def _person(world: LockWorld, number: int, algorithm: str) -> Person:
     username = f"person{number:02}"
     account = Account.objects.create_account(
         username=username, name=f"测试{number:02}", password=PASSWORD, organisation=world.organisation
     )
-    lock = make_lock("EC", number=number, lock_id=f"R-{number:04}")
+    lock = make_lock(algorithm, number=number, lock_id=f"R-{number:04}")
     made = context(account=account)
     text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=account.pk, provider=lock.family.provider), context=made)
     token = json.dumps(lock.sign(text)).encode()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from calock.server.portal.site_api import offered_providers
+from calock.server.sites.registry import sites
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 from calock.wire import driver
@@ -114,9 +119,19 @@ def picture(name: str) -> str:
 
 
 def driver_context(request: SiteRequest) -> dict[str, Any]:
-    """Context of a page with a device strip: ``providers`` and the JSON ``driver_data`` its script reads."""
+    """Context of a page with a device strip: ``providers``, and ``driver_data``, the JSON element that its script reads."""
     site = request.site
-    providers = offered_providers(site)
+    language = get_language() or settings.LANGUAGE_CODE
+    return {
+        "providers": offered_providers(site),
+        "driver_data": _data_element(site.code, language, tuple(settings.CALOCK.driver_ports), get_script_prefix()),
+    }
+
+
+@cache
+def _data_element(site_code: str, _language: str, ports: tuple[int, ...], _prefix: str) -> SafeString:
+    """Made once for each site and language: to gather some hundred sentences costs more than a login."""
+    site = sites()[site_code]
     download = reverse(f"portal:{site.driver.page}")
     refused = {reason: entry for reason, entry in refusals.catalogue().items() if reason.startswith(_PREFIXES)}
     for reason in _DOWNLOAD:
@@ -137,7 +152,7 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
         }
     data = {
         "protocol": driver.PROTOCOL,
-        "ports": settings.CALOCK.driver_ports,
+        "ports": ports,
         "tlsPorts": driver.TLS_PORTS,
         "minVersion": site.driver.min_version,
         "pinEntry": site.pin_entry,
@@ -153,4 +168,4 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
         "refusals": refused,
         "pictures": {"DRIVER_PERMISSION_PROMPT": picture("prompt"), "DRIVER_PERMISSION_DENIED": picture("denied")},
     }
-    return {"providers": providers, "driver_data": data}
+    return json_script(data, "driver-data")

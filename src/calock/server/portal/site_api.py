@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.urls import path
 
@@ -17,9 +18,7 @@ from calock.server.web.http import SiteRequest
 def offered_providers(site: Profile) -> list[Provider]:
     """Enabled providers that this site recognises, in the profile's order."""
     known = {
-        provider.code: provider
-        for provider in Provider.objects.filter(state=ProviderState.ENABLED).prefetch_related("ca_records")
-        if site.code in provider.sites
+        provider.code: provider for provider in Provider.objects.filter(state=ProviderState.ENABLED) if site.code in provider.sites
     }
     order = site.providers or tuple(known)
     return [known[code] for code in order if code in known]
@@ -47,10 +46,12 @@ def _key_ids(certificate: bytes) -> list[str]:
 def site(request: SiteRequest) -> HttpResponse:
     """Nothing here is about a person; it may be read without a session."""
     profile = request.site
+    providers = offered_providers(profile)
+    prefetch_related_objects(providers, "ca_records")
     return reply(
         {
             "code": profile.code,
-            "providers": [_provider(provider) for provider in offered_providers(profile)],
+            "providers": [_provider(provider) for provider in providers],
             "pinEntry": profile.pin_entry,
             "driver": {"minVersion": profile.driver.min_version},
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
@@ -23,6 +24,7 @@ register = template.Library()
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     """The inline SVG ``templates/icons/<name>.svg``."""
     return mark_safe(render_to_string(f"icons/{name}.svg").strip())  # noqa: S308 - our own files

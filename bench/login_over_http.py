@@ -1,0 +1,200 @@
+"""What a CA login costs the server and its database over HTTP: CPU milliseconds of challenge and login, user and system time.
+
+Run: ``python bench/login_over_http.py [--algorithms EC SM2 RSA] [--logins N] [--rounds N] [--against CHECKOUT]``. A PostgreSQL of
+its own, one server process of calock and one of ``reference.py``, four people who log in again and again on new connections, as a
+proxy without keep-alive sends them; in turns, in the same run: only the ratio means something on a shared machine. With
+``--against`` another checkout of calock (one with tests/worlds) is measured in turns with this one as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PEOPLE = 4
+PAGES = ("/login/", "/system/ca/")
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """User and system time of these processes, all of their threads: the scheduler's own nanoseconds."""
+    found = 0
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            found += int(path.read_text().split()[0])
+    return found / 1e9
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+
+
+class Subjects:
+    """In a child: a database with people in it, a server of calock, and one of the reference; each does what it is told."""
+
+    def __init__(self, algorithm: str) -> None:
+        from field import Field  # noqa: PLC0415 - of the checkout under test
+
+        self.field = Field("postgresql", algorithm=algorithm)
+        assert self.field.postgres
+        self.people = self.field.people[:PEOPLE]
+        self.machine = self.field.replica("--workers", "1", wait="/healthz")
+        self.reference, self.reference_port = self._start_reference()
+        self.postmaster = int((self.field.place / "postgres" / "postmaster.pid").read_text().split()[0])
+        self.pool = ThreadPoolExecutor(PEOPLE)
+
+    def _start_reference(self) -> tuple[subprocess.Popen[bytes], int]:
+        from machines import SITE, ask, free_port, wait_until  # noqa: PLC0415
+
+        port, authority = free_port(), self.people[0].lock.family.issuing
+        environment = {
+            **os.environ, "DATABASE_URL": self.field.url, "CALOCK_BENCH_ORIGIN": f"http://{SITE}:{port}",
+            "CALOCK_BENCH_CA": authority.certificate.hex(), "CALOCK_BENCH_CA_KEY": authority.key.spki_sha256,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]),
+        }  # fmt: skip
+        command = ["granian", "--interface", "asgi", "--workers", "1", "--port", str(port), "--no-ws", "reference:app"]
+        process = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=subprocess.DEVNULL)
+
+        def well() -> bool:
+            try:
+                return bool(ask(port, "/healthz")[0] == 200)
+            except OSError:
+                return False
+
+        wait_until(well, "the reference")
+        return process, port
+
+    def ready(self) -> None:
+        self.machine.wait("/readyz")
+        for what in ("calock", "reference", *PAGES):
+            self.do(what, 40)
+
+    def do(self, what: str, count: int) -> float:
+        """CPU milliseconds of one: of the server's process and of the database."""
+        port = self.reference_port if what == "reference" else self.machine.port
+        server = children(self.reference.pid) if what == "reference" else self.machine.children()
+        acts = [self._act(what, port, person) for person in self.people]
+
+        def run(act: Callable[[], None]) -> None:
+            for _ in range(count // PEOPLE):
+                act()
+
+        began = cpu_seconds([*server, *children(self.postmaster)])
+        list(self.pool.map(run, acts))
+        return (cpu_seconds([*server, *children(self.postmaster)]) - began) * 1000 / count
+
+    def _act(self, what: str, port: int, person: Any) -> Callable[[], None]:
+        from visitors import Visitor  # noqa: PLC0415
+
+        visitor = Visitor(port)
+
+        def log_in() -> None:
+            visitor.cookies.pop("calock", None)  # another person's turn at this browser
+            expect(lambda: visitor.log_in(person.lock))
+
+        def expect(act: Callable[[], Any]) -> None:
+            for _ in range(100):
+                reply = act()
+                if reply.status == 200:
+                    return
+            raise SystemExit(f"{reply.status} {reply.body[:300]!r}")
+
+        if what not in PAGES:
+            return log_in
+        if what != "/login/":
+            log_in()
+        return lambda: expect(lambda: visitor.get(what))
+
+    def close(self) -> None:
+        self.reference.terminate()
+        self.reference.wait()
+        self.field.close()
+
+
+def measure(algorithm: str) -> None:
+    """A child: answers each line ``WHAT COUNT`` on standard input with the milliseconds of one."""
+    subjects = Subjects(algorithm)
+    try:
+        subjects.ready()
+        print("ready", flush=True)
+        for line in sys.stdin:
+            what, count = line.split()
+            print(subjects.do(what, int(count)), flush=True)
+    finally:
+        subjects.close()
+
+
+class Child:
+    """The same script in another process, with the sources of one checkout."""
+
+    def __init__(self, checkout: Path, algorithm: str) -> None:
+        ours = [str(ROOT / "tests" / "reliability")]
+        path = os.pathsep.join([str(checkout / "src"), str(checkout / "tests"), *ours])
+        command = [sys.executable, __file__, "--measure", algorithm]
+        environment = {**os.environ, "PYTHONPATH": path}
+        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self._line() != "ready":
+            raise SystemExit(f"no server from {checkout}")
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline().strip()
+
+    def do(self, what: str, count: int) -> float:
+        assert self._process.stdin
+        self._process.stdin.write(f"{what} {count}\n")
+        self._process.stdin.flush()
+        return float(self._line())
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def compare(algorithm: str, chosen: argparse.Namespace) -> None:
+    """One table: what each costs, and its ratio to the reference within the same turn (the median of the turns)."""
+    here = Child(ROOT, algorithm)
+    turns = {what: (here, what) for what in ("reference", "calock", *PAGES)}
+    if chosen.against:
+        turns["there"] = (Child(chosen.against, algorithm), "calock")
+    found: dict[str, list[float]] = {name: [] for name in turns}
+    for _ in range(chosen.rounds):
+        for name, (child, what) in turns.items():
+            found[name].append(child.do(what, chosen.logins))
+    for child in {id(child): child for child, _ in turns.values()}.values():
+        child.close()
+    for name, values in found.items():
+        ratios = sorted(value / beside for value, beside in zip(values, found["reference"], strict=True))
+        logins = sorted(value / beside for value, beside in zip(values, found["calock"], strict=True))
+        middle = len(ratios) // 2
+        told = f"best {min(values):.2f} ms, / reference {ratios[middle]:.2f}, / our login {logins[middle]:.2f}"
+        print(f"{algorithm:<4} {name:<12} {told}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--algorithms", nargs="+", default=["EC", "SM2"])
+    parser.add_argument("--logins", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", type=Path, help="another checkout to measure in turns with this one")
+    parser.add_argument("--measure", metavar="ALGORITHM", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.measure:
+        measure(chosen.measure)
+        return
+    print(
+        f"CPU ms of challenge + login or of a page: one server process and PostgreSQL, {chosen.rounds} x {chosen.logins} in turns"
+    )
+    for algorithm in chosen.algorithms:
+        compare(algorithm, chosen)
+
+
+if __name__ == "__main__":
+    main()
