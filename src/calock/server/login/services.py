@@ -101,9 +101,8 @@ def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
 
     None: nobody has seen this certificate. The challenge is spent then, and nothing else has happened.
     """
-    with transaction.atomic():
-        store.spend(proof.challenge)
-        found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+    with transaction.atomic(), store.without_waiting():
+        found = store.spend_and_find(proof.challenge, proof.issuer.spki_sha256, proof.certificate.serial_hex)
         return None if found is None else _open(found, proof, context)
 
 

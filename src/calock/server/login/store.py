@@ -7,6 +7,8 @@ Hand-written because it was measured: against the ORM's own statements they halv
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -52,14 +54,31 @@ def insert(row: models.Model) -> None:
         cursor.execute(statement, values)
 
 
-def spend(challenge: Challenge) -> None:
-    """Use the challenge up; the database decides who was first.
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Statements inside go out without waiting for the answer to the one before (psycopg's pipeline mode; PostgreSQL only).
+
+    A login is three journeys to the database instead of six, and most of its time was waiting. What is wrong with a statement is
+    raised where the next answer is read, at the latest at the end: stay inside the transaction.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    connection.ensure_connection()
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+def spend_and_find(challenge: Challenge, ca_spki_sha256: str, serial: str) -> Found | None:
+    """Use the challenge up, and ``find``; the database decides who was first.
 
     Raises:
         Refusal: CHALLENGE_SPENT. The caller's transaction is over then.
     """
     try:
         insert(SpentChallenge(digest=challenge.digest))
+        return find(ca_spki_sha256, serial)
     except IntegrityError as error:
         raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before") from error
 
