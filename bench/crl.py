@@ -34,7 +34,7 @@ from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.crl import read_crl
 from calock.core.revocation.crl_entries import walk_entries
 from calock.core.revocation.crl_index import CrlIndex, write_index
-from calock.core.revocation.evidence import link_crls
+from calock.core.revocation.evidence import EvidenceForAll, link_crls
 from calock.demo import der, pki
 from calock.wire.token import AuthToken
 
@@ -151,7 +151,7 @@ def _hold(path: Path | None, ready: Any, measure: Any, results: Any) -> None:
     results.put(found)
 
 
-class StoredLike:
+class StoredLike(EvidenceForAll):
     """Evidence as the server keeps it: opened indexes, linked once."""
 
     def __init__(self, indexes: list[CrlIndex], graph: CaGraph) -> None:

@@ -201,7 +201,7 @@ def test_a17_a_malformed_register_is_not_built() -> None:
         Register([ProviderTrust("p", (CaCertificate(world().root.certificate, "00" * 32, anchor=True),))])
     ca = CaCertificate.of(world().root.certificate, anchor=True)
     with pytest.raises(ValueError, match="claimed by"):
-        Register([ProviderTrust("one", (ca,)), ProviderTrust("two", (ca,))])
+        Register([ProviderTrust(code, (ca,), sites=frozenset({"here", code})) for code in ("one", "two")])
 
 
 @pytest.mark.parametrize("empty", [b"", b"\x00", b"\x30\x00"])

@@ -76,9 +76,9 @@ class Issuer:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
 
 
-def _newest_first(issuer: Issuer) -> tuple[float, bytes]:
+def _newest_first(issuer: Issuer) -> tuple[float, bytes, str]:
     """One order of CA certificates, whatever the order of the register's rows: nothing that is decided may depend on that."""
-    return -issuer.certificate.not_before.timestamp(), issuer.ca.der
+    return -issuer.certificate.not_before.timestamp(), issuer.ca.der, issuer.provider.code
 
 
 class Register:
@@ -86,7 +86,7 @@ class Register:
 
     Raises:
         Refusal: a CA certificate that does not parse.
-        ValueError: one key under two providers, or a key that is not the one its record names.
+        ValueError: one key under two providers of one site, or a key that is not the one its record names.
     """
 
     def __init__(self, providers: Iterable[ProviderTrust]) -> None:
@@ -106,8 +106,9 @@ class Register:
         if key != issuer.ca.spki_sha256:
             raise ValueError(f"{issuer.provider.code}: a CA certificate does not hold the key that its record names")
         same_key = self._by_key.setdefault(key, [])
-        if any(other.provider is not issuer.provider for other in same_key):
-            raise ValueError(f"CA key {key[:16]}… is claimed by {same_key[0].provider.code} and {issuer.provider.code}")
+        for other in same_key:
+            if other.provider is not issuer.provider and other.provider.sites & issuer.provider.sites:
+                raise ValueError(f"CA key {key[:16]}… is claimed by {other.provider.code} and {issuer.provider.code}")
         same_key.append(issuer)
         self._by_name.setdefault(issuer.subject_key, []).append(issuer)
         self._by_name_and_id.setdefault((issuer.subject_key, issuer.key_id), []).append(issuer)
@@ -130,7 +131,7 @@ class Register:
         return (*exact, *nameless)[:MAX_NAMESAKES]
 
     def with_key(self, spki_sha256: str) -> Sequence[Issuer]:
-        """CA certificates over this key."""
+        """CA certificates over this key, of every provider that has it."""
         return self._by_key.get(spki_sha256, ())
 
     def anchor_with(self, der: bytes) -> Issuer | None:

@@ -89,7 +89,7 @@ def revocation_of(path: CertificationPath, inputs: VerificationInputs) -> Revoca
     assert path.provider is not None
     return check_revocation(
         path.certificates,
-        evidence=inputs.evidence,
+        evidence=inputs.evidence.of_provider(path.provider.code),
         policy=path.provider.policy,
         at=inputs.at,
         stapled=inputs.stapled,
@@ -113,7 +113,7 @@ def certificates_over_the_same_keys(above: CaPath | None, register: Register) ->
 def _found_same_keys(above: CaPath, register: Register) -> Iterator[SameKey]:
     for number, issuer in enumerate(above.issuers, 1):
         for other in register.with_key(issuer.ca.spki_sha256):
-            if other is issuer and other is not above.issuers[-1]:
+            if other.ca.der == issuer.ca.der and issuer is not above.issuers[-1]:
                 continue  # the path itself holds it, and its issuer
             seen = {issuer.ca.spki_sha256}
             for signer in _named_signers(other, register):

@@ -87,8 +87,8 @@ class Verification:
             return (self._rules,)
         if self.path is not None and self.path.provider is not None:
             return (self.path.provider.policy,)
-        register = self.inputs.register
-        self._candidates = candidate_paths(self.certificate, register)
+        inputs, register = self.inputs, self.inputs.register
+        self._candidates = candidate_paths(self.certificate, register, provider=inputs.provider, site=inputs.site)
         claimed = claimed_providers(self.certificate, register, self._candidates)
         if claimed:
             return tuple([provider.policy for provider in claimed])
@@ -138,8 +138,9 @@ class Verification:
         if path.holds and path.provider is not None:
             return revocation_of(path, self.inputs)
         inputs = self.inputs
+        evidence = inputs.evidence.of_provider(path.provider.code if path.provider else "")
         return check_revocation(
-            path.certificates or (self.certificate,), evidence=inputs.evidence, policy=self.policy(), at=inputs.at,
+            path.certificates or (self.certificate,), evidence=evidence, policy=self.policy(), at=inputs.at,
             stapled=inputs.stapled, anchored=bool(path.certificates),
         )  # fmt: skip
 
@@ -172,7 +173,9 @@ class Verification:
         earlier = self.cached.checks
         self.checks = [fit, *earlier.get(Step.GATE, ()), signed, *earlier.get(Step.PATH, ())]
         self.run_step(Step.REVOCATION)
-        if self.refused and len(candidate_paths(self.certificate, self.inputs.register).paths) > 1:
+        inputs = self.inputs
+        candidates = candidate_paths(self.certificate, inputs.register, provider=inputs.provider, site=inputs.site)
+        if self.refused and len(candidates.paths) > 1:
             return None
         if self.refused:
             self.run_step(Step.PROFILE)

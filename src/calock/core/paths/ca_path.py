@@ -8,7 +8,7 @@ not used.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -80,15 +80,30 @@ class CandidatePaths(NamedTuple):
     """There are more candidates than are tried for one certificate."""
 
 
-def candidate_paths(leaf: Certificate, register: Register) -> CandidatePaths:
-    """CA parts that may have issued ``leaf``, the shortest first. Nothing in them is verified yet."""
+def candidate_paths(
+    leaf: Certificate, register: Register, *, provider: str | None = None, site: str | None = None
+) -> CandidatePaths:
+    """CA parts that may have issued ``leaf``, the shortest first. Nothing in them is verified yet.
+
+    One CA may stand under several providers, on a site of each. Where one of them is recognised by ``site``, and of these where one
+    is ``provider`` (a code), the others are not looked at.
+    """
     first = _issuers_of(leaf, register)
+    first = _preferred(first, lambda trust: site in trust.sites)
+    first = _preferred(first, lambda trust: provider == trust.code)
     if not first:
         return _NONE
     known = register.path_cache.get(first)
     if not isinstance(known, CandidatePaths):
         known = register.path_cache[first] = _build(first, register)
     return known
+
+
+def _preferred(issuers: tuple[Issuer, ...], fits: Callable[[ProviderTrust], bool]) -> tuple[Issuer, ...]:
+    """Those whose provider fits, or all when none does: a path of another provider then says what is wrong."""
+    if len(issuers) < 2:
+        return issuers
+    return tuple(issuer for issuer in issuers if fits(issuer.provider)) or issuers
 
 
 _NONE = CandidatePaths((), (), cut=False)

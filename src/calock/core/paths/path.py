@@ -92,7 +92,7 @@ def validated_paths(
     if anchor is not None:
         yield _validate(leaf, None, anchor.provider, at=at, provider=provider, site=site)
         return
-    candidates = candidates or candidate_paths(leaf, register)
+    candidates = candidates or candidate_paths(leaf, register, provider=provider, site=site)
     for above in candidates.paths:
         path = _validate(leaf, above, above.provider, at=at, provider=provider, site=site)
         yield path if path.holds or not candidates.untried else _note_untried(path)

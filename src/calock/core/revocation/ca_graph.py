@@ -20,7 +20,11 @@ MAX_VISITS = 64
 class CaGraph:
     """Known CA certificates, and which of them signed which."""
 
-    def __init__(self, anchors: Iterable[Certificate], others: Iterable[Certificate], *, policy: Policy, at: datetime) -> None:
+    def __init__(
+        self, anchors: Iterable[Certificate], others: Iterable[Certificate], *, policy: Policy, at: datetime, provider: str = ""
+    ) -> None:
+        self.provider = provider
+        """Code of the provider whose CAs and rules these are: by other rules other answers count."""
         self.policy = policy
         self.at = at
         self.anchors = list(dict.fromkeys(anchors))

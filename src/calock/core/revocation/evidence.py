@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import names
@@ -93,6 +93,9 @@ class FinalRevocation:
 class RevocationEvidence(Protocol):
     """Source of revocation data for verification. Implementations do not fetch, wait or verify."""
 
+    def of_provider(self, code: str) -> RevocationEvidence:
+        """What counts by the CAs and rules of this provider; an empty code: whichever provider has the issuing key."""
+
     def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
         """CRLs that cover certificates signed with this issuer's key."""
 
@@ -106,7 +109,14 @@ class RevocationEvidence(Protocol):
         """A known final revocation of one certificate of this issuer, whatever the other data say."""
 
 
-class NoRevocationEvidence:
+class EvidenceForAll:
+    """Evidence that was verified by one set of rules: every provider is given the same."""
+
+    def of_provider(self, code: str) -> Self:  # noqa: ARG002 - the protocol's signature
+        return self
+
+
+class NoRevocationEvidence(EvidenceForAll):
     """No revocation data at all."""
 
     def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:  # noqa: ARG002 - the protocol's signature
@@ -122,7 +132,7 @@ class NoRevocationEvidence:
         return None
 
 
-class InMemoryEvidence:
+class InMemoryEvidence(EvidenceForAll):
     """Evidence from given files, for the command line and tests.
 
     Everything is verified with the given CA certificates. What cannot be used is kept with the reason.

@@ -22,6 +22,7 @@ from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
 from calock.core.revocation.evidence import (
     ApplicableCrl,
+    EvidenceForAll,
     FinalRevocation,
     RejectedEvidence,
     RevocationEvidence,
@@ -29,7 +30,7 @@ from calock.core.revocation.evidence import (
 )
 from calock.server.jobs.lanes import Lanes
 from calock.server.locks.models import LockCertificate
-from calock.server.providers.models import SourceKind
+from calock.server.providers.models import CaRecord, SourceKind
 from calock.server.providers.trust import current_register
 from calock.server.revocation.evidence import current_evidence, graph_of
 from calock.server.revocation.live import fetch_ocsp
@@ -102,7 +103,8 @@ def _waiting(at: datetime) -> dict[str, list[uuid.UUID]]:
     """Certificates with live sessions, in order, by the key of the CA that issued them, where that has a responder."""
     locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
     rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True)
-    rows = rows.filter(ca_record__revocation_sources__kind=SourceKind.OCSP)
+    asked = CaRecord.objects.filter(revocation_sources__kind=SourceKind.OCSP).values("spki_sha256")
+    rows = rows.filter(ca_record__spki_sha256__in=asked)
     found: defaultdict[str, list[uuid.UUID]] = defaultdict(list)
     for key, pk in sorted(set(rows.values_list("ca_record__spki_sha256", "pk"))):
         found[key].append(pk)
@@ -114,11 +116,18 @@ class _Responder:
 
     def __init__(self, register: Register, key: str, ask: Callable[..., bool]) -> None:
         self.key = key
-        self.needs_none = False
-        """A complete CRL at hand speaks for all of them."""
-        self._issuers = register.with_key(key)
+        self._issuers: defaultdict[str, list[Issuer]] = defaultdict(list)
+        for issuer in register.with_key(key):
+            self._issuers[issuer.provider.code].append(issuer)
+        self._done: set[str] = set()
+        """Providers for whose rules a complete CRL at hand speaks for all locks."""
         self._ask = ask
         self._graphs: dict[str, CaGraph] = {}
+
+    @property
+    def needs_none(self) -> bool:
+        """A complete CRL at hand speaks for all of them, by everybody's rules."""
+        return bool(self._issuers) and self._done >= self._issuers.keys()
 
     def renew(self, pk: uuid.UUID) -> int:
         """Ask about one; 1 when it was asked about. An error here does not stop the others."""
@@ -127,32 +136,36 @@ class _Responder:
             if row is None or not self._issuers:
                 return 0
             leaf = Certificate.parse(bytes(row.der))
-            issuer = next((one for one in self._issuers if one.subject_key == leaf.issuer_key), self._issuers[0])
-            if self._spoken_for(leaf, issuer):
-                return 0
-            graph = self._graphs.get(issuer.provider.code) or self._graphs.setdefault(
-                issuer.provider.code, graph_of(issuer.provider)
-            )
-            self._ask(leaf, issuer.certificate, graph=graph, at=timezone.now(), anew=True)
+            return max([self._renew_for(leaf, issuers) for issuers in self._issuers.values()])
         except DatabaseError:
             raise
         except Exception:
             log.exception("ocsp_not_renewed", certificate=str(pk))
             return 0
+
+    def _renew_for(self, leaf: Certificate, issuers: Sequence[Issuer]) -> int:
+        """Ask by the rules of one provider that has this CA."""
+        issuer = next((one for one in issuers if one.subject_key == leaf.issuer_key), issuers[0])
+        provider = issuer.provider
+        if self._spoken_for(leaf, issuer):
+            return 0
+        graph = self._graphs.get(provider.code) or self._graphs.setdefault(provider.code, graph_of(provider))
+        self._ask(leaf, issuer.certificate, graph=graph, at=timezone.now(), anew=True)
         return 1
 
     def _spoken_for(self, leaf: Certificate, issuer: Issuer) -> bool:
         """Whether the CRLs at hand alone decide. That the CA has a CRL is not enough: it may be for others, or too old."""
-        known = _CrlsOnly(current_evidence())
+        known = _CrlsOnly(current_evidence().of_provider(issuer.provider.code))
         path = (leaf, issuer.certificate)
         judged = check_revocation(path, evidence=known, policy=issuer.provider.policy, at=timezone.now())
         if any(item.reason in FETCH_MAY_HELP or item.reason is Reason.REVOCATION_UNKNOWN for item in judged.findings):
             return False
-        self.needs_none = any(offer.crl.is_complete for offer in known.crls_for(issuer.certificate))
+        if any(offer.crl.is_complete for offer in known.crls_for(issuer.certificate)):
+            self._done.add(issuer.provider.code)
         return True
 
 
-class _CrlsOnly:
+class _CrlsOnly(EvidenceForAll):
     """Evidence without what OCSP said."""
 
     def __init__(self, known: RevocationEvidence) -> None:

@@ -7,7 +7,7 @@ may have one name.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from calock.core.certificates.certificate import Certificate
@@ -18,7 +18,6 @@ from calock.core.policy import Policy
 from calock.core.refusals import Reason
 from calock.core.register import Register
 from calock.core.revocation.check import SameKey
-from calock.core.revocation.evidence import RevocationEvidence
 from calock.core.verdict import Step
 
 MOST = 20_000
@@ -33,6 +32,7 @@ class Ground:
     """What one certificate stands on. ``certificates``: leaf first, anchor last."""
 
     certificates: tuple[Certificate, ...]
+    provider: str
     policy: Policy
     start: datetime
     end: datetime
@@ -54,13 +54,13 @@ class Grounds:
         if register.fingerprint != self._fingerprint:
             self._kept, self._fingerprint = {}, register.fingerprint
 
-    def of(self, sha256: str, at: datetime) -> Ground | None:
-        """What is kept of a certificate, as long as its dates need no second look."""
-        found = self._kept.get(sha256)
+    def of(self, key: str, at: datetime) -> Ground | None:
+        """What is kept of a certificate on a site, as long as its dates need no second look."""
+        found = self._kept.get(key)
         return found if found is not None and found.start <= at <= found.end else None
 
-    def find(self, der: bytes, register: Register, at: datetime, evidence: RevocationEvidence) -> Ground | Reason:
-        """Find and judge the path of a certificate, and keep it when it holds; else the reason that a login would be given.
+    def find(self, key: str, der: bytes, inputs: VerificationInputs) -> Ground | Reason:
+        """Find and judge the path of a certificate, and keep it under ``key`` when it holds; else a login's reason.
 
         Of several paths it is one without a revoked CA certificate, if there is one.
 
@@ -68,24 +68,25 @@ class Grounds:
             Refusal: the certificate cannot be read.
         """
         leaf = Certificate.parse(der)
-        path = choose_path(leaf, VerificationInputs(register, at, evidence, steps=_STEPS)).path
+        path = choose_path(leaf, replace(inputs, steps=_STEPS)).path
         if not path.holds or path.provider is None:
             return _reason(path)
+        provider = path.provider
         again = Certificate.parse(der)  # without what judging the path took out of it: a fifth of the memory
-        same_keys = certificates_over_the_same_keys(path.above, register)
-        ground = Ground((again, *path.certificates[1:]), path.provider.policy, *common_validity(path), same_keys)
-        if len(self._kept) < self.capacity and not path.provider.policy.legacy:  # a dated exception is looked at again
-            self._kept[leaf.sha256] = ground
+        same_keys = certificates_over_the_same_keys(path.above, inputs.register)
+        ground = Ground((again, *path.certificates[1:]), provider.code, provider.policy, *common_validity(path), same_keys)
+        if len(self._kept) < self.capacity and not provider.policy.legacy:  # a dated exception is looked at again
+            self._kept[key] = ground
         return ground
 
-    def forget(self, sha256: str) -> None:
-        """Look for the path of this certificate again."""
-        self._kept.pop(sha256, None)
+    def forget(self, key: str) -> None:
+        """Look for the path of this certificate on this site again."""
+        self._kept.pop(key, None)
 
     def keep_only(self, wanted: Collection[str]) -> None:
         """Let go of what no live session needs any more."""
-        for sha256 in self._kept.keys() - set(wanted):
-            del self._kept[sha256]
+        for key in self._kept.keys() - set(wanted):
+            del self._kept[key]
 
 
 def _reason(path: CertificationPath) -> Reason:

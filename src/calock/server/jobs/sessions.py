@@ -7,6 +7,7 @@ that cannot be fetched refuses new logins; it throws nobody out.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
+from calock.core.decision.inputs import VerificationInputs
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.check import SameKey, check_revocation
 from calock.core.verdict import RevocationStatus
@@ -26,7 +28,7 @@ from calock.server.audit.services import record
 from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import note_revoked
-from calock.server.locks.unrecognised import end_unrecognised_sessions, unrecognised_sessions
+from calock.server.locks.unrecognised import end_unrecognised_sessions, unrecognised_proofs, unrecognised_sessions
 from calock.server.providers.models import Provider
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation.evidence import current_evidence
@@ -39,6 +41,7 @@ END_REASONS = {
     Reason.CERTIFICATE_EXPIRED: "certificate expired",
     Reason.CA_REVOKED: "ca revoked",
     Reason.CERTIFICATE_UNTRUSTED: "ca not recognised",
+    Reason.PROVIDER_NOT_RECOGNISED_HERE: "ca not recognised",
     Reason.PROVIDER_SUSPENDED: "provider suspended",
     Reason.PATH_EXPIRED: "ca certificate expired",
     Reason.CERTIFICATE_UNPARSABLE: "stored certificate does not open",
@@ -87,6 +90,12 @@ class _Row(NamedTuple):
     revoked_at: datetime | None
     issuer_key: str
     serial: str
+    site: str
+    """Where the session is: a CA may stand under another provider on another site."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.sha256} {self.site}"
 
 
 Bad = tuple[Reason, RevocationStatus | None]
@@ -127,7 +136,7 @@ def sweep_sessions(*, at: datetime | None = None) -> Sweep:
             failed.add(row.sha256)
             _complain("lock_not_judged", row.sha256, error)
     _complained.intersection_update(failed)
-    _grounds.keep_only([row.sha256 for row in rows])
+    _grounds.keep_only([row.key for row in rows])
     return Sweep(len(rows), ended, len(failed))
 
 
@@ -138,7 +147,7 @@ def _complain(event: str, what: str, error: Exception) -> None:
 
 
 def _end_without_ground(provider: Provider, at: datetime) -> int:
-    if not unrecognised_sessions(provider).exists():
+    if not (unrecognised_sessions(provider).exists() or unrecognised_proofs(provider).exists()):
         return 0  # no transaction, which is SQLite's one write lock, for what is so at nearly every sweep
     with transaction.atomic():
         count = end_unrecognised_sessions(provider, at)
@@ -149,17 +158,20 @@ def _end_without_ground(provider: Provider, at: datetime) -> int:
 
 
 def _current_certificates(at: datetime) -> list[_Row]:
-    locks = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at).values("lock_id")
-    rows = LockCertificate.objects.filter(lock__in=locks, superseded_at__isnull=True)
+    live = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at)
+    rows = LockCertificate.objects.filter(lock__in=live.values("lock_id"), superseded_at__isnull=True)
     names = ("pk", "lock_id", "cert_sha256", "revoked_at", "ca_record__spki_sha256", "serial")
-    return [_Row(*values) for values in rows.values_list(*names)]
+    sites: defaultdict[uuid.UUID, list[str]] = defaultdict(list)
+    for lock, site in live.values_list("lock_id", "site").distinct().order_by("lock_id", "site"):
+        sites[lock].append(site)
+    return [_Row._make((*values, site)) for values in rows.values_list(*names) for site in sites[values[1]]]
 
 
 def _with_stored(rows: Sequence[_Row], at: datetime) -> Iterator[tuple[_Row, LockCertificate | None]]:
     """Each row with its certificate, which is read only when nothing is kept of it."""
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        wanted = [row.pk for row in chunk if _grounds.of(row.sha256, at) is None]
+        wanted = [row.pk for row in chunk if _grounds.of(row.key, at) is None]
         read = LockCertificate.objects.only("cert_sha256", "sealed_der").in_bulk(wanted) if wanted else {}
         for row in chunk:
             yield row, read.get(row.pk)
@@ -171,7 +183,7 @@ class _Judge:
     def __init__(self, at: datetime) -> None:
         self.at = at
         self._fresh = False
-        self._revoked_authorities: dict[tuple[Certificate, ...], bool] = {}
+        self._revoked_authorities: dict[tuple[str, tuple[Certificate, ...]], bool] = {}
         self._take_up()
 
     def _take_up(self) -> None:
@@ -193,7 +205,7 @@ class _Judge:
             # one that is not valid yet was valid at its login: a clock's error, and nobody's fault
             return None if ground is Reason.CERTIFICATE_NOT_YET_VALID else (ground, None)
         if self._has_revoked_ca(ground):
-            _grounds.forget(row.sha256)  # another path may hold since this one was found
+            _grounds.forget(row.key)  # another path may hold since this one was found
             ground = self._ground(row, stored)
             if isinstance(ground, Reason):
                 return ground, None
@@ -202,28 +214,32 @@ class _Judge:
         return self._revoked(ground, ground.certificates[:2])
 
     def _has_revoked_ca(self, ground: Ground) -> bool:
-        authorities = ground.certificates[1:]
-        if authorities not in self._revoked_authorities:
+        key = (ground.provider, ground.certificates[1:])
+        if key not in self._revoked_authorities:
             same_keys = [item._replace(number=item.number - 1) for item in ground.same_keys]
-            self._revoked_authorities[authorities] = self._revoked(ground, authorities, same_keys) is not None
-        return self._revoked_authorities[authorities]
+            self._revoked_authorities[key] = self._revoked(ground, ground.certificates[1:], same_keys) is not None
+        return self._revoked_authorities[key]
 
     def _ground(self, row: _Row, stored: LockCertificate | None) -> Ground | Reason:
-        kept = _grounds.of(row.sha256, self.at)
+        kept = _grounds.of(row.key, self.at)
         if kept is not None:
             return kept
         der = (stored or LockCertificate.objects.only("cert_sha256", "sealed_der").get(pk=row.pk)).der
-        found = _grounds.find(der, self._register, self.at, self._evidence)
+        found = self._found(row, der)
         if isinstance(found, Reason) and not self._fresh:
             # the session may be younger than our copy of the register, and its CA too: nobody is put out by an old copy
             forget_register()
             self._take_up()
             self._fresh = True
-            found = _grounds.find(der, self._register, self.at, self._evidence)
+            found = self._found(row, der)
         return found
 
+    def _found(self, row: _Row, der: bytes) -> Ground | Reason:
+        return _grounds.find(row.key, der, VerificationInputs(self._register, self.at, self._evidence, site=row.site))
+
     def _revoked(self, ground: Ground, path: Sequence[Certificate], same_keys: Sequence[SameKey] = ()) -> Bad | None:
-        found = check_revocation(path, evidence=self._evidence, policy=ground.policy, at=self.at, same_keys=same_keys)
+        evidence = self._evidence.of_provider(ground.provider)
+        found = check_revocation(path, evidence=evidence, policy=ground.policy, at=self.at, same_keys=same_keys)
         return (found.reason, found.statuses[0]) if found.reason is not None and found.reason in REVOKED else None
 
 

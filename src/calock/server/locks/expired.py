@@ -34,7 +34,7 @@ def judge_expired(
         return verdict
     result = check_revocation(
         [Certificate.parse(der) for der in verdict.path],
-        evidence=inputs.evidence,
+        evidence=inputs.evidence.of_provider(verdict.provider.code),
         policy=verdict.provider.policy,
         at=inputs.at,
         stapled=[decode_base64(text, "a stapled response") for text in token.stapled_ocsp],

@@ -131,6 +131,8 @@ class Found:
     certificate_id: uuid.UUID
     lock_id: uuid.UUID
     cert_sha256: str
+    provider: str
+    """Code of the provider by whose rules the certificate was taken in."""
     revoked: bool
     """It, or the lock's current certificate over the same key, was found revoked."""
     superseded_by_other_key: bool

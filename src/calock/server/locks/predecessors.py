@@ -50,15 +50,15 @@ def predecessor_status(version: LockCertificate, *, at: datetime) -> Predecessor
     register = current_register()
     try:
         certificate = Certificate.parse(version.der)
-        chosen = choose_path(certificate, VerificationInputs(register, at, current_evidence(), steps=_STEPS))
+        provider = version.ca_record.provider.code  # by the rules that took it in
+        chosen = choose_path(certificate, VerificationInputs(register, at, current_evidence(), provider=provider, steps=_STEPS))
     except Refusal as refusal:
         return PredecessorStatus(version.pk, doubt=f"the stored certificate cannot be judged: {refusal.detail}")
     path = chosen.path
     if path.provider is None or not path.checks[0].passed:
         return PredecessorStatus(version.pk, doubt="its CA is not recognised any more")
-    found = chosen.revocation or check_revocation(
-        path.certificates, evidence=current_evidence(), policy=path.provider.policy, at=at
-    )
+    evidence = current_evidence().of_provider(path.provider.code)
+    found = chosen.revocation or check_revocation(path.certificates, evidence=evidence, policy=path.provider.policy, at=at)
     if found.reason is Reason.CERTIFICATE_REVOKED:
         note_revoked(version.ca_record.spki_sha256, version.serial, status=found.statuses[0], at=at)
         return PredecessorStatus(version.pk, revoked=True)

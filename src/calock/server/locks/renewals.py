@@ -10,11 +10,14 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.db.models import QuerySet
+
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.locks.consent import awaited
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, BindingQuerySet, LockCertificate
+from calock.server.providers.models import CaRecord
 from calock.server.sessions.context import RequestContext
 
 MOST = 20
@@ -101,14 +104,18 @@ def probably_renewed(proven: ProvenCertificate) -> uuid.UUID | None:
 
 
 def _bound_to_holder(proven: ProvenCertificate) -> BindingQuerySet:
-    named = LockCertificate.objects.filter(superseded_at__isnull=True, holder_hmac__in=proven.holder_hmacs)
-    rows: BindingQuerySet = Binding.objects.live().filter(
-        awaits="", lock__provider__code=proven.provider, lock__in=named.values("lock")
-    )
+    named = _of_provider(proven).filter(holder_hmac__in=proven.holder_hmacs)
+    rows: BindingQuerySet = Binding.objects.live().filter(awaits="", lock__in=named.values("lock"))
     return rows
+
+
+def _of_provider(proven: ProvenCertificate) -> QuerySet[LockCertificate]:
+    """Current certificates of its provider's CAs, also where the lock was bound on a site on which another provider has them."""
+    cas = CaRecord.objects.filter(provider__code=proven.provider).values("spki_sha256")
+    return LockCertificate.objects.filter(superseded_at__isnull=True, ca_record__spki_sha256__in=cas)
 
 
 def _devices_of(proven: ProvenCertificate) -> tuple[str, ...]:
     """What the certificate or the driver says of the device; nothing for a value that several bound locks share."""
-    shown = Binding.objects.live().filter(lock__provider__code=proven.provider, lock__device__in=proven.devices)
+    shown = Binding.objects.live().filter(lock__in=_of_provider(proven).values("lock"), lock__device__in=proven.devices)
     return proven.devices if proven.devices[0] and len(shown[:2]) < 2 else ()

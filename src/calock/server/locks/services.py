@@ -13,12 +13,13 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
-from calock.server.locks.answers import Proof, answering, judge, provider_facts
+from calock.server.locks.answers import Proof, answering, judge
 from calock.server.locks.consent import awaited
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Awaits, Binding, Lock
 from calock.server.locks.operator_rules import require_enrolment, require_own_person
 from calock.server.locks.operator_seals import require_intact, seal_binding
+from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.renewals import Act, BindingQuestion, Choice, candidates, chosen
@@ -126,23 +127,9 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
 def _bind_proven(
     proof: Proof, *, choice: Choice | None, member: Account, by: Account, context: RequestContext
 ) -> Binding | BindingQuestion:
-    _require_own_organisation(proof, member)
+    require_own_organisation(proof, member)
     require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
     return _bind_until_decided(proof.challenge, ProvenCertificate.of(proof), choice=choice, member=member, by=by, context=context)
-
-
-def _require_own_organisation(proof: Proof, member: Account) -> None:
-    """A certificate of an organisation is bound only to that organisation's members; a personal one is not asked.
-
-    Nor is one that names no holder: the provider's rules decide whether such a certificate is taken at all
-    (``identity.holder_required``), and the row says ``holder: none``.
-    """
-    if proof.identity.holder_kind != "uscc":
-        return
-    own = member.organisation.uscc if member.organisation else ""
-    if own != proof.identity.holder_id:
-        facts = provider_facts(proof.provider.code)
-        raise Refusal(Reason.HOLDER_NOT_ORGANISATION, "the certificate names another organisation", facts)
 
 
 def _bind_until_decided(

@@ -19,6 +19,7 @@ from calock.server.locks.answers import answering, judge
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.operator_seals import live_binding, require_intact
+from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import lock_of, stands_for
@@ -81,6 +82,8 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
         if binding is None or binding.awaits:
             raise Refusal(Reason.STEP_UP_FAILED, "the lock is not bound to this account")
         require_intact(binding)
+        if lock.provider.code != proof.provider.code:
+            require_own_organisation(proof, account)
         spend(proof.challenge)
         return Proved(lock.pk, proof.details)
 

@@ -16,7 +16,7 @@ from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.predecessors import PredecessorStatus, RacedError, predecessor_status
-from calock.server.providers.models import CaRecord
+from calock.server.providers.models import CaRecord, Provider
 
 
 def take_turn(lock: Lock) -> None:
@@ -29,7 +29,7 @@ def take_turn(lock: Lock) -> None:
 
 
 def current_version(lock: Lock) -> LockCertificate | None:
-    return LockCertificate.objects.select_related("ca_record").filter(lock=lock, superseded_at__isnull=True).first()
+    return LockCertificate.objects.select_related("ca_record__provider").filter(lock=lock, superseded_at__isnull=True).first()
 
 
 def known_version(proven: ProvenCertificate) -> LockCertificate | None:
@@ -56,7 +56,7 @@ def lock_of(proven: ProvenCertificate) -> Lock | None:
     """The lock that this certificate or its key belongs to.
 
     Raises:
-        Refusal: KEY_ALREADY_KNOWN when the key stands under a lock of another provider.
+        Refusal: KEY_ALREADY_KNOWN when the key stands under a lock of another provider, to which this certificate's CA is none.
     """
     certificate = known_version(proven)
     return lock_of_key(proven) if certificate is None else certificate.lock
@@ -69,9 +69,14 @@ def lock_of_key(proven: ProvenCertificate) -> Lock | None:
         Refusal: KEY_ALREADY_KNOWN, as ``lock_of``.
     """
     key = LockKey.objects.select_related("lock__provider").filter(pk=proven.key_sha256).first()
-    if key is not None and key.lock.provider.code != proven.provider:
+    if key is not None and not _is_of(key.lock.provider, proven):
         raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under a lock of another provider", about={"lock": key.lock_id})
     return key.lock if key is not None else None
+
+
+def _is_of(provider: Provider, proven: ProvenCertificate) -> bool:
+    """Whether it is a certificate of this provider: judged by its rules, or of a CA that it has as well, on another site."""
+    return provider.code == proven.provider or provider.ca_records.filter(spki_sha256=proven.ca_spki_sha256).exists()
 
 
 def predecessor_of(proven: ProvenCertificate, lock: Lock | None, *, at: datetime) -> PredecessorStatus | None:
@@ -98,7 +103,9 @@ def continues(version: LockCertificate, proven: ProvenCertificate) -> bool:
 
 def _needs_no_person(version: LockCertificate, proven: ProvenCertificate) -> bool:
     """A renewal is believed at a login only over the same key, from the CA that issued ``version`` or its successor."""
-    return version.spki_sha256 == proven.spki_sha256 and version.ca_record.group == proven.ca_group
+    before = version.ca_record
+    successor = before.provider.code == proven.provider and before.group == proven.ca_group
+    return version.spki_sha256 == proven.spki_sha256 and (successor or before.spki_sha256 == proven.ca_spki_sha256)
 
 
 def _is_older(proven: ProvenCertificate, current: LockCertificate) -> bool:
@@ -197,7 +204,7 @@ def add_version(lock: Lock, proven: ProvenCertificate, previous: LockCertificate
     _leave_behind(previous, at=at)
     version = LockCertificate(
         lock=lock,
-        ca_record=CaRecord.objects.get(spki_sha256=proven.ca_spki_sha256),
+        ca_record=CaRecord.objects.get(provider__code=proven.provider, spki_sha256=proven.ca_spki_sha256),
         serial=proven.serial,
         cert_sha256=proven.cert_sha256,
         spki_sha256=proven.spki_sha256,

@@ -17,6 +17,7 @@ from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.holder import Found, ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
+from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import is_lock_only
 from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.renewals import probably_renewed
@@ -177,7 +178,7 @@ def _require_open(found: Found, proof: Proof) -> None:
 
     Raises:
         Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, LOCK_NOT_BOUND, LOCK_NOT_CONFIRMED,
-            OPERATOR_DAMAGED, ACCOUNT_DISABLED, ORGANISATION_DISABLED.
+            OPERATOR_DAMAGED, ACCOUNT_DISABLED, ORGANISATION_DISABLED, HOLDER_NOT_ORGANISATION.
     """
     about = {"lock": found.lock_id}
     if found.cert_sha256 != proof.certificate.sha256 and not _is_stored(found, proof):
@@ -198,6 +199,8 @@ def _require_open(found: Found, proof: Proof) -> None:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the bound account is disabled", about=about)
     if found.organisation_id is not None and found.organisation_state != OrganisationState.ACTIVE:
         raise Refusal(Reason.ORGANISATION_DISABLED, "the bound account's organisation is disabled", about=about)
+    if found.provider != proof.provider.code:  # another provider has this CA on this site, and reads the holder by its own rules
+        require_own_organisation(proof, Account.objects.select_related("organisation").get(pk=found.account_id))
 
 
 def _is_stored(found: Found, proof: Proof) -> bool:

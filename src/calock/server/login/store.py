@@ -23,9 +23,10 @@ from calock.server.sessions.models import Session
 
 FIND = """
 SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, a.id, a.state, a.role, o.id, o.state,
-    c.revoked_at, v.id, n.revoked_at
+    p.code, c.revoked_at, v.id, n.revoked_at
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
+JOIN providers_provider p ON p.id = r.provider_id
 LEFT JOIN locks_revokedcertificate v ON v.issuer_key = r.spki_sha256 AND v.serial = c.serial
 LEFT JOIN locks_lockcertificate n ON n.lock_id = c.lock_id AND n.superseded_at IS NULL
 LEFT JOIN locks_binding b ON b.lock_id = c.lock_id AND b.unbound_at IS NULL
@@ -95,7 +96,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
     if row is None:
         return None
     certificate, lock, cert_sha256, key, newest_key, binding, awaits, account, account_state, account_role, *more = row
-    organisation, organisation_state, *revoked = more
+    organisation, organisation_state, provider, *revoked = more
     certificate_id, lock_id = _uuid(certificate), _uuid(lock)
     assert certificate_id is not None
     assert lock_id is not None
@@ -103,6 +104,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         certificate_id=certificate_id,
         lock_id=lock_id,
         cert_sha256=cert_sha256,
+        provider=provider,
         revoked=any(value is not None for value in revoked),
         superseded_by_other_key=newest_key is not None and newest_key != key,
         binding_id=_uuid(binding),

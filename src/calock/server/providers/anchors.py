@@ -14,6 +14,7 @@ from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose, require_operator
 from calock.server.providers.certificates import CaFile, read_ca_certificate
 from calock.server.providers.models import CaRecord, CaState, Provider, Role, open_register
+from calock.server.providers.shared_keys import require_own_on_each_site
 from calock.server.providers.validators import LINE_PATTERN, MAX_CAS, MAX_SHORT, refuse_more_than
 from calock.server.sessions.context import RequestContext
 
@@ -28,8 +29,9 @@ FROM_STATES = {
 
 
 def _record_for(provider: Provider, ca: CaFile, role: Role) -> CaRecord:
-    """The record this key has, or a new pending one. One key stands under one provider only, and for one use."""
-    record = CaRecord.objects.select_for_update(no_key=True).filter(spki_sha256=ca.spki_sha256).first()
+    """The record this key has here, or a new pending one. One key stands here for one use only."""
+    require_own_on_each_site(provider, keys=(ca.spki_sha256,))
+    record = provider.ca_records.select_for_update(no_key=True).filter(spki_sha256=ca.spki_sha256).first()
     if record is not None and drop_pending(record):
         record = None
     if record is None:
@@ -46,8 +48,6 @@ def _record_for(provider: Provider, ca: CaFile, role: Role) -> CaRecord:
             not_before=ca.not_before,
             not_after=ca.not_after,
         )
-    if record.provider_id != provider.pk:
-        raise Refusal(Reason.CA_KEY_KNOWN, "this key is recorded at another provider")
     if record.crl_signer != (role == Role.CRL_SIGNER):
         raise Refusal(Reason.CA_KEY_KNOWN, "this key is recorded here for another use")
     same = bytes(record.certificate) == ca.der

@@ -8,6 +8,7 @@ from typing import Any
 
 from calock.server.providers.certificates import issued_by
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState
+from calock.server.providers.shared_keys import require_own_on_each_site
 
 EndDependents = Callable[[Provider, datetime], int]
 """Ends what a provider's CAs no longer carry, inside the transaction of the change; how many there were."""
@@ -47,7 +48,11 @@ def enforce(provider: Provider, at: datetime) -> dict[str, Any]:
     """Suspend ``provider`` when it has no anchor left, and end what its CAs no longer carry. What was done, for the audit row.
 
     To be called after every change of a CA record or of a provider's state and sites.
+
+    Raises:
+        Refusal: CA_KEY_KNOWN, as ``require_own_on_each_site``: the change must not be kept.
     """
+    require_own_on_each_site(provider)
     suspended = provider.state == ProviderState.ENABLED and not has_anchor(provider)
     if suspended:
         provider.state = ProviderState.SUSPENDED

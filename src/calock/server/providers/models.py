@@ -81,7 +81,10 @@ class Provider(Versioned):
 
 
 class CaRecord(Versioned):
-    """One CA certificate of a provider: an anchor (``anchor=True``) or a recognised intermediate."""
+    """One CA certificate of a provider: an anchor (``anchor=True``) or a recognised intermediate.
+
+    Its key may stand under other providers too, on other sites (``shared_keys.py``).
+    """
 
     KIND = "ca"
 
@@ -94,7 +97,7 @@ class CaRecord(Versioned):
     crl_signer = models.BooleanField(
         "仅签发 CRL", default=False, help_text="a key certified for CRLs alone: never an anchor, never an issuer of locks"
     )
-    spki_sha256 = models.CharField("公钥 SHA-256", max_length=64, unique=True)
+    spki_sha256 = models.CharField("公钥 SHA-256", max_length=64, db_index=True)
     certificate = models.BinaryField()
     subject = models.CharField("主题", max_length=500)
     state = models.CharField("状态", max_length=16, choices=CaState.choices, default=CaState.PENDING)
@@ -108,7 +111,10 @@ class CaRecord(Versioned):
 
     class Meta:
         verbose_name = verbose_name_plural = "CA 证书"
-        constraints = (models.CheckConstraint(condition=~models.Q(anchor=True, crl_signer=True), name="a_crl_signer_is_no_anchor"),)
+        constraints = (
+            models.CheckConstraint(condition=~models.Q(anchor=True, crl_signer=True), name="a_crl_signer_is_no_anchor"),
+            models.UniqueConstraint(fields=("provider", "spki_sha256"), name="one_record_per_provider_and_key"),
+        )
 
     def __str__(self) -> str:
         return self.subject

@@ -26,6 +26,7 @@ from calock.server.providers.emergencies import own_keys, require_bounded, runni
 from calock.server.providers.enforcement import enforce, has_anchor
 from calock.server.providers.models import CaRecord, Provider, ProviderState, open_register
 from calock.server.providers.register_audit import record_change
+from calock.server.providers.shared_keys import require_own_on_each_site
 from calock.server.providers.validators import MAX_PROVIDERS, clean_links, clean_sites, refuse_more_than
 from calock.server.sessions.context import RequestContext
 
@@ -170,10 +171,10 @@ def propose_trust(
     """Ask for another state, other sites or other rules of a provider; for its ``links`` as well where they are one decision.
 
     Raises:
-        Refusal: PROVIDER_RULES_REFUSED, REQUEST_MALFORMED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, or as
-            ``approvals.services.propose``.
+        Refusal: PROVIDER_RULES_REFUSED, REQUEST_MALFORMED, PROVIDER_WITHOUT_ANCHOR, VERSION_CHANGED, CA_KEY_KNOWN for a site on
+            which another provider has one of its CA keys, or as ``approvals.services.propose``.
     """
-    payload = {
+    payload: dict[str, Any] = {
         "state": ProviderState(state).value,
         "sites": clean_sites(sites),
         "rules": clean_rules(rules),
@@ -185,6 +186,7 @@ def propose_trust(
         open_register()
         fresh = locked_provider(provider, version)
         require_bounded(payload["rules"], own_keys(fresh), since=timezone.now())
+        require_own_on_each_site(fresh, sites=payload["sites"])
         if asked:
             payload["links"] = asked
             for name, value in asked.items():

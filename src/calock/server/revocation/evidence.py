@@ -20,6 +20,7 @@ from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.crl_index import CrlIndex, IndexDamagedError
 from calock.core.revocation.evidence import (
     ApplicableCrl,
+    EvidenceForAll,
     FinalRevocation,
     RejectedEvidence,
     RevocationEvidence,
@@ -40,13 +41,18 @@ log = structlog.get_logger(__name__)
 
 
 class StoredEvidence:
-    """What this machine holds, linked to the CA keys of one register. Immutable but for the cache of OCSP answers."""
+    """What this machine holds, linked to the CA keys of one register. Immutable but for the cache of OCSP answers.
+
+    Each provider's CAs and rules judge for themselves what counts (``of_provider``), also where two have the same CA key. CRLs are
+    its CA's own words, whichever provider's source they came from.
+    """
 
     def __init__(self, register: Register, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
-        self._offers: dict[str, list[ApplicableCrl]] = {}
         self._unusable: dict[str, list[RejectedEvidence]] = {}
         self.opened: dict[str, CrlIndex] = {}
-        self._graphs: dict[str, CaGraph] = {}
+        self._of: dict[str, _OfProvider] = {}
+        self._any: dict[str, _OfProvider] = {}
+        """By CA key: a provider that has it."""
         self._finals = {
             (item.ca, int(item.serial, 16)): FinalRevocation(item.revoked_at, "crl", item.sha256, item.detail)
             for item in manifest.finals
@@ -58,12 +64,13 @@ class StoredEvidence:
 
     def _add(self, provider: ProviderTrust, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
         graph = graph_of(provider)
+        own = {certificate.spki_sha256 for certificate in graph.certificates}
         indexes = []
         for item in manifest.held:
-            if item.provider != provider.code:
+            if item.provider != provider.code and item.ca not in own:
                 continue
             try:
-                index = opened.get(item.file) or store.open_index(item.file)
+                index = self.opened.get(item.file) or opened.get(item.file) or store.open_index(item.file)
             except IndexDamagedError as error:
                 log.critical("crl_index_damaged", provider=provider.code, url=item.url, detail=str(error))
                 detail = f"the stored index is damaged: {error}"
@@ -73,18 +80,23 @@ class StoredEvidence:
                 continue
             self.opened[item.file] = index
             indexes.append(index)
-        self._offers.update(link_crls(indexes, graph))
-        self._graphs.update({certificate.spki_sha256: graph for certificate in graph.certificates})
+        self._of[provider.code] = found = _OfProvider(self, link_crls(indexes, graph), graph)
+        for key in own:
+            self._any.setdefault(key, found)
 
     def _note(self, ca: str, item: RejectedEvidence) -> None:
         self._unusable.setdefault(ca, []).append(item)
 
+    def of_provider(self, code: str) -> RevocationEvidence:
+        return self._of.get(code, self)
+
     def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
-        return self._offers.get(issuer.spki_sha256, ())
+        found = self._any.get(issuer.spki_sha256)
+        return found.crls_for(issuer) if found else ()
 
     def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:
-        graph = self._graphs.get(issuer.spki_sha256)
-        return ocsp_cache.answers(issuer, serial, graph=graph) if graph else ()
+        found = self._any.get(issuer.spki_sha256)
+        return found.ocsp_for(issuer, serial) if found else ()
 
     def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
         return self._unusable.get(issuer.spki_sha256, ())
@@ -93,7 +105,29 @@ class StoredEvidence:
         return self._finals.get((issuer.spki_sha256, serial)) if self._finals else None
 
 
-class DamagedEvidence:
+class _OfProvider(EvidenceForAll):
+    """The stored evidence by the CAs and rules of one provider."""
+
+    def __init__(self, stored: StoredEvidence, offers: dict[str, list[ApplicableCrl]], graph: CaGraph) -> None:
+        self._stored = stored
+        self._offers = offers
+        self._graph = graph
+        self._keys = {certificate.spki_sha256 for certificate in graph.certificates}
+
+    def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
+        return self._offers.get(issuer.spki_sha256, ())
+
+    def ocsp_for(self, issuer: Certificate, serial: int) -> Sequence[VerifiedSingleResponse]:
+        return ocsp_cache.answers(issuer, serial, graph=self._graph) if issuer.spki_sha256 in self._keys else ()
+
+    def rejected_for(self, issuer: Certificate) -> Sequence[RejectedEvidence]:
+        return self._stored.rejected_for(issuer)
+
+    def final_for(self, issuer: Certificate, serial: int) -> FinalRevocation | None:
+        return self._stored.final_for(issuer, serial)
+
+
+class DamagedEvidence(EvidenceForAll):
     """The store cannot be believed, or not be read: everything that needs it is refused."""
 
     def __init__(self, detail: str) -> None:
@@ -121,6 +155,7 @@ def graph_of(provider: ProviderTrust) -> CaGraph:
         (certificate for anchor, certificate in parsed if not anchor),
         policy=provider.policy,
         at=timezone.now(),
+        provider=provider.code,
     )
 
 

@@ -107,7 +107,7 @@ def _refuse_future(head: CrlHeader, policy: Policy, at: datetime) -> None:
 
 def _refuse_revoked_signer(signer: Certificate, graph: CaGraph, at: datetime) -> None:
     """A key that is known to be revoked replaces nothing; one whose status is not known yet is judged with each decision."""
-    evidence = current_evidence()
+    evidence = current_evidence().of_provider(graph.provider)
     judged = [check_revocation(path, evidence=evidence, policy=graph.policy, at=at) for path in graph.paths_of(signer)]
     revoked_paths = [any(finding.reason is Reason.CERTIFICATE_REVOKED for finding in one.findings) for one in judged]
     if revoked_paths and all(revoked_paths):

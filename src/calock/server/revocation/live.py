@@ -26,6 +26,7 @@ from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.check import FETCH_MAY_HELP, check_revocation
 from calock.core.revocation.evidence import (
     ApplicableCrl,
+    EvidenceForAll,
     FinalRevocation,
     RejectedEvidence,
     RevocationEvidence,
@@ -52,7 +53,7 @@ MAX_ROUNDS = 2
 """Times that one login may wait for something to be fetched: for the lock's certificate, and for its CA."""
 
 log = structlog.get_logger(__name__)
-_flights: dict[tuple[str, int], threading.Lock] = {}
+_flights: dict[tuple[str, str, int], threading.Lock] = {}
 _guard = threading.Lock()
 _broken: dict[int, float] = {}
 
@@ -112,12 +113,12 @@ def fetch_missing(verdict: Verdict, patience: Patience) -> bool:
         return False
     at = timezone.now()
     if lacking.name != "revocation-leaf":
-        return fetch_crls([ca.spki_sha256 for ca in verdict.provider.cas], at, patience)
+        return fetch_crls(verdict.provider.code, [ca.spki_sha256 for ca in verdict.provider.cas], at, patience)
     issuer = Certificate.parse(verdict.issuer.der)
     anew = lacking.reason is Reason.CERTIFICATE_ON_HOLD
     if fetch_ocsp(verdict.certificate, issuer, graph=graph_of(verdict.provider), at=at, anew=anew, patience=patience):
         return True
-    return fetch_crls([verdict.issuer.spki_sha256], at, patience)
+    return fetch_crls(verdict.provider.code, [verdict.issuer.spki_sha256], at, patience)
 
 
 def fetch_ocsp(
@@ -138,15 +139,17 @@ def fetch_ocsp(
         Refusal: REGISTER_DAMAGED.
         DatabaseError: ours does not answer.
     """
-    question = _Question(certificate, issuer, graph, at, current_evidence(), patience)
-    with _flight((issuer.spki_sha256, certificate.serial), patience) as alone:
+    question = _Question(certificate, issuer, graph, at, current_evidence().of_provider(graph.provider), patience)
+    with _flight((graph.provider, issuer.spki_sha256, certificate.serial), patience) as alone:
         if not alone:
             return False
         if not anew and ocsp_cache.answers(issuer, certificate.serial, graph=graph):
             return True
-        if ocsp_cache.asked_lately(issuer, certificate.serial):
+        if ocsp_cache.asked_lately(issuer, certificate.serial, graph=graph):
             return False
-        rows = RevocationSource.objects.filter(kind=SourceKind.OCSP, ca_record__spki_sha256=issuer.spki_sha256)
+        rows = RevocationSource.objects.filter(
+            kind=SourceKind.OCSP, ca_record__spki_sha256=issuer.spki_sha256, ca_record__provider__code=graph.provider
+        )
         sources = list(rows.select_related("ca_record__provider"))
         for source in sources:
             if patience is not None and patience.over:
@@ -154,7 +157,7 @@ def fetch_ocsp(
             if _ask(source, question):
                 return True
         if sources:
-            ocsp_cache.note_failure(issuer, certificate.serial)
+            ocsp_cache.note_failure(issuer, certificate.serial, graph=graph)
     return False
 
 
@@ -225,7 +228,7 @@ def _answer(source: RevocationSource, question: _Question) -> tuple[VerifiedSing
     return replace(found[0], live=False), sink.getvalue()
 
 
-class _Fetched:
+class _Fetched(EvidenceForAll):
     """The evidence at hand, with the answer that was just fetched in place of those that are kept."""
 
     def __init__(self, question: _Question, item: VerifiedSingleResponse) -> None:
@@ -268,7 +271,7 @@ def forget_failures() -> None:
 
 
 @contextmanager
-def _flight(key: tuple[str, int], patience: Patience | None) -> Iterator[bool]:
+def _flight(key: tuple[str, str, int], patience: Patience | None) -> Iterator[bool]:
     """Be the only one of this process who asks about one certificate; False when patience ends before that."""
     with _guard:
         lock = _flights.setdefault(key, threading.Lock())

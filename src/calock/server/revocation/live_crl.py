@@ -57,10 +57,12 @@ class Attempts:
 _attempts = Attempts()
 
 
-def fetch_crls(keys: list[str], at: datetime, patience: Patience) -> bool:
-    """Fetch what these CAs publish, one source after the other; True = the store changed meanwhile, by whomever."""
+def fetch_crls(provider: str, keys: list[str], at: datetime, patience: Patience) -> bool:
+    """Fetch what these CAs of a provider publish, one source after the other; True = the store changed, by whomever."""
     before = stamp()
-    rows = RevocationSource.objects.filter(kind=SourceKind.CRL, ca_record__spki_sha256__in=keys).select_related("ca_record")
+    rows = RevocationSource.objects.filter(
+        kind=SourceKind.CRL, ca_record__provider__code=provider, ca_record__spki_sha256__in=keys
+    ).select_related("ca_record")
     for source in rows:
         if patience.over:
             break

@@ -39,7 +39,8 @@ KEEP_REVOKED = timedelta(days=3650)
 """Longer than any lock's certificate lives."""
 
 log = structlog.get_logger(__name__)
-_Key = tuple[str, int]
+_Key = tuple[str, str, int]
+"""Provider by whose rules the answer counts, issuing key, serial number."""
 _Stamp = tuple[int, int, int]
 
 
@@ -62,14 +63,14 @@ def directory() -> Path:
 
 def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[VerifiedSingleResponse]:
     """Answers at hand about one certificate, that have not run out."""
-    key = (issuer.spki_sha256, serial)
+    key = _key(issuer, serial, graph)
     with _lock:
         kept = _answers.get(key)
         if kept is not None:
             _answers.move_to_end(key)
         elif _missing.get(key, 0.0) > time.monotonic():
             return ()
-    path = _path(issuer, serial)
+    path = _path(*key)
     if kept is None or kept.stamp != _stamp(path):
         kept = _strongest_of(kept, path, issuer, serial, graph)
         with _lock:
@@ -91,7 +92,8 @@ def _heard_before(item: VerifiedSingleResponse, at: datetime) -> bool:
 
 def put(issuer: Certificate, serial: int, item: VerifiedSingleResponse, der: bytes, *, graph: CaGraph) -> bool:
     """Keep a verified answer: good and revoked on disk too, unknown briefly and here only. False: a stronger one is kept."""
-    key, path = (issuer.spki_sha256, serial), _path(issuer, serial)
+    key = _key(issuer, serial, graph)
+    path = _path(*key)
     with _changing():
         with _lock:
             before = _answers.get(key)
@@ -106,16 +108,16 @@ def put(issuer: Certificate, serial: int, item: VerifiedSingleResponse, der: byt
     return taken
 
 
-def note_failure(issuer: Certificate, serial: int) -> None:
+def note_failure(issuer: Certificate, serial: int, *, graph: CaGraph) -> None:
     """Remember that asking gave nothing usable: nobody of this process asks again for ``NEGATIVE`` seconds."""
     with _lock:
-        _note_missing((issuer.spki_sha256, serial), NEGATIVE)
+        _note_missing(_key(issuer, serial, graph), NEGATIVE)
 
 
-def asked_lately(issuer: Certificate, serial: int) -> bool:
+def asked_lately(issuer: Certificate, serial: int, *, graph: CaGraph) -> bool:
     """Whether asking failed less than ``NEGATIVE`` seconds ago."""
     with _lock:
-        return _missing.get((issuer.spki_sha256, serial), 0.0) > time.monotonic() + 1.0
+        return _missing.get(_key(issuer, serial, graph), 0.0) > time.monotonic() + 1.0
 
 
 def forget_memory() -> None:
@@ -218,8 +220,12 @@ def _strongest_of(kept: _Kept | None, path: Path, issuer: Certificate, serial: i
 # --- the files
 
 
-def _path(issuer: Certificate, serial: int) -> Path:
-    return directory() / issuer.spki_sha256[:32] / f"{serial:x}.der"
+def _key(issuer: Certificate, serial: int, graph: CaGraph) -> _Key:
+    return graph.provider, issuer.spki_sha256, serial
+
+
+def _path(provider: str, key: str, serial: int) -> Path:
+    return directory() / f"{key[:32]}-{provider}" / f"{serial:x}.der"
 
 
 def _stamp(path: Path) -> _Stamp | None:

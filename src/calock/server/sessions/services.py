@@ -74,8 +74,9 @@ def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> N
     row.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock", "mac"])
 
 
-def _forget_proofs(lock_id: uuid.UUID) -> None:
-    for session in Session.objects.filter(proved_lock_id=lock_id, ended_at__isnull=True).order_by("pk"):
+def forget_proofs(sessions: QuerySet[Session]) -> None:
+    """Let what a lock proved in these sessions count no longer. Whoever ends others as well has locked all rows before."""
+    for session in sessions.filter(ended_at__isnull=True).order_by("pk"):
         session.lock_proved_at = session.proved_lock_id = None
         session.seal()
         session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
@@ -112,7 +113,7 @@ def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> in
     with transaction.atomic():
         list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))  # all in one order
         count = end_sessions(concerned.filter(lock_id=lock_id), reason=reason, at=at)
-        _forget_proofs(lock_id)
+        forget_proofs(Session.objects.filter(proved_lock_id=lock_id))
     return count
 
 

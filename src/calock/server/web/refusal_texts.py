@@ -202,7 +202,7 @@ ENTRIES: dict[R, Entry] = {
     # the register and decisions of two operators
     R.REGISTER_DAMAGED: Entry(Words("CA 互认登记的完整性校验未通过，CA 登录已暂停，请使用账号密码登录并联系客服", "The register of recognised CAs failed its integrity check; log in with your password and contact us"), CONTACT),
     R.CA_CERTIFICATE_REFUSED: Entry(Words("该文件不能作为 CA 证书登记", "This file cannot be recorded as a CA certificate"), CONSOLE),
-    R.CA_KEY_KNOWN: Entry(Words("该 CA 公钥已经登记", "This CA key is recorded already"), CONSOLE),
+    R.CA_KEY_KNOWN: Entry(Words("CA“{subject}”的公钥已登记在“{owner}”名下，两者都用于{sites}：同一站点上一个 CA 公钥只能属于一个服务商，请先调整其中一方的站点", "The key of CA “{subject}” stands at “{owner}”, and both serve {sites}: on one site a CA key belongs to one provider, so change the sites of one of them first", "该 CA 公钥已经登记", "This CA key is recorded already"), CONSOLE),
     R.PROVIDER_RULES_REFUSED: Entry(Words("服务商规则有误", "The provider's rules are not acceptable"), CONSOLE),
     R.PROVIDER_WITHOUT_ANCHOR: Entry(Words("该服务商还没有已互认的信任锚，不能启用", "This provider has no recognised anchor yet and cannot be enabled"), CONSOLE),
     R.SECOND_OPERATOR_NEEDED: Entry(Words("提出人不能复核自己的申请，请由另一位运营人员复核", "Who proposes does not approve; another operator must"), CONSOLE),
