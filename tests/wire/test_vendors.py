@@ -104,3 +104,22 @@ def test_a_folder_without_a_definition_and_a_place_without_a_folder_are_refused(
 def test_what_is_hidden_is_no_vendor(own):
     (own / ".git").mkdir()
     assert read_vendor(vendor_folders(own)["jinan"]).code == "jinan"
+
+
+def test_each_oid_of_the_programs_own_vendors_says_where_it_is_published(own, monkeypatch):
+    text = TEXT.replace("[libraries", '[[rules.identity.holder]]\nsource = "oid"\noid = "1.2.3.4"\nkind = "uscc"\n[libraries', 1)
+    path = own / "jinan" / "vendor.toml"
+    path.write_text(text, "utf-8")
+    read_vendor(own / "jinan")  # an operator's own folder may leave it out
+    path.write_text(f'{text}\n[published]\n"1.2.3.5" = "GM/T 0015"\n', "utf-8")
+    with refused(r"published: no identity rule reads 1\.2\.3\.5"):
+        read_vendor(own / "jinan")
+    monkeypatch.setattr("calock.wire.vendors.SHIPPED", own)
+    path.write_text(text, "utf-8")
+    with refused(r"published: nothing says where 1\.2\.3\.4 is published"):
+        read_vendor(own / "jinan")
+
+
+def test_no_shipped_rule_takes_a_holders_number_for_the_locks():
+    """信任服务号 of GDCA, 证书实体唯一标识 of NETCA, and their like: a firm's second lock would show the first one's id."""
+    assert {rule["source"] for vendor in VENDORS.values() for rule in vendor.rules["identity"]["lock"]} == {"device"}

@@ -75,15 +75,18 @@ class Browser:
         assert answer.status_code == 200, answer.content
         return answer.json()["challenge"]
 
+    def _signed(self, lock: PracticeLock, challenge: str) -> dict[str, Any]:
+        return lock.sign(challenge, origin=f"http://{self.host}")
+
     def log_in(self, lock: PracticeLock, **fields: Any) -> Any:
         challenge = self.challenge()
-        return self.post("/api/login", {"challenge": challenge, "token": lock.sign(challenge), **fields})
+        return self.post("/api/login", {"challenge": challenge, "token": self._signed(lock, challenge), **fields})
 
     def bind(self, lock: PracticeLock, member: Account, *, provider: str = "", choose: str = "", **fields: Any) -> Any:
         """``choose``: what to answer when the server asks what the lock is, about the first bound lock it names."""
         aim = {"member": str(member.pk), "provider": provider or lock.family.provider}
         challenge = self.challenge("bind", **aim)
-        sent = {"challenge": challenge, "token": lock.sign(challenge), **aim, **fields}
+        sent = {"challenge": challenge, "token": self._signed(lock, challenge), **aim, **fields}
         answer = self.post("/api/bindings", sent)
         if choose and "question" in answer.json():
             first = answer.json()["question"]["candidates"][0]["binding"]
@@ -92,12 +95,12 @@ class Browser:
 
     def step_up(self, lock: PracticeLock) -> Any:
         challenge = self.challenge("stepup")
-        return self.post("/api/step-up", {"challenge": challenge, "token": lock.sign(challenge)})
+        return self.post("/api/step-up", {"challenge": challenge, "token": self._signed(lock, challenge)})
 
 
-def logged_in(account: Account, **kwargs: Any) -> Browser:
-    browser = Browser(**kwargs)
-    browser.enter(account)
+def logged_in(account: Account, *, site: str = "shanxi", **kwargs: Any) -> Browser:
+    browser = Browser(host=HOSTS[site], **kwargs)
+    browser.enter(account, site=site)
     return browser
 
 

@@ -18,10 +18,10 @@ YEAR = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class FamilySpec:
-    """One practice CA: a root and an issuing CA below it. ``provider`` None = outside 互认."""
+    """One practice CA: a root and an issuing CA below it. ``providers``: that recognise it, on a site each; none = outside 互认."""
 
     code: str
-    provider: str | None
+    providers: tuple[str, ...]
     algorithm: pki.Algorithm
     label: str
 
@@ -41,12 +41,12 @@ PROVIDERS = (
     ProviderSpec("zcy-huren", "政采云CA互认平台", "政采云 CA", ("zcy",), "0571-0000-002（练习）"),
 )
 FAMILIES = (
-    FamilySpec("huren-sm2", "shanxi-huren", "SM2", "山西互认练习 SM2"),
-    FamilySpec("huren-p256", "shanxi-huren", "EC", "山西互认练习 P-256"),
-    FamilySpec("tiangu-rsa", "zhejiang-tiangu", "RSA", "浙江天谷练习 RSA"),
-    FamilySpec("zcy-sm2", "zcy-huren", "SM2", "政采云练习 SM2"),
-    FamilySpec("zcy-p256", "zcy-huren", "EC", "政采云练习 P-256"),
-    FamilySpec("outside-sm2", None, "SM2", "互认范围外练习 SM2"),
+    FamilySpec("huren-sm2", ("shanxi-huren",), "SM2", "山西互认练习 SM2"),
+    FamilySpec("huren-p256", ("shanxi-huren", "zcy-huren"), "EC", "两地互认练习 P-256"),  # one CA that both platforms recognise
+    FamilySpec("tiangu-rsa", ("zhejiang-tiangu",), "RSA", "浙江天谷练习 RSA"),
+    FamilySpec("zcy-sm2", ("zcy-huren",), "SM2", "政采云练习 SM2"),
+    FamilySpec("zcy-p256", ("zcy-huren",), "EC", "政采云练习 P-256"),
+    FamilySpec("outside-sm2", (), "SM2", "互认范围外练习 SM2"),
 )
 
 

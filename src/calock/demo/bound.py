@@ -72,7 +72,7 @@ def bind_samples(practice: Practice, whose: Mapping[str, str], *, source: CrlSou
 
 
 def _bind(practice: Practice, spec: LockSpec, member: Account) -> None:
-    provider = practice.families[spec.family].spec.provider or ""
+    provider = practice.families[spec.family].spec.providers[0]
     if member.role == Role.OPERATOR:
         open_enrolment(operator=member, by=None, context=None)
         member.refresh_from_db()

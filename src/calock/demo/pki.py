@@ -32,8 +32,8 @@ ECDSA_WITH_SHA1 = der.sequence(der.oid("1.2.840.10045.4.1"))
 
 USCC_OID = "1.2.156.10260.4.1.4"
 PERSON_ID_OID = "1.2.156.10260.4.1.1"
-LOCK_ID_OID = "1.2.86.21.1.3"
-"""Where practice CAs put the stable id of a lock's holder (the trust-id extension of one real CA)."""
+LOCK_ID_OID = "2.999.7.1"
+"""Where practice CAs write the number of the device: below the arc for examples, {joint-iso-itu-t example(999)} of ITU-T X.660."""
 
 CRL_REASONS = {"unspecified": 0, "keyCompromise": 1, "cACompromise": 2, "affiliationChanged": 3, "superseded": 4,
                "cessationOfOperation": 5, "certificateHold": 6, "removeFromCRL": 8, "privilegeWithdrawn": 9}  # fmt: skip

@@ -12,7 +12,7 @@ from calock.demo.keyring import MadeLock, make_locks
 from calock.demo.place import Place
 from calock.server.tools.files import replacing
 
-VERSION = 2
+VERSION = 3
 """Raised when an older world on disk can no longer be used."""
 
 

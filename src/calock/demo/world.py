@@ -62,7 +62,7 @@ def _people() -> None:
 def _provider(spec: ProviderSpec, order: int, practice: Practice, crl_base: str) -> None:
     from calock.server.providers.installation import CaToInstall, install_provider  # noqa: PLC0415 - needs Django set up
 
-    own = [family for family in practice.families.values() if family.spec.provider == spec.code]
+    own = [family for family in practice.families.values() if spec.code in family.spec.providers]
     install_provider(
         code=spec.code,
         values={"name": spec.name, "short_name": spec.short_name, "hotline": spec.hotline, "order": 10 * (order + 1)},

@@ -388,7 +388,8 @@ def test_what_is_no_ca_certificate_never_becomes_an_anchor(world, authority, nam
 def test_a_known_key_is_not_recorded_twice(world, authority):
     with refused(Reason.CA_KEY_KNOWN):
         ask(world, authority.certificate)
-    other = Provider.objects.create(code="other", name="另一家", short_name="另一家", state=ProviderState.SUSPENDED)
+    sites = world.provider.sites
+    other = Provider.objects.create(code="other", name="另一家", short_name="另一家", state=ProviderState.SUSPENDED, sites=sites)
     with refused(Reason.CA_KEY_KNOWN):
         propose_ca(
             provider=other,

@@ -8,17 +8,20 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from worlds.practice import family
 from worlds.revocation import HOUR, CrlWorld, moment, nonce_of
+from worlds.rows import install
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
 from calock.core.revocation.ocsp import CertStatus
 from calock.core.verdict import Step
+from calock.demo import pki
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache
@@ -389,3 +392,35 @@ def test_one_who_has_little_time_left_does_not_make_a_responder_look_dead(ocsp):
     ocsp_cache.forget_memory()
     ocsp.source.answers["/ocsp"] = ocsp._answer
     assert fetch_ocsp(ocsp.world.leaf, issuer, graph=graph, at=moment(), patience=Patience(20))
+
+
+def test_what_counts_by_one_providers_rules_is_nothing_to_another_with_the_same_ca(ocsp):
+    """A responder that only the other site's provider pinned says good of every lock; the CA's own CRL is both providers'."""
+    family, source = ocsp.world.family, ocsp.source
+    pinned = pki.make_root("another's responder", "EC", not_before=moment() - HOUR, not_after=moment() + HOUR)
+    rules = {"revocation": {"responders": [f"{family.issuing.key.spki_sha256}:{pinned.key.spki_sha256}"]}}
+    urls = {"ocsp_urls": (source.url("/pinned"),), "private_network": True}
+    install(replace(family, provider="zcy-lianxi"), rules=rules, sites=["zcy"], addresses=({}, urls))
+    forget_register()
+
+    def answer(handler) -> None:
+        given = {"this_update": moment(), "next_update": moment() + HOUR, "nonce": nonce_of(handler.body)}
+        handler.send(family.issuing.ocsp(ocsp.world.leaf.serial, "good", responder=pinned, **given))
+
+    source.answers["/pinned"] = answer
+
+    def judged(site: str) -> Reason | None:
+        steps = frozenset({Step.GATE, Step.PATH, Step.REVOCATION})
+        live.forget_failures()
+        certificate = ocsp.world.lock.certificate
+        return with_live_answers(
+            lambda evidence: verify_certificate(
+                certificate, VerificationInputs(current_register(), moment(), evidence, site=site, steps=steps)
+            )
+        ).reason
+
+    ocsp.says("unknown")
+    assert judged("zcy") is None
+    assert judged("shanxi") is Reason.REVOCATION_UNKNOWN
+    assert source.asked.count("POST /pinned") == ocsp.asked == 1
+    assert judged("zcy") is None

@@ -126,7 +126,7 @@ def test_f20_a_responder_that_nobody_had_the_time_to_ask_did_not_fail(db, source
     graph = graph_of(issuer.provider)
     assert not live.fetch_ocsp(world.leaf, issuer.certificate, graph=graph, at=moment(), patience=spent)
     assert source.asked == []
-    assert not ocsp_cache.asked_lately(issuer.certificate, world.leaf.serial)
+    assert not ocsp_cache.asked_lately(issuer.certificate, world.leaf.serial, graph=graph)
     assert RevocationSource.objects.get(kind="ocsp").last_error == ""
 
 

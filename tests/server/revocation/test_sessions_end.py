@@ -237,7 +237,7 @@ def test_f13_one_provider_that_cannot_be_judged_saves_no_other(world, two, monke
     def broken(*_args, **_kwargs):
         raise ValueError("broken")
 
-    monkeypatch.setattr(sessions, "unrecognised_sessions", broken)
+    monkeypatch.setattr(sessions, "unrecognised", broken)
     world.publish(reason="keyCompromise")
     refresh(world)
     swept = sweep_sessions()
@@ -264,7 +264,7 @@ def test_a_sweep_over_locks_that_were_looked_at_before_costs_look_ups_only(world
     assert len(found) == 30
     forget_register()  # read again, as every minute, and the same
     current_register()
-    with django_assert_max_num_queries(4):  # providers; of one its CAs and its sessions; all locks' names
+    with django_assert_max_num_queries(5):  # providers; of one who has its CAs, these, and its sessions; all locks' names
         assert sweep_sessions().looked_at == 30
     assert len(found) == 30
     Session.objects.filter(account__username__in=["lock 1", "lock 2"]).update(ended_at=moment())

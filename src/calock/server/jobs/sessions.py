@@ -7,7 +7,6 @@ that cannot be fetched refuses new logins; it throws nobody out.
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,11 +27,10 @@ from calock.server.audit.services import record
 from calock.server.jobs.paths import Ground, Grounds
 from calock.server.locks.models import LockCertificate
 from calock.server.locks.revocations import note_revoked
-from calock.server.locks.unrecognised import end_unrecognised_sessions, unrecognised_proofs, unrecognised_sessions
+from calock.server.locks.unrecognised import end_unrecognised_sessions, unrecognised
 from calock.server.providers.models import Provider
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation.evidence import current_evidence
-from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions_of_lock
 
 END_REASONS = {
@@ -147,7 +145,7 @@ def _complain(event: str, what: str, error: Exception) -> None:
 
 
 def _end_without_ground(provider: Provider, at: datetime) -> int:
-    if not (unrecognised_sessions(provider).exists() or unrecognised_proofs(provider).exists()):
+    if not unrecognised(provider).exists():
         return 0  # no transaction, which is SQLite's one write lock, for what is so at nearly every sweep
     with transaction.atomic():
         count = end_unrecognised_sessions(provider, at)
@@ -158,13 +156,11 @@ def _end_without_ground(provider: Provider, at: datetime) -> int:
 
 
 def _current_certificates(at: datetime) -> list[_Row]:
-    live = Session.objects.filter(lock__isnull=False, ended_at__isnull=True, expires_at__gt=at)
-    rows = LockCertificate.objects.filter(lock__in=live.values("lock_id"), superseded_at__isnull=True)
-    names = ("pk", "lock_id", "cert_sha256", "revoked_at", "ca_record__spki_sha256", "serial")
-    sites: defaultdict[uuid.UUID, list[str]] = defaultdict(list)
-    for lock, site in live.values_list("lock_id", "site").distinct().order_by("lock_id", "site"):
-        sites[lock].append(site)
-    return [_Row._make((*values, site)) for values in rows.values_list(*names) for site in sites[values[1]]]
+    rows = LockCertificate.objects.filter(
+        lock__sessions__ended_at__isnull=True, lock__sessions__expires_at__gt=at, superseded_at__isnull=True
+    )
+    names = ("pk", "lock_id", "cert_sha256", "revoked_at", "ca_record__spki_sha256", "serial", "lock__sessions__site")
+    return [_Row(*values) for values in rows.values_list(*names).distinct()]
 
 
 def _with_stored(rows: Sequence[_Row], at: datetime) -> Iterator[tuple[_Row, LockCertificate | None]]:
@@ -250,7 +246,7 @@ def _end(row: _Row, reason: Reason, status: RevocationStatus | None, at: datetim
         # first and for itself: it takes certificate, then sessions, as a login does that learns the same at this moment
         noted = note_revoked(row.issuer_key, row.serial, status=status, at=at)
     with transaction.atomic():
-        count = end_sessions_of_lock(lock_id=row.lock_id, reason=why, at=at)
+        count = end_sessions_of_lock(lock_id=row.lock_id, reason=why, at=at, site=row.site)
         details: dict[str, str | int] = {"count": count, "why": why, "certificate": row.sha256}
         if count:
             record(Event.SESSIONS_REVOKED, lock=row.lock_id, reason=reason, details=details)

@@ -21,7 +21,7 @@ def require_own_on_each_site(provider: Provider, *, sites: Collection[str] | Non
     Raises:
         Refusal: CA_KEY_KNOWN, naming the key, the other provider and the sites.
     """
-    here = set(provider.sites if sites is None else sites)
+    here = set(Provider.objects.values_list("sites", flat=True).get(pk=provider.pk) if sites is None else sites)
     recorded = CaRecord.objects.exclude(state=CaState.PENDING)
     own = {*keys, *recorded.filter(provider=provider).values_list("spki_sha256", flat=True)}
     for record in recorded.filter(spki_sha256__in=own).exclude(provider=provider).select_related("provider").order_by("pk"):

@@ -107,13 +107,17 @@ def end_sessions_of_account(*, account_id: uuid.UUID, reason: str, at: datetime,
     return end_sessions(rows if but is None else rows.exclude(pk=but.pk), reason=reason, at=at)
 
 
-def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime) -> int:
-    """End the sessions that the lock opened; how many. What it proved in others, which go on, no longer counts."""
+def end_sessions_of_lock(*, lock_id: uuid.UUID, reason: str, at: datetime, site: str = "") -> int:
+    """End the sessions that the lock opened; how many. What it proved in others, which go on, no longer counts.
+
+    ``site``: those of one site only, where the reason is a rule that does not hold on others.
+    """
     concerned = Session.objects.filter(Q(lock_id=lock_id) | Q(proved_lock_id=lock_id), ended_at__isnull=True)
+    concerned = concerned.filter(site=site) if site else concerned
     with transaction.atomic():
         list(concerned.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))  # all in one order
         count = end_sessions(concerned.filter(lock_id=lock_id), reason=reason, at=at)
-        forget_proofs(Session.objects.filter(proved_lock_id=lock_id))
+        forget_proofs(concerned.filter(proved_lock_id=lock_id))
     return count
 
 

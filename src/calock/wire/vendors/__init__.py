@@ -84,6 +84,8 @@ class Vendor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sites: tuple[str, ...] = ()
     allow_expired_binding: bool = False
     rules: dict[str, Any] = {}
+    published: dict[str, str] = {}
+    """By OID that an identity rule reads: where it is published that a CA writes this there."""
     libraries: VendorLibraries = VendorLibraries()
     product: Product | None = None
     ca: tuple[VendorCa, ...] = ()
@@ -103,16 +105,23 @@ def read_vendor(folder: Path) -> Vendor:
 
     Raises:
         DefinitionError: its file does not say what it must, has rules that are none, names another code than its folder, a
-            certificate that is not there, or an address inside that is no address.
+            certificate that is not there, an address inside that is no address, or a source for an OID that no rule reads; one of
+            the program's own has an OID without a source.
     """
     path = folder / FILE
     vendor = read_toml(path, Vendor)
     if vendor.code != folder.name:
         raise DefinitionError(f"{path}: code {vendor.code!r} is not the name of its folder")
     try:
-        Policy.from_json(vendor.rules)
+        identity = Policy.from_json(vendor.rules).identity
     except (PolicyError, OverflowError) as error:
         raise DefinitionError(f"{path}: rules: {error}") from error
+    rules = (*identity.lock, *identity.holder) if "identity" in vendor.rules else ()
+    read = {rule.oid for rule in rules if rule.source == "oid"}
+    if vendor.published.keys() - read:
+        raise DefinitionError(f"{path}: published: no identity rule reads {min(vendor.published.keys() - read)}")
+    if folder.parent == SHIPPED and read - vendor.published.keys():
+        raise DefinitionError(f"{path}: published: nothing says where {min(read - vendor.published.keys())} is published")
     for ca in vendor.ca:
         if not (folder / ca.file).is_file():
             raise DefinitionError(f"{path}: ca.file: there is no {ca.file} beside it")
