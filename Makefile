@@ -10,6 +10,8 @@ SCRIPTS := $(shell find src types -name '*.js' -o -name '*.d.ts')
 NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(minor) $$HOME/.pyenv/versions/3.$(minor).*/bin/python3; \
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
+# Hundreds of processes are started by the tests; without compiled files each would compile calock again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-all test-newest lint conformance fuzz reliability packages dist dist-pythons bench demo-reset lock clean
 

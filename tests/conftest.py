@@ -1,6 +1,6 @@
 """How the suite is shared out and how far its property tests look.
 
-Tests that use one thing there is once run after each other, on one worker. Property tests try the same examples whenever the
+A worker takes a module at a time, and what uses one thing there is once runs on one worker. Property tests try the same examples whenever the
 same code is tested, so that a red run can be run again; ``make fuzz`` sends them searching, with a new seed and many more.
 """
 
@@ -15,23 +15,31 @@ settings.register_profile("same", derandomize=True, max_examples=200, deadline=N
 settings.register_profile("search", derandomize=False, max_examples=5_000, parent=settings.get_profile("same"), print_blob=True)
 settings.load_profile("same")  # ``--hypothesis-profile=search`` comes later and wins
 
-ONE_AT_A_TIME = {
-    "tests/journeys/test_permission.py": "driver ports",
-    "tests/demo/test_demo_command.py": "driver ports",
+TOGETHER = {
+    # one platform with its driver and browser serves all journeys; what starts a driver on the usual ports waits for them
+    "tests/journeys/": "journeys",
+    "tests/demo/test_demo_command.py": "journeys",
     # packages are built once
     "tests/packaging/": "packages",
 }
+"""Folders and modules that one worker runs, one after the other. These take longest, so they are begun first."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share out test by test, but keep together what ``ONE_AT_A_TIME`` names.
+    """Share out module by module, so that what a module's tests share is made once.
 
     xdist's own ``xdist_group`` has no effect under pytest 9.2: it renames tests by an attribute that is no longer read.
     """
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - without -n there is no xdist to ask
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - without -n there is no xdist to ask
 
-    class Scheduling(LoadScopeScheduling):
+    class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((group for path, group in ONE_AT_A_TIME.items() if nodeid.startswith(path)), nodeid)
+            return next((group for path, group in TOGETHER.items() if nodeid.startswith(path)), super()._split_scope(nodeid))
 
+    config.option.loadscopereorder = False  # in the order of ``pytest_collection_modifyitems``
     return Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(TOGETHER)))

@@ -16,7 +16,7 @@ import pytest
 from agent.driving import DriverProcess, make_lock
 from journeys.conftest import ARGUMENTS
 from journeys.platform import chromium
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from serving import free_port
 
 from calock.demo import pki
@@ -49,17 +49,24 @@ def origin(live_server) -> str:
     return live_server.url
 
 
-@pytest.fixture
-def page(origin: str, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in this thread; no query does while it waits
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     path = chromium()
     assert path, "these tests need Chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        found = browser.new_page(locale="zh-CN")
-        found.set_default_timeout(PATIENCE)
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in this thread; no query does while it waits
+        found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield found
-        browser.close()
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser, origin: str, port: int) -> Iterator[Page]:
+    """One page of a browser that remembers nothing."""
+    context = browser.new_context(locale="zh-CN")
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    context.close()
 
 
 def open_tab(page: Page, origin: str) -> Locator:
