@@ -10,6 +10,8 @@ SCRIPTS := $(shell find src types -name '*.js' -o -name '*.d.ts')
 NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(minor) $$HOME/.pyenv/versions/3.$(minor).*/bin/python3; \
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
+# One worker more than processors: tests wait for browsers and drivers.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -25,18 +27,18 @@ demo-reset: $(VENV)/run.stamp $(MESSAGES).mo  ## the same from the start
 	$(BIN)/calock demo --reset
 
 test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## every test once, on PostgreSQL too what can differ there; ends with pytest's summary
-	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "postgresql and not browser" tests/server
-	$(BIN)/pytest -q -n 2
+	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "postgresql and not browser" tests/server
+	$(BIN)/pytest -q -n $(WORKERS)
 
 test-all: $(VENV)/test.stamp $(MESSAGES).mo lint  ## the same with all of the server on PostgreSQL
-	@tools/with-postgres $(BIN)/pytest -q -n 2 -m "not browser" tests/server
-	$(BIN)/pytest -q -n 2
+	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "not browser" tests/server
+	$(BIN)/pytest -q -n $(WORKERS)
 
 # By itself: it needs an environment of its own, and what differs between Pythons changes seldom.
 test-newest:  ## core, driver and commands on the newest Python here; NEWEST=… names another
 	@[ -n "$(NEWEST)" ] || echo "no Python newer than 3.11 here"
 	[ -z "$(NEWEST)" ] || $(MAKE) VENV=.venv-newest PYTHON=$(NEWEST) .venv-newest/test.stamp
-	[ -z "$(NEWEST)" ] || .venv-newest/bin/pytest -q -n 2 -m "not browser" tests/core tests/wire tests/agent tests/cli
+	[ -z "$(NEWEST)" ] || .venv-newest/bin/pytest -q -n $(WORKERS) -m "not browser" tests/core tests/wire tests/agent tests/cli
 
 lint: $(VENV)/test.stamp node_modules/scripts.stamp  ## formatting, types, import rules
 	$(BIN)/ruff check

@@ -62,7 +62,7 @@ def children(pid: int) -> list[int]:
 def driver(directory: Path, library: Path, ports: softskf.SoftSkf) -> Iterator[DriverProcess]:
     (directory / "agent.toml").write_text("signatures_per_minute = 6000\nlog_level = 'warning'\n")
     options = ["--config", str(directory / "agent.toml"), "--skf", str(library)]
-    with DriverProcess(directory, options=options, environment={"SOFTSKF_DIR": str(ports.root)}) as running:
+    with DriverProcess(directory, options=options, environment={"SOFTSKF_DIR": str(ports.root)}, cold=True) as running:
         yield running
 
 

@@ -1,7 +1,8 @@
 """How the suite is shared out and how far its property tests look.
 
-A worker takes a module at a time, and what uses one thing there is once runs on one worker. Property tests try the same examples whenever the
-same code is tested, so that a red run can be run again; ``make fuzz`` sends them searching, with a new seed and many more.
+A worker takes a module at a time, and what uses one thing there is once runs on one worker. Property tests try the same examples
+whenever the same code is tested, so that a red run can be run again; ``make fuzz`` sends them searching, with a new seed and many
+more.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from agent.driving import DriverProcess, make_lock
 from agent.softhsm import Shim, SoftHsm, make_shim, make_softhsm
 
-FAULT_DRIVER = (sys.executable, str(Path(__file__).with_name("fault_driver.py")))
+FAULT_DRIVER = (str(Path(__file__).with_name("fault_driver.py")),)
 Start = Callable[..., DriverProcess]
 
 
@@ -24,7 +23,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         directory = tmp_path / f"driver{len(running)}"
         directory.mkdir()
         if faulty or impatient:
-            options["command"] = FAULT_DRIVER
+            options["program"] = FAULT_DRIVER
             options["environment"] = {**options.get("environment", {}), "FAULTY": "1" if faulty else ""}
         driver = DriverProcess(directory, **options)
         running.append(driver)

@@ -15,13 +15,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from worlds.warm_python import Warm
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as wsevents
 
@@ -102,6 +104,17 @@ class Reply:
         return self.json["error"]["reason"] if self.status >= 400 and self.body else ""
 
 
+@cache
+def warm_python() -> Warm:
+    """What starts this process's drivers."""
+    return Warm("calock.agent.main", "calock.agent.compat.synctl")
+
+
+def start_cold(arguments: Sequence[str], *, output: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    with output.open("ab") as log:
+        return subprocess.Popen([sys.executable, *arguments], stderr=log, stdout=log, env=environment)
+
+
 class DriverProcess:
     """A running driver; also a context manager."""
 
@@ -114,8 +127,10 @@ class DriverProcess:
         options: Sequence[str] = (),
         environment: dict[str, str] | None = None,
         port: int | None = 0,
-        command: Sequence[str] = (sys.executable, "-m", "calock.agent"),
+        program: Sequence[str] = ("-m", "calock.agent"),
+        cold: bool = False,
     ) -> None:
+        """``program``: what Python is given to run; ``cold``: by a Python of its own, with nothing imported yet."""
         self.origins = list(origins)
         self.soft = soft_dir or directory / "locks"
         self.state = directory / "state"
@@ -124,11 +139,11 @@ class DriverProcess:
         arguments += [] if port is None else ["--port", str(port)]
         for origin in origins:
             arguments += ["--origin", origin]
-        self._log = self.log_path.open("wb")
         empty = directory / "home"
         empty.mkdir(exist_ok=True)
         env = {**os.environ, "XDG_CONFIG_HOME": str(empty), **(environment or {})}
-        self.process = subprocess.Popen([*command, *arguments, *options], stderr=self._log, stdout=self._log, env=env)
+        start = start_cold if cold else warm_python().start
+        self.process = start([*program, *arguments, *options], output=self.log_path, environment=env)
         try:
             self.note: RunningInstance = until(self._published, "the driver's start")
         except BaseException:
@@ -169,7 +184,6 @@ class DriverProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._log.close()
         return self.process.returncode
 
     def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:

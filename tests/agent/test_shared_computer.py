@@ -37,8 +37,8 @@ class AnyPort(DriverProcess):
     """A driver that chooses among these ports instead of the usual ones, which other drivers of this computer use."""
 
     def __init__(self, directory: Path, *ports: int, **options: Any) -> None:
-        command = (sys.executable, "-c", LOOKING_AT.format(", ".join(map(str, ports))))
-        super().__init__(directory, command=command, port=None, **options)
+        program = ("-c", LOOKING_AT.format(", ".join(map(str, ports))))
+        super().__init__(directory, program=program, port=None, **options)
 
 
 # --- ports
