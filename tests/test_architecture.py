@@ -53,6 +53,15 @@ def test_nothing_imports_login_but_the_entry_points() -> None:
         assert not {name for name in imports_of(path) if name.startswith("calock.server.login")}, path
 
 
+def test_nothing_but_egress_opens_a_connection() -> None:
+    """One guarded way out: what imports a client of its own would talk to addresses that nobody listed."""
+    clients = {"socket", "http.client", "urllib.request", "smtplib", "ftplib", "requests", "httpx", "urllib3", "aiohttp"}
+    ours = {SERVER / "egress" / "connections.py", SERVER / "egress" / "fetch.py"}
+    listening = {SERVER / "process" / "ports.py", SERVER / "process" / "worker.py"}
+    for path in set(SERVER.rglob("*.py")) - ours - listening:
+        assert not imports_of(path) & clients, path
+
+
 def test_no_code_asks_which_site_it_is() -> None:
     """Sites differ by data: a comparison with a site's code is a rule that hides from the profile."""
     for path in (SOURCE / "server").rglob("*.py"):

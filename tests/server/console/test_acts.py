@@ -24,6 +24,9 @@ from calock.server.console.acts import ACTS
 from calock.server.downloads import store
 from calock.server.downloads.models import DriverPackage
 from calock.server.downloads.services import publish_package, upload_package
+from calock.server.egress.decisions import add_destination
+from calock.server.egress.models import Destination
+from calock.server.egress.purposes import Purpose, register_purpose
 from calock.server.locks.models import Binding, Lock
 from calock.server.organisations.models import Organisation
 from calock.server.outbox.models import Message
@@ -32,6 +35,7 @@ from calock.server.providers.models import CaRecord, CaState, ProviderState, Rev
 
 pytestmark = pytest.mark.django_db
 
+register_purpose(Purpose("test", "试验"))
 WHY = {"reason": "电话核实"}
 
 
@@ -107,6 +111,10 @@ def uploaded() -> io.BytesIO:
 def unsent() -> Message:
     now = timezone.now()
     return Message.objects.create(kind="test", key="k", created_at=now, due_at=now, failed_at=now, attempts=9)
+
+
+def destination() -> Destination:
+    return add_destination(purpose="test", url="https://gateway.example/", private_network=False, by=None, context=None)
 
 
 def waiting(world) -> Approval:
@@ -259,6 +267,10 @@ EXAMPLES = {
     ("downloads_driverpackage_change", "withdraw"): lambda world: (
         f"/console/downloads/driverpackage/{package(published=True).pk}/change/", {"step": "withdraw", **WHY}
     ),
+    ("egress", "add"): lambda world: (
+        "/console/egress/", {"step": "add", "purpose": "test", "url": "https://gateway.example/", **WHY}
+    ),
+    ("egress", "remove"): lambda world: ("/console/egress/", {"step": "remove", "destination": str(destination().pk)}),
     ("outbox", "send_again"): lambda world: ("/console/outbox/", {"step": "send_again", "message": str(unsent().pk)}),
 }  # fmt: skip
 EXAMPLES |= {

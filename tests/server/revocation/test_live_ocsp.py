@@ -13,10 +13,10 @@ from calock.core.refusals import Reason
 from calock.core.revocation.evidence import RevocationEvidence
 from calock.core.verdict import Step
 from calock.demo import pki
+from calock.server.egress.connections import Limits
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache
-from calock.server.revocation.connections import Limits
 from calock.server.revocation.evidence import forget_evidence
 from calock.server.revocation.live import with_live_answers
 from calock.server.revocation.refresh import refresh_crl

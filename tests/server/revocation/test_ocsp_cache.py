@@ -22,10 +22,10 @@ from calock.core.refusals import Reason
 from calock.core.revocation.ocsp import CertStatus
 from calock.core.verdict import Step
 from calock.demo import pki
+from calock.server.egress.connections import Patience
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register, forget_register
 from calock.server.revocation import live, ocsp_cache
-from calock.server.revocation.connections import Patience
 from calock.server.revocation.evidence import forget_evidence, graph_of
 from calock.server.revocation.live import fetch_ocsp, with_live_answers
 from calock.server.revocation.refresh import refresh_crl

@@ -11,12 +11,12 @@ from worlds.revocation import CrlWorld, conditional, endless, moment
 from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
 from calock.core.verdict import Step
+from calock.server.egress.connections import Limits, Patience
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation import live, live_crl, ocsp_cache, store
-from calock.server.revocation.connections import Limits, Patience
 from calock.server.revocation.evidence import current_evidence, forget_evidence, graph_of
-from calock.server.revocation.fetch import CRL_LIVE_LIMITS, OCSP_LIMITS
+from calock.server.revocation.limits import CRL_LIVE_LIMITS, OCSP_LIMITS
 from calock.server.revocation.live import with_live_answers
 from calock.server.revocation.refresh import refresh_crl
 

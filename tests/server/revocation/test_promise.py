@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from worlds.revocation import CrlWorld, conditional, session_with
 
+from calock.server.egress.fetch import PEEK
 from calock.server.jobs.all import all_jobs
 from calock.server.jobs.runner import Job
 from calock.server.locks.models import LockCertificate, RevokedCertificate
-from calock.server.revocation.fetch import PEEK
 
 PROMISE = 60.0
 STEP = 1.0

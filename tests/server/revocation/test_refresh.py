@@ -15,10 +15,10 @@ from calock.core.refusals import Reason
 from calock.core.revocation.check import check_revocation
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
+from calock.server.egress.connections import Limits
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation import manifest, refresh, store
-from calock.server.revocation.connections import Limits
 from calock.server.revocation.evidence import current_evidence, forget_evidence
 from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
 from calock.server.tools.addresses import endpoint_of
@@ -198,7 +198,7 @@ def test_slow_drip(world, source):
 def test_redirect_to_a_private_address_is_not_followed(world, source):
     source.answers["/issuing.crl"] = redirect("http://169.254.169.254/latest/meta-data")
     outcome = refresh_crl(world.issuing)
-    assert outcome.error == "169.254.169.254:80 is not an address of this provider"
+    assert outcome.error == "169.254.169.254:80 is not an address that may be asked"
 
 
 def test_an_address_outside_does_not_choose_what_is_asked_inside(world):

@@ -20,8 +20,8 @@ from worlds.revocation import HOUR, CrlWorld, LiveSource, dripping, endless, mom
 from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
+from calock.server.egress.connections import Limits
 from calock.server.revocation import live_crl, manifest
-from calock.server.revocation.connections import Limits
 from calock.server.revocation.evidence import forget_evidence
 from calock.server.revocation.health import Health, health_of
 from calock.server.revocation.live import forget_failures

@@ -69,6 +69,7 @@ class Event(StrEnum):
     PACKAGE_DOWNLOADED = "package:downloaded"
     PACKAGE_REFUSED = "package:refused"
 
+    EGRESS_CHANGED = "egress:destination:changed"
     MESSAGE_SENT_AGAIN = "outbox:message:sent_again"
     MESSAGE_GIVEN_UP = "outbox:message:given_up"
 

@@ -104,6 +104,10 @@ ACTS: dict[str, dict[str, Act]] = {
     },
     # messages
     "outbox": {"send_again": Act(1, Event.MESSAGE_SENT_AGAIN, "已重新排入待发，几秒内发送")},
+    "egress": {
+        "add": Act(2, Event.EGRESS_CHANGED, _proposed("添加出口地址")),
+        "remove": Act(1, Event.EGRESS_CHANGED, "已移除出口地址"),
+    },
     # audit
     "audit_auditevent_changelist": {},
     "audit_auditevent_export": {"": EXPORT},

@@ -65,6 +65,7 @@ EVENT_NAMES: dict[str, str] = {
     Event.PACKAGE_WITHDRAWN: "撤回驱动包",
     Event.PACKAGE_DOWNLOADED: "下载驱动包",
     Event.PACKAGE_REFUSED: "驱动包被拒",
+    Event.EGRESS_CHANGED: "变更出口地址",
     Event.MESSAGE_SENT_AGAIN: "重新发送消息",
     Event.MESSAGE_GIVEN_UP: "消息未送达",
     Event.LIST_EXPORTED: "导出列表",

@@ -29,7 +29,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     ("驱动", (("CA 驱动包", "download", "downloads_driverpackage_changelist"),)),
-    ("消息", (("待发消息", "clock", "outbox"),)),
+    ("消息", (("待发消息", "clock", "outbox"), ("出口地址", "globe", "egress"))),
     ("审计", (("审计记录", "list", "audit_auditevent_changelist"),)),
 )
 

@@ -10,6 +10,7 @@ from calock.core.refusals import Refusal
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.egress.models import Destination
 from calock.server.locks.operator_seals import rekey_operators
 from calock.server.locks.rekeying import rekey_certificates
 from calock.server.providers.sealed import rekey_register
@@ -41,6 +42,7 @@ def _rooms() -> Iterator[Rekeyed]:
         yield Rekeyed("register", failed=[error.detail])
     yield from rekey_operators()
     yield seal_anew("approvals", Approval.objects.all(), is_intact=Approval.is_intact, expected=Approval.expected_mac)
+    yield seal_anew("egress", Destination.objects.all(), is_intact=Destination.is_intact, expected=Destination.expected_mac)
     live = Session.objects.filter(ended_at__isnull=True, expires_at__gt=timezone.now())
     yield seal_anew("sessions", live, is_intact=Session.is_intact, expected=Session.expected_mac)
     yield rekey_certificates()

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "calock.server.accounts",
     "calock.server.approvals",
     "calock.server.providers",
+    "calock.server.egress",
     "calock.server.locks",
     "calock.server.sessions",
     "calock.server.challenges",

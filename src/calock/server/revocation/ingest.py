@@ -32,11 +32,11 @@ from calock.core.revocation.findings import revoked
 from calock.core.revocation.signed_data import revocation_untrusted
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.egress.fetch import PEEK, Fetched
 from calock.server.providers.models import RevocationSource
 from calock.server.providers.trust import current_register
 from calock.server.revocation import store
 from calock.server.revocation.evidence import current_evidence, graph_of
-from calock.server.revocation.fetch import PEEK, Fetched
 from calock.server.revocation.manifest import Final, Held, Mark, manifest_or_empty
 
 MAX_BUNDLE = 16

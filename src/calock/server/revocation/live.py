@@ -35,11 +35,12 @@ from calock.core.revocation.evidence import (
 )
 from calock.core.revocation.ocsp import OID_SHA1, OID_SM3, build_request, read_response
 from calock.core.verdict import Check, Step, Verdict
+from calock.server.egress.connections import FetchFailedError, Patience
+from calock.server.egress.fetch import fetch
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.revocation import live_crl, ocsp_cache
-from calock.server.revocation.connections import FetchFailedError, Patience
 from calock.server.revocation.evidence import current_evidence, graph_of
-from calock.server.revocation.fetch import OCSP_LIMITS, fetch
+from calock.server.revocation.limits import OCSP_LIMITS
 from calock.server.revocation.live_crl import fetch_crls
 from calock.server.revocation.refresh import target_of
 from calock.server.revocation.source_status import note_failure, note_success

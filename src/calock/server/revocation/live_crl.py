@@ -6,10 +6,10 @@ import threading
 import time
 from datetime import datetime
 
+from calock.server.egress.connections import Patience
 from calock.server.providers.models import RevocationSource, SourceKind
-from calock.server.revocation.connections import Patience
-from calock.server.revocation.fetch import CRL_LIVE_LIMITS
 from calock.server.revocation.health import HeldHere, held_here
+from calock.server.revocation.limits import CRL_LIVE_LIMITS
 from calock.server.revocation.manifest import stamp
 from calock.server.revocation.refresh import refresh_crl
 

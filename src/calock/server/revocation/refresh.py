@@ -24,12 +24,13 @@ from django.utils import timezone
 from calock.core.der.reader import Bytes
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.signed_data import revocation_untrusted
+from calock.server.egress.connections import FetchFailedError, Limits
+from calock.server.egress.fetch import Target, Unchanged, fetch
 from calock.server.providers.models import RevocationSource, SourceKind
 from calock.server.providers.trust import current_register
 from calock.server.revocation import store
-from calock.server.revocation.connections import FetchFailedError, Limits
-from calock.server.revocation.fetch import CRL_LIMITS, Target, Unchanged, fetch
 from calock.server.revocation.ingest import refuse_ended, take
+from calock.server.revocation.limits import CRL_LIMITS
 from calock.server.revocation.manifest import Held, Trouble, directory
 from calock.server.revocation.source_status import note_failure, note_success
 from calock.server.tools.addresses import Endpoint, FetchRefusedError, endpoint_of

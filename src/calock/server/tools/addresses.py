@@ -1,4 +1,4 @@
-"""Which addresses this server may talk to when it fetches revocation data."""
+"""Which addresses this server may talk to."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ Purpose = Literal[
     "session",
     "browser",
     "tries",
+    "egress",
 ]
 ID_LENGTH = 8
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import approvals, dashboard, failures, outbox, people, providers
+from calock.server.console.pages import approvals, dashboard, egress, failures, outbox, people, providers
 
 View = Callable[..., HttpResponse]
 
@@ -24,6 +24,7 @@ PAGES: tuple[tuple[str, View, str], ...] = (
     ("accounts/new/", people.account_new, "account_new"),
     ("organisations/new/", people.organisation_new, "organisation_new"),
     ("outbox/", outbox.overview, "outbox"),
+    ("egress/", egress.overview, "egress"),
     ("approvals/", approvals.overview, "approvals"),
     ("approvals/<uuid:key>/", approvals.decide, "approval"),
 )

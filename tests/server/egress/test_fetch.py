@@ -9,8 +9,8 @@ import threading
 import pytest
 from worlds.revocation import dripping, dripping_headers, endless, redirect
 
-from calock.server.revocation.connections import FetchFailedError, Limits
-from calock.server.revocation.fetch import PEEK, Target, fetch
+from calock.server.egress.connections import FetchFailedError, Limits
+from calock.server.egress.fetch import PEEK, Target, fetch
 from calock.server.tools.addresses import FetchRefusedError, checked_addresses, endpoint_of
 
 SMALL = Limits(1000, 2.0)

@@ -1,10 +1,10 @@
-"""Fetch revocation data from the addresses an operator named, and from nowhere else.
+"""Ask an address that somebody named, and none else, by GET or POST.
 
 On ``http.client``: the address that was checked must be the address that is connected to, and every read must respect one deadline.
 Libraries with pools, retries and redirects of their own hide exactly these two.
 
-What is refused before a byte leaves: a host or port that is not the provider record's, another scheme than http and https, a user
-name in the address, and a name that resolves to anything not public, unless the operator said that this source is in their own
+What is refused before a byte leaves: a host or port that is not on the target's list, another scheme than http and https, a user
+name in the address, and a name that resolves to anything not public, unless the operator said that this one is in their own
 network; link-local, multicast and unspecified addresses not even then (cloud metadata services live there).
 """
 
@@ -15,22 +15,17 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import IO, cast
 from urllib.parse import urljoin
 
-from calock.server.revocation.connections import CHUNK, Bounded, Budget, FetchFailedError, Limits, connect, failed
+from calock.server.egress.connections import CHUNK, Bounded, Budget, FetchFailedError, Limits, connect, failed
 from calock.server.tools.addresses import Endpoint, FetchRefusedError, endpoint, split
 
 MAX_REDIRECTS = 2
 PEEK = 4096
 """Octets of a body that are enough to see whether it is the one held."""
-
-OCSP_LIMITS = Limits(64 * 1024, 3.0)
-CRL_LIMITS = Limits(64 * 1024 * 1024, 120.0)
-CRL_LIVE_LIMITS = Limits(8 * 1024 * 1024, 5.0)
-"""While somebody waits at the login page: what is larger takes seconds to index as well, and is the background's work."""
 
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
 """Values of ETag and Last-Modified that can be sent back as they came. Others are dropped, not cut."""
@@ -42,7 +37,7 @@ class Target:
 
     url: str
     hosts: Mapping[Endpoint, bool]
-    """The provider's endpoints; True = the operator said that this one is in a private network."""
+    """The endpoints that may be asked; True = the operator said that this one is in a private network."""
     proxy: str = ""
     """``http://host:port`` of the egress proxy; it resolves names then, and must have rules of its own."""
 
@@ -66,6 +61,7 @@ class _Request:
     target: Target
     body: bytes | None
     headers: dict[str, str]
+    statuses: Container[int]
 
 
 def fetch(
@@ -75,6 +71,8 @@ def fetch(
     limits: Limits,
     body: bytes | None = None,
     content_type: str = "",
+    headers: Mapping[str, str] | None = None,
+    statuses: Container[int] = (200,),
     etag: str = "",
     last_modified: str = "",
     unchanged: Unchanged | None = None,
@@ -82,17 +80,19 @@ def fetch(
 ) -> Fetched:
     """Get (or with ``body`` post to) ``target`` and write the answer's body to ``sink``.
 
+    ``statuses``: those that mean that it went well.
+
     Raises:
         FetchRefusedError: the address, or one it redirects to, may not be fetched; nothing was sent there.
         FetchFailedError: no answer, an error status, too large or too slow.
     """
     budget = Budget(limits, clock)
-    headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "calock", "Connection": "close"}
+    sent = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "calock", "Connection": "close", **(headers or {})}
     if body is not None:
-        headers["Content-Type"] = content_type
+        sent["Content-Type"] = content_type
     conditions = {"If-None-Match": _printable(etag), "If-Modified-Since": _printable(last_modified)}
     conditions = {name: value for name, value in conditions.items() if value}
-    request = _Request(target, body, {**headers, **conditions})
+    request = _Request(target, body, {**sent, **conditions}, statuses)
     url = target.url
     for _ in range(MAX_REDIRECTS + 1):
         response, close = _ask(request, url, budget)
@@ -102,7 +102,7 @@ def fetch(
                 continue
             if response.status == 304 and not conditions:
                 raise FetchFailedError("answered that nothing changed, to somebody who has nothing")
-            return _answer(response, sink, budget, unchanged)
+            return _answer(response, sink, budget, statuses, unchanged)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise failed(error, budget) from error
         finally:
@@ -121,12 +121,14 @@ def _joined(url: str, location: str) -> str:
         raise FetchRefusedError("it redirects to what is not an address") from error
 
 
-def _answer(response: http.client.HTTPResponse, sink: IO[bytes], budget: Budget, unchanged: Unchanged | None) -> Fetched:
+def _answer(
+    response: http.client.HTTPResponse, sink: IO[bytes], budget: Budget, statuses: Container[int], unchanged: Unchanged | None
+) -> Fetched:
     etag, modified = (_printable(response.headers.get(name, "")) for name in ("ETag", "Last-Modified"))
     if response.status == 304:
         return Fetched(modified=False, etag=etag, last_modified=modified)
-    if response.status != 200:
-        raise FetchFailedError(f"answered with status {response.status}")
+    if response.status not in statuses:
+        raise FetchFailedError(f"answered with status {response.status}", status=response.status)
     announced = _announced(response)
     if announced is not None and announced > budget.limits.size:
         raise FetchFailedError(f"announces {announced} bytes; at most {budget.limits.size}")
@@ -177,7 +179,7 @@ def _ask(request: _Request, url: str, budget: Budget) -> tuple[http.client.HTTPR
     place = endpoint(parts)
     private_network = target.hosts.get(place)
     if private_network is None:
-        raise FetchRefusedError(f"{place[1]}:{place[2]} is not an address of this provider")
+        raise FetchRefusedError(f"{place[1]}:{place[2]} is not an address that may be asked")
     scheme, host, port = place
     path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     if target.proxy and scheme == "http":

@@ -1,4 +1,4 @@
-"""Connections under one deadline, to exactly the address that was checked: what :mod:`calock.server.revocation.fetch` stands on."""
+"""Connections under one deadline, to exactly the address that was checked: what :mod:`calock.server.egress.fetch` stands on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _RESOLVERS = ThreadPoolExecutor(max_workers=128, thread_name_prefix="resolve")
 
 
 class FetchFailedError(RuntimeError):
-    """We asked and got nothing usable. The text is for operators."""
+    """We asked and got nothing usable. The text is for operators; ``status`` is the HTTP status that was answered, 0 for none."""
+
+    def __init__(self, text: str, *, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
