@@ -42,7 +42,7 @@ AT = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
 KEY = b"k" * 32
 ORIGIN = "https://login.example"
-CHALLENGE = "c1.login." + "a" * 80
+CHALLENGE = "c2.login." + "a" * 80
 
 
 def make_crl(authority: pki.Authority, count: int, seed: int) -> bytes:

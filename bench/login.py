@@ -39,6 +39,7 @@ from worlds.revocation import live_source
 from calock.core import challenge as core_challenge
 from calock.core.challenge import Purpose
 from calock.core.decision.verify import VerificationInputs, verify_token
+from calock.core.statement import Statement, moment
 from calock.server.audit.events import Event
 from calock.server.audit.services import build
 from calock.server.challenges.services import Aim, issue_challenge
@@ -70,7 +71,7 @@ def publish(families: list[Family], source: Any) -> None:
 
 def bind(world: LockWorld, lock: PracticeLock) -> None:
     made = context(account=world.member)
-    text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=world.member.pk, provider=lock.family.provider), context=made)
+    text = issue_challenge(aim=Aim(Purpose.BIND, member=world.member.pk, provider=lock.family.provider), context=made).text
     bind_lock(
         member=world.member, provider=lock.family.provider, challenge=text, token=json.dumps(lock.sign(text)).encode(),
         device=None, by=world.member, context=made,
@@ -113,7 +114,14 @@ class Bare:
         token = parse_token(json.dumps(body["token"]).encode())
         now = timezone.now()  # the same checks in the same order
         bound = "\x1f".join(("login", "shanxi", "b" * 64, "", "", "")).encode()
-        opened = core_challenge.open_challenge(body["challenge"], purpose="login", context=bound, key=key_for("challenge"), now=now)
+        opened = core_challenge.open_challenge(
+            body["challenge"],
+            purpose="login",
+            statement=lambda at: Statement("login", "shanxi", ORIGIN, moment(at)),
+            context=bound,
+            key=key_for("challenge"),
+            now=now,
+        )
         setting = VerificationInputs(current_register(), now, current_evidence(), site="shanxi")
         verdict = verify_token(token, setting, origin=ORIGIN, challenge=body["challenge"])
         verdict.require()

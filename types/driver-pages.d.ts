@@ -50,6 +50,7 @@ declare namespace DriverPages {
     "/status/updates": { sent: Wire.Nothing; got: { packages: PackageView[] } };
     "/status/updates/install": { sent: { code: string }; got: { started: boolean } };
     "/window/locks": { sent: { ticket: string }; got: Wire.LockList };
+    "/window/statement": { sent: { ticket: string; statement: string }; got: { text: string } };
     "/window/sign": { sent: WindowPin; got: Wire.WindowAnswer };
     "/window/reveal": { sent: WindowPin; got: Wire.LockList };
     "/window/cancel": { sent: { ticket: string }; got: Wire.WindowAnswer };

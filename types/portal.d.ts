@@ -231,7 +231,7 @@ declare namespace Portal {
 
   /** Calls of the pages: what is sent, and what of the answer they read. */
   interface Calls {
-    "/api/challenge": { sent: ChallengeRequest; got: { challenge: string } };
+    "/api/challenge": { sent: ChallengeRequest; got: { challenge: string; statement: string } };
     "/api/login": { sent: LoginRequest; got: { next: string } };
     "/api/bindings": { sent: BindRequest; got: { message?: string; question?: Question } };
     [end: `/api/bindings/${string}/end`]: { sent: EndRequest; got: { message: string } };

@@ -27,6 +27,8 @@ declare namespace Wire {
     /** Code of the driver package this was installed from. */
     package: string;
     proof: DriverProof | null;
+    /** Fields of `/v1/authenticate` that older drivers refuse; those say nothing here. */
+    takes?: "statement"[];
   }
 
   /** State of a lock's PIN, read before any try; the numbers are null where the lock does not tell. */
@@ -89,6 +91,8 @@ declare namespace Wire {
     lock: string;
     challenge: string;
     pin: string;
+    /** The text whose digest the challenge carries. */
+    statement?: string;
     /** The user was told of blanks or unusual characters in the PIN and meant them. */
     asTyped?: boolean;
     /** Counts in the driver's own pages only. */
@@ -188,6 +192,8 @@ declare namespace Wire {
   interface WindowAnswer {
     type: string;
     state: string;
+    /** In the window's first message, `calock-ready`. */
+    takes?: "statement"[];
     answer?: AuthenticateReply;
     error?: DriverError;
   }

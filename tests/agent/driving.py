@@ -34,7 +34,7 @@ from calock.wire.driver import EVENTS_PATH, EVENTS_SUBPROTOCOL
 
 ORIGIN = "https://www.gov.example"
 PIN = "012345"
-CHALLENGE = "c1.login.t4k2qo.Zk3yN0bq8Vw1xY5uT7rS2pL9mJ4hG6fD0aQzXcVbNm1.ctxctxctxctxctxctxctx.macmacmacmacmacmacmacm"
+CHALLENGE = "c2.login.t4k2qo.Zk3yN0bq8Vw1xY5uT7rS2pL9mJ4hG6fD0aQzXcVbNm1.ctxctxctxctxctxctxctx.macmacmacmacmacmacmacm"
 UNTOUCHED = {"triesLeft": 6, "triesMax": 6, "locked": False, "default": False, "reserved": False, "onReader": False}
 """State of a practice lock's PIN while no wrong one was tried."""
 LONG = 30.0
@@ -210,17 +210,22 @@ class DriverProcess:
 
     def in_window(self, lock: str | None, pin: str, *, origin: str | None = None, call: str = "sign", **more: Any) -> Reply:
         """Type a PIN in the driver's own window, opened by a page of ``origin``."""
-        fields = urlencode({"challenge": CHALLENGE, "state": "s" * 20})
+        window = self.open_window(CHALLENGE, origin=origin)
+        return window(call, lock=lock or window("locks").json["locks"][0]["id"], pin=pin, **more)
+
+    def open_window(self, challenge: str, *, origin: str | None = None) -> Callable[..., Reply]:
+        """Open the driver's own window as a page of ``origin`` does; what its page then calls."""
+        fields = urlencode({"challenge": challenge, "state": "s" * 20})
         headers = {"Origin": origin or self.origins[0], "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         page = self.request("POST", "/window/authenticate", fields.encode(), form).body.decode()
         ticket = page.partition('data-ticket="')[2].partition('"')[0]
         own = {"Content-Type": "application/json", "X-Calock": "1", "Origin": self.address}
-        if lock is None:
-            listed = self.request("POST", "/window/locks", json.dumps({"ticket": ticket}).encode(), own).json
-            lock = listed["locks"][0]["id"]
-        message = {"ticket": ticket, "lock": lock, "pin": pin, **more}
-        return self.request("POST", f"/window/{call}", json.dumps(message).encode(), own)
+
+        def send(call: str, **fields: Any) -> Reply:
+            return self.request("POST", f"/window/{call}", json.dumps({"ticket": ticket, **fields}).encode(), own)
+
+        return send
 
     def authenticate(self, lock: str | None = None, pin: str = PIN, challenge: str = CHALLENGE, **more: Any) -> Reply:
         lock = lock or self.locks()[0]["id"]

@@ -16,7 +16,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 
 ORIGIN = "https://login.example.gov.cn"
-CHALLENGE = "c1.login." + "A" * 60
+CHALLENGE = "c2.login." + "A" * 60
 SOURCE = Path(__file__).parent / "skf" / "softskf"
 PIN, ADMIN_PIN = "012345", "87654321"
 Width = Literal[32, 64]

@@ -31,6 +31,7 @@ from calock.agent.signing import prepare
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
+from calock.core.statement import Statement
 from calock.demo import pki
 from calock.wire import driver as wire
 
@@ -346,6 +347,47 @@ def test_b09_a_hash_given_as_challenge_is_not_what_gets_signed(algorithm: pki.Al
     assert document not in made.message
     assert document not in made.e
     assert made.message == signatures.signed_message(made.algorithm, ORIGIN, document.hex())
+
+
+# --- B33: what is signed is what was said
+
+
+def _stated(origin: str = ORIGIN, purpose: str = "bind", account: str = "cssbjgys02") -> Statement:
+    return Statement(purpose, "shanxi", origin, "2026-11-29T00:00:00Z", account=account, organisation="测试供应商")
+
+
+def _challenge(said: Statement) -> str:
+    return f"c2.{said.purpose}.t4k2qo.{'r' * 22}.{said.digest}.{'m' * 33}"
+
+
+WRONG_STATEMENTS = {
+    "another account": (_stated(), _stated(account="another").text()),
+    "another site": (_stated("https://other.example"), _stated("https://other.example").text()),
+    "another purpose": (_stated(), _stated(purpose="login").text()),
+    "not canonical": (_stated(), _stated().text().replace(":", ": ", 1)),
+    "no statement": (_stated(), "绑定"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STATEMENTS)
+def test_b33_a_statement_that_is_not_the_challenges_is_refused_and_no_pin_tried(shared_driver, wrong: str) -> None:
+    said, text = WRONG_STATEMENTS[wrong]
+    assert shared_driver.authenticate(challenge=_challenge(said), statement=text, pin="999999").reason == "CHALLENGE_MALFORMED"
+    window = shared_driver.open_window(_challenge(said))
+    assert window("statement", statement=text).reason == "CHALLENGE_MALFORMED"
+    lock = shared_driver.locks()[0]["id"]
+    assert window("sign", lock=lock, pin="999999").reason == "SESSION_ENDED"
+    assert shared_driver.locks()[0]["pin"]["triesLeft"] == 6
+
+
+def test_b33_the_window_says_what_is_signed_and_older_pages_need_not_say_it(shared_driver) -> None:
+    challenge, text = _challenge(_stated()), _stated().text()
+    assert shared_driver.call("/v1/hello").json["takes"] == ["statement"]
+    verify(shared_driver.authenticate(challenge=challenge, statement=text).json, challenge=challenge)
+    verify(shared_driver.authenticate(challenge=challenge).json, challenge=challenge)
+    window = shared_driver.open_window(challenge)
+    assert window("statement", statement=text).json == {"text": "为账户 cssbjgys02 绑定此 CA 锁（测试供应商）"}
+    assert window("sign", lock=shared_driver.locks()[0]["id"], pin=PIN).status == 200
 
 
 def test_b27_an_answer_for_one_platform_is_worthless_at_another(shared_driver) -> None:

@@ -16,8 +16,10 @@ from playwright.sync_api import Browser, Page, Route, expect
 from serving import free_port
 
 from calock.agent.backends.softlock import plug, unplug
-from calock.agent.window import TICKET_SECONDS, Tickets, purpose_of
+from calock.agent.statements import in_words, purpose_in_words
+from calock.agent.window import TICKET_SECONDS, Tickets
 from calock.core.refusals import Reason, Refusal
+from calock.core.statement import Statement
 from calock.demo import pki
 from calock.wire import driver as wire
 
@@ -342,9 +344,11 @@ def test_a_page_that_opens_many_windows_loses_its_oldest_and_nobody_elses() -> N
 
 
 def test_purposes_in_words() -> None:
-    assert purpose_of(CHALLENGE) == "登录"
-    assert purpose_of("c1.stepup.x") == "确认您的身份"
-    assert purpose_of("c9.login.x") == purpose_of("a" * 44) == "验证您的身份"
+    assert purpose_in_words(CHALLENGE) == "登录"
+    assert purpose_in_words(CHALLENGE.replace("login", "stepup")) == "确认您的身份"
+    assert purpose_in_words("c9.login.x") == purpose_in_words("a" * 44) == "验证您的身份"
+    said = Statement("bind", "shanxi", "https://a.example", "2026-11-29T00:00:00Z", account="cs\u202ebjgys02", organisation="测试")
+    assert in_words(said) == "为账户 csbjgys02 绑定此 CA 锁（测试）"
 
 
 # --- tokens with habits

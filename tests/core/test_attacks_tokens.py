@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -13,6 +14,7 @@ from worlds.core_trust import ALGORITHM, AT, CHALLENGE, KINDS, ORIGIN, answer, k
 from calock.core import challenge, libcrypto
 from calock.core.certificates import signatures
 from calock.core.refusals import Reason, Refusal
+from calock.core.statement import Statement, moment, read_statement
 from calock.core.verdict import Step
 from calock.wire.token import parse_token
 
@@ -20,13 +22,17 @@ KEY = bytes(range(32))
 CONTEXT = b"cookie|site"
 
 
+def _said(at: datetime, purpose: str = "login", **words: str) -> Statement:
+    return Statement(purpose=purpose, site="shanxi", origin=ORIGIN, time=moment(at), **words)
+
+
 def _issue(**changes: object) -> str:
-    values = {"purpose": "login", "context": CONTEXT, "key": KEY, "now": AT, **changes}
+    values = {"statement": _said(AT), "context": CONTEXT, "key": KEY, "now": AT, **changes}
     return challenge.issue(**values)  # type: ignore[arg-type]
 
 
 def _refused(text: str, **changes: object) -> Reason:
-    values = {"purpose": "login", "context": CONTEXT, "key": KEY, "now": AT, **changes}
+    values = {"purpose": "login", "statement": _said, "context": CONTEXT, "key": KEY, "now": AT, **changes}
     with pytest.raises(Refusal) as caught:
         challenge.open_challenge(text, **values)  # type: ignore[arg-type]
     return caught.value.reason
@@ -54,13 +60,40 @@ def test_a04_challenge_of_another_browser() -> None:
 
 
 def test_a05_challenge_of_another_purpose() -> None:
-    assert _refused(_issue(purpose="bind")) is Reason.CHALLENGE_WRONG_PURPOSE
-    body = _issue(purpose="bind").replace("c1.bind.", "c1.login.")
-    assert _refused(body) is Reason.CHALLENGE_FORGED
+    bind = _issue(statement=_said(AT, "bind"))
+    assert _refused(bind) is Reason.CHALLENGE_WRONG_PURPOSE
+    assert _refused(bind.replace("c2.bind.", "c2.login.")) is Reason.CHALLENGE_FORGED
+
+
+def test_a107_a_challenge_stands_for_one_statement_and_anybody_can_compute_its_digest() -> None:
+    said = _said(AT, "bind", account="cssbjgys02", organisation="测试供应商")
+    text = _issue(statement=said)
+    assert len(text) <= 128
+    written = '{"account":"cssbjgys02","organisation":"测试供应商","origin":"' + ORIGIN + '","purpose":"bind","site":"shanxi",'
+    sha256 = hashlib.sha256(f'{written}"time":"{AT:%Y-%m-%dT%H:%M:%SZ}"}}'.encode())
+    assert text.split(".")[4] == base64.urlsafe_b64encode(sha256.digest()).decode().rstrip("=")
+    others = ({"account": "another"}, {"organisation": "别家"}, {"by": "boss"}, {"provider": "x"}, {"account": ""})
+    for other in others:
+        words = {"account": "cssbjgys02", "organisation": "测试供应商", **other}
+        found = _refused(text, purpose="bind", statement=lambda at, words=words: _said(at, "bind", **words))
+        assert found is Reason.CHALLENGE_WRONG_CONTEXT
+    parts = text.split(".")
+    parts[4] = _said(AT, "bind", account="another").digest
+    assert _refused(".".join(parts), purpose="bind") is Reason.CHALLENGE_FORGED
+
+
+def test_a107_only_the_canonical_text_is_a_statement() -> None:
+    text = _said(AT, account="甲").text()
+    assert read_statement(text).account == "甲"
+    escaped, more, spaced = text.replace("甲", "\\u7532"), text[:-1] + ',"z":"1"}', text.replace(":", ": ", 1)
+    for other in (escaped, more, spaced, text + " ", text[:-1] + ',"by":""}', "{}", "[]", "", "x" * 3000, "\ud800"):
+        with pytest.raises(Refusal) as caught:
+            read_statement(other)
+        assert caught.value.reason is Reason.CHALLENGE_MALFORMED
 
 
 @pytest.mark.parametrize(
-    "text", ["", "c1", "c1.....", "x" * 200, "c1.login.1.2.3.4", "c1.login.zzzzzzzzzzzzzzzzzz.a.b.c", "c1.登录.1.a.b.c", "\x00" * 6]
+    "text", ["", "c2", "c2.....", "x" * 200, "c2.login.1.2.3.4", "c2.login.zzzzzzzzzzzzzzzzzz.a.b.c", "c2.登录.1.a.b.c", "\x00" * 6]
 )
 def test_a03_challenge_that_is_none(text: str) -> None:
     assert _refused(text) in (Reason.CHALLENGE_MALFORMED, Reason.CHALLENGE_FORGED)
@@ -71,8 +104,10 @@ def test_a03_challenge_made_with_another_key() -> None:
 
 
 def test_challenge_opens_with_what_it_was_made_for() -> None:
-    text = _issue(purpose="unbind")
-    opened = challenge.open_challenge(text, purpose="unbind", context=CONTEXT, key=KEY, now=AT + timedelta(seconds=119))
+    text = _issue(statement=_said(AT, "unbind"))
+    opened = challenge.open_challenge(
+        text, purpose="unbind", statement=lambda at: _said(at, "unbind"), context=CONTEXT, key=KEY, now=AT + timedelta(seconds=119)
+    )
     assert len(text) <= challenge.MAX_LENGTH
     assert (opened.purpose, opened.expires_at) == ("unbind", AT + timedelta(seconds=120))
     assert opened.digest == challenge.digest_of(text)

@@ -70,9 +70,17 @@ def challenge(data: bytes) -> None:
     """A challenge as text."""
     from calock.core.challenge import open_challenge
     from calock.core.refusals import Refusal
+    from calock.core.statement import Statement
 
     try:
-        open_challenge(data.decode("utf-8", "surrogateescape"), purpose="login", context=b"", key=bytes(32), now=AT)
+        open_challenge(
+            data.decode("utf-8", "surrogateescape"),
+            purpose="login",
+            statement=lambda _: Statement("login", "", "", ""),
+            context=b"",
+            key=bytes(32),
+            now=AT,
+        )
     except Refusal:
         return
     raise AssertionError("a challenge nobody issued was opened")

@@ -58,7 +58,7 @@ def _person(world: LockWorld, number: int, algorithm: str) -> Person:
     )
     lock = make_lock(algorithm, number=number, lock_id=f"R-{number:04}")
     made = context(account=account)
-    text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=account.pk, provider=lock.family.provider), context=made)
+    text = issue_challenge(aim=Aim(Purpose.BIND, member=account.pk, provider=lock.family.provider), context=made).text
     token = json.dumps(lock.sign(text)).encode()
     bind_lock(member=account, provider=lock.family.provider, challenge=text, token=token, device=None, by=account, context=made)
     return Person(username, PASSWORD, account, lock)

@@ -26,7 +26,7 @@ from calock.wire.token import AuthToken
 
 AT = datetime(2026, 6, 1, tzinfo=pki.EPOCH.tzinfo)
 START, END = pki.EPOCH, pki.years(pki.EPOCH, 3)
-ORIGIN, CHALLENGE = "https://login.example", "c1.login.test"
+ORIGIN, CHALLENGE = "https://login.example", "c2.login.test"
 KINDS = ("SM2", "EC", "RSA")
 USCC = "91350100M000100Y43"
 """The example of GB 32100-2015."""

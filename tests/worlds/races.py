@@ -49,7 +49,7 @@ def meanwhile(act: Callable[[], Any]) -> Any:
 def binding_of(lock: PracticeLock, person: Account) -> Callable[[], str]:
     """An answer that is ready: the act that binds it to the person, as one more lock. ``bound``, or the refusal's reason."""
     made = context(account=person)
-    text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made)
+    text = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made).text
     token = json.dumps(lock.sign(text)).encode()
 
     def act() -> str:

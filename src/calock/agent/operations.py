@@ -15,6 +15,7 @@ from calock.agent import pipe, signing
 from calock.agent.backends.base import Consent
 from calock.agent.locks import ListedCertificate, LockTable, pin_info, printable
 from calock.agent.pin_policy import WrongPins, require_plain_characters
+from calock.agent.statements import check_statement
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
 from calock.wire.token import FORMAT, AuthToken
@@ -61,6 +62,8 @@ class Operations:
 
     async def _authenticate(self, origin: str, request: wire.AuthenticateRequest, consent: Consent) -> wire.AuthenticateReply:
         signing.check_challenge(request.challenge)
+        if request.statement:
+            check_statement(request.statement, challenge=request.challenge, origin=origin)
         entry = self.table.resolve(origin, request.lock)
         signing_input = signing.prepare(entry.certificate, origin=origin, challenge=request.challenge)
         on_reader = entry.record.pin.on_reader

@@ -25,13 +25,13 @@ from calock.agent.guard import ORIGIN_KEY
 from calock.agent.pages import page, static_route
 from calock.agent.replies import json_reply, read_body, read_message
 from calock.agent.service import Service
+from calock.agent.statements import check_statement, in_words, purpose_in_words
 from calock.core.refusals import Reason, Refusal
 from calock.wire import driver as wire
 
 TICKET_SECONDS = 600.0
 MAX_TICKETS = 16
 """Per origin: a page that opens more windows than that loses the oldest."""
-PURPOSES = {"login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认您的身份"}
 _STATE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _FINAL = frozenset({Reason.CHALLENGE_MALFORMED, Reason.SESSION_ENDED, Reason.OPERATION_CANCELLED})
 """Refusals after which this window is of no more use."""
@@ -52,18 +52,21 @@ class _WithTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ticket: str
 
 
+class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ticket: str
+    statement: str
+
+
+class _InWords(msgspec.Struct, frozen=True):
+    text: str
+
+
 class _Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     ticket: str
     lock: str
     pin: str
     as_typed: bool = False
     use_last_try: bool = False
-
-
-def purpose_of(challenge: str) -> str:
-    """Say in words what a challenge is for, as far as its text says so (``c1.<purpose>.…``)."""
-    version, _, rest = challenge.partition(".")
-    return PURPOSES.get(rest.partition(".")[0], "验证您的身份") if version == "c1" else "验证您的身份"
 
 
 class Tickets:
@@ -120,11 +123,22 @@ class PinWindow:
             "window.html",
             host=urlsplit(origin).netloc,
             origin=origin,
-            purpose=purpose_of(asked.challenge),
+            purpose=purpose_in_words(asked.challenge),
             state=asked.state,
             lock=asked.lock,
             ticket=self.tickets.issue(origin, asked),
         )
+
+    async def statement(self, request: Request) -> Response:
+        """Say in words what is signed. One that is not the challenge's ends the window: no PIN is tried."""
+        message = await read_message(request, _Statement)
+        ticket = self.tickets.get(message.ticket)
+        try:
+            said = check_statement(message.statement, challenge=ticket.challenge, origin=ticket.origin)
+        except Refusal:
+            self.tickets.take(message.ticket)
+            raise
+        return json_reply(_InWords(in_words(said)))
 
     async def locks(self, request: Request) -> Response:
         ticket = self.tickets.get((await read_message(request, _WithTicket)).ticket)
@@ -167,6 +181,7 @@ class PinWindow:
         wrap = self._service.endpoint
         return [
             Route(wire.WINDOW_PATH, wrap(self.open), methods=["POST"]),
+            Route("/window/statement", wrap(self.statement), methods=["POST"]),
             Route("/window/locks", wrap(self.locks), methods=["POST"]),
             Route("/window/sign", wrap(self.sign), methods=["POST"]),
             Route("/window/reveal", wrap(self.reveal), methods=["POST"]),

@@ -84,7 +84,7 @@ def _bind(practice: Practice, spec: LockSpec, member: Account) -> None:
     session.save(force_insert=True)
     context = replace(visit, session=session)
     aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
-    challenge, _ = issue_challenge(aim=aim, context=context)
+    challenge = issue_challenge(aim=aim, context=context).text
     token = _answer(practice, spec, challenge)
     bind_lock(member=member, provider=provider, challenge=challenge, token=token, device=None, by=member, context=context)
     end_session(session=session, reason="demo", at=at)

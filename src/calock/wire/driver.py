@@ -60,6 +60,8 @@ class Hello(_Message, frozen=True):
     """Code of the driver package this was installed from, e.g. ``shanxi-huren``; ``source`` when run from the wheel."""
     proof: DriverProof | None
     """Signed with the driver's key for this origin, over the page's nonce."""
+    takes: tuple[Literal["statement"], ...] = ("statement",)
+    """Fields of ``/v1/authenticate`` that older drivers refuse."""
 
 
 class PinState(_Message, frozen=True):
@@ -132,6 +134,8 @@ class AuthenticateRequest(_Message, frozen=True, forbid_unknown_fields=True):
     lock: str
     challenge: str
     pin: str
+    statement: str = ""
+    """The text whose digest the challenge carries; empty: the page, or the challenge, has none."""
     as_typed: bool = False
     """The user was told of blanks or unusual characters in the PIN and meant them."""
     use_last_try: bool = False
@@ -247,10 +251,16 @@ class WindowRequest(_Message, frozen=True, forbid_unknown_fields=True):
     """A handle to preselect; empty: the window's own chooser."""
 
 
+STATEMENT_MESSAGE = "calock-statement"
+"""``type`` of the message with which the page answers a window that says ``takes: ["statement"]`` when it is ready."""
+
+
 class WindowAnswer(_Message, frozen=True, omit_defaults=True):
     """What ``window.opener`` gets by ``postMessage``, for exactly the origin that posted the form: answer or error."""
 
     type: str
     state: str
+    takes: tuple[Literal["statement"], ...] = ()
+    """In the window's first message, ``calock-ready``: what it likes to be told."""
     answer: AuthenticateReply | None = None
     error: DriverError | None = None

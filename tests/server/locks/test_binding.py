@@ -22,6 +22,7 @@ from calock.server.audit.models import AuditEvent
 from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import bind_lock
+from calock.server.organisations.models import Organisation
 from calock.server.providers.models import Provider
 from calock.server.sessions.models import Session
 
@@ -483,7 +484,7 @@ def test_fifty_people_bind_one_lock_at_once_and_one_wins(committed_lock_world):
     prepared = []
     for person in people:
         made = context(account=person, ip=f"192.0.2.{people.index(person)}")
-        text, _ = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made)
+        text = issue_challenge(aim=Aim(Purpose.BIND, member=person.pk, provider=lock.family.provider), context=made).text
         prepared.append((person, made, text, json.dumps(lock.sign(text)).encode()))
     outcomes = in_parallel([lambda item=item: _bind(lock, *item) for item in prepared])
     assert sorted(outcomes) == ["LOCK_BOUND_TO_OTHER"] * 49 + ["bound"]
@@ -531,3 +532,25 @@ def test_unbinding_twice_at_once_ends_it_once(committed_lock_world):
     statuses = in_parallel([lambda: end(logged_in(world.member), binding, password=PASSWORD).status_code] * 4)
     assert sorted(statuses) == [200, 409, 409, 409]
     assert AuditEvent.objects.filter(event="binding:lock:ended").count() == 1
+
+
+def test_a107_a_challenge_says_for_whom_it_is_and_names_nobody_out_of_reach(lock_world):
+    said = json.loads(statement_for(logged_in(lock_world.admin), lock_world.member))
+    assert (said["account"], said["by"]) == (lock_world.member.username, lock_world.admin.username)
+    assert said["organisation"] == lock_world.member.organisation.name
+    stranger = statement_for(logged_in(lock_world.outside_admin), lock_world.member)
+    assert lock_world.member.username not in stranger
+    assert "organisation" not in stranger
+    assert "account" not in Browser().post("/api/challenge", {"purpose": "login"}).json()["statement"]
+
+
+def test_a107_an_answer_for_an_account_that_was_renamed_meanwhile_is_refused(lock_world):
+    browser, lock = logged_in(lock_world.member), make_lock()
+    text = browser.challenge("bind", member=str(lock_world.member.pk), provider=lock.family.provider)
+    Organisation.objects.filter(pk=lock_world.member.organisation_id).update(name="另一名称")
+    sent = {"challenge": text, "token": lock.sign(text), "member": str(lock_world.member.pk), "provider": lock.family.provider}
+    refused(browser.post("/api/bindings", sent), "CHALLENGE_WRONG_CONTEXT")
+
+
+def statement_for(browser, member) -> str:
+    return browser.post("/api/challenge", {"purpose": "bind", "member": str(member.pk), "provider": "x"}).json()["statement"]

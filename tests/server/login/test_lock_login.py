@@ -156,7 +156,8 @@ def _browser_digest(browser):
 
 
 def issued(made):
-    return issue_challenge(aim=AIM, context=made)
+    made = issue_challenge(aim=AIM, context=made)
+    return made.text, made.expires_at
 
 
 def test_a_challenge_from_the_future_is_refused(lock_world):
@@ -222,10 +223,10 @@ def test_a_challenge_of_another_site_is_refused(lock_world):
     ("text", "reason"),
     [
         ("", "CHALLENGE_MALFORMED"),
-        ("c1.login.x", "CHALLENGE_MALFORMED"),
-        ("c1.login." + "a" * 200, "CHALLENGE_MALFORMED"),
+        ("c2.login.x", "CHALLENGE_MALFORMED"),
+        ("c2.login." + "a" * 200, "CHALLENGE_MALFORMED"),
         ("nul\x00", "CHALLENGE_MALFORMED"),
-        ("c1.login.tovqb7." + "A" * 43 + "." + "B" * 22 + "." + "C" * 22, "CHALLENGE_FORGED"),
+        ("c2.login.tovqb7." + "A" * 22 + "." + "B" * 43 + "." + "C" * 33, "CHALLENGE_FORGED"),
     ],
 )
 def test_a_text_that_is_not_ours_is_refused(lock_world, text, reason):
@@ -581,7 +582,7 @@ def test_sec07_rubbish_from_an_address_refuses_nobody_at_that_address(lock_world
     foreign = Browser().challenge()
     hostile = Browser()
     hostile.challenge()
-    assert {reason_of(send(hostile, text, GOOD)) for text in ["x", "c1.login.x", ""] * 5} == {"CHALLENGE_MALFORMED"}
+    assert {reason_of(send(hostile, text, GOOD)) for text in ["x", "c2.login.x", ""] * 5} == {"CHALLENGE_MALFORMED"}
     assert [hostile.log_in(make_lock("EC", lock_id="SX-0666")).status_code for _ in range(4)][-1] == 429
     assert send(Browser(), foreign, GOOD).status_code == 403
     assert Browser().log_in(lock).status_code == 200

@@ -250,8 +250,25 @@ window.addEventListener("keydown", (event) => {
   if (event.key === "Escape") void cancelAndClose();
 });
 
+/**
+ * What the page says that is signed: compared with the challenge by the driver, and shown in its words.
+ *
+ * @param {MessageEvent<{ type?: string, state?: string, statement?: string } | null>} event
+ */
+async function hearStatement({ source, origin: from, data: message }) {
+  if (source !== opener || from !== origin || message?.type !== "calock-statement" || message.state !== state) return;
+  try {
+    part("purpose", HTMLElement).textContent = (await call("/window/statement", { ticket, statement: message.statement ?? "" })).text;
+  } catch (error) {
+    finished = true;
+    tell({ type: "calock-answer", state, error: { reason: "CHALLENGE_MALFORMED", detail: "", triesLeft: null } });
+    conclude(explain(error));
+  }
+}
+
 if (opener) {
-  tell({ type: "calock-ready", state });
+  window.addEventListener("message", (/** @type {Parameters<typeof hearStatement>[0]} */ event) => void hearStatement(event));
+  tell({ type: "calock-ready", state, takes: ["statement"] });
   follow(
     () => void refresh(),
     () => undefined,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
@@ -12,6 +14,9 @@ from django.db.models.functions import Now
 from calock.core import challenge as core
 from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
+from calock.core.statement import Statement, moment
+from calock.server.accounts.authority import has_authority
+from calock.server.accounts.models import Account
 from calock.server.challenges.models import SpentChallenge
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.keys import key_for, ring
@@ -55,10 +60,45 @@ def context_bytes(aim: Aim, context: RequestContext) -> bytes:
     return "\x1f".join(parts).encode()
 
 
-def issue_challenge(*, aim: Aim, context: RequestContext) -> tuple[str, datetime]:
-    """A new challenge text and when it expires. Writes nothing."""
-    text = core.issue(purpose=aim.purpose, context=context_bytes(aim, context), key=key_for("challenge"), now=context.at)
-    return text, context.at + core.TTL
+class Issued(NamedTuple):
+    """A new challenge."""
+
+    text: str
+    expires_at: datetime
+    statement: str
+    """What its signature will say."""
+
+
+def issue_challenge(*, aim: Aim, context: RequestContext) -> Issued:
+    """Make a challenge. Writes nothing.
+
+    Raises:
+        Refusal: as ``context_bytes``.
+    """
+    who = context_bytes(aim, context)
+    said = _statements(aim, context)(context.at)
+    text = core.issue(statement=said, context=who, key=key_for("challenge"), now=context.at)
+    return Issued(text, context.at + core.TTL, said.text())
+
+
+def _statements(aim: Aim, context: RequestContext) -> Callable[[datetime], Statement]:
+    """The statement of an aim, as it would be signed were it made at a moment. Names are those of now."""
+    words = {"purpose": aim.purpose.value, "site": context.site, "origin": context.origin, "provider": aim.provider}
+    words["binding"] = str(aim.binding or "")
+    if context.session is not None and aim.purpose != Purpose.LOGIN:
+        acting = context.session.account
+        about = acting if aim.member in (None, acting.pk) else _within_reach(aim.member, acting)
+        words["by"] = acting.username if about is not acting else ""
+        words["account"] = about.username if about else ""
+        if about is not None and about.organisation is not None:
+            words |= {"organisation": about.organisation.name, "organisation_code": about.organisation.uscc}
+    return lambda at: Statement(time=moment(at), **words)
+
+
+def _within_reach(member: uuid.UUID | None, acting: Account) -> Account | None:
+    """The member whom a challenge is to name; None for people of whom ``acting`` may not learn names. The act refuses those."""
+    found: Account | None = Account.objects.select_related("organisation").filter(pk=member).first()
+    return found if found is not None and has_authority(acting, found) else None
 
 
 def open_challenge(text: str, *, aim: Aim, context: RequestContext) -> Challenge:
@@ -68,11 +108,12 @@ def open_challenge(text: str, *, aim: Aim, context: RequestContext) -> Challenge
         Refusal: as ``calock.core.challenge.open_challenge``, and CHALLENGE_WRONG_CONTEXT without a pre-login cookie.
     """
     who = context_bytes(aim, context)  # outside: its refusals say nothing about the text, which is not ours until it was opened
+    said = _statements(aim, context)
     try:
-        return _recognised(text, aim.purpose, who, context.at)
+        return _recognised(text, aim.purpose, said, who, context.at)
     except Refusal as refusal:
         if refusal.reason in OURS:
-            spend_quietly(Challenge(core.digest_of(text), aim.purpose, context.at + core.MAX_TTL))
+            spend_quietly(Challenge(core.digest_of(text), aim.purpose, context.at + core.MAX_TTL, ""))
         raise
 
 
@@ -85,16 +126,16 @@ def is_ours(refusal: Refusal, context: RequestContext) -> bool:
     return refusal.reason not in NOT_OURS and bool(context.browser)
 
 
-def _recognised(text: str, purpose: Purpose, who: bytes, at: datetime) -> Challenge:
+def _recognised(text: str, purpose: Purpose, said: Callable[[datetime], Statement], who: bytes, at: datetime) -> Challenge:
     """By whichever key of the ring made it: people who sign while the secret is changed need not begin again."""
     *newer, oldest = ring("challenge")
     for key in newer:
         try:
-            return core.open_challenge(text, purpose=purpose, context=who, key=key.octets, now=at)
+            return core.open_challenge(text, purpose=purpose, statement=said, context=who, key=key.octets, now=at)
         except Refusal as refusal:
             if refusal.reason is not Reason.CHALLENGE_FORGED:
                 raise
-    return core.open_challenge(text, purpose=purpose, context=who, key=oldest.octets, now=at)
+    return core.open_challenge(text, purpose=purpose, statement=said, context=who, key=oldest.octets, now=at)
 
 
 def spend(challenge: Challenge) -> None:

@@ -40,8 +40,15 @@ def challenge(request: SiteRequest) -> HttpResponse:
             provider=body.provider if body.purpose == Purpose.BIND else "",
             binding=body.binding if body.purpose == Purpose.UNBIND else None,
         )
-    text, expires_at = issue_challenge(aim=aim, context=context_of(request))
-    response = reply({"challenge": text, "expiresAt": expires_at, "serverTime": timezone.now()})
+    made = issue_challenge(aim=aim, context=context_of(request))
+    response = reply(
+        {
+            "challenge": made.text,
+            "statement": made.statement,
+            "expiresAt": made.expires_at,
+            "serverTime": timezone.now(),
+        }
+    )
     if new_browser:
         cookies.set_pre_login(response, new_browser)
     return response

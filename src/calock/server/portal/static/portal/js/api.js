@@ -82,14 +82,15 @@ export async function call(path, body, waiting = () => undefined) {
 }
 
 /**
- * The text to sign.
+ * The text to sign, and what its signature will say.
  *
  * @param {Portal.ChallengeRequest} request
  * @param {(shown: Shown) => void} [waiting] as of `call`
  * @throws {Refused}
  */
 export async function challenge(request, waiting) {
-  return (await call("/api/challenge", request, waiting)).challenge;
+  const { challenge: text, statement } = await call("/api/challenge", request, waiting);
+  return { challenge: text, statement };
 }
 
 async function askProviders() {

@@ -140,9 +140,9 @@ async function throughPage() {
   const { onReader } = lock.pin;
   const { pin, asTyped } = chooser.takePin();
   const aimed = aim();
-  const text = await challenge({ purpose: "bind", ...aimed });
+  const asked = await challenge({ purpose: "bind", ...aimed });
   busy.show(onReader ? "signing_reader" : "signing");
-  await bind(await driver.authenticate({ lock: lock.id, challenge: text, pin, asTyped }, onReader), text, aimed);
+  await bind(await driver.authenticate({ lock: lock.id, ...asked, pin, asTyped }, onReader), asked.challenge, aimed);
 }
 
 async function throughWindow() {

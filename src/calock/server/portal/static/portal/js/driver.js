@@ -325,7 +325,9 @@ export class Driver extends EventTarget {
       onReader ? data.limits.reader : data.limits.operation,
     );
     try {
-      return await this.call("/v1/authenticate", asked, operation.signal);
+      const { statement, ...plain } = asked; // a driver of before refuses a field that it does not know
+      const takes = this.hello?.takes?.includes("statement") ?? false;
+      return await this.call("/v1/authenticate", takes ? { ...plain, statement } : plain, operation.signal);
     } finally {
       clearTimeout(limit);
       this.#operation = null;

@@ -48,7 +48,7 @@ function waiting(shown) {
   problem.wait(shown);
 }
 
-/** The text to sign. */
+/** The text to sign, and what its signature will say. */
 function ask() {
   return challenge({ purpose }, waiting);
 }
@@ -126,11 +126,11 @@ async function throughPage() {
   const lock = chooser.requireLock();
   const { onReader } = lock.pin;
   const { pin, asTyped } = chooser.takePin();
-  const text = await ask();
+  const asked = await ask();
   busy.show(onReader ? "signing_reader" : "signing");
   cancel.hidden = false;
   try {
-    await enter(await driver.authenticate({ lock: lock.id, challenge: text, pin, asTyped }, onReader), text);
+    await enter(await driver.authenticate({ lock: lock.id, ...asked, pin, asTyped }, onReader), asked.challenge);
   } finally {
     cancel.hidden = true;
   }
@@ -143,7 +143,7 @@ async function throughWindow() {
 }
 
 async function throughExtension() {
-  const text = await ask();
+  const { challenge: text } = await ask();
   busy.show("signing");
   await enter(await webEidAnswer(text), text);
 }

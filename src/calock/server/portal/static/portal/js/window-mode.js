@@ -7,7 +7,7 @@ import { isLoopbackPage } from "./permission.js";
 
 /** @import { Refused } from "./data.js" */
 /** @import { Driver } from "./driver.js" */
-/** @typedef {{ popup: Window, name: string, challenge: string }} Opened the empty window, and what it shall have signed */
+/** @typedef {{ popup: Window, name: string, challenge: string, statement: string }} Opened the empty window, and what it shall have signed */
 
 const SILENCE = 3000;
 const SILENCE_FURTHER = 1000; // most people's driver has the first port: sixteen long waits would help nobody
@@ -41,7 +41,7 @@ function postForm(port, name, fields) {
 /**
  * Open the empty window at once, since only inside the click does the browser allow it, and get its challenge.
  *
- * @param {() => Promise<string>} challenge where it fails, the window is closed again
+ * @param {() => Promise<{ challenge: string, statement: string }>} challenge where it fails, the window is closed again
  * @returns {Promise<Opened>}
  * @throws {Refused}
  */
@@ -50,7 +50,7 @@ export async function openWindow(challenge) {
   const popup = window.open("", name, "popup,width=480,height=640");
   if (!popup) throw refuseHere("DRIVER_FAILED", "window_blocked", "retry");
   try {
-    return { popup, name, challenge: await challenge() };
+    return { popup, name, ...(await challenge()) };
   } catch (error) {
     popup.close();
     throw error;
@@ -66,7 +66,7 @@ export async function openWindow(challenge) {
  * @returns {Promise<Wire.AuthenticateReply>}
  * @throws {Refused}
  */
-export function askWindow({ popup, name, challenge }, lock, port) {
+export function askWindow({ popup, name, challenge, statement }, lock, port) {
   const state = randomText();
   const ports = port ? [port] : [...data.ports];
   return new Promise((resolve, reject) => {
@@ -88,6 +88,7 @@ export function askWindow({ popup, name, challenge }, lock, port) {
       if (message.type === "calock-ready") {
         ready = true;
         clearTimeout(silence);
+        if (message.takes?.includes("statement")) popup.postMessage({ type: "calock-statement", state, statement }, origin);
       } else if (message.type === "calock-answer" && message.answer) {
         end();
         resolve(message.answer);
