@@ -87,7 +87,7 @@ def test_the_user_sees_who_asks_and_the_page_gets_the_answer(browser: Browser, d
     window.keyboard.press("Enter")
     page.wait_for_function("heard.length > 1")
     assert page.evaluate("heard.map((one) => one.origin)") == [driver.address] * 2
-    assert page.evaluate("heard[0].data") == {"type": "calock-ready", "state": STATE}
+    assert page.evaluate("heard[0].data") == {"type": "calock-ready", "state": STATE, "takes": ["statement"]}
     [answer] = answers(page)
     assert answer["state"] == STATE
     verify(answer["answer"], origin=origin, challenge=CHALLENGE.replace("login", "bind"))
