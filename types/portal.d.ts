@@ -18,6 +18,8 @@ declare namespace Portal {
     action: Action;
     /** Only the CA that issued the lock can mend it. */
     ca: boolean;
+    /** Code of its cause in the catalogue of failures, `F13`; empty where it is none of them. */
+    cause: string;
     /** Number of the audit row, empty when there is none. */
     number: string;
   }
@@ -28,6 +30,7 @@ declare namespace Portal {
     plain: string;
     action: Action;
     ca: boolean;
+    cause: string;
   }
 
   type Facts = Record<string, string | number | null | undefined>;
@@ -84,6 +87,7 @@ declare namespace Portal {
     | "choice_another"
     | "choice_another_effect"
     | "choice_missing"
+    | "other_locks"
     | "bound_on"
     | "reason_missing"
     | "picture"

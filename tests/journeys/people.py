@@ -63,7 +63,10 @@ class Person:
     def choose_lock(self, scope: Locator, tail: str) -> None:
         """Choose the lock whose serial ends so; a page shows a chooser only when several are plugged in."""
         card = scope.locator("[data-locks] label", has_text=re.compile(rf"尾号\s*{re.escape(tail)}"))
-        expect(card).to_be_visible(timeout=PATIENCE)
+        others = scope.get_by_role("button", name=re.compile("换一把"))
+        expect(card.or_(others).first).to_be_visible(timeout=PATIENCE)
+        if not card.is_visible():  # of many only the chosen one is shown
+            others.click()
         card.click()
 
     def open_bind_dialog(self) -> Locator:

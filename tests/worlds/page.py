@@ -31,7 +31,7 @@ class Page(HTMLParser):
             self._open.append(tag)
         if "id" in values:
             self.ids.append(values["id"])
-        if tag == "a" and "href" in values:
+        if tag == "a" and "href" in values and not values["href"].startswith("tel:"):
             self.links.append(values["href"])
         if tag == "script" and "src" not in values and values.get("type") != "application/json":
             self.inline_scripts.append(html_of(values))

@@ -36,9 +36,9 @@ class ProviderSpec:
 
 
 PROVIDERS = (
-    ProviderSpec("shanxi-huren", "山西CA互认平台", "山西 CA", ("shanxi",), "0351-0000-000（练习）"),
-    ProviderSpec("zhejiang-tiangu", "浙江天谷CA", "浙江天谷CA", ("shanxi", "zcy"), "0571-0000-001（练习）"),
-    ProviderSpec("zcy-huren", "政采云CA互认平台", "政采云 CA", ("zcy",), "0571-0000-002（练习）"),
+    ProviderSpec("shanxi-huren", "山西CA互认平台", "山西 CA", ("shanxi",), "0351-0000-000 练习"),
+    ProviderSpec("zhejiang-tiangu", "浙江天谷CA", "浙江天谷CA", ("shanxi", "zcy"), "0571-0000-001 练习"),
+    ProviderSpec("zcy-huren", "政采云CA互认平台", "政采云 CA", ("zcy",), "0571-0000-002 练习"),
 )
 FAMILIES = (
     FamilySpec("huren-sm2", ("shanxi-huren",), "SM2", "山西互认练习 SM2"),

@@ -16,7 +16,9 @@ from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
+from calock.server.console.pages.dashboard import bindings_without_holder
 from calock.server.console.statistics import browser_of, by_provider, failures_since
+from calock.server.locks.models import LockCertificate
 from calock.server.providers.models import CaRecord, Provider, RevocationSource
 from calock.server.sessions.context import RequestContext
 
@@ -96,6 +98,19 @@ def test_refused_bindings_count_for_the_issuing_ca_too(lock_world):
     logged_in(lock_world.member).bind(lock, lock_world.member, provider="lianxi-sm2")
     found = failures_since(timezone.now() - timedelta(hours=1))
     assert found.providers == [("lianxi-ec", 1)]
+
+
+def test_live_bindings_without_a_holders_id_are_counted(lock_world):
+    binding = bound(make_lock("EC"), lock_world.member)
+    certificates = LockCertificate.objects.filter(lock=binding.lock)
+    assert [certificate.holder_hmac for certificate in certificates] == [""]  # its provider's rules name none
+    assert bindings_without_holder() == 1
+    certificates.update(holder_hmac="0" * 64)
+    assert bindings_without_holder() == 0
+    certificates.update(holder_hmac="")
+    binding.unbound_at = timezone.now()
+    binding.save(update_fields=["unbound_at"])
+    assert bindings_without_holder() == 0
 
 
 def test_failures_are_counted_by_reason_browser_and_provider(world, first):

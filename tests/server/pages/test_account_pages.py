@@ -181,3 +181,22 @@ def test_a_look_that_is_none_is_the_usual_one(world: World):
     assert "data-size" not in client.get("/").content.decode()
     client.post("/appearance/", {"scheme": "light"})
     assert "dark.css" not in client.get("/").content.decode()
+
+
+def test_a_refused_login_is_shown_to_the_account_that_it_was_about_and_to_nobody_else(known: World):
+    stranger = page_client("zcy")
+    stranger.post("/login/", {"username": "cssbjgys02", "password": "wrong"}, headers={"user-agent": "Firefox/140.0 Windows"})
+    own, other = read(page_client("shanxi", known.admin), "/sessions/"), read(page_client("shanxi", known.member), "/sessions/")
+    number = AuditEvent.objects.get(event=Event.LOGIN_PASSWORD_REFUSED.value).number
+    assert "未成功的登录" in own.text
+    assert all(word in own.text for word in (number, "Firefox · Windows", "账户或密码不正确"))
+    assert "未成功的登录" not in other.text
+    assert number not in other.text
+
+
+def test_the_entrance_pages_count_the_own_locks_and_say_which_need_something(world: World):
+    client = page_client("shanxi", world.admin)
+    assert "已绑定 2 把 · 2 把不能使用" in read(client, "/apps/").text
+    centre = read(client, "/user-center/").text
+    assert centre.count("有效期至") == 2
+    assert "设置" not in centre.partition("我的 CA 锁")[2]  # the tiles are 应用中心's

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from worlds.browser import page_client
 from worlds.manual import World
@@ -157,6 +160,8 @@ def test_columns_stand_in_the_manuals_order(world: World):
 
 
 def test_what_the_driver_script_says_is_the_manuals_word(world: World):
-    assert "检测完成" in page_client("zcy").get(LOGIN).content.decode()
+    said = re.search(r'id="driver-data" type="application/json">(.*?)</script>', read(page_client("zcy"), LOGIN).html)
+    assert said
+    assert "检测完成" in json.loads(said[1])["words"]["ready_one"]
     done = [dialog["data-done"] for dialog in read(page_client("shanxi", world.admin), LIST).all("dialog") if "data-done" in dialog]
     assert done == ["CA 绑定完成"]

@@ -21,6 +21,8 @@ from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind
 from calock.server.providers.trust import Problem, ProblemKind
 from calock.server.revocation.health import Health, HeldHere, SourceHealth, health_of, held_here
+from calock.server.sites.practice import public_with_samples
+from calock.server.sites.registry import sites
 from calock.server.tools.times import minute_text
 
 SOON = timedelta(days=180)
@@ -59,11 +61,17 @@ def server_notices(problems: Sequence[Problem], at: datetime) -> list[Notice]:
     found += [_away(address, place) for address, place in standings().items() if place.away_since]
     unsent = Message.objects.failed().filter(failed_at__gt=at - UNSENT).count()
     found += [_unsent(unsent)] if unsent else []
+    found += [_samples(code) for code in public_with_samples(sites())]
     return found + [_job(problem) for problem in jobs_health.problems(at=at)]
 
 
 def _unsent(count: int) -> Notice:
     return Notice("warn", f"{count} 条消息未送达", "在“待发消息”中查看原因，排除后重新发送", "messages_unsent")
+
+
+def _samples(code: str) -> Notice:
+    effect = "用户会拨打不存在的电话；请在 profile.toml 写入真实的电话、服务时间和备案信息，并删去 practice_facts"
+    return Notice("warn", f"站点 {sites()[code].names.platform} 仍是练习值", effect, "practice_facts", code)
 
 
 def _operator(line: str) -> Notice:

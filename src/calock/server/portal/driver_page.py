@@ -101,6 +101,7 @@ def _words() -> dict[str, str]:
         "choice_another": _("作为另一把锁绑定"),
         "choice_another_effect": _("已绑定的锁照常使用"),
         "choice_missing": _("请选择这把锁是哪一种"),
+        "other_locks": _("换一把（共 {count} 把）"),
         "bound_on": _("绑定于 {day}"),
         "reason_missing": _("请填写解除绑定的原因"),
         "picture": _("示意图：浏览器询问时点“允许”"),
@@ -141,6 +142,7 @@ def _data_element(site_code: str, _language: str, ports: tuple[int, ...], _prefi
         "message": _("此浏览器连接不到 CA 驱动：驱动没有安装，或本机驱动证书未被信任"),
         "plain": "",
         "ca": False,
+        "cause": "F07",
         "action": {**refused["DRIVER_FAILED"]["action"], "href": reverse("portal:help_failures") + "#F07"},
     }
     for reason in _UNREADABLE:
@@ -149,6 +151,7 @@ def _data_element(site_code: str, _language: str, ports: tuple[int, ...], _prefi
             "plain": "",
             "action": refused["LOCK_WITHOUT_CERTIFICATE"]["action"],
             "ca": True,
+            "cause": "F11",
         }
     data = {
         "protocol": driver.PROTOCOL,

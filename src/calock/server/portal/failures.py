@@ -32,6 +32,8 @@ class Failure:
         return all(word in text for word in words.casefold().split())
 
 
+COMMON = ("F03", "F04", "F10", "F05", "F13", "F14", "F17", "F22", "F28")
+"""What keeps most people from logging in: the short list beside the CA login."""
 CHECK = _("环境检测")
 CONTACT = _("联系我们")
 LOGIN = _("用账号密码登录")
@@ -72,3 +74,16 @@ CATALOGUE: tuple[Failure, ...] = (
     Failure("F33", _("CA 锁厂商的组件缺失、不匹配、退出或没有响应"), _("重新插拔 CA 锁；仍不行，重新安装该厂商适合本电脑系统的驱动。其他厂商的 CA 锁不受影响。"), CHECK, "check"),
     Failure("F34", _("CA 锁的证书要输入 PIN 码后才显示，或证书太多没有列全"), _("在驱动窗口中输入 PIN 码，证书显示后再输入一次完成操作；仍没有的，是空锁。证书太多的，请 CA 机构清理旧证书。"), CONTACT, "contact"),
 )  # fmt: skip
+
+SHORT = tuple(failure for failure in CATALOGUE if failure.code in COMMON)
+GROUPS = (
+    ("F01", _("浏览器")),
+    ("F04", _("CA 驱动")),
+    ("F10", _("CA 锁")),
+    ("F13", _("PIN 码")),
+    ("F17", _("证书")),
+    ("F22", _("绑定与账户")),
+    ("F26", _("登录请求与网络")),
+    ("F30", _("重启、端口与厂商组件")),
+)
+"""Where each kind of cause begins in the catalogue."""

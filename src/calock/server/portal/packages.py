@@ -36,17 +36,29 @@ class Offer:
     href: str
     recommended: bool
 
+    @property
+    def system_name(self) -> str:
+        """The system without its architecture, under which a list groups it."""
+        return SYSTEMS.get(self.os, self.os)
+
 
 def system_of(user_agent: str) -> tuple[str, str]:
     """Operating system and architecture as a browser tells them; empty where it does not. A Mac is taken for Apple silicon."""
     arch = "arm64" if re.search(r"aarch64|arm64", user_agent, re.IGNORECASE) else "x86_64"
+    if is_phone(user_agent):
+        return "", ""
     if "Windows" in user_agent:
         return "windows", arch
-    if "Mac OS X" in user_agent and "Mobile" not in user_agent:
+    if "Mac OS X" in user_agent:
         return "macos", "arm64"
-    if "Linux" in user_agent and "Android" not in user_agent:
+    if "Linux" in user_agent:
         return "linux", arch
     return "", ""
+
+
+def is_phone(user_agent: str) -> bool:
+    """Whether a phone or a tablet asks, into which no lock is plugged; an iPad may say that it is a Mac."""
+    return re.search(r"Android|iPhone|iPad|Mobile|HarmonyOS", user_agent) is not None
 
 
 def offers(site: Profile, user_agent: str) -> list[Offer]:
@@ -56,7 +68,7 @@ def offers(site: Profile, user_agent: str) -> list[Offer]:
         _offer(row, recommended=(row.code, row.os, row.arch) == (site.driver.package, os, arch))
         for row in DriverPackage.objects.for_site(site.code)
     ]
-    return sorted(found, key=lambda offer: (not offer.recommended, offer.os != os, offer.title, offer.system))
+    return sorted(found, key=lambda offer: (not offer.recommended, offer.os != os, offer.system_name, offer.title, offer.system))
 
 
 def _offer(row: DriverPackage, *, recommended: bool) -> Offer:

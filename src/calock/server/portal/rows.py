@@ -57,7 +57,7 @@ def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool 
 
 @dataclass(frozen=True, slots=True)
 class CellLine:
-    """One line of a cell: ``kind`` text, status, lock or actions decides how the template draws it."""
+    """One line of a cell: ``kind`` text, moment, status, lock or actions decides how the template draws it."""
 
     kind: str
     label: str
@@ -113,7 +113,7 @@ _TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
     "status": lambda _binding, _certificate: "",
     "actions": lambda _binding, _certificate: "",
 }
-_KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock"}
+_KINDS = {"status": "status", "actions": "actions", "lock_id_short": "lock", "not_after": "moment", "bound_at": "moment"}
 
 
 def _end_of(binding: Binding) -> Cell:

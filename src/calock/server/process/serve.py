@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -104,11 +105,15 @@ def prepare() -> None:
 
     from calock.core import selftest  # noqa: PLC0415
     from calock.server.sites.names import check_names  # noqa: PLC0415
+    from calock.server.sites.practice import public_with_samples  # noqa: PLC0415
     from calock.server.sites.registry import sites  # noqa: PLC0415
     from calock.wire.vendors import read_vendors  # noqa: PLC0415
 
     django.setup()
     check_names(sites(), read_vendors(settings.CALOCK.vendors))
+    for code in public_with_samples(sites()):
+        samples = "site %s has a public name and shows sample facts still: see practice_facts in its profile.toml"
+        logging.getLogger("calock.server").warning(samples, code)
     selftest.require()
     _wait_for_database(settings.CALOCK.database_wait)
     with _one_at_a_time():

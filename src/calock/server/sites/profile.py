@@ -226,6 +226,7 @@ class HelpPage(_Part, frozen=True, kw_only=True):
     """One page of the help centre: steps in order, the manual's rules, one link that goes on."""
 
     page: Page
+    icon: Icon = "book"
     title: Text
     lead: Text
     steps: tuple[Text, ...]
@@ -252,6 +253,7 @@ class Contact(_Part, frozen=True, kw_only=True):
     phone: str = ""
     """Empty where the platform has not given one; the page then names the CA hotlines only."""
     hours: Text | None = None
+    address: Text | None = None
     scope: Text
 
 
@@ -294,3 +296,5 @@ class Profile(_Part, frozen=True, kw_only=True):
     privacy: Paragraphs
     contact: Contact
     record: Record | None = None
+    practice_facts: bool = False
+    """Telephone, hours, address and ``record`` are samples: pages say so, and a server with a public name warns at its start."""

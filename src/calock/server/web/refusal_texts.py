@@ -78,7 +78,7 @@ CHECK = Action("环境检测", "Check this computer", "check")
 CA_LIST = Action("查看互认 CA 列表", "See the recognised CAs", "ca_downloads")
 RENEW = Action("续期（续期后无需重新绑定）", "Renew it (no new binding is needed)", "help_certificate", "F17", fact="renew_url")
 REPLACE = Action("补办", "Get a new one", "help_certificate", "F19", fact="renew_url")
-UNLOCK = Action("解锁指引", "How to unlock it", "help_failures", "F14", fact="unlock_url")
+UNLOCK = Action("解锁指引", "How to unlock it", "help_certificate", "F14", fact="unlock_url")
 CONSOLE = Action("返回控制台", "Back to the console", "home")
 PROVE = Action("用 CA 锁确认身份", "Confirm with the CA lock", "confirm", does="return")
 CONFIRM = Action("重新确认身份", "Confirm again", "confirm", does="password")
@@ -266,7 +266,10 @@ ENTRIES: dict[R, Entry] = {
 
 ASK_THE_CA = frozenset({
     R.CERTIFICATE_EXPIRED, R.CERTIFICATE_REVOKED, R.CERTIFICATE_ON_HOLD, R.CA_REVOKED, R.PATH_EXPIRED, R.KEY_WEAK, R.KEY_ALREADY_KNOWN,
-    R.HOLDER_ID_MISSING, R.HOLDER_ID_INVALID, R.LOCK_WITHOUT_CERTIFICATE, R.LOCK_WITHOUT_KEY, R.LOCK_SIGNATURE_WRONG, R.PIN_LOCKED, R.PIN_LAST_TRY,
-    R.PREDECESSOR_REVOKED, R.PROVIDER_SUSPENDED, *(reason for reason, entry in ENTRIES.items() if entry.words is _CERTIFICATE),
+    R.HOLDER_ID_MISSING, R.HOLDER_ID_INVALID, R.HOLDER_NOT_ORGANISATION, R.LOCK_HOLDER_CHANGED, R.LOCK_WITHOUT_CERTIFICATE, R.LOCK_WITHOUT_KEY,
+    R.LOCK_SIGNATURE_WRONG, R.LOCK_CERTIFICATE_HIDDEN, R.LOCK_LIST_CUT, R.PIN_WRONG, R.PIN_WINDOW_ONLY, R.PIN_LOCKED, R.PIN_LAST_TRY,
+    R.CERTIFICATE_NOT_YET_VALID, R.CERTIFICATE_SUPERSEDED, R.PREDECESSOR_REVOKED, R.PROVIDER_SUSPENDED, R.REVOCATION_UNKNOWN,
+    R.REVOCATION_UNAVAILABLE, R.REVOCATION_STALE, R.REVOCATION_UNTRUSTED, R.KEY_USAGE_MISSING, R.KEY_USAGE_NOT_SIGNING, R.EXTENDED_KEY_USAGE,
+    *(reason for reason, entry in ENTRIES.items() if entry.words is _CERTIFICATE),
 })  # fmt: skip
-"""What only the CA that issued the lock can mend: pages that know the lock add that CA's name and telephone."""
+"""What the CA that issued the lock can mend or explain: pages that know the lock add that CA's name and telephone."""

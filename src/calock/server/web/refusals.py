@@ -15,6 +15,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.audit.events import Event
 from calock.server.audit.services import record_refusal
 from calock.server.tools import throttle
+from calock.server.web.causes import CAUSE_OF
 from calock.server.web.http import SiteRequest, context_of
 from calock.server.web.refusal_texts import ASK_THE_CA, ENTRIES, Action, Entry
 from calock.wire.statuses import status_of
@@ -54,7 +55,7 @@ def _where_it_came_from(request: SiteRequest) -> str:
 
 
 def describe(reason: Reason, facts: dict[str, str | int | bool] | None = None, *, number: str = "") -> dict[str, Any]:
-    """One refusal as pages and scripts show it: ``reason``, ``message``, ``action``, ``ca``, ``number``, ``facts``."""
+    """One refusal as pages and scripts show it: ``reason``, ``message``, ``action``, ``ca``, ``cause``, ``number``, ``facts``."""
     entry: Entry = ENTRIES[reason]
     known = {**(facts or {}), "detail_code": reason.value, **({"number": number} if number else {})}
     english = is_english()
@@ -63,6 +64,7 @@ def describe(reason: Reason, facts: dict[str, str | int | bool] | None = None, *
         "message": entry.words.say(known, english=english),
         "action": _action(entry.action, known, english=english),
         "ca": reason in ASK_THE_CA,
+        "cause": CAUSE_OF.get(reason, ""),
         "number": number,
         "facts": dict(facts or {}),
     }
@@ -77,6 +79,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
             "plain": (entry.words.plain_en if english else entry.words.plain_zh) or (entry.words.en if english else entry.words.zh),
             "action": _action(entry.action, {}, english=english),
             "ca": reason in ASK_THE_CA,
+            "cause": CAUSE_OF.get(reason, ""),
         }
         for reason, entry in ENTRIES.items()
     }

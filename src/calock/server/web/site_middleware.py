@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.sites.practice import BARE_LOOPBACK, is_loopback_name
 from calock.server.sites.profile import Profile
 from calock.server.sites.registry import site_for_host, sites
 from calock.server.tools import throttle
@@ -20,8 +21,6 @@ from calock.server.web.client_address import client_address, watch
 from calock.server.web.http import SiteRequest
 
 DEFAULT_PORTS = {"http": "80", "https": "443"}
-BARE_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
 
 log = logging.getLogger("calock.server")
 
@@ -31,10 +30,6 @@ def _split(host: str) -> tuple[str, str]:
     name, separator, port = host.rpartition(":")
     name, port = (name, port) if separator and port.isdigit() else (host, "")
     return name.removesuffix("."), port
-
-
-def _is_loopback_name(name: str) -> bool:
-    return name in BARE_LOOPBACK or name.endswith(".localhost")
 
 
 def _loopback_site() -> Profile | None:
@@ -53,7 +48,7 @@ def resolve(host: str) -> tuple[Profile, str] | None:
     if site is None:
         return None
     scheme = "http" if settings.CALOCK.insecure_http else "https"
-    if not _is_loopback_name(name):
+    if not is_loopback_name(name):
         port = settings.CALOCK.public_port  # never the header's: another port of this host is another origin
     return site, f"{scheme}://{name}" + ("" if port in ("", DEFAULT_PORTS[scheme]) else f":{port}")
 

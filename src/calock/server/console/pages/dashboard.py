@@ -22,6 +22,7 @@ from calock.server.console.trust_notices import (
     server_notices,
     source_state,
 )
+from calock.server.locks.models import Binding, LockCertificate
 from calock.server.providers.models import CaState, Provider, ProviderState
 from calock.server.providers.trust import Problem, current_problems
 
@@ -81,6 +82,13 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     )
 
 
+def bindings_without_holder() -> int:
+    """Live bindings whose certificate says by no rule whose it is: no other lock of theirs is recognised as the same holder's."""
+    nameless = LockCertificate.objects.filter(holder_hmac="", superseded_at__isnull=True)
+    count: int = Binding.objects.filter(unbound_at__isnull=True, lock__in=nameless.values("lock")).count()
+    return count
+
+
 def _totals(rows: list[ProviderRow]) -> list[tuple[str, int | str, str]]:
     """The figures on top: words, number, tone."""
     enabled = [row for row in rows if row.enabled]
@@ -90,11 +98,13 @@ def _totals(rows: list[ProviderRow]) -> list[tuple[str, int | str, str]]:
     logins, refused = sum(row.counts.logins_day for row in rows), sum(row.counts.refused_day for row in rows)
     anchors = sum(ca.record.anchor and ca.tone in ("good", "warn") for row in enabled for ca in row.cas)
     emergencies = sum(row.emergencies for row in enabled)
+    nameless = bindings_without_holder()
     return [
         ("启用的服务商", f"{len(enabled)} / {len(rows)}", ""),
         ("信任锚", anchors, "" if anchors else "bad"),
         ("吊销来源异常", f"{late} / {len(sources)}", "bad" if expired else "warn" if late else "good"),
         *([("紧急放宽中", emergencies, "bad")] if emergencies else []),
+        *([("绑定的证书不含持有人标识", nameless, "warn")] if nameless else []),
         ("24 小时 CA 登录", logins, ""),
         ("24 小时拒绝", refused, ""),
     ]

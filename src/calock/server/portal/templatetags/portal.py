@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 from calock.server.accounts.models import Account
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice
 from calock.server.portal.notice_words import Words, words_of
+from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
 from calock.server.tools.times import day_text, minute_text, second_text
 from calock.server.web.http import SiteRequest
 
 register = template.Library()
+MIN_DIGITS = 5
+"""The shortest numbers that a hotline has."""
 
 
 @register.simple_tag
@@ -28,6 +35,15 @@ register = template.Library()
 def icon(name: str) -> SafeString:
     """The inline SVG ``templates/icons/<name>.svg``."""
     return mark_safe(render_to_string(f"icons/{name}.svg").strip())  # noqa: S308 - our own files
+
+
+@register.simple_tag
+def phone(number: str) -> SafeString:
+    """A telephone number that a phone dials by tapping it; words beside the digits stay words."""
+    digits = re.sub(r"[^0-9+]", "", number)
+    if len(digits) < MIN_DIGITS:
+        return format_html("{}", number)
+    return format_html('<a class="nowrap" href="tel:{}">{}</a>', digits, number)
 
 
 @register.simple_tag
@@ -97,6 +113,21 @@ def site_names(codes: str | list[str]) -> str:
     return "、".join(str(known[code].names.platform) if code in known else code for code in wanted)
 
 
+@register.filter
+def on_phone(request: HttpRequest) -> bool:
+    """Whether the page is looked at on a phone, where no lock can be used."""
+    return is_phone(request.headers.get("User-Agent", ""))
+
+
+@register.filter
+def in_language(text: str) -> str:
+    """Of a note that says everything in Chinese and in English, a line each: the lines in the page's language."""
+    english = (get_language() or "").startswith("en")
+    lines = [line for line in text.splitlines() if bool(_CHINESE.search(line)) != english]
+    return "\n".join(lines) or text
+
+
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = (("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("Mac OS X", "macOS"), ("Linux", "Linux"))
 

@@ -14,6 +14,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import choose_password
 from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
+from calock.server.portal.login_history import refused_logins
 from calock.server.portal.render import page
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
@@ -50,6 +51,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
         live=[own, *others[: SHOWN - 1]],
         hidden=max(0, count - (SHOWN - 1)),
         past=over.order_by("-created_at")[:SHOWN],
+        refused=refused_logins(account),
         own=own,
         ended="ended" in request.GET,
     )

@@ -15,7 +15,7 @@ from calock.core.refusals import Refusal
 from calock.server.locks.password_rules import has_lock, password_does
 from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.failures import CATALOGUE
+from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -66,6 +66,6 @@ def _show(request: SiteRequest, back: str, *, status: int = 200, refusal: object
         has_lock=has_lock(account),
         for_console=for_console,
         refusal=refusal,
-        failures=CATALOGUE,
+        failures=SHORT,
         **driver_context(request),
     )

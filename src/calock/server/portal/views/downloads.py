@@ -7,7 +7,8 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from calock.server.portal.packages import SYSTEMS, Offer, offers, system_choices
+from calock.server.portal.install_guides import InstallGuide, guides_for
+from calock.server.portal.packages import SYSTEMS, Offer, offers, system_choices, system_of
 from calock.server.portal.render import page
 from calock.server.portal.site_api import offered_providers
 from calock.server.web.http import SiteRequest
@@ -17,9 +18,20 @@ def _offers(request: SiteRequest) -> list[Offer]:
     return offers(request.site, request.headers.get("User-Agent", ""))
 
 
+def _best(request: SiteRequest, found: list[Offer]) -> Offer | None:
+    """The site's own driver: for this computer where that is known, else any."""
+    own = [offer for offer in found if offer.code == request.site.driver.package]
+    return next((offer for offer in own if offer.recommended), own[0] if own else None)
+
+
+def _guides(request: SiteRequest) -> list[InstallGuide]:
+    return guides_for(system_of(request.headers.get("User-Agent", ""))[0])
+
+
 @require_safe
 def area(request: HttpRequest) -> HttpResponse:
-    return page(cast(SiteRequest, request), "downloads", "downloads", section="guide")
+    site_request = cast(SiteRequest, request)
+    return page(site_request, "downloads", "downloads", section="guide", best=_best(site_request, _offers(site_request)))
 
 
 @require_safe
@@ -27,8 +39,7 @@ def application(request: HttpRequest) -> HttpResponse:
     """The site's own driver as the manual's one row, for this computer where that is known; the other systems below."""
     site_request = cast(SiteRequest, request)
     found = _offers(site_request)
-    own = [offer for offer in found if offer.code == site_request.site.driver.package]
-    best = next((offer for offer in own if offer.recommended), own[0] if own else None)
+    best = _best(site_request, found)
     return page(
         site_request,
         "ca-downloads",
@@ -37,6 +48,7 @@ def application(request: HttpRequest) -> HttpResponse:
         menu_current="downloads",
         best=best,
         others=[offer for offer in found if offer is not best],
+        install_guides=_guides(site_request),
         providers=offered_providers(site_request.site),
     )
 
@@ -61,5 +73,6 @@ def drivers(request: HttpRequest) -> HttpResponse:
         providers=providers,
         systems=system_choices(),
         chosen_os=os,
+        install_guides=_guides(site_request),
         chosen_provider=code,
     )

@@ -13,7 +13,7 @@ from calock.core.refusals import Refusal
 from calock.server.login import services
 from calock.server.login.views import landing
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.failures import CATALOGUE
+from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
 from calock.server.sessions import cookies
 from calock.server.web import refusals
@@ -58,7 +58,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
 def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: Any) -> HttpResponse:
     over = OVER.get(request.GET.get("over", ""), "")
     return page(
-        request, "login", "login", status=status, next=wanted, over=over, failures=CATALOGUE, **context, **driver_context(request)
+        request, "login", "login", status=status, next=wanted, over=over, failures=SHORT, **context, **driver_context(request)
     )
 
 

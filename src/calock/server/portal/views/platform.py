@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,9 +13,11 @@ from django.views.decorators.http import require_safe
 from calock.server.accounts.models import Account, Role
 from calock.server.locks.models import Binding
 from calock.server.portal.render import page
-from calock.server.portal.rows import rows_of
+from calock.server.portal.rows import Row, rows_of
 from calock.server.web.http import SiteRequest, require_account
 
+SHOWN = 5
+"""Locks on 用户中心; the list of locks has all of them."""
 ROLES = {
     Role.MEMBER: gettext_lazy("普通成员"),
     Role.ORGANISATION_ADMIN: gettext_lazy("机构管理员"),
@@ -27,10 +30,28 @@ def _console(account: Account) -> HttpResponse | None:
     return HttpResponseRedirect("/console/") if account.role == Role.OPERATOR else None
 
 
+@dataclass(frozen=True, slots=True)
+class LockCounts:
+    """How many locks an account has, how many of them need something soon, how many cannot be used."""
+
+    all: int
+    soon: int
+    wrong: int
+
+
+def _own_locks(request: SiteRequest, account: Account) -> tuple[list[Row], LockCounts | None]:
+    """The account's live bindings, those that need something first; no counts where there are none."""
+    rows = rows_of(Binding.objects.filter(account=account, unbound_at__isnull=True), site=request.site, at=timezone.now())
+    rows.sort(key=lambda row: row.status.tone == "good")
+    tones = [row.status.tone for row in rows]
+    return rows, LockCounts(len(rows), tones.count("warn"), tones.count("bad")) if rows else None
+
+
 @require_safe
 def apps(request: HttpRequest) -> HttpResponse:
-    account, _session = require_account(cast(SiteRequest, request))
-    return _console(account) or page(cast(SiteRequest, request), "apps", "apps")
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    return _console(account) or page(site_request, "apps", "apps", counts=_own_locks(site_request, account)[1])
 
 
 @require_safe
@@ -45,8 +66,13 @@ def user_center(request: HttpRequest) -> HttpResponse:
     elsewhere = _console(account)
     if elsewhere is not None:
         return elsewhere
-    bindings = Binding.objects.filter(account=account, unbound_at__isnull=True)
-    rows = rows_of(bindings, site=cast(SiteRequest, request).site, at=timezone.now())
+    rows, counts = _own_locks(cast(SiteRequest, request), account)
     return page(
-        cast(SiteRequest, request), "user-center", "user_center", rows=rows, login_session=session, role=ROLES[Role(account.role)]
+        cast(SiteRequest, request),
+        "user-center",
+        "user_center",
+        rows=rows[:SHOWN],
+        counts=counts,
+        login_session=session,
+        role=ROLES[Role(account.role)],
     )

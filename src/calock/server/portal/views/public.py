@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,9 @@ from django.views.decorators.http import require_safe
 from calock.core.refusals import Reason, Refusal
 from calock.server.portal.checks import STEPS, check_words
 from calock.server.portal.driver_page import driver_context, picture
-from calock.server.portal.failures import CATALOGUE
+from calock.server.portal.failures import CATALOGUE, GROUPS
+from calock.server.portal.install_guides import guides_for
+from calock.server.portal.packages import system_of
 from calock.server.portal.render import page
 from calock.server.portal.site_api import offered_providers
 from calock.server.web.http import SiteRequest
@@ -46,7 +49,9 @@ def help_page(request: HttpRequest, page: str) -> HttpResponse:
     found = next((entry for entry in site_request.site.help if entry.page == page), None)
     if found is None:
         raise Refusal(Reason.NOT_FOUND, f"no help page {page}")
-    return _page(site_request, "help-page", page, section="help", entry=found)
+    guides = guides_for(system_of(request.headers.get("User-Agent", ""))[0]) if page == "help_driver" else []
+    following = next((later for entry, later in pairwise(site_request.site.help) if entry is found), None)
+    return _page(site_request, "help-page", page, section="help", entry=found, following=following, install_guides=guides)
 
 
 _page = page  # ``help_page`` takes its page's name under that word from the address table
@@ -54,7 +59,9 @@ _page = page  # ``help_page`` takes its page's name under that word from the add
 
 @require_safe
 def help_certificate(request: HttpRequest) -> HttpResponse:
+    """Query: ``ca`` is the code of the provider whose lock somebody holds; it is named first."""
     site_request = cast(SiteRequest, request)
+    providers = offered_providers(site_request.site)
     entry = next((entry for entry in site_request.site.help if entry.page == "help_certificate"), None)
     return page(
         site_request,
@@ -62,7 +69,8 @@ def help_certificate(request: HttpRequest) -> HttpResponse:
         "help_certificate",
         section="help",
         entry=entry,
-        providers=offered_providers(site_request.site),
+        providers=providers,
+        own=next((provider for provider in providers if provider.code == request.GET.get("ca")), None),
     )
 
 
@@ -77,6 +85,7 @@ def help_failures(request: HttpRequest) -> HttpResponse:
         section="help",
         failures=[failure for failure in CATALOGUE if failure.says(words)],
         words=words,
+        groups=GROUPS,
         picture=picture("prompt"),
     )
 

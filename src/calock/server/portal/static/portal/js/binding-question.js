@@ -1,6 +1,6 @@
 // What a lock with a new key is when its holder has bound locks: asked in the binding dialog, answered with one choice.
 
-import { refuseHere, say } from "./data.js";
+import { day, refuseHere, say } from "./data.js";
 import { all, element, maybe, part } from "./dom.js";
 
 const EFFECTS = /** @type {const} */ ({
@@ -26,8 +26,8 @@ function card(act, binding, lock) {
 
 /** @param {Portal.Candidate} candidate */
 function described({ certificate, lockId, boundAt, notAfter }) {
-  const until = notAfter ? say("until", { day: notAfter.slice(0, 10) }) : "";
-  const parts = [certificate, say("serial", { serial: lockId.slice(-4) }), say("bound_on", { day: boundAt.slice(0, 10) }), until];
+  const until = notAfter ? say("until", { day: day(notAfter) }) : "";
+  const parts = [certificate, say("serial", { serial: lockId.slice(-4) }), say("bound_on", { day: day(boundAt) }), until];
   return parts.filter(Boolean).join(" · ");
 }
 

@@ -39,7 +39,9 @@ driver.addEventListener("change", () => {
 function drawSteps() {
   const order = ["driver", "lock", "pin", "done"];
   const plugged = driver.locks.length === 0 ? "lock" : "pin";
-  const now = order.indexOf(driver.state === "ready" ? plugged : "driver");
+  const now = order.indexOf(driver.state === "ready" || question.asked ? plugged : "driver");
+  part(dialog, "[data-pin-step]", HTMLElement).hidden = question.asked;
+  part(dialog, "[data-question-step]", HTMLElement).hidden = !question.asked;
   for (const item of all(dialog, "[data-step]", HTMLElement)) {
     const position = order.indexOf(item.dataset.step ?? "");
     item.classList.toggle("done", position < now);
@@ -68,8 +70,10 @@ async function send(answer) {
   const got = await call("/api/bindings", answer);
   if (got.question) {
     question.ask(got.question, answer);
+    drawSteps();
     return;
   }
+  chooser.rememberLock();
   await reloadList();
   closeDialog(dialog);
   toast(dialog.dataset.done ?? "");
@@ -106,6 +110,7 @@ const DOES = {
 /** @param {Refused} refused */
 async function show({ reason, shown }) {
   if (reason !== "REQUEST") question.clear();
+  drawSteps();
   if (reason === "STEP_UP_REQUIRED") stepUp.expire();
   stepUp.draw();
   problem.show({ ...shown, stay: true }, stepUp.field ? { ...DOES, password: goToPassword } : DOES, chooser.lockProvider);
@@ -177,6 +182,7 @@ dialog.addEventListener("close", () => {
   stepUp.clear();
   problem.clear();
   question.clear();
+  drawSteps();
   if (later) later.hidden = true;
 });
 

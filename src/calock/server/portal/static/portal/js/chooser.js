@@ -4,6 +4,8 @@ import { providers } from "./api.js";
 import { data, refuse, Refused } from "./data.js";
 import { all, element, maybe, part } from "./dom.js";
 import { describe, whyNoLock } from "./driver-problems.js";
+import { LockList, replace } from "./lock-list.js";
+import { recall, remember } from "./memory.js";
 import { drawPinFacts, drawStrip, lockCard } from "./panel.js";
 import { hasOddCharacters, withoutOddCharacters } from "./pin-text.js";
 
@@ -12,26 +14,24 @@ import { hasOddCharacters, withoutOddCharacters } from "./pin-text.js";
 let groups = 0;
 
 /**
- * Redraw without taking the focus away from whoever moves through the choices with the keyboard.
+ * What tells a lock from others also when it is plugged in again.
  *
- * @param {Element} place
- * @param {Element[]} children
+ * @param {Wire.LockInfo} lock
  */
-function replace(place, children) {
-  const { scrollTop } = place;
-  const focused = maybe(place, "input:focus", HTMLInputElement)?.value;
-  place.replaceChildren(...children);
-  if (focused !== undefined) maybe(place, `input[value="${CSS.escape(focused)}"]`, HTMLInputElement)?.focus({ preventScroll: true });
-  place.scrollTop = scrollTop;
+function markOf({ issuerKeyId, deviceSerial, notBefore }) {
+  return [issuerKeyId, deviceSerial, notBefore].join(" ");
 }
 
 /**
- * One lock: its first certificate is the one to offer. Several: the person chooses, unless only one can be used.
+ * One lock: its first certificate is the one to offer. Several: the one used last in this browser, or the only one that can be used;
+ * else the person chooses.
  *
  * @param {Wire.LockInfo[]} locks
  */
 function offered(locks) {
   const usable = locks.filter(({ expired }) => !expired);
+  const last = usable.filter((lock) => markOf(lock) === recall("calock.lock"));
+  if (last.length === 1 && last[0]) return last[0].id;
   const devices = new Set(locks.map(({ device }) => device));
   const candidates = devices.size === 1 ? locks.slice(0, 1) : usable;
   return candidates.length === 1 && candidates[0] ? candidates[0].id : "";
@@ -46,6 +46,8 @@ export class Chooser {
   #chip = "";
   /** Somebody has chosen a provider, so that no lock chooses it for them. */
   #touched = false;
+  /** Code of the provider whose locks stand first; empty where there is no such choice. */
+  #first = "";
   /** The providers are known, so that a lock of none of them is one that is not recognised. */
   #learned = false;
   /** They were told of odd characters in the PIN as it stands in the field. */
@@ -54,6 +56,7 @@ export class Chooser {
   #root;
   #driver;
   #select;
+  #list;
 
   /**
    * @param {HTMLElement} root holds [data-pin], and perhaps [data-device], [data-locks], [data-provider] or [data-chips], [data-pin-facts]
@@ -65,6 +68,9 @@ export class Chooser {
     this.#root = root;
     this.#driver = driver;
     this.#select = maybe(root, "select[data-provider]", HTMLSelectElement);
+    this.#first = this.#select?.value ?? "";
+    const locks = this.#part("locks");
+    this.#list = locks && new LockList(locks);
     this.pinField = part(root, "[data-pin]", HTMLInputElement);
     driver.addEventListener("change", () => {
       this.draw();
@@ -121,6 +127,11 @@ export class Chooser {
     return state === "ready" ? JSON.stringify([locks.map(({ id }) => id), this.#chosen]) : "";
   }
 
+  /** The chosen lock has been used: it is the one to offer in this browser next time. */
+  rememberLock() {
+    if (this.lock) remember("calock.lock", markOf(this.lock));
+  }
+
   /** Go to where a lock is chosen. */
   focusLocks() {
     (maybe(this.#root, "[data-locks] input", HTMLInputElement) ?? this.#select)?.focus();
@@ -138,6 +149,7 @@ export class Chooser {
       this.#followProvider();
     } else if (field === this.#select) {
       this.#touched = true;
+      this.#first = field.value;
       this.#preferProvider(field.value);
     } else if (field.name === `${this.#group}-chip`) {
       this.#preferProvider(field.value);
@@ -216,18 +228,18 @@ export class Chooser {
     const empty = this.#part("locks-empty");
     part(this.#root, "[data-lock-field]", HTMLElement).hidden = empty ? this.#driver.state !== "ready" : shown.length === 0;
     if (empty) empty.hidden = locks.length > 0;
-    place.classList.toggle("many", shown.length > 3);
     const cards = this.#ordered(shown).map((lock) => lockCard(lock, this.#group, lock.id === this.#chosen, this.#providerOf(lock)));
-    replace(place, cards);
+    this.#list?.draw(cards);
   }
 
   /**
-   * Locks of the provider that the select names stand first, expired ones last.
+   * Locks of the provider that the person chose stand first, expired ones last. Choosing a lock moves none: whoever goes
+   * through them with the arrow keys would be led in circles.
    *
    * @param {Wire.LockInfo[]} locks
    */
   #ordered(locks) {
-    const code = this.#select?.value;
+    const code = this.#first;
     if (!code) return locks;
     const rank = (/** @type {Wire.LockInfo} */ lock) => (this.#providerOf(lock)?.code === code ? 0 : 1) + (lock.expired ? 2 : 0);
     return [...locks].sort((left, right) => rank(left) - rank(right)); // a copy: toSorted is newer than the last browser of Windows 7

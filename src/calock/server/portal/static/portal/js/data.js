@@ -39,7 +39,7 @@ export function refusal(reason, facts = {}) {
   const entry = data.refusals[reason] ?? data.refusals.DRIVER_FAILED;
   const needed = [...entry.message.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? "");
   const complete = needed.every((key) => facts[key] !== undefined && facts[key] !== null && facts[key] !== "");
-  return { reason, message: complete ? fill(entry.message, facts) : entry.plain, action: entry.action, ca: entry.ca, number: "" };
+  return { reason, message: complete ? fill(entry.message, facts) : entry.plain, action: entry.action, ca: entry.ca, cause: entry.cause, number: "" };
 }
 
 /** Something that was refused, by the driver, the server or the page itself; carries what to show. */
@@ -69,7 +69,7 @@ export function refuse(reason, facts = {}) {
  * @param {Portal.Action["does"]} does
  */
 export function refuseHere(reason, message, action, does = "again") {
-  return new Refused({ reason, message: say(message), action: { label: say(action), href: "", does }, ca: false, number: "" });
+  return new Refused({ reason, message: say(message), action: { label: say(action), href: "", does }, ca: false, cause: "", number: "" });
 }
 
 /**

@@ -3,9 +3,10 @@
 import { call, challenge } from "./api.js";
 import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
-import { data, Refused } from "./data.js";
+import { data, refusal, Refused } from "./data.js";
 import { maybe, part } from "./dom.js";
 import { Driver } from "./driver.js";
+import { putFirst } from "./failure-help.js";
 import { onPermissionChange } from "./permission.js";
 import { Problem } from "./problem.js";
 import { webEidAnswer, webEidPresent } from "./web-eid.js";
@@ -73,7 +74,9 @@ async function prove({ token, device, driver: proof = null }, text) {
  */
 async function enter(answer, text) {
   busy.show("verifying");
-  location.assign(await prove(answer, text));
+  const destination = await prove(answer, text);
+  chooser.rememberLock();
+  location.assign(destination);
 }
 
 /** What this page does itself of what a refusal asks for. */
@@ -169,6 +172,7 @@ root.addEventListener("calock:drawn", () => {
 // the window needs no permission
 driver.addEventListener("change", () => {
   windowWay.hidden = !windowOffered(driver);
+  if (driver.state === "failed") putFirst(refusal(driver.reason).cause);
 });
 
 document.addEventListener("calock:tab", () => void start());

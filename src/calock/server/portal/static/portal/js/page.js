@@ -2,6 +2,7 @@
 
 import "./dialogs.js";
 import { all, around, copy, holds, part } from "./dom.js";
+import { recall, remember } from "./memory.js";
 
 // --- tabs: one is selected by its hash, by click and by arrow keys
 
@@ -32,6 +33,7 @@ function makeTabs(box) {
   };
   tabs.forEach((tab, index) => {
     tab.addEventListener("click", () => {
+      remember("calock.tab", tab.dataset.hash ?? "");
       history.replaceState(null, "", `#${tab.dataset.hash ?? ""}`);
       select(tabs, tab);
     });
@@ -45,6 +47,8 @@ function makeTabs(box) {
     });
   });
   window.addEventListener("hashchange", byHash);
+  const last = tabs.find(({ dataset }) => dataset.hash === recall("calock.tab"));
+  if (last && !location.hash && !("stay" in box.dataset)) select(tabs, last);
   byHash();
 }
 
@@ -115,6 +119,12 @@ function showOnHover(popover, button, show) {
   button.addEventListener("focus", () => {
     if (button.matches(":focus-visible")) show(true);
   });
+}
+
+// --- on a phone a row of links is wider than the window: the current one is in sight
+
+for (const current of all(document, "nav [aria-current=page]", HTMLElement)) {
+  current.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 all(document, "[data-tabs]", HTMLElement).forEach(makeTabs);

@@ -2,28 +2,49 @@
 
 import { data, say } from "./data.js";
 import { actionButton, element } from "./dom.js";
+import { putFirst } from "./failure-help.js";
 import { caLine, exclamation, pictureOf } from "./panel.js";
 
 /** @import { Shown } from "./data.js" */
 /** @typedef {Partial<Record<Portal.Action["does"], () => void>>} Does what this page does in place, by the action's `does` */
 
+/**
+ * @param {string} href
+ * @param {string} name
+ * @param {string} value
+ */
+function withQuery(href, name, value) {
+  const [path = "", fragment] = href.split("#");
+  return `${path}${path.includes("?") ? "&" : "?"}${name}=${encodeURIComponent(value)}${fragment ? `#${fragment}` : ""}`;
+}
+
 /** @param {string} href */
 function andBack(href) {
-  const [path = "", fragment] = href.split("#");
-  const here = encodeURIComponent(location.pathname + location.search);
-  return `${path}${path.includes("?") ? "&" : "?"}next=${here}${fragment ? `#${fragment}` : ""}`;
+  return withQuery(href, "next", location.pathname + location.search);
+}
+
+/**
+ * A page of help that knows whose lock it is about names that CA first.
+ *
+ * @param {string} href
+ * @param {string | undefined} code
+ */
+function about(href, code) {
+  return code && href.startsWith("/") ? withQuery(href, "ca", code) : href;
 }
 
 /**
  * @param {Shown} shown
  * @param {Does} does
+ * @param {Portal.Provider | undefined} provider
  */
-function next({ action: { label, href, does: what }, stay }, does) {
+function next({ action: { label, href, does: what }, ca, stay }, does, provider) {
   const click = what === "reload" ? () => { location.reload(); } : does[what];
   if (click) return actionButton(label, "button", click);
   if (what === "return") return element("a", { class: "button", href: andBack(href) }, label);
   if (!href) return actionButton(label, "button", does.again ?? (() => undefined));
-  return element("a", { class: "button", href, ...(stay ? { target: "_blank", rel: "opener" } : {}) }, label);
+  const link = about(href, ca ? provider?.code : "");
+  return element("a", { class: "button", href: link, ...(stay ? { target: "_blank", rel: "opener" } : {}) }, label);
 }
 
 export class Problem {
@@ -63,9 +84,11 @@ export class Problem {
    * @param {Portal.Provider} [provider] the CA of the lock in question
    */
   show(shown, does, provider) {
-    const number = shown.number ? element("span", { class: "code" }, ` ${say("number", { number: shown.number })}`) : null;
+    const codes = [shown.cause, shown.number ? say("number", { number: shown.number }) : ""].filter(Boolean).join(" · ");
     const told = provider?.hotline && shown.message.includes(provider.hotline);
-    this.#draw("bad", shown, shown.ca && !told ? caLine(provider) : null, element("p", { class: "act" }, next(shown, does), number));
+    const act = element("p", { class: "act" }, next(shown, does, provider), codes ? element("span", { class: "code" }, codes) : null);
+    this.#draw("bad", shown, shown.ca && !told ? caLine(provider) : null, act);
+    putFirst(shown.cause);
   }
 
   /**

@@ -10,6 +10,7 @@ const MARGIN = 15000;
 export class StepUp {
   #place;
   #freshUntil;
+  #timer = 0;
 
   /** @param {HTMLElement} dialog holds [data-step-up]; its data-fresh are the seconds that the last proof is still good for */
   constructor(dialog) {
@@ -25,7 +26,14 @@ export class StepUp {
   }
 
   draw() {
-    this.#place.hidden = performance.now() < this.#freshUntil;
+    const left = this.#freshUntil - performance.now();
+    this.#place.hidden = left > 0;
+    clearTimeout(this.#timer);
+    if (left > 0) {
+      this.#timer = setTimeout(() => {
+        this.draw(); // it is asked for as soon as it is needed, not after a PIN was typed
+      }, left);
+    }
   }
 
   /** The server wants a proof whatever this page thinks. */
