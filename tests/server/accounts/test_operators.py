@@ -291,3 +291,16 @@ def test_the_switch_for_operators_is_the_owners(operator, settings):
     bound(make_lock(), operator)
     assert login_with_password(username="yunying", password=PASSWORD, context=context())
     assert console(logged_in(operator)) == 200
+
+
+def test_the_time_to_bind_ends_with_a_renewal_as_well(operator):
+    """The lock was not lost after all: its renewed certificate, confirmed in the dialog, is a lock like a new one."""
+    browser = Browser()
+    browser.enter(operator)
+    assert browser.bind(make_lock(), operator).status_code == 200
+    open_enrolment(operator=operator, by=None, context=None)
+    renewed = make_lock(not_after=NOW + timedelta(days=700))
+    assert browser.step_up(make_lock()).status_code == 200
+    assert browser.bind(renewed, operator).status_code == 200
+    assert AuditEvent.objects.filter(event="binding:certificate:renewed").exists()
+    assert Account.objects.get(pk=operator.pk).lock_enrolment_until is None

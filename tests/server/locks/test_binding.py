@@ -24,6 +24,7 @@ from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.services import bind_lock
 from calock.server.organisations.models import Organisation
 from calock.server.providers.models import Provider
+from calock.server.providers.services import suspend_provider
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -471,6 +472,47 @@ def test_the_only_way_into_an_account_is_not_taken_away(lock_world):
     refused(end(browser, binding, challenge=text, token=lock.sign(text)), "LAST_LOCK", "binding:lock:end_refused")
     with_password(lock_world.admin)
     assert end(logged_in(lock_world.admin), binding, password=PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize("other", ["good", "expired", "revoked", "held", "suspended"])
+def test_a_lock_that_does_not_log_in_is_no_other_way_in(lock_world, other):
+    lock, second = make_lock(), make_lock("EC", number=1, lock_id="SX-0002")
+    lock_world.member.set_unusable_password()
+    lock_world.member.save()
+    browser = logged_in(lock_world.member)
+    binding = browser.bind(lock, lock_world.member).json()["binding"]["id"]
+    browser.bind(second, lock_world.member)
+    row = LockCertificate.objects.filter(lock__lock_id="SX-0002")
+    if other == "expired":
+        row.update(not_after=NOW - timedelta(days=1))
+    elif other == "revoked":
+        row.update(revoked_at=NOW)
+    elif other == "held":
+        lock_world.revoke(second, "certificateHold")
+    elif other == "suspended":
+        suspend_provider(provider=Provider.objects.get(code="lianxi-ec"), reason="通报", by=lock_world.operator, context=None)
+    text = browser.challenge("unbind", binding=binding)
+    answer = end(browser, binding, challenge=text, token=lock.sign(text))
+    if other == "good":
+        assert answer.status_code == 200
+    else:
+        refused(answer, "LAST_LOCK", "binding:lock:end_refused")
+
+
+def test_a_password_is_no_other_way_in_where_a_dead_lock_keeps_it_from_counting(lock_world):
+    """Whoever goes by their lock unbinds the dead one first: with no lock bound the password counts again."""
+    lock, dead = make_lock(), make_lock("EC", number=1, lock_id="SX-0002")
+    browser = logged_in(with_password(lock_world.member))
+    ids = [browser.bind(one, lock_world.member).json()["binding"]["id"] for one in (lock, dead)]
+    Account.objects.filter(pk=lock_world.member.pk).update(lock_only=True)
+    LockCertificate.objects.filter(lock__lock_id="SX-0002").update(revoked_at=NOW)
+
+    def unbind(binding):
+        text = browser.challenge("unbind", binding=binding)
+        return end(browser, binding, challenge=text, token=lock.sign(text))
+
+    refused(unbind(ids[0]), "LAST_LOCK", "binding:lock:end_refused")
+    assert [unbind(binding).status_code for binding in reversed(ids)] == [200, 200]
 
 
 # --- races

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from worlds.browser import Browser, context, logged_in, refusal_row
-from worlds.practice import ORIGIN, make_lock
-from worlds.rows import PASSWORD
+from worlds.practice import ORIGIN, family, make_lock
+from worlds.rows import PASSWORD, install
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
@@ -70,6 +72,8 @@ def test_sec13_where_the_site_asks_the_member_the_lock_waits_for_them(lock_world
     assert f"/system/ca/{binding.pk}/confirm/" in page
     for other in (lock_world.admin, second, lock_world.colleague):
         assert confirm(logged_in(other), binding) == 404
+        row = AuditEvent.objects.filter(event="binding:lock:confirm_refused").latest("number")
+        assert (row.actor, row.reason, row.details["binding"]) == (other.pk, "BINDING_NOT_FOUND", str(binding.pk))
     assert Binding.objects.get().awaits == "member"
     assert confirm(member, binding) == 302
     assert Browser().log_in(lock).status_code == 200
@@ -170,3 +174,23 @@ def test_who_became_an_administrator_meanwhile_needs_no_consent_of_another(lock_
     binding.refresh_from_db()
     assert binding.awaits == "administrator"
     assert Browser().log_in(lock).status_code != 200
+
+
+def test_whoever_guesses_at_bindings_to_confirm_is_slowed_down(lock_world, settings):
+    settings.CALOCK = replace(settings.CALOCK, failures_per_minute=2)
+    browser = logged_in(lock_world.colleague)
+    assert [confirm(browser, Binding()) for _ in range(3)] == [404, 404, 429]
+
+
+def test_the_strictest_site_on_which_the_lock_logs_in_decides_wherever_it_is_bound(lock_world, monkeypatch):
+    """An administrator does not choose the site whose profile asks for less: the lock opens the account on both."""
+    lock = make_lock("EC")
+    given = sites()
+    members = msgspec.structs.replace(given["zcy"].members, bind_for_member="member")
+    monkeypatch.setattr(consent, "sites", lambda: {**given, "zcy": msgspec.structs.replace(given["zcy"], members=members)})
+    bind_for(lock_world, make_lock())
+    assert Binding.objects.get().awaits == ""
+    install(replace(family("EC"), provider="zcy-lianxi"), sites=["zcy"])
+    assert logged_in(lock_world.admin).bind(lock, lock_world.colleague).status_code == 200
+    assert Binding.objects.get(account=lock_world.colleague).awaits == "member"
+    refusal_row(Browser().log_in(lock), "LOCK_NOT_CONFIRMED")

@@ -17,6 +17,7 @@ class Event(StrEnum):
 
     BINDING_ADDED = "binding:lock:added"
     BINDING_CONFIRMED = "binding:lock:confirmed"
+    BINDING_CONFIRM_REFUSED = "binding:lock:confirm_refused"
     BINDING_ENDED = "binding:lock:ended"
     BINDING_REFUSED = "binding:lock:refused"
     BINDING_END_REFUSED = "binding:lock:end_refused"

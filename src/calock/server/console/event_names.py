@@ -15,6 +15,7 @@ EVENT_NAMES: dict[str, str] = {
     Event.SESSIONS_REVOKED: "会话被结束",
     Event.BINDING_ADDED: "绑定 CA 锁",
     Event.BINDING_CONFIRMED: "确认绑定",
+    Event.BINDING_CONFIRM_REFUSED: "确认绑定被拒",
     Event.BINDING_ENDED: "解除绑定",
     Event.BINDING_REFUSED: "绑定被拒",
     Event.BINDING_END_REFUSED: "解除绑定被拒",

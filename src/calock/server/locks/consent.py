@@ -9,22 +9,30 @@ from django.db import transaction
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
-from calock.server.audit.services import record
+from calock.server.audit.services import record, record_refusal
 from calock.server.locks.models import Awaits, Binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
+from calock.server.providers.models import CaRecord, CaState
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
 from calock.server.sites.registry import sites
+from calock.server.tools import throttle
 
 
-def awaited(*, member: Account, by: Account, site: str) -> str:
-    """Whose consent a binding that ``by`` makes for ``member`` waits for; empty for nobody's."""
-    profile = sites().get(site)
-    if member.pk == by.pk or profile is None or profile.members.bind_for_member == "tell":
+def awaited(*, member: Account, by: Account, ca: str) -> str:
+    """Whose consent a binding that ``by`` makes for ``member`` waits for; empty for nobody's.
+
+    A lock logs in on every site that recognises its CA (``ca``: SPKI SHA-256), wherever it was bound: the strictest of their
+    profiles decides, not the one of the site that ``by`` happens to be on.
+    """
+    if member.pk == by.pk:
         return ""
-    return Awaits(profile.members.bind_for_member).value
+    records = CaRecord.objects.exclude(state=CaState.PENDING).filter(spki_sha256=ca).select_related("provider")
+    opened = {site for record in records for site in record.provider.sites}
+    asked = {profile.members.bind_for_member for code, profile in sites().items() if code in opened}
+    return next((whom.value for whom in (Awaits.MEMBER, Awaits.ADMINISTRATOR) if whom in asked), "")
 
 
 def may_confirm(binding: Binding, by: Account) -> bool:
@@ -41,8 +49,19 @@ def confirm_binding(*, binding: uuid.UUID, by: Account, context: RequestContext)
 
     Raises:
         Refusal: BINDING_NOT_FOUND for a binding that waits for nobody or for somebody else; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED,
-            PASSWORD_RESET_LATELY.
+            PASSWORD_RESET_LATELY. Each is audited. TOO_MANY_ATTEMPTS.
     """
+    throttle.refuse_when_too_many("bind", context.sender)
+    try:
+        return _confirm(binding, by=by, context=context)
+    except Refusal as refusal:
+        throttle.count_failure("bind", context.sender)
+        details = {"binding": str(binding)}
+        record_refusal(Event.BINDING_CONFIRM_REFUSED, refusal, context=context, actor=by, subject=by.pk, details=details)
+        raise
+
+
+def _confirm(binding: uuid.UUID, *, by: Account, context: RequestContext) -> Binding:
     if context.session is None or not is_fresh(context.session, at=context.at):
         raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
     by_lock = is_fresh_by_lock(context.session, at=context.at)

@@ -18,7 +18,6 @@ from calock.server.locks.consent import awaited
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, BindingQuerySet, LockCertificate
 from calock.server.providers.models import CaRecord
-from calock.server.sessions.context import RequestContext
 
 MOST = 20
 """Bound locks that the question lists."""
@@ -65,13 +64,13 @@ class BindingQuestion:
     candidates: list[Candidate]
 
 
-def candidates(proven: ProvenCertificate, *, member: Account, by: Account, context: RequestContext) -> list[Candidate]:
+def candidates(proven: ProvenCertificate, *, member: Account, by: Account) -> list[Candidate]:
     """Locks bound to ``member`` that the proven one may come after; the same device first.
 
     None for a certificate without a holder id, and none where the binding waits for consent: who binds for somebody else cannot
     renew or end what that person's consent rests on.
     """
-    if not proven.holder_id or awaited(member=member, by=by, site=context.site):
+    if not proven.holder_id or awaited(member=member, by=by, ca=proven.ca_spki_sha256):
         return []
     rows = _bound_to_holder(proven).filter(account=member).select_related("account", "lock__provider").newest_first()[:MOST]
     current = LockCertificate.objects.select_related("ca_record__provider").filter(
@@ -83,13 +82,13 @@ def candidates(proven: ProvenCertificate, *, member: Account, by: Account, conte
     return sorted(found, key=lambda candidate: not candidate.same_device)
 
 
-def chosen(choice: Choice, proven: ProvenCertificate, *, member: Account, by: Account, context: RequestContext) -> Binding:
+def chosen(choice: Choice, proven: ProvenCertificate, *, member: Account, by: Account) -> Binding:
     """The binding that the choice names.
 
     Raises:
         Refusal: BINDING_NOT_FOUND: it is none that the question offered for this act, or it has ended since.
     """
-    for candidate in candidates(proven, member=member, by=by, context=context):
+    for candidate in candidates(proven, member=member, by=by):
         if candidate.binding.pk == choice.binding and candidate.act == choice.act:
             return candidate.binding
     raise Refusal(Reason.BINDING_NOT_FOUND, f"no bound lock of this holder to {choice.act}")

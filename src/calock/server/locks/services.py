@@ -143,11 +143,11 @@ def _bind_until_decided(
 ) -> Binding | BindingQuestion:
     for _ in range(ATTEMPTS):
         lock = lock_of(proven)
-        if lock is None and choice is None and (found := candidates(proven, member=member, by=by, context=context)):
+        if lock is None and choice is None and (found := candidates(proven, member=member, by=by)):
             return BindingQuestion(proven, found)
         named: Binding | None = None
         if lock is None and choice is not None and choice.act != Act.ANOTHER:
-            named = chosen(choice, proven, member=member, by=by, context=context)
+            named = chosen(choice, proven, member=member, by=by)
             lock = named.lock if choice.act == Act.RENEW else None
         judged = Judged(proven, lock, predecessor_of(proven, lock, at=context.at), choice, named)
         try:
@@ -201,7 +201,7 @@ def _bind_rows(judged: Judged, *, member: Account, by: Account, context: Request
 
 
 def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, context: RequestContext) -> Binding:
-    awaits = awaited(member=member, by=by, site=context.site)
+    awaits = awaited(member=member, by=by, ca=judged.proven.ca_spki_sha256)
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site, awaits=awaits)
     binding.save(force_insert=True)
     seal_binding(binding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.db import transaction
 
@@ -14,9 +15,11 @@ from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
+from calock.server.locks.binding_rows import Status, status_of
 from calock.server.locks.decision_record import Details
-from calock.server.locks.models import Binding
-from calock.server.locks.password_rules import refuse_power_after_reset
+from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
+from calock.server.locks.predecessors import predecessor_status
 from calock.server.locks.step_up import Evidence, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
@@ -43,12 +46,13 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
     row: Binding | None = None
     try:
         row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
-        why = _require_endable(row, _reason(reason), by=by)
+        why = _require_endable(row, _reason(reason))
         assert row is not None
+        others = _other_ways_in(row, context) if row.account_id == by.pk else None
         proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
         if row.account_id != by.pk:
             refuse_power_after_reset(by, lock=proved.lock, at=context.at)
-        return _end(row, why, by=by, context=context, proved=proved.details)
+        return _end(row, why, by=by, context=context, proved=proved.details, others=others)
     except Refusal as refusal:
         throttle.count_failure("unbind", context.sender)
         record_refusal(
@@ -64,22 +68,43 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         raise
 
 
-def _require_endable(row: Binding | None, reason: str, *, by: Account) -> str:
+def _require_endable(row: Binding | None, reason: str) -> str:
     if row is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
     if row.unbound_at is not None:
         raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended before")
     if not reason:
         raise Refusal(Reason.REASON_MISSING, "no reason given")
-    if row.account_id == by.pk:
-        _require_other_way_in(by, row)
     return reason
 
 
-def _require_other_way_in(account: Account, row: Binding) -> None:
-    others = Binding.objects.logging_in().filter(account=account).exclude(pk=row.pk)
-    if not account.has_usable_password() and not others.exists():
-        raise Refusal(Reason.LAST_LOCK, "the account has no password and no other lock")
+def _other_ways_in(row: Binding, context: RequestContext) -> frozenset[uuid.UUID]:
+    """The account's other bindings whose locks log in as things stand. Not inside a transaction: as ``predecessor_status``.
+
+    Raises:
+        Refusal: LAST_LOCK, as ``_require_other_way_in``.
+    """
+    bound = Binding.objects.logging_in().filter(account=row.account_id).exclude(pk=row.pk).values_list("lock_id", "pk")
+    current = LockCertificate.objects.filter(superseded_at__isnull=True, lock__in=dict(bound)).select_related("ca_record__provider")
+    found = frozenset(dict(bound)[certificate.lock_id] for certificate in current if _logs_in(certificate, context.at))
+    _require_other_way_in(row.account, row, found, context)
+    return found
+
+
+def _logs_in(certificate: LockCertificate, at: datetime) -> bool:
+    if status_of(certificate, at) not in (Status.VALID, Status.EXPIRING):
+        return False
+    standing = predecessor_status(certificate, at=at)
+    return not standing.revoked and not standing.doubt
+
+
+def _require_other_way_in(account: Account, row: Binding, others: frozenset[uuid.UUID], context: RequestContext) -> None:
+    """``others``: bindings whose locks log in. A password does unless the account goes by its lock and one, good or not, stays."""
+    left = Binding.objects.logging_in().filter(account=account).exclude(pk=row.pk)
+    if left.filter(pk__in=others).exists():
+        return
+    if not account.has_usable_password() or (goes_by_lock(account, site=context.site) and left.exists()):
+        raise Refusal(Reason.LAST_LOCK, "no password that does, and no other lock that logs in")
 
 
 def _reason(text: str) -> str:
@@ -87,14 +112,25 @@ def _reason(text: str) -> str:
 
 
 @again_when_broken_off
-def _end(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
-    """``proved``: what is known of the lock that ``by`` proved themselves with."""
+def _end(
+    row: Binding,
+    reason: str,
+    *,
+    by: Account,
+    context: RequestContext,
+    proved: Details,
+    others: frozenset[uuid.UUID] | None = None,
+) -> Binding:
+    """``proved``: what is known of the lock that ``by`` proved themselves with.
+
+    ``others``: the account's bindings with which it gets in; None: nobody asks for another way in.
+    """
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
         take_turn(row.lock)
         live = Binding.objects.live().filter(pk=row.pk)
-        if row.account_id == by.pk and live.exists():
-            _require_other_way_in(account, row)  # asked again: two bindings may be ended at once
+        if others is not None and live.exists():
+            _require_other_way_in(account, row, others, context)  # asked again: two bindings may be ended at once
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
