@@ -6,19 +6,22 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
-from worlds.browser import Browser
+from worlds.browser import Browser, logged_in
 from worlds.locks import make_lock_world
 from worlds.practice import NOW, YEARS, id_card, make_lock
 
 from calock.core.certificates.certificate import Certificate
-from calock.server.locks import answers
+from calock.server.locks import answers, predecessors
 from calock.server.locks.holder import key_identity
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
 from calock.server.locks.sealed import seal
 from calock.server.providers.models import CaRecord
+from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,3 +120,47 @@ def test_where_two_locks_hold_one_key_the_later_binding_ends(before, monkeypatch
     monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
     assert Browser().log_in(first).status_code == 200
     assert Browser().log_in(second).json()["error"]["reason"] == "LOCK_NOT_BOUND"
+
+
+def test_locks_whose_place_the_holders_next_lock_took_are_named_and_given_back(before, monkeypatch, capsys):
+    """Where a CA writes the firm's number as the lock's id: nothing is lost, the owner reads whom it hit, and both log in again."""
+    world, _ = before
+    apps = migrated("0007_consent_and_seals")
+    certificates = apps.get_model("locks", "LockCertificate").objects
+    first, second = make_lock("EC", lock_id="FIRM"), make_lock("EC", number=1, lock_id="FIRM", not_after=NOW + timedelta(days=400))
+    later = make_lock("EC", lock_id="FIRM", not_after=NOW + timedelta(days=700))
+    lost = stored(apps, first, "FIRM", world.member, sealed=True)
+    taken = stored(apps, second, "OTHER", world.colleague, sealed=True)
+    firm = certificates.get(pk=lost).lock_id
+    apps.get_model("locks", "Binding").objects.filter(lock=certificates.get(pk=taken).lock_id).delete()
+    apps.get_model("locks", "LockKey").objects.filter(lock=certificates.get(pk=taken).lock_id).update(lock=firm)
+    at = timezone.now()
+    apps.get_model("locks", "Binding").objects.update(bound_at=at - timedelta(days=1))
+    certificates.filter(pk=lost).update(superseded_at=at)
+    certificates.filter(pk=taken).update(lock=firm, supersedes=lost)
+    capsys.readouterr()
+    brought_up_to_date()
+    assert "1 certificates were superseded by another key's while they were good" in capsys.readouterr().err
+    assert (Binding.objects.live().count(), LockCertificate.objects.count(), LockKey.objects.count()) == (1, 2, 2)
+
+    call_command("superseded_locks")
+    said = capsys.readouterr().out
+    sha256 = Certificate.parse(first.certificate).sha256
+    assert f"zhangsan 张三 ({world.organisation.name})  lock FIRM of lianxi-ec, still bound" in said
+    assert sha256 in said
+    assert said.splitlines()[0].startswith(f"{at:%Y-%m-%d %H:%M}")
+    assert "1 certificates" in said.splitlines()[-1]
+
+    monkeypatch.setattr(answers, "with_live_answers", lambda verify: verify(world.evidence()))
+    monkeypatch.setattr(predecessors, "current_evidence", world.evidence)
+    assert Browser().log_in(first).json()["error"]["reason"] == "CERTIFICATE_SUPERSEDED"
+    call_command("superseded_locks", "--give-back", sha256)
+    assert Browser().log_in(first).json()["error"]["reason"] == "LOCK_NOT_BOUND"
+    assert logged_in(world.colleague).bind(first, world.colleague).status_code == 200
+    assert [Browser().log_in(lock).status_code for lock in (first, second, later)] == [200, 200, 200]
+    assert set(Session.objects.filter(method="ca").values_list("account__username", flat=True)) == {"zhangsan", "lisi"}
+    with pytest.raises(CommandError, match="NOT_FOUND"):
+        call_command("superseded_locks", "--give-back", sha256)
+    with pytest.raises(IrreversibleError, match=r"several locks show one id \(FIRM\)"):
+        migrated("0007_consent_and_seals")
+    assert Browser().log_in(first).status_code == 200

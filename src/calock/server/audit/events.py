@@ -23,6 +23,7 @@ class Event(StrEnum):
     BINDING_END_REFUSED = "binding:lock:end_refused"
     CERTIFICATE_RENEWED = "binding:certificate:renewed"
     CERTIFICATE_REVOKED = "binding:certificate:revoked"
+    LOCK_GIVEN_BACK = "binding:lock:given_back"
 
     ACCOUNT_CREATED = "account:created"
     ACCOUNT_CHANGED = "account:changed"

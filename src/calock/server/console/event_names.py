@@ -20,6 +20,7 @@ EVENT_NAMES: dict[str, str] = {
     Event.BINDING_REFUSED: "绑定被拒",
     Event.BINDING_END_REFUSED: "解除绑定被拒",
     Event.CERTIFICATE_RENEWED: "续期沿用绑定",
+    Event.LOCK_GIVEN_BACK: "恢复被误替换的锁",
     Event.CERTIFICATE_REVOKED: "证书被吊销",
     Event.ACCOUNT_CREATED: "新建账户",
     Event.ACCOUNT_CHANGED: "修改账户",

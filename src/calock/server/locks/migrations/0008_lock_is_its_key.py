@@ -1,8 +1,11 @@
 """A lock is its key: two locks may show one id, and what denotes the device is kept beside it."""
 
 import re
+import sys
 
 from django.db import migrations, models
+from django.db.migrations.exceptions import IrreversibleError
+from django.db.models import Count, Exists, F, OuterRef
 
 _WITH_KEY = re.compile(r"(.+)-([0-9A-F]{8})")
 
@@ -18,6 +21,28 @@ def keep_devices(apps, _schema_editor):
         else:
             device = "" if any(key.startswith(lock.lock_id) for key in keys) else lock.lock_id
         locks.filter(pk=lock.pk).update(device=device)
+
+
+def name_the_superseded(apps, _schema_editor):
+    """Until now a holder's second lock could take the first one's place unasked, where a CA wrote the holder's number as the lock's id."""
+    rows = apps.get_model("locks", "LockCertificate").objects
+    successor = rows.filter(supersedes=OuterRef("pk")).exclude(spki_sha256=OuterRef("spki_sha256"))
+    count = rows.filter(Exists(successor), superseded_at__lt=F("not_after"), revoked_at=None).count()
+    if count:
+        words = "certificates were superseded by another key's while they were good; `calock manage superseded_locks` names them"
+        sys.stderr.write(f"locks: {count} {words}\n")
+
+
+def refuse_two_of_one_id(apps, _schema_editor):
+    """The version before knows a lock by its id: going back would take one of two locks from its account."""
+    locks = apps.get_model("locks", "Lock").objects
+    shown = locks.values("provider", "lock_id").annotate(found=Count("pk")).filter(found__gt=1).order_by("lock_id")
+    twice = [row["lock_id"] for row in shown[:20]]
+    if twice:
+        raise IrreversibleError(
+            f"several locks show one id ({', '.join(twice)}), and the version before cannot keep both: stay with this version, or restore "
+            "the backup from before the upgrade"
+        )
 
 
 class Migration(migrations.Migration):
@@ -37,4 +62,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunPython(keep_devices, migrations.RunPython.noop, elidable=True),
+        migrations.RunPython(name_the_superseded, refuse_two_of_one_id, elidable=True),
     ]
