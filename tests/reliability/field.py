@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from machines import SECRET, Balancer, DatabaseBalancer, Postgres, Replica
 
 PEOPLE = 12
@@ -49,16 +50,25 @@ class Field:
         self.world, self.source, self.people = make_people(PEOPLE, self._algorithm)
         connections.close_all()
 
-    def replica(self, *arguments: str, wait: str = "/readyz", **environment: str) -> Replica:
+    def replica(self, *arguments: str, wait: str = "/readyz", secret_file: bool = False, **environment: str) -> Replica:
         """One more machine; it is waited for until ``wait`` answers 200 ("" = not at all)."""
         self._number += 1
         data = self.place / f"machine-{self._number}"
         given = {"DATABASE_URL": self.url, "CALOCK_TRUSTED_PROXIES": "127.0.0.1", **environment}
-        made = Replica(data, *(arguments or ("--workers", "2")), **given)
+        made = Replica(data, *(arguments or ("--workers", "2")), secret_file=secret_file, **given)
         self._running.append(made)
         if wait:
             made.wait(wait)
         return made
+
+    def copied_database(self, name: str) -> str:
+        """The address of a copy of the database, for what must not be seen by the promises that come after."""
+        assert self.postgres
+        with self.postgres.connect() as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        with psycopg.connect(self.postgres.url.replace("/postgres", "/template1"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
+        return self.postgres.url.replace("/postgres", f"/{name}")
 
     def size(self, full: int, small: int) -> int:
         """How much of something: ``small`` in the ordinary test suite."""

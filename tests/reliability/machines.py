@@ -73,6 +73,11 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql://calock@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def programs(self) -> Path:
+        """The folder of ``pg_dump`` and the others."""
+        return self._bin
+
     def _run(self, program: str, *arguments: str) -> None:
         user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         subprocess.run([*user, str(self._bin / program), *arguments], check=True, stdout=subprocess.DEVNULL)
@@ -123,11 +128,15 @@ class Postgres:
 class Replica:
     """One machine: ``calock serve`` with a data directory of its own."""
 
-    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, data: Path, *arguments: str, secret_file: bool = False, **environment: str) -> None:
+        """``secret_file``: the secret lies in its data directory, as on a platform, instead of the environment."""
         self.data, self.port = data, free_port()
         data.mkdir(exist_ok=True, mode=0o700)
+        if secret_file:
+            (data / "secret.key").write_text(SECRET)
+            environment["CALOCK_SECRET_KEY"] = ""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALOCK_", "DATABASE_", "DJANGO_"))}
-        self._environment = {
+        self.environment = {
             **kept, "CALOCK_DATA": str(data), "CALOCK_INSECURE_HTTP": "1", "CALOCK_SECRET_KEY": SECRET,
             "CALOCK_DRAIN_SECONDS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment,
         }  # fmt: skip
@@ -140,7 +149,7 @@ class Replica:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", "import sys; from calock.cli import main; sys.exit(main())", "serve",
                  "--port", str(self.port), *self._arguments],
-                env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
     def ask(self, path: str, *, timeout: float = 30.0) -> tuple[int, bytes]:
