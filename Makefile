@@ -15,7 +15,7 @@ WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest lint conformance fuzz reliability packages dist dist-pythons bench demo-reset lock clean
+.PHONY: help run test test-all test-newest lint conformance fuzz reliability bindings packages dist dist-pythons bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -55,6 +55,9 @@ fuzz: $(VENV)/fuzz.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
 reliability: $(VENV)/test.stamp $(MESSAGES).mo  ## kill, cut off and flood real processes; writes docs/reliability.md (about 10 minutes)
 	tools/system-packages reliability
 	$(BIN)/python tests/reliability/run.py
+
+bindings: $(VENV)/test.stamp  ## 10,000 sequences of acts on locks and bindings against a plain model (about half an hour)
+	CALOCK_SEQUENCES=$${CALOCK_SEQUENCES:-10000} $(BIN)/pytest -q -s tests/server/locks/test_binding_model.py
 
 packages: $(VENV)/run.stamp  ## the driver packages that the download centre serves
 	$(BIN)/calock packages build

@@ -1,0 +1,214 @@
+"""What docs/decisions/binding.md says of locks and bindings, as a plain model in memory: no database, no certificates.
+
+Each act returns the word of its outcome: what was done, or the reason that refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+OWN, OTHER, PERSON = "own", "other", "person"
+"""Holders: the organisation of most people here, another organisation, somebody by their 公民身份号码."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A certificate: the key and the device it stands in, whose it is, and how new it is."""
+
+    name: str
+    key: int
+    device: str
+    holder: str
+    age: int
+
+
+@dataclass(frozen=True)
+class Person:
+    name: str
+    organisation: str
+    administrator: bool = False
+    password: bool = True
+
+
+@dataclass(eq=False)
+class Bound:
+    """A binding."""
+
+    number: int
+    lock: Lock
+    person: Person
+    by: Person
+    awaits: str
+    live: bool = True
+
+
+@dataclass(eq=False)
+class Lock:
+    device: str
+    current: Card
+    keys: set[int]
+    left_behind: set[Card] = field(default_factory=set)
+    binding: Bound | None = None
+
+    def take(self, card: Card) -> None:
+        if card != self.current:
+            self.left_behind.add(self.current)
+            self.left_behind.discard(card)
+            self.current = card
+        self.keys.add(card.key)
+
+
+@dataclass
+class Model:
+    consent: str
+    """Whose consent the site asks for when an administrator binds for a member: nobody's, ``member`` or ``administrator``."""
+    locks: list[Lock] = field(default_factory=list)
+    bindings: list[Bound] = field(default_factory=list)
+    revoked: set[Card] = field(default_factory=set)
+    disabled: set[Person] = field(default_factory=set)
+
+    # --- what can be asked
+
+    def oversees(self, by: Person, person: Person) -> bool:
+        return by == person or (by.administrator and by.organisation == person.organisation and not person.administrator)
+
+    def lock_of(self, card: Card) -> Lock | None:
+        known = (lock for lock in self.locks if card.key in lock.keys)
+        return next(known, None)
+
+    def live(self, person: Person | None = None, *, logging_in: bool = False) -> list[Bound]:
+        rows = [row for row in self.bindings if row.live and not (logging_in and row.awaits)]
+        return [row for row in rows if person in (None, row.person)]
+
+    def same_device(self, lock: Lock, card: Card) -> bool:
+        """A device that two bound locks share tells nothing."""
+        return lock.device == card.device and sum(row.lock.device == card.device for row in self.live()) < 2
+
+    def candidates(self, card: Card, person: Person, by: Person) -> list[Bound]:
+        if self.awaited(person, by):
+            return []
+        return [row for row in self.live(person, logging_in=True) if row.lock.current.holder == card.holder]
+
+    def awaited(self, person: Person, by: Person) -> str:
+        return "" if by == person else self.consent
+
+    def act_for(self, row: Bound, card: Card) -> str:
+        return "renew" if self.same_device(row.lock, card) and row.lock.current not in self.revoked else "replace"
+
+    # --- what can be done
+
+    def bind(self, card: Card, person: Person, by: Person, answer: Bound | str | None) -> str:
+        """``answer``, when it was asked what the lock is: a bound one that it renews or replaces, or "another"."""
+        if not self.oversees(by, person) or person in self.disabled:
+            return "NOT_FOUND"
+        if card in self.revoked:
+            return "CERTIFICATE_REVOKED"
+        if card.holder != PERSON and card.holder != person.organisation:
+            return "HOLDER_NOT_ORGANISATION"
+        lock = self.lock_of(card)
+        if lock is None:
+            return self._bind_new_key(card, person, by, answer)
+        if lock.binding is None:
+            lock.take(card)
+            return self._bound(lock, person, by)
+        if lock.binding.person != person:
+            return "LOCK_BOUND_TO_OTHER"
+        if lock.current == card:
+            return "LOCK_ALREADY_BOUND"
+        return self._renewed(lock, card)
+
+    def _bind_new_key(self, card: Card, person: Person, by: Person, answer: Bound | str | None) -> str:
+        if answer is None and self.candidates(card, person, by):
+            return "question"
+        if isinstance(answer, Bound) and self.act_for(answer, card) == "renew":
+            return self._renewed(answer.lock, card)
+        made = Lock(card.device, card, {card.key})
+        self.locks.append(made)
+        if isinstance(answer, Bound):
+            self._end(answer)
+        return self._bound(made, person, by)
+
+    def _bound(self, lock: Lock, person: Person, by: Person) -> str:
+        lock.binding = Bound(len(self.bindings), lock, person, by, self.awaited(person, by))
+        self.bindings.append(lock.binding)
+        return "bound"
+
+    def _against(self, lock: Lock, card: Card) -> str:
+        if lock.current.holder != card.holder:
+            return "LOCK_HOLDER_CHANGED"
+        if lock.current in self.revoked:
+            return "PREDECESSOR_REVOKED"
+        return "CERTIFICATE_SUPERSEDED" if card.age < lock.current.age else ""
+
+    def _renewed(self, lock: Lock, card: Card) -> str:
+        against = self._against(lock, card)
+        if not against:
+            lock.take(card)
+        return against or "renewed"
+
+    def log_in(self, card: Card) -> str:
+        if card in self.revoked:
+            return "CERTIFICATE_REVOKED"
+        lock = self.lock_of(card)
+        if lock is None:
+            holders = [row for row in self.live(logging_in=True) if row.lock.current.holder == card.holder]
+            return "RENEWAL_NEEDS_STEP_UP" if any(self.same_device(row.lock, card) for row in holders) else "LOCK_NOT_BOUND"
+        seen = card == lock.current or card in lock.left_behind
+        if seen and lock.current in self.revoked:
+            return "CERTIFICATE_REVOKED"
+        if seen and card.key != lock.current.key:
+            return "CERTIFICATE_SUPERSEDED"
+        if lock.binding is None:
+            return "LOCK_NOT_BOUND"
+        against = "" if seen else self._against(lock, card)
+        if against:
+            return against
+        if card.key != lock.current.key:
+            return "RENEWAL_NEEDS_STEP_UP"
+        if lock.binding.awaits:
+            return "LOCK_NOT_CONFIRMED"
+        if lock.binding.person in self.disabled:
+            return "ACCOUNT_DISABLED"
+        if not seen:
+            lock.take(card)
+        return f"in as {lock.binding.person.name}"
+
+    def unbind(self, row: Bound, by: Person) -> str:
+        if not self.oversees(by, row.person):
+            return "BINDING_NOT_FOUND"
+        if not row.live:
+            return "BINDING_ALREADY_ENDED"
+        if by == row.person and not by.password and not [one for one in self.live(by, logging_in=True) if one is not row]:
+            return "LAST_LOCK"
+        self._end(row)
+        return "ended"
+
+    def unbind_by_operators(self, row: Bound) -> str:
+        if not row.live:
+            return "BINDING_ALREADY_ENDED"
+        self._end(row)
+        return "ended"
+
+    def _end(self, row: Bound) -> None:
+        row.live, row.awaits, row.lock.binding = False, "", None
+
+    def confirm(self, row: Bound, by: Person) -> str:
+        administrator = by.administrator and by.organisation == row.person.organisation and by != row.by
+        may = {"member": by == row.person, "administrator": administrator and not row.person.administrator}.get(row.awaits)
+        if not (row.live and may):
+            return "BINDING_NOT_FOUND"
+        row.awaits = ""
+        return "confirmed"
+
+    # --- what it comes to
+
+    def standing(self) -> Sequence[tuple[object, ...]]:
+        """Each lock: its keys, its current certificate, and who is bound to it, by whom, and waiting for whom."""
+        return sorted(
+            (
+                sorted(lock.keys), lock.current.name, sorted(card.name for card in lock.left_behind),
+                (lock.binding.person.name, lock.binding.by.name, lock.binding.awaits) if lock.binding else (),
+            )
+            for lock in self.locks
+        )  # fmt: skip
