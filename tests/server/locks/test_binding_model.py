@@ -139,7 +139,7 @@ class Bindings(RuleBasedStateMachine):
         return context(session=session)
 
     def answer(self, card, aim, made):
-        text, _ = issue_challenge(aim=aim, context=made)
+        text = issue_challenge(aim=aim, context=made).text
         return text, json.dumps(self.practice[card.name].sign(text)).encode()
 
     # --- the acts
