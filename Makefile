@@ -109,7 +109,7 @@ $(MESSAGES).mo: $(MESSAGES).po | $(VENV)/run.stamp
 	$(BIN)/pybabel -q compile -i $< -o $@ -l en
 
 lock:  ## write the locked versions anew; needs uv
-	$(LOCK) --upgrade pyproject.toml --extra agent --extra server -o requirements/run.txt
+	$(LOCK) --upgrade pyproject.toml --extra agent --extra server --extra demo -o requirements/run.txt
 	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/test.txt
 	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --upgrade --group release -o requirements/release.txt

@@ -134,6 +134,15 @@ class Reason(StrEnum):
     APPROVAL_WAITING = "APPROVAL_WAITING"  # a proposal about the same waits for a decision
     VERSION_CHANGED = "VERSION_CHANGED"  # it was changed since the page was opened
 
+    # --- applications that stand on this login
+    APPLICATION_UNKNOWN = "APPLICATION_UNKNOWN"  # not registered on this site, or suspended
+    APPLICATION_REFUSED = "APPLICATION_REFUSED"  # what an operator would register is not acceptable
+    APPLICATION_NOT_FOR_YOU = "APPLICATION_NOT_FOR_YOU"  # not for accounts of this kind of organisation
+    APPLICATION_REQUEST_WRONG = "APPLICATION_REQUEST_WRONG"  # what the application sent cannot be answered
+    APPLICATION_REQUEST_OVER = "APPLICATION_REQUEST_OVER"  # its login was begun too long ago, or is done
+    REDIRECT_NOT_REGISTERED = "REDIRECT_NOT_REGISTERED"  # where it wants the person back is not where its registration says
+    LOCK_NEEDED_HERE = "LOCK_NEEDED_HERE"  # the application asks for a CA lock, and the account has none
+
     # --- driver
     ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
     HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"

@@ -26,6 +26,7 @@ from calock.wire.driver import HEADER, HELLO_PATH
 USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
 CRL_PORT = 8790
+APPLICATION_PORT = 8791
 SERVE = "import sys; from calock.server.process.serve import main; sys.exit(main(sys.argv[1:]))"
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
@@ -143,6 +144,20 @@ def _start_server(children: Children, place: Place, port: int) -> None:
     server.wait_until(lambda: _answers(port, "/api/site") is not None)
 
 
+def _start_applications(children: Children, place: Place, port: int) -> list[str]:
+    """The sample applications, on origins of their own; where they are."""
+    from calock.demo.applications.registration import register_procurement  # noqa: PLC0415 - Django is set up by now
+
+    own = free_port(place.notes().get("application_port", APPLICATION_PORT), APPLICATION_PORT)
+    place.write_notes({**place.notes(), "application_port": own})
+    arguments = register_procurement(place, port=own, platform_port=port)
+    command = [sys.executable, "-m", "calock.demo.applications.procurement", *arguments]
+    loopback = {"OAUTHLIB_INSECURE_TRANSPORT": "1"}  # plain http, as all of the demonstration
+    child = children.add(Child("sample application", command, log=place.logs / "procurement.log", environment=loopback))
+    child.wait_until(lambda: _answers(own, "/") is not None)
+    return [f"http://caigou.localhost:{own}/"]
+
+
 def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) -> None:
     """Prepare the world, start everything, tell the story, wait for SIGINT or SIGTERM, stop everything.
 
@@ -165,12 +180,13 @@ def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) 
             place.write_notes({**place.notes(), "crl_base": base, "port": chosen})
             driver = _start_driver(children, place, chosen)
             _start_server(children, place, chosen)
+            samples = _start_applications(children, place, chosen)
             if packages:
                 log = place.logs / "packages.log"
                 children.add(
                     Child("packages", [sys.executable, "-m", "calock.demo.packages", str(place.root)], log=log, passing=True)
                 )
-            say(story(practice.place, port=chosen, driver_port=driver, command=calock_command()))
+            say(story(practice.place, port=chosen, driver_port=driver, command=calock_command(), applications=samples))
             with contextlib.suppress(KeyboardInterrupt):
                 children.watch(lambda: bool(stop))
             say("正在停止… Stopping…")

@@ -25,7 +25,7 @@ def lock_lines(place: Place) -> list[str]:
     return lines
 
 
-def story(place: Place, *, port: int, driver_port: int, command: str) -> str:
+def story(place: Place, *, port: int, driver_port: int, command: str, applications: list[str]) -> str:
     """The whole text. ``command``: how this user calls calock, for the commands that the text names."""
     shanxi, zcy = f"http://shanxi.localhost:{port}/", f"http://zcy.localhost:{port}/"
     return "\n".join(
@@ -35,6 +35,7 @@ def story(place: Place, *, port: int, driver_port: int, command: str) -> str:
             "",
             f"  山西政府采购平台   {shanxi}     （也可用 also http://127.0.0.1:{port}/）",
             f"  政采云平台         {zcy}",
+            f"  示例应用 sample application: {applications[0]}   （登录后从应用中心进入 opened from 应用中心 after login）",
             f"  CA 驱动  driver    127.0.0.1:{driver_port}，练习用 CA 锁已插入 practice locks plugged in",
             "",
             f"账户 Accounts（密码都是 the password of all is  {PASSWORD} ）",

@@ -12,7 +12,8 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
         Reason.TOKEN_EMPTY, Reason.TOKEN_MALFORMED, Reason.TOKEN_FORMAT_UNSUPPORTED, Reason.REQUEST_MALFORMED,
         Reason.CHALLENGE_MALFORMED, Reason.REASON_MISSING, Reason.PASSWORD_UNACCEPTABLE, Reason.CA_CERTIFICATE_REFUSED,
         Reason.PROVIDER_RULES_REFUSED, Reason.PIN_MISSING, Reason.PIN_LENGTH, Reason.PIN_CHARACTERS,
-        Reason.PACKAGE_REFUSED, Reason.DRIVER_KEY_INVALID,
+        Reason.PACKAGE_REFUSED, Reason.DRIVER_KEY_INVALID, Reason.APPLICATION_REFUSED, Reason.APPLICATION_UNKNOWN,
+        Reason.APPLICATION_REQUEST_WRONG, Reason.APPLICATION_REQUEST_OVER, Reason.REDIRECT_NOT_REGISTERED,
         # not 5xx: whoever makes a parser stumble is a client with a bad answer, and the server stands; the sentence says all the
         # same whose fault it is, and the log has the traceback
         Reason.ANSWER_NOT_JUDGED,

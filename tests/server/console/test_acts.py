@@ -17,6 +17,8 @@ from worlds.rows import OTHER_USCC, USCC
 
 from calock.demo import pki
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.applications.installation import install_application
+from calock.server.applications.services import suspend_application
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -189,7 +191,41 @@ def third(world) -> Account:
     return Account.objects.create_account(username="bing", name="运营丙", role=Role.OPERATOR)
 
 
+def application_form(**changed):
+    form = {
+        "site": "shanxi", "client_id": "xiangmu", "name": "项目采购", "icon": "grid", "order": 10, "audience": ["supplier"],
+        "protocols": ["oidc"], "redirect_uris": "https://xiangmu.example/callback", "auth_method": "client_secret_basic",
+        "id_token_alg": "RS256", "version": 0, **WHY,
+    }  # fmt: skip
+    return {**form, **changed}
+
+
+def application(world, *, secrets: int = 1, state: str = "enabled"):
+    row = install_application({
+        "site": "shanxi", "client_id": "xiangmu", "name": "项目采购", "audience": ["supplier"], "protocols": ["oidc"],
+        "redirect_uris": ["https://xiangmu.example/callback"], "auth_method": "client_secret_basic",
+        "secrets": [f"{number:064x}" for number in range(secrets)],
+    })  # fmt: skip
+    if state != "enabled":
+        suspend_application(application=row, reason="演练", by=world.second, context=None)
+        row.refresh_from_db()
+    return row
+
+
+def application_step(world, step: str, **more):
+    row = application(world, **more)
+    return f"/console/applications/{row.pk}/step/", {"step": step, "version": row.version, **WHY}
+
+
 EXAMPLES = {
+    ("application_new", ""): lambda world: ("/console/applications/new/", application_form()),
+    ("application_edit", ""): lambda world: (
+        f"/console/applications/{application(world).pk}/edit/", application_form(version=1, name="采购")
+    ),
+    ("application_step", "suspend"): lambda world: application_step(world, "suspend"),
+    ("application_step", "resume"): lambda world: application_step(world, "resume", state="suspended"),
+    ("application_step", "new_secret"): lambda world: application_step(world, "new_secret"),
+    ("application_step", "old_secret"): lambda world: application_step(world, "old_secret", secrets=2),
     ("provider_new", ""): lambda world: ("/console/providers/new/", {"code": "neu", "name": "新", "short_name": "新", "order": 5}),
     ("provider_propose", ""): lambda world: ("/console/providers/propose/", {"vendor": "bjca", **WHY}),
     ("provider_edit", ""): edited,

@@ -65,6 +65,13 @@ class Event(StrEnum):
     APPROVAL_REJECTED = "approval:rejected"
     APPROVAL_TAKEN_BACK = "approval:taken_back"
 
+    APPLICATION_REGISTERED = "application:registered"
+    APPLICATION_CHANGED = "application:changed"
+    APPLICATION_SUSPENDED = "application:suspended"
+    APPLICATION_ENTERED = "application:entered"
+    APPLICATION_REFUSED = "application:refused"
+    APPLICATION_LEFT = "application:left"
+
     PACKAGE_UPLOADED = "package:uploaded"
     PACKAGE_PUBLISHED = "package:published"
     PACKAGE_WITHDRAWN = "package:withdrawn"

@@ -51,6 +51,17 @@ ACTS: dict[str, dict[str, Act]] = {
         "remove_source": Act(1, Event.REVOCATION_SOURCE_CHANGED, "已移除吊销信息来源"),
         "emergency": Act(2, Event.PROVIDER_CHANGED, _proposed("紧急放宽")),
     },
+    # applications
+    "applications": {},
+    "application": {},
+    "application_new": {"": Act(2, Event.APPLICATION_REGISTERED)},
+    "application_edit": {"": Act(2, Event.APPLICATION_CHANGED)},
+    "application_step": {
+        "suspend": Act(1, Event.APPLICATION_SUSPENDED, "应用已停用"),
+        "resume": Act(2, Event.APPLICATION_CHANGED, _proposed("启用应用")),
+        "new_secret": Act(2, Event.APPLICATION_CHANGED),
+        "old_secret": Act(2, Event.APPLICATION_CHANGED, _proposed("停用旧密钥")),
+    },
     "approvals": {},
     "approval": {
         "approve": Act(2, Event.APPROVAL_APPROVED, "已复核通过并执行"),

@@ -16,6 +16,7 @@ from calock.server.jobs.ocsp import OcspRenewal
 from calock.server.jobs.outbox import Delivery
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import Sweep, sweep_sessions
+from calock.server.oidc.keys import turn_keys
 from calock.server.outbox.services import sweep_messages
 from calock.server.revocation import ocsp_cache, store
 from calock.server.tools.clock import database_now, require_agreement
@@ -39,6 +40,11 @@ def _seal(heads: Job) -> int:
     sealed = seal_audit(at=timezone.now())
     heads.wake.set()
     return sealed
+
+
+def _signing_keys() -> int:
+    require_agreement()
+    return turn_keys(at=database_now())
 
 
 def _files() -> int:
@@ -65,5 +71,6 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("password-tries", 600.0, _password_tries),
         Job("audit-seal", 60.0, lambda: _seal(heads)),
         heads,
+        Job("signing-keys", 3600.0, _signing_keys),
         Job("revocation-files", 3600.0, _files),
     ]

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from django.utils import timezone
 
 from calock.core.refusals import Refusal
+from calock.server.applications.models import Application
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.egress.models import Destination
 from calock.server.locks.operator_seals import rekey_operators
 from calock.server.locks.rekeying import rekey_certificates
+from calock.server.oidc.keys import rekey as rekey_signing_keys
 from calock.server.providers.sealed import rekey_register
 from calock.server.revocation import store
 from calock.server.sessions.models import Session
@@ -41,8 +43,10 @@ def _rooms() -> Iterator[Rekeyed]:
     except Refusal as error:
         yield Rekeyed("register", failed=[error.detail])
     yield from rekey_operators()
+    yield seal_anew("applications", Application.objects.all(), is_intact=Application.is_intact, expected=Application.expected_mac)
     yield seal_anew("approvals", Approval.objects.all(), is_intact=Approval.is_intact, expected=Approval.expected_mac)
     yield seal_anew("egress", Destination.objects.all(), is_intact=Destination.is_intact, expected=Destination.expected_mac)
     live = Session.objects.filter(ended_at__isnull=True, expires_at__gt=timezone.now())
     yield seal_anew("sessions", live, is_intact=Session.is_intact, expected=Session.expected_mac)
     yield rekey_certificates()
+    yield rekey_signing_keys()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.locks.models import Binding
-from calock.server.organisations.models import OrganisationState
+from calock.server.locks.liveness import sessions_with_binding, why_over
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import TOUCH, end_session, idle_limit
@@ -22,22 +19,6 @@ from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 
 OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
-
-
-def _why_over(session: Session, now: datetime, limit: timedelta, *, has_binding: bool) -> str:
-    """Why this session may not be used now; empty when it may. ``limit``: how long it may go unused."""
-    if session.ended_at is not None:
-        return session.end_reason or "ended"
-    account = session.account
-    organisation = account.organisation
-    rules = (
-        ("expired", now >= session.expires_at),
-        ("idle", now - session.last_seen_at > limit),
-        ("account disabled", not account.is_active),
-        ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
-        ("lock unbound", session.lock_id is not None and not has_binding),
-    )
-    return next((why for why, over in rules if over), "")
 
 
 class SessionMiddleware:
@@ -73,18 +54,12 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, ""
-        # a login and the end of its binding may cross each other: a lock session counts only while the binding lives that it found,
-        # not when the same account binds the lock anew
-        binding = Binding.objects.live().filter(
-            lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at")
-        )
-        rows = Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
-        session = rows.filter(digest=cookies.digest(value), site=request.site.code).first()
+        session = sessions_with_binding().filter(digest=cookies.digest(value), site=request.site.code).first()
         if session is None:
             return None, ""
         now = clock.now()
         limit = idle_limit(request.site.idle_minutes, operator=session.account.is_operator)
-        over = _why_over(session, now, limit, has_binding=session.has_binding)
+        over = why_over(session, now, limit)
         if over:
             if session.ended_at is None:
                 end_session(session=session, reason=over, at=now)

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("calock.server.portal.site_api")),
     path("downloads/", include("calock.server.downloads.urls")),
     path("console/", admin.site.urls),
+    path("", include("calock.server.oidc.urls")),
     path("", include("calock.server.portal.urls")),
 ]
 

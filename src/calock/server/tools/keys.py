@@ -27,6 +27,8 @@ Purpose = Literal[
     "browser",
     "tries",
     "egress",
+    "applications",
+    "oidc",
 ]
 ID_LENGTH = 8
 

@@ -73,6 +73,7 @@ BINDINGS = Action("查看 CA 绑定", "See the bound locks", "bindings")
 DRIVER = Action("CA 驱动下载", "Download the CA driver", "drivers")
 NEWER_DRIVER = Action("下载新版本", "Download the newer version", "drivers", fact="newer_url")
 CONTACT = Action("联系客服", "Contact us", "contact")
+APPLICATIONS = Action("去应用中心", "Open the applications", "apps")
 HOME = Action("返回首页", "Back to the home page", "home")
 CHECK = Action("环境检测", "Check this computer", "check")
 CA_LIST = Action("查看互认 CA 列表", "See the recognised CAs", "ca_downloads")
@@ -215,6 +216,14 @@ ENTRIES: dict[R, Entry] = {
         CONSOLE,
     ),
     R.VERSION_CHANGED: Entry(Words("内容已被他人修改，请刷新后再操作", "Somebody changed it meanwhile; reload and look again"), CONSOLE),
+    # applications
+    R.APPLICATION_UNKNOWN: Entry(Words("此应用未在本平台登记或已停用", "This application is not registered here, or is suspended"), APPLICATIONS, Event.APPLICATION_REFUSED),
+    R.APPLICATION_REFUSED: Entry(Words("应用登记的内容不符合要求", "What is to be registered of the application is not acceptable"), CONSOLE),
+    R.APPLICATION_NOT_FOR_YOU: Entry(Words("此应用不面向您的单位类型开放", "This application is not for your kind of organisation"), APPLICATIONS, Event.APPLICATION_REFUSED),
+    R.APPLICATION_REQUEST_WRONG: Entry(Words("应用发来的登录请求有误，请从应用中心重新进入", "The application's request is malformed; open it again from the applications page"), APPLICATIONS, Event.APPLICATION_REFUSED),
+    R.APPLICATION_REQUEST_OVER: Entry(Words("这次进入应用的请求已完成或已超时，请重新进入", "This request is done, or was made too long ago; open the application again"), APPLICATIONS, Event.APPLICATION_REFUSED),
+    R.REDIRECT_NOT_REGISTERED: Entry(Words("应用要求返回的地址未经登记，为保护您的账户已停止", "The address that the application wants you back at is not registered; to protect your account nothing was sent there"), APPLICATIONS, Event.APPLICATION_REFUSED),
+    R.LOCK_NEEDED_HERE: Entry(Words("此应用要求使用 CA 锁登录，您的账户还没有绑定 CA 锁", "This application asks for a CA lock, and none is bound to your account"), BIND, Event.APPLICATION_REFUSED),
     # driver
     R.ORIGIN_NOT_ALLOWED: Entry(Words("CA 驱动不允许本网站使用 CA 锁，请安装本平台的驱动", "The driver does not allow this site to use locks; install this platform's driver"), DRIVER),
     R.HOST_NOT_ALLOWED: Entry(Words("CA 驱动拒绝了此访问", "The driver refused this access"), CHECK),

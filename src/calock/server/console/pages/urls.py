@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import approvals, dashboard, egress, failures, outbox, people, providers
+from calock.server.console.pages import applications, approvals, dashboard, egress, failures, outbox, people, providers
 
 View = Callable[..., HttpResponse]
 
@@ -21,6 +21,11 @@ PAGES: tuple[tuple[str, View, str], ...] = (
     ("providers/<uuid:key>/links/", providers.links, "provider_links"),
     ("providers/<uuid:key>/trust/", providers.trust, "provider_trust"),
     ("providers/<uuid:key>/step/", providers.step, "provider_step"),
+    ("applications/", applications.overview, "applications"),
+    ("applications/new/", applications.new, "application_new"),
+    ("applications/<uuid:key>/", applications.detail, "application"),
+    ("applications/<uuid:key>/edit/", applications.edit, "application_edit"),
+    ("applications/<uuid:key>/step/", applications.step, "application_step"),
     ("accounts/new/", people.account_new, "account_new"),
     ("organisations/new/", people.organisation_new, "organisation_new"),
     ("outbox/", outbox.overview, "outbox"),

@@ -12,12 +12,14 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Refusal
+from calock.server.grants.services import destination_of
 from calock.server.locks.password_rules import has_lock, password_does
 from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
 from calock.server.web import refusals
+from calock.server.web.csp import allow_form_to
 from calock.server.web.http import SiteRequest, context_of, require_account
 from calock.wire.statuses import status_of
 
@@ -35,7 +37,7 @@ def _next(request: HttpRequest) -> str:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Query: ``next``. The password is a form; a lock answers by script to ``/api/step-up``."""
+    """Query: ``next``; ``by=lock`` where a password would not do. It is a form; a lock answers by script to ``/api/step-up``."""
     site_request = cast(SiteRequest, request)
     _account, session = require_account(site_request)
     back = _next(request)
@@ -55,17 +57,20 @@ def _show(request: SiteRequest, back: str, *, status: int = 200, refusal: object
     account, _session = require_account(request)
     for_console = back.startswith(reverse("admin:index"))
     does = password_does(account, site=request.site.code, at=timezone.now())
-    return page(
+    by_lock = request.GET.get("by") == "lock"
+    response = page(
         request,
         "confirm",
         "confirm",
         section="system",
         status=status,
         next=back,
-        may_type=does and not (for_console and settings.CALOCK.operators_need_lock),
+        may_type=does and not by_lock and not (for_console and settings.CALOCK.operators_need_lock),
+        by_lock=by_lock,
         has_lock=has_lock(account),
         for_console=for_console,
         refusal=refusal,
         failures=SHORT,
         **driver_context(request),
     )
+    return allow_form_to(response, destination_of(back))

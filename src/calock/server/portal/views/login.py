@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from calock.core.refusals import Refusal
+from calock.server.grants.services import destination_of
 from calock.server.login import services
 from calock.server.login.views import landing
 from calock.server.portal.driver_page import driver_context
@@ -17,6 +18,7 @@ from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
 from calock.server.sessions import cookies
 from calock.server.web import refusals
+from calock.server.web.csp import allow_form_to
 from calock.server.web.http import SiteRequest, context_of
 from calock.wire.statuses import status_of
 
@@ -57,9 +59,11 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
 
 def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: Any) -> HttpResponse:
     over = OVER.get(request.GET.get("over", ""), "")
-    return page(
+    context = {"username": request.GET.get("account", "")[:64], **context}
+    response = page(
         request, "login", "login", status=status, next=wanted, over=over, failures=SHORT, **context, **driver_context(request)
     )
+    return allow_form_to(response, destination_of(wanted))
 
 
 @require_POST

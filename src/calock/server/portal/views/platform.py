@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from calock.server.accounts.models import Account, Role
+from calock.server.applications.catalogue import tiles_for
+from calock.server.applications.wishes import Wish
 from calock.server.locks.models import Binding
 from calock.server.portal.render import page
 from calock.server.portal.rows import Row, rows_of
@@ -47,11 +49,16 @@ def _own_locks(request: SiteRequest, account: Account) -> tuple[list[Row], LockC
     return rows, LockCounts(len(rows), tones.count("warn"), tones.count("bad")) if rows else None
 
 
+def _tiles(request: SiteRequest, account: Account) -> list[tuple[Wish, str]]:
+    return tiles_for(account, site=request.site.code, issuer=request.site_origin)
+
+
 @require_safe
 def apps(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
-    return _console(account) or page(site_request, "apps", "apps", counts=_own_locks(site_request, account)[1])
+    counts = _own_locks(site_request, account)[1]
+    return _console(account) or page(site_request, "apps", "apps", counts=counts, applications=_tiles(site_request, account))
 
 
 @require_safe
@@ -66,13 +73,15 @@ def user_center(request: HttpRequest) -> HttpResponse:
     elsewhere = _console(account)
     if elsewhere is not None:
         return elsewhere
-    rows, counts = _own_locks(cast(SiteRequest, request), account)
+    site_request = cast(SiteRequest, request)
+    rows, counts = _own_locks(site_request, account)
     return page(
-        cast(SiteRequest, request),
+        site_request,
         "user-center",
         "user_center",
         rows=rows[:SHOWN],
         counts=counts,
         login_session=session,
         role=ROLES[Role(account.role)],
+        applications=_tiles(site_request, account),
     )

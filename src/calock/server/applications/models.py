@@ -1,0 +1,74 @@
+"""Applications that stand on this platform's login. Whoever changes a redirect address here steals logins: rows are sealed."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+
+import msgspec
+from django.db import models
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.applications.wishes import Wish
+from calock.server.tools import seals
+
+
+def new_salt() -> str:
+    return secrets.token_hex(32)
+
+
+class ApplicationState(models.TextChoices):
+    ENABLED = "enabled", "启用"
+    SUSPENDED = "suspended", "停用"
+
+
+class Application(models.Model):
+    """One application. What it may do stands in ``wish``, which two operators decided about; a seal covers it with the state."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client_id = models.CharField("应用标识", max_length=50, unique=True)
+    site = models.CharField("站点", max_length=32)
+    name = models.CharField("名称", max_length=100)
+    state = models.CharField("状态", max_length=16, choices=ApplicationState.choices, default=ApplicationState.ENABLED)
+    content = models.JSONField(default=dict, help_text="calock.server.applications.wishes.Wish")
+    salt = models.CharField(max_length=64, default=new_salt, editable=False, help_text="of its own names for people (pairwise sub)")
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    mac = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        ordering = ("site", "name")
+        verbose_name = verbose_name_plural = "应用"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def wish(self) -> Wish:
+        """What was decided about it.
+
+        Raises:
+            Refusal: REGISTER_DAMAGED when somebody else than this server wrote the row.
+        """
+        if not self.is_intact():
+            raise Refusal(Reason.REGISTER_DAMAGED, f"application {self.pk} is not the one that was sealed")
+        return msgspec.convert(self.content, Wish)
+
+    def adopt(self, wish: Wish) -> None:
+        """Let it be what was decided; the caller seals and saves."""
+        self.content = msgspec.to_builtins(wish)
+        self.client_id, self.site, self.name = wish.client_id, wish.site, wish.name
+
+    def seal(self) -> None:
+        self.mac = self.expected_mac()
+
+    def expected_mac(self) -> str:
+        """The seal that fits what the row says now."""
+        return seals.mac("applications", self._sealed_content())
+
+    def is_intact(self) -> bool:
+        return seals.fits(self.mac, "applications", self._sealed_content())
+
+    def _sealed_content(self) -> bytes:
+        return seals.canonical([str(self.pk), self.client_id, self.site, str(self.state), self.content, self.salt, self.version])

@@ -1,0 +1,113 @@
+"""Letting people into applications and ending that again; requests that wait for a person."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.applications.models import Application
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.grants.decide import Enter
+from calock.server.grants.levels import acr, proofs_of
+from calock.server.grants.models import Grant, PendingRequest
+from calock.server.locks.liveness import limit_of, sessions_with_binding, why_over
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.models import Session
+from calock.server.tools import throttle
+
+WAIT = timedelta(minutes=30)
+"""How long a person may take to prove who they are."""
+
+
+def wait_for_person(
+    application: Application, protocol: str, parameters: dict[str, list[str]], *, context: RequestContext
+) -> PendingRequest:
+    """Keep a request while its person logs in; requests that nobody came back for go.
+
+    Raises:
+        Refusal: TOO_MANY_ATTEMPTS: each is a row, and anybody can ask for one.
+    """
+    throttle.refuse_when_too_many("application", context.sender)
+    throttle.count_failure("application", context.sender)
+    at = context.at
+    PendingRequest.objects.filter(created_at__lt=at - WAIT).delete()
+    return PendingRequest.objects.create(application=application, protocol=protocol, parameters=parameters, created_at=at)
+
+
+def pending_request(key: uuid.UUID, protocol: str, *, site: str, at: datetime) -> PendingRequest:
+    """A request that waits.
+
+    Raises:
+        Refusal: APPLICATION_REQUEST_OVER for one that was answered, is too old, or of another site.
+    """
+    rows = PendingRequest.objects.select_related("application").filter(application__site=site, protocol=protocol)
+    found = rows.filter(pk=key, created_at__gt=at - WAIT).first()
+    if found is None:
+        raise Refusal(Reason.APPLICATION_REQUEST_OVER, "no such request waits")
+    return found
+
+
+def open_grant(
+    *, application: Application, session: Session, entered: Enter, protocol: str, scope: str = "", context: RequestContext
+) -> Grant:
+    """Note that a person entered an application, inside the caller's transaction."""
+    grant: Grant = Grant.objects.create(
+        application=application,
+        account_id=session.account_id,
+        session=session,
+        protocol=protocol,
+        issuer=context.origin,
+        scope=scope,
+        acr=acr(entered.level),
+        amr=proofs_of(session).methods,
+        auth_time=entered.proved_at,
+        created_at=context.at,
+    )
+    record(
+        Event.APPLICATION_ENTERED,
+        context=context,
+        actor=session.account,
+        subject=application.pk,
+        lock=session.lock_id,
+        details={"client": application.client_id, "protocol": protocol, "acr": grant.acr},
+    )
+    return grant
+
+
+def live_grant(grant_id: uuid.UUID, *, at: datetime) -> Grant | None:
+    """The grant with everything about its person, when it, its session and its application are still good."""
+    grant: Grant | None = Grant.objects.select_related("application").filter(pk=grant_id, revoked_at__isnull=True).first()
+    if grant is None or grant.application.state != "enabled" or not grant.application.is_intact():
+        return None
+    session = sessions_with_binding().filter(pk=grant.session_id).first()
+    if session is None or why_over(session, at, limit_of(session)):
+        return None
+    grant.session, grant.account = session, session.account
+    return grant
+
+
+def revoke_grant(grant: Grant, *, why: str, at: datetime) -> None:
+    """End one entry: everything that was issued for it stops working."""
+    with transaction.atomic():
+        if Grant.objects.filter(pk=grant.pk, revoked_at__isnull=True).update(revoked_at=at):
+            record(Event.APPLICATION_LEFT, subject=grant.application_id, details={"why": why, "account": str(grant.account_id)})
+
+
+def destination_of(path: str) -> str:
+    """The address of an application to which a path of ours leads on, when a request waits behind it; else empty.
+
+    For pages whose form ends there, after redirects.
+    """
+    head, _, key = path.partition("/continue/")
+    try:
+        found = PendingRequest.objects.filter(pk=uuid.UUID(key)).first() if head in ("/oidc", "/cas") else None
+    except ValueError:
+        return ""
+    if found is None:
+        return ""
+    wanted = found.parameters.get("redirect_uri") or found.parameters.get("service") or [""]
+    return str(wanted[0])

@@ -1,0 +1,49 @@
+"""Whether a session may be used now: what every request asks, and every application on behalf of its person."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from calock.server.locks.models import Binding
+from calock.server.organisations.models import OrganisationState
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import idle_limit
+from calock.server.sites.registry import sites
+
+
+def sessions_with_binding() -> QuerySet[Session]:
+    """Sessions with account and organisation, and whether the binding that opened them lives."""
+    # a login and the end of its binding may cross each other: a lock session counts only while the binding lives that it found,
+    # not when the same account binds the lock anew
+    binding = Binding.objects.live().filter(
+        lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at")
+    )
+    return Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
+
+
+def limit_of(session: Session) -> timedelta:
+    """How long this session may go unused."""
+    profile = sites().get(session.site)
+    return idle_limit(profile.idle_minutes if profile else 1, operator=session.account.is_operator)
+
+
+def why_over(session: Session, now: datetime, limit: timedelta) -> str:
+    """Why this session, one of :func:`sessions_with_binding`, may not be used now; empty when it may.
+
+    ``limit``: how long it may go unused.
+    """
+    if session.ended_at is not None:
+        return session.end_reason or "ended"
+    account = session.account
+    organisation = account.organisation
+    has_binding: bool = session.has_binding  # type: ignore[attr-defined]  # annotated
+    rules = (
+        ("expired", now >= session.expires_at),
+        ("idle", now - session.last_seen_at > limit),
+        ("account disabled", not account.is_active),
+        ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
+        ("lock unbound", session.lock_id is not None and not has_binding),
+    )
+    return next((why for why, over in rules if over), "")

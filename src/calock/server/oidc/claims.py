@@ -1,0 +1,93 @@
+"""What applications are told of a person: their ``sub``, the ID token, and UserInfo by scope. A 身份证号 is never among it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from authlib.oidc.core.util import create_half_hash
+from joserfc import jwt
+
+from calock.server.accounts.models import Account
+from calock.server.applications.models import Application
+from calock.server.grants.models import Grant
+from calock.server.locks.models import Binding, LockCertificate
+from calock.server.oidc.keys import signing_key
+from calock.server.sessions.models import Session
+from calock.server.tools import seals
+
+ID_TOKEN_LIFE = timedelta(minutes=10)
+
+
+def subject_of(account_id: uuid.UUID, application: Application) -> str:
+    """The person as this application knows them: the account's id, or one that no other application knows.
+
+    Pairwise as OpenID Connect Core clause 8.1 has it, each application a sector of its own. Its salt is random and never leaves.
+    """
+    if not application.wish.pairwise:
+        return str(account_id)
+    return hashlib.sha256(seals.canonical(["calock:pairwise", application.salt, str(account_id)])).hexdigest()
+
+
+def id_token(grant: Grant, *, nonce: str, access_token: str, at: datetime) -> str:
+    """Who logged in, how and when; nothing personal."""
+    wish = grant.application.wish
+    kid, key = signing_key(grant.application.site, wish.id_token_alg)
+    claims: dict[str, Any] = {
+        "iss": grant.issuer,
+        "sub": subject_of(grant.account_id, grant.application),
+        "aud": wish.client_id,
+        "iat": int(at.timestamp()),
+        "exp": int((at + ID_TOKEN_LIFE).timestamp()),
+        "auth_time": int(grant.auth_time.timestamp()),
+        "acr": grant.acr,
+        "amr": grant.amr,
+        "sid": grant.sid,
+        "at_hash": create_half_hash(access_token, wish.id_token_alg).decode(),
+    }
+    if nonce:
+        claims["nonce"] = nonce
+    return jwt.encode({"alg": wish.id_token_alg, "kid": kid, "typ": "JWT"}, claims, key, algorithms=[wish.id_token_alg])
+
+
+def user_info(grant: Grant, scope: str) -> dict[str, Any]:
+    """UserInfo of a live grant (OpenID Connect Core clause 5.3)."""
+    account, scopes = grant.account, scope.split()
+    found: dict[str, Any] = {"sub": subject_of(account.pk, grant.application)}
+    if "profile" in scopes:
+        found |= {"name": account.name, "preferred_username": account.username}
+    if "calock" in scopes:
+        found |= _calock(account, grant.session)
+    return found
+
+
+def _calock(account: Account, session: Session) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": str(account.role)}
+    organisation = account.organisation
+    if organisation is not None:
+        found["org"] = {
+            "id": str(organisation.pk),
+            "name": organisation.name,
+            "uscc": organisation.uscc,
+            "kind": str(organisation.kind),
+        }
+    if session.proved_lock_id is not None:
+        found |= {"lock": lock} if (lock := _lock(account, session.proved_lock_id)) else {}
+    return found
+
+
+def _lock(account: Account, lock_id: uuid.UUID) -> dict[str, Any]:
+    binding = Binding.objects.live().select_related("lock__provider").filter(account=account, lock=lock_id).first()
+    certificate = LockCertificate.objects.filter(lock=lock_id, superseded_at__isnull=True).defer("sealed_der").first()
+    if binding is None or certificate is None:
+        return {}
+    return {
+        "id": binding.lock.lock_id,
+        "provider": binding.lock.provider.code,
+        "provider_name": binding.lock.provider.name,
+        "binding": str(binding.pk),
+        "x5t#S256": certificate.cert_sha256,
+        "not_after": certificate.not_after.isoformat(),
+    }

@@ -1,0 +1,166 @@
+"""Codes and tokens: made, found again, spent and taken back. Each lives no longer than its grant and its session."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from joserfc import jwt
+
+from calock.server.grants.models import Grant
+from calock.server.grants.services import live_grant, revoke_grant
+from calock.server.oidc.claims import subject_of
+from calock.server.oidc.keys import signing_key
+from calock.server.oidc.models import Code, Token
+
+CODE_LIFE = timedelta(seconds=60)
+ACCESS_LIFE = timedelta(minutes=10)
+JWT_LIFE = timedelta(minutes=5)
+"""Nobody is asked about these before they are believed, so they are short."""
+
+
+class Issued(NamedTuple):
+    """A token as it is handed out, and how many seconds it is good."""
+
+    text: str
+    seconds: int
+
+
+def digest(text: str) -> str:
+    """What is kept of a code or token."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
+
+def _random() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def issue_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: str, resource: str, at: datetime) -> str:
+    """A code for the redirect."""
+    text = _random()
+    Code.objects.create(
+        digest=digest(text),
+        grant=grant,
+        redirect_uri=redirect_uri,
+        nonce=nonce,
+        code_challenge=code_challenge,
+        resource=resource,
+        expires_at=at + CODE_LIFE,
+    )
+    return text
+
+
+def find_code(text: str, *, application_id: uuid.UUID, at: datetime) -> Code | None:
+    """The code when it may be exchanged by this application. A second use revokes the grant (RFC 9700 clause 4.14.2)."""
+    code: Code | None = Code.objects.select_related("grant").filter(pk=digest(text), grant__application=application_id).first()
+    if code is None:
+        return None
+    if code.used_at is not None:
+        revoke_grant(code.grant, why="code used twice", at=at)
+        return None
+    if at >= code.expires_at:
+        return None
+    grant = live_grant(code.grant_id, at=at)
+    if grant is None:
+        return None
+    code.grant = grant
+    return code
+
+
+def spend_code(code: Code, *, at: datetime) -> bool:
+    """Whether this use of the code was the first one; a second revokes the grant."""
+    if Code.objects.filter(pk=code.pk, used_at__isnull=True).update(used_at=at):
+        return True
+    revoke_grant(code.grant, why="code used twice", at=at)
+    return False
+
+
+def issue_access(grant: Grant, *, scope: str, resource: str, at: datetime) -> Issued:
+    """An opaque token; for one of the application's own APIs a JWT (RFC 9068)."""
+    if resource:
+        return _jwt_access(grant, scope, resource, at)
+    text = _random()
+    Token.objects.create(
+        digest=digest(text), kind=Token.Kind.ACCESS, grant=grant, scope=scope, issued_at=at, expires_at=at + ACCESS_LIFE
+    )
+    return Issued(text, int(ACCESS_LIFE.total_seconds()))
+
+
+def _jwt_access(grant: Grant, scope: str, resource: str, at: datetime) -> Issued:
+    wish = grant.application.wish
+    kid, key = signing_key(grant.application.site, wish.id_token_alg)
+    claims = {
+        "iss": grant.issuer,
+        "sub": subject_of(grant.account_id, grant.application),
+        "aud": resource,
+        "client_id": wish.client_id,
+        "iat": int(at.timestamp()),
+        "exp": int((at + JWT_LIFE).timestamp()),
+        "jti": secrets.token_urlsafe(16),
+        "auth_time": int(grant.auth_time.timestamp()),
+        "acr": grant.acr,
+        "amr": grant.amr,
+        "scope": scope,
+    }
+    text = jwt.encode({"alg": wish.id_token_alg, "kid": kid, "typ": "at+jwt"}, claims, key, algorithms=[wish.id_token_alg])
+    return Issued(text, int(JWT_LIFE.total_seconds()))
+
+
+def issue_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetime) -> str:
+    """A refresh token; it ends with its session at the latest."""
+    text = _random()
+    Token.objects.create(
+        digest=digest(text),
+        kind=Token.Kind.REFRESH,
+        grant=grant,
+        parent=parent,
+        scope=scope,
+        issued_at=at,
+        expires_at=grant.session.expires_at,
+    )
+    return text
+
+
+def find_token(text: str, *, at: datetime) -> Token | None:
+    """A token that is good now, with its live grant."""
+    token: Token | None = Token.objects.filter(pk=digest(text), revoked_at__isnull=True, expires_at__gt=at).first()
+    grant = live_grant(token.grant_id, at=at) if token is not None else None
+    if token is None or grant is None:
+        return None
+    token.grant = grant
+    return token
+
+
+def find_refresh(text: str, *, application_id: uuid.UUID, at: datetime) -> Token | None:
+    """A refresh token of this application that was not used yet; a used one revokes the grant."""
+    token = find_token(text, at=at)
+    if token is None or token.kind != Token.Kind.REFRESH or token.grant.application_id != application_id:
+        return None
+    if token.used_at is not None:
+        revoke_grant(token.grant, why="refresh token used twice", at=at)
+        return None
+    return token
+
+
+def spend_refresh(token: Token, *, at: datetime) -> bool:
+    """Whether this use was the first one; a second revokes the grant."""
+    if Token.objects.filter(pk=token.pk, used_at__isnull=True).update(used_at=at):
+        return True
+    revoke_grant(token.grant, why="refresh token used twice", at=at)
+    return False
+
+
+def take_back(token: Token, *, at: datetime) -> None:
+    """Revoke a token (RFC 7009); with a refresh token goes everything of its grant."""
+    if token.kind == Token.Kind.REFRESH:
+        revoke_grant(token.grant, why="revoked by the application", at=at)
+    Token.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=at)
+
+
+def sweep(*, at: datetime) -> int:
+    """Delete what expired a day ago; how many rows went."""
+    gone = at - timedelta(days=1)
+    return sum(rows.delete()[0] for rows in (Code.objects.filter(expires_at__lt=gone), Token.objects.filter(expires_at__lt=gone)))
