@@ -17,6 +17,7 @@ from worlds.browser import logged_in
 from worlds.practice import id_card
 
 from calock.core.refusals import Reason, Refusal
+from calock.core.trail.heads import Head
 from calock.server.audit import heads, sealing
 from calock.server.audit.canonical import clean, mac_of, new_number
 from calock.server.audit.events import Event
@@ -24,7 +25,7 @@ from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import BATCH, seal_audit
 from calock.server.audit.sealing_keys import enter_key, first_key
 from calock.server.audit.services import build, record, record_refusal
-from calock.server.audit.tree import Head, public_hex, seal_key
+from calock.server.audit.tree import public_hex, seal_key
 from calock.server.audit.verification import verify_audit
 
 pytestmark = pytest.mark.django_db

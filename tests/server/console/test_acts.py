@@ -29,7 +29,8 @@ from calock.server.downloads.services import publish_package, upload_package
 from calock.server.egress.decisions import add_destination
 from calock.server.egress.models import Destination
 from calock.server.egress.purposes import Purpose, register_purpose
-from calock.server.locks.models import Binding, Lock
+from calock.server.imports.models import ImportRun
+from calock.server.locks.models import Binding, Lock, PendingBinding
 from calock.server.organisations.models import Organisation
 from calock.server.outbox.models import Message
 from calock.server.providers.anchors import CA_RESUME, CA_SUSPEND, CA_WITHDRAW
@@ -119,6 +120,21 @@ def destination() -> Destination:
     return add_destination(purpose="test", url="https://gateway.example/", private_network=False, by=None, context=None)
 
 
+def people() -> io.BytesIO:
+    file = io.BytesIO("账户,姓名\nneu,新\n".encode())
+    file.name = "leute.csv"
+    return file
+
+
+def imported(world) -> ImportRun:
+    console_client(world.first).post("/console/imports/upload/", {"kind": "accounts", "list": people()})
+    return ImportRun.objects.get()
+
+
+def claim(world) -> PendingBinding:
+    return PendingBinding.objects.create(account=world.member, provider=world.provider, lock_id="SX-1", imported_at=timezone.now())
+
+
 def waiting(world) -> Approval:
     """A proposal of the second operator, for the first to decide about."""
     console_client(world.second).post(account(world.member), {"step": "promote", **WHY})
@@ -174,6 +190,11 @@ def links(world):
 def disabled(world, row):
     Account.objects.filter(pk=row.pk).update(state=AccountState.DISABLED)
     return account(row)
+
+
+def erasable(world) -> str:
+    Binding.objects.filter(account=world.member).update(unbound_at=timezone.now(), unbound_by=world.member)
+    return disabled(world, world.member)
 
 
 def disabled_operator(row: Account) -> str:
@@ -272,6 +293,7 @@ EXAMPLES = {
     ("accounts_account_change", "lock_only_less"): lambda world: (
         account(world.member), {"step": "lock_only_less", "value": "off", **WHY}
     ),
+    ("accounts_account_change", "erase"): lambda world: (erasable(world), {"step": "erase", **WHY}),
     ("accounts_account_change", "show_name"): lambda world: (account(world.member), {"step": "show_name"}),
     ("account_new", ""): lambda world: ("/console/accounts/new/", {"username": "neu", "name": "新", "uscc": "", "role": "member"}),
     ("organisations_organisation_change", "disable"): lambda world: (organisation_page(world), {"step": "disable"}),
@@ -295,6 +317,13 @@ EXAMPLES = {
     ("locks_binding_change", "unbind"): lambda world: (
         f"/console/locks/binding/{world.binding.pk}/change/", {"step": "unbind", **WHY}
     ),
+    ("locks_pendingbinding_change", "withdraw"): lambda world: (
+        f"/console/locks/pendingbinding/{claim(world).pk}/change/", {"step": "withdraw"}
+    ),
+    ("import_upload", ""): lambda world: ("/console/imports/upload/", {"kind": "accounts", "list": people()}),
+    ("import_run", "propose"): lambda world: (f"/console/imports/{imported(world).pk}/", {"step": "propose", **WHY}),
+    ("import_run", "discard"): lambda world: (f"/console/imports/{imported(world).pk}/", {"step": "discard"}),
+    ("import_report", ""): lambda world: (f"/console/imports/{imported(world).pk}/report/?format=csv", None),
     ("downloads_driverpackage_upload", ""): lambda world: ("/console/downloads/driverpackage/upload/", {"package": uploaded()}),
     ("downloads_driverpackage_change", "publish"): lambda world: (
         f"/console/downloads/driverpackage/{package().pk}/change/",
@@ -313,6 +342,7 @@ EXAMPLES |= {
     (f"{app}_{model}_export", ""): lambda world, app=app, model=model: (f"/console/{app}/{model}/export/?format=csv", None)
     for app, model in (
         ("accounts", "account"), ("organisations", "organisation"), ("locks", "lock"), ("locks", "binding"),
+        ("locks", "pendingbinding"),
         ("downloads", "driverpackage"), ("audit", "auditevent"),
     )
 }  # fmt: skip

@@ -92,8 +92,8 @@ def statements(queries):
     return [query["sql"] for query in queries if not query["sql"].startswith(frame)]
 
 
-def test_refusing_a_certificate_that_nobody_has_seen_takes_seven_statements(lock_world):
-    """Spend and find; whether it was revoked, whose its key is; what to tell; once more spend, and the row."""
+def test_refusing_a_certificate_that_nobody_has_seen_takes_eight_statements(lock_world):
+    """Spend and find; whether a list speaks of it, it was revoked, whose its key is; what to tell; once more spend, and the row."""
     Browser().log_in(make_lock(number=1))  # the register is read once per process
     stranger, browser = make_lock(), Browser()
     challenge = browser.challenge()
@@ -102,7 +102,7 @@ def test_refusing_a_certificate_that_nobody_has_seen_takes_seven_statements(lock
         answer = browser.post("/api/login", body)
     refused(answer, "LOCK_NOT_BOUND")
     asked = statements(queries)
-    assert [statement.split()[0] for statement in asked] == [*["INSERT", "SELECT"], *["SELECT"] * 3, *["INSERT"] * 2], asked
+    assert [statement.split()[0] for statement in asked] == [*["INSERT", "SELECT"], *["SELECT"] * 4, *["INSERT"] * 2], asked
     refused(browser.post("/api/login", body), "CHALLENGE_SPENT")
 
 

@@ -54,6 +54,8 @@ def write_account_state(*, member: Account, state: AccountState, by: Account | N
     at = context.at if context else timezone.now()
     with transaction.atomic():
         account = locked(member)
+        if account.state == AccountState.ERASED:
+            raise Refusal(Reason.REQUEST_MALFORMED, "该账户已注销")
         account.state = state
         account.save(update_fields=["state"])
         ended = 0

@@ -25,6 +25,7 @@ class Role(models.TextChoices):
 class AccountState(models.TextChoices):
     ACTIVE = "active", "正常"
     DISABLED = "disabled", "停用"
+    ERASED = "erased", "已注销"
 
 
 class AccountQuerySet(models.QuerySet["Account"]):

@@ -16,6 +16,8 @@ class Event(StrEnum):
     SESSIONS_REVOKED = "session:revoked"
 
     BINDING_ADDED = "binding:lock:added"
+    BINDING_CLAIMED = "binding:claim:added"
+    BINDING_CLAIM_ENDED = "binding:claim:ended"
     BINDING_CONFIRMED = "binding:lock:confirmed"
     BINDING_CONFIRM_REFUSED = "binding:lock:confirm_refused"
     BINDING_ENDED = "binding:lock:ended"
@@ -29,6 +31,8 @@ class Event(StrEnum):
     ACCOUNT_CHANGED = "account:changed"
     ACCOUNT_DISABLED = "account:disabled"
     ACCOUNT_ENABLED = "account:enabled"
+    ACCOUNT_ERASED = "account:erased"
+    PERSONAL_DATA_EXPORTED = "account:data:exported"
     ACCOUNT_MOVED = "account:moved"
     ACCOUNT_LOCK_ONLY_CHANGED = "account:lock_only:changed"
     OPERATORS_RESEALED = "account:operators:resealed"
@@ -82,7 +86,13 @@ class Event(StrEnum):
     MESSAGE_SENT_AGAIN = "outbox:message:sent_again"
     MESSAGE_GIVEN_UP = "outbox:message:given_up"
 
+    IMPORT_UPLOADED = "import:uploaded"
+    IMPORT_DISCARDED = "import:discarded"
+    IMPORT_STARTED = "import:started"
+    IMPORT_FINISHED = "import:finished"
+
     RESTORED = "server:restored"
+    AUDIT_ARCHIVED = "server:audit:archived"
     SEALING_KEY_ADDED = "server:sealing_key:added"
     KEYS_RENEWED = "server:keys:renewed"
     LIST_EXPORTED = "console:list:exported"

@@ -15,8 +15,8 @@ from typing import IO
 import structlog
 from django.conf import settings
 
+from calock.core.trail.heads import Head
 from calock.server.audit.models import AuditSeal
-from calock.server.audit.tree import Head
 from calock.server.tools.files import locked
 
 TAIL = 64 * 1024

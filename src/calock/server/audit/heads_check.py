@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
+from calock.core.trail.heads import Head
 from calock.server.audit.findings import Finding
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.restores import gaps
-from calock.server.audit.tree import Head
 
 AT_ONCE = 500
 

@@ -12,12 +12,13 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 
+from calock.core.trail.heads import Head, digest_of, root
 from calock.server.audit.canonical import is_intact
 from calock.server.audit.heads import publish_heads
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.restores import gaps
 from calock.server.audit.sealing_keys import enter_key, first_key, has_asked, known_keys
-from calock.server.audit.tree import Head, digest_of, leaf, public_hex, root, seal_key
+from calock.server.audit.tree import leaf, public_hex, seal_key
 
 log = structlog.get_logger(__name__)
 

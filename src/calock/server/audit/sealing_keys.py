@@ -8,16 +8,16 @@ with another first key knows by its own statement that this is not the one it be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from calock.core.trail.heads import Head, is_signed, key_statement, vouches
 from calock.server.audit.canonical import Scalar, is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.services import record
-from calock.server.audit.tree import Head, is_signed, leaf, leaves_of, public_hex, vouches
-from calock.server.tools import seals
+from calock.server.audit.tree import leaf, leaves_of, public_hex
 
 KnownKeys = dict[str, AuditEvent | None]
 """Each key (raw Ed25519, hex) and the row that brought it in; None for the first, and for those that somebody noted elsewhere."""
@@ -41,7 +41,7 @@ def known_keys(trusted: Collection[str] = ()) -> KnownKeys:
     first = first_key()
     known: KnownKeys = dict.fromkeys(trusted or filter(None, (first,)))
     for row in key_rows():
-        if states(row, trail=first) and (_is_sealed_by(row, known) or (not trusted and took_over(row) and is_intact(row))):
+        if states(row, trail=first) and (is_sealed_by(row, known) or (not trusted and took_over(row) and is_intact(row))):
             known.setdefault(row.details["key"], row)
     return known
 
@@ -57,7 +57,7 @@ def enter_key(key: Ed25519PrivateKey, *, trail: str, took_over: bool = False) ->
     ``took_over``: the owner says that no machine with a known key is left; then the secret alone vouches for the new one.
     """
     details: dict[str, Scalar] = {"key": public_hex(key), "trail": trail, "took_over": took_over}
-    return record(Event.SEALING_KEY_ADDED, details={**details, "signature": key.sign(_statement(details)).hex()})
+    return record(Event.SEALING_KEY_ADDED, details={**details, "signature": key.sign(key_statement(details)).hex()})
 
 
 def take_over(key: Ed25519PrivateKey) -> AuditEvent | None:
@@ -78,7 +78,7 @@ def states(row: AuditEvent, *, trail: str) -> bool:
     told = row.details
     if not isinstance(told, dict) or told.get("trail") != trail:
         return False
-    return is_signed(_statement(told), str(told.get("signature")), str(told.get("key")))
+    return is_signed(key_statement(told), str(told.get("signature")), str(told.get("key")))
 
 
 def took_over(row: AuditEvent) -> bool:
@@ -86,12 +86,7 @@ def took_over(row: AuditEvent) -> bool:
     return row.details.get("took_over") is True
 
 
-def _statement(details: Mapping[str, object]) -> bytes:
-    told = {name: details.get(name) for name in ("key", "trail", "took_over")}
-    return b"calock audit sealing key v1\n" + seals.canonical(told)
-
-
-def _is_sealed_by(row: AuditEvent, known: Collection[str]) -> bool:
+def is_sealed_by(row: AuditEvent, known: Collection[str]) -> bool:
     """Whether a seal by one of these keys holds the row, as a row that the server wrote."""
     seal = AuditSeal.objects.filter(first_id__lte=row.pk, last_id__gte=row.pk).first()
     if seal is None:

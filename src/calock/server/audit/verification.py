@@ -9,13 +9,15 @@ from itertools import chain
 from django.conf import settings
 from django.db.models import Max
 
+from calock.core.trail.heads import Head, digest_of, vouches
+from calock.server.audit.archived import archived_through
 from calock.server.audit.canonical import has_no_key, is_intact
 from calock.server.audit.findings import MISFIT, Finding
 from calock.server.audit.heads import published
 from calock.server.audit.heads_check import compared
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing_keys import KnownKeys, first_key, key_rows, known_keys, states
-from calock.server.audit.tree import Head, digest_of, leaf, leaves_of, own_key, vouches
+from calock.server.audit.tree import leaf, leaves_of, own_key
 
 CHUNK = 2000
 SEALS_AT_ONCE = 20
@@ -36,6 +38,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     """The first ``TOLD`` of them."""
     finding_count: int = 0
+    archived: int = 0
+    """The last seal whose rows an archive holds instead of the database."""
 
 
 def verify_audit(*, trusted: Collection[str] = (), heads: Iterable[tuple[str, str]] | None = None, since: int = 1) -> Report:
@@ -44,7 +48,8 @@ def verify_audit(*, trusted: Collection[str] = (), heads: Iterable[tuple[str, st
     ``trusted``: the keys (raw Ed25519, hex) that the trail must hang on, as noted outside the database. ``heads``: lines of heads
     from where whoever emptied database and data directory does not reach, each with its place; None: this machine's own files.
     """
-    report = Report(known_keys(trusted), since)
+    keys = known_keys(trusted)
+    report = Report(keys, since, archived=archived_through(keys))
     own = own_key(settings.CALOCK.data)
     found = [_keys(report.keys, own="" if trusted else own), _sealed(report), _unsealed(report)]
     if heads is not None or own:  # a machine that never sealed has no files
@@ -120,8 +125,9 @@ def _batch(seal: AuditSeal, after: int, report: Report) -> Iterator[Finding]:
         what = _what_is_wrong(row, leaves.pop(row.pk, None), report)
         if what:
             yield Finding(what, row.pk, row.number)
-    for pk in leaves:
-        yield Finding("deleted", pk)
+    if leaves and seal.seq > report.archived:
+        for pk in leaves:
+            yield Finding("deleted", pk)
 
 
 def _what_is_wrong(row: AuditEvent, kept: bytes | None, report: Report) -> str:

@@ -137,6 +137,10 @@ class AccountAdmin(ReadOnlyAdmin):
             member=row, organisation=target, reason=request.POST.get("reason", ""), by=operator, context=context
         )
 
+    def step_erase(self, request: HttpRequest, row: Account) -> None:
+        operator, context = operator_and_context(request)
+        account_decisions.propose_erasure(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+
     def step_lock_only(self, request: HttpRequest, row: Account) -> None:
         operator, context = operator_and_context(request)
         members.set_lock_only(member=row, value=True, by=operator, context=context)

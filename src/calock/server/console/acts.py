@@ -84,6 +84,7 @@ ACTS: dict[str, dict[str, Act]] = {
         "enrol": Act(2, Event.ACCOUNT_ENROLMENT_OPENED, _proposed("允许绑定 CA 锁")),
         "lock_only": Act(1, Event.ACCOUNT_LOCK_ONLY_CHANGED, "绑定 CA 锁后不再允许密码登录"),
         "lock_only_less": Act(2, Event.ACCOUNT_LOCK_ONLY_CHANGED, _proposed("变更登录方式")),
+        "erase": Act(2, Event.ACCOUNT_ERASED, _proposed("注销账户")),
         "show_name": Act(1, Event.ACCOUNT_NAME_SHOWN),
     },
     "account_new": {"": Act(1, Event.ACCOUNT_CREATED)},
@@ -105,6 +106,17 @@ ACTS: dict[str, dict[str, Act]] = {
     "locks_binding_changelist": {},
     "locks_binding_export": {"": EXPORT},
     "locks_binding_change": {"unbind": Act(2, Event.BINDING_ENDED, _proposed("紧急解绑"))},
+    "locks_pendingbinding_changelist": {},
+    "locks_pendingbinding_export": {"": EXPORT},
+    "locks_pendingbinding_change": {"withdraw": Act(1, Event.BINDING_CLAIM_ENDED, "待激活绑定已撤销")},
+    # lists of another system
+    "imports": {},
+    "import_upload": {"": Act(1, Event.IMPORT_UPLOADED)},
+    "import_run": {
+        "propose": Act(2, Event.IMPORT_STARTED, _proposed("数据导入")),
+        "discard": Act(1, Event.IMPORT_DISCARDED, "已删除上传的文件"),
+    },
+    "import_report": {"": EXPORT},
     # driver packages
     "downloads_driverpackage_changelist": {},
     "downloads_driverpackage_export": {"": EXPORT},

@@ -20,7 +20,6 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.since import seal_since
 from calock.server.audit.verification import is_whole, verify_audit
-from calock.server.console.event_names import event_name
 from calock.server.console.filters import DateRangeFilter, choice_filter, provider_choices, site_choices
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.lock_admin import person
@@ -28,6 +27,7 @@ from calock.server.console.statistics import reason_text
 from calock.server.locks.decision_record import RecordedRevocation, read_back
 from calock.server.locks.models import Lock
 from calock.server.organisations.models import Organisation
+from calock.server.portal.event_names import event_name
 from calock.server.portal.templatetags.portal import site_names
 from calock.server.providers.models import Provider
 
@@ -91,6 +91,7 @@ class SubjectFilter(admin.SimpleListFilter):
         "provider": "CA 互认",
         "approval": "双人复核",
         "package": "驱动包",
+        "import": "数据导入",
         "console": "控制台",
     }
 

@@ -27,6 +27,8 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("单位", "users", "organisations_organisation_changelist"),
             ("CA 锁", "usb", "locks_lock_changelist"),
             ("绑定", "lock", "locks_binding_changelist"),
+            ("待激活绑定", "clock", "locks_pendingbinding_changelist"),
+            ("数据导入", "download", "imports"),
         ),
     ),
     ("驱动", (("CA 驱动包", "download", "downloads_driverpackage_changelist"),)),

@@ -41,10 +41,10 @@ class OperatorSite(AdminSite):
         return guarded
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        from calock.server.console.pages import urls  # noqa: PLC0415 - pages need the site's models
+        from calock.server.console.pages import imports, urls  # noqa: PLC0415 - pages need the site's models
 
         kept = [url for url in super().get_urls() if getattr(url, "name", None) not in LEFT_OUT]
-        own = [path(route, self.admin_view(view), name=name) for route, view, name in urls.PAGES]
+        own = [path(route, self.admin_view(view), name=name) for route, view, name in (*urls.PAGES, *imports.PAGES)]
         return [*own, *kept]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:  # noqa: ARG002 - Django's signature

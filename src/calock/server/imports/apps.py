@@ -7,3 +7,8 @@ class ImportsConfig(AppConfig):
     name = "calock.server.imports"
     label = "imports"
     verbose_name = "数据导入"
+
+    def ready(self) -> None:
+        from calock.server.imports import runs  # noqa: PLC0415 - models load first
+
+        runs.register_kinds()

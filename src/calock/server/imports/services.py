@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.imports import accounts, organisations
+from calock.server.imports import accounts, bindings, organisations
 from calock.server.imports.columns import ImportKind, Record, read_records
 from calock.server.imports.outcomes import Importing, Judged, Keys, Outcome, batches, twice
 
@@ -29,6 +29,7 @@ class _Steps(NamedTuple):
 _STEPS = {
     ImportKind.ORGANISATIONS: _Steps(organisations.keys, organisations.judge, organisations.write),
     ImportKind.ACCOUNTS: _Steps(accounts.keys, accounts.judge, accounts.write),
+    ImportKind.BINDINGS: _Steps(bindings.keys, bindings.judge, bindings.write),
 }
 
 
@@ -50,7 +51,7 @@ class ImportList:
     def judged(self) -> Iterator[Judged]:
         """What would become of each line; nothing is written."""
         for batch in batches(self.records):
-            yield from map(_told, _STEPS[self.kind].judge(batch))
+            yield from map(_told, judge_batch(self.kind, batch))
 
     def written(self, by: Account | None) -> Iterator[Judged]:
         """Write the lines, and say of each what became of it.
@@ -67,6 +68,11 @@ def _told(line: Judged) -> Judged:
     """A line as it is reported, without the row: a list of 100,000 does not keep as many rows in memory."""
     line.row, line.values = None, {}
     return line
+
+
+def judge_batch(kind: ImportKind, records: Sequence[Record]) -> list[Judged]:
+    """What would become of the lines of one batch."""
+    return _STEPS[kind].judge(records)
 
 
 def write_batch(kind: ImportKind, records: Sequence[Record], importing: Importing) -> list[Judged]:

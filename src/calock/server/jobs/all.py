@@ -11,9 +11,11 @@ from calock.server.accounts.password_tries import sweep_password_tries
 from calock.server.audit.outside.delivery import deliver as deliver_heads
 from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
+from calock.server.imports.runs import carry_on
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.ocsp import OcspRenewal
 from calock.server.jobs.outbox import Delivery
+from calock.server.jobs.retention import let_go
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import Sweep, sweep_sessions
 from calock.server.oidc.keys import turn_keys
@@ -51,6 +53,11 @@ def _files() -> int:
     return ocsp_cache.sweep(at=timezone.now()) + store.sweep_files()
 
 
+def _retention() -> int:
+    require_agreement()
+    return let_go(at=database_now())
+
+
 def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
     """Build them anew: schedules keep state.
 
@@ -68,6 +75,8 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("outbox", 2.0, outbox.tick, outbox.wait),
         Job("sent-messages", 3600.0, sweep_messages),
         Job("spent-challenges", 60.0, _spent_challenges),
+        Job("imports", 5.0, carry_on),
+        Job("retention", 3600.0, _retention),
         Job("password-tries", 600.0, _password_tries),
         Job("audit-seal", 60.0, lambda: _seal(heads)),
         heads,

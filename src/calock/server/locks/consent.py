@@ -21,13 +21,13 @@ from calock.server.sites.registry import sites
 from calock.server.tools import throttle
 
 
-def awaited(*, member: Account, by: Account, ca: str) -> str:
+def awaited(*, member: Account, by: Account | None, ca: str) -> str:
     """Whose consent a binding that ``by`` makes for ``member`` waits for; empty for nobody's.
 
     A lock logs in on every site that recognises its CA (``ca``: SPKI SHA-256), wherever it was bound: the strictest of their
-    profiles decides, not the one of the site that ``by`` happens to be on.
+    profiles decides, not the one of the site that ``by`` happens to be on. ``by`` None is the server's owner.
     """
-    if member.pk == by.pk:
+    if by is not None and member.pk == by.pk:
         return ""
     records = CaRecord.objects.exclude(state=CaState.PENDING).filter(spki_sha256=ca).select_related("provider")
     opened = {site for record in records for site in record.provider.sites}

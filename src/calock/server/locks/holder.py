@@ -16,6 +16,9 @@ from calock.server.locks.answers import Proof
 from calock.server.locks.decision_record import Details
 from calock.server.tools import seals
 
+DEVICE = 24
+"""Characters of a device's serial that are kept, from its end."""
+
 
 def holder_hmacs(kind: str, holder_id: str) -> tuple[str, ...]:
     """HMAC-SHA256 of a holder's id with each key only this server has, the newest first; empty text for no id."""
@@ -58,6 +61,8 @@ class ProvenCertificate:
     key_sha256: str
     lock_ids: tuple[str, ...]
     """As the tables may know it, the newest key's first."""
+    id_is_signed: bool
+    """Its CA signed what names the lock; else the driver reported the serial of the device."""
     devices: tuple[str, ...]
     """As ``Lock.device``, by each key; an empty text for none."""
     holder_kind: str
@@ -85,6 +90,7 @@ class ProvenCertificate:
             spki_sha256=certificate.spki_sha256,
             key_sha256=key_identity(certificate),
             lock_ids=lock_ids_of(identity, certificate.spki_sha256),
+            id_is_signed=identity.lock_source != "device",
             devices=_devices(identity),
             holder_kind=identity.holder_kind,
             holder_id=identity.holder_id,
@@ -111,7 +117,7 @@ def _devices(identity: Identity) -> tuple[str, ...]:
     """What denotes the device, in the form that is kept; an empty text when only the key names the lock."""
     if identity.lock_source == "key":
         return ("",)
-    return stored_lock_ids(identity.lock_id) if identity.lock_source != "device" else (mask_person_ids(identity.lock_id)[-24:],)
+    return stored_lock_ids(identity.lock_id) if identity.lock_source != "device" else (mask_person_ids(identity.lock_id)[-DEVICE:],)
 
 
 def lock_ids_of(identity: Identity, spki_sha256: str) -> tuple[str, ...]:
@@ -121,7 +127,7 @@ def lock_ids_of(identity: Identity, spki_sha256: str) -> tuple[str, ...]:
     """
     if identity.lock_source != "device":
         return stored_lock_ids(identity.lock_id)
-    return (f"{mask_person_ids(identity.lock_id)[-24:]}-{spki_sha256[:8].upper()}",)
+    return (f"{mask_person_ids(identity.lock_id)[-DEVICE:]}-{spki_sha256[:8].upper()}",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,3 +190,38 @@ class Binding(models.Model):
         """Whether it was the lock's current one at some moment of this binding; later holders' certificates are not shown."""
         in_time = self.unbound_at is None or certificate.current_since < self.unbound_at
         return in_time and (certificate.superseded_at is None or certificate.superseded_at > self.bound_at)
+
+
+class PendingBindingQuerySet(models.QuerySet["PendingBinding"]):
+    def visible_to(self, account: Account) -> PendingBindingQuerySet:
+        """As ``BindingQuerySet.visible_to``."""
+        return self.filter(account__in=Account.objects.overseen_by(account).values("pk"))
+
+
+class PendingBinding(models.Model):
+    """What a list of another system says: that this account has the lock of this id. A claim, with which nobody logs in.
+
+    The first time that a verified certificate yields the id, or with the person's proof of the account, it becomes a binding; the
+    row is gone then.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="pending_bindings")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
+    lock_id = models.CharField(
+        "CA锁ID", max_length=64, db_index=True, help_text="as ``Lock.lock_id``, or as ``Lock.device`` where the list has that"
+    )
+    source = models.CharField("来源", max_length=100, blank=True)
+    imported_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    imported_at = models.DateTimeField("导入时间")
+
+    objects = PendingBindingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "待激活绑定"
+        ordering = ("-imported_at", "id")
+        indexes = (models.Index(fields=("-imported_at", "id"), name="newest_claims"),)
+        constraints = (models.UniqueConstraint(fields=("provider", "lock_id"), name="one_claim_per_lock_id"),)
+
+    def __str__(self) -> str:
+        return f"{self.lock_id} ? {self.account_id}"

@@ -14,6 +14,7 @@ from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import Proof, answering, judge
+from calock.server.locks.claims import end_claims_on
 from calock.server.locks.consent import awaited
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Awaits, Binding, Lock
@@ -206,6 +207,7 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     binding.save(force_insert=True)
     seal_binding(binding)
     _end_enrolment(member)
+    end_claims_on(judged.proven, member, by=by, context=context)
     event = _record(Event.BINDING_ADDED, binding, judged.proven, by=by, context=context)
     kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
     if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents

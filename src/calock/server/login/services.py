@@ -14,6 +14,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
 from calock.server.challenges.services import Aim, is_ours
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
+from calock.server.locks.claims import activate, claim_of
 from calock.server.locks.holder import Found, ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
@@ -90,9 +91,12 @@ def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
         return entered
     for _ in range(ATTEMPTS):
         try:
-            return _enter_renewed(proof, _renewal(proof, context), context)
+            _activate_claim(proof, context)
+            entered = _enter_renewed(proof, _renewal(proof, context), context)
         except (IntegrityError, RacedError):
             continue  # another login wrote the same renewed certificate between our look and our insert
+        if entered is not None:
+            return entered
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
 
@@ -100,7 +104,8 @@ def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
 def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
     """Spend, find, decide, and write session and audit row: one transaction, four statements when nothing is unusual.
 
-    None: nobody has seen this certificate. The challenge is spent then, and nothing else has happened.
+    None: nobody has seen this certificate, or its lock is not bound and a list speaks of it. The challenge is spent then, and
+    nothing else has happened.
     """
     with transaction.atomic(), store.without_waiting():
         found = store.spend_and_find(proof.challenge, proof.issuer.spki_sha256, proof.certificate.serial_hex)
@@ -108,15 +113,20 @@ def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
 
 
 @again_when_broken_off
-def _enter_renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> LoggedIn:
+def _enter_renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> LoggedIn | None:
     """The slow way in of a certificate that was renewed over its old key; its challenge is spent."""
     with transaction.atomic():
         found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
         return _open(found or _renewed(proof, renewal, context), proof, context)
 
 
-def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn:
-    """Session and audit row of a certificate that is in the tables, inside the caller's transaction."""
+def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn | None:
+    """Session and audit row of a certificate that is in the tables, inside the caller's transaction.
+
+    None: its lock is not bound, but a list speaks of it.
+    """
+    if _is_claimed(found, proof):
+        return None
     _require_open(found, proof)
     assert found.account_id is not None
     if context.session is not None:
@@ -136,6 +146,30 @@ def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn:
         )
     )
     return LoggedIn(session, cookie)
+
+
+def _is_claimed(found: Found, proof: Proof) -> bool:
+    """Whether a list speaks of a lock that is known and not bound; nothing is asked about one that is."""
+    return found.binding_id is None and claim_of(ProvenCertificate.of(proof)) is not None
+
+
+def _activate_claim(proof: Proof, context: RequestContext) -> None:
+    """Make a binding of what a list says about this lock; it stays, though the login may then wait for consent.
+
+    Raises:
+        Refusal: CERTIFICATE_REVOKED, and as ``claims.activate``.
+    """
+    proven = ProvenCertificate.of(proof)
+    claim = claim_of(proven)
+    if claim is None:
+        return
+    require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+    try:
+        with transaction.atomic():
+            activate(claim, proof, proven, context=context)
+    except Refusal as refusal:
+        refusal.facts.update(provider_facts(proven.provider))
+        raise
 
 
 def _renewal(proof: Proof, context: RequestContext) -> Renewal:

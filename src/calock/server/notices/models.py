@@ -15,6 +15,8 @@ class NoticeKind(models.TextChoices):
 
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
     LOCK_BOUND = "lock_bound"
+    LOCK_CLAIMED = "lock_claimed"
+    LOCK_ACTIVATED = "lock_activated"
     LOCK_AWAITS = "lock_awaits"
     LOCK_RENEWED = "lock_renewed"
     LOCK_UNBOUND = "lock_unbound"
@@ -43,6 +45,7 @@ class Notice(models.Model):
         indexes = (
             models.Index(fields=("account", "created_at"), condition=Q(dismissed_at__isnull=True), name="open_notices"),
             models.Index(fields=("account", "-created_at"), name="notices_of_account"),
+            models.Index(fields=("dismissed_at",), condition=Q(dismissed_at__isnull=False), name="notices_dismissed"),
         )
 
     def __str__(self) -> str:

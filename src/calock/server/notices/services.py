@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -43,3 +44,12 @@ def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:
     if found is None:
         raise Refusal(Reason.NOT_FOUND, "no notice of this account")
     found.dismiss(at)
+
+
+def notify_all(kind: NoticeKind, told: Iterable[tuple[uuid.UUID, AuditEvent, dict[str, str]]], *, by: Person | None) -> None:
+    """As ``notify``, to many accounts at once: account, audit row and facts of each."""
+    who = {"by_role": by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
+    Notice.objects.bulk_create(
+        Notice(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at)
+        for account, row, facts in told
+    )

@@ -22,12 +22,16 @@ _WHO = {"operator": _("平台运营人员"), "organisation_admin": _("本单位�
 _UNASKED = _("如非您要求，请立即联系平台，并报编号。")
 
 _BINDINGS = _("查看 CA 绑定")
+_CLAIMED = _("名单于 %(when)s 由%(who)s导入：您的账户有待激活的 CA 锁 %(lock)s，持有该锁的人可以登录您的账户。")
+_ACTIVATED = _("CA 锁 %(lock)s 已按%(who)s导入的名单于 %(when)s 激活，持有该锁的人可以登录您的账户。")
 _BOUND = _("您的账户于 %(when)s 由%(who)s绑定了 CA 锁 %(lock)s，持有该锁的人可以登录您的账户。")
 _AWAITS = _("CA 锁 %(lock)s 于 %(when)s 由%(who)s绑定到您的账户，等待您确认；确认前不能登录。")
 _RENEWED = _("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s换上了新证书，持有新证书的人可以登录您的账户。")
 _TEXTS = {
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
     NoticeKind.LOCK_BOUND: (_BOUND, _BINDINGS, "bindings"),
+    NoticeKind.LOCK_CLAIMED: (_CLAIMED, _BINDINGS, "bindings"),
+    NoticeKind.LOCK_ACTIVATED: (_ACTIVATED, _BINDINGS, "bindings"),
     NoticeKind.LOCK_AWAITS: (_AWAITS, _("去确认"), "bindings"),
     NoticeKind.LOCK_RENEWED: (_RENEWED, _BINDINGS, "bindings"),
     NoticeKind.LOCK_UNBOUND: (_("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s解除绑定。"), _BINDINGS, "bindings"),

@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from calock.server.portal.views import account, appearance, bindings, confirm, downloads, login, members, notices, platform, public
+from calock.server.portal.views import (
+    account,
+    appearance,
+    bindings,
+    confirm,
+    downloads,
+    login,
+    members,
+    notices,
+    personal,
+    platform,
+    public,
+)
 
 app_name = "portal"
 
@@ -33,11 +45,14 @@ urlpatterns = [
     path("system/", platform.system, name="system"),
     path("system/ca/", bindings.binding_list, name="bindings"),
     path("system/ca/<uuid:binding_id>/", bindings.binding_detail, name="binding"),
+    path("personal-data/", personal.personal_data, name="personal_data"),
+    path("personal-data/download/", personal.download, name="personal_data_download"),
     path("sessions/", account.sessions, name="sessions"),
     path("sessions/end/", account.end_session, name="session_end"),
     path("password/", account.password, name="password"),
     path("password/code/", account.password_code, name="password_code"),
     path("confirm/", confirm.confirm, name="confirm"),
+    path("system/ca/claims/<uuid:claim_id>/withdraw/", bindings.withdraw, name="claim_withdraw"),
     path("system/ca/<uuid:binding_id>/confirm/", bindings.confirm, name="binding_confirm"),
     path("system/members/", members.members, name="members"),
     path("system/members/way-in/", members.way_in, name="members_way_in"),

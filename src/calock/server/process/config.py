@@ -11,7 +11,8 @@
 ``calock serve`` waits for a database that is not up yet, default 300), ``CALOCK_DRAIN_SECONDS`` (how long ``/readyz`` says
 "draining" before a machine that was told to end stops listening, default 5), ``CALOCK_HSTS_SUBDOMAINS`` (1: browsers use HTTPS for
 all names below the sites' too), ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver,
-``calock.wire.driver.PORTS``).
+``calock.wire.driver.PORTS``), ``CALOCK_KEEP_SESSIONS_DAYS``, ``…_NOTICES_DAYS``, ``…_IMPORTS_DAYS``, ``…_AUDIT_DAYS`` (how long
+rows are kept).
 """
 
 from __future__ import annotations
@@ -40,6 +41,17 @@ class ConfigError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """Days that rows are kept after they have served; each has a floor below which the start is refused."""
+
+    sessions: int = 400
+    notices: int = 400
+    imports: int = 90
+    audit: int = 1095
+    """Nothing deletes audit rows by itself: younger ones are not let go of when the archive is asked to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     data: Path
     database_url: str
@@ -57,6 +69,7 @@ class Config:
     drain_seconds: int = 5
     database_seconds: int = 10
     database_wait: int = 300
+    keep: Retention = Retention()
     hsts_subdomains: bool = False
     heads_places: tuple[str, ...] = ()
     heads_token: str = ""
@@ -200,6 +213,17 @@ def _database_url(data: Path) -> str:
     return value
 
 
+def _retention() -> Retention:
+    """Audit rows at least 180 days: six months by 网络安全法 clause 21 (3)."""
+    usual = Retention()
+    floors = {"sessions": 30, "notices": 30, "imports": 7, "audit": 180}
+    days = {
+        name: _number(f"CALOCK_KEEP_{name.upper()}_DAYS", default=getattr(usual, name), low=floor, high=36500)
+        for name, floor in floors.items()
+    }
+    return Retention(**{name: value for name, value in days.items() if value is not None})
+
+
 def read_config() -> Config:
     """Read the environment.
 
@@ -226,6 +250,7 @@ def read_config() -> Config:
         drain_seconds=_number("CALOCK_DRAIN_SECONDS", default=5, low=0, high=600) or 0,
         database_seconds=_number("CALOCK_DATABASE_SECONDS", default=10, low=1, high=600) or 10,
         database_wait=_number("CALOCK_DATABASE_WAIT", default=300, low=0, high=86_400) or 0,
+        keep=_retention(),
         hsts_subdomains=_flag("CALOCK_HSTS_SUBDOMAINS"),
         heads_places=_heads_places(heads_token),
         heads_token=heads_token,

@@ -27,6 +27,7 @@ Page = Literal[
     "password_code",
     "confirm",
     "notices",
+    "personal_data",
     "members",
     "help",
     "help_driver",

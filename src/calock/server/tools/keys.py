@@ -21,6 +21,7 @@ Purpose = Literal[
     "approval",
     "revocation",
     "manifest",
+    "imports",
     "certificates",
     "operators",
     "session",

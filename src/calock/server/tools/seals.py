@@ -73,13 +73,5 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
 
 
-def octets(text: str) -> bytes:
-    """A MAC as octets, for what is hashed together with it; of one that names its key, and of what is none, its text."""
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return text.encode(errors="replace")
-
-
 def _named(key: Key, content: bytes) -> str:
     return f"{key.id}.{base64.urlsafe_b64encode(hmac.digest(key.octets, content, 'sha256')).rstrip(b'=').decode()}"

@@ -162,6 +162,7 @@ ENTRIES: dict[R, Entry] = {
     R.HOLDER_ID_INVALID: Entry(Words("证书中的持有人标识有误，请联系 CA 机构", "The holder's id in the certificate is wrong; ask its CA"), CONTACT),
     # binding and login
     R.LOCK_NOT_BOUND: Entry(Words("该 CA 锁尚未绑定账户，请先用账号密码登录后绑定", "This lock is not bound; log in with your password and bind it first"), BIND),
+    R.LOCK_NOT_ACTIVATED: Entry(Words("这把 CA 锁已随名单导入，尚未激活：请本人用账号密码登录一次，在 CA 绑定页面激活", "This lock came with a list and is not activated yet: log in with your password once and activate it on the bindings page"), PASSWORD_LOGIN),
     R.LOCK_NOT_CONFIRMED: Entry(Words("这把 CA 锁由管理员绑定，确认后才能登录：请本人用账号密码登录，在 CA 绑定页面确认", "An administrator bound this lock; it logs in once that is confirmed: log in with your password and confirm it on the bindings page"), PASSWORD_LOGIN),
     R.LOCK_BOUND_TO_OTHER: Entry(Words("该 CA 锁已绑定其他用户（{holder}），一把 CA 锁只能绑定一个用户", "This lock is bound to another user ({holder}); a lock can be bound to one user only", "该 CA 锁已绑定其他用户，一把 CA 锁只能绑定一个用户", "This lock is bound to another user; a lock can be bound to one user only"), Action("申请转移/联系管理员", "How to move it", "contact", "transfer"), Event.BINDING_REFUSED),
     R.LOCK_ALREADY_BOUND: Entry(Words("该 CA 锁已绑定此账户，无需再次绑定", "This lock is already bound to this account"), BINDINGS, Event.BINDING_REFUSED),

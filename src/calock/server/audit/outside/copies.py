@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from django.db.models import Max
 
+from calock.core.trail.heads import Head
 from calock.server.audit.models import AuditSeal
 from calock.server.audit.outside import web
 from calock.server.audit.outside.delivery import sender
-from calock.server.audit.tree import Head
 
 Lines = Iterable[tuple[str, str]]
 

@@ -9,6 +9,7 @@ from calock.server.approvals.kinds import Alarm, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose
 from calock.server.console.decisions.lock_only import switch_facts, value_of, value_to_propose
+from calock.server.locks.erasure import erase_account, require_erasable
 from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.masking import mask_name
@@ -16,6 +17,7 @@ from calock.server.tools.masking import mask_name
 ADMINISTRATOR = "account.administrator"
 MOVE = "account.move"
 LOCK_ONLY = "account.lock_only"
+ERASURE = "account.erasure"
 
 Facts = list[tuple[str, str]]
 
@@ -77,6 +79,18 @@ def propose_lock_only(*, member: Account, value: bool | None, reason: str, by: A
     )
 
 
+def propose_erasure(*, member: Account, reason: str, by: Account, context: RequestContext | None) -> Approval:
+    """Erase a person, as far as evidence lets it.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED, or as ``approvals.services.propose``.
+    """
+    require_erasable(member)
+    return propose(
+        kind=ERASURE, target=str(member.pk), payload={}, summary="注销一个账户", reason=reason, by=by, context=context
+    )  # fmt: skip
+
+
 # --- the acts, inside the approval's transaction
 
 
@@ -118,6 +132,10 @@ def _set_lock_only(approval: Approval, operator: Account, context: RequestContex
     write_lock_only(member=member, value=value_of(approval, now=member.lock_only), by=operator, context=context)
 
 
+def _erase(approval: Approval, operator: Account, context: RequestContext | None) -> None:
+    erase_account(member=account_of(approval.target), by=operator, context=context)
+
+
 # --- what the second operator reads
 
 
@@ -154,8 +172,18 @@ def _lock_only_facts(approval: Approval) -> Facts:
     return [*facts, *switch_facts(approval)]
 
 
+def _erasure_facts(approval: Approval) -> Facts:
+    _member, facts = facts_of(approval)
+    return [
+        *facts,
+        ("删除", Alarm("姓名、账户名、外部编号、密码、会话的地址与浏览器、提醒；不能恢复")),
+        ("保留", "绑定、证书和审计记录，依法作为证据，账户以代号显示"),
+    ]
+
+
 def register_kinds() -> None:
     """Name these decisions; called once at start-up."""
     register_kind(Kind(ADMINISTRATOR, "设为机构管理员", _make_administrator, _administrator_facts))
     register_kind(Kind(MOVE, "转入其他单位", _move, _move_facts))
+    register_kind(Kind(ERASURE, "注销账户", _erase, _erasure_facts))
     register_kind(Kind(LOCK_ONLY, "变更账户登录方式", _set_lock_only, _lock_only_facts))

@@ -138,3 +138,10 @@ def browser(user_agent: str) -> str:
     name = next((label for mark, label in _BROWSERS if mark in user_agent), "")
     system = next((label for mark, label in _SYSTEMS if mark in user_agent), "")
     return " · ".join(filter(None, (name, system))) or "-"
+
+
+@register.filter
+def labelled(row: tuple[object, ...], headings: tuple[str, ...]) -> list[tuple[str, object]]:
+    """A row's cells with the headings they stand under; moments as they are printed everywhere."""
+    shown = (second_text(cell) if isinstance(cell, datetime) else cell for cell in row)
+    return list(zip(headings, shown, strict=True))

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.locks.claims import withdraw_claim
 from calock.server.locks.consent import confirm_binding
-from calock.server.locks.models import Binding
+from calock.server.locks.models import Binding, PendingBinding
 from calock.server.locks.password_rules import password_does
 from calock.server.portal.binding_query import ORDERS, STATUSES, file_rows, narrowed, ordered, searched
 from calock.server.portal.driver_page import driver_context
@@ -29,6 +30,7 @@ from calock.server.web import exports
 from calock.server.web.http import SiteRequest, context_of, require_account
 
 PER_PAGE = 10
+SHOWN_CLAIMS = 50
 
 
 @require_safe
@@ -64,6 +66,7 @@ def binding_list(request: HttpRequest) -> HttpResponseBase:
         page_numbers=pages.paginator.get_elided_page_range(pages.number, on_each_side=2, on_ends=1),
         fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - clock.now()).total_seconds())),
         password_does=password_does(account, site=site_request.site.code, at=timezone.now()),
+        claims=PendingBinding.objects.visible_to(account).select_related("account", "provider")[:SHOWN_CLAIMS] if not ended else (),
         members=list(Account.objects.bindable_by(account).order_by("name", "username")),
         **driver_context(site_request),
     )
@@ -84,6 +87,19 @@ def confirm(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
         if refusal.reason not in (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED):
             raise
         return HttpResponseRedirect(confirm_address(reverse("portal:bindings")))
+    return HttpResponseRedirect(reverse("portal:bindings"))
+
+
+@require_POST
+def withdraw(request: HttpRequest, claim_id: uuid.UUID) -> HttpResponse:
+    """End what a list says of the person's own account.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND.
+    """
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    withdraw_claim(claim=claim_id, by=account, context=context_of(site_request))
     return HttpResponseRedirect(reverse("portal:bindings"))
 
 

@@ -1,0 +1,44 @@
+"""Rows that have served: deleted after the days that are set, in batches that hold nobody up.
+
+The audit trail says what happened; these only let a page show it. Bindings, locks, approvals and accounts stay: they are evidence
+(docs/decisions/retention.md has every table).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from calock.server.accounts.models import PasswordCode
+from calock.server.imports.models import ImportRun
+from calock.server.notices.models import Notice
+from calock.server.sessions.models import Session
+
+BATCH = 2000
+CODES = timedelta(days=30)
+"""One-time codes after their end, used or not: an hour would do, a month answers who asks."""
+
+
+def let_go(*, at: datetime) -> int:
+    """Delete what is older than its days; how many rows."""
+    keep = settings.CALOCK.keep
+    return sum(
+        _delete(rows)
+        for rows in (
+            Session.objects.filter(expires_at__lt=at - timedelta(days=keep.sessions)),
+            Notice.objects.filter(dismissed_at__lt=at - timedelta(days=keep.notices)),
+            ImportRun.objects.filter(finished_at__lt=at - timedelta(days=keep.imports)),
+            PasswordCode.objects.filter(expires_at__lt=at - CODES),
+        )
+    )
+
+
+def _delete(rows: QuerySet[Any]) -> int:
+    """Each batch is a transaction of its own."""
+    gone = 0
+    while batch := list(rows.order_by().values_list("pk", flat=True)[:BATCH]):
+        gone += rows.model._default_manager.filter(pk__in=batch).delete()[0]  # noqa: SLF001 - Django's public name for it
+    return gone

@@ -1,0 +1,123 @@
+"""What the platform keeps about a person, for the person: 个人信息保护法 clause 45, the right to see and to have a copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.audit.models import AuditEvent
+from calock.server.locks.models import Binding, PendingBinding
+from calock.server.notices.models import Notice
+from calock.server.portal.event_names import event_name
+from calock.server.portal.notice_words import words_of
+from calock.server.portal.rows import rows_of, with_certificates
+from calock.server.portal.templatetags.portal import site_names
+from calock.server.sessions.models import Session, SessionMethod
+from calock.server.sites.profile import Profile
+from calock.server.tools import clock
+from calock.server.web.exports import plain
+
+MOST = 5000
+"""Rows of one section, the newest; more are a matter of asking the platform."""
+Row = tuple[Any, ...]
+_ROLES = {
+    Role.MEMBER: gettext_lazy("普通成员"),
+    Role.ORGANISATION_ADMIN: gettext_lazy("机构管理员"),
+    Role.OPERATOR: gettext_lazy("平台运营"),
+}
+_STATES = {
+    AccountState.ACTIVE: gettext_lazy("正常"),
+    AccountState.DISABLED: gettext_lazy("停用"),
+    AccountState.ERASED: gettext_lazy("已注销"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    headings: tuple[str, ...]
+    rows: list[Row]
+
+
+def sections_of(account: Account, *, site: Profile, most: int = MOST) -> list[Section]:
+    """Everything about one account, the newest ``most`` rows of each section."""
+    return [Section(title, headings, list(islice(rows, most))) for title, headings, rows in _sections(account, site)]
+
+
+def _sections(account: Account, site: Profile) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
+    yield _("账户资料"), (_("项目"), _("内容")), _facts(account)
+    bound = (_("CA锁ID"), _("CA 服务商"), _("证书名称"), _("绑定人"), _("绑定时间"), _("解除时间"))
+    yield _("CA 锁绑定"), bound, _bindings(account, site)
+    claimed = (_("CA锁ID"), _("CA 服务商"), _("来源"), _("导入时间"))
+    yield _("待激活绑定"), claimed, _claims(account)
+    sessions = (_("登录时间"), _("站点"), _("方式"), _("地址"), _("浏览器"), _("结束时间"))
+    yield _("登录会话"), sessions, _logins(account)
+    yield _("安全提醒"), (_("时间"), _("内容")), _notices(account)
+    acts = (_("时间"), _("编号"), _("事件"), _("原因"), _("地址"), _("浏览器"))
+    yield _("审计记录"), acts, _acts(account)
+
+
+def _facts(account: Account) -> Iterator[Row]:
+    yield _("账户"), account.username
+    yield _("姓名"), account.name
+    yield _("单位"), account.organisation.name if account.organisation else "-"
+    yield _("角色"), str(_ROLES[Role(account.role)])
+    yield _("状态"), str(_STATES[AccountState(account.state)])
+    yield _("外部编号"), account.external_id or "-"
+    yield _("创建时间"), account.created_at
+    yield _("最近修改密码"), account.password_changed_at or "-"
+
+
+def _bindings(account: Account, site: Profile) -> Iterator[Row]:
+    found = with_certificates(Binding.objects.filter(account=account).order_by("-bound_at", "id"))[:MOST]
+    for row in rows_of(list(found), site=site, at=clock.now()):
+        binding = row.binding
+        lock = binding.lock
+        yield lock.lock_id, lock.provider.name, row.subject, binding.bound_by.name, binding.bound_at, binding.unbound_at or "-"
+
+
+def _claims(account: Account) -> Iterator[Row]:
+    for claim in PendingBinding.objects.filter(account=account).select_related("provider"):
+        yield claim.lock_id, claim.provider.name, claim.source or "-", claim.imported_at
+
+
+def _logins(account: Account) -> Iterator[Row]:
+    for row in Session.objects.filter(account=account).order_by("-created_at")[:MOST]:
+        how = _("CA 锁") if row.method == SessionMethod.CA else _("账号密码")
+        yield row.created_at, site_names(row.site), how, row.ip or "-", row.user_agent, row.ended_at or row.expires_at
+
+
+def _notices(account: Account) -> Iterator[Row]:
+    for row in Notice.objects.filter(account=account).order_by("-created_at")[:MOST]:
+        yield row.created_at, words_of(row).text
+
+
+def _acts(account: Account) -> Iterator[Row]:
+    """What they did and what was done to their account, as the trail says; where others acted from is not theirs to know."""
+    for row in AuditEvent.objects.filter(Q(actor=account.pk) | Q(subject=account.pk)).order_by("-id")[:MOST]:
+        own = row.actor in (account.pk, None)
+        yield row.at, row.number, event_name(row.event), row.reason, (row.ip or "-") if own else "-", row.user_agent if own else "-"
+
+
+def as_table(sections: list[Section]) -> Iterator[Row]:
+    """One section below the other."""
+    for section in sections:
+        yield (section.title,)
+        yield section.headings
+        yield from section.rows
+        yield ()
+
+
+def as_json(sections: list[Section]) -> str:
+    told = {
+        section.title: [dict(zip(section.headings, map(plain, row), strict=True)) for row in section.rows] for section in sections
+    }
+    return json.dumps(told, ensure_ascii=False, indent=2)

@@ -1,0 +1,55 @@
+"""个人信息: what the platform keeps about the person who is logged in, and a copy of it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.portal.personal_data import as_json, as_table, sections_of
+from calock.server.portal.render import page
+from calock.server.portal.views.confirm import confirm_address
+from calock.server.sessions.services import is_fresh
+from calock.server.web import exports
+from calock.server.web.http import SiteRequest, context_of, require_account
+
+SHOWN = 10
+"""Rows of a section that the page shows; the copy has them all."""
+
+
+@require_safe
+def personal_data(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    sections = sections_of(account, site=site_request.site, most=SHOWN)
+    return page(site_request, "personal-data", "personal_data", section="system", sections=sections, shown=SHOWN)
+
+
+@require_safe
+def download(request: HttpRequest) -> HttpResponseBase:
+    """A copy as a file, for whoever just proved who they are. Query: ``format``, json or xlsx.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED.
+    """
+    site_request = cast(SiteRequest, request)
+    account, session = require_account(site_request)
+    context, kind = context_of(site_request), request.GET.get("format", "")
+    if kind not in ("json", "xlsx"):
+        raise Refusal(Reason.REQUEST_MALFORMED, "format")
+    if not is_fresh(session, at=context.at):
+        return HttpResponseRedirect(confirm_address(reverse("portal:personal_data")))
+    record(Event.PERSONAL_DATA_EXPORTED, context=context, actor=account, subject=account.pk, details={"format": kind})
+    sections = sections_of(account, site=site_request.site)
+    if kind == "xlsx":
+        return exports.file_of(_("个人信息"), kind, as_table(sections))
+    response = HttpResponse(as_json(sections), content_type="application/json; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="personal-data.json"'
+    return response

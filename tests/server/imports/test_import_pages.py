@@ -1,0 +1,172 @@
+"""数据导入 in the console: uploaded, checked, decided by a second operator, written in the background, reported line by line."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from worlds.browser import console_client
+from worlds.kept import kept
+from worlds.register import make_world
+from worlds.rows import USCC, supplier
+
+from calock.server.accounts.models import Account
+from calock.server.approvals.models import Approval, ApprovalState
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.imports import outcomes, runs
+from calock.server.imports.models import ImportPart, ImportRun
+
+pytestmark = pytest.mark.django_db
+kept_world = kept(make_world)
+HASH = "{SSHA}c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0"
+LIST = f"账户,姓名,统一社会信用代码,密码哈希\nzhangsan,张三,{USCC},{HASH}\nlisi,李四,,\nx,短,,\n"
+
+
+@pytest.fixture
+def world(kept_world, db):
+    supplier()
+    return kept_world()
+
+
+@pytest.fixture
+def first(world):
+    return console_client(world.first)
+
+
+@pytest.fixture
+def second(world):
+    return console_client(world.second)
+
+
+def upload(client, text: str = LIST, kind: str = "accounts", name: str = "人员.csv"):
+    file = io.BytesIO(text.encode())
+    file.name = name
+    return client.post("/console/imports/upload/", {"kind": kind, "list": file}, follow=True)
+
+
+def decide(client, step: str):
+    approval = Approval.objects.get(state=ApprovalState.PENDING)
+    form = {"step": step, "version": approval.version, "sha256": approval.sha256, "note": "不符"}
+    return client.post(f"/console/approvals/{approval.pk}/", form, follow=True)
+
+
+def propose(client) -> ImportRun:
+    run = ImportRun.objects.get()
+    client.post(f"/console/imports/{run.pk}/", {"step": "propose", "reason": "旧系统迁移"})
+    return run
+
+
+def test_a_list_goes_from_upload_to_result_by_two_operators(world, first, second):
+    shown = upload(first).content.decode()
+    for words in ("人员.csv", "张三", "账户须为 2 至 64 个", "提出导入，等待复核"):
+        assert words in shown
+    run = propose(first)
+    assert not Account.objects.filter(username="zhangsan").exists()
+    decide(first, "approve")
+    assert ImportRun.objects.get().state == "proposed", "who proposes does not approve"
+    read = second.get(f"/console/approvals/{Approval.objects.get().pk}/").content.decode()
+    assert "1 行，不导入" in read
+    assert run.sha256 in read
+    decide(second, "approve")
+    assert ImportRun.objects.get().state == "running"
+    runs.carry_on()
+    run.refresh_from_db()
+    assert (run.state, run.written) == ("done", {"new": 2, "error": 1})
+    assert AuditEvent.objects.filter(event=Event.ACCOUNT_CREATED, actor=world.second.pk).count() == 2
+    finished = AuditEvent.objects.get(event=Event.IMPORT_FINISHED)
+    assert (finished.subject, finished.details["new"]) == (run.pk, 2)
+    page = first.get(f"/console/imports/{run.pk}/").content.decode()
+    assert "导入结果" in page
+    report = b"".join(first.get(f"/console/imports/{run.pk}/report/?format=csv").streaming_content).decode("utf-8-sig")
+    assert report.splitlines()[1:3] == ["2,zhangsan,新增,张三", "3,lisi,新增,李四"]
+    assert bytes(ImportPart.objects.get().sealed_lines) == b"", "hashes of passwords are not kept"
+
+
+def test_what_was_uploaded_is_nowhere_in_clear(first):
+    upload(first)
+    part = ImportPart.objects.get()
+    kept_octets = bytes(part.sealed_lines) + bytes(part.sealed_check)
+    assert HASH.encode() not in kept_octets
+    assert "张三".encode() not in kept_octets
+    other = ImportRun.objects.get()
+    other.pk = None
+    other.save()
+    part.run = other
+    with pytest.raises(ValueError, match="changed, or encrypted"):
+        part.opened("lines")
+
+
+def test_a_list_that_was_broken_off_goes_on_at_the_part_where_it_stopped(world, first, second, monkeypatch):
+    monkeypatch.setattr(outcomes, "BATCH", 1)
+    upload(first)
+    run = propose(first)
+    decide(second, "approve")
+    real, seen = runs.write_batch, []
+
+    def breaks_off(kind, records, importing):
+        seen.append(records[0].number)
+        written = real(kind, records, importing)
+        if len(seen) == 2:
+            raise ConnectionError("the database is gone")
+        return written
+
+    monkeypatch.setattr(runs, "write_batch", breaks_off)
+    with pytest.raises(ConnectionError):
+        runs.carry_on()
+    run.refresh_from_db()
+    assert run.written == {"new": 1}
+    assert set(Account.objects.filter(username__in=("zhangsan", "lisi")).values_list("username", flat=True)) == {"zhangsan"}
+    runs.carry_on()
+    run.refresh_from_db()
+    assert (run.state, run.written, seen) == ("done", {"new": 2, "error": 1}, [2, 3, 3, 4])
+
+
+def test_a_rejected_list_may_be_proposed_again_and_one_that_nobody_decides_about_is_erased(first, second):
+    upload(first)
+    propose(first)
+    decide(second, "reject")
+    assert ImportRun.objects.get().state == "checked"
+    propose(first)
+    decide(first, "take_back")
+    runs.carry_on()
+    assert ImportPart.objects.count() == 1
+    ImportRun.objects.update(uploaded_at=timezone.now() - timedelta(days=8))
+    runs.carry_on()
+    assert ImportRun.objects.get().state == "discarded"
+    assert not ImportPart.objects.exists()
+
+
+def test_a_list_of_many_lines_is_checked_in_the_background(first, monkeypatch):
+    monkeypatch.setattr(runs, "AT_ONCE", 2)
+    assert "正在预检" in upload(first).content.decode()
+    runs.carry_on()
+    assert ImportRun.objects.get().checked == {"new": 2, "error": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        (LIST, "nichts", "请选择内容和文件"),
+        ("账户,姓名\n", "accounts", "列名之下没有数据"),
+        (LIST, "organisations", "没有名为“账户”的列"),
+        ("\x00\x01", "accounts", "未执行"),
+    ],
+)
+def test_what_is_no_list_is_said_on_the_page_and_nothing_is_kept(first, text, kind, words):
+    assert words in upload(first, text, kind).content.decode()
+    assert not ImportRun.objects.exists()
+
+
+def test_names_of_files_and_cells_are_shown_as_text(first):
+    shown = upload(first, "账户,姓名\nneu,<b>x</b>\n", name="<script>.csv").content.decode()
+    assert "<b>x" not in shown
+    assert "<script>.csv" not in shown
+
+
+def test_a_list_without_anything_to_do_is_not_proposed(first):
+    upload(first, "账户,姓名\nx,y\n")
+    propose(first)
+    assert not Approval.objects.exists()

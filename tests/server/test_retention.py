@@ -1,0 +1,61 @@
+"""Rows that have served are deleted after their days, and evidence is not."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from worlds.browser import context, session_of
+from worlds.rows import account, operator
+
+from calock.server.accounts.codes import issue_code
+from calock.server.accounts.models import PasswordCode
+from calock.server.imports.columns import ImportKind
+from calock.server.imports.models import ImportPart, ImportRun
+from calock.server.imports.runs import discard, upload
+from calock.server.jobs import retention
+from calock.server.notices.models import Notice, NoticeKind
+from calock.server.process.config import ConfigError, read_config
+from calock.server.sessions.models import Session
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def notice(of, dismissed) -> Notice:
+    return Notice.objects.create(
+        account=of, kind=NoticeKind.MOVED, facts={}, created_at=timezone.now(), dismissed_at=dismissed
+    )  # fmt: skip
+
+
+def test_what_has_served_goes_after_its_days_and_everything_else_stays(monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    now, member, by = timezone.now(), account("zhangsan", "张三"), operator("jia")
+    old = [session_of(member, context(at=now - 402 * DAY))[0] for _ in range(5)]
+    young = session_of(member, context(at=now - 399 * DAY))[0]
+    notice(member, now - 401 * DAY)
+    told = [notice(member, None), notice(member, now - 399 * DAY)]
+    run = upload(kind=ImportKind.ACCOUNTS, name="a.csv", content="账户,姓名\nneu,新\n".encode(), by=by, context=context())
+    discard(run=run, by=by, context=context(at=now - 91 * DAY))
+    waiting = upload(kind=ImportKind.ACCOUNTS, name="b.csv", content="账户,姓名\nneu,新\n".encode(), by=by, context=context())
+    issue_code(member, by=by, at=now - 40 * DAY)
+    assert retention.let_go(at=now) == len(old) + 1 + 1 + 1
+    assert set(Session.objects.all()) == {young}
+    assert set(Notice.objects.all()) == set(told)
+    assert ImportRun.objects.get() == waiting
+    assert ImportPart.objects.count() == 1
+    assert not PasswordCode.objects.exists()
+    assert retention.let_go(at=now) == 0
+
+
+@pytest.mark.parametrize(("name", "days"), [("AUDIT", "179"), ("SESSIONS", "0"), ("NOTICES", "x"), ("IMPORTS", "-1")])
+def test_a_retention_below_its_floor_stops_the_start(name, days, monkeypatch, tmp_path):
+    monkeypatch.setenv("CALOCK_DATA", str(tmp_path))
+    monkeypatch.setenv("CALOCK_SECRET_KEY", secrets.token_hex(32))
+    monkeypatch.setenv("CALOCK_KEEP_AUDIT_DAYS", "180")
+    assert read_config().keep.audit == 180
+    monkeypatch.setenv(f"CALOCK_KEEP_{name}_DAYS", days)
+    with pytest.raises(ConfigError, match=f"CALOCK_KEEP_{name}_DAYS must be a number from"):
+        read_config()
