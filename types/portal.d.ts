@@ -174,11 +174,11 @@ declare namespace Portal {
   }
 
   interface ChallengeRequest {
-    purpose: "login" | "bind" | "unbind" | "stepup";
+    purpose: "login" | "bind" | "unbind" | "stepup" | "resume";
     /** Whose account, when binding. */
     member?: string;
     provider?: string;
-    /** Which binding, when ending it. */
+    /** Which binding, when ending or resuming it. */
     binding?: string;
   }
 
@@ -239,6 +239,7 @@ declare namespace Portal {
     "/api/login": { sent: LoginRequest; got: { next: string } };
     "/api/bindings": { sent: BindRequest; got: { message?: string; question?: Question } };
     [end: `/api/bindings/${string}/end`]: { sent: EndRequest; got: { message: string } };
+    [resume: `/api/bindings/${string}/resume`]: { sent: StepUpRequest; got: { message: string } };
     "/api/step-up": { sent: StepUpRequest; got: { message: string } };
   }
 }

@@ -7,8 +7,15 @@ from calock.core.challenge import purpose_of, statement_digest_of
 from calock.core.refusals import Reason, Refusal
 from calock.core.statement import Statement, digest_of, read_statement
 
-PURPOSES = {"login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认您的身份"}
-_ABOUT = {"bind": "为账户 {} 绑定此 CA 锁", "unbind": "以账户 {} 解除绑定 CA 锁", "stepup": "确认账户 {} 的身份"}
+PURPOSES = {
+    "login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认您的身份", "resume": "恢复使用 CA 锁",
+}  # fmt: skip
+_ABOUT = {
+    "bind": "为账户 {} 绑定此 CA 锁",
+    "unbind": "以账户 {} 解除绑定 CA 锁",
+    "stepup": "确认账户 {} 的身份",
+    "resume": "为账户 {} 恢复使用此 CA 锁",
+}
 
 
 def check_statement(text: str, *, challenge: str, origin: str) -> Statement:

@@ -39,6 +39,7 @@ class Purpose(StrEnum):
     BIND = "bind"
     UNBIND = "unbind"
     STEPUP = "stepup"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ class Reason(StrEnum):
     LOCK_NOT_BOUND = "LOCK_NOT_BOUND"
     LOCK_NOT_ACTIVATED = "LOCK_NOT_ACTIVATED"  # a list says whose it is, but only the device's own serial names it
     LOCK_NOT_CONFIRMED = "LOCK_NOT_CONFIRMED"  # bound by an administrator, and the consent that the site asks for is missing
+    LOCK_REPORTED_LOST = "LOCK_REPORTED_LOST"  # 挂失: it logs nobody in until it is resumed
     LOCK_BOUND_TO_OTHER = "LOCK_BOUND_TO_OTHER"
     LOCK_ALREADY_BOUND = "LOCK_ALREADY_BOUND"  # to this very account
     KEY_ALREADY_KNOWN = "KEY_ALREADY_KNOWN"  # the same key under another lock

@@ -38,7 +38,7 @@ def challenge(request: SiteRequest) -> HttpResponse:
             body.purpose,
             member=member,
             provider=body.provider if body.purpose == Purpose.BIND else "",
-            binding=body.binding if body.purpose == Purpose.UNBIND else None,
+            binding=body.binding if body.purpose in (Purpose.UNBIND, Purpose.RESUME) else None,
         )
     made = issue_challenge(aim=aim, context=context_of(request))
     response = reply(

@@ -105,7 +105,6 @@ ACTS: dict[str, dict[str, Act]] = {
     "locks_lock_change": {},
     "locks_binding_changelist": {},
     "locks_binding_export": {"": EXPORT},
-    "locks_binding_change": {"unbind": Act(2, Event.BINDING_ENDED, _proposed("紧急解绑"))},
     "locks_pendingbinding_changelist": {},
     "locks_pendingbinding_export": {"": EXPORT},
     "locks_pendingbinding_change": {"withdraw": Act(1, Event.BINDING_CLAIM_ENDED, "待激活绑定已撤销")},
@@ -117,6 +116,9 @@ ACTS: dict[str, dict[str, Act]] = {
         "discard": Act(1, Event.IMPORT_DISCARDED, "已删除上传的文件"),
     },
     "import_report": {"": EXPORT},
+    "locks_binding_change": {
+        "unbind": Act(2, Event.BINDING_ENDED, _proposed("紧急解绑")),
+        "suspend": Act(1, Event.BINDING_SUSPENDED, "已挂失，该锁的会话已结束"),
     # driver packages
     "downloads_driverpackage_changelist": {},
     "downloads_driverpackage_export": {"": EXPORT},

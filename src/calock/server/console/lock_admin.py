@@ -19,6 +19,7 @@ from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys
 from calock.server.console.lock_versions import attempts_of, versions_of
 from calock.server.console.pages.common import operator_and_context
 from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.locks.suspension import suspend_by_operator
 from calock.server.organisations.models import Organisation
 from calock.server.tools.masking import mask_name
 
@@ -146,6 +147,8 @@ class BindingAdmin(ReadOnlyAdmin):
 
     @list_column("状态")
     def live_badge(self, row: Binding) -> SafeString:
+        if row.unbound_at is None and row.suspended_at is not None:
+            return badge("bad", "已挂失")
         return badge("good", "绑定中") if row.unbound_at is None else badge("", "已解除")
 
     def title_of(self, row: Binding) -> str:
@@ -154,6 +157,10 @@ class BindingAdmin(ReadOnlyAdmin):
     def context_of(self, row: Binding) -> dict[str, Any]:
         open_now = Approval.objects.open_at(timezone.now()).filter(kind=EMERGENCY_UNBIND, target=str(row.pk))
         return {"masked": mask_name(row.account.name), "by_masked": mask_name(row.bound_by.name), "waiting_here": open_now.first()}
+
+    def step_suspend(self, request: HttpRequest, row: Binding) -> None:
+        operator, context = operator_and_context(request)
+        suspend_by_operator(binding=row.pk, reason=request.POST.get("reason", ""), by=operator, context=context)
 
     def step_unbind(self, request: HttpRequest, row: Binding) -> None:
         operator, context = operator_and_context(request)

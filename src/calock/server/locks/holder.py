@@ -145,6 +145,7 @@ class Found:
     binding_id: uuid.UUID | None
     binding_awaits: str
     """Whose consent the binding waits for; empty: nobody's."""
+    reported_lost: bool
     account_id: uuid.UUID | None
     account_state: str
     account_role: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from calock.server.locks.models import Binding
 from calock.server.organisations.models import OrganisationState
@@ -16,10 +16,11 @@ from calock.server.sites.registry import sites
 def sessions_with_binding() -> QuerySet[Session]:
     """Sessions with account and organisation, and whether the binding that opened them lives."""
     # a login and the end of its binding may cross each other: a lock session counts only while the binding lives that it found,
-    # not when the same account binds the lock anew
+    # not when the same account binds the lock anew, and only when the lock was not reported lost since
     binding = Binding.objects.live().filter(
-        lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at")
-    )
+        Q(resumed_at__isnull=True) | Q(resumed_at__lte=OuterRef("created_at")),
+        suspended_at__isnull=True, lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at"),
+    )  # fmt: skip
     return Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
 
 

@@ -118,8 +118,8 @@ class BindingQuerySet(models.QuerySet["Binding"]):
         return self.filter(unbound_at__isnull=True)
 
     def logging_in(self) -> BindingQuerySet:
-        """Live ones that wait for nobody's consent: with these locks one gets in."""
-        return self.live().filter(awaits="")
+        """Live ones that wait for nobody's consent and are not reported lost: with these locks one gets in."""
+        return self.live().filter(awaits="", suspended_at__isnull=True)
 
     def visible_to(self, account: Account) -> BindingQuerySet:
         """Bindings of accounts that ``account`` oversees: it reads them, and may end them. Nobody sees another organisation's."""
@@ -171,6 +171,14 @@ class Binding(models.Model):
         choices=Awaits.choices,
         help_text="whose consent; it logs nobody in till then",
     )
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="reported lost (挂失): it logs nobody in till it is resumed"
+    )
+    suspended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    suspend_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
+    resumed_at = models.DateTimeField(null=True, blank=True, help_text="last resumed; sessions from before stay over")
     mac = models.CharField(
         max_length=64, blank=True, default="", db_default="", editable=False, help_text="live bindings of operators only"
     )

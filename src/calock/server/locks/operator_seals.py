@@ -26,6 +26,7 @@ def _content(binding: Binding) -> bytes:
         "binding", str(binding.pk), str(binding.lock_id), str(binding.account_id),
         binding.bound_at.astimezone(UTC).isoformat(timespec="microseconds"),
         list(certificates.values_list("cert_sha256", flat=True)), list(keys.values_list("key_sha256", flat=True)),
+        *(["suspended"] if binding.suspended_at else []),
     ])  # fmt: skip
 
 

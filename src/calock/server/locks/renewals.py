@@ -52,8 +52,9 @@ class Candidate:
 
     @property
     def act(self) -> Act:
-        """A revoked certificate passes nothing on, so a lock that has one is replaced, on the same device too."""
-        return Act.RENEW if self.same_device and self.certificate.revoked_at is None else Act.REPLACE
+        """A revoked certificate passes nothing on, so a lock that has one is replaced, on the same device too; so is a lost one."""
+        sound = self.certificate.revoked_at is None and self.binding.suspended_at is None
+        return Act.RENEW if self.same_device and sound else Act.REPLACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
-from calock.server.locks.answers import Proof, answering, judge
+from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.claims import end_claims_on
 from calock.server.locks.consent import awaited
 from calock.server.locks.holder import ProvenCertificate
@@ -86,6 +86,7 @@ def bind_lock(
     Raises:
         Refusal: NOT_FOUND (a member outside ``by``'s authority), STEP_UP_REQUIRED, everything the answer can be refused for,
             PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
+            LOCK_REPORTED_LOST,
             BINDING_NOT_FOUND for a choice, KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED,
             OPERATOR_HOLDER_KNOWN. Each is audited.
     """
@@ -226,6 +227,8 @@ def _end_enrolment(member: Account) -> None:
 
 def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account, context: RequestContext) -> Binding:
     about, proven = {"lock": live.lock_id}, judged.proven
+    if live.suspended_at is not None:
+        raise Refusal(Reason.LOCK_REPORTED_LOST, "the lock was reported lost", provider_facts(proven.provider), about=about)
     if live.account_id != member.pk:
         facts = {"holder": mask_name(live.account.name), "since": day_text(live.bound_at)}
         raise Refusal(Reason.LOCK_BOUND_TO_OTHER, "the lock has a live binding", facts, about=about)

@@ -15,7 +15,7 @@ from calock.server.accounts.services import prove_by_password
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim, spend
-from calock.server.locks.answers import answering, judge
+from calock.server.locks.answers import answering, judge, provider_facts
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.operator_seals import live_binding, require_intact
@@ -53,9 +53,9 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
     """Return when ``evidence`` shows that ``account``'s own person is there.
 
     Raises:
-        Refusal: STEP_UP_FAILED for a wrong password or another's lock; LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY; what stands
-            against a lock's answer; STEP_UP_REQUIRED without evidence and without a lock's fresh proof; TOO_MANY_ATTEMPTS,
-            PASSWORD_TRIES_USED_UP, SERVER_BUSY.
+        Refusal: STEP_UP_FAILED for a wrong password or another's lock; LOCK_REPORTED_LOST, LOCK_PROOF_REQUIRED,
+            PASSWORD_RESET_LATELY; what stands against a lock's answer; STEP_UP_REQUIRED without evidence and without a lock's
+            fresh proof; TOO_MANY_ATTEMPTS, PASSWORD_TRIES_USED_UP, SERVER_BUSY.
     """
     if evidence.is_empty:
         return _proved_lately(account, context)
@@ -81,6 +81,8 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
         binding = live_binding(lock, account)
         if binding is None or binding.awaits:
             raise Refusal(Reason.STEP_UP_FAILED, "the lock is not bound to this account")
+        if binding.suspended_at is not None and aim.purpose != Purpose.RESUME:
+            raise Refusal(Reason.LOCK_REPORTED_LOST, "a lost lock proves nothing", provider_facts(proof.provider.code))
         require_intact(binding)
         if lock.provider.code != proof.provider.code:
             require_own_organisation(proof, account)

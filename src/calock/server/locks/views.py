@@ -1,4 +1,4 @@
-"""``/api/bindings``, ``/api/bindings/<id>/end`` and ``/api/step-up``."""
+"""``/api/bindings``, ``/api/bindings/<id>/end``, ``/api/bindings/<id>/resume`` and ``/api/step-up``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from calock.server.locks.models import Binding
 from calock.server.locks.renewals import Act, BindingQuestion, Choice
 from calock.server.locks.services import bind_lock
 from calock.server.locks.step_up import Evidence, confirm_session
+from calock.server.locks.suspension import resume_lock
 from calock.server.locks.unbinding import unbind_lock
 from calock.server.sessions.context import RequestContext
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
@@ -113,6 +114,15 @@ def end(request: SiteRequest, binding: uuid.UUID) -> HttpResponse:
     body = json_body(request, EndRequest)
     unbind_lock(binding=binding, reason=body.reason, evidence=body.evidence(), by=account, context=context_of(request))
     return reply({"message": "解除绑定成功"})
+
+
+@call("POST")
+def resume(request: SiteRequest, binding: uuid.UUID) -> HttpResponse:
+    """恢复使用 by the lost lock's own person, who has it again."""
+    account, _ = require_account(request)
+    body = json_body(request, StepUpRequest)
+    resume_lock(binding=binding, reason="", evidence=body.evidence(), by=account, context=context_of(request))
+    return reply({"message": "已恢复使用"})
 
 
 @call("POST")

@@ -211,8 +211,8 @@ def _require_open(found: Found, proof: Proof) -> None:
     """The very certificate, then binding, account and organisation.
 
     Raises:
-        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, LOCK_NOT_BOUND, LOCK_NOT_CONFIRMED,
-            OPERATOR_DAMAGED, ACCOUNT_DISABLED, ORGANISATION_DISABLED, HOLDER_NOT_ORGANISATION.
+        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, OPERATOR_DAMAGED, ACCOUNT_DISABLED,
+            ORGANISATION_DISABLED, HOLDER_NOT_ORGANISATION, and as ``_require_binding``.
     """
     about = {"lock": found.lock_id}
     if found.cert_sha256 != proof.certificate.sha256 and not _is_stored(found, proof):
@@ -222,11 +222,7 @@ def _require_open(found: Found, proof: Proof) -> None:
         raise Refusal(Reason.CERTIFICATE_REVOKED, detail, provider_facts(proof.provider.code), about=about)
     if found.superseded_by_other_key:
         raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "a renewed certificate with another key took its place", about=about)
-    if found.binding_id is None:
-        facts = provider_facts(proof.provider.code)
-        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock is known but not bound", facts, about=about)
-    if found.binding_awaits:
-        raise Refusal(Reason.LOCK_NOT_CONFIRMED, f"the binding waits for the {found.binding_awaits}", about=about)
+    _require_binding(found, proof)
     if found.account_role == Role.OPERATOR:
         require_intact(Binding.objects.select_related("account").get(pk=found.binding_id))
     if found.account_state != AccountState.ACTIVE:
@@ -235,6 +231,21 @@ def _require_open(found: Found, proof: Proof) -> None:
         raise Refusal(Reason.ORGANISATION_DISABLED, "the bound account's organisation is disabled", about=about)
     if found.provider != proof.provider.code:  # another provider has this CA on this site, and reads the holder by its own rules
         require_own_organisation(proof, Account.objects.select_related("organisation").get(pk=found.account_id))
+
+
+def _require_binding(found: Found, proof: Proof) -> None:
+    """A live binding that waits for nobody and whose lock is where it belongs.
+
+    Raises:
+        Refusal: LOCK_NOT_BOUND, LOCK_REPORTED_LOST, LOCK_NOT_CONFIRMED.
+    """
+    about = {"lock": found.lock_id}
+    if found.binding_id is None:
+        raise Refusal(Reason.LOCK_NOT_BOUND, "the lock is known but not bound", provider_facts(proof.provider.code), about=about)
+    if found.reported_lost:
+        raise Refusal(Reason.LOCK_REPORTED_LOST, "reported lost", provider_facts(proof.provider.code), about=about)
+    if found.binding_awaits:
+        raise Refusal(Reason.LOCK_NOT_CONFIRMED, f"the binding waits for the {found.binding_awaits}", about=about)
 
 
 def _is_stored(found: Found, proof: Proof) -> bool:

@@ -22,8 +22,8 @@ from calock.server.locks.holder import Found
 from calock.server.sessions.models import Session
 
 FIND = """
-SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, a.id, a.state, a.role, o.id, o.state,
-    p.code, c.revoked_at, v.id, n.revoked_at
+SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, b.suspended_at, a.id, a.state, a.role,
+    o.id, o.state, p.code, c.revoked_at, v.id, n.revoked_at
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
 JOIN providers_provider p ON p.id = r.provider_id
@@ -95,7 +95,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    certificate, lock, cert_sha256, key, newest_key, binding, awaits, account, account_state, account_role, *more = row
+    certificate, lock, cert_sha256, key, newest_key, binding, awaits, lost, account, account_state, account_role, *more = row
     organisation, organisation_state, provider, *revoked = more
     certificate_id, lock_id = _uuid(certificate), _uuid(lock)
     assert certificate_id is not None
@@ -109,6 +109,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         superseded_by_other_key=newest_key is not None and newest_key != key,
         binding_id=_uuid(binding),
         binding_awaits=awaits or "",
+        reported_lost=lost is not None,
         account_id=_uuid(account),
         account_state=account_state or "",
         account_role=account_role or "",

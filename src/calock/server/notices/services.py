@@ -23,14 +23,16 @@ class Person(Protocol):
     def role(self) -> str: ...
 
 
-def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: AuditEvent, **facts: str) -> None:
+def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: AuditEvent, own: bool = False, **facts: str) -> None:
     """Tell ``account`` what ``by`` did, inside the transaction of the act. ``by`` None is the server's owner.
 
-    ``row`` is the act's audit row: its number lets the person ask about it. Nothing is told about one's own acts.
+    ``row`` is the act's audit row: its number lets the person ask about it. Nothing is told about one's
+    own acts, unless ``own``: what somebody with the account's password could have done in its person's name.
     """
-    if by is not None and by.pk == account:
+    by_itself = by is not None and by.pk == account
+    if by_itself and not own:
         return
-    who = {"by_role": by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
+    who = {"by_role": "self" if by_itself else by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
     Notice.objects.create(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at)
 
 

@@ -13,7 +13,13 @@ from calock.server.locks.binding_rows import SOON
 from calock.server.locks.models import BindingQuerySet, LockCertificate
 from calock.server.portal.rows import Row
 
-STATUSES: dict[str, str | Promise] = {"": _("全部状态"), "expiring": _("即将到期"), "expired": _("已过期"), "revoked": _("已吊销")}
+STATUSES: dict[str, str | Promise] = {
+    "": _("全部状态"),
+    "expiring": _("即将到期"),
+    "expired": _("已过期"),
+    "revoked": _("已吊销"),
+    "lost": _("已挂失"),
+}
 ORDERS: dict[str, str | Promise] = {"": _("新绑定的在前"), "expiry": _("先到期的在前")}
 
 
@@ -28,6 +34,8 @@ def searched(bindings: BindingQuerySet, words: str) -> BindingQuerySet:
 
 def narrowed(bindings: BindingQuerySet, status: str, at: datetime) -> BindingQuerySet:
     """Those whose lock's current certificate is in that state of ``STATUSES`` at ``at``; all for a state that is none."""
+    if status == "lost":
+        return bindings.filter(suspended_at__isnull=False)
     current = LockCertificate.objects.filter(lock=OuterRef("lock"), superseded_at__isnull=True)
     states = {
         "expiring": current.filter(revoked_at__isnull=True, not_after__gte=at, not_after__lte=at + SOON),

@@ -18,7 +18,13 @@ class Words(NamedTuple):
     page: str
 
 
-_WHO = {"operator": _("平台运营人员"), "organisation_admin": _("本单位管理员%(name)s"), "": _("平台管理方")}
+_WHO = {
+    "operator": _("平台运营人员"),
+    "self": _("您本人的账户"),
+    "member": _("本人"),
+    "organisation_admin": _("本单位管理员%(name)s"),
+    "": _("平台管理方"),
+}
 _UNASKED = _("如非您要求，请立即联系平台，并报编号。")
 
 _BINDINGS = _("查看 CA 绑定")
@@ -35,6 +41,9 @@ _TEXTS = {
     NoticeKind.LOCK_AWAITS: (_AWAITS, _("去确认"), "bindings"),
     NoticeKind.LOCK_RENEWED: (_RENEWED, _BINDINGS, "bindings"),
     NoticeKind.LOCK_UNBOUND: (_("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s解除绑定。"), _BINDINGS, "bindings"),
+    NoticeKind.LOCK_SUSPENDED: (_("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s挂失，不能再登录。"), _BINDINGS, "bindings"),
+    NoticeKind.LOCK_RESUMED: (_("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s恢复使用。"), _BINDINGS, "bindings"),
+    NoticeKind.MEMBER_LOCK_SUSPENDED: (_("本单位 %(member)s 的 CA 锁 %(lock)s 于 %(when)s 由%(who)s挂失。"), _BINDINGS, "bindings"),
     NoticeKind.LOCK_ONLY_CHANGED: (_("您账户的登录方式于 %(when)s 由%(who)s变更。"), _("用户中心"), "user_center"),
     NoticeKind.ROLE_CHANGED: (_("您的角色于 %(when)s 由%(who)s改为%(role)s。"), _("用户中心"), "user_center"),
     NoticeKind.MOVED: (_("您的账户于 %(when)s 由%(who)s转入“%(value)s”。"), _("用户中心"), "user_center"),
@@ -48,5 +57,13 @@ def words_of(notice: Notice) -> Words:
     facts = {name: str(value) for name, value in notice.facts.items()}
     who = str(_WHO.get(facts.get("by_role", ""), _WHO[""])) % {"name": facts.get("by_name", "")}
     role = str(_ROLES.get(facts.get("value", ""), ""))
-    filled = str(text) % {"lock": "", "value": "", **facts, "role": role, "when": minute_text(notice.created_at), "who": who}
+    filled = str(text) % {
+        "lock": "",
+        "value": "",
+        "member": "",
+        **facts,
+        "role": role,
+        "when": minute_text(notice.created_at),
+        "who": who,
+    }
     return Words(f"{filled}{_UNASKED}", str(action), page)

@@ -44,10 +44,14 @@ _AWAITING = {
 }
 
 
-def status_of(certificate: LockCertificate | None, at: datetime, *, ended: bool = False, awaits: str = "") -> Status:
+def status_of(
+    certificate: LockCertificate | None, at: datetime, *, ended: bool = False, lost: bool = False, awaits: str = ""
+) -> Status:
     """The certificate's status in words. The login asks the revocation store again; this is what is known now."""
     if ended:
         return Status(str(_("已解除")), "")
+    if lost:
+        return Status(str(_("已挂失")), "bad", str(_("不能登录；找回后可以恢复使用，也请联系 CA 机构挂失或补办")))
     if awaits:
         return Status(*map(str, _AWAITING[Awaits(awaits)]))
     word, tone, hint = _WORDS[binding_rows.status_of(certificate, at)]
@@ -141,7 +145,9 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer
         cells.append(Cell(str(column.label), tuple(lines)))
     if binding.unbound_at is not None:
         cells.insert(-1, _end_of(binding))
-    status = status_of(certificate, at, ended=binding.unbound_at is not None, awaits=binding.awaits)
+    status = status_of(
+        certificate, at, ended=binding.unbound_at is not None, lost=binding.suspended_at is not None, awaits=binding.awaits
+    )
     return Row(binding, certificate, status, tuple(cells), viewer is not None and may_confirm(binding, viewer))
 
 
@@ -149,7 +155,7 @@ def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
     """Everything a row reads, in two queries whatever the number of rows."""
     last_first = LockCertificate.objects.select_related("ca_record__provider").defer("sealed_der")
     last_first = last_first.order_by(F("superseded_at").desc(nulls_first=True))
-    return bindings.select_related("lock__provider", "account", "bound_by", "unbound_by").prefetch_related(
+    return bindings.select_related("lock__provider", "account", "bound_by", "unbound_by", "suspended_by").prefetch_related(
         Prefetch("lock__certificates", queryset=last_first, to_attr="last_first")
     )
 

@@ -17,6 +17,7 @@ from calock.server.portal.views import (
     personal,
     platform,
     public,
+    suspension,
 )
 
 app_name = "portal"
@@ -54,6 +55,8 @@ urlpatterns = [
     path("confirm/", confirm.confirm, name="confirm"),
     path("system/ca/claims/<uuid:claim_id>/withdraw/", bindings.withdraw, name="claim_withdraw"),
     path("system/ca/<uuid:binding_id>/confirm/", bindings.confirm, name="binding_confirm"),
+    path("system/ca/<uuid:binding_id>/suspend/", suspension.suspend, name="binding_suspend"),
+    path("system/ca/<uuid:binding_id>/resume/", suspension.resume, name="binding_resume"),
     path("system/members/", members.members, name="members"),
     path("system/members/way-in/", members.way_in, name="members_way_in"),
     path("system/members/<uuid:key>/", members.step, name="member_step"),

@@ -1,4 +1,5 @@
-// A lock proves who somebody is: on the CA tab of the login page, and where a session asks again (data-purpose="stepup").
+// A lock proves who somebody is: on the CA tab of the login page, where a session asks again (data-purpose="stepup"), and when a lost
+// one is there again (data-binding).
 
 import { call, challenge } from "./api.js";
 import { BusyButton } from "./busy-button.js";
@@ -21,7 +22,9 @@ const busy = new BusyButton(button);
 const driver = new Driver();
 const chooser = new Chooser(root, driver);
 const problem = new Problem(part(root, "[data-problem]", HTMLElement), () => chooser.situation);
-const purpose = root.dataset.purpose === "stepup" ? "stepup" : "login";
+const { binding } = root.dataset;
+const proof = root.dataset.purpose === "stepup" ? "stepup" : "login";
+const purpose = binding ? "resume" : proof;
 const next = root.dataset.next ?? "";
 let started = false;
 
@@ -51,7 +54,7 @@ function waiting(shown) {
 
 /** The text to sign, and what its signature will say. */
 function ask() {
-  return challenge({ purpose }, waiting);
+  return challenge({ purpose, binding }, waiting);
 }
 
 /**
@@ -59,13 +62,17 @@ function ask() {
  * @param {string} text the challenge that it answers
  * @returns where to go
  */
-async function prove({ token, device, driver: proof = null }, text) {
+async function prove({ token, device, driver: shown = null }, text) {
   if (purpose === "stepup") {
     await call("/api/step-up", { challenge: text, token }, waiting);
     return next;
   }
+  if (binding) {
+    await call(`/api/bindings/${binding}/resume`, { challenge: text, token }, waiting);
+    return next;
+  }
   const provider = device ? chooser.provider : "";
-  return (await call("/api/login", { challenge: text, token, device, driver: proof, provider, next }, waiting)).next;
+  return (await call("/api/login", { challenge: text, token, device, driver: shown, provider, next }, waiting)).next;
 }
 
 /**

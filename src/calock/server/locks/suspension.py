@@ -1,0 +1,207 @@
+"""挂失 and 恢复使用: a lock that its person cannot find logs nobody in, at once, and still belongs to their account.
+
+Those stop it whose business it is: the person with no lock in hand, their administrator, an operator (电子签名法 art. 15). It
+comes back with the lock *and* another proof of the account, or by an administrator: a finder has the lock alone. A stolen password
+can stop a lock too, so the person and their administrators are told every time. The certificate is the CA's to revoke.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from django.db import transaction
+
+from calock.core.challenge import Purpose
+from calock.core.masking import mask_person_ids
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account, Role
+from calock.server.audit.canonical import clean
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.audit.services import record, record_refusal
+from calock.server.challenges.services import Aim
+from calock.server.locks.decision_record import Details
+from calock.server.locks.models import Binding
+from calock.server.locks.operator_seals import require_intact, seal_binding
+from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
+from calock.server.locks.step_up import Evidence, prove
+from calock.server.locks.versions import take_turn
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import notify
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import end_sessions_of_lock, is_fresh, is_fresh_by_lock
+from calock.server.tools import throttle
+from calock.server.tools.masking import mask_name
+from calock.server.tools.retry import again_when_broken_off
+
+MAX_REASON = 200
+TOLD = 20
+"""Administrators of an organisation that hear of one lost lock."""
+
+
+def suspend_lock(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
+    """Report a lock lost. ``by`` sees the binding, and proved themselves in the last minutes; which way does not matter.
+
+    A lock that is reported lost already stays so.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, STEP_UP_REQUIRED, TOO_MANY_ATTEMPTS, OPERATOR_DAMAGED. Each is audited.
+    """
+
+    def act() -> Binding:
+        row = _seen(binding, by)
+        if context.session is None or not is_fresh(context.session, at=context.at):
+            raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+        return _suspend(row, reason, by=by, context=context)
+
+    return _audited(act, binding=binding, by=by, context=context)
+
+
+def suspend_by_operator(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
+    """The same for somebody who rang: it takes nothing away that does not come back, so one operator does it.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, OPERATOR_DAMAGED.
+    """
+    row = _endable(Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first())
+    if not reason.strip():
+        raise Refusal(Reason.REASON_MISSING, "no reason given")
+    return _suspend(row, reason, by=by, context=context)
+
+
+def resume_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Account, context: RequestContext) -> Binding:
+    """Let a lost lock be used again.
+
+    The account's own person answers with this very lock (``evidence``, purpose ``resume``), after a proof of the last minutes that
+    is not by it. An administrator, for a member, gives a ``reason`` instead of the lock.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND (also when it is not reported lost), BINDING_ALREADY_ENDED, STEP_UP_REQUIRED, STEP_UP_FAILED,
+            LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, REASON_MISSING, what the lock's answer is refused for, TOO_MANY_ATTEMPTS,
+            OPERATOR_DAMAGED. Each is audited.
+    """
+
+    def act() -> Binding:
+        row = _seen(binding, by)
+        if row.suspended_at is None:
+            raise Refusal(Reason.BINDING_NOT_FOUND, "not reported lost")
+        proved = _may_resume(row, reason, evidence, by=by, context=context)
+        return _resume(row, reason, by=by, context=context, proved=proved)
+
+    return _audited(act, binding=binding, by=by, context=context)
+
+
+def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, context: RequestContext) -> Details:
+    if context.session is None or not is_fresh(context.session, at=context.at):
+        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+    by_lock = is_fresh_by_lock(context.session, at=context.at)
+    if not by_lock:
+        refuse_password_as_proof(by, site=context.site, at=context.at)
+    if row.account_id != by.pk:
+        refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
+        if not reason.strip():
+            raise Refusal(Reason.REASON_MISSING, "no reason given")
+        return {}
+    if not evidence.token:
+        raise Refusal(Reason.STEP_UP_REQUIRED, "the lock itself must answer")
+    proved = prove(by, evidence, aim=Aim(Purpose.RESUME, binding=row.pk), context=context)
+    if proved.lock != row.lock_id:
+        raise Refusal(Reason.STEP_UP_FAILED, "another lock of the account")
+    return proved.details
+
+
+def _seen(binding: uuid.UUID, by: Account) -> Binding:
+    return _endable(Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first())
+
+
+def _endable(row: Binding | None) -> Binding:
+    if row is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
+    if row.unbound_at is not None:
+        raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended before")
+    return row
+
+
+def _audited(act: Callable[[], Binding], *, binding: uuid.UUID, by: Account, context: RequestContext) -> Binding:
+    throttle.refuse_when_too_many("suspend", context.sender)
+    try:
+        return act()
+    except Refusal as refusal:
+        throttle.count_failure("suspend", context.sender)
+        record_refusal(Event.BINDING_SUSPEND_REFUSED, refusal, context=context, actor=by, details={"binding": str(binding)})
+        raise
+
+
+def _taken(row: Binding) -> Binding:
+    """The live binding as it is now, with account and lock held, in the order in which all take them.
+
+    Raises:
+        Refusal: BINDING_ALREADY_ENDED, OPERATOR_DAMAGED.
+    """
+    Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
+    take_turn(row.lock)
+    now: Binding | None = Binding.objects.live().select_related("account", "lock__provider").filter(pk=row.pk).first()
+    if now is None:
+        raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
+    require_intact(now)
+    return now
+
+
+@again_when_broken_off
+def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext) -> Binding:
+    with transaction.atomic():
+        row = _taken(row)
+        if row.suspended_at is not None:
+            return row
+        row.suspended_at, row.suspended_by = context.at, by
+        row.suspend_reason = clean(mask_person_ids(reason.strip()), MAX_REASON)
+        row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
+        seal_binding(row)
+        ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
+        event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details={"sessions_ended": ended})
+        _tell(row, event, by=by)
+    return row
+
+
+@again_when_broken_off
+def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
+    with transaction.atomic():
+        row = _taken(row)
+        row.suspended_at, row.suspended_by, row.suspend_reason, row.resumed_at = None, None, "", context.at
+        row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason", "resumed_at"])
+        seal_binding(row)
+        why = {"reason": clean(mask_person_ids(reason.strip()), MAX_REASON)} if reason.strip() else {}
+        event = _record(Event.BINDING_RESUMED, row, by=by, context=context, details={**why, **proved})
+        notify(NoticeKind.LOCK_RESUMED, account=row.account_id, by=by, row=event, own=True, lock=row.lock.lock_id)
+    return row
+
+
+def _record(event: Event, row: Binding, *, by: Account, context: RequestContext, details: Details) -> AuditEvent:
+    return record(
+        event,
+        context=context,
+        actor=by,
+        subject=row.account_id,
+        organisation=row.account.organisation_id,
+        lock=row.lock_id,
+        provider=row.lock.provider.code,
+        details={"binding": str(row.pk), "for_other": row.account_id != by.pk, **details},
+    )
+
+
+def _tell(row: Binding, event: AuditEvent, *, by: Account) -> None:
+    """The person, whoever did it, and the administrators of their organisation."""
+    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.lock.lock_id)
+    administrators = Account.objects.filter(organisation=row.account.organisation_id, role=Role.ORGANISATION_ADMIN)
+    if row.account.organisation_id is None:
+        return
+    for administrator in administrators.exclude(pk__in=(row.account_id, by.pk)).order_by("pk")[:TOLD]:
+        notify(
+            NoticeKind.MEMBER_LOCK_SUSPENDED,
+            account=administrator.pk,
+            by=by,
+            row=event,
+            lock=row.lock.lock_id,
+            member=mask_name(row.account.name),
+        )

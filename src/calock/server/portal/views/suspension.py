@@ -1,0 +1,92 @@
+"""挂失 and 恢复使用: a page each, so that a lost lock can be stopped on any computer, without driver and script."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.locks.models import Binding
+from calock.server.locks.step_up import Evidence
+from calock.server.locks.suspension import resume_lock, suspend_lock
+from calock.server.portal.driver_page import driver_context
+from calock.server.portal.failures import CATALOGUE
+from calock.server.portal.render import page
+from calock.server.portal.rows import row_of, with_certificates
+from calock.server.portal.views.confirm import confirm_address
+from calock.server.sessions.services import is_fresh
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.wire.statuses import status_of
+
+PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED)
+
+
+def _live(account: Account, binding_id: uuid.UUID, *, suspended: bool) -> Binding:
+    rows = Binding.objects.visible_to(account).live().filter(suspended_at__isnull=not suspended)
+    found: Binding | None = with_certificates(rows).filter(pk=binding_id).first()
+    if found is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "none of this account's to report lost, or to resume")
+    return found
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def suspend(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+    """GET: what it does, and the question. POST ``reason``: do it.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND for one that this account does not see, or that is reported lost already.
+    """
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    row = _live(account, binding_id, suspended=False)
+    if request.method != "POST":
+        return _page(site_request, "suspend", row, account)
+    try:
+        suspend_lock(binding=binding_id, reason=request.POST.get("reason", ""), by=account, context=context_of(site_request))
+    except Refusal as refusal:
+        return _refused(site_request, "suspend", row, account, refusal)
+    return HttpResponseRedirect(reverse("portal:binding", args=[binding_id]))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def resume(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+    """The lock's own person answers with it, by script to ``/api/bindings/<id>/resume``; an administrator POSTs a ``reason``.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND for one that this account does not see, or that is not reported lost.
+    """
+    site_request = cast(SiteRequest, request)
+    account, session = require_account(site_request)
+    row = _live(account, binding_id, suspended=True)
+    if request.method != "POST":
+        if not is_fresh(session, at=timezone.now()):
+            return HttpResponseRedirect(confirm_address(request.path))
+        return _page(site_request, "resume", row, account)
+    try:
+        reason = request.POST.get("reason", "")
+        resume_lock(binding=binding_id, reason=reason, evidence=Evidence(), by=account, context=context_of(site_request))
+    except Refusal as refusal:
+        return _refused(site_request, "resume", row, account, refusal)
+    return HttpResponseRedirect(reverse("portal:binding", args=[binding_id]))
+
+
+def _refused(request: SiteRequest, act: str, row: Binding, account: Account, refusal: Refusal) -> HttpResponse:
+    if refusal.reason in PROOF:
+        return HttpResponseRedirect(confirm_address(request.path))
+    refusals.audit(request, refusal)
+    told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+    return _page(request, act, row, account, status=status_of(refusal.reason), refusal=told)
+
+
+def _page(request: SiteRequest, act: str, row: Binding, account: Account, **context: Any) -> HttpResponse:
+    by_lock = act == "resume" and row.account_id == account.pk
+    shown = row_of(row, site=request.site, at=timezone.now(), number=1)
+    driver = {"failures": CATALOGUE, **driver_context(request)} if by_lock else {}
+    return page(request, act, "bindings", section="system", row=shown, by_lock=by_lock, **context, **driver)

@@ -1,0 +1,159 @@
+"""挂失: a lost lock logs nobody in, at once; it comes back with the lock and the password, or by an administrator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from worlds.browser import Browser, context, lock_of_operator, logged_in, reason_of, refusal_row
+from worlds.practice import ORIGIN, make_lock
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.audit.models import AuditEvent
+from calock.server.locks import suspension
+from calock.server.locks.models import Binding
+from calock.server.notices.models import Notice
+from calock.server.sessions.models import Session
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lock(lock_world):
+    lock = make_lock()
+    assert logged_in(lock_world.member).bind(lock, lock_world.member).status_code == 200
+    return lock
+
+
+def post(browser, act: str, *, reason: str = ""):
+    path = f"/system/ca/{Binding.objects.live().get().pk}/{act}/"
+    return browser.client.post(path, {"reason": reason}, headers={"origin": ORIGIN})
+
+
+def lose(browser) -> None:
+    assert post(browser, "suspend", reason="在出租车上丢失").status_code == 302
+
+
+def resume(browser, lock):
+    binding = Binding.objects.live().get()
+    text = browser.challenge("resume", binding=str(binding.pk))
+    return browser.post(f"/api/bindings/{binding.pk}/resume", {"challenge": text, "token": lock.sign(text)})
+
+
+def test_a_lost_lock_logs_nobody_in_and_its_sessions_end_with_the_report(lock_world, lock):
+    by_lock = Browser()
+    assert by_lock.log_in(lock).status_code == 200
+    member = logged_in(lock_world.member)
+    lose(member)
+    refusal_row(Browser().log_in(lock), "LOCK_REPORTED_LOST")
+    assert by_lock.client.get("/sessions/").status_code == 302
+    row = AuditEvent.objects.get(event="binding:lock:suspended")
+    assert (row.actor, row.subject, row.details["sessions_ended"]) == (lock_world.member.pk, lock_world.member.pk, 1)
+    page = member.client.get("/system/ca/?status=lost").content.decode()
+    assert "已挂失" in page
+    assert f"/system/ca/{Binding.objects.get().pk}/resume/" in page
+    assert post(member, "suspend").status_code == 404  # it is reported lost already
+
+
+def test_the_person_and_their_administrators_are_told_whoever_reported_it(lock_world, lock):
+    lose(logged_in(lock_world.member))
+    told = {(notice.account_id, notice.kind) for notice in Notice.objects.all()}
+    assert told == {(lock_world.member.pk, "lock_suspended"), (lock_world.admin.pk, "member_lock_suspended")}
+    assert "您的 CA 锁 SX-0001" in logged_in(lock_world.member).client.get("/system/").content.decode()
+    assert "的 CA 锁 SX-0001 于" in logged_in(lock_world.admin).client.get("/system/").content.decode()
+
+
+def test_a_lost_lock_stays_with_its_account_and_proves_nothing(lock_world, lock):
+    member = logged_in(lock_world.member)
+    lose(member)
+    refusal_row(member.step_up(lock), "LOCK_REPORTED_LOST")
+    for browser, owner in ((logged_in(lock_world.outsider), lock_world.outsider), (member, lock_world.member)):
+        assert reason_of(browser.bind(lock, owner)) in ("LOCK_REPORTED_LOST", "HOLDER_NOT_ORGANISATION")
+    assert Binding.objects.live().count() == 1
+
+
+def test_it_comes_back_with_the_lock_and_the_password(lock_world, lock):
+    member = logged_in(lock_world.member)
+    lose(member)
+    assert resume(member, lock).status_code == 200
+    assert Browser().log_in(lock).status_code == 200
+    assert AuditEvent.objects.get(event="binding:lock:resumed").subject == lock_world.member.pk
+    assert reason_of(resume(member, lock)) == "BINDING_NOT_FOUND"  # nothing to resume any more
+
+
+def test_its_finder_cannot_bring_it_back(lock_world, lock):
+    member = logged_in(lock_world.member)
+    lose(member)
+    Session.objects.update(password_proved_at=None, authenticated_at=F("authenticated_at") - timedelta(hours=1))
+    assert reason_of(resume(member, lock)) == "STEP_UP_REQUIRED"  # the lock alone, in a session that somebody left open
+    another = make_lock(number=1, lock_id="SX-0002")
+    fresh = logged_in(lock_world.member)
+    refusal_row(resume(fresh, another), "STEP_UP_FAILED")  # a lock, but not this one
+    refusal_row(Browser().log_in(lock), "LOCK_REPORTED_LOST")
+
+
+def test_another_lock_of_the_account_does_not_bring_it_back(lock_world, lock):
+    another = make_lock(number=1, lock_id="SX-0002")
+    member = logged_in(lock_world.member)
+    lose(member)
+    lost = Binding.objects.live().get()
+    assert member.bind(another, lock_world.member, choose="another").status_code == 200
+    text = member.challenge("resume", binding=str(lost.pk))
+    answer = member.post(f"/api/bindings/{lost.pk}/resume", {"challenge": text, "token": another.sign(text)})
+    refusal_row(answer, "STEP_UP_FAILED")
+
+
+def test_an_administrator_brings_it_back_with_a_reason_and_nobody_elses(lock_world, lock):
+    admin = logged_in(lock_world.admin)
+    lose(admin)
+    for stranger in (lock_world.colleague, lock_world.outside_admin, lock_world.outsider):
+        assert post(logged_in(stranger), "resume", reason="我捡到了").status_code == 404
+    assert post(admin, "resume").status_code == 400
+    assert post(admin, "resume", reason="锁在办公室找到").status_code == 302
+    assert Browser().log_in(lock).status_code == 200
+    kinds = list(Notice.objects.filter(account=lock_world.member).order_by("created_at").values_list("kind", flat=True))
+    assert kinds == ["lock_suspended", "lock_resumed"]
+
+
+def test_nobody_reports_a_lock_lost_that_is_not_theirs(lock_world, lock):
+    for stranger in (lock_world.colleague, lock_world.outside_admin, lock_world.outsider):
+        assert post(logged_in(stranger), "suspend").status_code == 404
+    assert Browser().log_in(lock).status_code == 200
+
+
+def test_an_old_session_is_asked_who_is_there_first(lock_world, lock):
+    member = logged_in(lock_world.member)
+    Session.objects.update(authenticated_at=F("authenticated_at") - timedelta(minutes=6))
+    answer = post(member, "suspend")
+    assert (answer.status_code, answer.headers["Location"].split("?")[0]) == (302, "/confirm/")
+    assert Browser().log_in(lock).status_code == 200
+
+
+def test_a_session_that_crossed_the_report_does_not_come_back_with_the_lock(lock_world, lock):
+    crossing = Browser()
+    assert crossing.log_in(lock).status_code == 200
+    member = logged_in(lock_world.member)
+    lose(member)
+    Session.objects.filter(lock__isnull=False).update(ended_at=None)  # as if it was written a moment after the report
+    assert resume(member, lock).status_code == 200
+    assert crossing.client.get("/sessions/").status_code == 302
+
+
+def test_an_operator_reports_it_for_somebody_who_rang(lock_world, lock):
+    binding = Binding.objects.live().get()
+    given = {"binding": binding.pk, "by": lock_world.operator, "context": context(account=lock_world.operator)}
+    with pytest.raises(Refusal, match=Reason.REASON_MISSING):
+        suspension.suspend_by_operator(reason=" ", **given)
+    suspension.suspend_by_operator(reason="来电挂失，已核对身份证后四位", **given)
+    refusal_row(Browser().log_in(lock), "LOCK_REPORTED_LOST")
+
+
+def test_who_writes_to_the_database_does_not_bring_an_operators_lock_back(lock_world):
+    given = {"by": lock_world.operator, "context": context(account=lock_world.operator)}
+    lock_of_operator(lock_world.operator)
+    binding = Binding.objects.get()
+    suspension.suspend_by_operator(binding=binding.pk, reason="来电挂失", **given)
+    Binding.objects.update(suspended_at=None)
+    with pytest.raises(Refusal, match=Reason.OPERATOR_DAMAGED):
+        suspension.suspend_by_operator(binding=binding.pk, reason="再次挂失", **given)
