@@ -119,6 +119,7 @@ ACTS: dict[str, dict[str, Act]] = {
     "locks_binding_change": {
         "unbind": Act(2, Event.BINDING_ENDED, _proposed("紧急解绑")),
         "suspend": Act(1, Event.BINDING_SUSPENDED, "已挂失，该锁的会话已结束"),
+    },
     # driver packages
     "downloads_driverpackage_changelist": {},
     "downloads_driverpackage_export": {"": EXPORT},
