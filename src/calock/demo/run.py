@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +27,7 @@ from calock.wire.driver import HEADER, HELLO_PATH
 USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
 CRL_PORT = 8790
-APPLICATION_PORT = 8791
+APPLICATION_PORTS = {"procurement": 8791, "mall": 8792}
 SERVE = "import sys; from calock.server.process.serve import main; sys.exit(main(sys.argv[1:]))"
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
@@ -102,6 +103,10 @@ def driver_port(place: Place, origin: str) -> int | None:
     return note.port if hello and hello.get("driver") == "calock" else None
 
 
+def is_up(port: int) -> bool:
+    return _answers(port, "/") is not None
+
+
 def _start_crl_source(children: Children, place: Place) -> str:
     port = _port_of(place.notes().get("crl_base", "")) or CRL_PORT
     place.crl_address.unlink(missing_ok=True)
@@ -146,16 +151,20 @@ def _start_server(children: Children, place: Place, port: int) -> None:
 
 def _start_applications(children: Children, place: Place, port: int) -> list[str]:
     """The sample applications, on origins of their own; where they are."""
-    from calock.demo.applications.registration import register_procurement  # noqa: PLC0415 - Django is set up by now
+    from calock.demo.applications.registration import register_mall, register_procurement  # noqa: PLC0415 - Django is set up by now
 
-    own = free_port(place.notes().get("application_port", APPLICATION_PORT), APPLICATION_PORT)
-    place.write_notes({**place.notes(), "application_port": own})
-    arguments = register_procurement(place, port=own, platform_port=port)
-    command = [sys.executable, "-m", "calock.demo.applications.procurement", *arguments]
-    loopback = {"OAUTHLIB_INSECURE_TRANSPORT": "1"}  # plain http, as all of the demonstration
-    child = children.add(Child("sample application", command, log=place.logs / "procurement.log", environment=loopback))
-    child.wait_until(lambda: _answers(own, "/") is not None)
-    return [f"http://caigou.localhost:{own}/"]
+    found = []
+    samples = (("procurement", "caigou", register_procurement), ("mall", "maichang", register_mall))
+    for name, host, register in samples:
+        noted = f"{name}_port"
+        own = free_port(place.notes().get(noted, APPLICATION_PORTS[name]), APPLICATION_PORTS[name])
+        place.write_notes({**place.notes(), noted: own})
+        command = [sys.executable, "-m", f"calock.demo.applications.{name}", *register(place, port=own, platform_port=port)]
+        loopback = {"OAUTHLIB_INSECURE_TRANSPORT": "1"}  # plain http, as all of the demonstration
+        child = children.add(Child(f"application {name}", command, log=place.logs / f"{name}.log", environment=loopback))
+        child.wait_until(partial(is_up, own))
+        found.append(f"http://{host}.localhost:{own}/")
+    return found
 
 
 def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) -> None:

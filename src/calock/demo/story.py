@@ -35,7 +35,7 @@ def story(place: Place, *, port: int, driver_port: int, command: str, applicatio
             "",
             f"  山西政府采购平台   {shanxi}     （也可用 also http://127.0.0.1:{port}/）",
             f"  政采云平台         {zcy}",
-            f"  示例应用 sample application: {applications[0]}   （登录后从应用中心进入 opened from 应用中心 after login）",
+            f"  示例应用 sample applications: {'  '.join(applications)}   （登录后从应用中心进入 opened from 应用中心）",
             f"  CA 驱动  driver    127.0.0.1:{driver_port}，练习用 CA 锁已插入 practice locks plugged in",
             "",
             f"账户 Accounts（密码都是 the password of all is  {PASSWORD} ）",

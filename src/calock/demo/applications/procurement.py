@@ -17,13 +17,14 @@ import jwt
 import uvicorn
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from calock.demo.applications import page
 from calock.demo.applications.sessions import Visitor, Visitors
-from calock.demo.applications.settings import Registration, SampleSettings, call, read_settings
+from calock.demo.applications.settings import Registration, SampleSettings, call, form_of, read_settings
 
 SCOPE = "openid profile calock"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -196,11 +197,13 @@ class Procurement:
 
     async def backchannel(self, request: Request) -> Response:
         """The platform says that a session ended (Back-Channel Logout 1.0 clause 2.6)."""
-        registration = self.settings.of(request.path_params["site"])
-        form = await request.form()
+        form = await form_of(request)
+        return await run_in_threadpool(self._end, request.path_params["site"], form.get("logout_token", ""))
+
+    def _end(self, site: str, token: str) -> Response:
+        registration = self.settings.of(site)
         try:
             assert registration is not None
-            token = str(form["logout_token"])
             claims = self._claims(registration, token)
             if jwt.get_unverified_header(token).get("typ") != "logout+jwt" or "nonce" in claims or claims["jti"] in self._spent:
                 raise ValueError("not a logout token, or used before")  # noqa: TRY301

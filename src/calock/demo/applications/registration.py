@@ -62,3 +62,20 @@ def register_procurement(place: Place, *, port: int, platform_port: int) -> list
         })  # fmt: skip
     file.write_bytes(msgspec.json.encode(settings))
     return [str(file), str(key)]
+
+
+def register_mall(place: Place, *, port: int, platform_port: int) -> list[str]:
+    """Register 电子卖场 on both sites; the arguments to start it with."""
+    from calock.server.applications.installation import install_application  # noqa: PLC0415 - needs Django set up
+
+    file = place.root / "demo" / "applications" / "mall.json"
+    settings = _settings("电子卖场", port, "maichang", platform_port, {"shanxi": "maichang-shanxi", "zcy": "maichang-zcy"})
+    for found in settings.registrations:
+        base = f"{settings.origin}/{found.site}"
+        install_application({
+            "site": found.site, "client_id": found.client_id, "name": settings.name, "note": "示例应用（CAS）",
+            "icon": "grid", "order": 20, "protocols": ["cas"], "audience": ALL, "entry_url": f"{base}/login",
+            "cas_services": [f"{base}/"], "logout_url": f"http://127.0.0.1:{port}/{found.site}/ended", "logout_private": True,
+        })  # fmt: skip
+    file.write_bytes(msgspec.json.encode(settings))
+    return [str(file)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from starlette.requests import Request
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,3 +52,8 @@ def call(url: str, body: str | None = None, headers: dict[str, str] | None = Non
         return reply.status, reply.read()
     finally:
         connection.close()
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form that the platform posts."""
+    return dict(parse_qsl((await request.body()).decode()))

@@ -104,7 +104,7 @@ def destination_of(path: str) -> str:
     """
     head, _, key = path.partition("/continue/")
     try:
-        found = PendingRequest.objects.filter(pk=uuid.UUID(key)).first() if head in ("/oidc", "/cas") else None
+        found = PendingRequest.objects.filter(pk=uuid.UUID(key)).first() if head in ("/oidc", "/cas", "/auth") else None
     except ValueError:
         return ""
     if found is None:

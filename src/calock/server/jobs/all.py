@@ -11,6 +11,7 @@ from calock.server.accounts.password_tries import sweep_password_tries
 from calock.server.audit.outside.delivery import deliver as deliver_heads
 from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
+from calock.server.grants.ending import end_idle_sessions
 from calock.server.imports.runs import carry_on
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.ocsp import OcspRenewal
@@ -19,6 +20,7 @@ from calock.server.jobs.retention import let_go
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import Sweep, sweep_sessions
 from calock.server.oidc.keys import turn_keys
+from calock.server.oidc.tokens import sweep
 from calock.server.outbox.services import sweep_messages
 from calock.server.revocation import ocsp_cache, store
 from calock.server.tools.clock import database_now, require_agreement
@@ -44,9 +46,16 @@ def _seal(heads: Job) -> int:
     return sealed
 
 
+def _idle_sessions() -> int:
+    require_agreement()
+    return end_idle_sessions(at=database_now())
+
+
 def _signing_keys() -> int:
     require_agreement()
-    return turn_keys(at=database_now())
+    now = database_now()
+    sweep(at=now)
+    return turn_keys(at=now)
 
 
 def _files() -> int:
@@ -80,6 +89,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("password-tries", 600.0, _password_tries),
         Job("audit-seal", 60.0, lambda: _seal(heads)),
         heads,
+        Job("idle-sessions", 30.0, _idle_sessions),
         Job("signing-keys", 3600.0, _signing_keys),
         Job("revocation-files", 3600.0, _files),
     ]

@@ -13,7 +13,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.locks.liveness import sessions_with_binding, why_over
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
-from calock.server.sessions.services import TOUCH, end_session, idle_limit
+from calock.server.sessions.services import end_session, idle_limit, touch
 from calock.server.tools import clock
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
@@ -64,7 +64,5 @@ class SessionMiddleware:
             if session.ended_at is None:
                 end_session(session=session, reason=over, at=now)
             return None, over
-        if abs(now - session.last_seen_at) > TOUCH:
-            session.last_seen_at = now
-            session.save(update_fields=["last_seen_at"])
+        touch(session, at=now)
         return session, ""

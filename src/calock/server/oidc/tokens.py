@@ -15,6 +15,7 @@ from calock.server.grants.services import live_grant, revoke_grant
 from calock.server.oidc.claims import subject_of
 from calock.server.oidc.keys import signing_key
 from calock.server.oidc.models import Code, Token
+from calock.server.sessions.services import touch
 
 CODE_LIFE = timedelta(seconds=60)
 ACCESS_LIFE = timedelta(minutes=10)
@@ -142,6 +143,7 @@ def find_refresh(text: str, *, application_id: uuid.UUID, at: datetime) -> Token
     if token.used_at is not None:
         revoke_grant(token.grant, why="refresh token used twice", at=at)
         return None
+    touch(token.grant.session, at=at)  # the person is at work in the application
     return token
 
 

@@ -155,7 +155,12 @@ def logout(request: HttpRequest) -> HttpResponse:
     response = render(
         request,
         "pages/logout.html",
-        {"current": "apps", "application": asked.application, "sent": {name: values[0] for name, values in parameters.items()}},
+        {
+            "current": "apps",
+            "application": asked.application,
+            "sent": {name: values[0] for name, values in parameters.items()},
+            "action": reverse("oidc:logout_confirmed"),
+        },
     )
     return allow_form_to(response, asked.back)
 

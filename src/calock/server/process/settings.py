@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "calock.server.applications",
     "calock.server.grants",
     "calock.server.oidc",
+    "calock.server.cas",
+    "calock.server.gate",
     "calock.server.locks",
     "calock.server.sessions",
     "calock.server.challenges",

@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("downloads/", include("calock.server.downloads.urls")),
     path("console/", admin.site.urls),
     path("", include("calock.server.oidc.urls")),
+    path("cas/", include("calock.server.cas.urls")),
+    path("auth/", include("calock.server.gate.urls")),
     path("", include("calock.server.portal.urls")),
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -82,6 +82,13 @@ def forget_proofs(sessions: QuerySet[Session]) -> None:
         session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
 
 
+def touch(session: Session, *, at: datetime) -> None:
+    """Note that the session is in use: once in half a minute, not for each request."""
+    if abs(at - session.last_seen_at) > TOUCH:
+        session.last_seen_at = at
+        session.save(update_fields=["last_seen_at"])
+
+
 def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> int:
     """End every live session among ``sessions``; how many there were.
 
@@ -93,8 +100,23 @@ def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> i
         return sum(_end(keys[start : start + BATCH], reason, at) for start in range(0, len(keys), BATCH))
 
 
+Listener = Callable[[Sequence[str]], None]
+_listeners: list[Listener] = []
+
+
+def on_end(listener: Listener) -> None:
+    """Name, at start-up, what is called with the keys of sessions that end, inside the transaction that ends them."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 def _end(keys: Sequence[str], reason: str, at: datetime) -> int:
-    return Session.objects.filter(pk__in=keys, ended_at__isnull=True).update(ended_at=at, end_reason=reason)
+    with transaction.atomic():
+        ended = Session.objects.filter(pk__in=keys, ended_at__isnull=True).update(ended_at=at, end_reason=reason)
+        if ended:
+            for listener in _listeners:
+                listener(keys)
+    return ended
 
 
 def end_session(*, session: Session, reason: str, at: datetime) -> None:

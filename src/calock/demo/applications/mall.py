@@ -1,0 +1,116 @@
+"""电子卖场, the sample application that speaks CAS 3.0, as many Java applications do: the protocol by hand, Starlette for pages.
+
+``python -m calock.demo.applications.mall SETTINGS``: the JSON file of :mod:`.settings`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from calock.demo.applications import page
+from calock.demo.applications.sessions import Visitor, Visitors
+from calock.demo.applications.settings import Registration, SampleSettings, call, form_of, read_settings
+
+CAS = "{http://www.yale.edu/tp/cas}"
+SAML = "{urn:oasis:names:tc:SAML:2.0:protocol}"
+LEVELS = {"urn:calock:acr:lock": "CA 锁", "urn:calock:acr:password": "密码"}
+
+
+class Mall:
+    """The application."""
+
+    def __init__(self, settings: SampleSettings) -> None:
+        self.settings = settings
+        self.visitors = Visitors("mall")
+
+    def app(self) -> Starlette:
+        """Its addresses; ``{site}`` says which platform a person comes from."""
+        return Starlette(
+            routes=[
+                Route("/", self.home),
+                Route("/{site}/login", self.login),
+                Route("/{site}/logout", self.logout),
+                Route("/{site}/left", self.left),
+                Route("/{site}/ended", self.ended, methods=["POST"]),
+            ]
+        )
+
+    def _page(self, body: str, status: int = 200) -> Response:
+        return page.page(self.settings.name, self.settings.origin, body, status)
+
+    def service(self, site: str) -> str:
+        return f"{self.settings.origin}/{site}/login"
+
+    def home(self, request: Request) -> Response:
+        visitor = self.visitors.of(request)
+        if visitor.person:
+            return self._page(page.logged_in(visitor.person, [("退出登录", f"/{visitor.site}/logout")]))
+        return self._page(page.welcome([(found.platform, f"/{found.site}/login") for found in self.settings.registrations]))
+
+    def login(self, request: Request) -> Response:
+        """Without a ticket to the platform; with one back from there."""
+        registration = self.settings.of(request.path_params["site"])
+        if registration is None:
+            return self._page(page.refused("没有这个平台", "/"), 404)
+        service, ticket = self.service(registration.site), request.query_params.get("ticket")
+        if ticket is None:
+            return RedirectResponse(f"{registration.issuer}/cas/login?{urlencode({'service': service})}", 303)
+        status, text = call(f"{registration.issuer}/cas/p3/serviceValidate?{urlencode({'service': service, 'ticket': ticket})}")
+        told = ET.fromstring(text) if status == 200 else None  # noqa: S314 - the platform's own answer
+        success = told.find(f"{CAS}authenticationSuccess") if told is not None else None
+        if success is None:
+            return self._page(page.refused("平台不认可这张票据，请重新登录", service), 400)
+        visitor = Visitor(site=registration.site, session=ticket, person=self._described(registration, success))
+        return self.visitors.remember(RedirectResponse("/", 303), visitor)
+
+    def _described(self, registration: Registration, success: ET.Element) -> dict[str, str]:
+        found = {item.tag.removeprefix(CAS): item.text or "" for item in success.iter()}
+        return {
+            "姓名": found["name"],
+            "账户": found["user"],
+            "单位": found.get("org_name", "无"),
+            "统一社会信用代码": found.get("org_uscc", "无"),
+            "登录方式": LEVELS.get(found["acr"], found["acr"]),
+            "登录时间": found["authenticationDate"],
+            "来自平台": registration.platform,
+        }
+
+    def logout(self, request: Request) -> Response:
+        """Here and at the platform."""
+        registration = self.settings.of(request.path_params["site"])
+        self.visitors.leave(self.visitors.of(request))
+        if registration is None:
+            return RedirectResponse("/", 303)
+        back = f"{self.settings.origin}/{registration.site}/left"
+        return RedirectResponse(f"{registration.issuer}/cas/logout?{urlencode({'service': back})}", 303)
+
+    def left(self, _request: Request) -> Response:
+        return self._page("<section><h1>您已退出登录</h1><p>平台和其他应用也已退出。</p></section>")
+
+    async def ended(self, request: Request) -> Response:
+        """The platform says that the session of a ticket ended (CAS 3.0.3 clause 2.3.3). A ticket is a secret: who knows it may."""
+        try:
+            told = ET.fromstring((await form_of(request))["logoutRequest"][:4000])  # noqa: S314 - small, and of the platform
+            ticket = told.findtext(f"{SAML}SessionIndex", "")
+        except (KeyError, ET.ParseError):
+            return Response(status_code=400)
+        self.visitors.forget(request.path_params["site"], ticket)
+        return Response(status_code=200)
+
+
+def main(arguments: list[str]) -> None:
+    settings = read_settings(Path(arguments[0]))
+    uvicorn.run(Mall(settings).app(), host="127.0.0.1", port=settings.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,182 @@
+"""CAS 3.0: which service an address belongs to, tickets, and what is said of the person (CAS Protocol 3.0.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.applications.catalogue import require_meant_for
+from calock.server.applications.models import Application, ApplicationState
+from calock.server.cas.models import ServiceTicket
+from calock.server.grants.decide import Enter
+from calock.server.grants.models import Grant
+from calock.server.grants.refused import note_refused
+from calock.server.grants.services import live_grant, open_grant, revoke_grant
+from calock.server.locks.password_rules import has_lock
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.models import Session
+from calock.server.tools.addresses import FetchRefusedError, split
+
+PROTOCOL = "cas"
+LIFE = timedelta(seconds=10)
+_LETTERS = string.ascii_letters + string.digits
+"""Clause 3.7 allows a hyphen too, but no underscore: one sends mod_auth_cas round in circles."""
+_LENGTH = 43
+"""256 bits of these letters."""
+MAX_SERVICE = 1000
+
+
+ADDRESSES = {PROTOCOL: "cas_services", "gate": "gate_urls"}
+"""Where the addresses of a protocol are registered; the gate (``server/gate``) sends people back by tickets too."""
+
+
+class ValidationError(Exception):
+    """A ticket that is not validated; ``code`` as in clause 2.5.3."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """Whom a ticket speaks of."""
+
+    grant: Grant
+    renewed: bool
+
+
+def application_for(service: str, *, site: str, protocol: str = PROTOCOL) -> Application:
+    """The application to which a service address belongs, by its registered prefixes, never by a pattern.
+
+    Raises:
+        Refusal: APPLICATION_UNKNOWN; REGISTER_DAMAGED.
+    """
+    if len(service) <= MAX_SERVICE and is_plain(service):
+        for row in Application.objects.filter(site=site, state=ApplicationState.ENABLED):
+            if any(is_below(service, prefix) for prefix in row.content.get(ADDRESSES[protocol], ())):
+                _ = row.wish
+                return row
+    raise Refusal(Reason.APPLICATION_UNKNOWN, f"service {service[:120]!r}")
+
+
+def is_plain(address: str) -> bool:
+    """Whether browsers, and whoever compares it here, read an address in the same way."""
+    if any(not "!" <= letter <= "~" for letter in address):
+        return False
+    try:
+        parts = split(address)
+    except FetchRefusedError:
+        return False
+    path = parts.path.lower()
+    return (
+        "#" not in address
+        and ".." not in path
+        and "%2e" not in path
+        and "%2f" not in path
+        and "%5c" not in path
+        and "//" not in path
+    )
+
+
+def is_below(address: str, prefix: str) -> bool:
+    """Whether ``address`` is the registered one or lies below it: same scheme, host and port, and the path goes on at a slash."""
+    one, other = urlsplit(address), urlsplit(prefix)
+    if (one.scheme, one.netloc) != (other.scheme, other.netloc):
+        return False
+    return one.path == other.path or one.path.startswith(other.path.rstrip("/") + "/")
+
+
+def require_may(application: Application, account: Account, *, needs_lock: bool, context: RequestContext) -> None:
+    """Raise APPLICATION_NOT_FOR_YOU or LOCK_NEEDED_HERE, and write it down for whoever connects the application."""
+    try:
+        require_meant_for(account, application.wish)
+        if needs_lock and not has_lock(account):
+            raise Refusal(Reason.LOCK_NEEDED_HERE, "no lock is bound to the account")  # noqa: TRY301
+    except Refusal as refusal:
+        note_refused(application, refusal, context=context)
+        raise
+
+
+def issue_ticket(
+    *,
+    application: Application,
+    session: Session,
+    entered: Enter,
+    service: str,
+    renewed: bool,
+    context: RequestContext,
+    protocol: str = PROTOCOL,
+) -> str:
+    """A ticket for one service, inside the caller's transaction."""
+    ticket = "ST-" + "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+    grant = open_grant(application=application, session=session, entered=entered, protocol=protocol, context=context)
+    ServiceTicket.objects.create(
+        digest=_digest(ticket), ticket=ticket, grant=grant, service=service, renewed=renewed, expires_at=context.at + LIFE
+    )
+    return ticket
+
+
+def _digest(ticket: str) -> str:
+    return hashlib.sha256(ticket.encode(errors="replace")).hexdigest()
+
+
+def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime) -> Validated:
+    """Use a ticket up.
+
+    Raises:
+        ValidationError: INVALID_REQUEST, INVALID_TICKET_SPEC, INVALID_TICKET, INVALID_SERVICE.
+    """
+    if not ticket or not service:
+        raise ValidationError("INVALID_REQUEST", "ticket and service are required")
+    if not ticket.startswith("ST-"):
+        raise ValidationError("INVALID_TICKET_SPEC", "only service tickets are validated")
+    with transaction.atomic():
+        row = ServiceTicket.objects.select_for_update().filter(pk=_digest(ticket), grant__application__site=site).first()
+        grant = _use(row, at)
+    if row is None or grant is None:
+        raise ValidationError("INVALID_TICKET", "the ticket is unknown, used or over")
+    if row.service != service:
+        raise ValidationError("INVALID_SERVICE", "the ticket is another service's")
+    if renew and not row.renewed:
+        raise ValidationError("INVALID_TICKET", "the person did not prove themselves for this ticket")
+    return Validated(grant, row.renewed)
+
+
+def _use(row: ServiceTicket | None, at: datetime) -> Grant | None:
+    if row is None:
+        return None
+    if row.used_at is not None:
+        revoke_grant(row.grant, why="ticket used twice", at=at)
+        return None
+    row.used_at = at
+    row.save(update_fields=["used_at"])
+    return live_grant(row.grant_id, at=at) if at < row.expires_at else None
+
+
+def attributes_of(validated: Validated) -> dict[str, str]:
+    """What is told beside the account's name (clause 2.5.7): who, of which organisation, proved how and when."""
+    grant, account = validated.grant, validated.grant.account
+    found = {
+        "authenticationDate": grant.auth_time.isoformat(timespec="seconds"),
+        "longTermAuthenticationRequestTokenUsed": "false",
+        "isFromNewLogin": "true" if validated.renewed else "false",
+        "acr": grant.acr,
+        "name": account.name,
+        "role": str(account.role),
+    }
+    if account.organisation is not None:
+        found |= {
+            "org_name": account.organisation.name,
+            "org_uscc": account.organisation.uscc,
+            "org_kind": str(account.organisation.kind),
+        }
+    return found

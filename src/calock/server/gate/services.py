@@ -1,0 +1,59 @@
+"""Who may pass a reverse proxy that asks us (nginx ``auth_request``), for applications that know no login protocol at all."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from urllib.parse import quote
+
+from calock.server.cas.services import ValidationError, is_below, is_plain, validate
+from calock.server.gate.models import Pass
+from calock.server.grants.levels import LEVELS, level_of
+from calock.server.grants.models import Grant
+from calock.server.grants.services import live_grant
+
+PROTOCOL = "gate"
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode(errors="replace")).hexdigest()
+
+
+def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
+    """The value of a new cookie, for a ticket that was issued for ``service``.
+
+    Raises:
+        ValidationError: the ticket is unknown, used, over, or another address's.
+    """
+    found = validate(ticket=ticket, service=service, renew=False, site=site, at=at)  # no transaction: a refusal of it stays written
+    if found.grant.protocol != PROTOCOL:
+        raise ValidationError("INVALID_TICKET", "the ticket is a CAS service's")
+    value = secrets.token_urlsafe(32)
+    Pass.objects.create(digest=_digest(value), grant=found.grant)
+    return value
+
+
+def grant_behind(value: str, *, address: str, at: datetime) -> Grant | None:
+    """The live grant of a cookie, when it is the application's to which ``address`` belongs and its level is still enough."""
+    row = Pass.objects.filter(pk=_digest(value)).first() if value else None
+    grant = live_grant(row.grant_id, at=at) if row is not None else None
+    if grant is None:
+        return None
+    wish = grant.application.wish
+    enough = not wish.require_level or LEVELS.index(level_of(grant.acr)) >= LEVELS.index(wish.require_level)
+    mine = is_plain(address) and any(is_below(address, prefix) for prefix in wish.gate_urls)
+    return grant if enough and mine else None
+
+
+def headers_of(grant: Grant) -> dict[str, str]:
+    """What the proxy hands to the application; names in percent-encoded UTF-8, since headers are ASCII."""
+    account = grant.account
+    organisation = account.organisation
+    return {
+        "Remote-User": account.username,
+        "Remote-Name": quote(account.name),
+        "Remote-Role": str(account.role),
+        "Remote-Level": level_of(grant.acr),
+        "Remote-Organisation": organisation.uscc if organisation is not None else "",
+    }

@@ -1,0 +1,59 @@
+"""When a session ends, for whatever reason, every application that it entered is told once: a message in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from calock.server.applications.models import Application
+from calock.server.egress.purposes import Purpose, register_purpose
+from calock.server.grants.models import Grant
+from calock.server.outbox.services import put
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import end_sessions, idle_limit, on_end
+from calock.server.sites.registry import sites
+from calock.server.tools.addresses import Endpoint, endpoint_of
+
+EGRESS = "application-logout"
+SCHEDULE = (timedelta(seconds=10), timedelta(seconds=60))
+"""Three tries in less than two minutes: what ends later ended at the application by itself."""
+LOGOUT = ".logout"
+"""How the kinds of these messages end, after the protocol's name."""
+
+
+def tell_applications(sessions: Sequence[str]) -> None:
+    """Leave a message for each application that these sessions entered, inside the transaction that ended them."""
+    grants = Grant.objects.filter(session__in=sessions, protocol__in=("oidc", "cas")).select_related("application")
+    for grant in grants.order_by("created_at"):
+        if grant.application.content.get("logout_url"):
+            # one for each session and application; of CAS, which knows no sessions, one for each ticket
+            about = str(grant.pk) if grant.protocol == "cas" else f"{grant.session_id[:32]} {grant.application_id}"
+            put(grant.protocol + LOGOUT, key=about, body={"grant": str(grant.pk)})
+
+
+def end_idle_sessions(*, at: datetime) -> int:
+    """End sessions that entered applications and were not used for too long, or are over: nobody else would notice. For the job."""
+    live = Session.objects.filter(ended_at__isnull=True, grants__isnull=False)
+    idle = Q()
+    for code, profile in sites().items():
+        idle |= Q(site=code, last_seen_at__lt=at - idle_limit(profile.idle_minutes, operator=False))
+    over = end_sessions(live.filter(expires_at__lte=at), reason="expired", at=at)
+    return over + end_sessions(live.filter(idle), reason="idle", at=at)
+
+
+def logout_endpoints() -> Mapping[Endpoint, bool]:
+    """Where applications hear of it: what two operators registered, and nothing that somebody else wrote."""
+    found: dict[Endpoint, bool] = {}
+    for row in Application.objects.all():
+        if row.is_intact() and row.wish.logout_url:
+            place = endpoint_of(row.wish.logout_url)
+            found[place] = found.get(place, False) or row.wish.logout_private
+    return found
+
+
+def listen() -> None:
+    """At start-up."""
+    on_end(tell_applications)
+    register_purpose(Purpose(EGRESS, "应用退出通知", logout_endpoints))
