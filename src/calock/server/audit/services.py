@@ -14,6 +14,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.audit.canonical import Value, clean, clean_details, mac_of, new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
+from calock.server.tools import figures, request_id
 
 
 class Actor(Protocol):
@@ -50,7 +51,14 @@ def build(
     reason: Reason | None = None,
     details: Mapping[str, Value] | None = None,
 ) -> AuditEvent:
-    """An unsaved row with its MAC. ``context`` None is the server itself acting: jobs and commands."""
+    """An unsaved row with its MAC. ``context`` None is the server itself acting: jobs and commands.
+
+    Its details name the request it was made in, if any: the log's lines have the same id.
+    """
+    told = clean_details(details or {})
+    if number := request_id.current():
+        told["request"] = number
+    figures.events.labels(event.value, context.site if context else "", reason.value if reason else "").inc()
     at = context.at if context else timezone.now()
     row = AuditEvent(
         number=new_number(at),
@@ -65,7 +73,7 @@ def build(
         provider=clean(provider, 50),
         ip=context.ip if context else None,
         user_agent=clean(context.user_agent if context else ""),
-        details=clean_details(details or {}),
+        details=told,
     )
     row.mac = mac_of(row)
     return row

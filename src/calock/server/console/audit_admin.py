@@ -36,6 +36,7 @@ CHECKED_AT_ONCE = 20_000
 
 
 DETAIL_WORDS = {
+    "request": "请求编号",
     "algorithm": "算法",
     "anchor_key": "信任锚公钥 SHA-256",
     "certificate": "证书 SHA-256",

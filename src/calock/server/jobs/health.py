@@ -48,17 +48,28 @@ class JobProblem:
         return f"job {self.job}: {words[self.kind]}" if self.job else f"jobs: {words[self.kind]}"
 
 
-class _State(msgspec.Struct, rename="camel"):
+class State(msgspec.Struct, rename="camel"):
+    """How one job stands, as the runner wrote it."""
+
     every: float
     last_started: str
     last_error: str
+
+
+def read_states() -> dict[str, State]:
+    """How each job of this machine stands, by name.
+
+    Raises:
+        OSError, msgspec.MsgspecError: nothing has been written, or it cannot be read.
+    """
+    return msgspec.json.decode(states_file().read_bytes(), type=dict[str, State])
 
 
 def problems(*, at: datetime | None = None) -> list[JobProblem]:
     """What is wrong with the jobs of this machine now; empty = nothing. Reads one small file."""
     at = at or timezone.now()
     try:
-        states = msgspec.json.decode(states_file().read_bytes(), type=dict[str, _State])
+        states = read_states()
     except FileNotFoundError:
         return [
             JobProblem(
@@ -71,7 +82,7 @@ def problems(*, at: datetime | None = None) -> list[JobProblem]:
     return found if states else [JobProblem(ProblemKind.UNKNOWN, "", "jobs.json names none")]
 
 
-def _of(name: str, state: _State, at: datetime) -> list[JobProblem]:
+def _of(name: str, state: State, at: datetime) -> list[JobProblem]:
     found = []
     try:
         started = datetime.fromisoformat(state.last_started)

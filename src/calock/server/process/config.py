@@ -3,7 +3,9 @@
 ``CALOCK_DATA`` (directory), ``DATABASE_URL``, ``CALOCK_SECRET_KEY`` or ``CALOCK_SECRET_KEY_FILE``, ``CALOCK_INSECURE_HTTP``
 (1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
 (the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
-``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a minute, default 60), ``CALOCK_EGRESS_PROXY``,
+``CALOCK_METRICS`` (port, or address and port, where Prometheus finds figures; none without it),
+``CALOCK_ACCESS_LOG`` (0: no line for each request), ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a
+minute, default 60), ``CALOCK_EGRESS_PROXY``,
 ``CALOCK_AUDIT_HEADS`` (places outside that get the audit trail's heads, separated by blanks) and ``CALOCK_AUDIT_HEADS_TOKEN_FILE``,
 ``CALOCK_OPERATORS_NEED_LOCK`` (0: operators may do with a password; default 1),
 ``CALOCK_SITES``, ``CALOCK_VENDORS`` (directories of sites and of CA vendors of the operator's own, beside those of the program),
@@ -73,6 +75,9 @@ class Config:
     hsts_subdomains: bool = False
     heads_places: tuple[str, ...] = ()
     heads_token: str = ""
+    metrics: tuple[str, int] | None = None
+    """Address and port for Prometheus."""
+    access_log: bool = True
 
 
 def _flag(name: str, *, default: str = "0") -> bool:
@@ -98,6 +103,22 @@ def _proxies() -> frozenset[str]:
         return frozenset(str(ip_address(part)) for part in named)
     except ValueError as error:
         raise ConfigError(f"CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: {error}") from error
+
+
+def _metrics() -> tuple[str, int] | None:
+    """Whoever reaches it may read it, so it is loopback unless an address is named."""
+    value = os.environ.get("CALOCK_METRICS", "")
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    try:
+        address = str(ip_address(host.strip("[]"))) if host else "127.0.0.1"
+        number = int(port) if port.isascii() and port.isdigit() else 0
+    except ValueError:
+        address, number = "", 0
+    if not address or not 1 <= number <= 65535:
+        raise ConfigError(f"CALOCK_METRICS is a port, or an address and a port such as 10.0.0.7:9464 or [::1]:9464, not {value!r}")
+    return address, number
 
 
 def _egress_proxy() -> str:
@@ -254,4 +275,6 @@ def read_config() -> Config:
         hsts_subdomains=_flag("CALOCK_HSTS_SUBDOMAINS"),
         heads_places=_heads_places(heads_token),
         heads_token=heads_token,
+        metrics=_metrics(),
+        access_log=_flag("CALOCK_ACCESS_LOG", default="1"),
     )

@@ -11,16 +11,20 @@ import asyncio
 import io
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from django.conf import settings
+
 from calock.core.refusals import Reason
 from calock.server.jobs.health import WARNING
-from calock.server.process import routes
+from calock.server.process import access_log, routes
 from calock.server.process.bodies import BodyError, StreamedBody, give_up_late_ones, read_body
 from calock.server.process.bulkheads import FullError
 from calock.server.process.wsgi_bridge import Answer, Application, Environ, Headers, HeadersError, ask, environ_of
+from calock.server.tools import figures, request_id
 from calock.server.web.client_address import client_address
 
 COME_AGAIN = 2
@@ -43,31 +47,61 @@ def _plain(protocol: Any, status: int, lines: list[str], *more: tuple[str, str])
 class _Request:
     """One request on its way through the threads. Everything but ``__init__`` happens in one of them."""
 
-    __slots__ = ("body", "gateway", "length", "protocol", "scope")
+    __slots__ = ("began", "body", "gateway", "kind", "length", "protocol", "scope")
 
-    def __init__(self, gateway: Gateway, scope: Any, protocol: Any, body: BinaryIO, length: int | None) -> None:
+    def __init__(self, gateway: Gateway, kind: str, scope: Any, protocol: Any, *, body: BinaryIO, length: int | None) -> None:
         self.gateway, self.scope, self.protocol, self.body, self.length = gateway, scope, protocol, body, length
+        self.kind, self.began = kind, time.monotonic()
 
     def answer(self, marks: Environ | None = None) -> None:
         """Ask the application, and send what it answers. ``marks`` are added to what it is told."""
+        number = request_id.new_request_id(self.scope.headers.get("traceparent") or "")
+        request_id.begin(number)
+        figures.queue_seconds.labels(self.kind).observe(time.monotonic() - self.began)
+        status = 500
         try:
             environ = environ_of(self.scope, self.body, self.length)
             if marks:
                 environ |= marks
-            self.gateway.send(self.protocol, ask(self.gateway.application, environ))
+            answer = ask(self.gateway.application, environ)
+            answer.headers.append((request_id.HEADER, number))
+            status = answer.status
+            self.gateway.send(self.protocol, answer)
         except HeadersError as error:
-            _plain(self.protocol, error.status, [str(error)], ("Connection", "close"))
+            status = error.status
+            _plain(self.protocol, status, [str(error)], ("Connection", "close"), (request_id.HEADER, number))
         except BaseException:
             log.exception("a request was not answered")
-            _plain(self.protocol, 500, ["failed"])
+            _plain(self.protocol, 500, ["failed"], (request_id.HEADER, number))
+        self._told(status, number)
+        request_id.begin("")
 
     def say_busy(self) -> None:
         """The site's own page that says so."""
+        figures.busy.labels(self.kind).inc()
         self.answer({"calock.refused": Reason.SERVER_BUSY, "calock.retry_after": COME_AGAIN})
 
     def say_busy_in_a_line(self) -> None:
         """Where there is no thread even for the page."""
         _plain(self.protocol, 503, ["busy, please try again"], ("Retry-After", str(COME_AGAIN)))
+        self._told(503, "")
+
+    def _told(self, status: int, number: str) -> None:
+        """Count an answer, and write its line."""
+        seconds = time.monotonic() - self.began
+        figures.requests.labels(self.kind, f"{status // 100}xx").inc()
+        figures.request_seconds.labels(self.kind).observe(seconds)
+        if settings.CALOCK.access_log:
+            access_log.write(
+                method=self.scope.method,
+                host=self.scope.headers.get("host") or "",
+                path=self.scope.path,
+                status=status,
+                seconds=seconds,
+                address=self.address(),
+                kind=self.kind,
+                request=number,
+            )
 
     def address(self) -> str:
         forwarded = self.scope.headers.get("x-forwarded-for") or ""
@@ -131,13 +165,13 @@ class Gateway:
             except BodyError as error:
                 _plain(protocol, error.status, [str(error)], ("Connection", "close"))
                 return
-        request = _Request(self, scope, protocol, body, length)
+        kind = routes.bulkhead_of(scope.method, scope.path, scope.headers.get("cookie") or "", streamed=streamed)
+        request = _Request(self, kind, scope, protocol, body=body, length=length)
         answered = self._loop.create_future()
-        name = routes.bulkhead_of(scope.method, scope.path, scope.headers.get("cookie") or "", streamed=streamed)
-        self._hand_over(name, request, answered)
+        self._hand_over(request, answered)
         await answered
 
-    def _hand_over(self, name: str, request: _Request, answered: asyncio.Future[None]) -> None:
+    def _hand_over(self, request: _Request, answered: asyncio.Future[None]) -> None:
         """Give a request to the threads of one bulkhead; one that finds no room is told so, by a thread of its own if possible."""
 
         def run() -> None:
@@ -153,7 +187,7 @@ class Gateway:
             self._answered.append(answered)
 
         try:
-            self._bulkheads[name].submit(run, refuse, request.address)
+            self._bulkheads[request.kind].submit(run, refuse, request.address)
         except FullError:
             try:
                 self._bulkheads["refusals"].submit(refuse, refuse_at_once, request.address)

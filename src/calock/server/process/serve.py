@@ -104,11 +104,14 @@ def prepare() -> None:
     from django.core.management import call_command  # noqa: PLC0415
 
     from calock.core import selftest  # noqa: PLC0415
+    from calock.server.process import figure_files  # noqa: PLC0415
     from calock.server.sites.names import check_names  # noqa: PLC0415
     from calock.server.sites.practice import public_with_samples  # noqa: PLC0415
     from calock.server.sites.registry import sites  # noqa: PLC0415
     from calock.wire.vendors import read_vendors  # noqa: PLC0415
 
+    if settings.CALOCK.metrics:
+        figure_files.begin(settings.CALOCK.data)
     django.setup()
     check_names(sites(), read_vendors(settings.CALOCK.vendors))
     for code in public_with_samples(sites()):
@@ -141,7 +144,7 @@ def _serve(host: str, port: int, workers: int, *, jobs: bool) -> None:
     """Start all processes of this machine and keep them running until told to end."""
     from django.conf import settings  # noqa: PLC0415 - set up by prepare()
 
-    from calock.server.process import worker  # noqa: PLC0415 - with the whole application, which the forked processes share
+    from calock.server.process import metrics, worker  # noqa: PLC0415 - with the whole application, which the forked processes share
     from calock.server.process.supervisor import Child, Signals, Supervisor, forked, launched  # noqa: PLC0415
 
     parent, drain = os.getpid(), settings.CALOCK.drain_seconds
@@ -149,6 +152,9 @@ def _serve(host: str, port: int, workers: int, *, jobs: bool) -> None:
     children = [Child(f"server process {number + 1}", partial(forked, serve)) for number in range(workers)]
     if jobs:
         children.insert(0, Child("background jobs", partial(launched, _jobs_command()), hurry=signal.SIGTERM))
+    if settings.CALOCK.metrics:
+        tell = partial(metrics.run, *settings.CALOCK.metrics, parent=parent)
+        children.append(Child("metrics", partial(forked, tell), hurry=signal.SIGTERM))
     shown = f"[{host}]" if ":" in host else host
     with Signals() as signals:
         sys.stdout.write(f"calock serve: http://{shown}:{port}/, {workers} processes, data in {Path(settings.CALOCK.data)}\n")

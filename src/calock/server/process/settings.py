@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calock.server import web
-from calock.server.process import database, logs
+from calock.server.process import database, figure_files, logs
 from calock.server.process.config import read_config
 from calock.server.sites.registry import SITES, site_folders
 from calock.wire import driver
@@ -159,3 +159,4 @@ STORAGES = {
 }
 LOGGING = logs.LOGGING
 logs.configure()
+figure_files.make_room()  # before any module counts; nothing is done but in processes of `calock serve`

@@ -19,6 +19,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from calock.server.jobs.readiness import readiness
+from calock.server.process import figure_files, logs
 from calock.server.process.gateway import Gateway
 from calock.server.process.wsgi import application
 from calock.server.tools import clock
@@ -56,6 +57,7 @@ def _end_with(parent: int) -> None:
 def _server(gateway: Any, host: str, port: int) -> Any:
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415 - after the fork
     from granian.http import HTTP1Settings  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
     from granian.server.embed import Server  # noqa: PLC0415
 
     return Server(
@@ -68,7 +70,8 @@ def _server(gateway: Any, host: str, port: int) -> Any:
         backlog=BACKLOG,
         backpressure=_connections(),
         http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=64 * 1024),
-        log_enabled=False,
+        log_level=LogLevels.error,
+        log_dictconfig=logs.GRANIAN,
     )
 
 
@@ -124,6 +127,7 @@ async def _serve(gateway: Any, host: str, port: int, drain: float) -> None:
 
 def run(host: str, port: int, *, drain: float, parent: int) -> None:
     """Serve until told to end. Called in a forked process that has SIGTERM and SIGINT blocked."""
+    figure_files.make_room()
     bound_statements(settings.CALOCK.database_seconds)
     gc.freeze()  # what was loaded before the fork stays shared
     threading.Thread(target=_end_with, args=(parent,), name="with-parent", daemon=True).start()

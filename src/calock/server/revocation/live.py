@@ -44,6 +44,7 @@ from calock.server.revocation.limits import OCSP_LIMITS
 from calock.server.revocation.live_crl import fetch_crls
 from calock.server.revocation.refresh import target_of
 from calock.server.revocation.source_status import note_failure, note_success
+from calock.server.tools import figures
 from calock.server.tools.addresses import FetchRefusedError
 
 WAIT = 5.0
@@ -216,7 +217,8 @@ def _answer(source: RevocationSource, question: _Question) -> tuple[VerifiedSing
     request = build_request(issuer, serial, nonce=nonce, algorithm=algorithm)
     limits = question.patience.within(OCSP_LIMITS) if question.patience else OCSP_LIMITS
     sink = io.BytesIO()
-    fetch(target_of(source), sink, limits=limits, body=request, content_type="application/ocsp-request")
+    with figures.ocsp_seconds.time():
+        fetch(target_of(source), sink, limits=limits, body=request, content_type="application/ocsp-request")
     message = read_response(sink.getvalue())
     if message.nonce != nonce and (message.nonce is not None or graph.policy.revocation.ocsp_nonce_required):
         raise Refusal(Reason.REVOCATION_UNTRUSTED, "the OCSP answer does not carry our nonce")

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from calock.server.sites.registry import sites
+from calock.server.tools import request_id
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -14,6 +15,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     profile = getattr(request, "site", None) or next(profile for profile in sites().values() if profile.default)
     return {
         "site": profile,
+        "request_id": request_id.current(),
         "emblem": f"sites/{profile.code}/emblem.svg",
         "tokens": f"sites/{profile.code}/tokens.css",
         "site_header": f"parts/header-{profile.header}.html",
