@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from django.test import Client
@@ -15,7 +16,7 @@ PROXIES = frozenset({"203.0.113.9", "203.0.113.8", "2001:db8::9"})
 
 
 def behind(settings, *proxies: str, **changed) -> None:
-    settings.CALOCK = replace(settings.CALOCK, trusted_proxies=frozenset(proxies), **changed)
+    settings.CALOCK = replace(settings.CALOCK, trusted_proxies=tuple(map(ip_network, proxies)), **changed)
 
 
 def test_forwarded_headers_count_only_from_listed_proxies(settings):
@@ -24,6 +25,14 @@ def test_forwarded_headers_count_only_from_listed_proxies(settings):
     assert client_address("203.0.113.9", "6.6.6.6, 192.0.2.4, 203.0.113.8").ip == "192.0.2.4"
     assert client_address("203.0.113.9", "not an address").ip is None
     assert client_address("203.0.113.9", "").ip is None
+
+
+def test_a_balancer_whose_address_changes_is_known_by_its_network(settings):
+    behind(settings, "10.1.2.0/24", "2001:db8:1::/48")
+    for proxy in ("10.1.2.7", "::ffff:10.1.2.7", "2001:db8:1::5"):
+        assert client_address(proxy, "6.6.6.6, 192.0.2.4, 10.1.2.200").ip == "192.0.2.4"
+    assert client_address("10.1.3.7", "192.0.2.4").ip == "10.1.3.7"
+    assert client_address("::ffff:192.0.2.4", "").ip == "192.0.2.4"
 
 
 @pytest.mark.parametrize(

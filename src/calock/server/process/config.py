@@ -2,7 +2,7 @@
 
 ``CALOCK_DATA`` (directory), ``DATABASE_URL``, ``CALOCK_SECRET_KEY`` or ``CALOCK_SECRET_KEY_FILE``, ``CALOCK_INSECURE_HTTP``
 (1 only for a demonstration on loopback), ``CALOCK_HOSTS_<SITE>`` (comma list of host names of one site), ``CALOCK_PUBLIC_PORT``
-(the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses),
+(the port people's browsers use, when it is not the scheme's own), ``CALOCK_TRUSTED_PROXIES`` (comma list of addresses, networks),
 ``CALOCK_METRICS`` (port, or address and port, where Prometheus finds figures; none without it),
 ``CALOCK_ACCESS_LOG`` (0: no line for each request), ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a
 minute, default 60), ``CALOCK_EGRESS_PROXY``,
@@ -20,12 +20,13 @@ rows are kept).
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import dj_database_url
 
@@ -34,8 +35,12 @@ from calock.server.tools.addresses import FetchRefusedError, endpoint_of
 from calock.server.tools.files import make_once
 from calock.wire.driver import PORTS
 
+_SERVER = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]/]+))(?::(?P<port>[0-9]{1,5}))?")
 OWN_FILES = frozenset({"secret.key", "calock.sqlite3", "audit-seal.key", "static", "jobs.lock"})
 """What shows that a folder is a data folder of ours."""
+
+
+Network = IPv4Network | IPv6Network
 
 
 class ConfigError(RuntimeError):
@@ -60,7 +65,7 @@ class Config:
     secrets: tuple[str, ...]
     """The newest first: it makes what is new, the others recognise what they made before."""
     insecure_http: bool
-    trusted_proxies: frozenset[str]
+    trusted_proxies: tuple[Network, ...]
     egress_proxy: str
     public_port: str = ""
     failures_per_minute: int = 60
@@ -96,13 +101,18 @@ def _number(name: str, *, default: int | None, low: int, high: int) -> int | Non
     return int(value)
 
 
-def _proxies() -> frozenset[str]:
-    """Addresses written as those of requests are, so that they are found again."""
+def _proxies() -> tuple[Network, ...]:
     named = filter(None, (part.strip() for part in os.environ.get("CALOCK_TRUSTED_PROXIES", "").split(",")))
     try:
-        return frozenset(str(ip_address(part)) for part in named)
+        found = tuple(ip_network(part) for part in named)
     except ValueError as error:
-        raise ConfigError(f"CALOCK_TRUSTED_PROXIES is a comma list of IP addresses: {error}") from error
+        raise ConfigError(
+            f"CALOCK_TRUSTED_PROXIES is a comma list of IP addresses and networks such as 10.1.2.0/24: {error}"
+        ) from error
+    for network in found:
+        if network.prefixlen < (8 if network.version == 4 else 16):
+            raise ConfigError(f"CALOCK_TRUSTED_PROXIES: {network}: each user of so much Internet could name any address")
+    return found
 
 
 def _metrics() -> tuple[str, int] | None:
@@ -220,12 +230,28 @@ def _close(data: Path) -> None:
     data.chmod(0o700)
 
 
+def _with_hosts_apart(url: str) -> str:
+    """``postgresql://h1:5432,h2:5433/name`` (libpq, "Specifying Multiple Hosts") with the hosts among the options."""
+    parts = urlsplit(url)
+    who, at, where = parts.netloc.rpartition("@")
+    if "," not in where:
+        return url
+    named = [_SERVER.fullmatch(server) for server in where.split(",")]
+    if not all(named):
+        raise ValueError("an address among several")
+    hosts = ",".join(found["six"] or found["host"] for found in named if found)
+    ports = ",".join(found["port"] or "5432" for found in named if found)
+    options = "&".join(filter(None, (f"host={hosts}&port={ports}", parts.query)))
+    return urlunsplit((parts.scheme, who + at, parts.path, options, ""))
+
+
 def _database_url(data: Path) -> str:
     """What is refused is not repeated: it may hold a password."""
     value = os.environ.get("DATABASE_URL") or f"sqlite:///{data / 'calock.sqlite3'}"
     if value.partition("://")[0] not in ("postgresql", "postgres", "sqlite"):
         raise ConfigError("DATABASE_URL must begin with postgresql:// or sqlite:///")
     try:
+        value = _with_hosts_apart(value)
         name = dj_database_url.parse(value)["NAME"]
     except ValueError as error:
         raise ConfigError("DATABASE_URL is no address; what is unusual in a user name or password is written %XX") from error

@@ -95,10 +95,14 @@ def prepare() -> None:
     """Everything that must hold before the first request: sites, vendors, known answers, schema, static files, the register.
 
     Raises:
+        ConfigError: the environment asks for what cannot work, or the machine lacks what it takes.
         DefinitionError: a site's profile, its host names or a vendor's folder cannot be used.
         SelfTestError: cryptography does not work as it must on this machine.
         RegisterError: an enabled provider has no usable anchor, or its rows are not the ones that were sealed.
     """
+    from calock.server.process import machine  # noqa: PLC0415
+
+    machine.require()
     import django  # noqa: PLC0415 - only now is the environment final
     from django.conf import settings  # noqa: PLC0415
     from django.core.management import call_command  # noqa: PLC0415

@@ -50,6 +50,10 @@ def load_profile(folder: Path, environ: Mapping[str, str] = os.environ) -> Profi
     for host in profile.hosts:
         if not _HOST.fullmatch(host):
             named_by = variable if variable in environ else f"{path}: hosts"
+            if "/" in host and "://" not in host:
+                raise DefinitionError(
+                    f"{named_by}: {host!r}: a site has host names of its own, never a part of another's below a path"
+                )
             raise DefinitionError(f"{named_by}: {host!r} is not a host name (lower case, no port, no scheme)")
     return profile
 

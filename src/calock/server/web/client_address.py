@@ -35,15 +35,32 @@ def _bare(part: str) -> str:
     return (match["six"] or match["four"]) if match else part
 
 
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 address that arrived at an IPv6 socket (``::ffff:192.0.2.1``, RFC 4291 clause 2.5.5.2) is the IPv4 address."""
+    found = ipaddress.ip_address(text)
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_proxy(text: str) -> bool:
+    """Whether it is the address of a listed proxy."""
+    proxies = settings.CALOCK.trusted_proxies
+    if not proxies:
+        return False
+    try:
+        address = _address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in proxies)
+
+
 def client_address(peer: str, forwarded_for: str) -> ClientAddress:
     """The peer; when it is a listed proxy, the last address of ``X-Forwarded-For`` that is not itself a listed proxy."""
-    trusted = settings.CALOCK.trusted_proxies
     chain = [peer]
-    if peer in trusted:
+    if _is_proxy(peer):
         chain = [_bare(part.strip()) for part in forwarded_for.split(",")] + chain
-    said = next((part for part in reversed(chain) if part not in trusted), peer)
+    said = next((part for part in reversed(chain) if not _is_proxy(part)), peer)
     try:
-        return ClientAddress(str(ipaddress.ip_address(said)), said)
+        return ClientAddress(str(_address(said)), said)
     except ValueError:
         return ClientAddress(None, said)
 

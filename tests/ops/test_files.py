@@ -1,0 +1,82 @@
+"""The files that an operator takes from ``ops``: each is accepted by the program that reads it, and says what calock says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calock.server.process import config
+
+OPS = Path(__file__).resolve().parents[2] / "ops"
+CALOCK = "/opt/calock/bin/calock"
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed; make drill does that")
+
+
+def run(*command: object) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@needs("systemd-analyze")
+@pytest.mark.parametrize("name", ["calock.service", "calock-jobs.service"])
+def test_systemd_finds_nothing_wrong_with_a_unit_and_calls_it_hardened(name, tmp_path):
+    unit = tmp_path / name
+    unit.write_text((OPS / "systemd" / name).read_text("utf-8").replace(CALOCK, str(Path(sys.executable).with_name("calock"))))
+    assert not run("systemd-analyze", "verify", "--man=no", unit)
+    run("systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", unit)  # of 100; a bare unit has 96
+
+
+@needs("systemd-analyze")
+def test_systemd_makes_the_user_and_the_folders(tmp_path):
+    (tmp_path / "etc").mkdir()
+    run("systemd-sysusers", f"--root={tmp_path}", OPS / "systemd" / "calock.sysusers")
+    run("systemd-tmpfiles", f"--root={tmp_path}", "--create", OPS / "systemd" / "calock.tmpfiles")
+    assert "calock:" in (tmp_path / "etc" / "passwd").read_text()
+    assert (tmp_path / "var/lib/calock").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    run(*make, "-subj", "/CN=login.example.gov.cn", "-keyout", folder / "calock.key", "-out", folder / "calock.crt")
+    (folder / "calock.pem").write_text((folder / "calock.crt").read_text() + (folder / "calock.key").read_text())
+    return folder
+
+
+@needs("nginx")
+def test_nginx_accepts_its_configuration(certificate, tmp_path):
+    text = (OPS / "nginx" / "calock.conf").read_text("utf-8")
+    text = text.replace("/etc/nginx/", f"{certificate}/").replace("/var/log/nginx/", f"{tmp_path}/")
+    text = re.sub(r"listen (\[::\]:)?(443|80)\b", lambda found: f"listen {found[1] or ''}{20000 + int(found[2])}", text)
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{\n{text}\n}}", "utf-8")
+    assert "[warn]" not in run("nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+
+
+@needs("haproxy")
+def test_haproxy_accepts_its_configuration(certificate, tmp_path):
+    text = (OPS / "haproxy" / "haproxy.cfg").read_text("utf-8").replace("/etc/haproxy/", f"{certificate}/")
+    (tmp_path / "haproxy.cfg").write_text(text, "utf-8")
+    assert "WARNING" not in run("haproxy", "-c", "-f", tmp_path / "haproxy.cfg")
+
+
+@pytest.mark.parametrize("path", ["backup", "restore", "image/build"])
+def test_a_script_is_one_that_sh_reads(path):
+    run("sh", "-n", OPS / path)
+
+
+def test_no_file_names_a_setting_that_calock_does_not_have():
+    """Each is in the reader's own list; the scripts' own two are theirs alone."""
+    known = set(re.findall(r"CALOCK_[A-Z_]+", Path(config.__file__).read_text("utf-8"))) | {"CALOCK_PYTHON", "CALOCK_COMMAND"}
+    known |= {"CALOCK_HOSTS_SHANXI", "CALOCK_HOSTS_ZCY"}
+    for path in (path for path in OPS.rglob("*") if path.is_file()):
+        assert not set(re.findall(r"CALOCK_[A-Z_]+", path.read_text("utf-8"))) - known, path
