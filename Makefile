@@ -15,7 +15,7 @@ WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest lint conformance fuzz reliability bindings packages dist dist-pythons bench demo-reset lock clean
+.PHONY: help run test test-all test-newest lint conformance fuzz reliability bindings packages dist dist-pythons image drill bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -68,6 +68,15 @@ dist: $(VENV)/release.stamp  ## a release: sdist, wheel, locked requirements, SB
 dist-pythons: dist  ## the release tried on every Python from 3.12 on that is here
 	for minor in 12 13 14; do for python in $$(command -v python3.$$minor) $$HOME/.pyenv/versions/3.$$minor.*/bin/python3; do \
 	$$python -c '' 2>/dev/null && { $(BIN)/python packaging/dist.py --only-try --python $$python || exit 1; break; }; done; done; true
+
+image: dist  ## an OCI image of the release in dist/image, without an engine; needs root
+	tools/system-packages drill
+	ops/image/build dist/release dist/image
+
+drill: $(VENV)/test.stamp dist  ## from an empty folder to a platform that was backed up, wiped and restored, from the release
+	tools/system-packages drill
+	$(BIN)/pytest -q tests/ops
+	tools/with-postgres $(BIN)/python tests/drill/drill.py
 
 bench: $(VENV)/test.stamp  ## figures; see bench/README.md
 	for script in bench/*.py; do $(BIN)/python $$script; done

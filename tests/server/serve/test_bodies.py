@@ -17,12 +17,21 @@ class Sent:
 
     def __init__(self, *pieces: bytes, ends: str = "well") -> None:
         self._pieces, self._ends = pieces, ends
+        self._rest: AsyncIterator[bytes] | None = None
 
     async def __call__(self) -> bytes:
         return b"".join([piece async for piece in self._all()])
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._all()
+    def __aiter__(self) -> Sent:
+        """Once, as granian's."""
+        if self._rest is not None:
+            raise RuntimeError("RSGI protocol error")
+        self._rest = self._all()
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._rest is not None
+        return await anext(self._rest)
 
     async def _all(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:

@@ -118,7 +118,8 @@ class StreamedBody(io.RawIOBase):
     def _next(self) -> bytes:
         async def piece() -> bytes:
             async with asyncio.timeout(SECONDS):
-                async for found in self._pieces:
+                # not ``async for``, which would begin anew each time: granian lets a body be begun once
+                while (found := await anext(self._pieces, None)) is not None:
                     if found:  # the last one may be empty, which says nothing
                         return found
             return b""
