@@ -1,0 +1,101 @@
+"""Databases of released versions are taken over, and what is new leaves the version before it working beside this one."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.db.migrations import operations
+from django.db.migrations.loader import MigrationLoader
+from serving import environment
+
+KEPT = Path(__file__).parent / "kept"
+CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
+VERSIONS = sorted(path.name for path in KEPT.iterdir())
+LOOK = """
+import django; django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("migrate", "--check")
+call_command("register", "check")
+call_command("operators", "list")
+call_command("verify_audit")
+"""
+
+
+def put_back(version: str, data: Path) -> Path:
+    data.mkdir(mode=0o700)
+    (data / "secret.key").write_bytes((KEPT / version / "secret.key").read_bytes())
+    with sqlite3.connect(data / "calock.sqlite3") as database:
+        database.executescript(gzip.decompress((KEPT / version / "database.sql.gz").read_bytes()).decode())
+    return data
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_database_of_a_released_version_is_taken_over_whole(version, tmp_path):
+    """Schema, register, operators' seals and the audit trail."""
+    data = put_back(version, tmp_path / "data")
+    run = environment(data, DJANGO_SETTINGS_MODULE="calock.server.process.settings")
+    done = subprocess.run([sys.executable, "-c", LOOK], env=run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "of the register is intact" in done.stdout
+    assert "whole: " in done.stdout
+
+
+BEARABLE = (
+    operations.CreateModel,
+    operations.AddIndex,
+    operations.RemoveIndex,
+    operations.AlterModelOptions,
+    operations.AlterModelManagers,
+)
+"""What a program that does not know of it never meets."""
+
+
+def is_bearable(operation: operations.Operation) -> bool:
+    """Whether the version before can go on writing: a new column must fill itself."""
+    if isinstance(operation, operations.AddField):
+        return operation.field.null or operation.field.has_db_default()
+    return isinstance(operation, BEARABLE)
+
+
+def released() -> list[str]:
+    return re.findall(r"^## (\d+\.\d+\.\d+) (?!\(unreleased\))", CHANGELOG.read_text("utf-8"), re.MULTILINE)
+
+
+def applied(version: str, data: Path) -> set[tuple[str, str]]:
+    with sqlite3.connect(put_back(version, data) / "calock.sqlite3") as database:
+        return set(database.execute("SELECT app, name FROM django_migrations"))
+
+
+@pytest.mark.django_db
+def test_the_version_before_serves_the_same_database_beside_this_one(tmp_path):
+    """A rolling upgrade: the first new machine migrates while the old ones serve. What must go goes one version later."""
+    before = [version for version in released() if version in VERSIONS]
+    known = applied(before[0], tmp_path / "data") if before else None
+    disk = MigrationLoader(connection).disk_migrations
+    new = (
+        []
+        if known is None
+        else [migration for key, migration in disk.items() if key not in known and not key[0].startswith("auth")]
+    )
+    assert not [(migration, step) for migration in new for step in migration.operations if not is_bearable(step)]
+
+
+def test_what_would_break_the_version_before_is_recognised():
+    from django.db import models  # noqa: PLC0415
+
+    assert not is_bearable(operations.RemoveField("account", "name"))
+    assert not is_bearable(operations.RenameField("account", "name", "title"))
+    assert not is_bearable(operations.AddField("account", "must", models.TextField()))
+    assert is_bearable(operations.AddField("account", "may", models.TextField(db_default="")))
+
+
+def test_each_released_version_left_its_database():
+    assert set(released()) <= set(VERSIONS)
