@@ -1,7 +1,7 @@
 """What a CA login is measured against: the same login written by hand, with Starlette and asyncpg, and as little as can be.
 
-It checks the challenge's MAC and expiry, the answer's signature and the certificate's, and writes the same four statements. It
-knows one CA, no revocation, no provider's rules, no second site, no limits and no refusals in words.
+It checks the challenge's MAC and expiry, the answer's signature and the certificate's, and writes the same rows but the receipt.
+It knows one CA, no revocation, no provider's rules, no second site, no limits and no refusals in words.
 
 Run by ``login_over_http.py`` as ``granian reference:app``; ``CALOCK_BENCH_CA`` is the issuing CA's certificate in DER as hex.
 """

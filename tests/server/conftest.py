@@ -12,6 +12,7 @@ from worlds.locks import LockWorld, make_lock_world
 from calock.server.locks import answers, predecessors
 from calock.server.providers import rollback_guard
 from calock.server.providers.trust import forget_register
+from calock.server.receipts import blobs
 from calock.server.tools import throttle
 
 
@@ -20,6 +21,7 @@ def _nothing_left_over():
     throttle.reset()
     forget_register()
     rollback_guard.forget()
+    blobs.forget()
     yield
     forget_register()
     rollback_guard.forget()

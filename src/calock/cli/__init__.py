@@ -16,6 +16,7 @@ usage: calock COMMAND [OPTION…]        calock COMMAND --help says more
   token explain         judge one login answer from standard input, offline, check by check
   certificate explain   judge one certificate, offline, check by check
   audit verify          verify an archive of the audit trail, offline
+  evidence verify       judge a receipt (存证回执), offline
   demo                  run both sites with practice CAs, locks and accounts on this computer
   agent                 run the CA driver on this computer (for people who hold a lock)
   serve                 run the server (for operators)
@@ -91,10 +92,15 @@ def _audit(arguments: list[str]) -> int:
     return run(arguments)
 
 
+def _evidence(arguments: list[str]) -> int:
+    from calock.cli.evidence import evidence as run  # noqa: PLC0415 - verification only when asked for
+
+    return run(arguments)
+
+
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve, "agent": _agent, "demo": _demo, "manage": _manage, "token": _token, "certificate": _certificate,
-    "audit": _audit,
-    "packages": _packages,
+    "audit": _audit, "packages": _packages, "evidence": _evidence,
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
         Reason.APPLICATION_REQUEST_WRONG, Reason.APPLICATION_REQUEST_OVER, Reason.REDIRECT_NOT_REGISTERED,
         # not 5xx: whoever makes a parser stumble is a client with a bad answer, and the server stands; the sentence says all the
         # same whose fault it is, and the log has the traceback
-        Reason.ANSWER_NOT_JUDGED,
+        Reason.ANSWER_NOT_JUDGED, Reason.RECEIPT_ALTERED, Reason.RECEIPT_NOT_OURS,
     ),
     # nobody is logged in, or the driver's own page has no session of its own any more
     401: (Reason.CREDENTIALS_WRONG, Reason.PASSWORD_CODE_WRONG, Reason.SESSION_REQUIRED, Reason.SESSION_ENDED),
@@ -31,7 +31,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
         Reason.APPROVAL_WAITING, Reason.VERSION_CHANGED, Reason.DRIVER_BUSY, Reason.DRIVER_OTHER_VENDOR,
         Reason.LOCK_REMOVED, Reason.LOCK_CHANGED, Reason.SEVERAL_LOCKS, Reason.PIN_LAST_TRY, Reason.PIN_WINDOW_ONLY,
         Reason.LOCK_CERTIFICATE_HIDDEN, Reason.LOCK_LIST_CUT, Reason.LOCKS_ALIKE, Reason.OPERATION_CANCELLED, Reason.DRIVER_SEVERAL,
-        Reason.DRIVER_CHANGED,
+        Reason.DRIVER_CHANGED, Reason.RECEIPT_INCOMPLETE,
         Reason.DRIVER_PORT_TAKEN, Reason.DRIVER_PORTS_TAKEN,
     ),
     410: (Reason.PACKAGE_WITHDRAWN,),

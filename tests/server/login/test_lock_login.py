@@ -74,7 +74,7 @@ def test_a_bound_lock_lets_its_account_in(lock_world, algorithm):
     assert browser.client.get("/api/bindings").json()["bindings"][0]["lockId"] == "SX-0001"
 
 
-def test_the_transaction_is_four_statements(lock_world):
+def test_the_transaction_is_five_statements(lock_world):
     lock = make_lock()
     bound(lock_world, lock)
     Browser().log_in(lock)  # the register is read once per process
@@ -83,7 +83,7 @@ def test_the_transaction_is_four_statements(lock_world):
     body = {"challenge": challenge, "token": lock.sign(challenge), "provider": lock.family.provider}
     with CaptureQueriesContext(connection) as queries:
         assert browser.post("/api/login", body).status_code == 200
-    assert [statement.split()[0] for statement in statements(queries)] == ["INSERT", "SELECT", "INSERT", "INSERT"]
+    assert [statement.split()[0] for statement in statements(queries)] == ["INSERT", "SELECT", "INSERT", "INSERT", "INSERT"]
 
 
 def statements(queries):

@@ -16,6 +16,7 @@ from calock.server.locks.operator_seals import rekey_operators
 from calock.server.locks.rekeying import rekey_certificates
 from calock.server.oidc.keys import rekey as rekey_signing_keys
 from calock.server.providers.sealed import rekey_register
+from calock.server.receipts.services import rekey_receipts
 from calock.server.revocation import store
 from calock.server.sessions.models import Session
 from calock.server.tools.keys import key_ids
@@ -50,3 +51,4 @@ def _rooms() -> Iterator[Rekeyed]:
     yield seal_anew("sessions", live, is_intact=Session.is_intact, expected=Session.expected_mac)
     yield rekey_certificates()
     yield rekey_signing_keys()
+    yield rekey_receipts()

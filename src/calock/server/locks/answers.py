@@ -24,6 +24,7 @@ from calock.server.locks.expired import judge_expired
 from calock.server.locks.revocations import known_lock, note_revoked
 from calock.server.providers.models import Provider
 from calock.server.providers.trust import current_register
+from calock.server.receipts.drafts import Draft, draft_of
 from calock.server.revocation.live import with_live_answers
 from calock.server.sessions.context import RequestContext
 from calock.server.tools import throttle
@@ -47,6 +48,8 @@ class AnswerAttempt:
 
     text: str
     challenge: Challenge
+    answer: bytes
+    """As it was received."""
     token: AuthToken
     about: dict[str, Known]
 
@@ -62,6 +65,8 @@ class Proof:
     identity: Identity
     details: Details
     """What the audit row of the act keeps of the decision."""
+    draft: Draft
+    """What the receipt of the act will keep."""
     driver_key: str
     """Fingerprint of the key of the driver that gave the answer, by which it is known again; empty where it named none."""
 
@@ -82,7 +87,7 @@ def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) ->
     about: dict[str, Known] = {}
     try:
         opened = open_challenge(text, aim=aim, context=context)
-        yield AnswerAttempt(text, opened, parse_token(answer), about)
+        yield AnswerAttempt(text, opened, answer, parse_token(answer), about)
     except Refusal as refusal:
         _failed(opened, about, refusal)
         raise
@@ -152,13 +157,23 @@ def judge(
         _learn(verdict, issuance, attempt, context)
     _require(verdict, issuance)
     driver_key = verify_proof(driver, "answer", origin=context.origin, nonce=attempt.text) if driver else ""
+    draft = draft_of(
+        verdict,
+        challenge=attempt.challenge,
+        text=attempt.text,
+        token=attempt.answer,
+        app_version=attempt.token.app_version or "",
+        register=register,
+        context=context,
+    )
     return Proof(
         attempt.challenge,
         cast(Certificate, verdict.certificate),
         cast(ProviderTrust, verdict.provider),
         cast(CaCertificate, verdict.issuer),
         cast(Identity, verdict.identity),
-        {**details, "driver_key": driver_key} if driver_key else details,
+        {**details, "receipt": draft.digest} | ({"driver_key": driver_key} if driver_key else {}),
+        draft,
         driver_key,
     )
 

@@ -14,6 +14,7 @@ from calock.core.masking import mask_person_ids
 from calock.core.verdict import Identity
 from calock.server.locks.answers import Proof
 from calock.server.locks.decision_record import Details
+from calock.server.receipts.drafts import Draft
 from calock.server.tools import seals
 
 DEVICE = 24
@@ -77,6 +78,8 @@ class ProvenCertificate:
     certificate: Certificate = field(repr=False)
     details: Details
     """Of the decision, for the audit row."""
+    draft: Draft
+    """For the receipt."""
 
     @classmethod
     def of(cls, proof: Proof) -> ProvenCertificate:
@@ -102,6 +105,7 @@ class ProvenCertificate:
             not_after=certificate.not_after,
             certificate=certificate,
             details=proof.details,
+            draft=proof.draft,
         )
 
     def has_stored_name(self, stored: str) -> bool:

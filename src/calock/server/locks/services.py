@@ -39,6 +39,7 @@ from calock.server.locks.versions import (
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.providers.models import Provider
+from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
 from calock.server.tools import throttle
@@ -246,7 +247,7 @@ def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account
 
 
 def _record(event: Event, binding: Binding, proven: ProvenCertificate, *, by: Account, context: RequestContext) -> AuditEvent:
-    return record(
+    row = record(
         event,
         context=context,
         actor=by,
@@ -261,3 +262,5 @@ def _record(event: Event, binding: Binding, proven: ProvenCertificate, *, by: Ac
             **proven.details,
         },
     )
+    keep(proven.draft, row, subject=binding.account_id, binding=binding.pk)
+    return row

@@ -23,6 +23,8 @@ from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import lock_of, stands_for
+from calock.server.receipts.drafts import Draft
+from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import add_proof, is_fresh_by_lock
@@ -47,6 +49,8 @@ class Proved(NamedTuple):
 
     lock: uuid.UUID | None
     details: Details
+    draft: Draft | None = None
+    """For the receipt of the act, where a lock answered."""
 
 
 def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestContext) -> Proved:
@@ -87,7 +91,7 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
         if lock.provider.code != proof.provider.code:
             require_own_organisation(proof, account)
         spend(proof.challenge)
-        return Proved(lock.pk, proof.details)
+        return Proved(lock.pk, proof.details, proof.draft)
 
 
 def _proved_lately(account: Account, context: RequestContext) -> Proved:
@@ -122,4 +126,6 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
     with transaction.atomic():
         add_proof(session=session, lock_id=proved.lock, at=context.at)
         details = {"how": "lock" if proved.lock else "password", **proved.details}
-        record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, details=details)
+        row = record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, lock=proved.lock, details=details)
+        if proved.draft is not None:
+            keep(proved.draft, row)

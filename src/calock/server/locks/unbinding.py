@@ -16,14 +16,14 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.binding_rows import Status, status_of
-from calock.server.locks.decision_record import Details
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
-from calock.server.locks.step_up import Evidence, prove
+from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
+from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_lock
 from calock.server.tools import throttle
@@ -52,7 +52,7 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         proved = prove(by, evidence, aim=Aim(Purpose.UNBIND, binding=row.pk), context=context)
         if row.account_id != by.pk:
             refuse_power_after_reset(by, lock=proved.lock, at=context.at)
-        return _end(row, why, by=by, context=context, proved=proved.details, others=others)
+        return _end(row, why, by=by, context=context, proved=proved, others=others)
     except Refusal as refusal:
         throttle.count_failure("unbind", context.sender)
         record_refusal(
@@ -118,7 +118,7 @@ def _end(
     *,
     by: Account,
     context: RequestContext,
-    proved: Details,
+    proved: Proved | None = None,
     others: frozenset[uuid.UUID] | None = None,
 ) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved themselves with.
@@ -142,8 +142,15 @@ def _end(
             organisation=row.account.organisation_id,
             lock=row.lock_id,
             provider=row.lock.provider.code,
-            details={"binding": str(row.pk), "sessions_ended": ended, "for_other": row.account_id != by.pk, **proved},
+            details={
+                "binding": str(row.pk),
+                "sessions_ended": ended,
+                "for_other": row.account_id != by.pk,
+                **(proved.details if proved else {}),
+            },
         )
+        if proved is not None and proved.draft is not None:
+            keep(proved.draft, event, subject=row.account_id, binding=row.pk)
         notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.lock.lock_id)
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
@@ -158,7 +165,7 @@ def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context
     row = Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first()
     if row is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "no such binding")
-    return _end(row, _reason(reason), by=by, context=context, proved={})
+    return _end(row, _reason(reason), by=by, context=context)
 
 
 def end_replaced(binding: Binding, *, by: Account, context: RequestContext) -> None:
@@ -167,4 +174,4 @@ def end_replaced(binding: Binding, *, by: Account, context: RequestContext) -> N
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, REPLACED, by=by, context=context, proved={})
+    _end(binding, REPLACED, by=by, context=context)

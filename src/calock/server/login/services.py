@@ -26,6 +26,7 @@ from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import is_same, lock_of_key, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
+from calock.server.receipts.services import receipt_of
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, new_session
@@ -102,7 +103,7 @@ def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
 
 @again_when_broken_off
 def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
-    """Spend, find, decide, and write session and audit row: one transaction, four statements when nothing is unusual.
+    """Spend, find, decide, and write session and audit row: one transaction, five statements when nothing is unusual.
 
     None: nobody has seen this certificate, or its lock is not bound and a list speaks of it. The challenge is spent then, and
     nothing else has happened.
@@ -133,18 +134,18 @@ def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn | Non
         end_session(session=context.session, reason="new login", at=context.at)
     session, cookie = new_session(account_id=found.account_id, method=SessionMethod.CA, context=context, lock_id=found.lock_id)
     store.insert_session(session)
-    store.insert_audit(
-        build(
-            Event.LOGIN_CA_SUCCEEDED,
-            context=context,
-            actor=found.account_id,
-            subject=found.binding_id,
-            organisation=found.organisation_id,
-            lock=found.lock_id,
-            provider=proof.provider.code,
-            details=proof.details,
-        )
+    row = build(
+        Event.LOGIN_CA_SUCCEEDED,
+        context=context,
+        actor=found.account_id,
+        subject=found.binding_id,
+        organisation=found.organisation_id,
+        lock=found.lock_id,
+        provider=proof.provider.code,
+        details=proof.details,
     )
+    store.insert_audit(row)
+    store.insert_receipt(receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest))
     return LoggedIn(session, cookie)
 
 

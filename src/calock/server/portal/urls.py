@@ -18,6 +18,7 @@ from calock.server.portal.views import (
     platform,
     public,
     suspension,
+    receipts,
 )
 
 app_name = "portal"
@@ -60,6 +61,10 @@ urlpatterns = [
     path("system/members/", members.members, name="members"),
     path("system/members/way-in/", members.way_in, name="members_way_in"),
     path("system/members/<uuid:key>/", members.step, name="member_step"),
+    path("receipts/", receipts.receipts, name="receipts"),
+    path("receipts/<str:number>/", receipts.receipt, name="receipt"),
+    path("receipts/<str:number>/file/", receipts.receipt_file, name="receipt_file"),
+    path("verify/", receipts.verify, name="verify"),
     path("notices/", notices.notices, name="notices"),
     path("notices/<uuid:key>/dismiss/", notices.dismiss, name="notice_dismiss"),
     path("language/", set_language, name="language"),

@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "calock.server.oidc",
     "calock.server.cas",
     "calock.server.gate",
+    "calock.server.receipts",
     "calock.server.locks",
     "calock.server.sessions",
     "calock.server.challenges",

@@ -70,7 +70,7 @@ def answers(issuer: Certificate, serial: int, *, graph: CaGraph) -> Sequence[Ver
             _answers.move_to_end(key)
         elif _missing.get(key, 0.0) > time.monotonic():
             return ()
-    path = _path(*key)
+    path = path_of(*key)
     if kept is None or kept.stamp != _stamp(path):
         kept = _strongest_of(kept, path, issuer, serial, graph)
         with _lock:
@@ -93,7 +93,7 @@ def _heard_before(item: VerifiedSingleResponse, at: datetime) -> bool:
 def put(issuer: Certificate, serial: int, item: VerifiedSingleResponse, der: bytes, *, graph: CaGraph) -> bool:
     """Keep a verified answer: good and revoked on disk too, unknown briefly and here only. False: a stronger one is kept."""
     key = _key(issuer, serial, graph)
-    path = _path(*key)
+    path = path_of(*key)
     with _changing():
         with _lock:
             before = _answers.get(key)
@@ -224,7 +224,7 @@ def _key(issuer: Certificate, serial: int, graph: CaGraph) -> _Key:
     return graph.provider, issuer.spki_sha256, serial
 
 
-def _path(provider: str, key: str, serial: int) -> Path:
+def path_of(provider: str, key: str, serial: int) -> Path:
     return directory() / f"{key[:32]}-{provider}" / f"{serial:x}.der"
 
 

@@ -36,6 +36,8 @@ Page = Literal[
     "help_certificate",
     "help_failures",
     "versions",
+    "verify",
+    "receipts",
     "contact",
     "legal",
     "privacy",

@@ -30,6 +30,7 @@ Purpose = Literal[
     "egress",
     "applications",
     "oidc",
+    "receipts",
 ]
 ID_LENGTH = 8
 

@@ -268,6 +268,10 @@ ENTRIES: dict[R, Entry] = {
     R.PIN_LOCKED: Entry(Words("CA 锁已被锁定，请联系 {provider} 解锁（{hotline}）", "The lock is locked; ask {provider} to unlock it ({hotline})", "CA 锁已被锁定，请联系 CA 机构解锁", "The lock is locked; ask your CA to unlock it"), UNLOCK),
     R.PIN_CANCELLED: Entry(Words("已取消输入 PIN 码", "The PIN entry was cancelled"), RETRY),
     R.LOCK_SIGNATURE_WRONG: Entry(Words("CA 锁的签名与其证书不符，请联系 CA 机构检查", "The lock's signature does not fit its certificate; ask your CA"), _help("F27")),
+    # receipts
+    R.RECEIPT_INCOMPLETE: Entry(Words("回执尚不完整：刚完成的事项约一分钟后才能下载；核验时请上传下载得到的原文件", "The receipt is not complete: one that was just made is ready in about a minute; to check one, send the file as it was downloaded"), RETRY),
+    R.RECEIPT_ALTERED: Entry(Words("回执已被改动，不能作为凭据（{part}）", "The receipt was altered and proves nothing ({part})", "回执已被改动，不能作为凭据", "The receipt was altered and proves nothing"), CONTACT),
+    R.RECEIPT_NOT_OURS: Entry(Words("回执本身完整，但不是本平台或所互认的 CA 机构出具的", "The receipt is whole, but not of this platform or of a CA that it recognises"), CONTACT),
     # packages
     R.PACKAGE_WITHDRAWN: Entry(Words("该版本驱动已撤回，请下载 {newer_version} 版", "This version was withdrawn; download version {newer_version}", "该版本驱动已撤回，请下载其他版本", "This version was withdrawn; download another one"), NEWER_DRIVER),
     R.PACKAGE_DAMAGED: Entry(Words("驱动文件校验未通过，已停止下载", "The stored file failed its check and is not served"), CONTACT),

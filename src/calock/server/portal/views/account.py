@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, cast
 
 from django.db.models import QuerySet
@@ -16,6 +17,7 @@ from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password
 from calock.server.portal.login_history import refused_logins
 from calock.server.portal.render import page
+from calock.server.receipts.models import Receipt
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_other_sessions, end_own_session, idle_limit, live_sessions
@@ -42,19 +44,27 @@ def sessions(request: HttpRequest) -> HttpResponse:
     account, own = require_account(site_request)
     others = _others(own)
     count = others.count()
+    live = [own, *others[: SHOWN - 1]]
+    receipts = _receipts(account.pk, live)
     over = Session.objects.filter(account=account).exclude(pk=own.pk).exclude(pk__in=others.values("pk"))
     return page(
         site_request,
         "sessions",
         "sessions",
         section="system",
-        live=[own, *others[: SHOWN - 1]],
+        live=[(session, receipts.get(session.pk, "")) for session in live],
         hidden=max(0, count - (SHOWN - 1)),
         past=over.order_by("-created_at")[:SHOWN],
         refused=refused_logins(account),
         own=own,
         ended="ended" in request.GET,
     )
+
+
+def _receipts(account: uuid.UUID, live: list[Session]) -> dict[str, str]:
+    """Numbers of the receipts of the logins that opened these sessions."""
+    rows = Receipt.objects.filter(account=account, purpose="login", session__in=[session.pk for session in live])
+    return dict(rows.values_list("session", "number"))
 
 
 @require_POST

@@ -24,6 +24,7 @@ from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
+from calock.server.receipts.models import Receipt
 from calock.server.sessions.services import STEP_UP
 from calock.server.tools import clock
 from calock.server.web import exports
@@ -117,4 +118,5 @@ def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
         raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
     row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)
     versions = [version for version in binding.lock.certificates.order_by("-not_after") if binding.shows(version)]
-    return page(site_request, "binding", "bindings", section="system", row=row, versions=versions)
+    receipts = Receipt.objects.of(account.pk).filter(binding=binding.pk).exclude(purpose="login")
+    return page(site_request, "binding", "bindings", section="system", row=row, versions=versions, receipts=receipts)

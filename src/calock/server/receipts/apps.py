@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ReceiptsConfig(AppConfig):
+    name = "calock.server.receipts"
+    label = "receipts"
+    verbose_name = "存证回执"

@@ -1,0 +1,194 @@
+"""Keep a receipt with the act that it is for, and make its file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.conf import settings
+
+from calock.core.receipts.archive import pack
+from calock.core.receipts.parts import Contents, Position, listed, parts_of, read_answer
+from calock.core.receipts.record import Record, read_record
+from calock.core.receipts.tree import proof_of
+from calock.core.refusals import Reason, Refusal
+from calock.server.audit.canonical import canonical
+from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.sealing_keys import known_keys
+from calock.server.audit.tree import leaves_of, own_key, public_hex, seal_key
+from calock.server.providers.models import CaRecord
+from calock.server.receipts.drafts import Draft
+from calock.server.receipts.models import Blob, Receipt
+from calock.server.tools import encryption
+from calock.server.tools.rekeying import Rekeyed, batches
+from calock.server.tools.seals import octets
+
+SMALL = 48 * 1024
+"""Octets of a CRL that goes into every file: the whole of it stays below what anybody may send to 存证核验."""
+_LENGTH = struct.Struct(">I")
+_MARKS = (b"\x00", b"\x02")
+"""How a row's leaf begins: its MAC fitted when it was sealed, or it did not."""
+
+
+def receipt_of(
+    draft: Draft, row: AuditEvent, *, subject: uuid.UUID | None = None, binding: uuid.UUID | None = None, session: str = ""
+) -> Receipt:
+    """The unsaved receipt of the act that ``row`` tells of; it belongs into the act's transaction.
+
+    ``subject``: whose lock it is about, where another acted. ``session``: digest of the one that the act opened.
+    """
+    assert row.actor is not None
+    plain = _LENGTH.pack(len(draft.record)) + draft.record + draft.token
+    return Receipt(
+        number=row.number,
+        purpose=draft.purpose,
+        account=row.actor,
+        subject=subject if subject != row.actor else None,
+        lock=row.lock,
+        binding=binding,
+        session=session or draft.session,
+        at=row.at,
+        sealed=encryption.encrypt(plain, "receipts", row.number),
+    )
+
+
+def keep(draft: Draft, row: AuditEvent, *, subject: uuid.UUID | None = None, binding: uuid.UUID | None = None) -> None:
+    """Keep a receipt inside the transaction of its act."""
+    receipt_of(draft, row, subject=subject, binding=binding).save(force_insert=True)
+
+
+def opened(receipt: Receipt) -> tuple[bytes, bytes]:
+    """Record and answer.
+
+    Raises:
+        Refusal: RECEIPT_ALTERED: changed behind the server's back, of another row, or under another secret.
+    """
+    try:
+        plain = encryption.decrypt(bytes(receipt.sealed), "receipts", receipt.number)
+    except ValueError as error:
+        raise Refusal(Reason.RECEIPT_ALTERED, f"the stored receipt: {error}", {"part": "receipt.json"}) from error
+    (length,) = _LENGTH.unpack_from(plain)
+    return plain[_LENGTH.size : _LENGTH.size + length], plain[_LENGTH.size + length :]
+
+
+def record_of(receipt: Receipt) -> Record:
+    """What was recorded.
+
+    Raises:
+        Refusal: as :func:`opened`.
+    """
+    return read_record(opened(receipt)[0])
+
+
+def file_of(receipt: Receipt, *, names: Mapping[str, str], everything: bool = False) -> bytes:
+    """The file that anybody can check without this server. ``names``: how account, organisation and lock are called now.
+
+    ``everything``: with kept CRLs of any size; otherwise they stand in it by their SHA-256 when they are large.
+
+    Raises:
+        Refusal: RECEIPT_INCOMPLETE while its audit row is not sealed, and where data that it rests on is gone; RECEIPT_ALTERED.
+    """
+    record, token = opened(receipt)
+    read = read_record(record)
+    blobs = _blobs(read)
+    position = position_of(receipt.number, hashlib.sha256(record).hexdigest())
+    contents = Contents(
+        record=record,
+        token=token,
+        chain=_chain(read, token, blobs),
+        policy=_blob(blobs, read.policy),
+        revocation=_evidence(read, blobs, everything=everything),
+        position=position,
+        names=names,
+    )
+    parts = parts_of(contents, read)
+    key = seal_key(settings.CALOCK.data)
+    return pack(listed(parts, key=public_hex(key), sign=key.sign))
+
+
+def _blobs(record: Record) -> dict[str, bytes]:
+    wanted = {*record.chain[1:], record.policy, *(item.evidence for item in record.revocation if item.evidence)}
+    return {row.sha256: bytes(row.data) for row in Blob.objects.filter(pk__in=wanted)}
+
+
+def _blob(blobs: Mapping[str, bytes], name: str) -> bytes:
+    if name not in blobs:
+        raise Refusal(Reason.RECEIPT_INCOMPLETE, f"the data {name} is gone from the database")
+    return blobs[name]
+
+
+def _evidence(record: Record, blobs: Mapping[str, bytes], *, everything: bool) -> dict[str, bytes]:
+    found = {item.evidence: blobs[item.evidence] for item in record.revocation if item.evidence in blobs}
+    return {name: data for name, data in found.items() if everything or len(data) <= SMALL}
+
+
+def _chain(record: Record, token: bytes, blobs: Mapping[str, bytes]) -> list[bytes]:
+    lock = base64.b64decode(read_answer(token).unverified_certificate)
+    return [lock, *(_blob(blobs, name) for name in record.chain[1:])]
+
+
+def _seal_of(row: AuditEvent) -> AuditSeal | None:
+    return AuditSeal.objects.filter(first_id__lte=row.pk, last_id__gte=row.pk).first()
+
+
+def position_of(number: str, digest: str) -> Position:
+    """Where the audit row of a receipt stands in the trail.
+
+    Raises:
+        Refusal: RECEIPT_INCOMPLETE: it is not sealed yet; RECEIPT_ALTERED: it is gone, or another one.
+    """
+    row = AuditEvent.objects.filter(number=number).first()
+    if row is None or row.details.get("receipt") != digest:
+        raise Refusal(Reason.RECEIPT_ALTERED, "its audit row is gone, or names another record", {"part": "audit/row.json"})
+    seal = _seal_of(row)
+    if seal is None:
+        raise Refusal(Reason.RECEIPT_INCOMPLETE, "its audit row is not sealed yet", {"wait": True})
+    leaves = leaves_of(seal)
+    text = canonical(row)
+    tail = row.pk.to_bytes(8, "big") + octets(row.mac) + text
+    leaf = next((mark + tail for mark in _MARKS if hashlib.sha256(mark + tail).digest() == leaves.get(row.pk)), None)
+    if leaf is None:
+        raise Refusal(Reason.RECEIPT_ALTERED, "its audit row is not the one that was sealed", {"part": "audit/row.json"})
+    steps = proof_of(list(leaves.values()), list(leaves).index(row.pk))
+    return Position(text, leaf, steps, seal.head)
+
+
+def sealed_at(number: str) -> datetime | None:
+    """When the audit row of a receipt was sealed; None while it is not."""
+    row = AuditEvent.objects.filter(number=number).first()
+    seal = _seal_of(row) if row else None
+    return seal.sealed_at if seal else None
+
+
+def believed_keys() -> tuple[str, ...]:
+    """The audit sealing keys of this platform's machines (raw Ed25519, hex)."""
+    own = own_key(settings.CALOCK.data)
+    return tuple(sorted({*known_keys(), *([own] if own else [])}))
+
+
+def believed_anchors() -> tuple[str, ...]:
+    """SHA-256 of the keys of every CA that was ever recorded here as an anchor: a receipt outlives the recognition of its CA."""
+    return tuple(CaRecord.objects.filter(anchor=True).values_list("spki_sha256", flat=True))
+
+
+def rekey_receipts() -> Rekeyed:
+    """Encrypt receipts anew under the newest key."""
+    found = Rekeyed("receipts")
+    newest = encryption.newest_prefix("receipts")
+    for batch in batches(Receipt.objects.all()):
+        for row in batch:
+            kept = bytes(row.sealed)
+            if kept.startswith(newest):
+                continue
+            try:
+                plain = encryption.decrypt(kept, "receipts", row.number)
+            except ValueError as error:
+                found.failed.append(f"{row.number}: {error}")
+            else:
+                again = encryption.encrypt(plain, "receipts", row.number)
+                found.done += Receipt.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=again)
+    return found
