@@ -16,6 +16,7 @@ HOLDS, DOES_NOT_HOLD, UNUSABLE = 0, 1, 2
 
 _NOTES = {
     "NO_EXTERNAL_TIME": "no time-stamp of an authority: the time is the platform's own word and that of its audit trail",
+    "TIMESTAMP_BY_OPENSSL": "the time-stamp speaks of this trail; the fourth command of 核验说明.txt checks its signature",
     "ANCHOR_NOT_COMPARED": "no --anchors given: compare the anchor's key with what the CA publishes",
     "SEALING_KEY_NOT_COMPARED": "no --key given: compare the sealing key with what the platform publishes",
     "REVOCATION_DATA_BY_HASH": "a CRL or OCSP answer that is named, and not in the file",

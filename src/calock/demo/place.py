@@ -48,6 +48,11 @@ class Place:
         return self.root / "demo" / "crl-source-address"
 
     @property
+    def timestamps(self) -> Path:
+        """Key, CA and address of the practice time-stamp authority."""
+        return self.root / "demo" / "timestamps"
+
+    @property
     def locks(self) -> Path:
         """The soft backend's directory: practice locks, plugged in and in the drawer."""
         return self.root / "demo" / "locks"

@@ -20,7 +20,7 @@ from calock.demo.packages import add_packages
 from calock.demo.place import Place
 from calock.demo.practice import Practice, require_ours
 from calock.demo.story import story
-from calock.demo.world import build, move_crl_source
+from calock.demo.world import build, move_crl_source, move_timestamp_source
 from calock.server.tools.files import locked
 from calock.wire.driver import HEADER, HELLO_PATH
 
@@ -28,6 +28,7 @@ USUAL_PORTS = range(8000, 8010)
 """The practice driver packages allow the practice sites on these; another port works with the demonstration's own driver only."""
 CRL_PORT = 8790
 APPLICATION_PORTS = {"procurement": 8791, "mall": 8792}
+TIMESTAMP_PORT = 8793
 SERVE = "import sys; from calock.server.process.serve import main; sys.exit(main(sys.argv[1:]))"
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
@@ -118,6 +119,16 @@ def _start_crl_source(children: Children, place: Place) -> str:
     return base
 
 
+def _start_timestamp_source(children: Children, place: Place) -> None:
+    """The practice time-stamp authority; the server is told its CA by the environment, and its address as a destination."""
+    address = place.timestamps / "address"
+    address.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "calock.demo.timestamp_source", str(place.timestamps), str(TIMESTAMP_PORT)]
+    source = children.add(Child("time-stamp authority", command, log=place.logs / "timestamps.log"))
+    source.wait_until(address.exists)
+    move_timestamp_source(address.read_text("utf-8"))
+
+
 def _port_of(base: str) -> int:
     return int(base.rstrip("/").rpartition(":")[2] or 0)
 
@@ -144,7 +155,7 @@ def _start_driver(children: Children, place: Place, port: int) -> int:
 
 def _start_server(children: Children, place: Place, port: int) -> None:
     command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
-    environment = {"CALOCK_PUBLIC_PORT": str(port)}
+    environment = {"CALOCK_PUBLIC_PORT": str(port), "CALOCK_TIMESTAMP_CA": str(place.timestamps / "ca.pem")}
     server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))
     server.wait_until(lambda: _answers(port, "/api/site") is not None)
 
@@ -186,6 +197,7 @@ def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) 
         with Children() as children:
             base = _start_crl_source(children, place)
             move_crl_source(base)
+            _start_timestamp_source(children, place)
             place.write_notes({**place.notes(), "crl_base": base, "port": chosen})
             driver = _start_driver(children, place, chosen)
             _start_server(children, place, chosen)

@@ -9,15 +9,14 @@ from calock.core.receipts.record import Record
 
 NO_EXTERNAL_TIME = "NO_EXTERNAL_TIME"
 _PURPOSES = {"login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认身份"}
-_TIME = (
-    "timestamp.tst 是外部时间戳机构对审计树头 audit/head.json 的时间戳（RFC 3161）："
-    "openssl ts -reply -in timestamp.tst -token_in -text"
-)
+_TIME = """4. 时间 Time：外部时间戳机构（RFC 3161）为审计树头 audit/stamped-head.json 加盖的时间戳；
+   audit/later-heads.jsonl 是其间的树头，每行的 previous 是上一行的 SHA-256。请向该机构核对 timestamp-ca.pem
+   {}"""
 _NO_TIME = f"{NO_EXTERNAL_TIME}：没有外部时间戳。时间只由平台服务器的时钟与审计链说明，不能单独对抗平台自身。"
 
 
-def guide(record: Record, commands: Sequence[str], *, timestamp: bool, names: Mapping[str, str]) -> str:
-    """The whole text."""
+def guide(record: Record, commands: Sequence[str], *, time: str, names: Mapping[str, str]) -> str:
+    """The whole text. ``time``: the command that checks the time-stamp; empty when there is none."""
     said = json.loads(record.statement)
     signature, chain, inclusion = commands
     named = "，".join(f"{name} {value}" for name, value in sorted(names.items()))
@@ -42,7 +41,7 @@ Unpack this file and run each command in its folder; each must succeed.
 3. 审计位置 Inclusion：该事项的审计记录在已签名的审计树头之下；记录中的 receipt 等于 receipt.json 的 SHA-256
    {inclusion}
 
-{_TIME if timestamp else _NO_TIME}
+{_TIME.format(time) if time else _NO_TIME}
 
 吊销信息 Revocation：revocation/ 中是当时判定所依据的 CRL 或 OCSP 应答；未收入的只留散列值（receipt.json 的 revocation）。
 全面核验 Everything at once: calock evidence verify FILE

@@ -62,6 +62,12 @@ def chain_command(chain: Sequence[Certificate], at: datetime) -> str:
     return f"openssl verify {options} -trusted {names[-1]}{between} {names[0]}"
 
 
+def time_command(at: datetime) -> str:
+    """The authority's time-stamp over the stamped head, by its CA; ``at``: when that head was made."""
+    files = "-data audit/stamped-head.json -in timestamp.tsr -CAfile timestamp-ca.pem"
+    return f"openssl ts -verify {files} -attime {int(at.timestamp())}"
+
+
 def chain_names(count: int) -> list[str]:
     return [f"chain/{place}-{'lock' if place == 1 else 'anchor' if place == count else 'ca'}.pem" for place in range(1, count + 1)]
 

@@ -44,6 +44,18 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """An outside authority's time-stamp over a head of the audit trail."""
+
+    response: bytes
+    """TimeStampResp of RFC 3161, DER."""
+    heads: tuple[str, ...]
+    """The heads behind the receipt's own, up to the stamped one; empty when that is its own."""
+    anchors: bytes
+    """CA certificates of the authority, PEM, as the platform believes them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """All that a receipt's file is made of."""
 
@@ -55,8 +67,8 @@ class Contents:
     revocation: Mapping[str, bytes]
     """Kept CRLs and OCSP answers by SHA-256."""
     position: Position
-    timestamp: bytes = b""
-    """RFC 3161 token over the head; empty: NO_EXTERNAL_TIME."""
+    stamp: Stamp | None = None
+    """None: NO_EXTERNAL_TIME."""
     names: Mapping[str, str] = field(default_factory=dict)
     """How account, organisation and lock are called, as the server's tables say when the file is made. Proved by nothing."""
 
@@ -124,13 +136,36 @@ def parts_of(contents: Contents, record: Record) -> dict[str, bytes]:
         "audit/head.txt": signed,
         "audit/head.sig": head_signature,
         "audit/head-key.pem": openssl.ed25519_pem(str(values["key"])),
-        "核验说明.txt": guide(record, commands, timestamp=bool(contents.timestamp), names=contents.names).encode(),
+        "核验说明.txt": guide(record, commands, time=_time_command(contents), names=contents.names).encode(),
     }
     parts |= {f"audit/{place}.bin": bytes.fromhex(step.hash) for place, step in enumerate(position.steps, 1)}
     names = openssl.chain_names(len(chain))
     parts |= {name: openssl.pem("CERTIFICATE", item.der) for name, item in zip(names, chain, strict=True)}
     parts |= {f"revocation/{sha256}.der": content for sha256, content in contents.revocation.items()}
-    return parts | ({"timestamp.tst": contents.timestamp} if contents.timestamp else {})
+    return parts | _stamp_parts(contents)
+
+
+def _stamped_head(contents: Contents, stamp: Stamp) -> str:
+    return stamp.heads[-1] if stamp.heads else contents.position.head
+
+
+def _stamp_parts(contents: Contents) -> dict[str, bytes]:
+    stamp = contents.stamp
+    if stamp is None:
+        return {}
+    return {
+        "timestamp.tsr": stamp.response,
+        "timestamp-ca.pem": stamp.anchors,
+        "audit/later-heads.jsonl": "".join(f"{line}\n" for line in stamp.heads).encode(),
+        "audit/stamped-head.json": _stamped_head(contents, stamp).encode(),
+    }
+
+
+def _time_command(contents: Contents) -> str:
+    if contents.stamp is None:
+        return ""
+    head = json.loads(_stamped_head(contents, contents.stamp))
+    return openssl.time_command(datetime.fromisoformat(head["at"]))
 
 
 LISTING_PREFIX = b"calock receipt v1\n"

@@ -28,6 +28,7 @@ from calock.core.receipts.parts import (
     Contents,
     Listing,
     Position,
+    Stamp,
     head_parts,
     judged_for,
     listing,
@@ -95,6 +96,7 @@ def verify_receipt(file: bytes, *, anchors: Collection[str] = (), keys: Collecti
     _require_chain(record, chain)
     _require_evidence(parts, record)
     number = _require_position(parts, key, values)
+    _require_stamp(parts)
     report = Report(record, statement, _names(parts), number, chain[-1].spki_sha256, key, listed_by)
     _require_believed(report, anchors, keys)
     report.notes += _notes(parts, record, chain[0], believed=(bool(anchors), bool(keys)))
@@ -159,9 +161,31 @@ def _contents(parts: Mapping[str, bytes], chain: list[Certificate]) -> Contents:
             name[len("revocation/") : -len(".der")]: content for name, content in parts.items() if name.startswith("revocation/")
         },
         position=Position(parts["audit/row.json"], parts["audit/leaf.bin"], _steps(parts), parts["audit/head.json"].decode()),
-        timestamp=parts.get("timestamp.tst", b""),
+        stamp=_stamp(parts),
         names=_names(parts),
     )
+
+
+def _stamp(parts: Mapping[str, bytes]) -> Stamp | None:
+    if "timestamp.tsr" not in parts:
+        return None
+    later = parts.get("audit/later-heads.jsonl", b"").decode().splitlines()
+    return Stamp(parts["timestamp.tsr"], tuple(later), parts.get("timestamp-ca.pem", b""))
+
+
+def _require_stamp(parts: Mapping[str, bytes]) -> None:
+    """The stamp speaks of a head that the receipt's own leads to. Whether it holds, OpenSSL says, by the authority's CA."""
+    stamp = _stamp(parts)
+    if stamp is None:
+        return
+    before = sha256(parts["audit/head.json"])
+    for line in stamp.heads:
+        values = _holds("audit/later-heads.jsonl", partial(head_parts, line))[0]
+        if values.get("previous") != before:
+            raise _altered("audit/later-heads.jsonl")
+        before = sha256(line.encode())
+    if bytes.fromhex(before) not in stamp.response:
+        raise _altered("timestamp.tsr", "it speaks of another head")
 
 
 def _steps(parts: Mapping[str, bytes]) -> tuple[ProofStep, ...]:
@@ -247,7 +271,7 @@ def _require_believed(report: Report, anchors: Collection[str], keys: Collection
 
 
 def _notes(parts: Mapping[str, bytes], record: Record, lock: Certificate, *, believed: tuple[bool, bool]) -> list[str]:
-    found = [] if "timestamp.tst" in parts else [NO_EXTERNAL_TIME]
+    found = ["TIMESTAMP_BY_OPENSSL"] if "timestamp.tsr" in parts else [NO_EXTERNAL_TIME]
     found += ["CERTIFICATE_WAS_EXPIRED"] if judged_for(record, lock) != datetime.fromisoformat(record.at) else []
     found += [] if believed[0] else ["ANCHOR_NOT_COMPARED"]
     found += [] if believed[1] else ["SEALING_KEY_NOT_COMPARED"]

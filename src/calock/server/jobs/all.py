@@ -22,6 +22,7 @@ from calock.server.jobs.sessions import Sweep, sweep_sessions
 from calock.server.oidc.keys import turn_keys
 from calock.server.oidc.tokens import sweep
 from calock.server.outbox.services import sweep_messages
+from calock.server.receipts.timestamps import ask_for_timestamp
 from calock.server.revocation import ocsp_cache, store
 from calock.server.tools.clock import database_now, require_agreement
 
@@ -58,6 +59,10 @@ def _signing_keys() -> int:
     return turn_keys(at=now)
 
 
+def _timestamps() -> int:
+    return ask_for_timestamp(at=timezone.now())
+
+
 def _files() -> int:
     return ocsp_cache.sweep(at=timezone.now()) + store.sweep_files()
 
@@ -91,5 +96,6 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         heads,
         Job("idle-sessions", 30.0, _idle_sessions),
         Job("signing-keys", 3600.0, _signing_keys),
+        Job("timestamps", 300.0, _timestamps),
         Job("revocation-files", 3600.0, _files),
     ]

@@ -17,8 +17,8 @@ from calock.server.portal.views import (
     personal,
     platform,
     public,
-    suspension,
     receipts,
+    suspension,
 )
 
 app_name = "portal"

@@ -12,7 +12,8 @@ minute, default 60), ``CALOCK_EGRESS_PROXY``,
 ``CALOCK_DATABASE_SECONDS`` (how long a person's request waits for the database, default 10), ``CALOCK_DATABASE_WAIT`` (seconds that
 ``calock serve`` waits for a database that is not up yet, default 300), ``CALOCK_DRAIN_SECONDS`` (how long ``/readyz`` says
 "draining" before a machine that was told to end stops listening, default 5), ``CALOCK_HSTS_SUBDOMAINS`` (1: browsers use HTTPS for
-all names below the sites' too), ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver,
+all names below the sites' too), ``CALOCK_TIMESTAMP_CA`` (file of CA certificates of the time-stamp authority, PEM),
+``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver,
 ``calock.wire.driver.PORTS``), ``CALOCK_KEEP_SESSIONS_DAYS``, ``…_NOTICES_DAYS``, ``…_IMPORTS_DAYS``, ``…_AUDIT_DAYS`` (how long
 rows are kept).
 """
@@ -29,6 +30,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import dj_database_url
+from cryptography.x509 import load_pem_x509_certificates
 
 from calock.server.audit.outside.addresses import require_place
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
@@ -78,6 +80,8 @@ class Config:
     database_wait: int = 300
     keep: Retention = Retention()
     hsts_subdomains: bool = False
+    timestamp_ca: Path | None = None
+    """CA certificates of the time-stamp authority, PEM."""
     heads_places: tuple[str, ...] = ()
     heads_token: str = ""
     metrics: tuple[str, int] | None = None
@@ -216,6 +220,18 @@ def _own(name: str) -> Path | None:
     return Path(value).resolve() if value else None
 
 
+def _certificates(name: str) -> Path | None:
+    """A file of CA certificates in PEM. One that cannot be read is a mistake that nobody would see for an hour."""
+    value = os.environ.get(name, "")
+    if not value:
+        return None
+    try:
+        load_pem_x509_certificates(Path(value).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name} names {value}, which is no readable file of certificates in PEM: {error}") from error
+    return Path(value).resolve()
+
+
 def _close(data: Path) -> None:
     """Take other users' rights away from a folder that was found with some, as systemd's StateDirectory makes it.
 
@@ -299,6 +315,7 @@ def read_config() -> Config:
         database_wait=_number("CALOCK_DATABASE_WAIT", default=300, low=0, high=86_400) or 0,
         keep=_retention(),
         hsts_subdomains=_flag("CALOCK_HSTS_SUBDOMAINS"),
+        timestamp_ca=_certificates("CALOCK_TIMESTAMP_CA"),
         heads_places=_heads_places(heads_token),
         heads_token=heads_token,
         metrics=_metrics(),

@@ -7,3 +7,8 @@ class ReceiptsConfig(AppConfig):
     name = "calock.server.receipts"
     label = "receipts"
     verbose_name = "存证回执"
+
+    def ready(self) -> None:
+        from calock.server.receipts import timestamps  # noqa: PLC0415 - models load first
+
+        timestamps.register()

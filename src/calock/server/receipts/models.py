@@ -51,3 +51,15 @@ class Blob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sha256}"
+
+
+class Timestamp(models.Model):
+    """An outside authority's word on when a head of the audit trail was there; it covers everything below."""
+
+    seq = models.PositiveBigIntegerField(primary_key=True, help_text="number of the head")
+    at = models.DateTimeField(help_text="as the authority says")
+    url = models.URLField(max_length=500)
+    response = models.BinaryField(help_text="TimeStampResp (RFC 3161) in DER")
+
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.at:%Y-%m-%d %H:%M:%S}"

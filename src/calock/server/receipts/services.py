@@ -23,6 +23,7 @@ from calock.server.audit.tree import leaves_of, own_key, public_hex, seal_key
 from calock.server.providers.models import CaRecord
 from calock.server.receipts.drafts import Draft
 from calock.server.receipts.models import Blob, Receipt
+from calock.server.receipts.timestamps import stamp_over
 from calock.server.tools import encryption
 from calock.server.tools.rekeying import Rekeyed, batches
 from calock.server.tools.seals import octets
@@ -95,7 +96,7 @@ def file_of(receipt: Receipt, *, names: Mapping[str, str], everything: bool = Fa
     record, token = opened(receipt)
     read = read_record(record)
     blobs = _blobs(read)
-    position = position_of(receipt.number, hashlib.sha256(record).hexdigest())
+    seq, position = position_of(receipt.number, hashlib.sha256(record).hexdigest())
     contents = Contents(
         record=record,
         token=token,
@@ -103,6 +104,7 @@ def file_of(receipt: Receipt, *, names: Mapping[str, str], everything: bool = Fa
         policy=_blob(blobs, read.policy),
         revocation=_evidence(read, blobs, everything=everything),
         position=position,
+        stamp=stamp_over(seq),
         names=names,
     )
     parts = parts_of(contents, read)
@@ -135,8 +137,8 @@ def _seal_of(row: AuditEvent) -> AuditSeal | None:
     return AuditSeal.objects.filter(first_id__lte=row.pk, last_id__gte=row.pk).first()
 
 
-def position_of(number: str, digest: str) -> Position:
-    """Where the audit row of a receipt stands in the trail.
+def position_of(number: str, digest: str) -> tuple[int, Position]:
+    """Number of the head below which the audit row of a receipt stands, and where.
 
     Raises:
         Refusal: RECEIPT_INCOMPLETE: it is not sealed yet; RECEIPT_ALTERED: it is gone, or another one.
@@ -154,7 +156,7 @@ def position_of(number: str, digest: str) -> Position:
     if leaf is None:
         raise Refusal(Reason.RECEIPT_ALTERED, "its audit row is not the one that was sealed", {"part": "audit/row.json"})
     steps = proof_of(list(leaves.values()), list(leaves).index(row.pk))
-    return Position(text, leaf, steps, seal.head)
+    return seal.seq, Position(text, leaf, steps, seal.head)
 
 
 def sealed_at(number: str) -> datetime | None:
