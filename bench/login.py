@@ -137,7 +137,7 @@ class Bare:
 
         self.db.execute("BEGIN IMMEDIATE")
         self.db.execute("INSERT INTO challenges_spentchallenge VALUES (?, ?)", (opened.digest, str(opened.expires_at)))
-        found = self.db.execute(FIND.replace("%s", "?"), (issuer, serial)).fetchone()
+        found = self.db.execute(FIND.replace("%s", "?"), ("", issuer, serial)).fetchone()
         session = (os.urandom(32).hex(), found[6], "shanxi", "ca", found[1], "127.0.0.1", "bench", now, now, now, now, "")
         self.db.execute(
             "INSERT INTO calock_sessions_session (digest, account_id, site, method, lock_id, ip, user_agent, created_at, last_seen_at,"

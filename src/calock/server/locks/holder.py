@@ -155,3 +155,5 @@ class Found:
     account_role: str
     organisation_id: uuid.UUID | None
     organisation_state: str
+    driver_known: bool
+    """Whether the driver that gave the answer gave one for this account before."""

@@ -113,6 +113,21 @@ class RevokedCertificate(models.Model):
         return f"{self.issuer_key[:16]} {self.serial}"
 
 
+class KnownDriver(models.Model):
+    """A driver whose answer was accepted for an account, by the fingerprint of its key (``wire.driver_key.verify_proof``)."""
+
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_drivers")
+    key_sha256 = models.CharField(max_length=64)
+    site = models.CharField(max_length=32, help_text="a driver has a key for each")
+    first_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("account", "key_sha256"), name="a_driver_is_known_once"),)
+
+    def __str__(self) -> str:
+        return self.key_sha256[:16]
+
+
 class BindingQuerySet(models.QuerySet["Binding"]):
     def live(self) -> BindingQuerySet:
         return self.filter(unbound_at__isnull=True)

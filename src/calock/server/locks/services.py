@@ -17,6 +17,7 @@ from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.claims import end_claims_on
 from calock.server.locks.consent import awaited
 from calock.server.locks.holder import ProvenCertificate
+from calock.server.locks.known_drivers import is_known_driver, note_new_driver
 from calock.server.locks.models import Awaits, Binding, Lock
 from calock.server.locks.operator_rules import require_enrolment, require_own_person
 from calock.server.locks.operator_seals import require_intact, seal_binding
@@ -263,4 +264,7 @@ def _record(event: Event, binding: Binding, proven: ProvenCertificate, *, by: Ac
         },
     )
     keep(proven.draft, row, subject=binding.account_id, binding=binding.pk)
+    driver = str(proven.details.get("driver_key", ""))
+    if driver and not is_known_driver(by.pk, driver):
+        note_new_driver(by.pk, driver, row=row, context=context)
     return row

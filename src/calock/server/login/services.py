@@ -16,6 +16,7 @@ from calock.server.challenges.services import Aim, is_ours
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.claims import activate, claim_of
 from calock.server.locks.holder import Found, ProvenCertificate
+from calock.server.locks.known_drivers import note_new_driver
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
 from calock.server.locks.own_organisation import require_own_organisation
@@ -109,7 +110,7 @@ def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
     nothing else has happened.
     """
     with transaction.atomic(), store.without_waiting():
-        found = store.spend_and_find(proof.challenge, proof.issuer.spki_sha256, proof.certificate.serial_hex)
+        found = store.spend_and_find(proof.challenge, proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key)
         return None if found is None else _open(found, proof, context)
 
 
@@ -117,7 +118,7 @@ def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
 def _enter_renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> LoggedIn | None:
     """The slow way in of a certificate that was renewed over its old key; its challenge is spent."""
     with transaction.atomic():
-        found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+        found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key)
         return _open(found or _renewed(proof, renewal, context), proof, context)
 
 
@@ -146,6 +147,8 @@ def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn | Non
     )
     store.insert_audit(row)
     store.insert_receipt(receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest))
+    if proof.driver_key and not found.driver_known:
+        note_new_driver(found.account_id, proof.driver_key, row=row, context=context)
     return LoggedIn(session, cookie)
 
 
@@ -203,7 +206,7 @@ def _renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> Found:
         provider=proof.provider.code,
         details={"certificate": version.cert_sha256, "how": "same key, at login"},
     )
-    found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex)
+    found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key)
     assert found is not None
     return found
 

@@ -24,7 +24,7 @@ from calock.server.sessions.models import Session
 
 FIND = """
 SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, b.suspended_at, a.id, a.state, a.role,
-    o.id, o.state, p.code, c.revoked_at, v.id, n.revoked_at
+    o.id, o.state, p.code, d.id, c.revoked_at, v.id, n.revoked_at
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
 JOIN providers_provider p ON p.id = r.provider_id
@@ -33,6 +33,7 @@ LEFT JOIN locks_lockcertificate n ON n.lock_id = c.lock_id AND n.superseded_at I
 LEFT JOIN locks_binding b ON b.lock_id = c.lock_id AND b.unbound_at IS NULL
 LEFT JOIN accounts_account a ON a.id = b.account_id
 LEFT JOIN organisations_organisation o ON o.id = a.organisation_id
+LEFT JOIN locks_knowndriver d ON d.account_id = a.id AND d.key_sha256 = %s
 WHERE r.spki_sha256 = %s AND c.serial = %s
 """
 
@@ -72,7 +73,7 @@ def without_waiting() -> Iterator[None]:
         yield
 
 
-def spend_and_find(challenge: Challenge, ca_spki_sha256: str, serial: str) -> Found | None:
+def spend_and_find(challenge: Challenge, ca_spki_sha256: str, serial: str, driver_key: str) -> Found | None:
     """Use the challenge up, and ``find``; the database decides who was first.
 
     Raises:
@@ -80,7 +81,7 @@ def spend_and_find(challenge: Challenge, ca_spki_sha256: str, serial: str) -> Fo
     """
     try:
         insert(SpentChallenge(digest=challenge.digest))
-        return find(ca_spki_sha256, serial)
+        return find(ca_spki_sha256, serial, driver_key)
     except IntegrityError as error:
         raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before") from error
 
@@ -89,15 +90,18 @@ def _uuid(value: uuid.UUID | str | None) -> uuid.UUID | None:
     return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
-def find(ca_spki_sha256: str, serial: str) -> Found | None:
-    """The lock, binding, account and organisation of a certificate, by its issuing key and serial number."""
+def find(ca_spki_sha256: str, serial: str, driver_key: str = "") -> Found | None:
+    """The lock, binding, account and organisation of a certificate, by its issuing key and serial number.
+
+    ``driver_key``: of the driver that gave the answer; whether the account knows it.
+    """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(FIND, [ca_spki_sha256, serial])
+        cursor.execute(FIND, [driver_key, ca_spki_sha256, serial])
         row = cursor.fetchone()
     if row is None:
         return None
     certificate, lock, cert_sha256, key, newest_key, binding, awaits, lost, account, account_state, account_role, *more = row
-    organisation, organisation_state, provider, *revoked = more
+    organisation, organisation_state, provider, driver, *revoked = more
     certificate_id, lock_id = _uuid(certificate), _uuid(lock)
     assert certificate_id is not None
     assert lock_id is not None
@@ -116,6 +120,7 @@ def find(ca_spki_sha256: str, serial: str) -> Found | None:
         account_role=account_role or "",
         organisation_id=_uuid(organisation),
         organisation_state=organisation_state or "",
+        driver_known=driver is not None,
     )
 
 

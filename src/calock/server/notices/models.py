@@ -26,6 +26,8 @@ class NoticeKind(models.TextChoices):
     LOCK_ONLY_CHANGED = "lock_only_changed"
     ROLE_CHANGED = "role_changed"
     MOVED = "moved"
+    NEW_COMPUTER = "new_computer"
+    DRIVER_CHANGED = "driver_changed"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

@@ -33,7 +33,12 @@ def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: Audi
     if by_itself and not own:
         return
     who = {"by_role": "self" if by_itself else by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
-    Notice.objects.create(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at)
+    tell(kind, account=account, row=row, **facts, **who)
+
+
+def tell(kind: NoticeKind, *, account: uuid.UUID, row: AuditEvent, **facts: str) -> None:
+    """Tell ``account`` what happened to it, whoever did it: themselves, perhaps, or somebody in their name."""
+    Notice.objects.create(account_id=account, kind=kind, facts={**facts, "number": row.number}, created_at=row.at)
 
 
 def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:

@@ -33,6 +33,8 @@ _ACTIVATED = _("CA 锁 %(lock)s 已按%(who)s导入的名单于 %(when)s 激活�
 _BOUND = _("您的账户于 %(when)s 由%(who)s绑定了 CA 锁 %(lock)s，持有该锁的人可以登录您的账户。")
 _AWAITS = _("CA 锁 %(lock)s 于 %(when)s 由%(who)s绑定到您的账户，等待您确认；确认前不能登录。")
 _RENEWED = _("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s换上了新证书，持有新证书的人可以登录您的账户。")
+_NEW_COMPUTER = _("您的账户于 %(when)s 首次通过另一台电脑的 CA 驱动使用 CA 锁。换了电脑、换了系统用户属正常；")
+_DRIVER_CHANGED = _("这台电脑登录过您的账户，但 %(when)s 应答的 CA 驱动与以前不同。重装过驱动、换了系统用户属正常；")
 _TEXTS = {
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
     NoticeKind.LOCK_BOUND: (_BOUND, _BINDINGS, "bindings"),
@@ -47,7 +49,13 @@ _TEXTS = {
     NoticeKind.LOCK_ONLY_CHANGED: (_("您账户的登录方式于 %(when)s 由%(who)s变更。"), _("用户中心"), "user_center"),
     NoticeKind.ROLE_CHANGED: (_("您的角色于 %(when)s 由%(who)s改为%(role)s。"), _("用户中心"), "user_center"),
     NoticeKind.MOVED: (_("您的账户于 %(when)s 由%(who)s转入“%(value)s”。"), _("用户中心"), "user_center"),
+    NoticeKind.NEW_COMPUTER: (_NEW_COMPUTER, _("登录会话"), "sessions"),
+    NoticeKind.DRIVER_CHANGED: (_DRIVER_CHANGED, _("登录会话"), "sessions"),
 }  # fmt: skip
+_ENDINGS = {
+    NoticeKind.NEW_COMPUTER: _("如不是您本人，请结束不认识的会话，修改 CA 锁 PIN 码，并联系平台报编号。"),
+    NoticeKind.DRIVER_CHANGED: _("如您没有做过这些，请不要再输入 PIN 码，请本单位技术人员检查这台电脑，并联系平台报编号。"),
+}
 _ROLES = {"member": _("普通成员"), "organisation_admin": _("机构管理员")}
 
 
@@ -66,4 +74,4 @@ def words_of(notice: Notice) -> Words:
         "when": minute_text(notice.created_at),
         "who": who,
     }
-    return Words(f"{filled}{_UNASKED}", str(action), page)
+    return Words(f"{filled}{_ENDINGS.get(NoticeKind(notice.kind), _UNASKED)}", str(action), page)
