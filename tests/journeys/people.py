@@ -50,6 +50,8 @@ class Person:
     def log_in(self, username: str, password: str = PASSWORD) -> None:
         self.go("/login/")
         form = self.page.locator("#account")
+        if not form.is_visible():  # the tab that was used last is the one that opens
+            self.page.get_by_role("tab").first.click()
         form.get_by_label("账户", exact=True).fill(username)
         form.get_by_label("密码", exact=True).fill(password)
         form.get_by_role("button", name="登录", exact=True).click()

@@ -42,6 +42,10 @@ export class Chooser {
   #providers = [];
   /** Handle of the chosen lock, empty for none. */
   #chosen = "";
+  /** Mark of the chosen lock. */
+  #mark = "";
+  /** Mark of the lock that the person chose, not the page: when it comes back it is chosen again. */
+  #wanted = "";
   /** Code of the chosen chip: a provider, or the issuer of a lock that none recognises. */
   #chip = "";
   /** Somebody has chosen a provider, so that no lock chooses it for them. */
@@ -146,6 +150,7 @@ export class Chooser {
   #changed(field) {
     if (field.name === this.#group) {
       this.#chosen = field.value;
+      this.#wanted = this.lock ? markOf(this.lock) : "";
       this.#followProvider();
     } else if (field === this.#select) {
       this.#touched = true;
@@ -162,7 +167,10 @@ export class Chooser {
   /** @param {string} code */
   #preferProvider(code) {
     const matching = this.#driver.locks.filter((lock) => this.#chipOf(lock) === code);
-    if (matching[0] && !matching.some(({ id }) => id === this.#chosen)) this.#chosen = matching[0].id;
+    if (matching[0] && !matching.some(({ id }) => id === this.#chosen)) {
+      this.#chosen = matching[0].id;
+      this.#wanted = markOf(matching[0]);
+    }
     this.#chip = code;
   }
 
@@ -175,14 +183,30 @@ export class Chooser {
 
   draw() {
     const { locks } = this.#driver;
-    const stays = locks.some(({ id }) => id === this.#chosen);
-    if (!stays) this.#chosen = offered(locks);
+    const stays = this.#keepChosen(locks);
     if (!stays || !this.#touched) this.#followProvider();
     for (const strip of all(this.#root, "[data-device]", HTMLElement)) drawStrip(strip, this.#driver);
     this.#drawChips(locks);
     this.#drawLocks(locks);
     this.#drawFacts();
     this.#root.dispatchEvent(new CustomEvent("calock:drawn"));
+  }
+
+  /**
+   * Keep to the chosen lock while it is there, and to the one that the person chose when it comes back under another handle. A PIN
+   * that was typed for one lock is never used on another.
+   *
+   * @param {Wire.LockInfo[]} locks
+   */
+  #keepChosen(locks) {
+    const before = this.#chosen;
+    const wanted = locks.filter((lock) => this.#wanted && markOf(lock) === this.#wanted);
+    if (wanted.length === 1 && wanted[0]) this.#chosen = wanted[0].id;
+    else if (!locks.some(({ id }) => id === before)) this.#chosen = offered(locks);
+    const mark = this.lock ? markOf(this.lock) : "";
+    if (this.#mark && mark && mark !== this.#mark && this.#chosen !== before) this.clearPin();
+    this.#mark = mark || this.#mark;
+    return this.#chosen === before && before !== "";
   }
 
   #drawFacts() {

@@ -33,6 +33,7 @@ export class LockList {
     });
     place.addEventListener("focusout", ({ relatedTarget }) => {
       if (this.#folded || !relatedTarget || holds(place, relatedTarget)) return;
+      if (relatedTarget instanceof Node && relatedTarget.contains(place)) return; // a card is being clicked: what is around it has the focus
       this.#folded = true;
       this.#show();
     });
