@@ -139,7 +139,8 @@ class Model:
             return "LOCK_HOLDER_CHANGED"
         if lock.current in self.revoked:
             return "PREDECESSOR_REVOKED"
-        return "CERTIFICATE_SUPERSEDED" if card.age < lock.current.age else ""
+        older = card.age < lock.current.age or (card.age == lock.current.age and card in lock.left_behind)
+        return "CERTIFICATE_SUPERSEDED" if older else ""
 
     def _renewed(self, lock: Lock, card: Card) -> str:
         against = self._against(lock, card)
@@ -179,7 +180,8 @@ class Model:
             return "BINDING_NOT_FOUND"
         if not row.live:
             return "BINDING_ALREADY_ENDED"
-        if by == row.person and not by.password and not [one for one in self.live(by, logging_in=True) if one is not row]:
+        others = [one for one in self.live(by, logging_in=True) if one is not row and one.lock.current not in self.revoked]
+        if by == row.person and not by.password and not others:
             return "LAST_LOCK"
         self._end(row)
         return "ended"
