@@ -113,6 +113,19 @@ def test_five_failures_use_up_the_tries_of_an_address_and_touch_no_lock(people):
     assert attempt("zhangsan", PASSWORD, at=timezone.now() + LOCK_OUT + timedelta(seconds=1))
 
 
+def test_a_change_of_the_secret_starts_no_count_again(people, settings, monkeypatch):
+    monkeypatch.setattr(password_tries, "MOST_OF_STRANGERS", 6)
+    for _ in range(4):
+        refusal_of("zhangsan", "wrong")
+    refusal_of("zhangsan", "wrong", ip="203.0.113.5")
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "the next secret of this server, of 32 and more"
+    assert refusal_of("zhangsan", "wrong").reason == Reason.CREDENTIALS_WRONG
+    assert password_tries.closed_to_strangers_until("zhangsan", at=timezone.now())
+    settings.SECRET_KEY_FALLBACKS = []
+    assert refusal_of("zhangsan", PASSWORD).reason == Reason.PASSWORD_TRIES_USED_UP
+    assert refusal_of("zhangsan", PASSWORD, ip="203.0.113.7").reason == Reason.PASSWORD_TRIES_USED_UP  # the strangers' count too
+
+
 def test_sec08_a_strangers_wrong_passwords_use_up_the_strangers_tries_alone(people):
     """A104: elsewhere the right password is right, and in the person's session its proof is."""
     mine = context(account=people.member)

@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, Exists, F, Q, Value, When
 
 from calock.server.accounts.models import Account, PasswordTries
 from calock.server.sessions.context import RequestContext
@@ -35,20 +35,32 @@ NOBODY = uuid.UUID(int=0)
 class Count:
     """One row of tries: ``most`` may fail in a row, then nothing is judged for ``period``."""
 
-    key: str
+    keys: tuple[str, ...]
+    """As the count may be kept, by each of the server's secrets, the newest one's first."""
     who: str
     """For the trail: session, browser, address or strangers."""
     most: int
     period: timedelta
 
+    @property
+    def key(self) -> str:
+        return self.keys[0]
+
     def take(self, at: datetime) -> bool:
         """Count a try before it is judged, so that no more are judged than may fail however many come at once; False when full."""
+        self._bring_over()
         PasswordTries.objects.bulk_create([PasswordTries(key=self.key, until=at)], ignore_conflicts=True)
         over = Q(until__lte=at)
         counted = Case(When(over, then=Value(1)), default=F("failures") + 1)
         told = Case(When(over, then=Value(False)), default=F("told"))
         rows = PasswordTries.objects.filter(over | Q(failures__lt=self.most), key=self.key)
         return bool(rows.update(failures=counted, told=told, until=at + self.period))
+
+    def _bring_over(self) -> None:
+        """A change of the secret starts no count again: one that an earlier secret named goes on under the newest one's name."""
+        for former in self.keys[1:]:
+            newest = PasswordTries.objects.filter(key=self.key)
+            PasswordTries.objects.filter(~Exists(newest), key=former).update(key=self.key)
 
     def became_full(self) -> bool:
         """Whether this count is full and nobody was told yet: true for one asker."""
@@ -69,12 +81,12 @@ class Count:
         return max(1, math.ceil((until - at) / timedelta(minutes=1)))
 
 
-def _key(name: str, who: str) -> str:
-    return seals.mac("tries", seals.canonical([name, who]))
+def _keys(name: str, who: str) -> tuple[str, ...]:
+    return tuple(filter(seals.key_id, seals.macs("tries", seals.canonical([name, who]))))
 
 
 def _strangers(name: str) -> Count:
-    return Count(_key(name, "strangers"), "strangers", MOST_OF_STRANGERS, STRANGERS_OUT)
+    return Count(_keys(name, "strangers"), "strangers", MOST_OF_STRANGERS, STRANGERS_OUT)
 
 
 def counts_of(name: str, account: Account | None, context: RequestContext, *, proof: bool) -> list[Count]:
@@ -85,13 +97,13 @@ def counts_of(name: str, account: Account | None, context: RequestContext, *, pr
         who, whose = "browser", context.known_browser.id
     else:
         who, whose = "address", address_key(context.ip)
-    own = Count(_key(name, f"{who} {whose}"), who, MOST, LOCK_OUT)
+    own = Count(_keys(name, f"{who} {whose}"), who, MOST, LOCK_OUT)
     return [own, _strangers(name)] if who == "address" else [own]
 
 
 def closed_to_strangers_until(name: str, *, at: datetime) -> datetime | None:
     """Until when no password of an unknown browser is judged for this name; None when they are."""
-    rows = PasswordTries.objects.filter(key=_strangers(name).key, failures__gte=MOST_OF_STRANGERS, until__gt=at)
+    rows = PasswordTries.objects.filter(key__in=_strangers(name).keys, failures__gte=MOST_OF_STRANGERS, until__gt=at)
     return rows.values_list("until", flat=True).first()
 
 
