@@ -20,6 +20,7 @@ from calock.server.jobs import health, readiness
 from calock.server.jobs.health import ProblemKind
 from calock.server.jobs.runner import Job, Runner, states_file
 from calock.server.jobs.sessions import Sweep
+from calock.server.revocation.evidence import LOOK_EVERY
 from calock.server.tools import clock
 
 
@@ -155,17 +156,38 @@ def test_a_disk_that_is_nearly_full(jobs_run, monkeypatch):
     assert readiness.problems() == ["disk: less than 200 MB free where the data lie"]
 
 
+@pytest.fixture
+def looked(monkeypatch):
+    """What a process finds at each look, the moment that its clock shows, how it is asked, and how often it looked."""
+    found, now, reads = [[]], [1000.0], []
+    monkeypatch.setattr(readiness, "problems", lambda: reads.append(1) or found[0])
+    monkeypatch.setattr(readiness.time, "monotonic", lambda: now[0])
+    return found, now, readiness.readiness(), reads
+
+
 @pytest.mark.django_db
-def test_whoever_asks_all_the_time_makes_nothing_be_read_all_the_time(monkeypatch):
-    reads = []
-    monkeypatch.setattr(readiness, "problems", lambda: reads.append(1) or [])
-    monkeypatch.setattr(readiness.time, "monotonic", lambda: 1000.0)
-    look = readiness.readiness()
-    assert [look() for _ in range(50)] == [[]] * 50
-    assert len(reads) == 1
-    monkeypatch.setattr(readiness.time, "monotonic", lambda: 1001.0)
-    look()
+def test_whoever_asks_all_the_time_makes_nothing_be_read_all_the_time(looked):
+    _, now, look, reads = looked
+    assert len({str(look()) for _ in range(50)}) == len(reads) == 1
+    now[0] += 1.0
+    assert look() == []
     assert len(reads) == 2
+
+
+@pytest.mark.django_db
+def test_a_machine_is_ready_once_every_process_of_it_must_have_seen_the_crls(looked):
+    found, now, look, _ = looked
+    assert look() == [readiness.JUST_COME]  # this process is new: how long they are there is not known
+    now[0] += LOOK_EVERY
+    assert look() == []
+    found[0] = ["revocation: this machine has no current CRL, so no lock can log in here"]
+    now[0] += 1.0
+    assert look() == found[0]
+    found[0] = []
+    now[0] += 1.0
+    assert look() == [readiness.JUST_COME]
+    now[0] += LOOK_EVERY
+    assert look() == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,13 +26,15 @@ from calock.server.jobs.health import problems as job_problems
 from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.locks.rekeying import foreign_keys
 from calock.server.providers.trust import current_register
-from calock.server.revocation.evidence import current_evidence
+from calock.server.revocation.evidence import LOOK_EVERY, current_evidence
 from calock.server.revocation.refresh import crl_sources
 from calock.server.tools import clock
 from calock.server.web import client_address
 
 KEPT = 1.0
 """Seconds for which an answer is given again: a damaged register is read anew at each look, and anybody may ask."""
+BLIND = "revocation: this machine"
+JUST_COME = "revocation: the CRLs have just come, and other processes may not have seen them"
 UNSEALED = timedelta(minutes=5)
 """Age of an audit row that should have been sealed long ago: the job seals every minute."""
 FREE = 200 * 1024 * 1024
@@ -40,17 +42,25 @@ FREE = 200 * 1024 * 1024
 
 
 def readiness() -> Callable[[], list[str]]:
-    """A function that says what is wrong with this machine; it looks anew after KEPT seconds."""
+    """A function that says what is wrong with this machine; it looks anew after KEPT seconds.
+
+    Each process judges for itself, and looks at the machine's CRLs once in LOOK_EVERY seconds: only when this one has had them for
+    so long has every other one, too.
+    """
     lines: list[str] = []
     until = float("-inf")
+    judging_since = float("inf")
 
     def look() -> list[str]:
-        nonlocal lines, until
-        if time.monotonic() >= until:
+        nonlocal lines, until, judging_since
+        now = time.monotonic()
+        if now >= until:
             close_old_connections()  # no request's end does it for this thread
             lines = problems()
-            until = time.monotonic() + KEPT
-        return lines
+            blind = any(line.startswith(BLIND) for line in lines)
+            judging_since = float("inf") if blind else min(judging_since, now)
+            until = now + KEPT
+        return lines if now - judging_since >= LOOK_EVERY or lines else [JUST_COME]
 
     return look
 
@@ -100,9 +110,9 @@ def _revocation(at: datetime) -> Iterable[str]:
     }
     current = {source.ca_record.spki_sha256 for source in sources if source.next_update is not None and source.next_update >= at}
     if sources and not judged:
-        yield "revocation: this machine has no current CRL, so no lock can log in here"
+        yield f"{BLIND} has no current CRL, so no lock can log in here"
     elif current - judged:
-        yield f"revocation: this machine lacks the current CRLs of {len(current - judged)} CAs"
+        yield f"{BLIND} lacks the current CRLs of {len(current - judged)} CAs"
 
 
 def _audit(at: datetime) -> Iterable[str]:
