@@ -34,6 +34,7 @@ class Field:
         )  # fmt: skip
         self._running: list[Replica | Balancer | DatabaseBalancer] = []
         self._number = 0
+        self._spares = 0
         self.people: list[Any] = []
         self._make_people()
 
@@ -50,10 +51,20 @@ class Field:
         self.world, self.source, self.people = make_people(PEOPLE, self._algorithm)
         connections.close_all()
 
+    def spare_person(self) -> Any:
+        """Somebody more, for a promise that leaves their lock useless."""
+        from django.db import connections
+        from people import make_person
+
+        self._spares += 1
+        made = make_person(self.world, PEOPLE + 200 + self._spares)
+        connections.close_all()
+        return made
+
     def replica(self, *arguments: str, wait: str = "/readyz", secret_file: bool = False, **environment: str) -> Replica:
         """One more machine; it is waited for until ``wait`` answers 200 ("" = not at all)."""
         self._number += 1
-        data = self.place / f"machine-{self._number}"
+        data = Path(environment.get("CALOCK_DATA") or self.place / f"machine-{self._number}")
         given = {"DATABASE_URL": self.url, "CALOCK_TRUSTED_PROXIES": "127.0.0.1", **environment}
         made = Replica(data, *(arguments or ("--workers", "2")), secret_file=secret_file, **given)
         self._running.append(made)

@@ -25,9 +25,14 @@ def sessions(field: Field) -> set[str]:
     return {str(digest) for (digest,) in field.ask("SELECT digest FROM calock_sessions_session WHERE method = 'ca'")}
 
 
+def digests(cookies: list[str]) -> set[str]:
+    """The digests under which the database knows these sessions."""
+    return {hashlib.sha256(cookie.encode()).hexdigest() for cookie in cookies}
+
+
 def require_whole(field: Field, cookies: list[str]) -> int:
     """Every acknowledged login is a session, every session has its row of the trail and every row its session; how many logins."""
-    lost = {hashlib.sha256(cookie.encode()).hexdigest() for cookie in cookies} - sessions(field)
+    lost = digests(cookies) - sessions(field)
     require(not lost, f"{len(lost)} of {len(cookies)} acknowledged logins are lost")
     orphans = field.ask(SESSIONS_WITHOUT_ROW)[0][0], field.ask(ROWS_WITHOUT_SESSION)[0][0]
     require(orphans == (0, 0), f"sessions without row, rows without session: {orphans}")

@@ -35,7 +35,7 @@ def make_people(count: int, algorithm: str = "EC") -> tuple[LockWorld, LiveSourc
     world = make_lock_world(algorithm)
     source = LiveSource()
     publish(world, source)
-    return world, source, [_person(world, number, algorithm) for number in range(count)]
+    return world, source, [make_person(world, number, algorithm) for number in range(count)]
 
 
 def publish(world: LockWorld, source: LiveSource) -> None:
@@ -51,7 +51,7 @@ def publish(world: LockWorld, source: LiveSource) -> None:
             refresh_crl(row)
 
 
-def _person(world: LockWorld, number: int, algorithm: str) -> Person:
+def make_person(world: LockWorld, number: int, algorithm: str = "EC") -> Person:
     username = f"person{number:02}"
     account = Account.objects.create_account(
         username=username, name=f"测试{number:02}", password=PASSWORD, organisation=world.organisation
