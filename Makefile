@@ -52,7 +52,7 @@ conformance: $(VENV)/test.stamp  ## third-party suites: a table, and 1 on any un
 fuzz: $(VENV)/fuzz.stamp  ## ≥ 100,000 inputs for each parser of outside bytes
 	$(BIN)/python tests/fuzz/run.py
 
-reliability: $(VENV)/test.stamp $(MESSAGES).mo  ## kill, cut off and flood real processes; writes docs/reliability.md (about 10 minutes)
+reliability: $(VENV)/test.stamp $(MESSAGES).mo  ## kill, cut off and flood real processes; writes docs/reliability.md (about 40 minutes)
 	tools/system-packages reliability
 	$(BIN)/python tests/reliability/run.py
 
