@@ -48,7 +48,7 @@ class Person:
     # --- passwords
 
     def log_in(self, username: str, password: str = PASSWORD) -> None:
-        self.go("/login/")
+        self.go("/login/#account")  # the browser may remember the other tab
         form = self.page.locator("#account")
         if not form.is_visible():  # the tab that was used last is the one that opens
             self.page.get_by_role("tab").first.click()

@@ -130,6 +130,27 @@ def test_nothing_is_wider_than_320_pixels_nor_than_the_window_with_large_text(pe
     assert wide == []
 
 
+LOOK = """part => {
+  const look = getComputedStyle(part);
+  const outline = look.outlineStyle + look.outlineWidth;
+  return { outline, line: look.borderBottomColor, fill: look.backgroundColor, border: look.borderTopWidth };
+}"""
+
+
+def test_in_forced_colours_lines_say_what_colours_say_elsewhere(person: Person) -> None:
+    """Windows' contrast themes take every background away: what is chosen, current or good must still be seen."""
+    person.page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, LOCKS["shanxi"]))
+    tabs = [person.page.get_by_role("tab", name=name).evaluate(LOOK) for name in ("CA 登录", "账号登录")]
+    assert tabs[0]["line"] != tabs[1]["line"]
+    assert panel.locator("[data-locks] label:has(:checked)").evaluate(LOOK)["outline"] == "solid2px"
+    dot, card = panel.locator("[data-device] .dot").evaluate(LOOK), person.page.locator(".login .card").evaluate(LOOK)
+    assert dot["fill"] != card["fill"]
+    assert card["border"] == "1px"
+    person.picture("login-forced-colours", phone=False)
+
+
 def test_text_follows_the_size_that_the_browser_is_set_to(person: Person) -> None:
     person.go("/help/login/")
     before = person.page.evaluate("getComputedStyle(document.querySelector('main p')).fontSize")

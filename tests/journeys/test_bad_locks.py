@@ -77,9 +77,12 @@ def test_a_wrong_pin_tells_the_tries_left_and_is_not_kept_in_the_field(person: P
     panel = person.ca_login(tail, "999999")
     person.expect_refused("PIN 码错误，还可尝试 5 次")
     expect(panel.locator("[data-pin]")).to_have_value("")
+    expect(panel.locator("[data-pin]")).to_have_attribute("aria-invalid", "true")
+    expect(panel.locator("[data-causes] li").first).to_have_attribute("data-cause", "F13")  # the cause at hand, before all others
     expect(panel.locator("[data-pin-facts]")).to_contain_text("5")
     # the right one, with its leading zero, sets the count back
     panel.locator("[data-pin]").fill("012345")
+    expect(panel.locator("[data-pin]")).not_to_have_attribute("aria-invalid", "true")
     panel.locator("[data-ca-submit]").click()
     person.expect_refused("尚未绑定")
     expect(panel.locator("[data-pin-facts]")).to_contain_text("6")

@@ -65,5 +65,5 @@ def test_pages_after_login(person: Person, site: str) -> None:
 def test_english_is_one_click_away(person: Person) -> None:
     person.go("/login/")
     person.page.get_by_role("button", name="English").click()
-    expect(person.page.get_by_role("tab", name="CA lock")).to_be_visible()
+    expect(person.page.get_by_role("tab", name="CA login")).to_be_visible()
     person.picture("login-english", phone=False)

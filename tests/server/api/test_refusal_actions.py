@@ -59,7 +59,7 @@ def test_each_sentence_and_label_looked_for_is_one_that_people_are_told():
 def test_who_comes_to_bind_a_lock_arrives_at_the_page_that_binds_it(db):
     from calock.server.web.refusals import catalogue  # noqa: PLC0415 - Django is set up by now
 
-    assert catalogue()["LOCK_NOT_BOUND"]["action"]["href"] == "/login/?next=%2Fsystem%2Fca%2F%3Fbind%3D1"
+    assert catalogue()["LOCK_NOT_BOUND"]["action"]["href"] == "/login/?next=%2Fsystem%2Fca%2F%3Fbind%3D1#account"
 
 
 def test_a_page_that_is_out_of_date_leads_back_to_itself(db):

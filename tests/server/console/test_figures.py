@@ -157,10 +157,14 @@ def test_the_dashboard_shows_the_last_error_as_text(world, first):
 
 
 def test_the_dashboard_says_that_a_row_was_tampered_with(world, first):
-    assert "登记异常" not in first.get("/console/trust/").content.decode()
+    source(this_update=timezone.now(), next_update=timezone.now() + timedelta(days=7), last_ok_at=timezone.now())
+    sound = first.get("/console/trust/").content.decode()
+    assert "登记异常" not in sound
+    assert "登记、吊销信息与后台任务一切正常" in sound
     CaRecord.objects.filter(pk=world.intermediate.pk).update(group="x")
     html = first.get("/console/trust/").content.decode()
     assert "登记异常" in html
+    assert "一切正常" not in html
     assert "ca_tampered" in html
     Provider.objects.update(rules={"unknown": 1})
     for address in ("/console/trust/", "/console/providers/", f"/console/providers/{world.provider.pk}/trust/"):

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.templatetags.static import static
 from django.urls import get_script_prefix, reverse
 from django.utils.html import json_script
@@ -129,6 +130,13 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
     }
 
 
+class _Unescaped(DjangoJSONEncoder):
+    """Chinese as it is written: escaped it is twice as long."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "ensure_ascii": False})
+
+
 @cache
 def _data_element(site_code: str, _language: str, ports: tuple[int, ...], _prefix: str) -> SafeString:
     """Made once for each site and language: to gather some hundred sentences costs more than a login."""
@@ -171,4 +179,4 @@ def _data_element(site_code: str, _language: str, ports: tuple[int, ...], _prefi
         "refusals": refused,
         "pictures": {"DRIVER_PERMISSION_PROMPT": picture("prompt"), "DRIVER_PERMISSION_DENIED": picture("denied")},
     }
-    return json_script(data, "driver-data")
+    return json_script(data, "driver-data", encoder=_Unescaped)

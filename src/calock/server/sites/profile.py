@@ -268,6 +268,8 @@ class Profile(_Part, frozen=True, kw_only=True):
     """The site that answers on a bare loopback address."""
     order: int
     landing: Page
+    hero: str = "portal/img/hero.svg"
+    """The picture of its home and login pages, a static file: the common one, or ``sites/<code>/hero.svg`` of its folder."""
     header: Literal["banner", "bar"]
     ca_icon: bool
     """The CA icon in the platform's header."""

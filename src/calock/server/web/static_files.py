@@ -9,6 +9,8 @@ class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # no
     """``calock serve`` collects at every start; a process that never did still shows pages."""
 
     manifest_strict = False
+    support_js_module_import_aggregation = True
+    """What a module imports has a hash in its name too, so that browsers keep all of them."""
 
     def stored_name(self, name: str) -> str:
         if not self.hashed_files:

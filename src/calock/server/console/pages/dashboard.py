@@ -71,13 +71,15 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     providers = Provider.objects.prefetch_related("ca_records__revocation_sources").order_by("order", "code")
     rows = [provider_row(provider, counts.pop(provider.code, ProviderCount()), problems, at) for provider in providers]
     rows.sort(key=lambda row: (not row.enabled, ("bad", "warn", "good", "").index(row.tone)))
+    notices = server_notices(problems, at)
     return page(
         request,
         "console/dashboard.html",
         title="信任总览",
         rows=rows,
         unknown=counts.pop("", None),
-        notices=server_notices(problems, at),
+        notices=notices,
+        all_good=not notices and bool(rows) and not any(row.notices for row in rows),
         totals=_totals(rows),
     )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.staticfiles import finders
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
@@ -26,6 +29,7 @@ from calock.server.tools.times import day_text, minute_text, second_text
 from calock.server.web.http import SiteRequest
 
 register = template.Library()
+_IMPORT = re.compile(r'^import (?:.* from )?"\./([a-z-]+\.js)";', re.MULTILINE)
 MIN_DIGITS = 5
 """The shortest numbers that a hotline has."""
 
@@ -35,6 +39,29 @@ MIN_DIGITS = 5
 def icon(name: str) -> SafeString:
     """The inline SVG ``templates/icons/<name>.svg``."""
     return mark_safe(render_to_string(f"icons/{name}.svg").strip())  # noqa: S308 - our own files
+
+
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """Every module that a page's module imports, and those that they import, as names of static files."""
+    found: dict[str, None] = {}
+    waiting = [name]
+    while waiting:
+        source = Path(str(finders.find(waiting.pop()))).read_text("utf-8")
+        for line in _IMPORT.findall(source):
+            imported = f"portal/js/{line}"
+            if imported not in found:
+                found[imported] = None
+                waiting.append(imported)
+    return tuple(found)
+
+
+@register.simple_tag
+def module(name: str) -> SafeString:
+    """The page's own module, and word to the browser to fetch now what it imports, instead of one after the other as it reads."""
+    own = f"portal/js/{name}.js"
+    preloads = format_html_join("", '<link rel="modulepreload" href="{}">', ((static(file),) for file in _imports(own)))
+    return format_html('{}<script type="module" src="{}"></script>', preloads, static(own))
 
 
 @register.simple_tag
@@ -103,6 +130,13 @@ def file_size(size: int) -> str:
     if size >= 1 << 20:
         return f"{size / (1 << 20):.1f} MB"
     return f"{max(1, round(size / 1024))} KB"
+
+
+@register.filter
+def name_first(subject: str) -> str:
+    """A distinguished name with what tells it from others, its CN, in front: ``山西 SM2 CA（C=CN, O=…）``."""
+    rest, separator, name = subject.rpartition("CN=")
+    return f"{name}（{rest.rstrip(', ')}）" if separator and rest else subject
 
 
 @register.filter

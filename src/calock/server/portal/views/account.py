@@ -131,8 +131,8 @@ def _typed_twice(request: HttpRequest) -> str:
     return new
 
 
-def _rules() -> str:
-    return _("至少 %(length)d 个字符，不能包含账户名或姓名，不能是常见密码") % {"length": MIN_LENGTH}
+def _rules() -> dict[str, int]:
+    return {"length": MIN_LENGTH}
 
 
 def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -144,6 +144,7 @@ def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -
         section="system",
         status=status,
         rules=_rules(),
+        names=f"{account.username} {account.name}",
         forced=account.must_change_password,
         **context,
     )

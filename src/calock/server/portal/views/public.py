@@ -14,7 +14,7 @@ from calock.server.portal.checks import STEPS, check_words
 from calock.server.portal.driver_page import driver_context, picture
 from calock.server.portal.failures import CATALOGUE, GROUPS
 from calock.server.portal.install_guides import guides_for
-from calock.server.portal.packages import system_of
+from calock.server.portal.packages import offers, system_of
 from calock.server.portal.render import page
 from calock.server.portal.site_api import offered_providers
 from calock.server.web.http import SiteRequest
@@ -23,7 +23,9 @@ from calock.server.web.http import SiteRequest
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     site = cast(SiteRequest, request).site
-    return page(cast(SiteRequest, request), "home", "home", providers=offered_providers(site))
+    found = offers(site, request.headers.get("User-Agent", ""))
+    best = next((offer for offer in found if offer.recommended), None)
+    return page(cast(SiteRequest, request), "home", "home", providers=offered_providers(site), best=best)
 
 
 @require_safe

@@ -109,14 +109,16 @@ const DOES = {
 
 /** @param {Refused} refused */
 async function show({ reason, shown }) {
+  const { lock } = chooser;
   if (reason !== "REQUEST") question.clear();
   drawSteps();
   if (reason === "STEP_UP_REQUIRED") stepUp.expire();
   stepUp.draw();
   problem.show({ ...shown, stay: true }, stepUp.field ? { ...DOES, password: goToPassword } : DOES, chooser.lockProvider);
-  if (reason.startsWith("PIN") && !later?.hidden) chooser.focusPin();
+  if (reason.startsWith("PIN") && !later?.hidden) chooser.refusePin();
   if (driver.state === "ready") await driver.refresh();
-  problem.settle();
+  if (chooser.hasLeft(lock)) problem.clear();
+  else problem.settle();
 }
 
 /** @param {() => Promise<void>} work */

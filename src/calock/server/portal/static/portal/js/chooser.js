@@ -83,6 +83,7 @@ export class Chooser {
       if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) this.#changed(target);
     });
     this.pinField.addEventListener("input", () => {
+      this.pinField.removeAttribute("aria-invalid");
       this.#told = false;
     });
     window.addEventListener("pagehide", () => {
@@ -131,6 +132,15 @@ export class Chooser {
     return state === "ready" ? JSON.stringify([locks.map(({ id }) => id), this.#chosen]) : "";
   }
 
+  /**
+   * Whether somebody chose another lock while this one is still plugged in.
+   *
+   * @param {Wire.LockInfo | null} lock
+   */
+  hasLeft(lock) {
+    return lock !== null && this.#chosen !== lock.id && this.#driver.locks.some(({ id }) => id === lock.id);
+  }
+
   /** The chosen lock has been used: it is the one to offer in this browser next time. */
   rememberLock() {
     if (this.lock) remember("calock.lock", markOf(this.lock));
@@ -149,6 +159,7 @@ export class Chooser {
   /** @param {HTMLInputElement | HTMLSelectElement} field */
   #changed(field) {
     if (field.name === this.#group) {
+      this.pinField.removeAttribute("aria-invalid");
       this.#chosen = field.value;
       this.#wanted = this.lock ? markOf(this.lock) : "";
       this.#followProvider();
@@ -185,7 +196,7 @@ export class Chooser {
     const { locks } = this.#driver;
     const stays = this.#keepChosen(locks);
     if (!stays || !this.#touched) this.#followProvider();
-    for (const strip of all(this.#root, "[data-device]", HTMLElement)) drawStrip(strip, this.#driver);
+    for (const strip of all(this.#root, "[data-device]", HTMLElement)) drawStrip(strip, this.#driver, this.lock !== null);
     this.#drawChips(locks);
     this.#drawLocks(locks);
     this.#drawFacts();
@@ -276,6 +287,12 @@ export class Chooser {
 
   focusPin() {
     this.pinField.focus();
+  }
+
+  /** What was typed was refused: the field says so until something else is typed. */
+  refusePin() {
+    this.pinField.setAttribute("aria-invalid", "true");
+    this.focusPin();
   }
 
   /** Take out of the PIN what came with it out of a message. */

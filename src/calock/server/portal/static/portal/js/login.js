@@ -111,12 +111,14 @@ const DOES = {
 
 /** @param {Refused} refused */
 async function show({ reason, shown }) {
+  const { lock } = chooser;
   const password = maybe(document, "#password", HTMLInputElement);
   const does = password ? { ...DOES, password: () => { password.focus(); } } : DOES;
   problem.show(shown, does, chooser.lockProvider);
-  if (reason.startsWith("PIN")) chooser.focusPin();
+  if (reason.startsWith("PIN")) chooser.refusePin();
   if (driver.state === "ready") await driver.refresh();
-  problem.settle();
+  if (chooser.hasLeft(lock)) problem.clear();
+  else problem.settle();
 }
 
 /** @param {() => Promise<void>} work */

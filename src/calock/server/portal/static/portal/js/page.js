@@ -55,15 +55,18 @@ function makeTabs(box) {
 // --- popovers: by tap and key; with data-hover also by pointer and focus
 
 /**
- * Keep a panel inside the window on narrow screens.
+ * Keep a panel inside the window: beside its button on narrow screens, above it where that has more room.
  *
  * @param {HTMLElement} panel
+ * @param {HTMLElement} button
  */
-function placeInside(panel) {
+function placeInside(panel, button) {
   panel.classList.remove("from-left", "above");
   const box = panel.getBoundingClientRect();
   if (box.left < 8) panel.classList.add("from-left");
-  if (box.bottom > innerHeight && box.top > box.height) panel.classList.add("above");
+  const above = button.getBoundingClientRect().top;
+  panel.style.setProperty("--room", `${String(Math.round(Math.max(above, innerHeight - box.top) - 16))}px`);
+  if (box.bottom > innerHeight && above > innerHeight - box.top) panel.classList.add("above");
 }
 
 /** @param {HTMLElement} popover */
@@ -74,7 +77,7 @@ function makePopover(popover) {
   const show = (/** @type {boolean} */ visible) => {
     panel.hidden = !visible;
     button.setAttribute("aria-expanded", String(visible));
-    if (visible) placeInside(panel);
+    if (visible) placeInside(panel, button);
     else pinned = false;
   };
   button.addEventListener("click", () => {

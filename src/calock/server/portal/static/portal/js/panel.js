@@ -31,9 +31,9 @@ const TONES = { searching: "searching", gesture: "warn", asking: "warn", ready: 
 
 /**
  * @param {Driver} driver
- * @param {boolean} chosenHere one of the locks can be chosen on this part of the page
+ * @param {boolean} toChoose one of the locks is to be chosen on this part of the page
  */
-function stripText(driver, chosenHere) {
+function stripText(driver, toChoose) {
   const { state, reason, facts, locks } = driver;
   if (state === "failed") return refusal(reason, facts).message;
   if (state !== "ready") return say(state);
@@ -41,7 +41,7 @@ function stripText(driver, chosenHere) {
   const problem = whyNoLock(driver);
   if (!first) return problem ? describe(problem).message : say("ready_none");
   const devices = new Set(locks.map((lock) => lock.device));
-  if (devices.size > 1) return say(chosenHere ? "ready_many" : "ready_several", { count: devices.size });
+  if (devices.size > 1) return say(toChoose ? "ready_many" : "ready_several", { count: devices.size });
   return say(allExpired(locks) ? "ready_expired" : "ready_one", { name: first.name });
 }
 
@@ -84,8 +84,9 @@ function stripButton({ label, href, click }) {
  *
  * @param {HTMLElement} place
  * @param {Driver} driver
+ * @param {boolean} chosen the lock to use is chosen
  */
-export function drawStrip(place, driver) {
+export function drawStrip(place, driver, chosen = false) {
   const empty = driver.state === "ready" && driver.locks.length === 0;
   const problem = empty ? whyNoLock(driver) : undefined;
   const calm = (empty && !problem) || allExpired(driver.locks) || driver.reason === "DRIVER_ABSENT"; // nothing has gone wrong yet
@@ -94,7 +95,7 @@ export function drawStrip(place, driver) {
   place.dataset.state = driver.state;
   place.dataset.reason = problem?.reason ?? driver.reason;
   const action = stripAction(driver);
-  const text = element("span", { class: "text" }, stripText(driver, !("stateOnly" in place.dataset)));
+  const text = element("span", { class: "text" }, stripText(driver, !("stateOnly" in place.dataset) && !chosen));
   place.replaceChildren(element("span", { class: "dot" }), text, action ? stripButton(action) : "");
   place.parentElement?.querySelector("[data-coach]")?.remove();
   const hints = [coach(driver), ...notes(driver)].filter((hint) => hint !== null);
