@@ -32,8 +32,8 @@ export class LockList {
       if (target instanceof HTMLInputElement) this.#folded = !target.matches(":focus-visible");
     });
     place.addEventListener("focusout", ({ relatedTarget }) => {
-      if (this.#folded || !relatedTarget || holds(place, relatedTarget)) return;
-      if (relatedTarget instanceof Node && relatedTarget.contains(place)) return; // a card is being clicked: what is around it has the focus
+      // what lies around the list is focused when a lock is pressed with the mouse: nobody has left
+      if (this.#folded || !(relatedTarget instanceof Element) || relatedTarget.contains(place) || holds(place, relatedTarget)) return;
       this.#folded = true;
       this.#show();
     });
