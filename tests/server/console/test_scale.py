@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="reads PostgreSQL's plans"),
 ]
 
-BIG = {"accounts_account", "locks_lock", "locks_lockcertificate", "locks_binding", "audit_auditevent", "calock_sessions_session"}
+BIG = {"locks_pendingbinding", "accounts_account", "locks_lock", "locks_lockcertificate", "locks_binding", "audit_auditevent", "calock_sessions_session"}
 PEOPLE = 60_000
 MOST = 4_000
 """Rows that one page may visit in all its queries: some times what a list leads to (1,000), and far less than there are."""
@@ -43,6 +43,9 @@ INSERT INTO locks_binding (id, lock_id, account_id, bound_by_id, bound_at, site,
   SELECT gen_random_uuid(), l.id, a.id, a.id, l.created_at, 'shanxi', ''
   FROM locks_lock l JOIN accounts_account a ON a.username = 'nutzer' || substr(l.lock_id, 11);
 ANALYZE locks_binding;
+INSERT INTO locks_pendingbinding (id, account_id, provider_id, lock_id, source, imported_at)
+  SELECT gen_random_uuid(), b.account_id, l.provider_id, 'W' || substr(l.lock_id, 2), '', b.bound_at
+  FROM locks_binding b JOIN locks_lock l ON l.id = b.lock_id WHERE l.lock_id LIKE 'L0%';
 INSERT INTO audit_auditevent (number, at, event, reason, site, actor, subject, organisation, lock, provider, ip, user_agent,
     details, mac)
   SELECT '261129-' || upper(substr(md5(n::text), 1, 4)) || '-' || upper(substr(md5(n::text), 5, 4)) || '-' || lpad(n::text, 6, '0'),
@@ -77,6 +80,11 @@ PAGES = (
     "locks/binding/?q=nutzer000777",
     "locks/binding/?q=L000000000000777",
     "locks/binding/?q=nichts",
+    "locks/pendingbinding/",
+    "locks/pendingbinding/?q=W000000000000777",
+    "locks/pendingbinding/?q=W00000000000077",
+    "locks/pendingbinding/?q=nutzer000777",
+    "locks/pendingbinding/?q=nichts",
     "audit/auditevent/",
     "audit/auditevent/?refused=1",
     "audit/auditevent/?about=binding",
