@@ -34,6 +34,8 @@ DIFFERS = frozenset(
         "login",
         "sessions",
         "locks/test_consent.py",
+        "locks/test_claims.py",
+        "imports/test_import_pages.py",
         "outbox",
         "providers/test_lock_order.py",
         # constraints, and what a refused row is called
