@@ -17,6 +17,7 @@ if "CALOCK_TEST_DATABASE_URL" in os.environ:
 
 from calock.server.process.settings import *  # noqa: E402, F403 - the environment comes first
 
+WHITENOISE_AUTOREFRESH = True  # look for a file when it is asked for: each test's client would list them all
 PASSWORD_HASHERS = ["worlds.cheap_passwords.Hasher", *PASSWORD_HASHERS[1:]]  # noqa: F405 - from the line above
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405 - from the line above
     # a file, as in production: an in-memory database shared by threads locks whole tables and never waits

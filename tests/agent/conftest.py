@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent.driving import DriverProcess, make_lock
-from agent.softhsm import Shim, SoftHsm, make_shim, make_softhsm
+from agent.softhsm import Shim, SoftHsm, build_shim, make_softhsm
+from worlds.workers import made_once
 
 FAULT_DRIVER = (str(Path(__file__).with_name("fault_driver.py")),)
 Start = Callable[..., DriverProcess]
@@ -49,11 +51,10 @@ def hsm(tmp_path: Path) -> SoftHsm:
 
 
 @pytest.fixture
-def shim(hsm: SoftHsm) -> Shim:
-    found = make_shim(hsm)
-    if found is None:
+def shim(hsm: SoftHsm, tmp_path_factory: pytest.TempPathFactory) -> Shim:
+    if shutil.which("cc") is None:
         pytest.skip("no C compiler: the library with habits cannot be built")
-    return found
+    return Shim(hsm, str(made_once(tmp_path_factory, "shim", build_shim) / "libshim.so"))
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from agent.driving import softhsm_module
+from worlds.warm_python import Warm
 
 from calock.demo import pki
 
@@ -49,6 +49,13 @@ with token.open(rw=True, user_pin=pin) as session:
             attributes[Attribute[name]] = bytes.fromhex(value) if name == "ID" else value
         session.create_object(attributes)
 """
+
+
+@cache
+def _warm_python() -> Warm:
+    return Warm("pkcs11.util.rsa", "pkcs11.util.ec", "pkcs11.util.x509", "asn1crypto.keys", "asn1crypto.x509")
+
+
 Stored = tuple[str, bytes, dict[str, str | bool]]
 """One object: ``private`` (PKCS#8), ``public`` (a certificate's key) or ``certificate``, its content, attributes by name."""
 
@@ -90,7 +97,9 @@ class SoftHsm:
             path = self.directory / f"object{index}"
             path.write_bytes(content)
             described.append((kind, str(path), extra))
-        self._run(sys.executable, "-c", _IMPORT, self.module, label, pin, json.dumps(described))
+        arguments = ["-c", _IMPORT, self.module, label, pin, json.dumps(described)]
+        stored = _warm_python().run(arguments, environment={**os.environ, **self.environment})
+        assert stored.returncode == 0, stored.stderr
 
 
 @dataclass(frozen=True)
@@ -115,14 +124,12 @@ class Shim:
         draft.replace(self._file)
 
 
-def make_shim(hsm: SoftHsm) -> Shim | None:
-    """Compile the shim; None without a C compiler."""
-    if shutil.which("cc") is None:
-        return None
-    library = hsm.directory / "libshim.so"
+def build_shim(folder: Path) -> None:
+    """Compile the shim, as ``libshim.so``; there must be a C compiler."""
+    folder.mkdir()
     source = Path(__file__).with_name("tokens") / "shim.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True, capture_output=True)
-    return Shim(hsm, str(library))
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(folder / "libshim.so"), str(source), "-ldl"]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def make_softhsm(directory: Path) -> SoftHsm | None:

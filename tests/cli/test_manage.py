@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from serving import calock
 
-CALOCK = [sys.executable, "-c", "import sys; from calock.cli import main; sys.exit(main())"]
 CLOSED = "postgresql://calock:geheim@127.0.0.1:1/calock"
-
-
-def calock(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALOCK_", "DATABASE_", "DJANGO_"))}
-    environment = {**kept, "CALOCK_DATA": str(data), "PYTHONPATH": os.pathsep.join(sys.path), **more}
-    return subprocess.run([*CALOCK, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 
@@ -61,10 +62,20 @@ class Warm:
         self._answers = self._socket.makefile("r")
         atexit.register(self.close)
 
-    def start(self, arguments: Sequence[str], *, output: Path, environment: Mapping[str, str]) -> Program:
-        """``python ARGUMENTS``; what it prints goes to the file ``output``."""
-        message = {"arguments": list(arguments), "output": str(output), "environment": dict(environment), "folder": str(Path.cwd())}
+    def start(
+        self, arguments: Sequence[str], *, output: Path, errors: Path | None = None, environment: Mapping[str, str]
+    ) -> Program:
+        """``python ARGUMENTS``; what it prints goes to the file ``output``, or to two files."""
+        files = [str(output), str(errors or output)]
+        message = {"arguments": list(arguments), "files": files, "environment": dict(environment), "folder": str(Path.cwd())}
         return Program(self, self.ask(message))
+
+    def run(self, arguments: Sequence[str], *, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """As ``subprocess.run`` with what it printed, for two minutes at most."""
+        with TemporaryDirectory() as folder:
+            output, errors = Path(folder, "output"), Path(folder, "errors")
+            status = self.start(arguments, output=output, errors=errors, environment=environment).wait(120)
+            return subprocess.CompletedProcess(arguments, status, output.read_text("utf-8"), errors.read_text("utf-8"))
 
     def ask(self, message: dict[str, Any]) -> Any:
         self._socket.sendall(json.dumps(message).encode() + b"\n")
@@ -77,10 +88,9 @@ class Warm:
 
 
 def _become(message: dict[str, Any]) -> None:
-    """Be the program, from here to the end of this process."""
-    log = os.open(message["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for standard in (1, 2):
-        os.dup2(log, standard)
+    """Be the program, to its end."""
+    for standard, name in enumerate(message["files"], 1):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), standard)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.closerange(3, 256)
     os.environ.clear()
@@ -98,38 +108,21 @@ def _become(message: dict[str, Any]) -> None:
         runpy.run_path(kind, run_name="__main__")
 
 
-def _end(error: SystemExit | None) -> int:
-    code = error.code if error else 0
-    if isinstance(code, str):
-        sys.stderr.write(code + "\n")
-        return 1
-    return code or 0
-
-
-def _serve(commands: socket.socket) -> None:
+def _serve(commands: socket.socket) -> dict[str, Any]:
+    """Answer until the parent is gone. In each child it returns what that child is to become."""
     for line in commands.makefile("r"):
-        message = json.loads(line)
+        message: dict[str, Any] = json.loads(line)
         if "poll" in message:
             pid, status = os.waitpid(message["poll"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         elif (answer := os.fork()) == 0:
-            commands.close()
-            status = 1
-            try:
-                _become(message)
-                status = 0
-            except SystemExit as error:
-                status = _end(error)
-            except BaseException:  # noqa: BLE001 - shown as Python shows it at the end of a program
-                sys.excepthook(*sys.exc_info())
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
+            commands.detach()
+            return message
         commands.sendall(json.dumps(answer).encode() + b"\n")
+    sys.exit()
 
 
 if __name__ == "__main__":
     for module in sys.argv[2:]:
         __import__(module)
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from django.db import InternalError, OperationalError, connection, connections
 from django.db.backends.signals import connection_created
-from serving import command, environment, free_port
+from serving import calock, free_port
 
 from calock.server.process.database import settings_of
 from calock.server.tools.outages import is_outage
@@ -69,9 +69,7 @@ def test_a_standby_that_has_not_taken_over_is_a_database_that_is_away():
 
 def started_without_database(tmp_path, seconds: int) -> subprocess.CompletedProcess[str]:
     url = f"postgresql://u:secret@127.0.0.1:{free_port()}/calock"
-    told = environment(tmp_path, DATABASE_URL=url, CALOCK_DATABASE_WAIT=str(seconds))
-    serve = command("serve", "--port", str(free_port()), "--no-jobs")
-    return subprocess.run(serve, env=told, capture_output=True, text=True, timeout=120, check=False)
+    return calock(tmp_path, "serve", "--port", str(free_port()), "--no-jobs", DATABASE_URL=url, CALOCK_DATABASE_WAIT=str(seconds))
 
 
 def test_a_start_waits_for_the_database_and_says_so(tmp_path):

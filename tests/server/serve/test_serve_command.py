@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from serving import Server, ask, children_of, command, environment, free_port, left_of
+from agent.driving import until
+from serving import Server, ask, calock, children_of, command, environment, free_port, left_of, warm_python
 
 from calock.server.process import serve
 from calock.server.process.ports import require_free
@@ -86,8 +87,8 @@ def test_a_machine_whose_jobs_run_becomes_ready(server):
     server.wait("/readyz")
 
 
-def test_a_machine_without_jobs_lives_but_is_not_ready(tmp_path):
-    running = Server(tmp_path, "--workers", "1", "--no-jobs")
+def test_a_machine_without_jobs_lives_but_is_not_ready(data):
+    running = Server(data, "--workers", "1", "--no-jobs")
     try:
         status, _, body = ask(running.port, "/readyz", Host="10.0.0.1")
         assert (status, body) == (503, b"jobs: have not been heard of\n")
@@ -96,8 +97,8 @@ def test_a_machine_without_jobs_lives_but_is_not_ready(tmp_path):
         running.stop()
 
 
-def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
-    running = Server(tmp_path, "--workers", "1")
+def test_ctrl_c_ends_it_and_everything_it_started(data):
+    running = Server(data, "--workers", "1")
     children = children_of(running.process.pid)
     assert children
     assert running.stop() in (0, 130)
@@ -107,10 +108,10 @@ def test_ctrl_c_ends_it_and_everything_it_started(tmp_path):
     assert "Traceback" not in running.text()
 
 
-def test_processes_told_to_end_while_they_still_load_end(tmp_path):
+def test_processes_told_to_end_while_they_still_load_end(data):
     told = command("serve", "--port", str(free_port()), "--workers", "2", "--no-jobs")
     process = subprocess.Popen(
-        told, env=environment(tmp_path, CALOCK_DRAIN_SECONDS="0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        told, env=environment(data, CALOCK_DRAIN_SECONDS="0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout
     said = next(line for line in process.stdout if "2 processes" in line)
@@ -120,8 +121,8 @@ def test_processes_told_to_end_while_they_still_load_end(tmp_path):
     assert said.count("\n") == 1, said
 
 
-def test_a_worker_that_does_not_hear_is_ended(tmp_path):
-    running = Server(tmp_path, "--workers", "2")
+def test_a_worker_that_does_not_hear_is_ended(data):
+    running = Server(data, "--workers", "2")
     children = children_of(running.process.pid)
     deaf = next(child for child in children if b"jobs" not in Path(f"/proc/{child}/cmdline").read_bytes())
     os.kill(int(deaf), signal.SIGSTOP)
@@ -129,8 +130,8 @@ def test_a_worker_that_does_not_hear_is_ended(tmp_path):
     assert not left_of(children)
 
 
-def test_nothing_goes_on_when_the_server_itself_is_killed(tmp_path):
-    running = Server(tmp_path, "--workers", "2")
+def test_nothing_goes_on_when_the_server_itself_is_killed(data):
+    running = Server(data, "--workers", "2")
     children = children_of(running.process.pid)
     assert len(children) == 3
     running.process.kill()
@@ -140,9 +141,9 @@ def test_nothing_goes_on_when_the_server_itself_is_killed(tmp_path):
         ask(running.port, "/healthz")
 
 
-def test_jobs_that_do_not_end_when_told_are_ended_and_collected(tmp_path):
+def test_jobs_that_do_not_end_when_told_are_ended_and_collected(data):
     """Where nobody else collects the dead, as in most containers, one left would stay in the process table."""
-    running = Server(tmp_path, "--workers", "1")
+    running = Server(data, "--workers", "1")
     children = children_of(running.process.pid)
     jobs = next(child for child in children if b"jobs" in Path(f"/proc/{child}/cmdline").read_bytes())
     os.kill(int(jobs), signal.SIGSTOP)
@@ -153,8 +154,7 @@ def test_jobs_that_do_not_end_when_told_are_ended_and_collected(tmp_path):
 def test_jobs_whose_server_ended_before_they_were_ready_end_too(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    jobs = command("manage", "jobs", "--with-parent", str(gone.pid))
-    done = subprocess.run(jobs, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
+    done = calock(tmp_path, "manage", "jobs", "--with-parent", str(gone.pid))
     assert done.returncode == 0, done.stderr
 
 
@@ -172,30 +172,21 @@ while not stop.wait(0):
 
 def test_the_jobs_end_when_told_to_at_whatever_moment(tmp_path):
     """Told in a handler, one in two of these would wait for ever: for the lock that it held itself."""
-    command = [sys.executable, "-c", BUSY_WAITING]
     told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
-    waiting = [subprocess.Popen(command, env=told, stdout=subprocess.PIPE) for _ in range(8)]
+    said = [tmp_path / f"said{number}" for number in range(8)]
+    waiting = [warm_python().start(["-c", BUSY_WAITING], output=path, environment=told) for path in said]
     try:
-        for process in waiting:
-            assert process.stdout
-            process.stdout.readline()
+        for process, path in zip(waiting, said, strict=True):
+            until(lambda path=path: path.exists() and path.read_text() == "waiting\n", "it waits")
             process.send_signal(signal.SIGTERM)
         assert [process.wait(timeout=30) for process in waiting] == [0] * 8
     finally:
         for process in waiting:
             process.kill()
-            process.communicate()
 
 
 def refused_start(data: Path, *arguments: str, **more: str) -> str:
-    done = subprocess.run(
-        command("serve", *(arguments or ("--port", str(free_port())))),
-        env=environment(data, **more),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = calock(data, "serve", *(arguments or ("--port", str(free_port()))), **more)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -243,17 +234,15 @@ def test_an_address_of_another_machine_is_no_place_to_listen(tmp_path):
     assert "cannot listen on port" in refused_start(tmp_path, "--host", "192.0.2.1")
 
 
-def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(tmp_path):
-    for arguments in (["migrate", "--verbosity", "0"],):
-        subprocess.run(command("manage", *arguments), env=environment(tmp_path), check=True, timeout=120)
-    with sqlite3.connect(tmp_path / "calock.sqlite3") as database:
+def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(data):
+    with sqlite3.connect(data / "calock.sqlite3") as database:
         columns = {row[1]: row[2] for row in database.execute("PRAGMA table_info(providers_provider)")}
         values = {name: 0 if "int" in kind or kind == "bool" else "" for name, kind in columns.items()}
         values |= {"id": "1" * 32, "code": "x", "name": "x", "short_name": "x", "state": "enabled", "sites": "[]", "rules": "{}"}
         marks = ", ".join("?" for _ in values)
         names = ", ".join(f'"{name}"' for name in values)
         database.execute(f"INSERT INTO providers_provider ({names}) VALUES ({marks})", list(values.values()))
-    assert "register" in refused_start(tmp_path)
+    assert "register" in refused_start(data)
 
 
 @pytest.mark.parametrize(
@@ -326,8 +315,8 @@ def own(tmp_path) -> dict[str, str]:
     return {"CALOCK_SITES": str(tmp_path / "sites"), "CALOCK_VENDORS": str(tmp_path / "vendors")}
 
 
-def test_an_operators_site_is_served_with_its_words_and_its_look(tmp_path, own):
-    running = Server(tmp_path, "--workers", "1", "--no-jobs", **own)
+def test_an_operators_site_is_served_with_its_words_and_its_look(data, own):
+    running = Server(data, "--workers", "1", "--no-jobs", **own)
     try:
         host = {"Host": f"hubei.localhost:{running.port}"}
         body = ask(running.port, "/login/", **host)[2].decode()
@@ -341,8 +330,7 @@ def test_an_operators_site_is_served_with_its_words_and_its_look(tmp_path, own):
         assert "湖北政府采购平台" not in ask(running.port, "/login/")[2].decode()
     finally:
         running.stop()
-    install = command("manage", "register", "install", "jinan")
-    installed = subprocess.run(install, env=environment(tmp_path, **own), capture_output=True, text=True, check=False)
+    installed = calock(data, "manage", "register", "install", "jinan", **own)
     assert installed.stdout == "jinan: suspended\n", installed.stderr
 
 
@@ -387,18 +375,14 @@ def test_a_folder_of_an_operator_that_is_gone_keeps_it_from_starting(tmp_path, o
     ],
 )  # fmt: skip
 def test_arguments_that_make_no_sense_are_refused(tmp_path, arguments):
-    done = subprocess.run(
-        command("serve", *arguments), env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = calock(tmp_path, "serve", *arguments)
     assert done.returncode == 2
     assert "usage: calock serve" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_help_says_what_a_stranger_needs(tmp_path):
-    done = subprocess.run(
-        command("serve", "--help"), env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = calock(tmp_path, "serve", "--help")
     assert done.returncode == 0
     for word in ("--host", "--port", "--workers", "CALOCK_DATA", "DATABASE_URL", "CALOCK_INSECURE_HTTP"):
         assert word in done.stdout
@@ -420,12 +404,12 @@ print(response.cookies["__Host-messages"].output())
 def test_what_the_console_says_travels_as_carefully_as_a_session(tmp_path):
     """It names accounts and locks, and stays in the browser until the next page."""
     real = {**environment(tmp_path), "CALOCK_INSECURE_HTTP": "0", "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
-    done = subprocess.run([sys.executable, "-c", SAY], env=real, capture_output=True, text=True, timeout=60, check=True)
+    done = warm_python().run(["-c", SAY], environment=real)
     assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in done.stdout.split(";")}
 
 
-def test_a_real_site_speaks_https_only_and_locks_its_cookies_down(tmp_path):
-    running = Server(tmp_path, "--workers", "1", "--no-jobs", CALOCK_INSECURE_HTTP="0", CALOCK_HSTS_SUBDOMAINS="1")
+def test_a_real_site_speaks_https_only_and_locks_its_cookies_down(data):
+    running = Server(data, "--workers", "1", "--no-jobs", CALOCK_INSECURE_HTTP="0", CALOCK_HSTS_SUBDOMAINS="1")
     try:
         origin = f"https://shanxi.localhost:{running.port}"
         _, headers, _ = ask(running.port, "/login/")
