@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
@@ -82,9 +83,10 @@ def test_actions_of_every_refusal_lead_somewhere(world: World, site: str):
 
     client = page_client(site, world.admin)
     wrong = []
+    get = cache(partial(client.get, follow=True))  # many refusals lead to the same page
     for reason, entry in catalogue().items():
         path, fragment = urldefrag(entry["action"]["href"])
-        response = client.get(path, follow=True)
+        response = get(path)
         if response.status_code != 200:
             wrong.append(f"{reason}: {path} {response.status_code}")
         elif fragment and fragment != "ca" and fragment not in Page(response.content.decode()).ids:
