@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from agent.driving import until
-from serving import Server, ask, calock, children_of, command, environment, free_port, left_of, warm_python
+from serving import START, Server, ask, calock, children_of, command, environment, free_port, left_of, warm_python
 
 from calock.server.process import serve
 from calock.server.process.ports import require_free
@@ -173,15 +173,14 @@ while not stop.wait(0):
 def test_the_jobs_end_when_told_to_at_whatever_moment(tmp_path):
     """Told in a handler, one in two of these would wait for ever: for the lock that it held itself."""
     told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
-    said = [tmp_path / f"said{number}" for number in range(8)]
-    waiting = [warm_python().start(["-c", BUSY_WAITING], output=path, environment=told) for path in said]
-    try:
-        for process, path in zip(waiting, said, strict=True):
-            until(lambda path=path: path.exists() and path.read_text() == "waiting\n", "it waits")
+    for number in range(8):
+        said = tmp_path / f"said{number}"
+        process = warm_python().start(["-c", BUSY_WAITING], output=said, environment=told)
+        try:
+            until(lambda said=said: said.exists() and said.read_text() == "waiting\n", "it waits", START)
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(timeout=30) for process in waiting] == [0] * 8
-    finally:
-        for process in waiting:
+            assert process.wait(timeout=START) == 0
+        finally:
             process.kill()
 
 
