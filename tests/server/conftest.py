@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from django.db.models.signals import post_migrate
 from worlds import kept
 from worlds.locks import LockWorld, make_lock_world
 
@@ -25,6 +26,16 @@ def _nothing_left_over():
     yield
     forget_register()
     rollback_guard.forget()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """After each test that commits Django would write its permissions and content types again; calock asks for neither."""
+    from django.contrib.auth.management import create_permissions  # noqa: PLC0415 - Django is set up by now
+    from django.contrib.contenttypes.management import create_contenttypes  # noqa: PLC0415 - same
+
+    post_migrate.disconnect(dispatch_uid=f"{create_permissions.__module__}.{create_permissions.__name__}")
+    post_migrate.disconnect(create_contenttypes)
 
 
 HERE = Path(__file__).parent
