@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from script_types import difference, interfaces
+from worlds.script_types import difference, interfaces
 
 from calock.agent import status, update_page
 from calock.wire import driver, token

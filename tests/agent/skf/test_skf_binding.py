@@ -49,7 +49,7 @@ def test_width_that_could_not_be_probed_is_seen_at_the_first_lock(
     ports.fault()
     (record,) = backend.list_locks().locks
     assert record.serial == "3301000045102205"
-    assert backend._library.binding.ulong * 8 == width
+    assert backend._library.functions.ulong * 8 == width
     wanted = to_sign_for(record.certificate)
     assert backend.sign(
         record.key, certificate=record.certificate, pin=bytearray(b"012345"), signing_input=wanted, consent="window"

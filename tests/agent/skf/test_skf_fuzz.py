@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calock.agent.backends.base import Listing, LockRecord, PinState
-from calock.agent.backends.skf.binding import Binding, GuardedBuffer, OutParameter
+from calock.agent.backends.skf.binding import GuardedBuffer, OutParameter, SkfFunctions
 from calock.agent.backends.skf.errors import SkfError
 from calock.agent.backends.skf.library import Container, Device, SkfLibrary, strip_padding
 from calock.agent.backends.skf.structures import text
@@ -49,7 +49,7 @@ class Scribbler:
 def library(content: bytes, length: int, code: int) -> SkfLibrary:
     made = SkfLibrary.__new__(SkfLibrary)
     made._guessed = False
-    made.binding = cast("Binding", Scribbler(content, length, code))
+    made.functions = cast("SkfFunctions", Scribbler(content, length, code))
     return made
 
 

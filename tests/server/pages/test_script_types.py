@@ -8,9 +8,9 @@ import re
 import msgspec
 import pytest
 from django.test import Client
-from script_types import interfaces, words
 from worlds.browser import HOSTS
 from worlds.manual import World
+from worlds.script_types import interfaces, words
 
 from calock.server.challenges.views import ChallengeRequest
 from calock.server.locks.views import BindRequest, EndRequest, StepUpRequest

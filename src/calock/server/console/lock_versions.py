@@ -31,7 +31,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class LockVersion:
     """One certificate of a lock, and how it came after the one before."""
 
     certificate: LockCertificate
@@ -54,7 +54,7 @@ def _questions(before: LockCertificate, after: LockCertificate) -> list[Question
     ]
 
 
-def versions_of(lock: Lock) -> list[Version]:
+def versions_of(lock: Lock) -> list[LockVersion]:
     """Every certificate of the lock, newest first."""
     rows = list(
         LockCertificate.objects.filter(lock=lock).select_related("ca_record", "supersedes__ca_record").order_by("-created_at")
@@ -66,13 +66,13 @@ def versions_of(lock: Lock) -> list[Version]:
     found = []
     for row in rows:
         if row.supersedes is None:
-            found.append(Version(row, [], "首次绑定"))
+            found.append(LockVersion(row, [], "首次绑定"))
             continue
         audit = renewals.get(row.cert_sha256)
         at_login = audit is not None and str(audit.details.get("how", "")).startswith("same key")
         how = "登录时自动沿用原绑定（密钥未变）" if at_login else "本人确认身份后沿用原绑定"
         how = how if audit is not None else "原绑定解除后重新绑定"
-        found.append(Version(row, _questions(row.supersedes, row), how))
+        found.append(LockVersion(row, _questions(row.supersedes, row), how))
     return found
 
 

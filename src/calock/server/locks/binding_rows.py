@@ -12,7 +12,7 @@ from calock.server.providers.models import CaState, ProviderState
 SOON = timedelta(days=30)
 
 
-class Status(StrEnum):
+class LockStatus(StrEnum):
     """A certificate's state as far as the server knows it without asking anybody."""
 
     VALID = "valid"
@@ -25,29 +25,29 @@ class Status(StrEnum):
 
 
 LABELS = {
-    Status.VALID: "正常",
-    Status.EXPIRING: "即将到期",
-    Status.EXPIRED: "已过期",
-    Status.NOT_YET_VALID: "未生效",
-    Status.REVOKED: "已吊销",
-    Status.UNTRUSTED: "不受信任",
-    Status.UNKNOWN: "未知",
+    LockStatus.VALID: "正常",
+    LockStatus.EXPIRING: "即将到期",
+    LockStatus.EXPIRED: "已过期",
+    LockStatus.NOT_YET_VALID: "未生效",
+    LockStatus.REVOKED: "已吊销",
+    LockStatus.UNTRUSTED: "不受信任",
+    LockStatus.UNKNOWN: "未知",
 }
 
 
-def status_of(certificate: LockCertificate | None, at: datetime) -> Status:
+def status_of(certificate: LockCertificate | None, at: datetime) -> LockStatus:
     if certificate is None:
-        return Status.UNKNOWN
+        return LockStatus.UNKNOWN
     if certificate.revoked_at is not None:
-        return Status.REVOKED
+        return LockStatus.REVOKED
     record = certificate.ca_record
     if record.state != CaState.RECOGNISED or record.provider.state != ProviderState.ENABLED:
-        return Status.UNTRUSTED
+        return LockStatus.UNTRUSTED
     if at < certificate.not_before:
-        return Status.NOT_YET_VALID
+        return LockStatus.NOT_YET_VALID
     if at > certificate.not_after:
-        return Status.EXPIRED
-    return Status.EXPIRING if certificate.not_after - at <= SOON else Status.VALID
+        return LockStatus.EXPIRED
+    return LockStatus.EXPIRING if certificate.not_after - at <= SOON else LockStatus.VALID
 
 
 def _iso(at: datetime | None) -> str | None:

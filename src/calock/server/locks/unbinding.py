@@ -15,7 +15,7 @@ from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
-from calock.server.locks.binding_rows import Status, status_of
+from calock.server.locks.binding_rows import LockStatus, status_of
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
@@ -92,7 +92,7 @@ def _other_ways_in(row: Binding, context: RequestContext) -> frozenset[uuid.UUID
 
 
 def _logs_in(certificate: LockCertificate, at: datetime) -> bool:
-    if status_of(certificate, at) not in (Status.VALID, Status.EXPIRING):
+    if status_of(certificate, at) not in (LockStatus.VALID, LockStatus.EXPIRING):
         return False
     standing = predecessor_status(certificate, at=at)
     return not standing.revoked and not standing.doubt

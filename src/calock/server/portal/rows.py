@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calock.server.accounts.models import Account
 from calock.server.locks import binding_rows
-from calock.server.locks.binding_rows import Status as LockStatus
+from calock.server.locks.binding_rows import LockStatus
 from calock.server.locks.consent import may_confirm
 from calock.server.locks.models import Awaits, Binding, LockCertificate
 from calock.server.sites.profile import Profile
@@ -19,7 +19,7 @@ from calock.server.tools.times import day_text, second_text
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ShownStatus:
     """``tone`` is good, warn, bad or empty; ``hint`` says what to do about it."""
 
     word: str
@@ -46,17 +46,17 @@ _AWAITING = {
 
 def status_of(
     certificate: LockCertificate | None, at: datetime, *, ended: bool = False, lost: bool = False, awaits: str = ""
-) -> Status:
+) -> ShownStatus:
     """The certificate's status in words. The login asks the revocation store again; this is what is known now."""
     if ended:
-        return Status(str(_("已解除")), "")
+        return ShownStatus(str(_("已解除")), "")
     if lost:
-        return Status(str(_("已挂失")), "bad", str(_("不能登录；找回后可以恢复使用，也请联系 CA 机构挂失或补办")))
+        return ShownStatus(str(_("已挂失")), "bad", str(_("不能登录；找回后可以恢复使用，也请联系 CA 机构挂失或补办")))
     if awaits:
-        return Status(*map(str, _AWAITING[Awaits(awaits)]))
+        return ShownStatus(*map(str, _AWAITING[Awaits(awaits)]))
     word, tone, hint = _WORDS[binding_rows.status_of(certificate, at)]
     days = (certificate.not_after - at).days if certificate else 0
-    return Status(str(word), tone, str(hint) % {"days": days} if hint else "")
+    return ShownStatus(str(word), tone, str(hint) % {"days": days} if hint else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Cell:
 class Row:
     binding: Binding
     certificate: LockCertificate | None
-    status: Status
+    status: ShownStatus
     cells: tuple[Cell, ...]
     may_confirm: bool = False
     """Whether the account that looks may give the consent it waits for."""

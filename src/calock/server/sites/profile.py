@@ -213,7 +213,7 @@ class Driver(_Part, frozen=True, kw_only=True):
     """Where this site's download word leads."""
 
 
-class Version(_Part, frozen=True, kw_only=True):
+class DocumentVersion(_Part, frozen=True, kw_only=True):
     document: Text
     contents: tuple[Text, ...]
     version: str
@@ -296,7 +296,7 @@ class Profile(_Part, frozen=True, kw_only=True):
     members: Members
     dialog: BindingDialog
     help: tuple[HelpPage, ...]
-    versions: tuple[Version, ...]
+    versions: tuple[DocumentVersion, ...]
     legal: Paragraphs
     privacy: Paragraphs
     contact: Contact

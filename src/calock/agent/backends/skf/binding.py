@@ -109,7 +109,7 @@ class GuardedBuffer:
         ctypes.memset(self.memory, 0, self.size)
 
 
-class Binding:
+class SkfFunctions:
     """The functions of one loaded library, for one ULONG width. Not for two threads at once, except ``WaitForDevEvent``."""
 
     def __init__(self, loaded: ctypes.CDLL, ulong: UlongSize) -> None:

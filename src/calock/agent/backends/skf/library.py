@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NewType
 
 from calock.agent.backends.skf import probe
-from calock.agent.backends.skf.binding import Binding, GuardedBuffer, OutParameter, load
+from calock.agent.backends.skf.binding import GuardedBuffer, OutParameter, SkfFunctions, load
 from calock.agent.backends.skf.errors import BUFFER_TOO_SMALL, OK, SkfContractError, SkfError
 from calock.agent.backends.skf.structures import (
     DEVINFO_SIZE,
@@ -36,7 +36,7 @@ class SkfLibrary:
         known = ulong or probe.ulong_size(path)
         self._loaded = load(path)
         self._guessed = known is None
-        self.binding = Binding(self._loaded, known or 4)  # the standard's, until a DEVINFO says otherwise
+        self.functions = SkfFunctions(self._loaded, known or 4)  # the standard's, until a DEVINFO says otherwise
 
     # --- devices
 
@@ -47,7 +47,7 @@ class SkfLibrary:
         return Device(self._handle("ConnectDev", _c_text(name)))
 
     def disconnect(self, device: Device) -> None:
-        self.binding.call("DisConnectDev", device)
+        self.functions.call("DisConnectDev", device)
 
     def device_info(self, device: Device) -> DeviceInfo:
         """Read DEVINFO.
@@ -61,13 +61,13 @@ class SkfLibrary:
             if not self._guessed:
                 raise
         self._guessed = False
-        self.binding = Binding(self._loaded, 8)  # the guard took what was too long for 4: nothing was overwritten
+        self.functions = SkfFunctions(self._loaded, 8)  # the guard took what was too long for 4: nothing was overwritten
         return self._device_info(device)
 
     def _device_info(self, device: Device) -> DeviceInfo:
-        ulong = self.binding.ulong
+        ulong = self.functions.ulong
         buffer = GuardedBuffer("SKF_GetDevInfo", DEVINFO_SIZE[ulong])
-        self.binding.call("GetDevInfo", device, buffer)
+        self.functions.call("GetDevInfo", device, buffer)
         try:
             return parse_device_info(buffer.bytes(), ulong)
         except ValueError as error:
@@ -77,19 +77,19 @@ class SkfLibrary:
         """Block until a lock is plugged in (1) or out (2). Return the result code and the event; in a thread of its own."""
         name, size, event = (
             GuardedBuffer("SKF_WaitForDevEvent", _FIRST_BUFFER),
-            self.binding.cell(_FIRST_BUFFER),
-            self.binding.cell(),
+            self.functions.cell(_FIRST_BUFFER),
+            self.functions.cell(),
         )
-        code = self.binding.code("WaitForDevEvent", name, size, event)
+        code = self.functions.code("WaitForDevEvent", name, size, event)
         name.bytes()
         return code, event.value
 
     def cancel_wait(self) -> None:
-        self.binding.code("CancelWaitForDevEvent")
+        self.functions.code("CancelWaitForDevEvent")
 
     def random(self, device: Device, length: int) -> bytes:
         buffer = GuardedBuffer("SKF_GenRandom", length)
-        self.binding.call("GenRandom", device, buffer, length)
+        self.functions.call("GenRandom", device, buffer, length)
         return buffer.bytes()
 
     # --- applications and their PIN
@@ -101,11 +101,11 @@ class SkfLibrary:
         return Application(self._handle("OpenApplication", device, _c_text(name)))
 
     def close_application(self, application: Application) -> None:
-        self.binding.call("CloseApplication", application)
+        self.functions.call("CloseApplication", application)
 
     def pin_info(self, application: Application) -> PinInfo:
-        most, left, default = self.binding.cell(), self.binding.cell(), self.binding.cell()
-        self.binding.call("GetPINInfo", application, USER, most, left, default)
+        most, left, default = self.functions.cell(), self.functions.cell(), self.functions.cell()
+        self.functions.call("GetPINInfo", application, USER, most, left, default)
         return PinInfo(tries_max=most.value, tries_left=left.value, default=default.flag)
 
     def verify_pin(self, application: Application, pin: bytearray) -> None:
@@ -121,13 +121,13 @@ class SkfLibrary:
         self._with_pins("ChangePIN", application, old, new)
 
     def clear_secure_state(self, application: Application) -> None:
-        self.binding.call("ClearSecureState", application)
+        self.functions.call("ClearSecureState", application)
 
     def _with_pins(self, name: str, application: Application, *pins: bytearray) -> None:
-        left = self.binding.cell(_NOT_TOLD)
+        left = self.functions.cell(_NOT_TOLD)
         buffers = [GuardedBuffer("SKF_" + name, len(pin) + 1, pin) for pin in pins]
         try:
-            code = self.binding.code(name, application, USER, *buffers, left)
+            code = self.functions.code(name, application, USER, *buffers, left)
         finally:
             for buffer in buffers:
                 buffer.wipe()
@@ -143,7 +143,7 @@ class SkfLibrary:
         return Container(self._handle("OpenContainer", application, _c_text(name)))
 
     def close_container(self, container: Container) -> None:
-        self.binding.call("CloseContainer", container)
+        self.functions.call("CloseContainer", container)
 
     def certificate(self, container: Container, *, signing: bool) -> bytes:
         """DER of the signing or the encryption certificate, without the filling some locks add; not parsed.
@@ -156,7 +156,7 @@ class SkfLibrary:
     def sign_sm2(self, container: Container, e: bytes) -> bytes:
         """Sign the 32 bytes e = SM3(Z ‖ M); r‖s, 32 bytes each, in either alignment that vendors use."""
         blob = GuardedBuffer("SKF_ECCSignData", ECC_SIGNATURE_SIZE)
-        self.binding.call("ECCSignData", container, e, len(e), blob)
+        self.functions.call("ECCSignData", container, e, len(e), blob)
         try:
             return raw_signature(blob.bytes())
         except ValueError as error:
@@ -170,7 +170,7 @@ class SkfLibrary:
 
     def _handle(self, name: str, *arguments: int | bytes) -> int:
         cell = OutParameter(8)
-        self.binding.call(name, *arguments, cell)
+        self.functions.call(name, *arguments, cell)
         if not cell.handle:
             raise SkfContractError("SKF_" + name, "gave no handle")
         return cell.handle
@@ -184,8 +184,8 @@ class SkfLibrary:
     def _filled(self, name: str, *arguments: int | bytes) -> tuple[bytes, int]:
         room = _FIRST_BUFFER
         while True:
-            buffer, size = GuardedBuffer("SKF_" + name, room), self.binding.cell(room)
-            code = self.binding.code(name, *arguments, buffer, size)
+            buffer, size = GuardedBuffer("SKF_" + name, room), self.functions.cell(room)
+            code = self.functions.code(name, *arguments, buffer, size)
             raw = buffer.bytes()
             if code == OK:
                 return raw, size.value

@@ -33,7 +33,7 @@ class DeviceWatch:
         self._ending = threading.Event()
         self._seen = ""
         self._threads = [threading.Thread(target=self._look, name="skf-look", daemon=True)]
-        if library.binding.has("WaitForDevEvent"):
+        if library.functions.has("WaitForDevEvent"):
             self._threads.append(threading.Thread(target=self._wait, name="skf-events", daemon=True))
 
     def start(self) -> None:

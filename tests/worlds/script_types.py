@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-TYPES = Path(__file__).parent.parent / "types"
+TYPES = Path(__file__).parents[2] / "types"
 
 
 class Field(NamedTuple):
