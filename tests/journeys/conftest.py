@@ -1,4 +1,4 @@
-"""One running platform and one Chromium for the journeys of a worker; a fresh browser context for each.
+"""One running platform and one Chromium for all journeys; a fresh browser context for each.
 
 ``CALOCK_SHOW=1`` opens the browser where it can be seen, and slows it down so that an eye can follow.
 """
@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from journeys.people import Person
-from journeys.platform import Platform, chromium, prepare, running
 from playwright.sync_api import Browser, Playwright, sync_playwright
-from worlds.workers import made_once, worker_count, worker_number
 
 from calock.demo.run import USUAL_PORTS, free_port
+from journeys.people import Person
+from journeys.platform import Platform, chromium, prepare, running
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -40,22 +38,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    prepared = made_once(tmp_path_factory, "practice-world", prepare)
     root = tmp_path_factory.mktemp("world") / "data"
-    shutil.copytree(prepared, root)
-    ports = [port for port in USUAL_PORTS if port % worker_count() == worker_number()]  # the packages allow no others
-    with running(root, tmp_path_factory.mktemp("tokens"), port=free_port(*ports)) as found:
+    prepare(root)
+    with running(root, tmp_path_factory.mktemp("tokens"), port=free_port(*USUAL_PORTS)) as found:  # the packages allow no others
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Closed with each module: while it is open this thread has an event loop, over which other tests would trip."""
+    """Closed after the last journey: while it is open this thread has an event loop, over which other tests would trip."""
     with sync_playwright() as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     path = chromium()
     assert path, "these tests need Chromium"

@@ -1,4 +1,4 @@
-"""The workers of one test run (``pytest -n``): which one this is, and what they make once for all of them."""
+"""What the workers of one test run (``pytest -n``) make once for all of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-
-def worker_number() -> int:
-    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-
-
-def worker_count() -> int:
-    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
