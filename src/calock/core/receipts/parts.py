@@ -19,7 +19,8 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.receipts import openssl
 from calock.core.receipts.guide import guide
 from calock.core.receipts.record import Record
-from calock.core.receipts.tree import HEAD_PREFIX, ProofStep
+from calock.core.receipts.tree import ProofStep
+from calock.core.trail.heads import HEAD_PREFIX
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):

@@ -36,7 +36,7 @@ from calock.core.receipts.parts import (
     read_answer,
 )
 from calock.core.receipts.record import Record, read_record, sha256
-from calock.core.receipts.tree import ProofStep, climb, signed_by
+from calock.core.receipts.tree import ProofStep, climb
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.signed_data import SignatureRejectedError, check_issued_ever
 from calock.core.statement import Statement, digest_of, read_statement
@@ -135,7 +135,7 @@ def _require_listed(parts: Mapping[str, bytes]) -> str:
     """Every part is the one that a server listed when it made the file; the key that signed the list."""
     found = {name: content for name, content in parts.items() if not name.startswith("manifest.")}
     said = _holds("manifest.json", lambda: msgspec.json.decode(parts["manifest.json"], type=Listing))
-    if not signed_by(LISTING_PREFIX + parts["manifest.json"], parts["manifest.sig"], said.key):
+    if not is_signed(LISTING_PREFIX + parts["manifest.json"], parts["manifest.sig"].hex(), said.key):
         raise _altered("manifest.json", "its signature does not hold")
     if listing(found, said.key) != parts["manifest.json"]:
         wrong = [name for name in sorted(found.keys() | said.parts.keys()) if sha256(found.get(name, b"")) != said.parts.get(name)]
@@ -254,7 +254,7 @@ def _require_position(parts: Mapping[str, bytes], key: str, values: Mapping[str,
     root = _holds("audit/proof.json", lambda: climb(_leaf_hash(leaf), _steps(parts)))
     if root.hex() != values.get("root"):
         raise _altered("audit/proof.json", "the row is not below this head")
-    if not signed_by(parts["audit/head.txt"], parts["audit/head.sig"], key):
+    if not is_signed(parts["audit/head.txt"], parts["audit/head.sig"].hex(), key):
         raise _altered("audit/head.sig")
     return str(row.get("number"))
 

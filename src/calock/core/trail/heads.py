@@ -14,13 +14,21 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+HEAD_PREFIX = b"calock audit head v1\n"
+
+
+def leaf_content(number: int, mac: str, content: bytes, *, intact: bool) -> bytes:
+    """What a leaf is the SHA-256 of: a row's id, its MAC and its canonical bytes.
+
+    ``intact``: whether the MAC fitted when the row was sealed. A seal so says for ever what its MAC cannot once the secret is gone:
+    that the server wrote the row.
+    """
+    return (b"\x00" if intact else b"\x02") + number.to_bytes(8, "big") + _octets(mac) + content
+
 
 def leaf_of(number: int, mac: str, content: bytes, *, intact: bool) -> bytes:
-    """SHA-256 over a row's id, its MAC and its canonical bytes. ``intact``: whether the MAC fitted when the row was sealed.
-
-    A seal so says for ever what its MAC cannot once the secret is gone: that the server wrote the row.
-    """
-    return hashlib.sha256((b"\x00" if intact else b"\x02") + number.to_bytes(8, "big") + _octets(mac) + content).digest()
+    """The leaf of a row: SHA-256 over ``leaf_content``."""
+    return hashlib.sha256(leaf_content(number, mac, content, intact=intact)).digest()
 
 
 def _octets(mac: str) -> bytes:
@@ -31,12 +39,16 @@ def _octets(mac: str) -> bytes:
         return mac.encode(errors="replace")
 
 
+def node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
 def root(leaves: Sequence[bytes]) -> bytes:
     """Merkle tree hash of at least one leaf."""
     if len(leaves) == 1:
         return leaves[0]
     split = 1 << (len(leaves) - 1).bit_length() - 1
-    return hashlib.sha256(b"\x01" + root(leaves[:split]) + root(leaves[split:])).digest()
+    return node(root(leaves[:split]), root(leaves[split:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class Head:
     def signed_bytes(self) -> bytes:
         values = asdict(self)
         del values["signature"]
-        return b"calock audit head v1\n" + json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+        return HEAD_PREFIX + json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
     def line(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

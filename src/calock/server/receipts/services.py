@@ -16,6 +16,7 @@ from calock.core.receipts.parts import Contents, Position, listed, parts_of, rea
 from calock.core.receipts.record import Record, read_record
 from calock.core.receipts.tree import proof_of
 from calock.core.refusals import Reason, Refusal
+from calock.core.trail.heads import leaf_content
 from calock.server.audit.canonical import canonical
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing_keys import known_keys
@@ -26,13 +27,10 @@ from calock.server.receipts.models import Blob, Receipt
 from calock.server.receipts.timestamps import stamp_over
 from calock.server.tools import encryption
 from calock.server.tools.rekeying import Rekeyed, batches
-from calock.server.tools.seals import octets
 
 SMALL = 48 * 1024
 """Octets of a CRL that goes into every file: the whole of it stays below what anybody may send to 存证核验."""
 _LENGTH = struct.Struct(">I")
-_MARKS = (b"\x00", b"\x02")
-"""How a row's leaf begins: its MAC fitted when it was sealed, or it did not."""
 
 
 def receipt_of(
@@ -151,8 +149,8 @@ def position_of(number: str, digest: str) -> tuple[int, Position]:
         raise Refusal(Reason.RECEIPT_INCOMPLETE, "its audit row is not sealed yet", {"wait": True})
     leaves = leaves_of(seal)
     text = canonical(row)
-    tail = row.pk.to_bytes(8, "big") + octets(row.mac) + text
-    leaf = next((mark + tail for mark in _MARKS if hashlib.sha256(mark + tail).digest() == leaves.get(row.pk)), None)
+    contents = (leaf_content(row.pk, row.mac, text, intact=intact) for intact in (True, False))
+    leaf = next((content for content in contents if hashlib.sha256(content).digest() == leaves.get(row.pk)), None)
     if leaf is None:
         raise Refusal(Reason.RECEIPT_ALTERED, "its audit row is not the one that was sealed", {"part": "audit/row.json"})
     steps = proof_of(list(leaves.values()), list(leaves).index(row.pk))

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("locks", "0008_lock_is_its_key"),
+        ("locks", "0010_suspension"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
