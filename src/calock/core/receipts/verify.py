@@ -40,6 +40,7 @@ from calock.core.receipts.tree import ProofStep, climb
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.signed_data import SignatureRejectedError, check_issued_ever
 from calock.core.statement import Statement, digest_of, read_statement
+from calock.core.trail.heads import is_signed
 
 REQUIRED = frozenset(
     {
