@@ -163,4 +163,5 @@ def test_locks_whose_place_the_holders_next_lock_took_are_named_and_given_back(b
         call_command("superseded_locks", "--give-back", sha256)
     with pytest.raises(IrreversibleError, match=r"several locks show one id \(FIRM\)"):
         migrated("0007_consent_and_seals")
+    brought_up_to_date()
     assert Browser().log_in(first).status_code == 200
