@@ -14,7 +14,15 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="reads PostgreSQL's plans"),
 ]
 
-BIG = {"locks_pendingbinding", "accounts_account", "locks_lock", "locks_lockcertificate", "locks_binding", "audit_auditevent", "calock_sessions_session"}
+BIG = {
+    "locks_pendingbinding",
+    "accounts_account",
+    "locks_lock",
+    "locks_lockcertificate",
+    "locks_binding",
+    "audit_auditevent",
+    "calock_sessions_session",
+}
 PEOPLE = 60_000
 MOST = 4_000
 """Rows that one page may visit in all its queries: some times what a list leads to (1,000), and far less than there are."""

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import bcrypt
 from argon2 import extract_parameters
@@ -27,6 +27,8 @@ MOST_SCRYPT = 64 * 1024 * 1024
 """Bytes of memory; likewise of Argon2, in KiB below."""
 MOST_ARGON2_KIB, MOST_ARGON2_TIME = 128 * 1024, 10
 MOST_CRYPT = 100_000
+MOST_SALT, MOST_TEXT = 64, 250
+"""Octets of a salt, and characters of a hash that is kept as it is: ``Account.password`` holds 255."""
 """What one check may cost at most, about half a second of a core: no list decides how busy the server is."""
 
 _TOO_MUCH = "密码哈希的计算量超出允许的范围"
@@ -76,8 +78,21 @@ def is_foreign(encoded: str) -> bool:
     return identify_hasher(encoded).algorithm != ours.algorithm or ours.must_update(encoded)
 
 
-def kept_form(text: str, *, algorithm: str = "", salt: str = "") -> str:
-    """How the database keeps a hash of another system. Costs an Argon2 hash for a fast digest.
+class Foreign(NamedTuple):
+    """A hash of another system that was read and may be taken over."""
+
+    kept: str
+    digest: str = ""
+    """A fast one, to be hashed once more behind ``kept``."""
+
+    def form(self) -> str:
+        """How the database keeps it. Costs an Argon2 hash for a fast digest: 20 ms of a core."""
+        ours = get_hasher()
+        return self.kept + ours.encode(self.digest, ours.salt()) if self.digest else self.kept
+
+
+def read_foreign(text: str, *, algorithm: str = "", salt: str = "") -> Foreign:
+    """Read a hash of another system.
 
     ``algorithm`` and ``salt`` are for digests that do not say how they were made: ``md5``, ``sha256(salt+password)``,
     ``sm3(password+salt)`` …; the digest in hexadecimal, the salt as text.
@@ -85,6 +100,8 @@ def kept_form(text: str, *, algorithm: str = "", salt: str = "") -> str:
     Raises:
         ValueError: no form that is taken over, or one that would cost more than a login may; the message is for people.
     """
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"密码哈希最多 {MOST_TEXT} 个字符")
     if algorithm:
         return _plain(text, algorithm.replace(" ", "").lower(), salt)
     for shape, take in _FORMS:
@@ -97,7 +114,7 @@ def kept_form(text: str, *, algorithm: str = "", salt: str = "") -> str:
 # --- forms that say what they are
 
 
-def _of_django(found: re.Match[str]) -> str:
+def _of_django(found: re.Match[str]) -> Foreign:
     text = found.string
     try:
         parts = identify_hasher(text).decode(text)
@@ -110,10 +127,10 @@ def _of_django(found: re.Match[str]) -> str:
         _require_at_most(int(parts["parallelism"]), 16)
     else:
         _require_at_most(int(parts["iterations"]), MOST_PBKDF2)
-    return text
+    return Foreign(text)
 
 
-def _of_argon2(found: re.Match[str]) -> str:
+def _of_argon2(found: re.Match[str]) -> Foreign:
     text = found.string.removeprefix("argon2")
     try:
         settings = extract_parameters(text)
@@ -121,17 +138,17 @@ def _of_argon2(found: re.Match[str]) -> str:
         raise ValueError("密码哈希不完整") from error
     _require_at_most(settings.memory_cost, MOST_ARGON2_KIB)
     _require_at_most(settings.time_cost, MOST_ARGON2_TIME)
-    return f"argon2{text}"
+    return Foreign(f"argon2{text}")
 
 
-def _of_bcrypt(found: re.Match[str]) -> str:
+def _of_bcrypt(found: re.Match[str]) -> Foreign:
     if not _BCRYPT_SHAPE.fullmatch(found.string):
         raise ValueError("密码哈希不完整")
     _require_at_most(int(found.string[4:6]), MOST_BCRYPT)
-    return f"bcrypt${found.string}"
+    return Foreign(f"bcrypt${found.string}")
 
 
-def _of_crypt(found: re.Match[str]) -> str:
+def _of_crypt(found: re.Match[str]) -> Foreign:
     whole = _CRYPT_SHAPE.fullmatch(found.string)
     if whole is None:
         raise ValueError("密码哈希不完整")
@@ -140,9 +157,9 @@ def _of_crypt(found: re.Match[str]) -> str:
     return _wrapped("crypt", whole[1].encode(), whole[3])
 
 
-def _of_ldap(found: re.Match[str]) -> str:
+def _of_ldap(found: re.Match[str]) -> Foreign:
     if found[1].upper() == "CRYPT":
-        return kept_form(found[2])
+        return read_foreign(found[2])
     name = _LDAP.get(found[1].upper())
     if name is None:
         raise ValueError(f"不支持的密码哈希 {{{found[1][:20]}}}")
@@ -156,12 +173,12 @@ def _of_ldap(found: re.Match[str]) -> str:
     return _wrapped(f"{name}-after", octets[size:], octets[:size].hex())
 
 
-def _of_salted(found: re.Match[str]) -> str:
+def _of_salted(found: re.Match[str]) -> Foreign:
     name, salt, digest = found.string.split("$", 2)
     return _plain(digest, f"{name}(salt+password)", salt)
 
 
-_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Foreign]], ...] = (
     (re.compile(r"(argon2)?\$argon2id?\$"), _of_argon2),
     (re.compile(r"(pbkdf2_sha256|pbkdf2_sha1|bcrypt|bcrypt_sha256|scrypt)\$"), _of_django),
     (re.compile(r"\$2[a-z]?\$"), _of_bcrypt),
@@ -171,7 +188,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 )
 
 
-def _plain(digest: str, algorithm: str, salt: str) -> str:
+def _plain(digest: str, algorithm: str, salt: str) -> Foreign:
     known = _PLAIN.fullmatch(algorithm)
     if known is None:
         raise ValueError("密码算法须为 md5、sha1、sha256、sha512 或 sm3，可加 (password+salt) 或 (salt+password)")
@@ -183,9 +200,10 @@ def _plain(digest: str, algorithm: str, salt: str) -> str:
     return _wrapped(f"{known[1]}-{'before' if known[3] else 'after'}", salt.encode(), digest.lower())
 
 
-def _wrapped(scheme: str, salt: bytes, digest: str) -> str:
-    ours = get_hasher()
-    return f"imported${scheme}${base64.urlsafe_b64encode(salt).decode()}${ours.encode(digest, ours.salt())}"
+def _wrapped(scheme: str, salt: bytes, digest: str) -> Foreign:
+    if len(salt) > MOST_SALT:
+        raise ValueError(f"盐最多 {MOST_SALT} 个字节")
+    return Foreign(f"imported${scheme}${base64.urlsafe_b64encode(salt).decode()}$", digest)
 
 
 def _digest(password: str, scheme: str, salt: bytes) -> str:

@@ -60,6 +60,7 @@ class Account(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = models.CharField("账户", max_length=64, unique=True)
     name = models.CharField("姓名", max_length=64, db_index=True)
+    password = models.CharField(max_length=255, help_text="longer than Django's own: a fast digest of another system inside Argon2")
     external_id = models.CharField(
         "外部编号", max_length=64, blank=True, default="", db_default="", help_text="what the system it was imported from calls it"
     )

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.db.models import Q
 
 from calock.server.accounts.creation import require_names
-from calock.server.accounts.foreign_passwords import kept_form
+from calock.server.accounts.foreign_passwords import Foreign, read_foreign
 from calock.server.accounts.members import change_role, move_account, write_external_id, write_name
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
@@ -45,26 +45,19 @@ class _Known:
 
 
 def judge(records: Sequence[Record]) -> list[Judged]:
-    """Also makes the form in which passwords of new accounts are kept, on all cores: one takes 20 ms when its hash is fast."""
     known = _Known(records)
-    judged = judge_each(records, "username", lambda record: _decided(record, known))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(_with_password, records, judged))
+    return judge_each(records, "username", lambda record: _decided(record, known))
 
 
-def _with_password(record: Record, line: Judged) -> Judged:
-    if line.outcome != Outcome.NEW:
-        return line
-    text = record.values.get("password_hash", "")
+def _password(values: dict[str, str]) -> Foreign:
+    """The new account's hash of the other system; without one an unusable password."""
+    text = values.get("password_hash", "")
     if not text:
-        line.row.password = make_password(None)
-        return line
-    algorithm, salt = record.values.get("password_algorithm", ""), record.values.get("password_salt", "")
+        return Foreign(make_password(None))
     try:
-        line.row.password = kept_form(text, algorithm=algorithm, salt=salt)
+        return read_foreign(text, algorithm=values.get("password_algorithm", ""), salt=values.get("password_salt", ""))
     except ValueError as wrong:
-        return Judged(line.number, line.key, Outcome.ERROR, str(wrong))
-    return line
+        raise malformed(str(wrong)) from wrong
 
 
 def _decided(record: Record, known: _Known) -> Judged:
@@ -85,7 +78,7 @@ def _decided(record: Record, known: _Known) -> Judged:
     if role == Role.ORGANISATION_ADMIN and place is None:
         raise malformed(_PLACE_NEEDED)
     made = Account(username=username, name=values["name"], external_id=external, role=role or Role.MEMBER, organisation=place)
-    return Judged(record.number, username, Outcome.NEW, values["name"], made)
+    return Judged(record.number, username, Outcome.NEW, values["name"], made, {"password": _password(values)})
 
 
 def _changed(record: Record, row: Account, *, role: Role | None, place: Organisation | None) -> Judged:
@@ -123,6 +116,10 @@ def _changed(record: Record, row: Account, *, role: Role | None, place: Organisa
 def write(judged: Iterable[Judged], importing: Importing) -> None:
     """New and changed ones, inside the caller's transaction."""
     new = [line.row for line in judged if line.outcome == Outcome.NEW]
+    passwords: list[Foreign] = [line.values["password"] for line in judged if line.outcome == Outcome.NEW]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, form in zip(new, pool.map(Foreign.form, passwords), strict=True):
+            row.password = form
     Account.objects.bulk_create(new)
     record_all(
         build(
