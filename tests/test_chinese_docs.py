@@ -1,0 +1,43 @@
+"""The Chinese documents say what the English ones say: the same chapters, the same commands, tests that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAIRS = (("docs/operations.md", "docs/zh/operations.md"), ("README.md", "README.zh-CN.md"))
+
+
+def chapters(text: str) -> list[str]:
+    """Titles outside of commands; a Chinese one names the English one beside it."""
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^##+ (.+)$", outside, re.MULTILINE)
+    return [found[1] if (found := re.search(r"<!-- (.+) -->", title)) else title for title in titles]
+
+
+def commands(text: str) -> list[str]:
+    """Lines of all blocks of commands, without what is said about them."""
+    blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [re.split(r"(?:^|\s+)# ", line)[0].rstrip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_chapters_and_commands(english, chinese):
+    one, other = ((ROOT / name).read_text("utf-8") for name in (english, chinese))
+    assert chapters(one) == chapters(other)
+    assert commands(one) == commands(other)
+
+
+def test_each_row_of_the_compliance_page_has_a_state_and_its_tests_are_there():
+    text = (ROOT / "docs" / "zh" / "compliance.md").read_text("utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|") and not line.startswith(("|---", "| 条款"))]
+    assert len(rows) > 30
+    for _, state, reason in rows:
+        assert state.strip() in ("实现", "部分", "部署", "未实现")
+        named = re.findall(r"`((?:tests|ops)/[^`]*)`", reason)
+        assert all((ROOT / name).exists() for name in named), named
+        assert state.strip() != "实现" or named or "make drill" in reason
