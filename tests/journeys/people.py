@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from journeys.platform import PASSWORD, HardLock, Platform
 from playwright.sync_api import Locator, Page, Request, expect
+
+from journeys.platform import PASSWORD, HardLock, Platform
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "guide" / "pictures"
 LANDING = {"shanxi": "/apps/", "zcy": "/user-center/"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from journeys.conftest import PHONE, WIDE
-from journeys.people import PATIENCE, Person, tail_of
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
+from journeys.conftest import PHONE, WIDE
+from journeys.people import PATIENCE, Person, tail_of
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 RUN = """() => axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]}).then(

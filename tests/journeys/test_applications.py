@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journeys.people import Person
-from journeys.platform import Platform
 from playwright.sync_api import expect
 
 from calock.demo.children import Child, Children
 from calock.demo.run import free_port, is_up
+from journeys.people import Person
+from journeys.platform import Platform
 
 GUIDE = Path(__file__).parents[2] / "docs" / "integrate.md"
 REGISTER = """

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from agent.driving import until
-from journeys.people import PATIENCE, Person, tail_of
-from journeys.platform import Platform
 from playwright.sync_api import Route, expect
 
 from calock.agent.backends.softlock import create_soft_lock
 from calock.demo import pki
 from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
+from journeys.platform import Platform
 
 
 @pytest.mark.parametrize(

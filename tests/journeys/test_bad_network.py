@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from journeys.people import PATIENCE, Person, tail_of
 from playwright.sync_api import Route, expect
 
 from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
 
 
 def test_an_answer_that_did_not_arrive_whole_is_no_login(person: Person) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from django.utils import timezone
-from journeys.people import Person, tail_of
 from playwright.sync_api import expect
 
 from calock.demo import pki
+from journeys.people import Person, tail_of
 
 
 def enter(person: Person, lock: str) -> None:

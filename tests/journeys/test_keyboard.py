@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from journeys.people import PATIENCE, Person, tail_of
-from journeys.platform import PASSWORD
 from playwright.sync_api import Locator, expect
 
 from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
+from journeys.platform import PASSWORD
 
 
 def tab_to(person: Person, wanted: Locator, *, key: str = "Tab") -> None:

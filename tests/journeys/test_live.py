@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from journeys.people import Person, tail_of
 from playwright.sync_api import expect
+
+from journeys.people import Person, tail_of
 
 
 @pytest.mark.parametrize(("site", "name", "owner"), [("shanxi", "rsa", "cssbjgys02"), ("zcy", "zcy-p256", "yuhaiqin")])

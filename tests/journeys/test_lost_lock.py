@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from journeys.people import PASSWORD, Person, tail_of
-from journeys.test_pictures import fits
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
+from journeys.people import PASSWORD, Person, tail_of
+from journeys.test_pictures import fits
 
 LOCKS = {"shanxi": ("cssbjgys02", "sm2"), "zcy": ("yuhaiqin", "zcy-sm2")}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from journeys.people import Person, tail_of
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
+from journeys.people import Person, tail_of
 
 SOFT = [
     ("shanxi", "cssbjgys02", "sm2"),

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journeys.people import PATIENCE, Person, tail_of
 from playwright.sync_api import expect
 
 from calock.agent.instance import read_running_instance
 from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
 
 OFFLINE = {
     "http_proxy": "http://127.0.0.1:9",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from journeys.conftest import PHONE, WIDE
-from journeys.people import PATIENCE, Person, tail_of
-from journeys.platform import PASSWORD
 from playwright.sync_api import Locator, expect
 
 from calock.demo.keyring import lock
+from journeys.conftest import PHONE, WIDE
+from journeys.people import PATIENCE, Person, tail_of
+from journeys.platform import PASSWORD
 
 OWNERS = {"shanxi": "cssbjgys02", "zcy": "yuhaiqin"}
 COVERED = """part => [...part.querySelectorAll("a, button")].filter((act) => {

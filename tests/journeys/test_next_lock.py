@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from journeys.people import PATIENCE, Person
-from journeys.platform import PASSWORD, Platform
 from playwright.sync_api import expect
 
 from calock.agent.backends.soft import create_soft_lock
 from calock.demo import pki
 from calock.demo.people import organisation_code, uscc
 from calock.demo.practice import open_practice
+from journeys.people import PATIENCE, Person
+from journeys.platform import PASSWORD, Platform
 
 PIN = "314159"
 STORIES = ("colleagues", "replaced", "renewed", "sm2", "changed")

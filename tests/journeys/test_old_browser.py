@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from journeys.people import Person, tail_of
 
 LATER = """

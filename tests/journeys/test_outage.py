@@ -6,10 +6,10 @@ import re
 import sqlite3
 
 import pytest
-from journeys.people import PATIENCE, Person, tail_of
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
 
 OUTAGE = 40_000
 """Milliseconds within which the server gives up a statement, and the page asks again."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from journeys.people import PASSWORD, Person, tail_of
 from playwright.sync_api import expect
+
+from journeys.people import PASSWORD, Person, tail_of
 
 NEW = "Xin-Mi-Ma-2026-abc"
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from journeys.conftest import ARGUMENTS, WIDE
-from journeys.people import PATIENCE
-from journeys.platform import Platform, chromium
-from journeys.tls import gateway, self_signed
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from calock.demo.children import Child
 from calock.demo.keyring import lock
 from calock.demo.run import _answers, calock_command, free_port
+from journeys.conftest import ARGUMENTS, WIDE
+from journeys.people import PATIENCE
+from journeys.platform import Platform, chromium
+from journeys.tls import gateway, self_signed
 
 HOST = "gov.example"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, expect
+
 from journeys.conftest import PHONE
 from journeys.people import Person
 from journeys.platform import Platform
 from journeys.test_next_actions import covered
-from playwright.sync_api import Browser, expect
 
 ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Mobile Safari/537.36"
 

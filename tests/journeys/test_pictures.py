@@ -6,9 +6,10 @@ With CALOCK_PICTURES=1 the pages are also taken into ``docs/guide/pictures``.
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
+
 from journeys.conftest import PHONE, WIDE
 from journeys.people import Person, tail_of
-from playwright.sync_api import expect
 
 OWNERS = {"shanxi": "cssbjgys02", "zcy": "yuhaiqin"}
 LOCKS = {"shanxi": "sm2", "zcy": "zcy-sm2"}

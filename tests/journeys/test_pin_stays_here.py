@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
-from journeys.people import Person
 from playwright.sync_api import Request, expect
 
 from calock.agent.backends.soft import create_soft_lock
 from calock.demo import pki
 from calock.demo.people import organisation
 from calock.demo.practice import open_practice
+from journeys.people import Person
 
 PIN = "Zq0!k3_Pin#7"
 SERIAL = "7301409900002299"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from journeys.people import Person, tail_of
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
+from journeys.people import Person, tail_of
 
 
 def test_an_administrator_binds_and_unbinds_for_a_member(person: Person) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime, timedelta
 
-from journeys.people import Person
 from playwright.sync_api import expect
 
 from calock.agent.backends.soft import create_soft_lock
@@ -18,6 +17,7 @@ from calock.core.certificates import signatures
 from calock.demo import pki
 from calock.demo.people import organisation
 from calock.demo.practice import open_practice
+from journeys.people import Person
 
 SERIAL, PIN = "7301409900003301", "314159"
 CONTENT_SCRIPT = """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from journeys.people import PATIENCE, Person, tail_of
 from playwright.sync_api import Page, expect
 
 from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
 
 
 def enter_pin(window: Page, tail: str, pin: str) -> None:
