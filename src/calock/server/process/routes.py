@@ -12,7 +12,13 @@ UPLOADS = "/console/"
 """Only operators send more than MAX_BODY, and only here; ``BoundedUploads`` refuses everybody else before a byte is read."""
 _READING = frozenset({"GET", "HEAD"})
 _PASSWORDS = frozenset({"/login/", "/password/", "/password/code/", "/confirm/"})
-_PREFIXES = (("/static/", "static"), ("/downloads/", "downloads"), ("/console/", "console"))
+_PREFIXES = (
+    ("/static/", "static"),
+    ("/downloads/", "downloads"),
+    ("/console/", "console"),
+    *((path, "applications") for path in ("/oidc/token", "/oidc/userinfo", "/oidc/introspect", "/oidc/revoke", "/auth/check")),
+    *((path, "applications") for path in ("/cas/serviceValidate", "/cas/p3/serviceValidate")),
+)
 
 
 def make_bulkheads() -> dict[str, Bulkhead]:
@@ -23,6 +29,7 @@ def make_bulkheads() -> dict[str, Bulkhead]:
         "passwords": (2, 8),  # as many as are hashed at a time; each wait is 20 ms of a core
         "pages": (3, 48),  # of people who are logged in
         "public": (2, 96),  # of everybody else
+        "applications": (3, 192),  # what their servers ask, many people behind one address
         "console": (2, 16),
         "uploads": (1, 1),  # operators' files, read while they arrive
         "downloads": (1, 32),  # the look at the catalogue; the file itself needs no thread
