@@ -139,11 +139,13 @@ def position_of(number: str, digest: str) -> tuple[int, Position]:
     """Number of the head below which the audit row of a receipt stands, and where.
 
     Raises:
-        Refusal: RECEIPT_INCOMPLETE: it is not sealed yet; RECEIPT_ALTERED: it is gone, or another one.
+        Refusal: RECEIPT_INCOMPLETE: it is not sealed yet, or archived; RECEIPT_ALTERED: it is another one.
     """
     row = AuditEvent.objects.filter(number=number).first()
-    if row is None or row.details.get("receipt") != digest:
-        raise Refusal(Reason.RECEIPT_ALTERED, "its audit row is gone, or names another record", {"part": "audit/row.json"})
+    if row is None:  # rows may be kept for less long than receipts, in archives of the trail
+        raise Refusal(Reason.RECEIPT_INCOMPLETE, "its audit row is no longer in the database: look into the archives of the trail")
+    if row.details.get("receipt") != digest:
+        raise Refusal(Reason.RECEIPT_ALTERED, "its audit row names another record", {"part": "audit/row.json"})
     seal = _seal_of(row)
     if seal is None:
         raise Refusal(Reason.RECEIPT_INCOMPLETE, "its audit row is not sealed yet", {"wait": True})
