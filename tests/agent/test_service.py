@@ -41,7 +41,7 @@ def test_hello_says_who_listens_and_nothing_about_people(start, locks: Path) -> 
     hello = start(soft_dir=locks).call("/v1/hello").json
     assert hello["driver"] == "calock"
     assert hello["protocol"] == 1
-    assert set(hello) == {"driver", "version", "protocol", "pinEntry", "package", "proof"}
+    assert set(hello) == {"driver", "version", "protocol", "pinEntry", "package", "takes", "proof"}
 
 
 def test_a_chooser_gets_what_it_shows_and_no_more(start, locks: Path) -> None:

@@ -17,12 +17,15 @@ from calock.server.audit.services import record, record_refusal
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_account
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import end_sessions_of_account, is_fresh_by_lock
 from calock.server.tools import throttle
 
 
 def change_own_password(*, account: Account, old: str, new: str, context: RequestContext) -> None:
-    """Set a new password; every other session of the account ends.
+    """Set a new password; every other session of the account ends, and the person is told.
+
+    ``old`` may be empty where the lock does instead of it (``may_choose_without_old``): somebody who forgot the password.
 
     Raises:
         Refusal: CREDENTIALS_WRONG and PASSWORD_TRIES_USED_UP for the old one, PASSWORD_UNACCEPTABLE, TOO_MANY_ATTEMPTS,
@@ -30,14 +33,23 @@ def change_own_password(*, account: Account, old: str, new: str, context: Reques
     """
     throttle.refuse_when_too_many("password", context.sender)
     try:
-        prove_by_password(account, old, context=context)
+        by_lock = not old and may_choose_without_old(account, context.session, at=context.at)
+        if not by_lock:
+            prove_by_password(account, old, context=context)
         chosen = passwords.require_acceptable(account, new)
     except Refusal as refusal:
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
     with transaction.atomic():
         store_password(account, chosen, context=context)
-        record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk)
+        how = {"how": "lock" if by_lock else "password"}
+        row = record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk, details=how)
+        notify(NoticeKind.PASSWORD_CHANGED, account=account.pk, by=account, row=row, own=True)
+
+
+def may_choose_without_old(account: Account, session: Session | None, *, at: datetime) -> bool:
+    """Whether the person proved themselves by their lock in the last minutes. Operators go by codes of other operators."""
+    return session is not None and account.role != Role.OPERATOR and is_fresh_by_lock(session, at=at)
 
 
 def prove_by_password(account: Account, password: str, *, context: RequestContext) -> None:

@@ -14,6 +14,7 @@ class NoticeKind(models.TextChoices):
     """One kind, one sentence in ``texts.py``. The value is stored: never rename one."""
 
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a name
     LOCK_BOUND = "lock_bound"
     LOCK_CLAIMED = "lock_claimed"
     LOCK_ACTIVATED = "lock_activated"

@@ -36,6 +36,7 @@ _RENEWED = _("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s换上了新证书�
 _NEW_COMPUTER = _("您的账户于 %(when)s 首次通过另一台电脑的 CA 驱动使用 CA 锁。换了电脑、换了系统用户属正常；")
 _DRIVER_CHANGED = _("这台电脑登录过您的账户，但 %(when)s 应答的 CA 驱动与以前不同。重装过驱动、换了系统用户属正常；")
 _TEXTS = {
+    NoticeKind.PASSWORD_CHANGED: (_("您的密码于 %(when)s 由%(who)s修改。"), _("登录会话"), "sessions"),
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
     NoticeKind.LOCK_BOUND: (_BOUND, _BINDINGS, "bindings"),
     NoticeKind.LOCK_CLAIMED: (_CLAIMED, _BINDINGS, "bindings"),

@@ -14,9 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import choose_password
 from calock.server.accounts.passwords import MIN_LENGTH
-from calock.server.accounts.services import change_own_password
+from calock.server.accounts.services import change_own_password, may_choose_without_old
+from calock.server.locks.password_rules import has_lock
 from calock.server.portal.login_history import refused_logins
 from calock.server.portal.render import page
+from calock.server.portal.views.confirm import confirm_address
 from calock.server.receipts.models import Receipt
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
@@ -136,7 +138,7 @@ def _rules() -> dict[str, int]:
 
 
 def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -> HttpResponse:
-    account, _session = require_account(request)
+    account, session = require_account(request)
     return page(
         request,
         "password",
@@ -146,5 +148,7 @@ def _password_page(request: SiteRequest, *, status: int = 200, **context: Any) -
         rules=_rules(),
         names=f"{account.username} {account.name}",
         forced=account.must_change_password,
+        by_lock=may_choose_without_old(account, session, at=clock.now()),
+        prove_address=confirm_address(reverse("portal:password")) if has_lock(account) and not account.is_operator else "",
         **context,
     )
