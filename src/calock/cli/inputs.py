@@ -63,7 +63,7 @@ def read_inputs(options: argparse.Namespace) -> GivenInputs:
         {name: arguments.read_file(name) for name in options.ocsp},
     )
     blobs = crls.values(), ocsp.values()
-    evidence = InMemoryEvidence(*blobs, anchors=anchors, others=others, policy=policy, at=at) if any_evidence else None
+    evidence = InMemoryEvidence.for_register(register, *blobs, at=at) if any_evidence else None
     given = any_evidence or (says_revocation and policy.revocation.mode != "off")
     inputs = VerificationInputs(
         register, at, evidence or NoRevocationEvidence(), steps=options.only or ALL_STEPS, revocation_given=given

@@ -14,6 +14,7 @@ from OpenSSL import crypto
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.signature_encoding import with_der_signature
+from calock.core.der.containers import certificates_in
 from calock.core.der.lazy import lazy
 from calock.core.der.names import NameKey
 from calock.core.policy import Policy
@@ -100,6 +101,27 @@ class Register:
         """Candidate paths that ca_path.py built, by the CA certificates with which they begin."""
         for issuer in sorted(self.issuers, key=_newest_first):
             self._add(issuer)
+
+    @classmethod
+    def from_pem(
+        cls, anchors: Iterable[bytes], intermediates: Iterable[bytes] = (), *, policy: Policy | None = None, code: str = "given"
+    ) -> Register:
+        """One provider, from the contents of files as CAs hand them out: PEM with any number of certificates, DER, PKCS#7.
+
+        ``anchors``: certificates at which trust ends; ``intermediates`` need a path to one of them.
+
+        Raises:
+            Refusal: a certificate that does not parse.
+            ValueError: a file without a certificate, or an anchor with OpenSSL's own trust settings: they are not read here.
+        """
+        cas: dict[bytes, CaCertificate] = {}
+        for item in (item for file in anchors for item in certificates_in(file)):
+            if item.settings:
+                raise ValueError("an anchor with OpenSSL's trust settings (TRUSTED CERTIFICATE): give the plain certificate")
+            cas[item.der] = CaCertificate.of(item.der, anchor=True)
+        for item in (item for file in intermediates for item in certificates_in(file)):
+            cas.setdefault(item.der, CaCertificate.of(item.der))
+        return cls([ProviderTrust(code, tuple(cas.values()), policy or Policy())])
 
     def _add(self, issuer: Issuer) -> None:
         key = issuer.certificate.spki_sha256

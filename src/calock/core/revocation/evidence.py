@@ -19,6 +19,7 @@ from calock.core.der import names
 from calock.core.der.containers import values_in
 from calock.core.policy import Legacy, Policy
 from calock.core.refusals import Reason, Refusal
+from calock.core.register import Register
 from calock.core.revocation.ca_graph import CaGraph
 from calock.core.revocation.crl import CrlHeader, may_sign_crls, read_crl
 from calock.core.revocation.crl_index import CrlIndex, build_index
@@ -133,7 +134,7 @@ class NoRevocationEvidence(EvidenceForAll):
 
 
 class InMemoryEvidence(EvidenceForAll):
-    """Evidence from given files, for the command line and tests.
+    """Evidence from given files, for the command line and for programs that use calock as a library.
 
     Everything is verified with the given CA certificates. What cannot be used is kept with the reason.
     """
@@ -158,6 +159,19 @@ class InMemoryEvidence(EvidenceForAll):
         self._link(indexes)
         for blob in ocsp:
             self._read_ocsp(blob)
+
+    @classmethod
+    def for_register(cls, register: Register, crls: Iterable[bytes] = (), ocsp: Iterable[bytes] = (), *, at: datetime) -> Self:
+        """Evidence about the CAs of a register with one provider, by that provider's rules.
+
+        Raises:
+            ValueError: the register has several providers, whose rules may differ.
+        """
+        if len(register.providers) != 1:
+            raise ValueError("evidence is verified by one provider's rules; this register has another number of providers")
+        anchors = [issuer.certificate for issuer in register.issuers if issuer.ca.anchor]
+        others = [issuer.certificate for issuer in register.issuers if not issuer.ca.anchor]
+        return cls(crls, ocsp, anchors=anchors, others=others, policy=register.providers[0].policy, at=at)
 
     def crls_for(self, issuer: Certificate) -> Sequence[ApplicableCrl]:
         return self._applicable.get(issuer.spki_sha256, ())
