@@ -4,15 +4,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('notices', '0006_alter_notice_kind'),
+        ("notices", "0006_alter_notice_kind"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='notice',
-            name='kind',
-            field=models.CharField(choices=[('password_reset', 'Password Reset'), ('password_changed', 'Password Changed'), ('lock_bound', 'Lock Bound'), ('lock_claimed', 'Lock Claimed'), ('lock_activated', 'Lock Activated'), ('lock_awaits', 'Lock Awaits'), ('lock_renewed', 'Lock Renewed'), ('lock_unbound', 'Lock Unbound'), ('lock_suspended', 'Lock Suspended'), ('lock_resumed', 'Lock Resumed'), ('member_lock_suspended', 'Member Lock Suspended'), ('lock_only_changed', 'Lock Only Changed'), ('role_changed', 'Role Changed'), ('moved', 'Moved'), ('new_computer', 'New Computer'), ('driver_changed', 'Driver Changed')], max_length=40),
+            model_name="notice",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("password_reset", "Password Reset"),
+                    ("password_changed", "Password Changed"),
+                    ("lock_bound", "Lock Bound"),
+                    ("lock_claimed", "Lock Claimed"),
+                    ("lock_activated", "Lock Activated"),
+                    ("lock_awaits", "Lock Awaits"),
+                    ("lock_renewed", "Lock Renewed"),
+                    ("lock_unbound", "Lock Unbound"),
+                    ("lock_suspended", "Lock Suspended"),
+                    ("lock_resumed", "Lock Resumed"),
+                    ("member_lock_suspended", "Member Lock Suspended"),
+                    ("lock_only_changed", "Lock Only Changed"),
+                    ("role_changed", "Role Changed"),
+                    ("moved", "Moved"),
+                    ("new_computer", "New Computer"),
+                    ("driver_changed", "Driver Changed"),
+                ],
+                max_length=40,
+            ),
         ),
     ]
