@@ -6,17 +6,24 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from django.utils import timezone
 from worlds.browser import Browser, context, lock_of_operator, logged_in, reason_of, refusal_row
 from worlds.practice import ORIGIN, make_lock
+from worlds.rows import PASSWORD
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account, Role
 from calock.server.audit.models import AuditEvent
-from calock.server.locks import suspension
+from calock.server.locks import step_up, suspension
 from calock.server.locks.models import Binding
+from calock.server.locks.step_up import Proved
+from calock.server.login.services import login_with_password
 from calock.server.notices.models import Notice
+from calock.server.receipts.models import Receipt
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
+NEW = "Xin-Mi-Ma-2026-abc"
 
 
 @pytest.fixture
@@ -78,7 +85,10 @@ def test_it_comes_back_with_the_lock_and_the_password(lock_world, lock):
     lose(member)
     assert resume(member, lock).status_code == 200
     assert Browser().log_in(lock).status_code == 200
-    assert AuditEvent.objects.get(event="binding:lock:resumed").subject == lock_world.member.pk
+    row = AuditEvent.objects.get(event="binding:lock:resumed")
+    assert row.subject == lock_world.member.pk
+    kept = Receipt.objects.get(number=row.number)
+    assert (kept.purpose, kept.account) == ("resume", lock_world.member.pk)
     assert reason_of(resume(member, lock)) == "BINDING_NOT_FOUND"  # nothing to resume any more
 
 
@@ -157,3 +167,57 @@ def test_who_writes_to_the_database_does_not_bring_an_operators_lock_back(lock_w
     Binding.objects.update(suspended_at=None)
     with pytest.raises(Refusal, match=Reason.OPERATOR_DAMAGED):
         suspension.suspend_by_operator(binding=binding.pk, reason="再次挂失", **given)
+
+
+def choose_by_lock(lock, new: str):
+    browser = Browser()
+    assert browser.log_in(lock).status_code == 200
+    given = {"new": new, "again": new}
+    assert browser.client.post("/password/", given, headers={"origin": ORIGIN}).status_code == 302
+    return browser
+
+
+def test_a_password_that_a_finder_chose_with_the_lock_falls_with_it(lock_world, lock):
+    choose_by_lock(lock, NEW)
+    login_with_password(username="zhangsan", password=NEW, context=context())
+    lose(logged_in(lock_world.admin))
+    assert not Session.objects.filter(account=lock_world.member, ended_at__isnull=True).exists()
+    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+        login_with_password(username="zhangsan", password=NEW, context=context())
+
+
+def test_who_chose_the_password_with_the_lock_does_not_resume_it_with_that_password(lock_world, lock):
+    choose_by_lock(lock, NEW)
+    person = logged_in(lock_world.member)
+    lose(person)  # their own session goes on
+    assert reason_of(resume(person, lock)) == "LOCK_PROOF_REQUIRED"
+
+
+def test_one_operator_alone_does_not_open_an_account_that_goes_by_its_lock(lock_world, lock):
+    lock_world.member.set_password(PASSWORD)
+    lock_world.member.lock_only = True
+    lock_world.member.save()
+    binding = Binding.objects.live().get()
+    by = {"by": lock_world.operator, "context": context(account=lock_world.operator)}
+    suspension.suspend_by_operator(binding=binding.pk, reason="来电挂失", **by)
+    with pytest.raises(Refusal, match=Reason.PASSWORD_LOGIN_OFF):
+        login_with_password(username="zhangsan", password=PASSWORD, context=context())
+
+
+def test_one_operator_does_not_stop_another_ones_lock(lock_world):
+    lock_of_operator(lock_world.operator)
+    other = Account.objects.create_account(username="yunying09", name="运营乙", role=Role.OPERATOR)
+    with pytest.raises(Refusal, match=Reason.NOT_ALLOWED):
+        suspension.suspend_by_operator(binding=Binding.objects.get().pk, reason="来电", by=other, context=context(account=other))
+
+
+def test_a_report_that_comes_while_the_lock_answers_wins(lock_world, lock, monkeypatch):
+    member = logged_in(lock_world.member)
+
+    def report_meanwhile(*_args, **_kwargs):
+        Binding.objects.update(suspended_at=timezone.now())
+        return Proved(Binding.objects.get().lock_id, {})
+
+    monkeypatch.setattr(step_up, "prove", report_meanwhile)
+    refusal_row(member.step_up(lock), "LOCK_REPORTED_LOST")
+    assert not Session.objects.filter(proved_lock__isnull=False).exists()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from calock.core.receipts.record import Record
 
 NO_EXTERNAL_TIME = "NO_EXTERNAL_TIME"
-_PURPOSES = {"login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认身份"}
+_PURPOSES = {"login": "登录", "bind": "绑定 CA 锁", "unbind": "解除绑定 CA 锁", "stepup": "确认身份", "resume": "恢复使用 CA 锁"}
 _TIME = """4. 时间 Time：外部时间戳机构（RFC 3161）为审计树头 audit/stamped-head.json 加盖的时间戳；
    audit/later-heads.jsonl 是其间的树头，每行的 previous 是上一行的 SHA-256。请向该机构核对 timestamp-ca.pem
    {}"""

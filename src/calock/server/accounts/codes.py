@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import uuid
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -86,10 +87,14 @@ def _set(found: PasswordCode, password: str, context: RequestContext) -> None:
         record(Event.ACCOUNT_PASSWORD_CHOSEN, context=context, actor=account, subject=account.pk)
 
 
-def store_password(account: Account, password: str, *, context: RequestContext) -> None:
-    """Keep the password that the person chose, inside the caller's transaction; their sessions end, but the one they act in."""
+def store_password(account: Account, password: str, *, context: RequestContext, lock: uuid.UUID | None = None) -> None:
+    """Keep the password that the person chose, inside the caller's transaction; their sessions end, but the one they act in.
+
+    ``lock``: the one that stood in for the old password or a code.
+    """
     account.set_password(password)
     account.must_change_password = False
     account.password_changed_at = context.at
-    account.save(update_fields=["password", "must_change_password", "password_changed_at"])
+    account.password_by_lock_id = lock
+    account.save(update_fields=["password", "must_change_password", "password_changed_at", "password_by_lock"])
     end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)

@@ -69,6 +69,10 @@ class Account(AbstractBaseUser):
     state = models.CharField(max_length=16, choices=AccountState.choices, default=AccountState.ACTIVE)
     must_change_password = models.BooleanField(default=False)
     password_changed_at = models.DateTimeField(null=True, blank=True)
+    password_by_lock = models.ForeignKey(
+        "locks.Lock", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False,
+        help_text="the lock by which the password was chosen: it falls with it",
+    )  # fmt: skip
     lock_only = models.BooleanField(
         null=True, blank=True, help_text="no password login once a lock is bound; null: as organisation or site say"
     )

@@ -37,11 +37,29 @@ def change_own_password(*, account: Account, old: str, new: str, context: Reques
         if not by_lock:
             prove_by_password(account, old, context=context)
         chosen = passwords.require_acceptable(account, new)
+        _store_own(account, chosen, by_lock=by_lock, context=context)
     except Refusal as refusal:
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
+
+
+def _store_own(account: Account, chosen: str, *, by_lock: bool, context: RequestContext) -> None:
+    """Store it, if what was proved still holds: judging takes a while, and a report of the lock or a reset may come between.
+
+    Raises:
+        Refusal: SESSION_ENDED, STEP_UP_REQUIRED, CREDENTIALS_WRONG.
+    """
     with transaction.atomic():
-        store_password(account, chosen, context=context)
+        now = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        assert context.session is not None
+        session = Session.objects.get(pk=context.session.pk)
+        if session.ended_at is not None or not now.is_active:
+            raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
+        if by_lock and not may_choose_without_old(now, session, at=context.at):
+            raise Refusal(Reason.STEP_UP_REQUIRED, "the lock proves nothing any more")
+        if not by_lock and now.password != account.password:
+            raise Refusal(Reason.CREDENTIALS_WRONG, "the password was changed meanwhile")
+        store_password(now, chosen, context=context, lock=session.proved_lock_id if by_lock else None)
         how = {"how": "lock" if by_lock else "password"}
         row = record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk, details=how)
         notify(NoticeKind.PASSWORD_CHANGED, account=account.pk, by=account, row=row, own=True)

@@ -56,7 +56,7 @@ def _is_proved(account: Account, session: Session, at: datetime) -> bool:
         return at - session.authenticated_at <= PROOF_LIFE
     if session.lock_proved_at is None or at - session.lock_proved_at > PROOF_LIFE:
         return False
-    binding = Binding.objects.live().select_related("account").filter(lock=session.proved_lock_id, account=account).first()
+    binding = Binding.objects.logging_in().select_related("account").filter(lock=session.proved_lock_id, account=account).first()
     if binding is None:
         return False
     require_intact(binding)

@@ -42,7 +42,13 @@ def has_lock(account: Account) -> bool:
 
 def is_lock_only(account: Account, *, site: str, at: datetime) -> bool:
     """Whether the password is no way in: with the first bound lock the switch takes effect."""
-    return goes_by_lock(account, site=site) and not is_enrolling(account, at=at) and has_lock(account)
+    return goes_by_lock(account, site=site) and not is_enrolling(account, at=at) and (has_lock(account) or _stopped_for(account))
+
+
+def _stopped_for(account: Account) -> bool:
+    """Whether an operator reported a lock of the account lost: with a reset beside it one operator alone would open the account."""
+    stopped = Binding.objects.live().filter(account=account, suspended_by__role=Role.OPERATOR)
+    return bool(stopped.exclude(suspended_by=account).exists())
 
 
 def refuse_password_after_reset(account: Account, *, at: datetime) -> None:

@@ -18,11 +18,12 @@ from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import answering, judge, provider_facts
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import ProvenCertificate
+from calock.server.locks.models import Binding, Lock
 from calock.server.locks.operator_seals import live_binding, require_intact
 from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.locks.revocations import require_not_revoked
-from calock.server.locks.versions import lock_of, stands_for
+from calock.server.locks.versions import lock_of, stands_for, take_turn
 from calock.server.receipts.drafts import Draft
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
@@ -124,8 +125,21 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         record_refusal(Event.STEP_UP_REFUSED, refusal, context=context, actor=account, subject=account.pk)
         raise
     with transaction.atomic():
+        if proved.lock is not None:
+            _require_still_there(proved.lock, account)
         add_proof(session=session, lock_id=proved.lock, at=context.at)
         details = {"how": "lock" if proved.lock else "password", **proved.details}
         row = record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, lock=proved.lock, details=details)
         if proved.draft is not None:
             keep(proved.draft, row)
+
+
+def _require_still_there(lock: uuid.UUID, account: Account) -> None:
+    """The lock still logs in to the account; a report of its loss waits for this transaction, or is seen by it.
+
+    Raises:
+        Refusal: LOCK_REPORTED_LOST.
+    """
+    take_turn(Lock.objects.get(pk=lock))
+    if not Binding.objects.logging_in().filter(lock=lock, account=account).exists():
+        raise Refusal(Reason.LOCK_REPORTED_LOST, "reported lost, or unbound, while it answered")

@@ -25,12 +25,13 @@ from calock.server.locks.decision_record import Details
 from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
-from calock.server.locks.step_up import Evidence, prove
+from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
+from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_lock, is_fresh, is_fresh_by_lock
+from calock.server.sessions.services import end_sessions_of_account, end_sessions_of_lock, is_fresh, is_fresh_by_lock
 from calock.server.tools import throttle
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
@@ -62,9 +63,12 @@ def suspend_by_operator(*, binding: uuid.UUID, reason: str, by: Account, context
     """The same for somebody who rang: it takes nothing away that does not come back, so one operator does it.
 
     Raises:
-        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, OPERATOR_DAMAGED.
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, OPERATOR_DAMAGED; NOT_ALLOWED for another
+            operator's lock.
     """
     row = _endable(Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first())
+    if row.account.role == Role.OPERATOR and row.account_id != by.pk:
+        raise Refusal(Reason.NOT_ALLOWED, "an operator's lock is stopped by disabling the operator, which takes two")
     if not reason.strip():
         raise Refusal(Reason.REASON_MISSING, "no reason given")
     return _suspend(row, reason, by=by, context=context)
@@ -92,23 +96,25 @@ def resume_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
     return _audited(act, binding=binding, by=by, context=context)
 
 
-def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, context: RequestContext) -> Details:
+def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, context: RequestContext) -> Proved | None:
     if context.session is None or not is_fresh(context.session, at=context.at):
         raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
     by_lock = is_fresh_by_lock(context.session, at=context.at)
     if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
+        if by.password_by_lock_id == row.lock_id:
+            raise Refusal(Reason.LOCK_PROOF_REQUIRED, "a password that the lost lock chose proves nothing about it")
     if row.account_id != by.pk:
         refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
         if not reason.strip():
             raise Refusal(Reason.REASON_MISSING, "no reason given")
-        return {}
+        return None
     if not evidence.token:
         raise Refusal(Reason.STEP_UP_REQUIRED, "the lock itself must answer")
     proved = prove(by, evidence, aim=Aim(Purpose.RESUME, binding=row.pk), context=context)
     if proved.lock != row.lock_id:
         raise Refusal(Reason.STEP_UP_FAILED, "another lock of the account")
-    return proved.details
+    return proved
 
 
 def _seen(binding: uuid.UUID, by: Account) -> Binding:
@@ -158,21 +164,37 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
         row.suspend_reason = clean(mask_person_ids(reason.strip()), MAX_REASON)
         row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
         seal_binding(row)
+        _void_password(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
         event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details={"sessions_ended": ended})
         _tell(row, event, by=by)
     return row
 
 
+def _void_password(row: Binding, *, by: Account, context: RequestContext) -> None:
+    """A password that was chosen with the lost lock may be its finder's: it falls with the lock, and with it who came in by it."""
+    account = row.account
+    if account.password_by_lock_id != row.lock_id:
+        return
+    account.set_unusable_password()
+    account.save(update_fields=["password"])
+    own = context.session if by.pk == account.pk else None
+    end_sessions_of_account(account_id=account.pk, reason="lock reported lost", at=context.at, but=own)
+
+
 @again_when_broken_off
-def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Details) -> Binding:
+def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Proved | None) -> Binding:
     with transaction.atomic():
-        row = _taken(row)
+        seen, row = row.suspended_at, _taken(row)
+        if row.suspended_at != seen:
+            raise Refusal(Reason.BINDING_NOT_FOUND, "resumed, or reported lost again, meanwhile")
         row.suspended_at, row.suspended_by, row.suspend_reason, row.resumed_at = None, None, "", context.at
         row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason", "resumed_at"])
         seal_binding(row)
         why = {"reason": clean(mask_person_ids(reason.strip()), MAX_REASON)} if reason.strip() else {}
-        event = _record(Event.BINDING_RESUMED, row, by=by, context=context, details={**why, **proved})
+        event = _record(Event.BINDING_RESUMED, row, by=by, context=context, details={**why, **(proved.details if proved else {})})
+        if proved is not None and proved.draft is not None:
+            keep(proved.draft, event, subject=row.account_id, binding=row.pk)
         notify(NoticeKind.LOCK_RESUMED, account=row.account_id, by=by, row=event, own=True, lock=row.lock.lock_id)
     return row
 

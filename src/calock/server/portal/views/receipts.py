@@ -32,7 +32,13 @@ _NUMBER = re.compile(r"\d{6}(-[0-9A-HJKMNP-TV-Z]{4}){3}")
 
 def purposes() -> dict[str, str]:
     """What a receipt is about, in words."""
-    return {"login": _("CA 登录"), "bind": _("绑定 CA 锁"), "unbind": _("解除绑定"), "stepup": _("确认身份")}
+    return {
+        "login": _("CA 登录"),
+        "bind": _("绑定 CA 锁"),
+        "unbind": _("解除绑定"),
+        "stepup": _("确认身份"),
+        "resume": _("恢复使用 CA 锁"),
+    }
 
 
 @require_safe
