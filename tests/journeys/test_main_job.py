@@ -21,6 +21,7 @@ HARD = ["hsm-rsa", "hsm-p256", "skf32-sm2", "skf32-rsa", "skf32-zcy", "skf64-sm2
 
 def bind_login_unbind(person: Person, *, owner: str, tail: str, pin: str) -> None:
     person.log_in(owner)
+    person.unbind_all(owner)  # what journeys before left bound, or the page asks which of the holder's locks this one is
     person.bind(tail, pin)
     row = person.expect_bound()
     expect(row).to_contain_text(tail)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db.models.signals import post_migrate
 from worlds import kept
 from worlds.locks import LockWorld, make_lock_world
@@ -26,6 +27,8 @@ def _nothing_left_over():
     yield
     forget_register()
     rollback_guard.forget()
+    for left in settings.CALOCK.data.glob("audit-*"):  # a sealing key or heads of a trail that was rolled back
+        left.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -317,6 +317,9 @@ EXAMPLES = {
     ("locks_binding_change", "unbind"): lambda world: (
         f"/console/locks/binding/{world.binding.pk}/change/", {"step": "unbind", **WHY}
     ),
+    ("locks_binding_change", "suspend"): lambda world: (
+        f"/console/locks/binding/{world.binding.pk}/change/", {"step": "suspend", **WHY}
+    ),
     ("locks_pendingbinding_change", "withdraw"): lambda world: (
         f"/console/locks/pendingbinding/{claim(world).pk}/change/", {"step": "withdraw"}
     ),

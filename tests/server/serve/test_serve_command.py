@@ -263,7 +263,7 @@ def test_a_provider_whose_anchor_is_gone_keeps_it_from_starting(data):
         ({"CALOCK_TRUSTED_PROXIES": "::/0"}, "CALOCK_TRUSTED_PROXIES: ::/0: each user of so much Internet"),
         ({"DATABASE_URL": "postgresql://u:p@h1:1,h2:x/db"}, "DATABASE_URL is no address"),
         ({"CALOCK_METRICS": "host:9464"}, "CALOCK_METRICS is a port, or an address and a port"),
-        ({"CALOCK_HOSTS_SHANXI": "a.b/ca"}, "a site has host names of its own, not a path below another's"),
+        ({"CALOCK_HOSTS_SHANXI": "a.b/ca"}, "a site has host names of its own, never a part of another's"),
         ({"CALOCK_AUDIT_HEADS": "file:///var/heads/ ftp://logs.example/"}, "begins with none of file"),
         ({"CALOCK_AUDIT_HEADS": "file:heads"}, "three slashes and a path"),
         ({"CALOCK_AUDIT_HEADS": "https://me:secret@logs.example/"}, "without user"),
