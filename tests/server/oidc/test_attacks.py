@@ -366,11 +366,22 @@ def test_keys_are_announced_a_day_before_they_sign_and_verify_after(rp, by_passw
     assert not bytes(SigningKey.objects.filter(alg="ES256", state=KeyState.RETIRED).get().sealed), "a retired key is gone"
 
 
+def test_a71_a_key_that_somebody_wrote_into_the_table_is_not_published(rp):
+    before = rp.server.get("/oidc/jwks").json()
+    mine = {**relying.jwk(own_key()), "kid": "evil", "alg": "ES256", "use": "sig"}
+    at = timezone.now()
+    SigningKey.objects.create(
+        kid="evil", site="shanxi", alg="ES256", state=KeyState.PREVIOUS, sealed=b"", public=mine, created_at=at, state_since=at
+    )
+    SigningKey.objects.filter(state=KeyState.CURRENT).update(public=mine)
+    assert rp.server.get("/oidc/jwks").json() == before
+
+
 def test_signing_keys_open_under_a_former_secret_and_are_sealed_anew(rp, by_password, settings):
     rp.enter(by_password)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another " * 8, [settings.SECRET_KEY]
     found = keys.rekey()
     assert (found.failed, found.done) == ([], SigningKey.objects.count())
-    keys._private.cache_clear()
+    keys._opened.cache_clear()
     settings.SECRET_KEY_FALLBACKS = []
     assert {keys.signing_key("shanxi", alg)[0] for alg in keys.ALGORITHMS} == set(SigningKey.objects.values_list("kid", flat=True))

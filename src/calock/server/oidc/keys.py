@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import IntegrityError, transaction
@@ -26,33 +27,46 @@ ANNOUNCED = timedelta(days=1)
 """How long a key stands in the JWKS before it signs: applications keep the JWKS for an hour."""
 _NONCE = 12
 
+log = structlog.get_logger(__name__)
+
 
 def _new(site: str, alg: str, state: KeyState, at: datetime) -> SigningKey:
     made: Key = ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(2048)
     kid = thumbprint(made.as_dict(private=False))
-    public = {**made.as_dict(private=False), "kid": kid, "alg": alg, "use": "sig"}
-    sealed = _seal(kid, json.dumps(made.as_dict(private=True)).encode())
+    public = _published(made, kid, alg)
+    sealed = _seal(_bound_to(site, alg, kid), json.dumps(made.as_dict(private=True)).encode())
     return SigningKey(kid=kid, site=site, alg=alg, state=state, sealed=sealed, public=public, created_at=at, state_since=at)
 
 
-def _seal(kid: str, text: bytes) -> bytes:
+def _published(key: Key, kid: str, alg: str) -> dict[str, Any]:
+    return {**key.as_dict(private=False), "kid": kid, "alg": alg, "use": "sig"}
+
+
+def _bound_to(site: str, alg: str, kid: str) -> str:
+    """What a sealed key is sealed with: it opens for this site, algorithm and id alone."""
+    return f"{site} {alg} {kid}"
+
+
+def _seal(bound_to: str, text: bytes) -> bytes:
     nonce = secrets.token_bytes(_NONCE)
-    return nonce + AESGCM(ring("oidc")[0].octets).encrypt(nonce, text, kid.encode())
+    return nonce + AESGCM(ring("oidc")[0].octets).encrypt(nonce, text, bound_to.encode())
 
 
-def _open(kid: str, sealed: bytes) -> Key:
+def _open(bound_to: str, sealed: bytes) -> Key:
     for key in ring("oidc"):
         try:
-            text = AESGCM(key.octets).decrypt(sealed[:_NONCE], sealed[_NONCE:], kid.encode())
-        except InvalidTag:
+            text = AESGCM(key.octets).decrypt(sealed[:_NONCE], sealed[_NONCE:], bound_to.encode())
+        except (InvalidTag, ValueError):  # ValueError: too short to be sealed
             continue
         return import_key(json.loads(text))
-    raise Refusal(Reason.REGISTER_DAMAGED, f"signing key {kid} does not open: changed, or another secret")
+    raise Refusal(Reason.REGISTER_DAMAGED, f"signing key {bound_to} does not open: changed, or another secret")
 
 
-@lru_cache(maxsize=64)
-def _private(kid: str, sealed: bytes) -> Key:
-    return _open(kid, sealed)
+_opened = lru_cache(maxsize=64)(_open)
+
+
+def _private(row: SigningKey) -> Key:
+    return _opened(_bound_to(row.site, row.alg, row.kid), bytes(row.sealed))
 
 
 def signing_key(site: str, alg: str) -> tuple[str, Key]:
@@ -69,15 +83,23 @@ def signing_key(site: str, alg: str) -> tuple[str, Key]:
                 row.save(force_insert=True)
         except IntegrityError:  # another process was first
             row = SigningKey.objects.get(site=site, alg=alg, state=KeyState.CURRENT)
-    return row.kid, _private(row.kid, bytes(row.sealed))
+    return row.kid, _private(row)
 
 
 def public_keys(site: str) -> list[dict[str, Any]]:
-    """The keys of a site's JWKS: what signs now, what will, and what did until lately."""
+    """The keys of a site's JWKS: what signs now, what will, and what did until lately.
+
+    Made of the sealed private keys alone: whoever writes into the table without the server's secret publishes nothing.
+    """
     for alg in ALGORITHMS:
         signing_key(site, alg)
-    rows = SigningKey.objects.filter(site=site).exclude(state=KeyState.RETIRED).order_by("alg", "state")
-    return [row.public for row in rows]
+    found = []
+    for row in SigningKey.objects.filter(site=site).exclude(state=KeyState.RETIRED).order_by("alg", "state"):
+        try:
+            found.append(_published(_private(row), row.kid, row.alg))
+        except Refusal as refusal:
+            log.error("signing_key_not_published", kid=row.kid, error=str(refusal))  # noqa: TRY400 - no trace: it is a row
+    return found
 
 
 def turn_keys(*, at: datetime) -> int:
@@ -113,10 +135,11 @@ def rekey() -> Rekeyed:
     """Seal every private key under the newest key of the server's secret."""
     found = Rekeyed("signing keys")
     for row in SigningKey.objects.exclude(state=KeyState.RETIRED):
+        bound_to = _bound_to(row.site, row.alg, row.kid)
         try:
-            text = json.dumps(_open(row.kid, bytes(row.sealed)).as_dict(private=True)).encode()
+            text = json.dumps(_open(bound_to, bytes(row.sealed)).as_dict(private=True)).encode()
         except Refusal:
             found.failed.append(row.kid)
             continue
-        found.done += SigningKey.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=_seal(row.kid, text))
+        found.done += SigningKey.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=_seal(bound_to, text))
     return found
