@@ -55,15 +55,23 @@ class Validated:
 
 
 def application_for(service: str, *, site: str, protocol: str = PROTOCOL) -> Application:
-    """The application to which a service address belongs, by its registered prefixes, never by a pattern.
+    """The application to which a service address belongs: the one with the longest registered prefix, never by a pattern.
+
+    A suspended application keeps its addresses: they do not fall to one that is registered for more of the same host.
 
     Raises:
         Refusal: APPLICATION_UNKNOWN; REGISTER_DAMAGED.
     """
     if len(service) <= MAX_SERVICE and is_plain(service):
-        for row in Application.objects.filter(site=site, state=ApplicationState.ENABLED):
-            if any(is_below(service, prefix) for prefix in row.content.get(ADDRESSES[protocol], ())):
-                _ = row.wish
+        found = [
+            (len(prefix), row)
+            for row in Application.objects.filter(site=site)
+            for prefix in row.content.get(ADDRESSES[protocol], ())
+            if is_below(service, prefix)
+        ]
+        if found:
+            row = max(found, key=lambda one: one[0])[1]
+            if protocol in row.wish.protocols and row.state == ApplicationState.ENABLED:
                 return row
     raise Refusal(Reason.APPLICATION_UNKNOWN, f"service {service[:120]!r}")
 

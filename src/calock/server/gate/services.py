@@ -7,7 +7,8 @@ import secrets
 from datetime import datetime
 from urllib.parse import quote
 
-from calock.server.cas.services import ValidationError, is_below, is_plain, validate
+from calock.core.refusals import Refusal
+from calock.server.cas.services import ValidationError, application_for, validate
 from calock.server.gate.models import Pass
 from calock.server.grants.levels import LEVELS, level_of
 from calock.server.grants.models import Grant
@@ -34,16 +35,19 @@ def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
     return value
 
 
-def grant_behind(value: str, *, address: str, at: datetime) -> Grant | None:
+def grant_behind(value: str, *, address: str, site: str, at: datetime) -> Grant | None:
     """The live grant of a cookie, when it is the application's to which ``address`` belongs and its level is still enough."""
     row = Pass.objects.filter(pk=_digest(value)).first() if value else None
     grant = live_grant(row.grant_id, at=at) if row is not None else None
     if grant is None:
         return None
-    wish = grant.application.wish
-    enough = not wish.require_level or LEVELS.index(level_of(grant.acr)) >= LEVELS.index(wish.require_level)
-    mine = is_plain(address) and any(is_below(address, prefix) for prefix in wish.gate_urls)
-    return grant if enough and mine else None
+    try:
+        application = application_for(address, site=site, protocol=PROTOCOL)
+    except Refusal:
+        return None
+    level = application.wish.require_level
+    enough = not level or LEVELS.index(level_of(grant.acr)) >= LEVELS.index(level)
+    return grant if enough and application.pk == grant.application_id else None
 
 
 def headers_of(grant: Grant) -> dict[str, str]:

@@ -51,7 +51,8 @@ def _original(request: HttpRequest) -> str:
 @require_safe
 def check(request: HttpRequest) -> HttpResponse:
     """200 with who it is, or 401. nginx asks this for each request; the answer has no body."""
-    grant = grant_behind(request.COOKIES.get(_cookie("calock-gate"), ""), address=_bare(_original(request)), at=clock.now())
+    value, site = request.COOKIES.get(_cookie("calock-gate"), ""), cast(SiteRequest, request).site.code
+    grant = grant_behind(value, address=_bare(_original(request)), site=site, at=clock.now())
     if grant is None:
         return HttpResponse(status=401, headers={"Cache-Control": "no-store"})
     return HttpResponse(status=200, headers={**headers_of(grant), "Cache-Control": "no-store"})
