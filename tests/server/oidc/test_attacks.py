@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import jwt
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from worlds import races, relying
@@ -18,7 +19,7 @@ from worlds.practice import ORIGIN
 from worlds.relying import API, ASSERTION, CALLBACK, LEFT, LOCK_LEVEL, METADATA, own_key, query_of
 
 from calock.server.applications.installation import install_application
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Grant, PendingRequest
 from calock.server.locks.models import Binding
 from calock.server.oidc import keys
 from calock.server.oidc.models import Code, KeyState, SigningKey, Token
@@ -77,6 +78,24 @@ def test_a67_what_is_wrong_behind_a_good_address_is_told_there_with_state_and_is
         assert found["error"] == "invalid_request"
         assert found["state"] == "st/ate&1"
     assert rp.answer(by_password, resource="https://other.example/")["error"] == "invalid_target"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://evil.example/", "https://evil.example; worker-src *; x/", "https://中.example/", "https://[x", CALLBACK]
+)
+def test_a67_a_request_by_post_is_judged_before_it_is_kept(rp, browser, address):
+    """Of one that was kept all the same (registered then, not now) the login page's policy says nothing."""
+    sent = {**rp.parameters(), "redirect_uri": address}
+    answer = browser.client.post("/oidc/authorize", sent)
+    assert answer.status_code == (303 if address == CALLBACK else 400)
+    assert PendingRequest.objects.exists() == (address == CALLBACK)
+    kept = PendingRequest.objects.create(
+        application=rp.application, protocol="oidc", parameters={"redirect_uri": [address]}, created_at=timezone.now()
+    )
+    page = browser.client.get("/login/", {"next": f"/oidc/continue/{kept.pk}"})
+    assert page.status_code == 200
+    to = " https://caigou.example" if address == CALLBACK else ""
+    assert page["Content-Security-Policy"] == settings.CONTENT_SECURITY_POLICY.replace("form-action 'self'", f"form-action 'self'{to}")
 
 
 def refused(response) -> str:

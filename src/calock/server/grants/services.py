@@ -98,16 +98,19 @@ def revoke_grant(grant: Grant, *, why: str, at: datetime) -> None:
 
 
 def destination_of(path: str) -> str:
-    """The address of an application to which a path of ours leads on, when a request waits behind it; else empty.
+    """The registered address of an application to whose host a path of ours leads on, when a request waits behind it; else empty.
 
-    For pages whose form ends there, after redirects.
+    For pages whose form ends there, after redirects. Nothing of what the request itself says is handed back.
     """
     head, _, key = path.partition("/continue/")
     try:
-        found = PendingRequest.objects.filter(pk=uuid.UUID(key)).first() if head in ("/oidc", "/cas", "/auth") else None
+        rows = PendingRequest.objects.select_related("application")
+        found = rows.filter(pk=uuid.UUID(key)).first() if head in ("/oidc", "/cas", "/auth") else None
     except ValueError:
         return ""
-    if found is None:
+    if found is None or found.application.state != "enabled" or not found.application.is_intact():
         return ""
-    wanted = found.parameters.get("redirect_uri") or found.parameters.get("service") or [""]
-    return str(wanted[0])
+    wanted = str((found.parameters.get("redirect_uri") or found.parameters.get("service") or [""])[0])
+    wish = found.application.wish
+    registered = (*wish.redirect_uris, *wish.cas_services, *wish.gate_urls)
+    return next((address for address in registered if wanted.startswith("/".join(address.split("/")[:3]) + "/")), "")

@@ -63,6 +63,20 @@ def authorize(request: SiteRequest, parameters: Parameters, pending: PendingRequ
         return _error(asked, error)
 
 
+def keep(request: SiteRequest, parameters: Parameters) -> PendingRequest:
+    """Keep a request to go on with it later: only one whose answer may be sent back.
+
+    Raises:
+        Refusal: as :func:`authorize`; TOO_MANY_ATTEMPTS.
+    """
+    return _kept(_asked(request, parameters, None))
+
+
+def _kept(asked: _Asked) -> PendingRequest:
+    kept = {name: list(values) for name, values in asked.parameters.items()}
+    return wait_for_person(asked.application, PROTOCOL, kept, context=asked.context)
+
+
 def _asked(request: SiteRequest, parameters: Parameters, pending: PendingRequest | None) -> _Asked:
     client_ids = parameters.get("client_id", [])
     if len(client_ids) != 1:
@@ -135,8 +149,7 @@ def _step_up(asked: _Asked, read: AuthorizationRequest, decision: StepUp, sessio
 
 def _wait(asked: _Asked, read: AuthorizationRequest, page: str, more: Mapping[str, str] | None = None) -> HttpResponse:
     """Send the person to prove themselves; the request waits here, nothing of it goes along but its number."""
-    kept = {name: list(values) for name, values in asked.parameters.items()}
-    pending = asked.pending or wait_for_person(asked.application, PROTOCOL, kept, context=asked.context)
+    pending = asked.pending or _kept(asked)
     query = {"next": reverse("oidc:continue", args=[pending.pk]), **(more or {})}
     if read.login_hint:
         query["account"] = read.login_hint

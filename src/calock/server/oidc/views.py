@@ -12,14 +12,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.applications.catalogue import application_of
 from calock.server.applications.models import Application
 from calock.server.grants.refused import note_refused
-from calock.server.grants.services import pending_request, wait_for_person
+from calock.server.grants.services import pending_request
 from calock.server.login.services import logout as end_login
 from calock.server.oidc import logout as logouts
 from calock.server.oidc import tokens
-from calock.server.oidc.authorize import PROTOCOL, authorize
+from calock.server.oidc.authorize import PROTOCOL, authorize, keep
 from calock.server.oidc.claims import user_info
 from calock.server.oidc.keys import public_keys
 from calock.server.oidc.metadata import configuration
@@ -62,10 +61,7 @@ def authorization(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return authorize(site_request, _parameters(request))
     # a POST from elsewhere comes without our cookies (SameSite=Lax): the same request goes on as a link
-    parameters = _parameters(request)
-    application = application_of("".join(parameters.get("client_id", [])), site=site_request.site.code)
-    kept = {name: list(values) for name, values in parameters.items()}
-    pending = wait_for_person(application, PROTOCOL, kept, context=context_of(site_request))
+    pending = keep(site_request, _parameters(request))
     response = HttpResponse(status=303)
     response["Location"] = reverse("oidc:continue", args=[pending.pk])
     return response
