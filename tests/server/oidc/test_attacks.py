@@ -253,6 +253,52 @@ def test_a71_rubbish_at_the_token_endpoint_is_an_error_that_the_rfc_knows(rp):
     assert rp.server.get("/oidc/token").status_code == 405
 
 
+def _assertion_of(subject: str) -> dict[str, str]:
+    parts = [json.dumps(part).encode() for part in ({"alg": "RS256"}, {"sub": subject}, {})]
+    text = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+    return {"client_assertion_type": ASSERTION, "client_assertion": text}
+
+
+@pytest.mark.postgresql  # which keeps neither NUL nor halves of surrogate pairs, and cuts nothing
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"path": "/oidc/token", "grant_type": "authorization_code", "client_id": "a\0", "client_secret": "x"},
+        {"path": "/oidc/token", "grant_type": "authorization_code", **_assertion_of("\ud800")},
+        {"path": "/oidc/authorize", "x\0y": "1"},
+        {"path": "/oidc/authorize", "state": "1\0"},
+        {"path": "/oidc/authorize", "state\0": ["1", "2"]},
+    ],
+    ids=ascii,
+)
+def test_a71_what_no_database_keeps_is_refused_before_it_gets_there(rp, by_password, sent):
+    path, body = sent["path"], {name: value for name, value in sent.items() if name != "path"}
+    if path == "/oidc/authorize":
+        body = {**rp.parameters(), **body}
+        answer = Browser().client.get(path, body)
+        assert (answer.status_code, query_of(answer["Location"])["error"]) == (303, "invalid_request")
+    answer = rp.server.post(path, body)
+    assert answer.status_code in (400, 401)
+    assert not PendingRequest.objects.exists()
+
+
+@pytest.mark.postgresql
+def test_a71_a_scope_that_is_asked_for_many_times_is_granted_once(rp, by_password):
+    token = rp.enter(by_password, scope="openid offline_access")["refresh_token"]
+    answer = rp.refresh(token, scope="openid " * 60)
+    assert (answer.status_code, answer.json()["scope"]) == (200, "openid")
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("query", ["a" * 3000, "\0"], ids=["long", "NUL"])
+def test_a71_the_gate_goes_on_to_no_address_that_it_could_not_keep(by_password, browser, query):
+    own = {"protocols": ["gate"], "redirect_uris": [], "post_logout_redirect_uris": [], "gate_urls": ["https://host.example/"]}
+    relying.register(**own)
+    for someone in (by_password, browser):
+        answer = someone.client.get("/auth/enter", {"url": f"https://host.example/x?{query}", "state": "s" * 32})
+        assert answer.status_code == 400
+
+
 def test_a72_nothing_that_an_application_names_is_fetched(rp, by_password, monkeypatch):
     import socket  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.cas.services import ValidationError, application_for, issue_ticket, require_may
+from calock.server.cas.services import MAX_SERVICE, ValidationError, application_for, issue_ticket, require_may
 from calock.server.gate.services import PROTOCOL, give_pass, grant_behind, headers_of
 from calock.server.grants.decide import Ask, Enter, LogIn, decide
 from calock.server.grants.levels import proofs_of
@@ -95,6 +95,8 @@ def proceed(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 def _go_on(request: SiteRequest, parameters: dict[str, list[str]], pending: PendingRequest | None) -> HttpResponse:
     context, wanted = context_of(request), parameters["service"][0]
+    if len(wanted) > MAX_SERVICE or not wanted.isprintable():
+        raise Refusal(Reason.APPLICATION_REQUEST_WRONG, "url")
     application = application_for(_bare(wanted), site=context.site, protocol=PROTOCOL)
     session = request.login_session
     decision = decide(Ask(minimum=application.wish.require_level), proofs_of(session) if session is not None else None)

@@ -29,8 +29,11 @@ def wait_for_person(
     """Keep a request while its person logs in; requests that nobody came back for go.
 
     Raises:
-        Refusal: TOO_MANY_ATTEMPTS: each is a row, and anybody can ask for one.
+        Refusal: TOO_MANY_ATTEMPTS: each is a row, and anybody can ask for one. APPLICATION_REQUEST_WRONG: a NUL, which no
+            database keeps.
     """
+    if any("\0" in text for name, values in parameters.items() for text in (name, *values)):
+        raise Refusal(Reason.APPLICATION_REQUEST_WRONG, "NUL")
     throttle.refuse_when_too_many("application", context.sender)
     throttle.count_failure("application", context.sender)
     at = context.at

@@ -108,10 +108,10 @@ def read(parameters: Parameters, wish: Wish, *, redirect_uri: str, before: datet
 def _single(parameters: Parameters) -> dict[str, str]:
     """Every parameter once (RFC 6749 clause 3.1)."""
     for name, values in parameters.items():
+        if "\0" in "".join([name, *values]):
+            raise RequestError("invalid_request", f"{name[:30]!r} has a NUL")
         if len(values) != 1:
             raise RequestError("invalid_request", f"{name[:30]} more than once")
-        if "\0" in values[0]:
-            raise RequestError("invalid_request", f"{name[:30]} has a NUL")
     one = {name: values[0] for name, values in parameters.items()}
     if len(one.get("state", "")) > MAX_STATE or len(one.get("nonce", "")) > MAX_NONCE:
         raise RequestError("invalid_request", "state or nonce too long")

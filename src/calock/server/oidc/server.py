@@ -207,7 +207,7 @@ class Refresh(RefreshTokenGrant):  # type: ignore[misc]
         if not set(asked.split()) <= set(found.scope.split()):
             raise InvalidScopeError
         self.request.refresh_token = found
-        self.request.scope = asked
+        self.request.scope = " ".join(scope for scope in found.scope.split() if scope in asked.split())
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         token: Token = self.request.refresh_token
@@ -275,6 +275,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         self.register_endpoint(Revocation)
 
     def query_client(self, client_id: str) -> Client | None:
+        if not client_id.isprintable():  # databases refuse NUL, and halves of surrogate pairs
+            return None
         self.client_id = client_id[:50]
         try:
             return Client(application_of(client_id, site=self.site))
