@@ -19,11 +19,15 @@ from worlds.practice import ORIGIN
 from worlds.relying import API, ASSERTION, CALLBACK, LEFT, LOCK_LEVEL, METADATA, own_key, query_of
 
 from calock.server.applications.installation import install_application
+from calock.server.audit.models import AuditEvent
+from calock.server.gate.services import give_pass
 from calock.server.grants.models import Grant, PendingRequest
 from calock.server.locks.models import Binding
 from calock.server.oidc import keys
 from calock.server.oidc.models import Code, KeyState, SigningKey, Token
+from calock.server.outbox.models import Message
 from calock.server.sessions.models import Session
+from calock.server.sessions.services import end_sessions_of_lock
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +53,13 @@ BAD_REDIRECTS = (
     " https://caigou.example/callback",
     "https://caigou.example/callback\n",
 )
+
+
+BEHIND = "https://host.example/x"
+GATE = {
+    "client_id": "baobiao", "protocols": ["gate"], "redirect_uris": [], "post_logout_redirect_uris": [],
+    "gate_urls": ["https://host.example/"],
+}  # fmt: skip
 
 
 def test_a67_only_an_address_that_is_registered_letter_by_letter_is_ever_redirected_to(rp, by_password):
@@ -94,8 +105,8 @@ def test_a67_a_request_by_post_is_judged_before_it_is_kept(rp, browser, address)
     )
     page = browser.client.get("/login/", {"next": f"/oidc/continue/{kept.pk}"})
     assert page.status_code == 200
-    to = " https://caigou.example" if address == CALLBACK else ""
-    assert page["Content-Security-Policy"] == settings.CONTENT_SECURITY_POLICY.replace("form-action 'self'", f"form-action 'self'{to}")
+    ends = "form-action 'self' https://caigou.example" if address == CALLBACK else "form-action 'self'"
+    assert page["Content-Security-Policy"] == settings.CONTENT_SECURITY_POLICY.replace("form-action 'self'", ends)
 
 
 def refused(response) -> str:
@@ -292,8 +303,7 @@ def test_a71_a_scope_that_is_asked_for_many_times_is_granted_once(rp, by_passwor
 @pytest.mark.postgresql
 @pytest.mark.parametrize("query", ["a" * 3000, "\0"], ids=["long", "NUL"])
 def test_a71_the_gate_goes_on_to_no_address_that_it_could_not_keep(by_password, browser, query):
-    own = {"protocols": ["gate"], "redirect_uris": [], "post_logout_redirect_uris": [], "gate_urls": ["https://host.example/"]}
-    relying.register(**own)
+    relying.register(**GATE)
     for someone in (by_password, browser):
         answer = someone.client.get("/auth/enter", {"url": f"https://host.example/x?{query}", "state": "s" * 32})
         assert answer.status_code == 400
@@ -337,6 +347,40 @@ def test_a73_a_lock_that_is_unbound_is_out_of_every_application(rp, by_lock, loc
     assert rp.user_info(tokens["access_token"]).status_code == 401
     assert rp.introspect(tokens["access_token"]) == {"active": False}
     assert "error" in query_of(rp.ask(by_lock, prompt="none")["Location"])
+
+
+def pass_gate(browser) -> None:
+    """Enter an application behind the gate, and keep its cookie in the browser."""
+    ticket = query_of(browser.client.get("/auth/enter", {"url": BEHIND, "state": "s" * 32})["Location"])["ticket"]
+    browser.client.cookies["calock-gate"] = give_pass(ticket=ticket, service=BEHIND, site="shanxi", at=timezone.now())
+    assert checked(browser) == 200
+
+
+def checked(browser) -> int:
+    return browser.client.get("/auth/check", headers={"X-Original-URL": BEHIND}).status_code
+
+
+def test_a73_what_a_lock_opened_ends_with_the_lock_in_a_session_that_goes_on(rp, by_password, lock):
+    rp.application = install_application(relying.wish(logout_url="https://caigou.example/ended"))
+    relying.register(**GATE, require_level="lock")
+    plain = rp.enter(by_password, scope="openid offline_access")
+    assert by_password.step_up(lock).status_code == 200
+    tokens = rp.enter(by_password, scope="openid offline_access", acr_values=LOCK_LEVEL)
+    pass_gate(by_password)
+    lock_id = Binding.objects.get().lock_id
+    assert set(AuditEvent.objects.filter(event="application:entered").values_list("lock", flat=True)) == {None, lock_id}
+
+    end_sessions_of_lock(lock_id=lock_id, reason="lock reported lost", at=timezone.now())
+    assert rp.introspect(tokens["access_token"]) == {"active": False}
+    assert refused(rp.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert checked(by_password) == 401
+    assert Message.objects.filter(kind="oidc.logout").count() == 1, "the application ends its own session"
+    assert rp.introspect(plain["access_token"])["active"], "the session goes on, and what its password opened"
+    ended = Grant.objects.filter(revoked_at__isnull=False)
+    assert set(ended.values_list("acr", flat=True)) == {LOCK_LEVEL}
+    late = ended.get(protocol="oidc")
+    Grant.objects.filter(pk=late.pk).update(revoked_at=None)
+    assert rp.introspect(tokens["access_token"]) == {"active": False}, "nor what was opened while the lock was being ended"
 
 
 def test_a74_an_image_somewhere_logs_nobody_out(rp, by_password, lock_world):

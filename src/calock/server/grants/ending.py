@@ -9,28 +9,42 @@ from django.db.models import Q
 
 from calock.server.applications.models import Application
 from calock.server.egress.purposes import Purpose, register_purpose
+from calock.server.grants.levels import acr
 from calock.server.grants.models import Grant
+from calock.server.grants.services import revoke_grant
 from calock.server.outbox.services import put
 from calock.server.sessions.models import Session
-from calock.server.sessions.services import end_sessions, idle_limit, on_end
+from calock.server.sessions.services import end_sessions, idle_limit, on_end, on_forget
 from calock.server.sites.registry import sites
+from calock.server.tools import clock
 from calock.server.tools.addresses import Endpoint, endpoint_of
 
 EGRESS = "application-logout"
 SCHEDULE = (timedelta(seconds=10), timedelta(seconds=60))
 """Three tries in less than two minutes: what ends later ended at the application by itself."""
+TOLD = ("oidc", "cas")
+"""Protocols by which an application can be told; the gate asks at each request."""
 LOGOUT = ".logout"
 """How the kinds of these messages end, after the protocol's name."""
 
 
 def tell_applications(sessions: Sequence[str]) -> None:
     """Leave a message for each application that these sessions entered, inside the transaction that ended them."""
-    grants = Grant.objects.filter(session__in=sessions, protocol__in=("oidc", "cas")).select_related("application")
+    grants = Grant.objects.filter(session__in=sessions, protocol__in=TOLD).select_related("application")
     for grant in grants.order_by("created_at"):
         if grant.application.content.get("logout_url"):
             # one for each session and application; of CAS, which knows no sessions, one for each ticket
             about = str(grant.pk) if grant.protocol == "cas" else f"{grant.session_id[:32]} {grant.application_id}"
             put(grant.protocol + LOGOUT, key=about, body={"grant": str(grant.pk)})
+
+
+def end_lock_entries(sessions: Sequence[str]) -> None:
+    """Of sessions that go on without their lock: end what they entered by it, and tell those applications."""
+    grants = Grant.objects.filter(session__in=sessions, acr=acr("lock"), revoked_at__isnull=True).select_related("application")
+    for grant in grants.order_by("created_at"):
+        revoke_grant(grant, why="its lock counts no longer", at=clock.now())
+        if grant.protocol in TOLD and grant.application.content.get("logout_url"):
+            put(grant.protocol + LOGOUT, key=str(grant.pk), body={"grant": str(grant.pk)})
 
 
 def end_idle_sessions(*, at: datetime) -> int:
@@ -56,4 +70,5 @@ def logout_endpoints() -> Mapping[Endpoint, bool]:
 def listen() -> None:
     """At start-up."""
     on_end(tell_applications)
+    on_forget(end_lock_entries)
     register_purpose(Purpose(EGRESS, "应用退出通知", logout_endpoints))

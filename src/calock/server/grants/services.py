@@ -12,7 +12,7 @@ from calock.server.applications.models import Application
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.grants.decide import Enter
-from calock.server.grants.levels import acr, proofs_of
+from calock.server.grants.levels import acr, level_of, proofs_of
 from calock.server.grants.models import Grant, PendingRequest
 from calock.server.locks.liveness import limit_of, sessions_with_binding, why_over
 from calock.server.sessions.context import RequestContext
@@ -75,19 +75,22 @@ def open_grant(
         context=context,
         actor=session.account,
         subject=application.pk,
-        lock=session.lock_id,
+        lock=session.proved_lock_id if entered.level == "lock" else session.lock_id,
         details={"client": application.client_id, "protocol": protocol, "acr": grant.acr},
     )
     return grant
 
 
 def live_grant(grant_id: uuid.UUID, *, at: datetime) -> Grant | None:
-    """The grant with everything about its person, when it, its session and its application are still good."""
+    """The grant with everything about its person, when it, its session and its application are still good.
+
+    A grant that a lock opened is good while its session holds what the lock proved: no longer when the lock is lost or revoked.
+    """
     grant: Grant | None = Grant.objects.select_related("application").filter(pk=grant_id, revoked_at__isnull=True).first()
     if grant is None or grant.application.state != "enabled" or not grant.application.is_intact():
         return None
     session = sessions_with_binding().filter(pk=grant.session_id).first()
-    if session is None or why_over(session, at, limit_of(session)):
+    if session is None or why_over(session, at, limit_of(session)) or level_of(grant.acr) not in proofs_of(session).levels:
         return None
     grant.session, grant.account = session, session.account
     return grant

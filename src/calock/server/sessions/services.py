@@ -76,10 +76,14 @@ def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> N
 
 def forget_proofs(sessions: QuerySet[Session]) -> None:
     """Let what a lock proved in these sessions count no longer. Whoever ends others as well has locked all rows before."""
-    for session in sessions.filter(ended_at__isnull=True).order_by("pk"):
-        session.lock_proved_at = session.proved_lock_id = None
-        session.seal()
-        session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
+    with transaction.atomic():
+        concerned = list(sessions.filter(ended_at__isnull=True).order_by("pk"))
+        for session in concerned:
+            session.lock_proved_at = session.proved_lock_id = None
+            session.seal()
+            session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
+        for listener in _forgotten:
+            listener([session.pk for session in concerned])
 
 
 def touch(session: Session, *, at: datetime) -> None:
@@ -102,12 +106,19 @@ def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> i
 
 Listener = Callable[[Sequence[str]], None]
 _listeners: list[Listener] = []
+_forgotten: list[Listener] = []
 
 
 def on_end(listener: Listener) -> None:
     """Name, at start-up, what is called with the keys of sessions that end, inside the transaction that ends them."""
     if listener not in _listeners:
         _listeners.append(listener)
+
+
+def on_forget(listener: Listener) -> None:
+    """Name, at start-up, what is called with the keys of sessions that go on without what a lock proved, in that transaction."""
+    if listener not in _forgotten:
+        _forgotten.append(listener)
 
 
 def _end(keys: Sequence[str], reason: str, at: datetime) -> int:
