@@ -383,6 +383,21 @@ def test_a73_what_a_lock_opened_ends_with_the_lock_in_a_session_that_goes_on(rp,
     assert rp.introspect(tokens["access_token"]) == {"active": False}, "nor what was opened while the lock was being ended"
 
 
+@pytest.mark.parametrize("narrowed", [{"audience": ["agency"]}, {"require_level": "lock"}, {"protocols": ["cas"]}], ids=str)
+def test_a73_what_operators_narrow_counts_for_those_who_are_inside(rp, by_password, narrowed):
+    relying.register(**GATE)
+    tokens = rp.enter(by_password, scope="openid offline_access")
+    pass_gate(by_password)
+    elsewhere = {"cas_services": ["https://cas.example/"], "redirect_uris": [], "gate_urls": []} if "protocols" in narrowed else {}
+    relying.register(**{**GATE, **narrowed, **elsewhere})
+    assert checked(by_password) == 401
+    if elsewhere:
+        elsewhere["cas_services"] = ["https://other.example/"]
+    rp.application = install_application(relying.wish(**narrowed, **elsewhere))
+    assert rp.user_info(tokens["access_token"]).status_code == 401
+    assert refused(rp.refresh(tokens["refresh_token"])) == "invalid_grant"
+
+
 def test_a74_an_image_somewhere_logs_nobody_out(rp, by_password, lock_world):
     other = Browser()
     other.enter(lock_world.colleague)

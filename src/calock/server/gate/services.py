@@ -10,7 +10,7 @@ from urllib.parse import quote
 from calock.core.refusals import Refusal
 from calock.server.cas.services import ValidationError, application_for, validate
 from calock.server.gate.models import Pass
-from calock.server.grants.levels import LEVELS, level_of
+from calock.server.grants.levels import level_of
 from calock.server.grants.models import Grant
 from calock.server.grants.services import live_grant
 
@@ -36,7 +36,7 @@ def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
 
 
 def grant_behind(value: str, *, address: str, site: str, at: datetime) -> Grant | None:
-    """The live grant of a cookie, when it is the application's to which ``address`` belongs and its level is still enough."""
+    """The live grant of a cookie, when it is the application's to which ``address`` belongs."""
     row = Pass.objects.filter(pk=_digest(value)).first() if value else None
     grant = live_grant(row.grant_id, at=at) if row is not None else None
     if grant is None:
@@ -45,9 +45,7 @@ def grant_behind(value: str, *, address: str, site: str, at: datetime) -> Grant 
         application = application_for(address, site=site, protocol=PROTOCOL)
     except Refusal:
         return None
-    level = application.wish.require_level
-    enough = not level or LEVELS.index(level_of(grant.acr)) >= LEVELS.index(level)
-    return grant if enough and application.pk == grant.application_id else None
+    return grant if application.pk == grant.application_id else None
 
 
 def headers_of(grant: Grant) -> dict[str, str]:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.applications.catalogue import kind_of
 from calock.server.applications.models import Application
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.grants.decide import Enter
-from calock.server.grants.levels import acr, level_of, proofs_of
+from calock.server.grants.levels import LEVELS, acr, level_of, proofs_of
 from calock.server.grants.models import Grant, PendingRequest
 from calock.server.locks.liveness import limit_of, sessions_with_binding, why_over
 from calock.server.sessions.context import RequestContext
@@ -85,12 +86,18 @@ def live_grant(grant_id: uuid.UUID, *, at: datetime) -> Grant | None:
     """The grant with everything about its person, when it, its session and its application are still good.
 
     A grant that a lock opened is good while its session holds what the lock proved: no longer when the lock is lost or revoked.
+    What operators narrow counts for those who are inside as well.
     """
     grant: Grant | None = Grant.objects.select_related("application").filter(pk=grant_id, revoked_at__isnull=True).first()
     if grant is None or grant.application.state != "enabled" or not grant.application.is_intact():
         return None
     session = sessions_with_binding().filter(pk=grant.session_id).first()
     if session is None or why_over(session, at, limit_of(session)) or level_of(grant.acr) not in proofs_of(session).levels:
+        return None
+    wish, level = grant.application.wish, level_of(grant.acr)
+    if kind_of(session.account) not in wish.audience or grant.protocol not in wish.protocols:
+        return None
+    if wish.require_level and LEVELS.index(level) < LEVELS.index(wish.require_level):
         return None
     grant.session, grant.account = session, session.account
     return grant
