@@ -9,16 +9,24 @@ from io import BytesIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.utils import timezone
 from worlds.browser import Browser, bound, logged_in
 from worlds.practice import make_lock
 
 from calock.cli import main
 from calock.core.receipts.archive import pack, unpack
-from calock.core.receipts.parts import listed
+from calock.core.receipts.parts import Position, listed
+from calock.core.receipts.tree import proof_of
 from calock.core.receipts.verify import verify_receipt
 from calock.core.refusals import Reason, Refusal
-from calock.server.audit.models import AuditEvent
-from calock.server.audit.tree import public_hex, seal_key
+from calock.core.trail.heads import leaf_content
+from calock.server.audit.canonical import canonical
+from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.sealing import seal_audit
+from calock.server.audit.tree import leaves_of, public_hex, seal_key
+from calock.server.receipts import services
 from calock.server.receipts.models import Blob, Receipt
 from calock.server.receipts.services import file_of, opened, rekey_receipts
 
@@ -153,6 +161,32 @@ def test_what_is_not_sealed_yet_or_no_longer_there_is_said(made):
     receipt = made(seal=False)
     with pytest.raises(Refusal, match=r"RECEIPT_INCOMPLETE.*not sealed yet"):
         file_of(receipt, names={})
+
+
+def test_a_row_that_was_sealed_as_not_written_by_the_server_proves_nothing(made, lock_world, monkeypatch):
+    receipt = made(seal=False)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_auditevent SET ip = '192.0.2.99' WHERE number = %s", [receipt.number])
+    seal_audit(at=timezone.now())
+    with pytest.raises(Refusal, match=r"RECEIPT_ALTERED.*audit row"):
+        file_of(receipt, names={})
+    client = logged_in(lock_world.member).client
+    assert client.get(f"/receipts/{receipt.number}/file/").status_code == 400
+
+    def unasked(number: str, _digest: str) -> tuple[int, Position]:
+        row, seal = AuditEvent.objects.get(number=number), AuditSeal.objects.get()
+        leaves, text = leaves_of(seal), canonical(row)
+        steps = proof_of(list(leaves.values()), list(leaves).index(row.pk))
+        return seal.seq, Position(text, leaf_content(row.pk, row.mac, text, intact=False), steps, seal.head)
+
+    monkeypatch.setattr(services, "position_of", unasked)  # whoever makes a file by themselves
+    file = file_of(receipt, names={})
+    with pytest.raises(Refusal, match=r"RECEIPT_ALTERED.*its MAC did not fit") as caught:
+        verify_receipt(file)
+    assert caught.value.facts["part"] == "audit/row.json"
+    answer = client.post("/verify/", {"file": SimpleUploadedFile("receipt.zip", file)})
+    assert answer.status_code == 400
+    assert "audit/row.json" in answer.content.decode()
 
 
 def test_public_data_is_kept_once(made, lock_world):

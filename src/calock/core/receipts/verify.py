@@ -50,7 +50,8 @@ REQUIRED = frozenset(
     }
 )  # fmt: skip
 T = TypeVar("T")
-_MARKS = (b"\x00", b"\x02")
+_WRITTEN, _NOT_WRITTEN = b"\x00", b"\x02"
+"""What the sealing machine marked a row with: whether its MAC fitted, so that the server wrote it."""
 
 
 @dataclass(slots=True)
@@ -250,8 +251,10 @@ def _require_position(parts: Mapping[str, bytes], key: str, values: Mapping[str,
     if not isinstance(details, dict) or details.get("receipt") != sha256(parts["receipt.json"]):
         raise _altered("audit/row.json", "it names another record")
     leaf = parts["audit/leaf.bin"]
-    if leaf[:1] not in _MARKS or not leaf.endswith(parts["audit/row.json"]):
+    if leaf[:1] not in (_WRITTEN, _NOT_WRITTEN) or not leaf.endswith(parts["audit/row.json"]):
         raise _altered("audit/leaf.bin")
+    if leaf[:1] == _NOT_WRITTEN:
+        raise _altered("audit/row.json", "its MAC did not fit when it was sealed")
     root = _holds("audit/proof.json", lambda: climb(_leaf_hash(leaf), _steps(parts)))
     if root.hex() != values.get("root"):
         raise _altered("audit/proof.json", "the row is not below this head")
