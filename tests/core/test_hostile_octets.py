@@ -20,6 +20,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.register import CaCertificate, ProviderTrust, Register
 from calock.core.revocation.check import check_revocation
 from calock.core.revocation.evidence import FinalRevocation, InMemoryEvidence
+from calock.core.trail.heads import Head
 from calock.core.verdict import Step
 from calock.demo import der, pki
 
@@ -323,3 +324,8 @@ def test_what_is_known_for_good_needs_no_data_any_more(told: Told) -> None:
     assert (verdict().revocation[0].source, verdict().revocation[0].revoked_at) == ("stapled", AT - DAY)
     evidence.known = frozenset({(told.root.spki_sha256, told.ca.serial)})
     assert verdict().reason is Reason.CA_REVOKED
+
+
+def test_a_head_that_is_nested_without_end_is_no_head():
+    with pytest.raises(ValueError, match="not an audit head"):
+        Head.of_line("[" * 100_000)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.uploadedfile import SimpleUploadedFile
 from worlds.browser import Browser, logged_in
 
+from calock.core.receipts.archive import pack, unpack
+from calock.core.receipts.parts import listed
 from calock.core.receipts.verify import verify_receipt
+from calock.server.audit.tree import public_hex
 from calock.server.locks.models import Lock
 from calock.server.receipts.models import Receipt
 
@@ -57,6 +62,22 @@ def test_anybody_has_a_file_judged(file):
     assert "audit/leaf.bin" in body(answer)
     for rubbish in (b"", b"PK\x03\x04", BytesIO(b"x" * 2000).read()):
         assert send(rubbish).status_code in (400, 409)
+
+
+def test_a_file_made_to_break_the_reader_is_refused_by_its_part_and_counted(file):
+    parts = {name: content for name, content in unpack(file).items() if not name.startswith("manifest")}
+    forger = Ed25519PrivateKey.generate()
+    deep = dict.fromkeys(("audit/head.json", "audit/row.json", "token.json"), b"[" * 100_000)
+    zoneless = re.sub(rb'("at":"[^"+]*)[+]00:00"', rb'\1"', parts["receipt.json"])
+    assert zoneless != parts["receipt.json"]
+    for name, content in {**deep, "receipt.json": zoneless}.items():
+        broken = pack(listed({**parts, name: content}, key=public_hex(forger), sign=forger.sign))
+        answer = send(broken)
+        assert answer.status_code == 400, name
+        assert f"（{name}）" in body(answer)
+    for _ in range(56):
+        assert send(broken).status_code == 400
+    assert send(broken).status_code == 429
 
 
 def test_a_number_alone_tells_nothing_and_with_the_locks_end_no_name(made, lock_world):

@@ -6,6 +6,7 @@ JSON in the form of RFC 8785: sorted keys, no spaces, UTF-8. All values are text
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 
 import msgspec
 
@@ -73,6 +74,8 @@ def read_record(octets: bytes) -> Record:
     found = _decoder.decode(octets)
     if found.octets() != octets:
         raise ValueError("not in canonical form")
+    if datetime.fromisoformat(found.at).tzinfo is None:
+        raise ValueError("a time without its zone")
     return found
 
 

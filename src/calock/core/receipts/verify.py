@@ -90,6 +90,7 @@ def verify_receipt(file: bytes, *, anchors: Collection[str] = (), keys: Collecti
     record = _holds("receipt.json", lambda: read_record(parts["receipt.json"]))
     values = _holds("audit/head.json", lambda: head_parts(parts["audit/head.json"].decode())[0])
     key = str(values.get("key"))
+    _holds("token.json", lambda: read_answer(parts["token.json"]))
     listed_by = _require_listed(parts)
     _require_made_of(parts, record, chain)
     if pack(parts) != file:
@@ -117,7 +118,7 @@ def _holds(part: str, look: Callable[[], T]) -> T:
         if refusal.reason in (Reason.RECEIPT_ALTERED, Reason.RECEIPT_INCOMPLETE):
             raise
         raise _altered(part, refusal.detail) from refusal
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise _altered(part, type(error).__name__) from error
 
 

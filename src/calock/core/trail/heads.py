@@ -82,7 +82,7 @@ class Head:
         """
         try:
             return msgspec.convert(json.loads(line), cls)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, RecursionError) as error:
             raise ValueError("not an audit head") from error
 
     def is_signed_by_one_of(self, keys: Container[str]) -> bool:
