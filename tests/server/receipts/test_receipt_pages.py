@@ -6,13 +6,18 @@ import re
 from io import BytesIO
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.uploadedfile import SimpleUploadedFile
-from worlds.browser import Browser, logged_in
+from django.utils import timezone
+from worlds.browser import Browser, bound, logged_in
+from worlds.practice import make_lock
 
 from calock.core.receipts.archive import pack, unpack
 from calock.core.receipts.parts import listed
 from calock.core.receipts.verify import verify_receipt
+from calock.server.accounts.models import Account
+from calock.server.audit.sealing import seal_audit
 from calock.server.audit.tree import public_hex
 from calock.server.locks.models import Lock
 from calock.server.receipts.models import Receipt
@@ -46,6 +51,40 @@ def test_a_receipt_is_listed_shown_and_downloaded_by_whose_it_is_and_by_nobody_e
         for address in (f"/receipts/{receipt.number}/", f"/receipts/{receipt.number}/file/", "/receipts/nonsense/file/"):
             assert client.get(address).status_code == 404, address
     assert Browser().client.get(f"/receipts/{receipt.number}/file/").status_code in (302, 401)
+
+
+def test_what_another_proved_with_their_own_lock_is_listed_and_not_opened(made, lock_world):
+    login = made(seal=False)
+    own = make_lock("SM2")
+    bound(own, lock_world.admin)
+    browser = logged_in(lock_world.admin)
+    challenge = browser.challenge("unbind", binding=str(login.binding))
+    sent = {"reason": "离职", "challenge": challenge, "token": own.sign(challenge)}
+    assert browser.post(f"/api/bindings/{login.binding}/end", sent).status_code == 200
+    seal_audit(at=timezone.now())
+    receipt = Receipt.objects.get(purpose="unbind")
+    assert (receipt.account, receipt.subject) == (lock_world.admin.pk, lock_world.member.pk)
+    client = logged_in(lock_world.member).client
+    assert receipt.number in body(client.get("/receipts/"))
+    serial = f"{x509.load_der_x509_certificate(own.certificate).serial_number:x}"
+    opened = (f"/receipts/{receipt.number}/", f"/receipts/{receipt.number}/file/")
+    assert [client.get(address).status_code for address in opened] == [404, 404]
+    for address in ("/receipts/", f"/system/ca/{receipt.binding}/"):
+        shown = body(client.get(address))
+        assert not any(link in shown for link in opened)
+        assert serial not in shown.lower()
+    assert [browser.client.get(address).status_code for address in opened] == [200, 200]
+
+
+def test_an_account_that_left_the_actors_authority_is_no_longer_named(made, lock_world):
+    made(seal=False)
+    browser = logged_in(lock_world.admin)
+    assert browser.bind(make_lock("SM2"), lock_world.member).status_code == 200
+    address = f"/receipts/{Receipt.objects.get(account=lock_world.admin.pk).pk}/"
+    Account.objects.filter(pk=lock_world.member.pk).update(username="named-today")
+    assert "named-today" in body(browser.client.get(address))
+    Account.objects.filter(pk=lock_world.member.pk).update(organisation=lock_world.outsider.organisation)
+    assert "named-today" not in body(browser.client.get(address))
 
 
 def test_one_that_is_not_sealed_yet_is_not_handed_out(made, lock_world):

@@ -41,6 +41,13 @@ class Receipt(models.Model):
     def __str__(self) -> str:
         return f"{self.number} {self.purpose}"
 
+    def opens_for(self, account: uuid.UUID) -> bool:
+        """Whether an account may read it: who acted, and whose own lock signed.
+
+        Another act was signed by the actor's lock, whose certificate is the actor's alone.
+        """
+        return self.account == account or (self.subject == account and self.purpose == "bind")
+
 
 class Blob(models.Model):
     """A CA certificate, a provider's rules, a CRL or an OCSP answer: public data that receipts name by its SHA-256."""

@@ -118,5 +118,6 @@ def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
         raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
     row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)
     versions = [version for version in binding.lock.certificates.order_by("-not_after") if binding.shows(version)]
-    receipts = Receipt.objects.of(account.pk).filter(binding=binding.pk).exclude(purpose="login")
+    kept = Receipt.objects.of(account.pk).filter(binding=binding.pk).exclude(purpose="login")
+    receipts = [receipt for receipt in kept if receipt.opens_for(account.pk)]
     return page(site_request, "binding", "bindings", section="system", row=row, versions=versions, receipts=receipts)

@@ -16,6 +16,7 @@ from calock.core.receipts.record import Record
 from calock.core.receipts.verify import verify_receipt
 from calock.core.refusals import Reason, Refusal
 from calock.core.statement import Statement, read_statement
+from calock.server.accounts.authority import has_authority
 from calock.server.accounts.models import Account
 from calock.server.locks.models import Lock
 from calock.server.portal.render import page
@@ -46,28 +47,28 @@ def receipts(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
     pages = Paginator(Receipt.objects.of(account.pk), PER_PAGE).get_page(request.GET.get("page"))
-    rows = [(row, purposes().get(row.purpose, row.purpose)) for row in pages]
+    rows = [(row, purposes().get(row.purpose, row.purpose), row.opens_for(account.pk)) for row in pages]
     return page(site_request, "receipts", "receipts", section="system", rows=rows, pages=pages)
 
 
-def _own(request: SiteRequest, number: str) -> Receipt:
-    """The account's receipt of that number.
+def _own(request: SiteRequest, number: str) -> tuple[Receipt, dict[str, str]]:
+    """The account's receipt of that number, and how what it speaks of is called now.
 
     Raises:
         Refusal: NOT_FOUND also for one that exists and is somebody else's.
     """
     account, _session = require_account(request)
     found = Receipt.objects.of(account.pk).filter(pk=number).first()
-    if found is None:
-        raise Refusal(Reason.NOT_FOUND, "no receipt of this account")
-    return found
+    if found is None or not found.opens_for(account.pk):
+        raise Refusal(Reason.NOT_FOUND, "no receipt that this account may read")
+    return found, _names(found, viewer=account)
 
 
 @require_safe
 def receipt(request: HttpRequest, number: str) -> HttpResponse:
     """One receipt, to read and to print, with a code that leads to 存证核验."""
     site_request = cast(SiteRequest, request)
-    found = _own(site_request, number)
+    found, names = _own(site_request, number)
     record = record_of(found)
     address = f"{context_of(site_request).origin}{reverse('portal:verify')}?number={found.number}"
     return page(
@@ -79,15 +80,18 @@ def receipt(request: HttpRequest, number: str) -> HttpResponse:
         purpose=purposes().get(found.purpose, found.purpose),
         record=record,
         statement=read_statement(record.statement),
-        names=_names(found),
+        names=names,
         sealed_at=sealed_at(found.number),
         address=address,
         code=segno.make(address, error="m").svg_data_uri(scale=4, border=2),
     )
 
 
-def _names(found: Receipt) -> dict[str, str]:
+def _names(found: Receipt, *, viewer: Account) -> dict[str, str]:
+    """Names of today, which are for those alone who still have authority over the account."""
     account = Account.objects.select_related("organisation").filter(pk=found.subject or found.account).first()
+    if account is not None and account.pk != viewer.pk and not has_authority(viewer, account):
+        account = None
     lock = Lock.objects.filter(pk=found.lock).first() if found.lock else None
     names = {"账户": account.username if account else "", "CA锁ID": lock.lock_id if lock else ""}
     names["单位"] = account.organisation.name if account is not None and account.organisation else ""
@@ -97,11 +101,11 @@ def _names(found: Receipt) -> dict[str, str]:
 @require_safe
 def receipt_file(request: HttpRequest, number: str) -> HttpResponse:
     """The file. ``crl=all``: with every kept CRL, whatever its size."""
-    found = _own(cast(SiteRequest, request), number)
-    file = file_of(found, names=_names(found), everything=request.GET.get("crl") == "all")
+    found, names = _own(cast(SiteRequest, request), number)
+    file = file_of(found, names=names, everything=request.GET.get("crl") == "all")
     response = HttpResponse(file, content_type="application/zip")
-    names = f"filename=\"receipt-{found.number}.zip\"; filename*=UTF-8''{_FILE_NAME.format(found.number)}"
-    response["Content-Disposition"] = f"attachment; {names}"
+    called = f"filename=\"receipt-{found.number}.zip\"; filename*=UTF-8''{_FILE_NAME.format(found.number)}"
+    response["Content-Disposition"] = f"attachment; {called}"
     response["Cache-Control"] = "no-store"
     return response
 
