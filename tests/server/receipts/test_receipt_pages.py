@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
@@ -21,6 +22,7 @@ from calock.server.audit.sealing import seal_audit
 from calock.server.audit.tree import public_hex
 from calock.server.locks.models import Lock
 from calock.server.receipts.models import Receipt
+from calock.server.tools import encryption
 
 pytestmark = pytest.mark.django_db
 
@@ -134,6 +136,39 @@ def test_a_number_alone_tells_nothing_and_with_the_locks_end_no_name(made, lock_
     for _ in range(70):
         last = Browser().client.post("/verify/", {"number": receipt.number, "last": "0000"})
     assert last.status_code == 429
+
+
+def test_no_column_of_a_receipt_can_be_changed_to_open_it_for_another(made, lock_world):
+    receipt = made(seal=False)
+    other = bound(make_lock("SM2"), lock_world.admin).lock
+    seal_audit(at=timezone.now())
+    changes = {
+        "account": lock_world.outsider.pk,
+        "subject": lock_world.outsider.pk,
+        "lock": other.pk,
+        "purpose": "bind",
+        "at": receipt.at - timedelta(days=1),
+    }
+    clients = {account.pk: logged_in(account).client for account in (lock_world.member, lock_world.outsider)}
+    row = Receipt.objects.filter(pk=receipt.pk)
+
+    def answers():
+        found = row.get()
+        client = clients[found.account]
+        yield client.get(f"/receipts/{found.pk}/")
+        yield client.get(f"/receipts/{found.pk}/file/")
+        yield client.post("/verify/", {"number": found.pk, "last": Lock.objects.get(pk=found.lock).lock_id[-4:]})
+
+    assert [answer.status_code for answer in answers()] == [200, 200, 200]
+    for column, value in changes.items():
+        kept = getattr(receipt, column)
+        row.update(**{column: value})
+        for answer in answers():
+            assert answer.status_code == 400, column
+            assert "回执已被改动" in body(answer), column
+        row.update(**{column: kept})
+    row.update(sealed=encryption.encrypt(b"of a former form", "receipts", receipt.number))
+    assert [answer.status_code for answer in answers()] == [400, 400, 400]
 
 
 def test_a_receipt_that_was_changed_in_the_database_is_not_confirmed(made, lock_world):

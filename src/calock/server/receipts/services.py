@@ -7,7 +7,7 @@ import hashlib
 import struct
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 
@@ -42,7 +42,7 @@ def receipt_of(
     """
     assert row.actor is not None
     plain = _LENGTH.pack(len(draft.record)) + draft.record + draft.token
-    return Receipt(
+    made = Receipt(
         number=row.number,
         purpose=draft.purpose,
         account=row.actor,
@@ -51,8 +51,16 @@ def receipt_of(
         binding=binding,
         session=session or draft.session,
         at=row.at,
-        sealed=encryption.encrypt(plain, "receipts", row.number),
     )
+    made.sealed = encryption.encrypt(plain, "receipts", _about(made))
+    return made
+
+
+def _about(receipt: Receipt) -> str:
+    """Every column beside the encrypted one: it opens for nobody else, and for no other act, once one of them was changed."""
+    ids = (receipt.account, receipt.subject, receipt.lock, receipt.binding)
+    texts = (receipt.number, receipt.purpose, *(str(id_ or "") for id_ in ids), receipt.session)
+    return "\x1f".join((*texts, receipt.at.astimezone(UTC).isoformat()))
 
 
 def keep(draft: Draft, row: AuditEvent, *, subject: uuid.UUID | None = None, binding: uuid.UUID | None = None) -> None:
@@ -67,7 +75,7 @@ def opened(receipt: Receipt) -> tuple[bytes, bytes]:
         Refusal: RECEIPT_ALTERED: changed behind the server's back, of another row, or under another secret.
     """
     try:
-        plain = encryption.decrypt(bytes(receipt.sealed), "receipts", receipt.number)
+        plain = encryption.decrypt(bytes(receipt.sealed), "receipts", _about(receipt))
     except ValueError as error:
         raise Refusal(Reason.RECEIPT_ALTERED, f"the stored receipt: {error}", {"part": "receipt.json"}) from error
     (length,) = _LENGTH.unpack_from(plain)
@@ -186,10 +194,10 @@ def rekey_receipts() -> Rekeyed:
             if kept.startswith(newest):
                 continue
             try:
-                plain = encryption.decrypt(kept, "receipts", row.number)
+                plain = encryption.decrypt(kept, "receipts", _about(row))
             except ValueError as error:
                 found.failed.append(f"{row.number}: {error}")
             else:
-                again = encryption.encrypt(plain, "receipts", row.number)
+                again = encryption.encrypt(plain, "receipts", _about(row))
                 found.done += Receipt.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=again)
     return found
