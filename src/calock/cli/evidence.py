@@ -56,11 +56,16 @@ def evidence(argv: Sequence[str]) -> int:
     try:
         report = verify_receipt(file, anchors=anchors, keys={key.lower() for key in given.key})
     except Refusal as refusal:
-        show(f"{refusal.reason}: {refusal.detail}\n")
+        show(f"{refusal.reason}: {_plain(refusal.detail)}\n")
         not_one = refusal.reason is Reason.RECEIPT_INCOMPLETE and "not a file" in refusal.detail
         return UNUSABLE if not_one else DOES_NOT_HOLD
     show(_told(report))
     return HOLDS
+
+
+def _plain(text: str) -> str:
+    """A text out of a stranger's file, without what would steer the terminal or begin a line of its own."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _told(report: Report) -> str:
@@ -80,4 +85,4 @@ def _told(report: Report) -> str:
         *(("name", f"{name}: {value} (as the platform says)") for name, value in report.names.items()),
     ]
     notes = [("note", f"{note}: {_NOTES[note.partition(' ')[0]]}") for note in report.notes]
-    return "".join(f"{name:<14}{value}\n" for name, value in [*lines, *notes] if value)
+    return "".join(f"{name:<14}{_plain(value)}\n" for name, value in [*lines, *notes] if value)

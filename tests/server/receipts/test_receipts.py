@@ -113,6 +113,27 @@ def test_a_file_of_another_platform_or_ca_is_told_from_ours(file, settings):
         assert caught.value.reason == Reason.RECEIPT_NOT_OURS
 
 
+def test_the_command_prints_no_line_and_no_control_character_of_the_files_own(made, tmp_path, capsys):
+    names = {"账户": f"x\r\nanchor key    {'ab' * 32}\x1b[8m", "x\nanchor key": "y\u202e\u2028"}
+    file = file_of(made(), names=names)
+    forger, path = Ed25519PrivateKey.generate(), tmp_path / "receipt.zip"
+
+    def printed(content: bytes) -> str:
+        path.write_bytes(content)
+        main(["evidence", "verify", str(path)])
+        told = capsys.readouterr().out
+        assert not [c for c in told if c != "\n" and not c.isprintable()]
+        return told
+
+    told = printed(file)
+    assert [line.split()[-1] for line in told.splitlines() if line.startswith("anchor key")] == [verify_receipt(file).anchor]
+    parts = {name: content for name, content in unpack(file).items() if not name.startswith("manifest")}
+    hostile = listed({**parts, "x\x1b[2J\nanchor key": b"."}, key=public_hex(forger), sign=forger.sign)
+    told = printed(pack(hostile))
+    assert told.startswith("RECEIPT_ALTERED: x\ufffd[2J\ufffdanchor key")
+    assert told.count("\n") == 1
+
+
 def test_a_part_that_is_missing_is_named(file):
     parts = unpack(file)
     del parts["audit/leaf.bin"]
