@@ -9,18 +9,18 @@ from calock.cli.arguments import UsageError
 from calock.cli.certificates import certificates_in
 from calock.cli.output import complain, show
 from calock.core.certificates.certificate import Certificate
-from calock.core.receipts.verify import Report, verify_receipt
+from calock.core.receipts.verify import Note, Report, verify_receipt
 from calock.core.refusals import Reason, Refusal
 
 HOLDS, DOES_NOT_HOLD, UNUSABLE = 0, 1, 2
 
 _NOTES = {
-    "NO_EXTERNAL_TIME": "no time-stamp of an authority: the time is the platform's own word and that of its audit trail",
-    "TIMESTAMP_BY_OPENSSL": "the time-stamp speaks of this trail; the fourth command of 核验说明.txt checks its signature",
-    "ANCHOR_NOT_COMPARED": "no --anchors given: compare the anchor's key with what the CA publishes",
-    "SEALING_KEY_NOT_COMPARED": "no --key given: compare the sealing key with what the platform publishes",
-    "REVOCATION_DATA_BY_HASH": "a CRL or OCSP answer that is named, and not in the file",
-    "CERTIFICATE_WAS_EXPIRED": "the certificate was over when it was bound, which the provider's rules allowed",
+    Note.NO_EXTERNAL_TIME: "no time-stamp of an authority: the time is the platform's own word and that of its audit trail",
+    Note.TIMESTAMP_BY_OPENSSL: "the time-stamp speaks of this trail; the fourth command of 核验说明.txt checks its signature",
+    Note.ANCHOR_NOT_COMPARED: "no --anchors given: compare the anchor's key with what the CA publishes",
+    Note.SEALING_KEY_NOT_COMPARED: "no --key given: compare the sealing key with what the platform publishes",
+    Note.REVOCATION_DATA_BY_HASH: "a CRL or OCSP answer that is named, and not in the file",
+    Note.CERTIFICATE_WAS_EXPIRED: "the certificate was over when it was bound, which the provider's rules allowed",
 }
 
 
@@ -28,7 +28,7 @@ def _parser() -> arguments.Parser:
     parser = arguments.Parser(
         prog="calock evidence",
         usage="%(prog)s verify FILE [--anchors FILE [FILE …]] [--key HEX]",
-        description="Judge a receipt offline: signature, chain, revocation data, place in the audit trail.",
+        description="Judge a receipt offline: signature, chain, place in the audit trail. Revocation data is not judged again.",
         epilog="exit status: 0 it holds; 1 it does not, with reason and part printed; 2 the arguments or files cannot be used.",
         allow_abbrev=False,
     )
@@ -84,5 +84,5 @@ def _told(report: Report) -> str:
         ("sealing key", report.sealing_key),
         *(("name", f"{name}: {value} (as the platform says)") for name, value in report.names.items()),
     ]
-    notes = [("note", f"{note}: {_NOTES[note.partition(' ')[0]]}") for note in report.notes]
+    notes = [("note", f"{note}: {_NOTES[Note(note.partition(' ')[0])]}") for note in report.notes]
     return "".join(f"{name:<14}{_plain(value)}\n" for name, value in [*lines, *notes] if value)

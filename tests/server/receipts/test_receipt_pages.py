@@ -11,16 +11,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
+from django.utils.translation import override
 from worlds.browser import Browser, bound, logged_in
 from worlds.practice import make_lock
 
 from calock.core.receipts.archive import pack, unpack
 from calock.core.receipts.parts import listed
-from calock.core.receipts.verify import verify_receipt
+from calock.core.receipts.verify import Note, verify_receipt
 from calock.server.accounts.models import Account
 from calock.server.audit.sealing import seal_audit
 from calock.server.audit.tree import public_hex
 from calock.server.locks.models import Lock
+from calock.server.portal.views.receipts import note_sentence
+from calock.server.receipts import services
 from calock.server.receipts.models import Receipt
 from calock.server.tools import encryption
 
@@ -103,6 +106,23 @@ def test_anybody_has_a_file_judged(file):
     assert "audit/leaf.bin" in body(answer)
     for rubbish in (b"", b"PK\x03\x04", BytesIO(b"x" * 2000).read()):
         assert send(rubbish).status_code in (400, 409)
+
+
+def test_the_page_says_what_was_not_judged_and_has_words_for_each_note(made, monkeypatch):
+    monkeypatch.setattr(services, "SMALL", -1)
+    file = services.file_of(made(), names={})
+    shown = body(send(file))
+    assert "签名、证书链与审计位置相符；吊销信息为当时判定的记录，未重新判定" in shown
+    notes = verify_receipt(file, anchors=services.believed_anchors(), keys=services.believed_keys()).notes
+    assert any(note.startswith(Note.REVOCATION_DATA_BY_HASH) for note in notes)
+    for note in notes:
+        assert note_sentence(note) in shown
+        assert note.partition(" ")[2] in shown
+    sentences = {note_sentence(note) for note in Note}
+    assert len(sentences) == len(Note)
+    assert all(sentence.endswith(("。", "：")) for sentence in sentences)
+    with override("en"):
+        assert all(note_sentence(note).isascii() or "核验说明.txt" in note_sentence(note) for note in Note)
 
 
 def test_a_file_made_to_break_the_reader_is_refused_by_its_part_and_counted(file):

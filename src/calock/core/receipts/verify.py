@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -54,9 +55,21 @@ _WRITTEN, _NOT_WRITTEN = b"\x00", b"\x02"
 """What the sealing machine marked a row with: whether its MAC fitted, so that the server wrote it."""
 
 
+class Note(StrEnum):
+    """What a file does not show by itself."""
+
+    NO_EXTERNAL_TIME = NO_EXTERNAL_TIME
+    TIMESTAMP_BY_OPENSSL = "TIMESTAMP_BY_OPENSSL"
+    CERTIFICATE_WAS_EXPIRED = "CERTIFICATE_WAS_EXPIRED"
+    ANCHOR_NOT_COMPARED = "ANCHOR_NOT_COMPARED"
+    SEALING_KEY_NOT_COMPARED = "SEALING_KEY_NOT_COMPARED"
+    REVOCATION_DATA_BY_HASH = "REVOCATION_DATA_BY_HASH"
+    """With the SHA-256 behind it."""
+
+
 @dataclass(slots=True)
 class Report:
-    """What was found. ``notes`` say what the file does not show by itself."""
+    """What was found. ``notes``: of :class:`Note`."""
 
     record: Record
     statement: Statement
@@ -276,10 +289,10 @@ def _require_believed(report: Report, anchors: Collection[str], keys: Collection
 
 
 def _notes(parts: Mapping[str, bytes], record: Record, lock: Certificate, *, believed: tuple[bool, bool]) -> list[str]:
-    found = ["TIMESTAMP_BY_OPENSSL"] if "timestamp.tsr" in parts else [NO_EXTERNAL_TIME]
-    found += ["CERTIFICATE_WAS_EXPIRED"] if judged_for(record, lock) != datetime.fromisoformat(record.at) else []
-    found += [] if believed[0] else ["ANCHOR_NOT_COMPARED"]
-    found += [] if believed[1] else ["SEALING_KEY_NOT_COMPARED"]
+    found: list[str] = [Note.TIMESTAMP_BY_OPENSSL if "timestamp.tsr" in parts else Note.NO_EXTERNAL_TIME]
+    found += [Note.CERTIFICATE_WAS_EXPIRED] if judged_for(record, lock) != datetime.fromisoformat(record.at) else []
+    found += [] if believed[0] else [Note.ANCHOR_NOT_COMPARED]
+    found += [] if believed[1] else [Note.SEALING_KEY_NOT_COMPARED]
     wanted = {item.evidence for item in record.revocation if item.evidence}
     by_hash = [sha256_ for sha256_ in sorted(wanted) if f"revocation/{sha256_}.der" not in parts]
-    return found + [f"REVOCATION_DATA_BY_HASH {sha256_}" for sha256_ in by_hash]
+    return found + [f"{Note.REVOCATION_DATA_BY_HASH} {sha256_}" for sha256_ in by_hash]

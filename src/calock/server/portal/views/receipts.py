@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calock.core.receipts.record import Record
-from calock.core.receipts.verify import verify_receipt
+from calock.core.receipts.verify import Note, verify_receipt
 from calock.core.refusals import Reason, Refusal
 from calock.core.statement import Statement, read_statement
 from calock.server.accounts.authority import has_authority
@@ -40,6 +40,20 @@ def purposes() -> dict[str, str]:
         "stepup": _("确认身份"),
         "resume": _("恢复使用 CA 锁"),
     }
+
+
+def note_sentence(note: str) -> str:
+    """What a file does not show by itself, in words."""
+    code, _space, of = note.partition(" ")
+    words = {
+        Note.NO_EXTERNAL_TIME: _("NO_EXTERNAL_TIME：没有外部时间戳，时间由平台的时钟与审计链说明。"),
+        Note.TIMESTAMP_BY_OPENSSL: _("文件带有外部时间戳，其签名未在此核验，请用“核验说明.txt”的第四条命令核验。"),
+        Note.CERTIFICATE_WAS_EXPIRED: _("绑定时证书已过有效期，为当时适用的规则所允许；证书链按其有效期的最后时刻核验。"),
+        Note.ANCHOR_NOT_COMPARED: _("未比对信任锚，请与 CA 机构公布的公钥比对。"),
+        Note.SEALING_KEY_NOT_COMPARED: _("未比对审计封存公钥，请与平台公布的公钥比对。"),
+        Note.REVOCATION_DATA_BY_HASH: _("一份吊销信息（CRL 或 OCSP 应答）不在文件内，只记有其 SHA-256："),
+    }
+    return f"{words[Note(code)]}{of}"
 
 
 @require_safe
@@ -141,7 +155,8 @@ def _judged(request: HttpRequest) -> dict[str, Any]:
     report = verify_receipt(cast(Any, upload).read(), anchors=believed_anchors(), keys=believed_keys())
     said: Statement = report.statement
     record: Record = report.record
-    return {"report": report, "said": said, "record": record, "purpose": purposes().get(said.purpose, said.purpose)}
+    notes = [note_sentence(note) for note in report.notes]
+    return {"report": report, "said": said, "record": record, "notes": notes, "purpose": purposes().get(said.purpose, said.purpose)}
 
 
 def _looked_up(number: str, last: str) -> dict[str, Any]:
