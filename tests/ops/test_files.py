@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from calock.server.process import config
+from calock.server.web.client_address import client_address
 
 OPS = Path(__file__).resolve().parents[2] / "ops"
 CALOCK = "/opt/calock/bin/calock"
@@ -80,3 +83,21 @@ def test_no_file_names_a_setting_that_calock_does_not_have():
     known |= {"CALOCK_HOSTS_SHANXI", "CALOCK_HOSTS_ZCY"}
     for path in (path for path in OPS.rglob("*") if path.is_file()):
         assert not set(re.findall(r"CALOCK_[A-Z_]+", path.read_text("utf-8"))) - known, path
+
+
+def only(pattern: str, path: str) -> str:
+    """The one text in a file of ``ops`` that a pattern's group finds."""
+    (found,) = re.findall(pattern, (OPS / path).read_text("utf-8"), re.MULTILINE)
+    return str(found)
+
+
+def test_in_containers_nobody_but_nginx_says_who_asks(settings):
+    """Callers of published ports may arrive from the network's gateway; what they wrote in front of it is not believed."""
+    named = tuple(map(ip_network, only(r"CALOCK_TRUSTED_PROXIES: (\S+)", "compose/compose.yaml").split(",")))
+    settings.CALOCK = replace(settings.CALOCK, trusted_proxies=named)
+    nginx = only(r"ipv4_address: ([0-9.]+)", "compose/compose.yaml")
+    gateway = str(next(ip_network(only(r"subnet: ([0-9./]+)", "compose/compose.yaml")).hosts()))
+    assert client_address(nginx, "198.51.100.7").ip == "198.51.100.7"
+    assert client_address(nginx, f"203.0.113.66, {gateway}").ip == gateway
+    assert client_address(gateway, "203.0.113.66").ip == gateway
+    assert only(r"^ *proxy_set_header X-Forwarded-For (\S+);", "nginx/calock.conf") == "$remote_addr"
