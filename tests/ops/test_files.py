@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,8 +24,9 @@ def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed; make drill does that")
 
 
-def run(*command: object) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+def run(*command: object, **environment: object) -> str:
+    given = os.environ | {name: str(value) for name, value in environment.items()}
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, env=given)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -101,3 +103,56 @@ def test_in_containers_nobody_but_nginx_says_who_asks(settings):
     assert client_address(nginx, f"203.0.113.66, {gateway}").ip == gateway
     assert client_address(gateway, "203.0.113.66").ip == gateway
     assert only(r"^ *proxy_set_header X-Forwarded-For (\S+);", "nginx/calock.conf") == "$remote_addr"
+
+
+def test_haproxy_writes_no_query_down_and_takes_no_request_id_from_a_caller():
+    """%r, %HU and %HQ hold the query: CAS tickets, id_token_hint."""
+    log = only(r'^ *log-format "(.+)"', "haproxy/haproxy.cfg")
+    assert "%HPO" in log
+    assert not {"%r", "%HU", "%HQ"} & set(re.findall("%[A-Za-z]+", log))
+    assert "option httplog" not in [line.strip() for line in (OPS / "haproxy" / "haproxy.cfg").read_text("utf-8").splitlines()]
+    assert only(r"^ *http-request del-header (\S+)", "haproxy/haproxy.cfg") == "traceparent"
+
+
+@pytest.fixture
+def seen(tmp_path):
+    """``seen(program, url, *command)`` runs a script; the arguments that ``program`` of PostgreSQL was given, and its password."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+
+    def arguments(program, url, *command):
+        (programs / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@" >"{tmp_path}/seen"\n')
+        (programs / program).chmod(0o755)
+        run(
+            *command, PATH=f"{programs}:{os.environ['PATH']}", DATABASE_URL=url, CALOCK_DATA=tmp_path / "data",
+            CALOCK_PYTHON=sys.executable, CALOCK_COMMAND="true",
+        )  # fmt: skip
+        password, *rest = (tmp_path / "seen").read_text().splitlines()
+        return password, rest
+
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        (
+            "postgresql://calock:s3cr%40t@a:5432,b:5433/calock?options=-c%20x",
+            "postgresql://calock@a:5432,b:5433/calock?options=-c%20x",
+        ),
+        ("postgresql:///calock?user=calock&password=s3cr%40t&host=/run", "postgresql:///calock?user=calock&host=/run"),
+    ],
+)
+def test_neither_backup_nor_restore_shows_the_password_of_the_database_among_processes(seen, tmp_path, url, bare):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "package-keys.txt").touch()
+    (tmp_path / "data" / "audit-seal.key").touch()
+    made, kept = tmp_path / "made", tmp_path / "kept"
+    password, arguments = seen("pg_dump", url, OPS / "backup", made, kept)
+    assert (password, arguments[:2]) == ("s3cr@t", ["--dbname", bare])
+    assert not [word for word in arguments if "s3cr" in word]
+    (made,), (kept,) = made.iterdir(), kept.iterdir()
+    password, arguments = seen("pg_restore", url, OPS / "restore", made, kept)
+    assert (password, arguments[:2]) == ("s3cr@t", ["--dbname", bare])
+    assert not [word for word in arguments if "s3cr" in word]
+    assert str(made / "database.dump") in arguments
