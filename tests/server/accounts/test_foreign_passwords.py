@@ -137,3 +137,13 @@ def test_a_password_that_would_not_be_accepted_here_is_to_be_changed_after_the_l
 def test_what_is_no_hash_or_would_cost_too_much_is_refused_in_words(form):
     with pytest.raises(ValueError, match=r"[一-鿿]"):
         kept(form)
+
+
+@pytest.mark.parametrize("costs", ["m=131072,t=1,p=16384", "m=131072,t=10,p=1", "m=102400,t=2,p=9"])
+def test_an_argon2_hash_that_would_take_too_many_threads_or_passes_is_refused(costs):
+    with pytest.raises(ValueError, match="计算量超出允许的范围"):
+        kept(f"$argon2id$v=19${costs}$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA")
+
+
+def test_djangos_own_argon2_costs_are_taken_over():
+    assert kept("argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA").startswith("argon2$argon2id$")

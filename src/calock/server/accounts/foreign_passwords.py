@@ -26,6 +26,10 @@ MOST_BCRYPT = 14
 MOST_SCRYPT = 64 * 1024 * 1024
 """Bytes of memory; likewise of Argon2, in KiB below."""
 MOST_ARGON2_KIB, MOST_ARGON2_TIME = 128 * 1024, 10
+MOST_ARGON2_WORK = 256 * 1024
+"""KiB times passes."""
+MOST_ARGON2_THREADS = 8
+"""As Django makes them; each lane is a thread of the server at every try."""
 MOST_CRYPT = 100_000
 MOST_SALT, MOST_TEXT = 64, 250
 """Octets of a salt, and characters of a hash that is kept as it is: ``Account.password`` holds 255."""
@@ -138,6 +142,8 @@ def _of_argon2(found: re.Match[str]) -> Foreign:
         raise ValueError("密码哈希不完整") from error
     _require_at_most(settings.memory_cost, MOST_ARGON2_KIB)
     _require_at_most(settings.time_cost, MOST_ARGON2_TIME)
+    _require_at_most(settings.memory_cost * settings.time_cost, MOST_ARGON2_WORK)
+    _require_at_most(settings.parallelism, MOST_ARGON2_THREADS)
     return Foreign(f"argon2{text}")
 
 
