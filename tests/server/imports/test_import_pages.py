@@ -10,7 +10,7 @@ from django.utils import timezone
 from worlds.browser import console_client
 from worlds.kept import kept
 from worlds.register import make_world
-from worlds.rows import USCC, supplier
+from worlds.rows import USCC, account, supplier
 
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval, ApprovalState
@@ -18,6 +18,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.imports import outcomes, runs
 from calock.server.imports.models import ImportPart, ImportRun
+from calock.server.locks.models import PendingBinding
 
 pytestmark = pytest.mark.django_db
 kept_world = kept(make_world)
@@ -124,6 +125,32 @@ def test_a_list_that_was_broken_off_goes_on_at_the_part_where_it_stopped(world, 
     assert (run.state, run.written, seen) == ("done", {"new": 2, "error": 1}, [2, 3, 3, 4])
 
 
+def test_a_list_that_cannot_be_written_keeps_no_other_waiting_and_may_be_deleted(world, first, second, monkeypatch):
+    monkeypatch.setattr(outcomes, "BATCH", 1)
+    upload(first)
+    stuck = propose(first)
+    decide(second, "approve")
+    first.post(f"/console/imports/{stuck.pk}/", {"step": "discard"})
+    stuck.refresh_from_db()
+    assert (stuck.state, stuck.written) == ("running", {}), "a list that goes on is not deleted, nor written by the try"
+    ImportPart.objects.filter(run=stuck, number=1).update(sealed_lines=b"\0" * 64)
+    upload(first, "账户,姓名\nwangwu,王五\n")
+    other = ImportRun.objects.exclude(pk=stuck.pk).get()
+    first.post(f"/console/imports/{other.pk}/", {"step": "propose", "reason": "旧系统迁移"})
+    decide(second, "approve")
+    with pytest.raises(ValueError, match="not encrypted"):
+        runs.carry_on()
+    other.refresh_from_db()
+    assert other.state == "done"
+    assert "只有导入无法继续时才能删除" in first.get(f"/console/imports/{stuck.pk}/").content.decode()
+    first.post(f"/console/imports/{stuck.pk}/", {"step": "discard"})
+    stuck.refresh_from_db()
+    assert (stuck.state, stuck.written) == ("discarded", {"new": 1})
+    assert AuditEvent.objects.get(event=Event.IMPORT_DISCARDED).subject == stuck.pk
+    assert [part.number for part in stuck.parts.all()] == [0], "what was written stays reported"
+    assert runs.carry_on() == 0
+
+
 def test_a_rejected_list_may_be_proposed_again_and_one_that_nobody_decides_about_is_erased(first, second):
     upload(first)
     propose(first)
@@ -170,3 +197,16 @@ def test_a_list_without_anything_to_do_is_not_proposed(first):
     upload(first, "账户,姓名\nx,y\n")
     propose(first)
     assert not Approval.objects.exists()
+
+
+def test_lines_that_name_one_lock_in_different_words_are_errors_and_the_others_are_taken(world, first, second):
+    account("zhangsan", "张三")
+    locks = ((world.provider.code, "A-1"), (world.provider.name, "A-1"), (world.provider.code, "B-1"))
+    upload(first, "账户,CA 服务商,CA锁ID\n" + "".join(f"zhangsan,{name},{lock}\n" for name, lock in locks), "bindings")
+    run = propose(first)
+    assert [line[2:] for line in runs.lines_of(run, "check")][:2] == [("error", "CA锁ID重复：第 2、3 行")] * 2
+    decide(second, "approve")
+    runs.carry_on()
+    run.refresh_from_db()
+    assert (run.state, run.written) == ("done", {"new": 1, "error": 2})
+    assert PendingBinding.objects.get().lock_id == "B-1"

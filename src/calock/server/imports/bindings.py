@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -50,7 +51,22 @@ class _Known:
 
 def judge(records: Sequence[Record]) -> list[Judged]:
     known = _Known(records)
-    return judge_each(records, "lock_id", lambda record: _decided(record, known))
+    judged = judge_each(records, "lock_id", lambda record: _decided(record, known))
+    _refuse_same_locks(judged)
+    return judged
+
+
+def _refuse_same_locks(judged: Iterable[Judged]) -> None:
+    """Lines that name one lock in different words (a provider by code and by name, ids that are kept alike) are errors."""
+    same: defaultdict[tuple[uuid.UUID, str], list[Judged]] = defaultdict(list)
+    for line in judged:
+        if line.outcome == Outcome.NEW:
+            same[line.row.provider_id, line.row.lock_id].append(line)
+    for lines in same.values():
+        if len(lines) > 1:
+            words = f"CA锁ID重复：第 {'、'.join(str(line.number) for line in lines[:5])} 行"
+            for line in lines:
+                line.outcome, line.words, line.row = Outcome.ERROR, words, None
 
 
 def _decided(record: Record, known: _Known) -> Judged:

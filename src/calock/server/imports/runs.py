@@ -88,7 +88,7 @@ def propose_import(*, run: ImportRun, reason: str, by: Account, context: Request
 
 
 def discard(*, run: ImportRun, by: Account, context: RequestContext) -> None:
-    """Erase a list that nobody decided about.
+    """Erase a list that nobody decided about, or that two decided about and whose next part cannot be written.
 
     Raises:
         Refusal: NOT_ALLOWED, REQUEST_MALFORMED.
@@ -96,8 +96,8 @@ def discard(*, run: ImportRun, by: Account, context: RequestContext) -> None:
     with transaction.atomic():
         operator = require_operator(by.pk)
         row = _locked(run)
-        if row.state not in (RunState.CHECKING, RunState.CHECKED):
-            raise malformed("待复核、导入中或已完成的文件不能删除")
+        if row.state not in (RunState.CHECKING, RunState.CHECKED) and not _is_stuck(row):
+            raise malformed("待复核、正在导入或已完成的文件不能删除")
         _erase(row, context.at)
         record(Event.IMPORT_DISCARDED, context=context, actor=operator, subject=row.pk)
 
@@ -115,18 +115,34 @@ def lines_of(run: ImportRun, what: str) -> Iterator[Told]:
 
 
 def carry_on() -> int:
-    """Check and write what waits, for about ten seconds; how many batches."""
+    """Check and write what waits, for about ten seconds; how many batches.
+
+    A list that fails keeps no other one waiting; what it raised is raised at the end.
+    """
     until = time.monotonic() + TURN
     done = 0
+    failed: Exception | None = None
     for run in ImportRun.objects.filter(state__in=(*OPEN_STATES, RunState.RUNNING)).order_by("uploaded_at"):
-        if run.state == RunState.CHECKING:
-            done += _check(run)
-        elif run.state == RunState.RUNNING:
-            while time.monotonic() < until and _write_next(run):
-                done += 1
-        elif timezone.now() >= run.closes_at():
-            with transaction.atomic():
-                _erase(_locked(run), timezone.now())
+        try:
+            done += _carry_on(run, until)
+        except Exception as error:  # whatever is wrong with one list
+            log.exception("import_not_continued", run=str(run.pk))
+            failed = error
+    if failed:
+        raise failed
+    return done
+
+
+def _carry_on(run: ImportRun, until: float) -> int:
+    done = 0
+    if run.state == RunState.CHECKING:
+        done = _check(run)
+    elif run.state == RunState.RUNNING:
+        while time.monotonic() < until and _write_next(run):
+            done += 1
+    elif timezone.now() >= run.closes_at():
+        with transaction.atomic():
+            _erase(_locked(run), timezone.now())
     return done
 
 
@@ -169,6 +185,19 @@ def _write_next(run: ImportRun) -> bool:
     return True
 
 
+def _is_stuck(row: ImportRun) -> bool:
+    """Whether a running list's next part cannot be written; the caller takes back what the try wrote."""
+    if row.state != RunState.RUNNING:
+        return False
+    try:
+        with transaction.atomic():
+            _write_next(row)
+    except Exception:  # whatever it is, the background meets it at every turn
+        log.exception("import_is_stuck", run=str(row.pk))
+        return True
+    return False
+
+
 def _finish(row: ImportRun) -> None:
     row.state, row.finished_at = RunState.DONE, timezone.now()
     row.save(update_fields=["state", "finished_at"])
@@ -177,7 +206,7 @@ def _finish(row: ImportRun) -> None:
 
 
 def _erase(row: ImportRun, at: datetime) -> None:
-    row.parts.all().delete()
+    row.parts.filter(sealed_result__isnull=True).delete()
     row.state, row.finished_at = RunState.DISCARDED, at
     row.save(update_fields=["state", "finished_at"])
 

@@ -82,7 +82,7 @@ def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
         running=row.state == RunState.RUNNING,
         done_lines=sum(row.written.values()),
         may_propose=row.state == RunState.CHECKED and any(row.checked.get(name) for name in (Outcome.NEW, Outcome.CHANGED)),
-        may_discard=row.state in (RunState.CHECKING, RunState.CHECKED),
+        may_discard=row.state in (RunState.CHECKING, RunState.CHECKED, RunState.RUNNING),
         lines=[(line, TONES[Outcome(line[2])], OUTCOME_WORDS[Outcome(line[2])]) for line in (*wrong, *others)][:SHOWN],
         waiting_here=Approval.objects.open_at(timezone.now()).filter(target=str(row.pk)).select_related("proposed_by"),
     )
