@@ -213,6 +213,50 @@ def test_a_workbook_cannot_fill_the_memory():
     assert openpyxl.DEFUSEDXML
 
 
+def rewritten(part: str, old: bytes, new: bytes) -> bytes:
+    """A workbook one of whose parts holds ``new`` instead of ``old``."""
+    made = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook(("账户", "姓名")))) as clean,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as evil,
+    ):
+        for each in clean.namelist():
+            text = clean.read(each)
+            if each == part:
+                assert old in text
+                text = text.replace(old, new, 1)
+            evil.writestr(each, text)
+    return made.getvalue()
+
+
+SHEET, STYLES = "xl/worksheets/sheet1.xml", "xl/styles.xml"
+MANY = 1024 * 1024 // 7
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        (SHEET, b"</row>", b"<c/>" * MANY + b"</row>"),
+        (SHEET, b"</row>", (b"<c/>" * 9000 + b"<row/>") * 20 + b"</row>"),
+        (SHEET, b"</row>", (b"<c/>" * 9000 + b"<x:row xmlns:x='urn:x'/>") * 20 + b"</row>"),
+        (SHEET, b"</row>", b"</row>" + (b"<x/>" * 9000 + b"<row/>") * 20),
+        (SHEET, b"</row>", b"</row>" + b'<row r="1"/>' * 100_001),
+        (STYLES, b"<font>", b"<font/>" * MANY + b"<font>"),
+        (STYLES, b"<font>", (b"<row>" + b"<font/>" * 9000 + b"</row>") * 20 + b"<font>"),
+        (STYLES, b"<font>", b"<font " + b" ".join(b"a%d=''" % number for number in range(200_000)) + b"/><font>"),
+    ],
+    ids=["cells", "rows in a row", "rows of another kind", "between rows", "one row again", "fonts", "rows of fonts", "attributes"],
+)
+def test_a_small_workbook_that_unpacks_to_a_large_tree_is_refused(part, old, new):
+    with pytest.raises(Refusal, match=r"结构过大|超过 100000 行"):
+        ImportList(ImportKind.ACCOUNTS, rewritten(part, old, new))
+
+
+def test_a_long_workbook_is_taken():
+    content = workbook(("账户", "姓名"), *((f"p{number}", f"张{number}") for number in range(6000)))
+    assert len(ImportList(ImportKind.ACCOUNTS, content).records) == 6000
+
+
 def test_a_batch_is_written_whole_or_not_at_all_and_the_same_list_goes_on_where_it_stopped(monkeypatch):
     monkeypatch.setattr(outcomes, "BATCH", 10)
     lines = [f"p{number:04},张{number}" for number in range(15)]

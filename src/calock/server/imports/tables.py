@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import openpyxl
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.imports.structure import TooLargeError, TooManyRowsError, require_small_parts
 
 MAX_FILE = 32 * 1024 * 1024
 """Bytes of a file."""
@@ -32,6 +33,7 @@ MAX_DIGITS = 15
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TOO_LONG = "\x00long"
+_TOO_MANY_ROWS = "工作表超过 {} 行（含空行）"
 
 
 class Line(NamedTuple):
@@ -132,6 +134,7 @@ def _workbook(content: bytes) -> Iterator[Line]:
     """Rows as they stream by: openpyxl's read-only way holds one row at a time, whatever size the sheet says it has."""
     _require_bounded(content)
     try:
+        require_small_parts(content, rows=MAX_LINES + 1)
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
@@ -141,13 +144,17 @@ def _workbook(content: bytes) -> Iterator[Line]:
                 yield _row(number, row)
     except Refusal:
         raise
+    except TooManyRowsError as error:
+        raise malformed(_TOO_MANY_ROWS.format(MAX_LINES)) from error
+    except TooLargeError as error:
+        raise malformed("Excel 文件的结构过大，请另存为 CSV") from error
     except Exception as error:  # what the library raises for a damaged file is not said anywhere
         raise malformed(f"无法读取 Excel 文件（{type(error).__name__}）") from error
 
 
 def _require_lines(number: int) -> None:
     if number > MAX_LINES + 1:
-        raise malformed(f"工作表超过 {MAX_LINES} 行（含空行）")
+        raise malformed(_TOO_MANY_ROWS.format(MAX_LINES))
 
 
 def _require_bounded(content: bytes) -> None:
