@@ -30,8 +30,10 @@ def main(arguments: list[str]) -> int:
         return UNUSABLE
     for finding in report.findings:
         show(f"{finding}\n")
-    if report.finding_count:
-        show(f"not whole: {report.finding_count} findings\n")
+    for number in report.misfits:
+        show(f"row {number}: its MAC did not fit when it was sealed\n")
+    if report.finding_count or report.misfits:
+        show(f"not whole: {report.finding_count + len(report.misfits)} findings\n")
         return 1
     show(
         f"whole: seals {report.first_seal} to {report.last_seal}, {report.rows} rows, signed by {', '.join(sorted(report.known))}\n"

@@ -15,6 +15,7 @@ from calock.cli import main
 from calock.server.audit import sealing
 from calock.server.audit.archiving import ArchiveError, archive_audit
 from calock.server.audit.events import Event
+from calock.server.audit.findings import MISFIT
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import seal_audit
 from calock.server.audit.services import record
@@ -88,6 +89,19 @@ def test_a_trail_that_is_not_whole_is_not_archived_away(trail):
     with pytest.raises(ArchiveError, match="rows of seal 2 are gone"):
         archive(trail, delete=True)
     assert AuditEvent.objects.filter(event=Event.LOGIN_CA_SUCCEEDED).count() == 8
+
+
+def test_a_row_that_somebody_forged_before_it_was_sealed_does_not_vanish_through_the_archive(trail, capsys):
+    row = AuditEvent(number="261129-AAAA-AAAA-AAAA", at=LONG_AGO, event=Event.LOGIN_CA_SUCCEEDED, details={"n": 99}, mac="x")
+    [forged] = AuditEvent.objects.bulk_create([row])
+    seal_audit(at=LONG_AGO)
+    AuditSeal.objects.update(sealed_at=LONG_AGO)
+    made = archive(trail, delete=True)
+    assert made.deleted == made.rows - 1
+    assert AuditEvent.objects.get(event=Event.AUDIT_ARCHIVED).details["misfits"] == str(forged.pk)
+    assert [(finding.row, finding.what) for finding in verify_audit().findings] == [(forged.pk, MISFIT)]
+    assert verified(trail) == 1
+    assert f"row {forged.pk}: its MAC did not fit when it was sealed\n" in capsys.readouterr().out
 
 
 def test_deleting_rows_stays_an_alarm_where_no_archive_holds_them(trail):

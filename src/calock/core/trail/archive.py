@@ -34,6 +34,8 @@ class ArchiveReport:
     first_seal: int = 0
     last_seal: int = 0
     rows: int = 0
+    misfits: list[int] = field(default_factory=list)
+    """Ids of rows that were not as they had been written when they were sealed: what vouches for them says so."""
     findings: list[str] = field(default_factory=list)
     finding_count: int = 0
 
@@ -50,6 +52,7 @@ class _Segment:
     where: str
     line: str
     leaves: dict[int, bytes] = field(default_factory=dict)
+    misfits: list[int] = field(default_factory=list)
     entering: list[dict[str, Any]] = field(default_factory=list)
     """Details of the rows that enter a key."""
     unreadable: list[str] = field(default_factory=list)
@@ -92,6 +95,8 @@ def _check(segment: _Segment, head: Head, report: ArchiveReport) -> None:
     if not vouches(head, segment.leaves) or len(numbers) != head.count or (numbers[0], numbers[-1]) != (head.first, head.last):
         report.found(f"seal {head.seq}: its rows are not the ones that were sealed")
         sound = False
+    if sound:
+        report.misfits += segment.misfits
     for told in segment.entering if sound else ():
         key = str(told.get("key"))
         if is_signed(key_statement(told), str(told.get("signature")), key):
@@ -125,6 +130,9 @@ def _segments(lines: Iterable[tuple[str, str]], report: ArchiveReport) -> Iterat
 def _take(segment: _Segment, told: dict[str, Any]) -> None:
     number, row = int(told["id"]), told["row"]
     content = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-    segment.leaves[number] = leaf_of(number, str(told["mac"]), content, intact=bool(told["intact"]))
+    intact = bool(told["intact"])
+    segment.leaves[number] = leaf_of(number, str(told["mac"]), content, intact=intact)
+    if not intact:
+        segment.misfits.append(number)
     if row["event"] == KEY_ADDED:
         segment.entering.append(row["details"])

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from calock.core.trail.archive import check_archive, head_line, row_line
+from calock.core.trail.archive import TOLD, check_archive, head_line, row_line
 from calock.server.audit.archived import KEPT, archived_through
 from calock.server.audit.canonical import canonical
 from calock.server.audit.events import Event
@@ -67,6 +67,8 @@ def archive_audit(*, until: datetime, folder: Path, delete: bool, now: datetime)
         raise ArchiveError(f"what was written does not verify: {report.findings[0]}")
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
     details: dict[str, str | int | bool] = {"first_seal": numbers[0], "last_seal": last, "rows": report.rows, "sha256": digest}
+    if report.misfits:
+        details["misfits"] = " ".join(map(str, report.misfits[:TOLD]))
     record(Event.AUDIT_ARCHIVED, details={**details, "deleted": delete})
     deleted = sum(_delete(number) for number in numbers) if delete else 0
     return Archived(numbers[0], last, report.rows, deleted, files)
@@ -104,8 +106,10 @@ def _lines(files: tuple[Path, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _delete(number: int) -> int:
-    """The rows of one seal, in a transaction of its own."""
+    """The rows of one seal, in a transaction of its own. One that was not whole when it was sealed stays: an alarm does not end."""
     with transaction.atomic():
         leaves = leaves_of(AuditSeal.objects.get(seq=number))
-        gone: int = AuditEvent.objects.filter(pk__in=leaves).exclude(event__in=KEPT).delete_archived()
+        rows = AuditEvent.objects.filter(pk__in=leaves).exclude(event__in=KEPT)
+        whole = [row.pk for row in rows if leaves[row.pk] == leaf(row)]
+        gone: int = AuditEvent.objects.filter(pk__in=whole).delete_archived()
         return gone
