@@ -16,6 +16,7 @@ from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
+from calock.server.console.lock_admin import person
 from calock.server.console.pages.dashboard import bindings_without_holder
 from calock.server.console.statistics import browser_of, by_provider, failures_since
 from calock.server.locks.models import LockCertificate
@@ -201,6 +202,22 @@ def test_a_changed_audit_row_is_found_by_the_check_on_its_row_and_on_its_page(wo
     assert row.number in html
     assert html.count("被改动") == 1
     assert "被改动" in first.get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
+
+
+def test_an_audit_row_names_whom_it_speaks_of_masked_beside_their_ids(world, first, member, organisation):
+    happened(
+        Event.ACCOUNT_DISABLED, actor=world.first, subject=member.pk, organisation=organisation.pk, provider=world.provider.code
+    )
+    row = AuditEvent.objects.latest("id")
+    html = first.get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
+    for name, key in (
+        (person(world.first), world.first.pk),
+        ("张*（cssbjgys02）", member.pk),
+        (organisation.name, organisation.pk),
+        (world.provider.name, world.provider.code),
+    ):
+        assert f"{name} <code>{key}</code>" in html
+    assert "张三" not in html
 
 
 def test_audit_rows_take_no_post(world, first):
