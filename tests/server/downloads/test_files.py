@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import os
+from datetime import date, datetime
 from email.message import Message
 from urllib.parse import unquote
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from worlds.browser import Browser
 from worlds.driver_packages import make_package
 from worlds.practice import HOST
 
 from calock.server.audit.models import AuditEvent
 from calock.server.downloads import store
-from calock.server.downloads.services import withdraw_package
+from calock.server.downloads.services import count_download, withdraw_package
+from calock.server.sessions.context import RequestContext
 
 
 @pytest.fixture
@@ -55,6 +58,16 @@ def test_a_whole_download(client, upload):
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert count(package) == 1
     assert AuditEvent.objects.filter(event="package:downloaded", subject=package.pk).count() == 1
+
+
+def test_downloads_are_counted_by_the_week_they_began_in(client, upload):
+    package = upload(make_package())
+    sunday, monday = (timezone.make_aware(datetime(2026, 11, day, hour)) for day, hour in ((22, 23), (23, 0)))
+    for at in (sunday, monday, monday):
+        context = RequestContext(site="shanxi", origin="", ip="192.0.2.1", user_agent="", browser="", session=None, at=at)
+        count_download(package=package, context=context)
+    assert list(package.weeks.values_list("monday", "count")) == [(date(2026, 11, 23), 2), (date(2026, 11, 16), 1)]
+    assert count(package) == 3
 
 
 def test_the_name_is_the_one_a_person_looks_for(client, upload):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from worlds.browser import Browser, prove
 from worlds.driver_packages import make_package, package_key
 from worlds.practice import HOST, ORIGIN
@@ -13,6 +17,8 @@ from calock.server.accounts.models import Account, Role
 from calock.server.approvals.models import Approval
 from calock.server.audit.models import AuditEvent
 from calock.server.downloads.models import DriverPackage, PackageState
+from calock.server.downloads.services import count_download, monday_of
+from calock.server.sessions.context import RequestContext
 from calock.server.web.uploads import ANYBODY
 
 LIST = "/console/downloads/driverpackage/"
@@ -61,6 +67,19 @@ def test_upload_check_publish_withdraw(browser):
     package.refresh_from_db()
     assert (package.state, package.withdrawn_reason) == (PackageState.WITHDRAWN, "安装失败")
     assert "山西互认驱动" in browser.client.get(LIST).content.decode()
+
+
+def test_the_pages_name_the_system_as_the_portal_does_and_tell_downloads_by_the_week(browser, upload):
+    package = upload()
+    context = RequestContext(site="shanxi", origin="", ip=None, user_agent="", browser="", session=None, at=timezone.now())
+    for at in (context.at, context.at, context.at - timedelta(weeks=1)):
+        count_download(package=package, context=replace(context, at=at))
+    page = browser.client.get(f"{LIST}{package.pk}/change/").content.decode()
+    assert "Linux x86-64" in page
+    for at, count in ((context.at, 2), (context.at - timedelta(weeks=1), 1)):
+        assert f'<td>{monday_of(timezone.localdate(at))}</td><td class="number">{count}</td>' in page
+    row = browser.client.get(LIST).content.decode().partition('id="result_list"')[2]
+    assert re.search(r"其中本周[^>]*>2</td>", row)
 
 
 def test_publishing_needs_the_check_of_this_very_file(browser, upload):

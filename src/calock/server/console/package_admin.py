@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
@@ -21,10 +22,12 @@ from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, list
 from calock.server.console.pages.common import operator_and_context, take
 from calock.server.downloads.decisions import propose_publication
 from calock.server.downloads.keys import package_keys
-from calock.server.downloads.models import DriverPackage, PackageState
-from calock.server.downloads.services import upload_package, withdraw_package
+from calock.server.downloads.models import DriverPackage, PackageState, WeeklyDownloads
+from calock.server.downloads.services import monday_of, upload_package, withdraw_package
 from calock.server.portal.packages import ARCHITECTURES, SYSTEMS
 
+SHOWN_WEEKS = 8
+"""Of downloads, on a package's page: driver releases are some weeks apart."""
 TONES = {PackageState.DRAFT: "warn", PackageState.PUBLISHED: "good", PackageState.WITHDRAWN: "bad"}
 
 
@@ -44,6 +47,7 @@ class DriverPackageAdmin(ReadOnlyAdmin):
         "state_badge",
         "file_size",
         field_column("完整下载次数", "downloads"),
+        "this_week",
         field_column("发布时间", "released_at"),
     )
     list_filter = (
@@ -72,6 +76,17 @@ class DriverPackageAdmin(ReadOnlyAdmin):
     def file_size(self, row: DriverPackage) -> str:
         return unicodedata.normalize("NFKC", filesizeformat(row.size))
 
+    @list_column("其中本周")
+    def this_week(self, row: Any) -> int:
+        week: int = row.this_week
+        return week
+
+    def attach(self, rows: list[Any]) -> None:
+        monday = monday_of(timezone.localdate())
+        counts = dict(WeeklyDownloads.objects.filter(package__in=rows, monday=monday).values_list("package", "count"))
+        for row in rows:
+            row.this_week = counts.get(row.pk, 0)
+
     def get_urls(self) -> list[URLPattern]:
         upload = path("upload/", self.admin_site.admin_view(require_POST(self.upload)), name="downloads_driverpackage_upload")
         return [upload, *super().get_urls()]
@@ -99,7 +114,13 @@ class DriverPackageAdmin(ReadOnlyAdmin):
 
     def context_of(self, row: DriverPackage) -> dict[str, Any]:
         newer = DriverPackage.objects.newest_like(row)
-        return {"providers": row.providers.all(), "newest": newer, "tone": TONES[PackageState(row.state)]}
+        return {
+            "providers": row.providers.all(),
+            "newest": newer,
+            "tone": TONES[PackageState(row.state)],
+            "system": self.system(row),
+            "weeks": row.weeks.all()[:SHOWN_WEEKS],
+        }
 
     def step_publish(self, request: HttpRequest, row: DriverPackage) -> None:
         operator, context = operator_and_context(request)

@@ -80,3 +80,18 @@ class DriverPackage(models.Model):
 
     def offered_by(self, site: str) -> bool:
         return not self.sites or site in self.sites
+
+
+class WeeklyDownloads(models.Model):
+    """How many complete downloads of a package one week began: nobody is named, so the rows stay."""
+
+    package = models.ForeignKey(DriverPackage, on_delete=models.CASCADE, related_name="weeks")
+    monday = models.DateField(help_text="first day of the week, in the server's time zone")
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("package", "monday"), name="one_count_a_week"),)
+        ordering = ("-monday",)
+
+    def __str__(self) -> str:
+        return f"{self.monday} {self.count}"

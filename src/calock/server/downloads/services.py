@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -14,7 +15,7 @@ from calock.server.audit import services as audit
 from calock.server.audit.events import Event
 from calock.server.downloads import store
 from calock.server.downloads.keys import package_keys
-from calock.server.downloads.models import DriverPackage, PackageState
+from calock.server.downloads.models import DriverPackage, PackageState, WeeklyDownloads
 from calock.server.providers.models import Provider
 from calock.server.sessions.context import RequestContext
 from calock.wire.package import Release, VerifiedPackage, inspect
@@ -135,10 +136,17 @@ def withdraw_package(*, package: DriverPackage, reason: str, by: Account | None,
     return locked
 
 
+def monday_of(day: date) -> date:
+    """First day of the week that holds ``day``."""
+    return day - timedelta(days=day.weekday())
+
+
 def count_download(*, package: DriverPackage, context: RequestContext) -> None:
-    """One download of the whole file that began: the counter and its audit row."""
+    """One download of the whole file that began: the counters, of all time and of the week, and its audit row."""
     with transaction.atomic():
         DriverPackage.objects.filter(pk=package.pk).update(downloads=F("downloads") + 1)
+        week, _new = WeeklyDownloads.objects.get_or_create(package=package, monday=monday_of(timezone.localdate(context.at)))
+        WeeklyDownloads.objects.filter(pk=week.pk).update(count=F("count") + 1)
         account = context.session.account if context.session else None
         _record(Event.PACKAGE_DOWNLOADED, package, by=account, context=context)
 
