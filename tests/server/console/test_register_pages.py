@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -12,6 +12,7 @@ from django.utils import timezone
 from worlds.register import AT_START, practice_root
 from worlds.rows import ca_session
 
+from calock.core.policy import IdentityRule, Policy
 from calock.demo import pki
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.canonical import mac_of
@@ -188,6 +189,27 @@ def test_the_trust_form_says_what_is_wrong(world, first, change, says):
     assert answer.status_code == 200
     assert says in answer.content.decode() or says == "policy"
     assert not Approval.objects.exists()
+
+
+def test_each_key_of_the_rules_is_explained_at_the_rules(world, first):
+    html = read(first, f"{page_of(world)}trust/")
+    table = html[html.index("<textarea") :].partition("</table>")[0]
+    rules = Policy().to_json()
+    keys = [
+        *(name for name, value in rules.items() if not isinstance(value, dict)),
+        *(f"{name}.{key}" for name in ("identity", "revocation") for key in rules[name]),
+        *(item.name for item in fields(IdentityRule)),
+    ]
+    assert sorted(re.findall(r'<th scope="row"><code>([\w.]+)</code></th><td>[^<]+</td>', table)) == sorted(keys)
+
+
+def test_the_page_of_a_provider_leads_to_its_parts(world, first):
+    html = read(first, page_of(world))
+    targets = re.findall(r'<a href="#([^"]+)">', html.partition('<nav class="jump"')[2].partition("</nav>")[0])
+    assert [f"ca-{record.pk}" in targets for record in world.provider.ca_records.all()] == [True] * 2
+    assert {"cas", "propose", "emergency-stop"} < set(targets)
+    for target in targets:
+        assert html.count(f' id="{target}"') == 1
 
 
 def test_a_form_sets_only_what_it_shows(world, first):

@@ -113,7 +113,9 @@ class TrustForm(forms.Form):
     """What decides trust in a provider; a second operator reads the differences."""
 
     state = forms.ChoiceField(label="状态", choices=ProviderState.choices)
-    sites = forms.MultipleChoiceField(label="认可的站点", required=False, widget=forms.CheckboxSelectMultiple)
+    sites = forms.MultipleChoiceField(
+        label="认可的站点", required=False, widget=forms.CheckboxSelectMultiple, help_text="未勾选的站点不接受该服务商的锁"
+    )
     allow_expired_binding = forms.BooleanField(
         label="允许绑定已过期证书", required=False, help_text="仅影响绑定；过期证书始终不能登录"
     )
@@ -122,9 +124,8 @@ class TrustForm(forms.Form):
         max_length=MAX_RULES,
         widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false"}),
         help_text=(
-            "算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；键与取值见 docs/policy.md，未知的键会被拒绝。"
+            "算法与密钥长度、用途、身份标识的读取顺序、吊销信息的时效与策略；未知的键会被拒绝。"
             "grace_days 大于 0 时，证书到期后 CA 已从 CRL 中移出的被吊销证书也能登录。"
-            "emergencies 每项为“CA 公钥 SHA-256:截止时间（含时区）”，最迟为提出后 72 小时；在服务商页面可直接提出。"
         ),
     )
     reason = forms.CharField(label="理由", max_length=200)

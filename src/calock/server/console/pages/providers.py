@@ -19,6 +19,7 @@ from calock.server.console.forms import LinksForm, ProviderForm, TrustForm, Vend
 from calock.server.console.pages.common import operator_and_context, page, refusal_message, take
 from calock.server.console.pages.dashboard import provider_row
 from calock.server.console.register_steps import step_of, take_step
+from calock.server.console.rule_words import RULE_WORDS
 from calock.server.console.statistics import ProviderCount, by_provider
 from calock.server.console.trust_notices import server_notices, source_state
 from calock.server.providers.emergencies import CHOICES
@@ -156,8 +157,16 @@ def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
             return HttpResponseRedirect(reverse("admin:approvals"))
         except Refusal as refusal:
             form.add_error(None, refusal_message(request, refusal))
-    title = "状态、站点与规则"
-    return page(request, "console/form.html", title=title, form=form, back=_address(provider), above=provider.name, two=True)
+    return page(
+        request,
+        "console/trust.html",
+        title="状态、站点与规则",
+        form=form,
+        back=_address(provider),
+        above=provider.name,
+        two=True,
+        rule_words=RULE_WORDS,
+    )
 
 
 def _file(request: HttpRequest) -> IO[bytes] | None:

@@ -140,6 +140,12 @@ def name_first(subject: str) -> str:
 
 
 @register.filter
+def common_name(subject: str) -> str:
+    """The CN alone, where the rest stands elsewhere; the whole name when it has none."""
+    return subject.rpartition("CN=")[2]
+
+
+@register.filter
 def site_names(codes: str | list[str]) -> str:
     """Sites as people call them, from one code or several; a code that no site has any more stays as it is."""
     known = sites()
