@@ -62,7 +62,7 @@ def test_a_whole_download(client, upload):
 
 def test_downloads_are_counted_by_the_week_they_began_in(client, upload):
     package = upload(make_package())
-    sunday, monday = (timezone.make_aware(datetime(2026, 11, day, hour)) for day, hour in ((22, 23), (23, 0)))
+    sunday, monday = (datetime(2026, 11, day, hour, tzinfo=timezone.get_default_timezone()) for day, hour in ((22, 23), (23, 0)))
     for at in (sunday, monday, monday):
         context = RequestContext(site="shanxi", origin="", ip="192.0.2.1", user_agent="", browser="", session=None, at=at)
         count_download(package=package, context=context)
