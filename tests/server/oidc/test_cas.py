@@ -14,7 +14,10 @@ from worlds.browser import Browser
 from worlds.practice import ORIGIN
 from worlds.relying import query_of
 
+from calock.core.refusals import Refusal
+from calock.server.applications.services import store
 from calock.server.cas.models import ServiceTicket
+from calock.server.gate.services import give_pass
 from calock.server.grants.models import Grant
 from calock.server.sessions.models import Session
 
@@ -139,6 +142,38 @@ def test_a67_no_ticket_leaves_for_an_address_that_is_not_below_a_registered_one(
         assert answer.status_code == 400
         assert "Location" not in answer
     assert not ServiceTicket.objects.exists()
+
+
+@pytest.mark.parametrize("protocol", ["cas", "gate"])
+def test_the_longest_registered_address_says_whose_a_page_is(by_password, protocol):
+    """The wide application comes first by name; the deep one asks for a lock, and keeps its addresses while it is suspended."""
+    name, path, parameter = {"cas": ("cas_services", "/cas/login", "service"), "gate": ("gate_urls", "/auth/enter", "url")}[
+        protocol
+    ]
+    own = {"protocols": [protocol], "cas_services": []}
+    relying.register(**registered(client_id="wide", name="A", **{**own, name: ["https://host.example/"]}))
+    deep = registered(client_id="deep", name="B", require_level="lock", **{**own, name: ["https://host.example/secret/"]})
+    row = relying.register(**deep).application
+
+    def enter(page: str):
+        return by_password.client.get(path, {parameter: f"https://host.example/{page}", "state": "s" * 32})
+
+    assert enter("open").status_code == 303
+    assert enter("secret/x").status_code == 403, "a password does not do there"
+    ticket = query_of(enter("open")["Location"])["ticket"]
+    if protocol == "gate":
+        value = give_pass(ticket=ticket, service="https://host.example/open", site="shanxi", at=timezone.now())
+        by_password.client.cookies["calock-gate"] = value
+        checked = [
+            by_password.client.get("/auth/check", headers={"X-Original-URL": f"https://host.example/{page}"}).status_code
+            for page in ("open", "secret/x")
+        ]
+        assert checked == [200, 401], "a cookie of the wide one opens nothing of the deep one's"
+    row.state = "suspended"
+    store(row)
+    assert enter("secret/x").status_code == 400
+    with pytest.raises(Refusal, match="已由应用 deep 登记"):
+        relying.register(**{**deep, "client_id": "third", name: ["https://host.example/secret"]})
 
 
 def test_logging_out_asks_the_person_and_leads_to_a_registered_address_alone(mall, by_password):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from calock.server.applications.models import Application, ApplicationState
-from calock.server.applications.services import store
+from calock.server.applications.services import require_own_addresses, store
 from calock.server.applications.wishes import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
@@ -18,6 +18,7 @@ def install_application(values: object) -> Application:
         Refusal: APPLICATION_REFUSED; REGISTER_DAMAGED.
     """
     wish = clean(values)
+    require_own_addresses(wish)
     with transaction.atomic():
         row = Application.objects.select_for_update().filter(client_id=wish.client_id).first()
         if row is not None and row.wish == wish and row.state == ApplicationState.ENABLED:

@@ -52,6 +52,7 @@ def propose_application(
         raise Refusal(Reason.APPLICATION_REFUSED, "应用标识和站点登记后不可更改")
     if of is None and Application.objects.filter(client_id=wish.client_id).exists():
         raise Refusal(Reason.APPLICATION_REFUSED, "应用标识已被使用")
+    require_own_addresses(wish)
     return propose(
         kind=KIND,
         target=str(of.pk if of is not None else uuid.uuid5(uuid.NAMESPACE_URL, f"calock:application:{wish.client_id}")),
@@ -62,6 +63,16 @@ def propose_application(
         by=by,
         context=context,
     )
+
+
+def require_own_addresses(wish: Wish) -> None:
+    """Raise APPLICATION_REFUSED for an address whose people, by CAS or the gate, are sent to another application already."""
+    for row in Application.objects.filter(site=wish.site).exclude(client_id=wish.client_id):
+        for name in ("cas_services", "gate_urls"):
+            taken = {address.rstrip("/") for address in row.content.get(name, ())}
+            for address in getattr(wish, name):
+                if address.rstrip("/") in taken:
+                    raise Refusal(Reason.APPLICATION_REFUSED, f"{name}：已由应用 {row.client_id} 登记：{address[:80]}")
 
 
 def propose_new_secret(
@@ -146,6 +157,7 @@ def store(row: Application, *, new: bool = False) -> None:
 def _register(approval: Approval, operator: Account, context: RequestContext | None) -> None:
     """The act behind an approval."""
     wish = clean(approval.payload["wish"])
+    require_own_addresses(wish)
     row = Application.objects.select_for_update().filter(pk=approval.target).first()
     if (row.version if row is not None else 0) != approval.target_version:
         raise Refusal(Reason.VERSION_CHANGED, "the application changed since the proposal")

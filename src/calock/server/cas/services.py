@@ -64,7 +64,7 @@ def application_for(service: str, *, site: str, protocol: str = PROTOCOL) -> App
     """
     if len(service) <= MAX_SERVICE and is_plain(service):
         found = [
-            (len(prefix), row)
+            (len(urlsplit(prefix).path.rstrip("/")), row)
             for row in Application.objects.filter(site=site)
             for prefix in row.content.get(ADDRESSES[protocol], ())
             if is_below(service, prefix)
