@@ -17,6 +17,7 @@ from worlds.relying import query_of
 from calock.core.refusals import Refusal
 from calock.server.applications.services import store
 from calock.server.cas.models import ServiceTicket
+from calock.server.cas.services import ValidationError
 from calock.server.gate.services import give_pass
 from calock.server.grants.models import Grant
 from calock.server.sessions.models import Session
@@ -174,6 +175,18 @@ def test_the_longest_registered_address_says_whose_a_page_is(by_password, protoc
     assert enter("secret/x").status_code == 400
     with pytest.raises(Refusal, match="已由应用 deep 登记"):
         relying.register(**{**deep, "client_id": "third", name: ["https://host.example/secret"]})
+
+
+def test_a_ticket_of_the_gate_is_none_of_cas_and_the_other_way_round(mall, by_password):
+    address, known = "https://maichang.example/app/x", "https://maichang.example/app/"
+    gate = registered(client_id="gate", protocols=["gate"], cas_services=[], gate_urls=[known.replace("app", "gate")])
+    relying.register(**gate)
+    behind = address.replace("app", "gate")
+    ticket = query_of(by_password.client.get("/auth/enter", {"url": behind, "state": "s" * 32})["Location"])["ticket"]
+    assert refusal_of(validated(ticket, service=behind)) == "INVALID_TICKET"
+    assert give_pass(ticket=ticket, service=behind, site="shanxi", at=timezone.now()), "nobody used it up"
+    with pytest.raises(ValidationError, match="unknown"):
+        give_pass(ticket=ticket_of(by_password, address), service=address, site="shanxi", at=timezone.now())
 
 
 def test_logging_out_asks_the_person_and_leads_to_a_registered_address_alone(mall, by_password):

@@ -137,8 +137,8 @@ def _digest(ticket: str) -> str:
     return hashlib.sha256(ticket.encode(errors="replace")).hexdigest()
 
 
-def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime) -> Validated:
-    """Use a ticket up.
+def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime, protocol: str = PROTOCOL) -> Validated:
+    """Use a ticket up; one of another protocol is unknown, and stays good.
 
     Raises:
         ValidationError: INVALID_REQUEST, INVALID_TICKET_SPEC, INVALID_TICKET, INVALID_SERVICE.
@@ -148,7 +148,8 @@ def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime)
     if not ticket.startswith("ST-"):
         raise ValidationError("INVALID_TICKET_SPEC", "only service tickets are validated")
     with transaction.atomic():
-        row = ServiceTicket.objects.select_for_update().filter(pk=_digest(ticket), grant__application__site=site).first()
+        rows = ServiceTicket.objects.select_for_update().filter(grant__application__site=site, grant__protocol=protocol)
+        row = rows.filter(pk=_digest(ticket)).first()
         grant = _use(row, at)
     if row is None or grant is None:
         raise ValidationError("INVALID_TICKET", "the ticket is unknown, used or over")

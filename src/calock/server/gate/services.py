@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from calock.core.refusals import Refusal
-from calock.server.cas.services import ValidationError, application_for, validate
+from calock.server.cas.services import application_for, validate
 from calock.server.gate.models import Pass
 from calock.server.grants.levels import level_of
 from calock.server.grants.models import Grant
@@ -25,11 +25,10 @@ def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
     """The value of a new cookie, for a ticket that was issued for ``service``.
 
     Raises:
-        ValidationError: the ticket is unknown, used, over, or another address's.
+        ValidationError: the ticket is unknown, used, over, a CAS service's, or another address's.
     """
-    found = validate(ticket=ticket, service=service, renew=False, site=site, at=at)  # no transaction: a refusal of it stays written
-    if found.grant.protocol != PROTOCOL:
-        raise ValidationError("INVALID_TICKET", "the ticket is a CAS service's")
+    # no transaction: a refusal of it stays written
+    found = validate(ticket=ticket, service=service, renew=False, site=site, at=at, protocol=PROTOCOL)
     value = secrets.token_urlsafe(32)
     Pass.objects.create(digest=_digest(value), grant=found.grant)
     return value
