@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from worlds import relying
 from worlds.browser import console_client, page_client
@@ -11,7 +13,8 @@ from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.applications.models import Application
 from calock.server.applications.services import digest, propose_application
-from calock.server.applications.wishes import clean
+from calock.server.applications.wishes import Wish, clean
+from calock.server.applications.words import facts_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
@@ -55,6 +58,21 @@ def test_a_private_key_is_not_taken_for_a_public_one():
     private = relying.keys.ECKey.import_key(relying.own_key()).as_dict(private=True)
     with pytest.raises(Refusal, match="公钥"):
         clean(wish(auth_method="private_key_jwt", jwks=[private]))
+
+
+def test_the_second_operator_sees_that_a_key_is_another_one_however_alike_it_begins():
+    """160 leading bits of a modulus can be chosen; ``alg`` beside the key counts too, and so does the empty level."""
+
+    def registered(last: str, **changed) -> Wish:
+        modulus = base64.urlsafe_b64encode(b"\xc5" * 255 + last.encode()).rstrip(b"=").decode()
+        key = {"kty": "RSA", "e": "AQAB", "kid": "1", "n": modulus, **changed.pop("key", {})}
+        return clean(wish(auth_method="private_key_jwt", secrets=[], jwks=[key], **changed))
+
+    before = registered("a")
+    for after in (registered("c"), registered("a", key={"alg": "RS256"}), registered("a", require_level="password")):
+        (_, change) = facts_of(after, before, state="enabled", was="enabled")
+        assert change[1].alarming
+        assert change[1].differs
 
 
 def test_plain_http_is_for_this_very_computer_in_a_demonstration_alone(settings):

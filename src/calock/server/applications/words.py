@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import msgspec
+from joserfc.jwk import import_key
 
 from calock.server.applications.models import ApplicationState
 from calock.server.applications.wishes import Wish
@@ -56,7 +58,7 @@ ICONS = {
 }
 GRAVE = frozenset({
     "redirect_uris", "post_logout_redirect_uris", "cas_services", "gate_urls", "logout_url", "jwks", "secrets", "auth_method",
-    "require_level", "logout_private", "resources",
+    "require_level", "logout_private", "resources", "entry_url", "protocols", "audience",
 })  # fmt: skip
 """A wrong value of these lets somebody in, or sends people and their data elsewhere."""
 
@@ -73,7 +75,8 @@ def text_of(name: str, value: object) -> str:
 
 
 def _key(key: dict[str, str]) -> str:
-    return f"{key.get('kty')} {key.get('kid', '')} {(key.get('n') or key.get('x') or '')[:24]}…"
+    """A public key by its thumbprint (RFC 7638): two keys can begin alike, and one be made to begin as another does."""
+    return f"{key.get('kty')} {key.get('kid', '')} {import_key(key).thumbprint()}"
 
 
 def described(wish: Wish) -> list[tuple[str, str]]:
@@ -94,4 +97,9 @@ def _changes(wish: Wish, before: Wish) -> Iterator[tuple[str, str]]:
     old = msgspec.to_builtins(before)
     for name, value in msgspec.to_builtins(wish).items():
         if value != old[name]:
-            yield LABELS[name], Change(text_of(name, old[name]), text_of(name, value), alarming=name in GRAVE)
+            texts = [text_of(name, one) for one in (old[name], value)]
+            if texts[0] == texts[1]:  # what differs is never shown as equal
+                texts = [
+                    f"{text} {json.dumps(one, ensure_ascii=False)}" for text, one in zip(texts, (old[name], value), strict=True)
+                ]
+            yield LABELS[name], Change(texts[0], texts[1], alarming=name in GRAVE)
