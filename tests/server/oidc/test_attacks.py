@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -21,13 +22,14 @@ from worlds.relying import API, ASSERTION, CALLBACK, LEFT, LOCK_LEVEL, METADATA,
 from calock.server.applications.installation import install_application
 from calock.server.audit.models import AuditEvent
 from calock.server.gate.services import give_pass
+from calock.server.grants.decide import decide
 from calock.server.grants.models import Grant, PendingRequest
 from calock.server.locks.models import Binding
-from calock.server.oidc import keys
+from calock.server.oidc import authorize, keys
 from calock.server.oidc.models import Code, KeyState, SigningKey, Token
 from calock.server.outbox.models import Message
 from calock.server.sessions.models import Session
-from calock.server.sessions.services import end_sessions_of_lock
+from calock.server.sessions.services import end_sessions, end_sessions_of_lock
 
 pytestmark = pytest.mark.django_db
 
@@ -396,6 +398,17 @@ def test_a73_what_operators_narrow_counts_for_those_who_are_inside(rp, by_passwo
     rp.application = install_application(relying.wish(**narrowed, **elsewhere))
     assert rp.user_info(tokens["access_token"]).status_code == 401
     assert refused(rp.refresh(tokens["refresh_token"])) == "invalid_grant"
+
+
+def test_a73_nobody_enters_by_a_session_that_ends_while_they_do(rp, by_password, monkeypatch):
+    def ended(*args):
+        end_sessions(Session.objects.all(), reason="ended by its owner", at=timezone.now())
+        return decide(*args)
+
+    monkeypatch.setattr(authorize, "decide", ended)
+    answer = rp.ask(by_password)
+    assert (answer.status_code, urlsplit(answer["Location"]).path) == (302, "/login/")
+    assert not Grant.objects.exists()
 
 
 def test_a74_an_image_somewhere_logs_nobody_out(rp, by_password, lock_world):

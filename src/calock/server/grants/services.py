@@ -58,7 +58,14 @@ def pending_request(key: uuid.UUID, protocol: str, *, site: str, at: datetime) -
 def open_grant(
     *, application: Application, session: Session, entered: Enter, protocol: str, scope: str = "", context: RequestContext
 ) -> Grant:
-    """Note that a person entered an application, inside the caller's transaction."""
+    """Note that a person entered an application, inside the caller's transaction.
+
+    Raises:
+        Refusal: SESSION_ENDED: it did so meanwhile; the row stays locked, so that whoever ends it now finds the grant.
+    """
+    live = Session.objects.select_for_update(no_key=True).filter(pk=session.pk, ended_at__isnull=True)
+    if not live.exists():
+        raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
     grant: Grant = Grant.objects.create(
         application=application,
         account_id=session.account_id,
