@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from django.utils import timezone
@@ -112,11 +112,12 @@ def test_behind_nginx_only_who_is_logged_in_passes_and_only_as_long_as_the_sessi
                      gate_urls=[f"{gate.origin}/"], entry_url=f"{gate.origin}/")  # fmt: skip
     browser = Browser()
     browser.enter(committed_lock_world.member)
-    first = gate.get("/report?year=2026&part=1")
-    assert (first.status, first.getheader("Location")) == (
-        302,
-        f"{gate.origin}/_calock/start?url={gate.origin}/report?year=2026&part=1",
-    )
+    page = f"/{quote('报表')}/1?q=a%26b&part=1"
+    first = gate.get(page)
+    assert (first.status, first.getheader("Location")) == (302, f"{gate.origin}/_calock/start?url={gate.origin}{page}")
+    assert gate.get(f"/_calock/start?url={gate.origin}/{'x' * 1000}").status == 400
+    whole = gate.get(f"/_calock/start?url={quote(gate.origin + page, safe='')}")
+    assert whole.getheader("Location").partition("&state=")[0].endswith(quote(gate.origin + page, safe="")), "escaped as a whole"
     assert gate.get("/report", **{"Remote-User": "zhangsan"}).status == 302, "what a browser says of itself is not believed"
     started = gate.get(first.getheader("Location").removeprefix(gate.origin))
     state = cookie_of(started)
@@ -126,7 +127,7 @@ def test_behind_nginx_only_who_is_logged_in_passes_and_only_as_long_as_the_sessi
     assert done.startswith("/_calock/done?ticket=ST-")
     assert gate.get(done).status == 400, "another browser than the one that asked"
     entered = gate.get(done, state)
-    assert (entered.status, entered.getheader("Location")) == (302, f"{gate.origin}/report?year=2026&part=1")
+    assert (entered.status, entered.getheader("Location")) == (302, f"{gate.origin}{page}")
     own = cookie_of(entered)
     passed = gate.get("/report?year=2026&part=1", own)
     assert (passed.status, passed.text) == (200, "zhangsan|password")

@@ -65,9 +65,16 @@ def _bare(address: str) -> str:
 
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
-    """On the application's host: remember in this browser that it asked, then go to the platform."""
+    """On the application's host: remember in this browser that it asked, then go to the platform.
+
+    The proxy writes the browser's address behind ``url=`` as it is, escapes and all: it is taken as it stands. One that is escaped
+    as a whole has no ``://``.
+    """
     site_request = cast(SiteRequest, request)
-    wanted = unquote(request.META.get("QUERY_STRING", "").partition("url=")[2])[:1000]
+    wanted = request.META.get("QUERY_STRING", "").partition("url=")[2]
+    wanted = wanted if "://" in wanted else unquote(wanted)
+    if len(wanted) > MAX_SERVICE:
+        raise Refusal(Reason.APPLICATION_REQUEST_WRONG, "url")
     _ = application_for(_bare(wanted), site=site_request.site.code, protocol=PROTOCOL)
     state = secrets.token_urlsafe(24)
     query = urlencode({"url": wanted, "state": state})
