@@ -76,7 +76,7 @@ def text_of(name: str, value: object) -> str:
 
 def _key(key: dict[str, str]) -> str:
     """A public key by its thumbprint (RFC 7638): two keys can begin alike, and one be made to begin as another does."""
-    return f"{key.get('kty')} {key.get('kid', '')} {import_key(key).thumbprint()}"
+    return f"{key.get('kty')} {key.get('kid', '')} {import_key({**key}).thumbprint()}"
 
 
 def described(wish: Wish) -> list[tuple[str, str]]:
