@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from calock.cli import main
-from calock.server.audit import sealing
+from calock.server.audit import archiving, sealing
 from calock.server.audit.archiving import ArchiveError, archive_audit
 from calock.server.audit.events import Event
 from calock.server.audit.findings import MISFIT
@@ -73,6 +73,27 @@ def test_without_the_word_nothing_is_deleted_and_the_same_archive_may_be_made_ag
     assert first.deleted == 0
     assert AuditEvent.objects.filter(event=Event.LOGIN_CA_SUCCEEDED).count() == 9
     assert archive(trail).files[0].read_bytes() == octets
+
+
+def test_a_deletion_that_was_broken_off_is_finished_the_next_time(trail, monkeypatch, capsys):
+    real, seen = archiving._delete, []
+
+    def breaks_off(number):
+        seen.append(number)
+        if len(seen) == 2:
+            raise ConnectionError("the database is gone")
+        return real(number)
+
+    monkeypatch.setattr(archiving, "_delete", breaks_off)
+    with pytest.raises(ConnectionError):
+        archive(trail, delete=True)
+    assert AuditEvent.objects.filter(event=Event.LOGIN_CA_SUCCEEDED).count() == 6
+    assert archive(trail) is None, "nothing is deleted without the word"
+    call_command("archive_audit", until=(LONG_AGO + timedelta(days=1)).date(), to=trail, delete=True)
+    assert "nothing to archive; 6 rows of earlier archives" in capsys.readouterr().out
+    assert not AuditEvent.objects.filter(event=Event.LOGIN_CA_SUCCEEDED).exists()
+    assert verify_audit().findings == []
+    assert archive(trail, delete=True) is None
 
 
 def test_rows_that_must_be_kept_longer_are_not_deleted(trail, settings):

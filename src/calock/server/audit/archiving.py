@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from calock.core.trail.archive import TOLD, check_archive, head_line, row_line
 from calock.server.audit.archived import KEPT, archived_through
@@ -39,11 +39,15 @@ class Archived:
     last_seal: int
     rows: int
     deleted: int
+    """Rows of these seals, and of earlier ones whose deletion was broken off."""
     files: tuple[Path, ...]
+    """Empty when only such a deletion was finished."""
 
 
 def archive_audit(*, until: datetime, folder: Path, delete: bool, now: datetime) -> Archived | None:
-    """Write every seal of before ``until`` whose rows are still here; None when there is none.
+    """Write every seal of before ``until`` whose rows are still here; None when there is nothing to do.
+
+    The trail says that rows are deleted before they are. So a deletion that was broken off is finished first.
 
     Raises:
         ArchiveError: a row is not as it was sealed; ``delete`` of rows that must be kept longer.
@@ -55,10 +59,12 @@ def archive_audit(*, until: datetime, folder: Path, delete: bool, now: datetime)
             f"rows of the last {keep.days} days are kept (CALOCK_KEEP_AUDIT_DAYS): until {now - keep:%Y-%m-%d} at most"
         )
     keys = known_keys()
-    seals = AuditSeal.objects.filter(seq__gt=archived_through(keys), sealed_at__lt=until)
+    through = archived_through(keys)
+    deleted = _delete_all(AuditSeal.objects.filter(seq__lte=through)) if delete else 0
+    seals = AuditSeal.objects.filter(seq__gt=through, sealed_at__lt=until)
     last = seals.aggregate(last=Max("seq"))["last"]
     if last is None:
-        return None
+        return Archived(0, 0, 0, deleted, ()) if deleted else None
     numbers = list(seals.order_by("seq").values_list("seq", flat=True))
     chunks = [numbers[start : start + SEALS_IN_A_FILE] for start in range(0, len(numbers), SEALS_IN_A_FILE)]
     files = tuple(_write(folder, chunk) for chunk in chunks)
@@ -70,7 +76,7 @@ def archive_audit(*, until: datetime, folder: Path, delete: bool, now: datetime)
     if report.misfits:
         details["misfits"] = " ".join(map(str, report.misfits[:TOLD]))
     record(Event.AUDIT_ARCHIVED, details={**details, "deleted": delete})
-    deleted = sum(_delete(number) for number in numbers) if delete else 0
+    deleted += _delete_all(seals.filter(seq__lte=last)) if delete else 0
     return Archived(numbers[0], last, report.rows, deleted, files)
 
 
@@ -103,6 +109,10 @@ def _lines(files: tuple[Path, ...]) -> Iterator[tuple[str, str]]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 yield f"{path.name}, line {number}", line
+
+
+def _delete_all(seals: QuerySet[AuditSeal]) -> int:
+    return sum(_delete(number) for number in list(seals.order_by("seq").values_list("seq", flat=True)))
 
 
 def _delete(number: int) -> int:

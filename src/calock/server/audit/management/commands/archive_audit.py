@@ -35,5 +35,8 @@ class Command(BaseCommand):
         if made is None:
             self.stdout.write("nothing to archive")
             return
-        self.stdout.write(f"seals {made.first_seal} to {made.last_seal}, {made.rows} rows, {made.deleted} of them deleted here:")
+        if not made.files:
+            self.stdout.write(f"nothing to archive; {made.deleted} rows of earlier archives deleted here, as was begun")
+            return
+        self.stdout.write(f"seals {made.first_seal} to {made.last_seal}, {made.rows} rows, {made.deleted} deleted here:")
         self.stdout.write("\n".join(map(str, made.files)))
