@@ -23,6 +23,8 @@ from calock.server.locks.models import PendingBinding
 pytestmark = pytest.mark.django_db
 kept_world = kept(make_world)
 HASH = "{SSHA}c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0"
+ID_NUMBER = "11010519491231002X"
+"""GB 11643-1999, the standard's own example."""
 LIST = f"账户,姓名,统一社会信用代码,密码哈希\nzhangsan,张三,{USCC},{HASH}\nlisi,李四,,\nx,短,,\n"
 
 
@@ -210,3 +212,24 @@ def test_lines_that_name_one_lock_in_different_words_are_errors_and_the_others_a
     run.refresh_from_db()
     assert (run.state, run.written) == ("done", {"new": 1, "error": 2})
     assert PendingBinding.objects.get().lock_id == "B-1"
+
+
+def test_an_id_number_inside_a_lock_id_is_in_no_report(world, first, second):
+    account("zhangsan", "张三")
+    lines = ("zhangsan", world.provider.code), ("nobody", world.provider.code), ("zhangsan", ID_NUMBER)
+    text = "".join(f"{name},{provider},SF{number}-{ID_NUMBER}\n" for number, (name, provider) in enumerate(lines))
+    upload(first, f"账户,CA 服务商,CA锁ID\n{text}zhangsan,,{ID_NUMBER}\n", "bindings")
+    run = propose(first)
+    assert run.checked == {"new": 1, "error": 3}
+    for state in ("proposed", "done"):
+        assert ImportRun.objects.get().state == state
+        page = first.get(f"/console/imports/{run.pk}/").content.decode()
+        answer = first.get(f"/console/imports/{run.pk}/report/?format=csv")
+        told = b"".join(answer.streaming_content).decode("utf-8-sig")
+        for shown in (page, told):
+            assert ID_NUMBER not in shown
+            assert f"SF0-**************{ID_NUMBER[-4:]}" in shown
+        if state == "proposed":
+            decide(second, "approve")
+            runs.carry_on()
+    assert ID_NUMBER not in PendingBinding.objects.get().lock_id

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from calock.core.masking import mask_person_ids
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
 from calock.server.imports.columns import Record
@@ -30,7 +31,10 @@ OUTCOME_WORDS = {Outcome.NEW: "新增", Outcome.CHANGED: "变更", Outcome.SAME:
 
 @dataclass(slots=True)
 class Judged:
-    """A line and what becomes of it. ``words``: what changes, or what is wrong, in Chinese."""
+    """A line and what becomes of it. ``words``: what changes, or what is wrong, in Chinese.
+
+    Both texts are for reports, so no 公民身份号码 stands in them: some CAs make their CA锁ID of it.
+    """
 
     number: int
     key: str
@@ -41,6 +45,9 @@ class Judged:
     """The row that the line is about: unsaved for a new one."""
     values: dict[str, Any] = field(default_factory=dict)
     """What is written."""
+
+    def __post_init__(self) -> None:
+        self.key, self.words = mask_person_ids(self.key), mask_person_ids(self.words)
 
 
 @dataclass(frozen=True, slots=True)
