@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 from worlds.browser import bound, console_client, context, page_client, session_of
 from worlds.practice import make_lock
-from worlds.rows import PASSWORD, operator
+from worlds.rows import PASSWORD, account, operator
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.members import write_account_state
@@ -19,8 +19,9 @@ from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.verification import verify_audit
-from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.models import Binding, KnownDriver, LockCertificate
 from calock.server.notices.models import Notice, NoticeKind
+from calock.server.notices.services import notify, notify_all
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -89,9 +90,13 @@ def erase(operators, person) -> None:
 
 def test_an_erased_person_is_gone_from_every_table_but_the_evidence_stays_whole(lock_world, person, operators):
     session_of(person, context(ip="203.0.113.9"))
-    bystander = Notice.objects.create(
-        account=lock_world.colleague, kind=NoticeKind.MOVED, facts={"by_name": "张三"}, created_at=timezone.now()
-    )
+    namesake = account("zhangsan2", person.name, organisation=person.organisation)
+    row = AuditEvent.objects.last()
+    for by in (person, namesake):
+        notify(NoticeKind.MOVED, account=lock_world.colleague.pk, by=by, row=row, value="别家")
+    notify_all(NoticeKind.LOCK_CLAIMED, [(lock_world.colleague.pk, row, {"lock": "SX-0002"})], by=person)
+    KnownDriver.objects.create(account=person, key_sha256="5" * 64, site="shanxi", first_seen_at=timezone.now())
+    assert "5" * 64 in page_client("shanxi", person).get("/personal-data/").content.decode()
     Binding.objects.filter(account=person).update(unbound_at=timezone.now(), unbound_by=person)
     write_account_state(member=person, state=AccountState.DISABLED, by=lock_world.admin, context=context())
     rows = dict(AuditEvent.objects.values_list("pk", "mac"))
@@ -102,8 +107,11 @@ def test_an_erased_person_is_gone_from_every_table_but_the_evidence_stays_whole(
     assert not person.has_usable_password()
     assert set(Session.objects.filter(account=person).values_list("ip", "user_agent")) == {(None, "")}
     assert not Notice.objects.filter(account=person).exists()
-    bystander.refresh_from_db()
-    assert bystander.facts["by_name"] == "已注销用户"
+    assert not KnownDriver.objects.filter(account=person).exists()
+    told = Notice.objects.filter(account=lock_world.colleague).values_list("kind", "facts__by", "facts__by_name")
+    assert {
+        ("moved", str(person.pk), "已注销用户"), ("moved", str(namesake.pk), "张三"), ("lock_claimed", str(person.pk), "已注销用户")
+    } <= set(told)  # fmt: skip
     assert (
         Binding.objects.filter(account=person).count()
         == LockCertificate.objects.filter(lock__bindings__account=person).count()

@@ -1,6 +1,7 @@
 """Erase a person: 个人信息保护法 clause 47. What shows who could sign and who decided stays, under a pseudonym.
 
-Gone: name, account name, number in another system, password, addresses and browsers of sessions, notices, claims of lists, codes.
+Gone: name, account name, number in another system, password, addresses and browsers of sessions, drivers, notices, claims of
+lists, codes.
 Stays: the row with its id, to which bindings, approvals and audit rows point; certificates and bindings, which are evidence of
 procurement acts; audit rows with the address they came from, whose MAC and seal cover it, until their own time is over.
 """
@@ -15,7 +16,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.members import locked, record_change
 from calock.server.accounts.models import Account, AccountState, PasswordCode, Role
 from calock.server.audit.events import Event
-from calock.server.locks.models import Binding, PendingBinding
+from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
@@ -46,22 +47,21 @@ def erase_account(*, member: Account, by: Account, context: RequestContext | Non
     with transaction.atomic():
         account = locked(member)
         require_erasable(account)
-        former_name = account.name
         account.username, account.name = f"erased-{secrets.token_hex(6)}", ERASED_NAME
         account.external_id, account.state = "", AccountState.ERASED
         account.set_unusable_password()
         account.save(update_fields=["username", "name", "external_id", "state", "password"])
         sessions = Session.objects.filter(account=account).update(ip=None, user_agent="", mac="")
         Notice.objects.filter(account=account).delete()
-        _forget_name(account, former_name)
+        _forget_name(account)
+        KnownDriver.objects.filter(account=account).delete()
         PasswordCode.objects.filter(account=account).delete()
         claims, _ = PendingBinding.objects.filter(account=account).delete()
         record_change(Event.ACCOUNT_ERASED, account, by=by, context=context, sessions=sessions, claims=claims)
 
 
-def _forget_name(account: Account, name: str) -> None:
-    """Out of notices to colleagues, which say who acted."""
-    told = Notice.objects.filter(account__organisation=account.organisation_id, facts__by_name=name)
-    for notice in told.exclude(account__organisation=None):
+def _forget_name(account: Account) -> None:
+    """Out of notices to others, which say who acted."""
+    for notice in Notice.objects.filter(facts__by=str(account.pk)):
         notice.facts = {**notice.facts, "by_name": ERASED_NAME}
         notice.save(update_fields=["facts"])

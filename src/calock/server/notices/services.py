@@ -32,8 +32,13 @@ def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: Audi
     by_itself = by is not None and by.pk == account
     if by_itself and not own:
         return
-    who = {"by_role": "self" if by_itself else by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
+    who = {**_who(by), "by_role": "self"} if by_itself else _who(by)
     tell(kind, account=account, row=row, **facts, **who)
+
+
+def _who(by: Person | None) -> dict[str, str]:
+    """Role and name are shown; by the id a name is found that is to be forgotten."""
+    return {"by": str(by.pk), "by_role": by.role, "by_name": by.name} if by else {"by": "", "by_role": "", "by_name": ""}
 
 
 def tell(kind: NoticeKind, *, account: uuid.UUID, row: AuditEvent, **facts: str) -> None:
@@ -55,7 +60,7 @@ def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:
 
 def notify_all(kind: NoticeKind, told: Iterable[tuple[uuid.UUID, AuditEvent, dict[str, str]]], *, by: Person | None) -> None:
     """As ``notify``, to many accounts at once: account, audit row and facts of each."""
-    who = {"by_role": by.role, "by_name": by.name} if by else {"by_role": "", "by_name": ""}
+    who = _who(by)
     Notice.objects.bulk_create(
         Notice(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at)
         for account, row, facts in told

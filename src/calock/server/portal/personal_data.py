@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
-from calock.server.locks.models import Binding, PendingBinding
+from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
 from calock.server.portal.event_names import event_name
 from calock.server.portal.notice_words import words_of
@@ -60,6 +60,7 @@ def _sections(account: Account, site: Profile) -> Iterator[tuple[str, tuple[str,
     yield _("待激活绑定"), claimed, _claims(account)
     sessions = (_("登录时间"), _("站点"), _("方式"), _("地址"), _("浏览器"), _("结束时间"))
     yield _("登录会话"), sessions, _logins(account)
+    yield _("用过的 CA 驱动"), (_("首次使用时间"), _("站点"), _("指纹 SHA-256")), _drivers(account)
     yield _("安全提醒"), (_("时间"), _("内容")), _notices(account)
     acts = (_("时间"), _("编号"), _("事件"), _("原因"), _("地址"), _("浏览器"))
     yield _("审计记录"), acts, _acts(account)
@@ -93,6 +94,11 @@ def _logins(account: Account) -> Iterator[Row]:
     for row in Session.objects.filter(account=account).order_by("-created_at")[:MOST]:
         how = _("CA 锁") if row.method == SessionMethod.CA else _("账号密码")
         yield row.created_at, site_names(row.site), how, row.ip or "-", row.user_agent, row.ended_at or row.expires_at
+
+
+def _drivers(account: Account) -> Iterator[Row]:
+    for row in KnownDriver.objects.filter(account=account).order_by("-first_seen_at", "-pk"):
+        yield row.first_seen_at, site_names(row.site), row.key_sha256
 
 
 def _notices(account: Account) -> Iterator[Row]:
