@@ -19,6 +19,7 @@ from calock.server.audit import heads
 from calock.server.audit.canonical import new_number
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.outside import delivery
 from calock.server.audit.outside.delivery import deliver, standings
 from calock.server.audit.sealing import seal_audit
 from calock.server.audit.services import record
@@ -203,6 +204,71 @@ def test_a_place_that_is_away_keeps_no_other_from_its_heads_is_told_and_gets_the
     call_command("verify_audit", "--heads", f"{web.address}/log")
 
 
+class Endless(BaseHTTPRequestHandler):
+    """Never ends its answer, nor breaks it off."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        begin, piece, pause = {
+            "/flood": (b"HTTP/1.1 201 Created\r\n\r\n", b"x" * 65536, 0),
+            "/octets": (b"HTTP/1.1 201 Created\r\n\r\n", b"x", 0.02),
+            "/before-the-answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.02),
+        }[self.path]
+        try:
+            self.wfile.write(begin)
+            while not threading.Event().wait(pause):
+                self.wfile.write(piece)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+class Broken(Endless):
+    """Ends its answer in the middle of a piece."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nx")
+
+
+@pytest.mark.parametrize(
+    ("handler", "path", "seconds", "error"),
+    [
+        (Endless, "/flood", 30, "answered POST with more than 65536 octets"),
+        (Endless, "/octets", 0.2, "timed out|not done within 0.4 s"),
+        (Endless, "/before-the-answer", 0.2, "timed out|not done within 0.4 s"),
+        (Broken, "/pieces", 30, "no answer of HTTP: IncompleteRead"),
+    ],
+)
+def test_a_place_whose_answer_has_no_end_is_away_and_keeps_no_other_from_its_heads(
+    places, tmp_path, monkeypatch, handler, path, seconds, error
+):
+    monkeypatch.setattr(delivery, "PATIENCE", seconds)
+    monkeypatch.setattr(delivery, "SECONDS", seconds)
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as hostile:
+        first = f"http://127.0.0.1:{hostile.server_port}{path}"
+        places(first, f"file://{tmp_path}/heads")
+        seals(2)
+        assert deliver() == 2
+    assert re.fullmatch(error, standings()[first].error)
+    assert standings()[first].away_since
+    assert len((tmp_path / "heads").read_text().splitlines()) == 2
+
+
+def test_a_slow_place_keeps_what_it_took_and_gets_the_rest_in_later_runs(places, web, monkeypatch):
+    monkeypatch.setattr(delivery, "PATIENCE", 0.0)
+    objects, lines = f"{web.address}/heads/", f"{web.address}/log"
+    places(objects, lines)
+    seals(3)
+    assert [deliver() for _ in range(4)] == [1 + 3, 1, 1, 0]
+    assert len(web.objects["/log"].splitlines()) == 3
+    for address in (objects, lines):
+        assert not standings()[address].away_since
+        call_command("verify_audit", "--heads", address)
+
+
 def test_a_machine_that_lost_its_memory_or_is_a_second_one_brings_all_again_and_no_other_head_is_accepted(places, web):
     address = f"{web.address}/heads/"
     places(address)
@@ -213,7 +279,7 @@ def test_a_machine_that_lost_its_memory_or_is_a_second_one_brings_all_again_and_
     call_command("verify_audit", "--heads", address)
     web.objects["/heads/000000000002.json"] = b"{}"
     (heads.heads_path(timezone.now()).parent / "audit-heads-outside.json").unlink()
-    assert deliver() == 0
+    assert (deliver(), deliver()) == (1, 0)
     assert "holds another head" in standings()[address].error
 
 

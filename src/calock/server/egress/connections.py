@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import ssl
 import time
@@ -10,13 +9,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from typing import Any
 
 from calock.server.tools.addresses import Endpoint, checked_addresses, endpoint, refuse_literal, split
 
 STALL = 5.0
 """Seconds that one connect, one resolution or one read may take."""
-CHUNK = 64 * 1024
 
 _RESOLVERS = ThreadPoolExecutor(max_workers=128, thread_name_prefix="resolve")
 """Name servers that do not answer hold a thread each until the system's resolver gives up."""
@@ -148,39 +145,6 @@ def _tunnel(connected: socket.socket, host: str, port: int, budget: Budget) -> N
         answer += octet
     if answer.split(b" ", 2)[1:2] != [b"200"]:
         raise FetchFailedError("the egress proxy refused")
-
-
-class Bounded:
-    """The part of a socket that ``http.client`` uses, with the deadline put before each read and write."""
-
-    def __init__(self, raw: socket.socket, budget: Budget) -> None:
-        self._raw = raw
-        self._budget = budget
-
-    def sendall(self, data: Any) -> None:
-        self._raw.settimeout(self._budget.left())
-        self._raw.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        if mode != "rb":
-            raise ValueError("only for reading")
-        return io.BufferedReader(_Reader(self._raw, self._budget), CHUNK)
-
-    def close(self) -> None:
-        """Leave the socket to its owner: ``http.client`` closes it while the response is still being read."""
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, raw: socket.socket, budget: Budget) -> None:
-        self._raw = raw
-        self._budget = budget
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._raw.settimeout(self._budget.left())
-        return self._raw.recv_into(buffer)
 
 
 def failed(error: Exception, budget: Budget) -> FetchFailedError:

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import IO, cast
 from urllib.parse import urljoin
 
-from calock.server.egress.connections import CHUNK, Bounded, Budget, FetchFailedError, Limits, connect, failed
+from calock.server.egress.connections import Budget, FetchFailedError, Limits, connect, failed
 from calock.server.tools.addresses import Endpoint, FetchRefusedError, endpoint, split
+from calock.server.tools.bounded import CHUNK, Bounded
 
 MAX_REDIRECTS = 2
 PEEK = 4096

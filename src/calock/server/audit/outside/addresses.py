@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 SECONDS = 10.0
 """How long a place may take for one step."""
 PORTS = {"syslog+udp": 514, "syslog+tcp": 601, "http": 80, "https": 443}
+Heads = Sequence[tuple[int, str]]
+"""Seals' numbers and the heads' lines."""
 
 
 class PlaceError(OSError):

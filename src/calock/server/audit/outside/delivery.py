@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,14 +20,15 @@ from django.conf import settings
 
 from calock.server.audit.models import AuditSeal
 from calock.server.audit.outside import syslog, web
-from calock.server.audit.outside.addresses import Sender
+from calock.server.audit.outside.addresses import SECONDS, Heads, Sender
+from calock.server.audit.outside.connections import Deadline
 from calock.server.audit.tree import own_key
 from calock.server.tools.files import replacing
 
 AT_ONCE = 100
 """Heads that are brought together."""
 PATIENCE = 20.0
-"""Seconds that one place may take of a run while it catches up."""
+"""Seconds of a run in which a place is brought heads while it catches up; what is under way then may take ``SECONDS`` longer."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,9 @@ def deliver() -> int:
     for address in settings.CALOCK.heads_places:
         place = kept.setdefault(address, Standing())
         try:
-            brought += _catch_up(address, place)
+            for taken in _catch_up(address, place):
+                place.last = taken[-1][0]
+                brought += len(taken)
         except OSError as error:
             if not place.away_since:
                 log.warning("audit_place_away", place=address, error=str(error))
@@ -75,35 +78,34 @@ def deliver() -> int:
     return brought
 
 
-def _catch_up(address: str, place: Standing) -> int:
-    brought, until = 0, time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        missing = AuditSeal.objects.filter(seq__gt=place.last).order_by("seq").values_list("seq", "head")
-        heads = list(missing[:AT_ONCE])
-        if not heads:
-            break
-        bring(address, heads, sender())
-        place.last = heads[-1][0]
-        brought += len(heads)
-    return brought
+def _catch_up(address: str, place: Standing) -> Iterator[Heads]:
+    until, deadline = time.monotonic() + PATIENCE, Deadline(PATIENCE + SECONDS)
+    missing = AuditSeal.objects.order_by("seq").values_list("seq", "head")
+    while heads := list(missing.filter(seq__gt=place.last)[:AT_ONCE]):
+        for taken in bring(address, heads, sender(), deadline):
+            yield taken
+            if time.monotonic() >= until:
+                return
 
 
-def bring(address: str, heads: Sequence[tuple[int, str]], by: Sender) -> None:
-    """Bring heads to one place.
+def bring(address: str, heads: Heads, by: Sender, deadline: Deadline) -> Iterator[Heads]:
+    """Bring heads to one place: those that it took together, once it did.
 
     Raises:
-        OSError: it did not take all of them.
+        OSError: it did not take the next ones.
     """
     parts = urlsplit(address)
     if parts.scheme == "file":
         _append(Path(parts.path), heads, by, folder=address.endswith("/"))
     elif parts.scheme.startswith("syslog"):
-        syslog.log(parts, [line for _, line in heads])
+        syslog.log(parts, [line for _, line in heads], deadline)
     else:
-        web.put(parts, heads, by)
+        yield from web.put(parts, heads, by, deadline)
+        return
+    yield heads
 
 
-def _append(path: Path, heads: Sequence[tuple[int, str]], by: Sender, *, folder: bool) -> None:
+def _append(path: Path, heads: Heads, by: Sender, *, folder: bool) -> None:
     """In a folder each machine has a file a month. Half a line that a full disk left is ended first; its head comes again."""
     if folder:
         path /= f"audit-heads-{by.name}-{datetime.now(UTC):%Y-%m}.jsonl"

@@ -13,21 +13,23 @@ from typing import Any
 from urllib.parse import SplitResult
 
 from calock.server.audit.outside.addresses import PORTS, SECONDS
+from calock.server.audit.outside.connections import Deadline, connected
 
 PRIORITY = 13 * 8 + 5
 """Facility 13 (log audit), severity 5 (notice): RFC 5424 clause 6.2.1."""
 
 
-def log(parts: SplitResult, lines: Sequence[str]) -> None:
+def log(parts: SplitResult, lines: Sequence[str], deadline: Deadline) -> None:
     """Send a message for each line.
 
     Raises:
         OSError: nobody takes them.
     """
-    with _connected(parts) as connection:
+    with _connected(parts, deadline) as connection:
         for line in lines:
             at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             message = f"<{PRIORITY}>1 {at} {socket.gethostname()} calock {os.getpid()} audit-head - {line}".encode()
+            connection.settimeout(deadline.left())
             connection.sendall(b"%d %s" % (len(message), message) if parts.scheme == "syslog+tcp" else message)
         if parts.scheme == "syslog+tcp":
             _require_taken(connection)
@@ -43,9 +45,9 @@ def _require_taken(connection: socket.socket) -> None:
         return
 
 
-def _connected(parts: SplitResult) -> socket.socket:
+def _connected(parts: SplitResult, deadline: Deadline) -> socket.socket:
     if parts.scheme == "syslog+tcp":
-        return socket.create_connection((str(parts.hostname), parts.port or PORTS[parts.scheme]), SECONDS)
+        return connected(parts, deadline)
     family: int = socket.AF_UNIX
     where: str | tuple[Any, ...] = parts.path
     if parts.scheme == "syslog+udp":

@@ -6,40 +6,45 @@ An object must not be there yet (``If-None-Match: *``); one that is there must b
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import contextmanager
 from itertools import chain, count
+from typing import NamedTuple
 from urllib.parse import SplitResult
 
-from calock.server.audit.outside.addresses import PORTS, SECONDS, PlaceError, Sender
+from calock.server.audit.outside.addresses import PORTS, SECONDS, Heads, PlaceError, Sender
+from calock.server.audit.outside.connections import Deadline, connected
+from calock.server.tools.bounded import Bounded
 
 MAX_HEAD = 4096
+MAX_ANSWER = 64 * 1024
+"""Octets of an answer, or of a line of a log; pages that say why something was refused are shorter."""
 _OK = (200, 201, 202, 204)
 _IS_THERE = (409, 412)
 
 
-def put(parts: SplitResult, heads: Sequence[tuple[int, str]], by: Sender) -> None:
-    """Bring heads there.
+def put(parts: SplitResult, heads: Heads, by: Sender, deadline: Deadline) -> Iterator[Heads]:
+    """Bring heads there: those that were taken together, once they were.
 
     Raises:
-        OSError: not all of them were taken.
+        OSError: the next ones were not taken.
     """
-    with closing(_connection(parts)) as connection:
-        web = _Web(connection, by)
+    with _speaking(parts, by, deadline) as web:
         if not parts.path.endswith("/"):
-            lines = "".join(f"{line}\n" for _, line in heads).encode()
-            web.ask("POST", parts.path or "/", lines, accepted=_OK).read(MAX_HEAD)
+            web.ask("POST", parts.path or "/", "".join(f"{line}\n" for _, line in heads).encode(), accepted=_OK)
+            yield heads
             return
         for seq, line in heads:
             _put_object(web, _object(parts, seq), line.encode())
+            yield [(seq, line)]
 
 
 def _put_object(web: _Web, path: str, head: bytes) -> None:
     answer = web.ask("PUT", path, head, accepted=(*_OK, *_IS_THERE))
-    answer.read()
     # it is there: by another machine, or by a try whose answer was lost
-    if answer.status in _IS_THERE and web.ask("GET", path).read(MAX_HEAD) != head:
+    if answer.status in _IS_THERE and web.ask("GET", path).body != head:
         raise PlaceError(f"{path} holds another head")
 
 
@@ -51,17 +56,19 @@ def got(parts: SplitResult, numbers: Iterable[int], then: int, by: Sender) -> It
     Raises:
         OSError: it does not answer as it should.
     """
-    with closing(_connection(parts)) as connection:
-        web = _Web(connection, by)
+    deadline = Deadline(SECONDS)  # for each head
+    with _speaking(parts, by, deadline) as web:
         if not parts.path.endswith("/"):
-            for line in web.ask("GET", parts.path or "/"):
+            answer = web.begin("GET", parts.path or "/")
+            while line := answer.readline(MAX_ANSWER):
                 yield line.decode(errors="replace")
+                deadline.renew()
             return
         for seq in chain(numbers, count(then)):
-            answer = web.ask("GET", _object(parts, seq), accepted=(200, 404))
-            body = answer.read()
-            if answer.status == 200:
-                yield body[:MAX_HEAD].decode(errors="replace")
+            deadline.renew()
+            found = web.ask("GET", _object(parts, seq), accepted=(200, 404))
+            if found.status == 200:
+                yield found.body[:MAX_HEAD].decode(errors="replace")
             elif seq >= then:
                 return
 
@@ -70,31 +77,73 @@ def _object(parts: SplitResult, seq: int) -> str:
     return f"{parts.path}{seq:012}.json"
 
 
-def _connection(parts: SplitResult) -> http.client.HTTPConnection:
-    made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return made(str(parts.hostname), parts.port or PORTS[parts.scheme], timeout=SECONDS)
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+class _Connection(http.client.HTTPConnection):
+    """To one place; the deadline stands before each step. ``end`` closes it: ``close`` is called before an answer was read."""
+
+    def __init__(self, parts: SplitResult, deadline: Deadline) -> None:
+        super().__init__(str(parts.hostname), parts.port or PORTS[parts.scheme])
+        self.default_port = PORTS[parts.scheme]
+        self._parts, self._deadline = parts, deadline
+        self._raw: socket.socket | None = None
+
+    def connect(self) -> None:
+        self.end()
+        self._raw = connected(self._parts, self._deadline)
+        if self._parts.scheme == "https":
+            self._raw.settimeout(self._deadline.left())
+            self._raw = ssl.create_default_context().wrap_socket(self._raw, server_hostname=self.host)
+        self.sock = Bounded(self._raw, self._deadline)
+
+    def end(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+
+
 class _Web:
-    connection: http.client.HTTPConnection
-    by: Sender
+    def __init__(self, connection: _Connection, by: Sender) -> None:
+        self._connection, self._by = connection, by
 
-    def ask(
+    def ask(self, method: str, path: str, body: bytes | None = None, *, accepted: Sequence[int] = (200,)) -> _Answer:
+        """Ask, and read the whole answer.
+
+        Raises:
+            OSError: there is none, or none that is accepted.
+        """
+        answer = self.begin(method, path, body, accepted=accepted)
+        found = answer.read(MAX_ANSWER + 1)
+        if len(found) > MAX_ANSWER:
+            raise PlaceError(f"answered {method} with more than {MAX_ANSWER} octets")
+        return _Answer(answer.status, found)
+
+    def begin(
         self, method: str, path: str, body: bytes | None = None, *, accepted: Sequence[int] = (200,)
     ) -> http.client.HTTPResponse:
+        """Ask; the answer's body is the caller's to read."""
         headers = {"User-Agent": "calock", "Accept-Encoding": "identity"}
         if body is not None:
             headers["Content-Type"] = "application/x-ndjson" if method == "POST" else "application/json"
         if method == "PUT":
             headers["If-None-Match"] = "*"
-        if self.by.token:
-            headers["Authorization"] = f"Bearer {self.by.token}"
-        try:
-            self.connection.request(method, path, body, headers)
-            answer = self.connection.getresponse()
-        except http.client.HTTPException as error:
-            raise PlaceError(f"no answer of HTTP: {type(error).__name__}") from error
+        if self._by.token:
+            headers["Authorization"] = f"Bearer {self._by.token}"
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
         if answer.status not in accepted:
             raise PlaceError(f"answered {method} with status {answer.status}")
         return answer
+
+
+@contextmanager
+def _speaking(parts: SplitResult, by: Sender, deadline: Deadline) -> Iterator[_Web]:
+    connection = _Connection(parts, deadline)
+    try:
+        yield _Web(connection, by)
+    except http.client.HTTPException as error:
+        raise PlaceError(f"no answer of HTTP: {type(error).__name__}") from error
+    finally:
+        connection.end()
