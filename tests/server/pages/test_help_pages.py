@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from worlds.browser import page_client
+from worlds.browser import HOSTS, page_client
 from worlds.manual import World
-from worlds.page import read
+from worlds.page import Page, read
 
 from calock.server.portal.failures import CATALOGUE, COMMON
 from calock.server.portal.templatetags.portal import in_language
@@ -14,6 +14,26 @@ from calock.server.sites.practice import public_with_samples
 from calock.server.sites.registry import sites
 from calock.server.web.causes import CAUSE_OF
 from calock.server.web.refusals import catalogue, describe
+
+
+@pytest.mark.parametrize(
+    ("referer", "offered"),
+    [
+        ("http://{}/help/?q=x", ["/help/"]),
+        ("http://evil.example/help/", []),
+        ("http://{}//evil.example/", []),
+        ("http://{}/gone/", []),
+        ("", []),
+    ],
+)
+def test_a_missing_page_offers_the_search_and_the_page_that_led_to_it(world: World, referer: str, offered: list[str]):
+    answer = page_client("shanxi").get("/gone/", headers={"referer": referer.format(HOSTS["shanxi"])})
+    assert answer.status_code == 404
+    page = Page(answer.content.decode())
+    (search,) = [form for form in page.all("form") if form.get("role") == "search"]
+    assert search["action"] == "/help/failures/"
+    back = [link["href"] for link in page.all("a") if link.get("class") == "button large"]
+    assert back == offered
 
 
 def test_a_refusal_names_its_cause_as_the_help_lists_it(db):

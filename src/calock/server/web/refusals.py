@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,7 +52,8 @@ def _action(action: Action, facts: dict[str, str | int | bool], *, english: bool
 def _where_it_came_from(request: SiteRequest) -> str:
     """Path of this site's page that sent the request; the home page where that is not known."""
     parts = urlsplit(request.headers.get("Referer", ""))
-    return parts.path if parts.netloc == request.get_host() and parts.path.startswith("/") else "/"
+    own = parts.netloc == request.get_host() and parts.path.startswith("/") and not parts.path.startswith("//")  # another host's
+    return parts.path if own else "/"
 
 
 def describe(reason: Reason, facts: dict[str, str | int | bool] | None = None, *, number: str = "") -> dict[str, Any]:
@@ -127,7 +129,10 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True, a
         if told["action"]["does"] == "reload":
             told["action"]["href"] = _where_it_came_from(request)
         template = "refusals/page.html" if site_known else "refusals/no_site.html"
-        response = render(request, template, {"refusal": told, "status": status}, status=status)
+        shown = {"refusal": told, "status": status}
+        if site_known and status == HTTPStatus.NOT_FOUND:
+            shown |= {"missing": True, "came_from": _where_it_came_from(request)}
+        response = render(request, template, shown, status=status)
     response["Cache-Control"] = "no-store"
     if "seconds" in refusal.facts:
         response["Retry-After"] = str(refusal.facts["seconds"])
