@@ -9,10 +9,16 @@ from django.utils import timezone
 from worlds.browser import page_client
 from worlds.manual import World, bind
 from worlds.page import read
+from worlds.practice import make_lock
 
+from calock.core.certificates.certificate import Certificate
+from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import LockCertificate
 from calock.server.portal.rows import shorten
 from calock.server.providers.models import Provider
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import STEP_UP
+from calock.server.tools import clock
 
 LIST = "/system/ca/"
 
@@ -43,6 +49,57 @@ def test_details_show_the_whole_lock_id_and_the_holder_masked(world: World):
     assert "7201300001812001" in text
     assert "9114************" in text
     assert "已过期" in text
+
+
+def _certificate_of(world: World, name: str) -> tuple[str, Certificate]:
+    """Put a real certificate on a binding's lock; returns the address of its file."""
+    binding = world.bindings[name]
+    certificate = Certificate.parse(make_lock().certificate)
+    row = binding.lock.certificates.get()
+    row.cert_sha256, row.serial = certificate.sha256, certificate.serial_hex
+    row.der = certificate.der
+    row.save()
+    return f"/system/ca/{binding.pk}/certificate/", certificate
+
+
+@pytest.mark.parametrize("who", ["member", "admin"])
+def test_the_holder_and_their_administrator_take_the_certificate_which_is_written_down(world: World, who: str):
+    address, certificate = _certificate_of(world, "member")
+    account = getattr(world, who)
+    client = page_client("shanxi", account)
+    assert address in client.get(f"/system/ca/{world.bindings['member'].pk}/").content.decode()
+    answer = client.get(address)
+    assert answer.content == certificate.der
+    assert answer["Content-Type"] == "application/pkix-cert"
+    assert answer["Content-Disposition"].endswith('.cer"')
+    assert "no-store" in answer["Cache-Control"]
+    row = AuditEvent.objects.get(event="binding:certificate:downloaded")
+    assert (row.actor, row.subject, row.lock) == (account.pk, world.member.pk, world.bindings["member"].lock_id)
+    assert row.details["certificate"] == certificate.sha256
+
+
+@pytest.mark.parametrize(("whose", "who"), [("first", "member"), ("member", "zcy_admin"), ("member", "operator")])
+def test_nobody_else_takes_a_certificate(world: World, whose: str, who: str):
+    address, _certificate = _certificate_of(world, whose)
+    assert page_client("shanxi", getattr(world, who)).get(address).status_code == 404
+    assert not AuditEvent.objects.filter(event="binding:certificate:downloaded").exists()
+
+
+def test_a_certificate_is_for_who_just_proved_themselves(world: World):
+    address, _certificate = _certificate_of(world, "member")
+    client = page_client("shanxi", world.member)
+    Session.objects.update(authenticated_at=clock.now() - STEP_UP - timedelta(seconds=1))
+    answer = client.get(address)
+    assert answer.status_code == 302
+    assert "confirm" in answer["Location"]
+    assert not AuditEvent.objects.filter(event="binding:certificate:downloaded").exists()
+
+
+def test_a_lock_without_a_certificate_has_no_file(world: World):
+    binding = next(binding for binding in world.bindings.values() if not binding.lock.certificates.exists())
+    client = page_client("shanxi", binding.account)
+    assert "certificate/" not in client.get(f"/system/ca/{binding.pk}/").content.decode()
+    assert client.get(f"/system/ca/{binding.pk}/certificate/").status_code == 404
 
 
 def _status(world: World, **changes: object) -> str:

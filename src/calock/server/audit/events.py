@@ -24,6 +24,7 @@ class Event(StrEnum):
     BINDING_REFUSED = "binding:lock:refused"
     BINDING_END_REFUSED = "binding:lock:end_refused"
     BINDING_SUSPENDED = "binding:lock:suspended"
+    CERTIFICATE_DOWNLOADED = "binding:certificate:downloaded"
     BINDING_RESUMED = "binding:lock:resumed"
     BINDING_SUSPEND_REFUSED = "binding:lock:suspend_refused"
     CERTIFICATE_RENEWED = "binding:certificate:renewed"

@@ -20,6 +20,7 @@ EVENT_NAMES: dict[str, str] = {
     Event.BINDING_CONFIRM_REFUSED: "确认绑定被拒",
     Event.BINDING_ENDED: "解除绑定",
     Event.BINDING_SUSPENDED: "挂失",
+    Event.CERTIFICATE_DOWNLOADED: "下载锁证书",
     Event.BINDING_RESUMED: "恢复使用",
     Event.BINDING_SUSPEND_REFUSED: "挂失或恢复被拒绝",
     Event.BINDING_REFUSED: "绑定被拒",

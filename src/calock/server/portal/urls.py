@@ -54,6 +54,7 @@ urlpatterns = [
     path("password/", account.password, name="password"),
     path("password/code/", account.password_code, name="password_code"),
     path("confirm/", confirm.confirm, name="confirm"),
+    path("system/ca/<uuid:binding_id>/certificate/", bindings.certificate, name="binding_certificate"),
     path("system/ca/claims/<uuid:claim_id>/withdraw/", bindings.withdraw, name="claim_withdraw"),
     path("system/ca/<uuid:binding_id>/confirm/", bindings.confirm, name="binding_confirm"),
     path("system/ca/<uuid:binding_id>/suspend/", suspension.suspend, name="binding_suspend"),

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
 from calock.server.locks.claims import withdraw_claim
 from calock.server.locks.consent import confirm_binding
 from calock.server.locks.models import Binding, PendingBinding
@@ -25,7 +27,7 @@ from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.receipts.models import Receipt
-from calock.server.sessions.services import STEP_UP
+from calock.server.sessions.services import STEP_UP, is_fresh
 from calock.server.tools import clock
 from calock.server.web import exports
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -104,6 +106,13 @@ def withdraw(request: HttpRequest, claim_id: uuid.UUID) -> HttpResponse:
     return HttpResponseRedirect(reverse("portal:bindings"))
 
 
+def _visible(binding_id: uuid.UUID, account: Account) -> Binding:
+    binding = with_certificates(Binding.objects.visible_to(account)).filter(pk=binding_id).first()
+    if binding is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
+    return binding
+
+
 @require_safe
 def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     """One binding with its certificate's versions; for its holder and their organisation's administrator only.
@@ -113,11 +122,41 @@ def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     """
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
-    binding = with_certificates(Binding.objects.visible_to(account)).filter(pk=binding_id).first()
-    if binding is None:
-        raise Refusal(Reason.BINDING_NOT_FOUND, "not among the bindings this account sees")
+    binding = _visible(binding_id, account)
     row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)
     versions = [version for version in binding.lock.certificates.order_by("-not_after") if binding.shows(version)]
     kept = Receipt.objects.of(account.pk).filter(binding=binding.pk).exclude(purpose="login")
     receipts = [receipt for receipt in kept if receipt.opens_for(account.pk)]
     return page(site_request, "binding", "bindings", section="system", row=row, versions=versions, receipts=receipts)
+
+
+@require_safe
+def certificate(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+    """The certificate that the details show, as a file (RFC 5280, DER), for whoever just proved who they are.
+
+    It holds the holder's number in clear, which the pages mask; so each file is a row of the trail.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND as for the details; NOT_FOUND when the lock came without a certificate.
+    """
+    site_request = cast(SiteRequest, request)
+    account, session = require_account(site_request)
+    context, binding = context_of(site_request), _visible(binding_id, account)
+    found = row_of(binding, site=site_request.site, at=context.at, number=1).certificate
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, "the lock has no certificate yet")
+    if not is_fresh(session, at=context.at):
+        return HttpResponseRedirect(confirm_address(reverse("portal:binding", args=[binding.pk])))
+    response = HttpResponse(found.der, content_type="application/pkix-cert")
+    response["Content-Disposition"] = f'attachment; filename="certificate-{found.serial}.cer"'
+    response["Cache-Control"] = "no-store"
+    details = {"certificate": found.cert_sha256, "binding": str(binding.pk)}
+    record(
+        Event.CERTIFICATE_DOWNLOADED,
+        context=context,
+        actor=account,
+        subject=binding.account_id,
+        lock=binding.lock_id,
+        details=details,
+    )
+    return response

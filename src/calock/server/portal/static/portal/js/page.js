@@ -1,4 +1,4 @@
-// Behaviour every page shares: tabs, popovers, copy buttons, showing a password.
+// Behaviour every page shares: tabs, popovers, copy and print buttons, showing a password.
 
 import "./dialogs.js";
 import { all, around, copy, holds, part } from "./dom.js";
@@ -150,6 +150,7 @@ function reveal(button) {
 }
 
 document.addEventListener("click", (event) => {
+  if (around(event, "[data-print]", HTMLElement)) print();
   const copying = around(event, "[data-copy]", HTMLElement);
   if (copying) void copyFrom(copying);
   const revealing = around(event, "[data-reveal]", HTMLElement);
