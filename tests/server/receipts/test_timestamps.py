@@ -82,6 +82,22 @@ def test_a_stamp_an_hour_covers_the_receipts_below_it_and_openssl_checks_it(stam
             verify_receipt(pack({**parts, name: parts[name][:-1] + bytes([parts[name][-1] ^ 1])}))
 
 
+def test_a_stamp_holds_by_the_ca_of_its_day_when_another_one_follows(stamped, authority, tmp_path):
+    receipt, go = stamped
+    assert go() == 1
+    make_authority(tmp_path / "next")
+    ca = authority.folder / "ca.pem"
+    ca.write_bytes((tmp_path / "next" / "ca.pem").read_bytes())
+    for place in ("replaced", "deleted"):
+        with zipfile.ZipFile(BytesIO(file_of(receipt, names={}))) as archive:
+            archive.extractall(tmp_path / place)
+        guide = (tmp_path / place / "核验说明.txt").read_text()
+        line = next(line for line in guide.splitlines() if "openssl ts -verify" in line)
+        done = subprocess.run(["bash", "-ec", line], cwd=tmp_path / place, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        ca.unlink(missing_ok=True)
+
+
 def test_a_stamp_of_another_ca_or_of_another_time_is_not_taken(stamped, authority, tmp_path, settings, monkeypatch):
     _, go = stamped
     make_authority(tmp_path / "other")

@@ -67,6 +67,9 @@ class Timestamp(models.Model):
     at = models.DateTimeField(help_text="as the authority says")
     url = models.URLField(max_length=500)
     response = models.BinaryField(help_text="TimeStampResp (RFC 3161) in DER")
+    anchors = models.BinaryField(
+        help_text="CA certificates of the authority (PEM) by which it held; those of later days may be others"
+    )
 
     def __str__(self) -> str:
         return f"{self.seq}: {self.at:%Y-%m-%d %H:%M:%S}"

@@ -73,20 +73,22 @@ def stamp_newest_head(_: Message) -> None:
     found = destinations(PURPOSE)
     if seal is None or not found or not settings.CALOCK.timestamp_ca:
         return
+    anchors = _anchors()
     failure: Exception = RuntimeError("no authority")
     for destination in found:
         try:
-            answer, at = _stamped(destination.url, seal.head.encode())
+            answer, at = _stamped(destination.url, seal.head.encode(), anchors)
         except (RuntimeError, ValueError) as error:  # FetchRefusedError and FetchFailedError are RuntimeErrors
             failure = error
             log.warning("timestamp_not_taken", url=destination.url, error=str(error))
             continue
-        Timestamp.objects.get_or_create(seq=seal.seq, defaults={"response": answer, "at": at, "url": destination.url})
+        values = {"response": answer, "at": at, "url": destination.url, "anchors": anchors}
+        Timestamp.objects.get_or_create(seq=seal.seq, defaults=values)
         return
     raise RuntimeError(f"no time-stamp: {failure}") from failure
 
 
-def _stamped(url: str, head: bytes) -> tuple[bytes, datetime]:
+def _stamped(url: str, head: bytes, anchors: bytes) -> tuple[bytes, datetime]:
     """The authority's answer over a head, and the time it says.
 
     Raises:
@@ -96,7 +98,7 @@ def _stamped(url: str, head: bytes) -> tuple[bytes, datetime]:
     headers = {"Accept": "application/timestamp-reply"}
     answer = ask(PURPOSE, url, body=request.as_bytes(), content_type="application/timestamp-query", headers=headers)
     response = decode_timestamp_response(answer)
-    _require_good(response, head, request.nonce)
+    _require_good(response, head, request.nonce, anchors)
     at = response.tst_info.gen_time
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     if abs(at - datetime.now(UTC)) > TOLERANCE:
@@ -104,14 +106,14 @@ def _stamped(url: str, head: bytes) -> tuple[bytes, datetime]:
     return answer, at
 
 
-def _require_good(response: TimeStampResponse, head: bytes, nonce: int | None) -> None:
+def _require_good(response: TimeStampResponse, head: bytes, nonce: int | None, anchors: bytes) -> None:
     """Status, imprint, nonce, key use and chain (rfc3161-client).
 
     Raises:
         RuntimeError: it does not hold.
     """
     builder = VerifierBuilder() if nonce is None else VerifierBuilder().nonce(nonce)
-    for certificate in x509.load_pem_x509_certificates(_anchors()):
+    for certificate in x509.load_pem_x509_certificates(anchors):
         builder = builder.add_root_certificate(certificate)
     try:
         builder.build().verify(response, hashlib.sha256(head).digest())
@@ -120,13 +122,15 @@ def _require_good(response: TimeStampResponse, head: bytes, nonce: int | None) -
 
 
 def stamp_over(seq: int) -> Stamp | None:
-    """The time-stamp that covers the head number ``seq``: over it, or over a later one, with the heads between."""
-    found = Timestamp.objects.filter(seq__gte=seq).order_by("seq").first()
-    anchors = _anchors()
-    if found is None or not anchors or found.seq - seq > MOST_HEADS:
+    """The time-stamp that covers the head number ``seq``: over it, or over a later one, with the heads between.
+
+    It comes with the CA of its day. One that was kept without its CA is passed over: a later one covers the head as well.
+    """
+    found = Timestamp.objects.filter(seq__gte=seq).exclude(anchors=b"").order_by("seq").first()
+    if found is None or found.seq - seq > MOST_HEADS:
         return None
     lines = AuditSeal.objects.filter(seq__gt=seq, seq__lte=found.seq).order_by("seq").values_list("head", flat=True)
-    return Stamp(bytes(found.response), tuple(lines), anchors)
+    return Stamp(bytes(found.response), tuple(lines), bytes(found.anchors))
 
 
 def register() -> None:
