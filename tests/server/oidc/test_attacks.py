@@ -442,7 +442,17 @@ def test_a75_no_other_origin_reads_what_is_not_public(rp, by_password):
         assert "Access-Control-Allow-Credentials" not in answer
 
 
-def test_wrong_client_secrets_are_counted_by_application_and_address(rp, settings):
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt"])
+def test_wrong_client_secrets_are_counted_by_application_and_address(rp, settings, method):
+    keys_of = {"jwks": [relying.jwk(own_key())], "secrets": []} if method == "private_key_jwt" else {}
+    neighbour = relying.register(client_id="other", auth_method=method, **keys_of)
+    wrong = relying.register(client_id="third", auth_method=method, **keys_of)
+    wrong.secret = "wrong"
+    more = {"key": own_key(1)} if keys_of else {}
+    for _ in range(settings.CALOCK.failures_per_minute + 1):
+        last = wrong.call("introspect", {"token": "x"}, **more)
+    assert last.status_code == 429
+    assert neighbour.introspect("x") == {"active": False}, "at the same address"
     right, rp.secret = rp.secret, "wrong"
     answers = [rp.exchange("x").status_code for _ in range(settings.CALOCK.failures_per_minute + 1)]
     assert answers[0] == 401

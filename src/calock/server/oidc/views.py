@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 from typing import cast
 
+from authlib.oauth2.rfc6749.util import extract_basic_authorization
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -75,13 +78,25 @@ def proceed(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     return authorize(site_request, pending.parameters, pending)
 
 
+def _named(request: HttpRequest) -> str:
+    """Which application calls, as it says itself: nothing of it is verified yet. By Basic, in the form, or in its assertion."""
+    try:
+        name, _ = extract_basic_authorization(request.headers)
+        if name or "client_id" in request.POST:
+            return str(name or request.POST["client_id"])
+        claims = request.POST.get("client_assertion", "").split(".")[1]
+        return str(json.loads(base64.urlsafe_b64decode(claims + "=="))["sub"])
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return ""
+
+
 def _called(request: HttpRequest, endpoint: str) -> HttpResponse:
     """A call of an application's server. Wrong credentials are counted by application and address."""
     site_request = cast(SiteRequest, request)
     context = context_of(site_request)
     server = TokenServer(site_request, context.at)
     address = address_key(context.ip)
-    sender = Sender(f"{request.POST.get('client_id', '')[:50]} at {address}", ceiling=address)
+    sender = Sender(f"{_named(request)[:50]} at {address}", ceiling=address)
     throttle.refuse_when_too_many("client", sender)
     response = server.answer(request, endpoint)
     if server.refused is not None:
