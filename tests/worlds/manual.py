@@ -47,7 +47,7 @@ def bind(
     else:
         dates = {"not_before": not_after - timedelta(days=365), "not_after": not_after}
         record = of.ca_records.get(anchor=False)
-        lock = lock_row(of, lock_id, record, subject_cn=subject, holder_masked="9114************", **dates)
+        lock = lock_row(of, lock_id, record, subject_cn=subject, holder_masked="9114************", der=b"made up", **dates)
     return Binding.objects.create(lock=lock, account=holder, bound_by=by, bound_at=at, site=site)
 
 
