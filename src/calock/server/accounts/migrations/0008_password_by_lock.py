@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0007_longer_password"),
-        ("locks", "0011_known_drivers"),
+        ("locks", "0001_initial"),
     ]
 
     operations = [
