@@ -45,6 +45,7 @@ pytestmark = pytest.mark.django_db
         {"id_token_alg": "none"},
         {"id_token_alg": "HS256"},
         {"made_up": 1},
+        {"pairwise": True, "protocols": ["oidc", "cas"], "cas_services": ["https://caigou.example/cas/"]},
     ],
     ids=str,
 )
@@ -161,3 +162,24 @@ def test_the_console_shows_the_last_refused_requests_with_their_reasons(rp, by_p
     for words in ("PKCE is required", "REDIRECT_NOT_REGISTERED", "invalid_client"):
         assert words in page
     assert relying.SECRET not in page
+
+
+def test_applications_with_names_of_their_own_for_people_cannot_compare_them(by_lock):
+    """OpenID Connect Core clause 8.1: another ``sub`` in each, and nothing beside it that names the account."""
+    told = []
+    for name in ("caigou", "shangcheng"):
+        party = relying.register(client_id=name, pairwise=True)
+        tokens = party.enter(by_lock, scope="openid profile calock")
+        found = party.user_info(tokens["access_token"]).json()
+        assert found["sub"] == tokens["claims"]["sub"]
+        told.append(found)
+    first, second = told
+    assert first["sub"] != second["sub"]
+    assert set(first["lock"]) == {"provider", "provider_name", "not_after"}
+    assert "preferred_username" not in first
+
+
+def test_other_applications_are_told_the_account_name_and_the_lock(rp, by_lock, lock_world):
+    found = rp.user_info(rp.enter(by_lock, scope="openid profile calock")["access_token"]).json()
+    assert found["sub"] == str(lock_world.member.pk)
+    assert (found["preferred_username"], found["lock"]["id"]) == ("zhangsan", "SX-0001")

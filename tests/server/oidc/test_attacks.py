@@ -452,6 +452,8 @@ def test_wrong_client_secrets_are_counted_by_application_and_address(rp, setting
     for _ in range(settings.CALOCK.failures_per_minute + 1):
         last = wrong.call("introspect", {"token": "x"}, **more)
     assert last.status_code == 429
+    assert last.json() == {"error": "temporarily_unavailable"}
+    assert int(last["Retry-After"]) > 0
     assert neighbour.introspect("x") == {"active": False}, "at the same address"
     right, rp.secret = rp.secret, "wrong"
     answers = [rp.exchange("x").status_code for _ in range(settings.CALOCK.failures_per_minute + 1)]

@@ -109,6 +109,8 @@ def _require_whole(wish: Wish) -> None:
     for protocol, name in (("oidc", "redirect_uris"), ("cas", "cas_services"), ("gate", "gate_urls")):
         if (protocol in wish.protocols) != bool(getattr(wish, name)):
             raise Refusal(Reason.APPLICATION_REFUSED, f"{name}：与接入协议 {protocol} 须同时填写或同时留空")
+    if wish.pairwise and wish.protocols != ("oidc",):
+        raise Refusal(Reason.APPLICATION_REFUSED, "pairwise：只用于 OpenID Connect；CAS 与网关总是给出账户名")
 
 
 def _require_keys(wish: Wish) -> None:

@@ -9,6 +9,7 @@ from typing import Self
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
 from calock.server.sessions.context import RequestContext
+from calock.server.tools.registry import Registry
 
 Act = Callable[[Approval, Account, RequestContext | None], None]
 """Does what was approved, inside the transaction of the approval and behind the locks of ``Kind.ahead``; raises Refusal when it
@@ -58,23 +59,11 @@ class Kind:
     ahead: Ahead | None = None
 
 
-_kinds: dict[str, Kind] = {}
-
-
-def register_kind(kind: Kind) -> None:
-    """Name a kind at start-up.
-
-    Raises:
-        ValueError: the code is taken by another act.
-    """
-    if _kinds.get(kind.code, kind) != kind:
-        raise ValueError(f"two acts for approvals of kind {kind.code}")
-    _kinds[kind.code] = kind
+_kinds: Registry[Kind] = Registry("acts for approvals")
+register_kind, kind_named = _kinds.register, _kinds.named
 
 
 def kind_of(approval: Approval) -> Kind:
-    return _kinds[approval.kind]
-
-
-def kind_named(code: str) -> Kind | None:
-    return _kinds.get(code)
+    kind = kind_named(approval.kind)
+    assert kind is not None
+    return kind

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from calock.server.egress.models import Destination
 from calock.server.tools.addresses import Endpoint, endpoint_of
+from calock.server.tools.registry import Registry
 
 Allowed = Callable[[], Mapping[Endpoint, bool]]
 """Endpoints that may be talked to; True = in a private network, with two operators' consent."""
@@ -21,27 +22,13 @@ class Purpose:
     """For a room that keeps addresses of its own under seal; None = the rows of :class:`Destination`."""
 
 
-_purposes: dict[str, Purpose] = {}
-
-
-def register_purpose(purpose: Purpose) -> None:
-    """Name a purpose at start-up.
-
-    Raises:
-        ValueError: the code is taken by another one.
-    """
-    if _purposes.get(purpose.code, purpose) != purpose:
-        raise ValueError(f"two purposes are called {purpose.code}")
-    _purposes[purpose.code] = purpose
-
-
-def purpose_named(code: str) -> Purpose | None:
-    return _purposes.get(code)
+_purposes: Registry[Purpose] = Registry("purposes")
+register_purpose, purpose_named = _purposes.register, _purposes.named
 
 
 def listed_purposes() -> list[Purpose]:
     """Those whose addresses operators keep in the list of destinations."""
-    return [purpose for purpose in _purposes.values() if purpose.allowed is None]
+    return [purpose for purpose in _purposes.all() if purpose.allowed is None]
 
 
 def destinations(purpose: str) -> list[Destination]:

@@ -29,10 +29,10 @@ def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: Audi
     ``row`` is the act's audit row: its number lets the person ask about it. Nothing is told about one's
     own acts, unless ``own``: what somebody with the account's password could have done in its person's name.
     """
-    by_itself = by is not None and by.pk == account
-    if by_itself and not own:
+    own_act = by is not None and by.pk == account
+    if own_act and not own:
         return
-    who = {**_who(by), "by_role": "self"} if by_itself else _who(by)
+    who = {**_who(by), "by_role": "self"} if own_act else _who(by)
     tell(kind, account=account, row=row, **facts, **who)
 
 

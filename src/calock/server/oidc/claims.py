@@ -53,14 +53,24 @@ def id_token(grant: Grant, *, nonce: str, access_token: str, at: datetime) -> st
 
 
 def user_info(grant: Grant, scope: str) -> dict[str, Any]:
-    """UserInfo of a live grant (OpenID Connect Core clause 5.3)."""
+    """UserInfo of a live grant (OpenID Connect Core clause 5.3).
+
+    Where the application has names of its own for people, nothing goes along by which two applications would find them the same
+    account (clause 8.1): no account name, no id of lock, binding or certificate.
+    """
     account, scopes = grant.account, scope.split()
     found: dict[str, Any] = {"sub": subject_of(account.pk, grant.application)}
     if "profile" in scopes:
         found |= {"name": account.name, "preferred_username": account.username}
     if "calock" in scopes:
         found |= _calock(account, grant.session)
-    return found
+    return _unlinked(found) if grant.application.wish.pairwise else found
+
+
+def _unlinked(found: dict[str, Any]) -> dict[str, Any]:
+    lock = {name: value for name, value in found.get("lock", {}).items() if name in ("provider", "provider_name", "not_after")}
+    kept = {name: value for name, value in found.items() if name not in ("preferred_username", "lock")}
+    return {**kept, **({"lock": lock} if lock else {})}
 
 
 def _calock(account: Account, session: Session) -> dict[str, Any]:

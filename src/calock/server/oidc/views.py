@@ -97,7 +97,12 @@ def _called(request: HttpRequest, endpoint: str) -> HttpResponse:
     server = TokenServer(site_request, context.at)
     address = address_key(context.ip)
     sender = Sender(f"{_named(request)[:50]} at {address}", ceiling=address)
-    throttle.refuse_when_too_many("client", sender)
+    try:
+        throttle.refuse_when_too_many("client", sender)
+    except Refusal as refusal:
+        refused = JsonResponse({"error": "temporarily_unavailable"}, status=429)  # a program reads this, not a person
+        refused["Retry-After"] = str(refusal.facts["seconds"])
+        return refused
     response = server.answer(request, endpoint)
     if server.refused is not None:
         if response.status_code == 401:

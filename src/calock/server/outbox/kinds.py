@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from calock.server.outbox.models import Message
+from calock.server.tools.registry import Registry
 
 SCHEDULE = (
     timedelta(seconds=5),
@@ -40,23 +41,5 @@ class Kind:
     """Called once, in the transaction that gives it up."""
 
 
-_kinds: dict[str, Kind] = {}
-
-
-def register_kind(kind: Kind) -> None:
-    """Name a kind at start-up.
-
-    Raises:
-        ValueError: the code is taken by another one.
-    """
-    if _kinds.get(kind.code, kind) != kind:
-        raise ValueError(f"two kinds of messages are called {kind.code}")
-    _kinds[kind.code] = kind
-
-
-def kinds() -> tuple[Kind, ...]:
-    return tuple(_kinds.values())
-
-
-def kind_named(code: str) -> Kind | None:
-    return _kinds.get(code)
+_kinds: Registry[Kind] = Registry("kinds of messages")
+register_kind, kind_named, kinds = _kinds.register, _kinds.named, _kinds.all

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -46,13 +48,7 @@ def suspend(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
     row = _live(account, binding_id, suspended=False)
-    if request.method != "POST":
-        return _page(site_request, "suspend", row, account)
-    try:
-        suspend_lock(binding=binding_id, reason=request.POST.get("reason", ""), by=account, context=context_of(site_request))
-    except Refusal as refusal:
-        return _refused(site_request, "suspend", row, account, refusal)
-    return HttpResponseRedirect(reverse("portal:binding", args=[binding_id]))
+    return _act(site_request, "suspend", row, partial(suspend_lock, binding=binding_id, by=account))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -65,16 +61,20 @@ def resume(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, session = require_account(site_request)
     row = _live(account, binding_id, suspended=True)
+    if request.method != "POST" and not is_fresh(session, at=timezone.now()):
+        return HttpResponseRedirect(confirm_address(request.path))
+    return _act(site_request, "resume", row, partial(resume_lock, binding=binding_id, evidence=Evidence(), by=account))
+
+
+def _act(request: SiteRequest, act: str, row: Binding, verb: Callable[..., Binding]) -> HttpResponse:
+    account, _session = require_account(request)
     if request.method != "POST":
-        if not is_fresh(session, at=timezone.now()):
-            return HttpResponseRedirect(confirm_address(request.path))
-        return _page(site_request, "resume", row, account)
+        return _page(request, act, row, account)
     try:
-        reason = request.POST.get("reason", "")
-        resume_lock(binding=binding_id, reason=reason, evidence=Evidence(), by=account, context=context_of(site_request))
+        verb(reason=request.POST.get("reason", ""), context=context_of(request))
     except Refusal as refusal:
-        return _refused(site_request, "resume", row, account, refusal)
-    return HttpResponseRedirect(reverse("portal:binding", args=[binding_id]))
+        return _refused(request, act, row, account, refusal)
+    return HttpResponseRedirect(reverse("portal:binding", args=[row.pk]))
 
 
 def _refused(request: SiteRequest, act: str, row: Binding, account: Account, refusal: Refusal) -> HttpResponse:
