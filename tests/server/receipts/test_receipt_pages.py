@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
@@ -18,14 +19,20 @@ from worlds.practice import make_lock
 from calock.core.receipts.archive import pack, unpack
 from calock.core.receipts.parts import listed
 from calock.core.receipts.verify import Note, verify_receipt
+from calock.core.refusals import Reason
+from calock.core.trail.heads import Head
 from calock.server.accounts.models import Account
+from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import seal_audit
+from calock.server.audit.services import Event, record
 from calock.server.audit.tree import public_hex
 from calock.server.locks.models import Lock
 from calock.server.portal.views.receipts import note_sentence
+from calock.server.providers.models import CaRecord, CaState
 from calock.server.receipts import services
 from calock.server.receipts.models import Receipt
 from calock.server.tools import encryption
+from calock.wire.statuses import status_of
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +130,41 @@ def test_the_page_says_what_was_not_judged_and_has_words_for_each_note(made, mon
     assert all(sentence.endswith(("。", "：")) for sentence in sentences)
     with override("en"):
         assert all(note_sentence(note).isascii() or "核验说明.txt" in note_sentence(note) for note in Note)
+
+
+def test_whoever_writes_a_first_seal_into_the_database_is_not_believed(file):
+    forger = Ed25519PrivateKey.generate()
+    parts = {name: content for name, content in unpack(file).items() if not name.startswith("manifest")}
+    forged = pack(listed(parts, key=public_hex(forger), sign=forger.sign))
+    head = replace(Head.of_line(AuditSeal.objects.get().head), seq=0, first=0, last=0, key=public_hex(forger))
+    for signature in ("", forger.sign(head.signed_bytes()).hex()):
+        line = replace(head, signature=signature).line()
+        AuditSeal.objects.create(seq=0, first_id=0, last_id=0, leaves=b"", head=line, sealed_at=timezone.now())
+        record(Event.LIST_EXPORTED)
+        before = AuditEvent.objects.count()
+        assert seal_audit(at=timezone.now()) == 0
+        assert AuditEvent.objects.count() == before
+        answer = send(forged)
+        assert answer.status_code == status_of(Reason.RECEIPT_NOT_OURS)
+        assert "不是本平台" in body(answer)
+        assert public_hex(forger) not in body(answer)
+        AuditSeal.objects.filter(seq=0).delete()
+    assert seal_audit(at=timezone.now()) > 0
+    assert "回执成立" in body(send(file))
+
+
+def test_an_anchor_that_is_pending_or_not_sealed_is_not_believed(file):
+    (anchor,) = CaRecord.objects.filter(spki_sha256=verify_receipt(file).anchor)
+    assert anchor.spki_sha256 in services.believed_anchors()
+    CaRecord.objects.filter(pk=anchor.pk).update(mac="")
+    assert "不是本平台" in body(send(file))
+    CaRecord.objects.filter(pk=anchor.pk).update(mac=anchor.mac)
+    anchor.state = CaState.PENDING
+    anchor.save()
+    assert anchor.is_intact()
+    assert "不是本平台" in body(send(file))
+    CaRecord.objects.update(mac="")
+    assert send(file).status_code == 503
 
 
 def test_a_file_made_to_break_the_reader_is_refused_by_its_part_and_counted(file):

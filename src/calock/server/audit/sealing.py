@@ -18,7 +18,7 @@ from calock.server.audit.heads import publish_heads
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.restores import gaps
 from calock.server.audit.sealing_keys import enter_key, first_key, has_asked, known_keys
-from calock.server.audit.tree import leaf, public_hex, seal_key
+from calock.server.audit.tree import leaf, note_trail, own_trail, public_hex, seal_key
 
 log = structlog.get_logger(__name__)
 
@@ -61,16 +61,22 @@ def seal_audit(*, at: datetime) -> int:
     """Seal every settled row that is not sealed yet, and write the heads outside the database; how many rows.
 
     Called by the jobs runner every minute. When writers do not end, or another replica seals, it seals nothing; nor does a machine
-    whose key the trail does not know yet: it asks to be known, and another machine's next seal answers.
+    whose key the trail does not know yet: it asks to be known, and another machine's next seal answers. Nor does one that finds
+    another trail than the one it belongs to.
     """
     key = seal_key(settings.CALOCK.data)
     settled = _settled_id()
     sealed = 0
     while settled is not None:
         previous = AuditSeal.objects.order_by("seq").last()
+        trail, noted = first_key() if previous else public_hex(key), own_trail(settings.CALOCK.data)
+        if noted and noted != trail:
+            log.error("audit_trail_is_another", noted=noted, found=trail)
+            return sealed
         if previous and public_hex(key) not in known_keys():
             _ask_to_be_known(key)
             break
+        note_trail(settings.CALOCK.data, trail)
         after = previous.last_id if previous else 0
         rows = list(AuditEvent.objects.filter(pk__gt=after, pk__lte=settled).order_by("pk")[:BATCH])
         if not rows:

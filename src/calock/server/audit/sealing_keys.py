@@ -24,12 +24,13 @@ KnownKeys = dict[str, AuditEvent | None]
 
 
 def first_key() -> str:
-    """The key of the trail's first seal; empty when nothing is sealed yet, or that seal is not readable."""
+    """The key that signed the trail's first seal; empty when nothing is sealed yet, or that seal is not readable or not signed."""
     line = AuditSeal.objects.order_by("seq").values_list("head", flat=True).first()
     try:
-        return Head.of_line(line).key if line else ""
+        head = Head.of_line(line) if line else None
     except ValueError:
         return ""
+    return head.key if head is not None and head.is_signed_by_one_of((head.key,)) else ""
 
 
 def known_keys(trusted: Collection[str] = ()) -> KnownKeys:

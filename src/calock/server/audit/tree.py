@@ -16,6 +16,7 @@ from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.tools.files import make_once
 
 SEAL_KEY = "audit-seal.key"
+TRAIL = "audit-trail"
 
 
 def leaf(row: AuditEvent, *, intact: bool = True) -> bytes:
@@ -45,6 +46,18 @@ def seal_key(data: Path) -> Ed25519PrivateKey:
 def own_key(data: Path) -> str:
     """The public key of this machine; empty when it has none, because it never sealed."""
     return public_hex(seal_key(data)) if (data / SEAL_KEY).exists() else ""
+
+
+def own_trail(data: Path) -> str:
+    """The first key of the trail that this machine belongs to, as it noted itself outside the database; empty: none yet."""
+    path = data / TRAIL
+    return path.read_text().strip() if path.exists() else ""
+
+
+def note_trail(data: Path, first: str) -> None:
+    """Note for good to which trail this machine belongs: whoever writes to the database moves it to no other."""
+    if not (data / TRAIL).exists():
+        make_once(data / TRAIL, f"{first}\n".encode())
 
 
 def public_hex(key: Ed25519PrivateKey) -> str:

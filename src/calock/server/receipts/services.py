@@ -19,9 +19,9 @@ from calock.core.refusals import Reason, Refusal
 from calock.core.trail.heads import leaf_content
 from calock.server.audit.canonical import canonical
 from calock.server.audit.models import AuditEvent, AuditSeal
-from calock.server.audit.sealing_keys import known_keys
-from calock.server.audit.tree import leaves_of, own_key, public_hex, seal_key
-from calock.server.providers.models import CaRecord
+from calock.server.audit.sealing_keys import first_key, known_keys
+from calock.server.audit.tree import leaves_of, own_key, own_trail, public_hex, seal_key
+from calock.server.providers.models import CaRecord, CaState
 from calock.server.receipts.drafts import Draft
 from calock.server.receipts.models import Blob, Receipt
 from calock.server.receipts.timestamps import stamp_over
@@ -174,14 +174,16 @@ def sealed_at(number: str) -> datetime | None:
 
 
 def believed_keys() -> tuple[str, ...]:
-    """The audit sealing keys of this platform's machines (raw Ed25519, hex)."""
-    own = own_key(settings.CALOCK.data)
-    return tuple(sorted({*known_keys(), *([own] if own else [])}))
+    """The audit sealing keys of this platform's machines (raw Ed25519, hex): those of the trail that this one belongs to."""
+    own, trail = own_key(settings.CALOCK.data), own_trail(settings.CALOCK.data)
+    known = known_keys() if trail and trail == first_key() else {}
+    return tuple(sorted({*known, own} - {""}))
 
 
 def believed_anchors() -> tuple[str, ...]:
-    """SHA-256 of the keys of every CA that was ever recorded here as an anchor: a receipt outlives the recognition of its CA."""
-    return tuple(CaRecord.objects.filter(anchor=True).values_list("spki_sha256", flat=True))
+    """SHA-256 of the keys of every CA that was ever recognised here as an anchor: a receipt outlives the recognition of its CA."""
+    decided = CaRecord.objects.filter(anchor=True).exclude(state=CaState.PENDING)
+    return tuple(row.spki_sha256 for row in decided if row.is_intact())
 
 
 def rekey_receipts() -> Rekeyed:

@@ -152,7 +152,12 @@ def verify(request: HttpRequest) -> HttpResponse:
 
 def _judged(request: HttpRequest) -> dict[str, Any]:
     upload = request.FILES["file"]
-    report = verify_receipt(cast(Any, upload).read(), anchors=believed_anchors(), keys=believed_keys())
+    anchors, keys = believed_anchors(), believed_keys()
+    if not anchors:  # nothing would be compared
+        raise Refusal(Reason.REGISTER_DAMAGED, "no anchor to believe")
+    if not keys:
+        raise Refusal(Reason.SERVER_BUSY, "no sealing key yet")
+    report = verify_receipt(cast(Any, upload).read(), anchors=anchors, keys=keys)
     said: Statement = report.statement
     record: Record = report.record
     notes = [note_sentence(note) for note in report.notes]
