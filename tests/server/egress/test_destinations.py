@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _purposes(monkeypatch):
-    monkeypatch.setattr(purposes, "_purposes", {})
+    monkeypatch.setattr(purposes._purposes, "things", {})
     for code in ("letters", "others"):
         register_purpose(Purpose(code, "试验"))
 

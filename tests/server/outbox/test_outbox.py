@@ -40,7 +40,7 @@ class Receiver:
 
 @pytest.fixture
 def receiver(monkeypatch):
-    monkeypatch.setattr(kinds, "_kinds", {})
+    monkeypatch.setattr(kinds._kinds, "things", {})
     made = Receiver()
     register_kind(Kind("test", "试验", made.send, WAITS, made.told))
     return made

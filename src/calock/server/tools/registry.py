@@ -20,7 +20,7 @@ class Registry(Generic[Thing]):
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._things: dict[str, Thing] = {}
+        self.things: dict[str, Thing] = {}
 
     def register(self, thing: Thing) -> None:
         """Name a thing; the same one may be named again.
@@ -28,12 +28,12 @@ class Registry(Generic[Thing]):
         Raises:
             ValueError: the code is taken by another one.
         """
-        if self._things.get(thing.code, thing) != thing:
+        if self.things.get(thing.code, thing) != thing:
             raise ValueError(f"two {self._what} are called {thing.code}")
-        self._things[thing.code] = thing
+        self.things[thing.code] = thing
 
     def named(self, code: str) -> Thing | None:
-        return self._things.get(code)
+        return self.things.get(code)
 
     def all(self) -> tuple[Thing, ...]:
-        return tuple(self._things.values())
+        return tuple(self.things.values())
