@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,14 @@ def test_workers_end_with_the_driver_even_when_they_hang(two_vendors) -> None:
     driver.process.kill()  # no farewell
     driver.process.wait()
     until(lambda: not any(_alive(pid) for pid in children), "the workers to end")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process can be read on Linux only")
+def test_b11_a_crash_writes_no_memory_with_a_pin_to_the_disk(two_vendors) -> None:
+    driver, _ = two_vendors
+    children = Path(f"/proc/{driver.process.pid}/task/{driver.process.pid}/children").read_text().split()
+    assert len(children) >= 2
+    assert {resource.prlimit(int(pid), resource.RLIMIT_CORE) for pid in (driver.process.pid, *children)} == {(0, 0)}
 
 
 def _alive(pid: int) -> bool:

@@ -23,6 +23,7 @@ from calock.agent.driver_key import DriverKey
 from calock.agent.guard import Guard
 from calock.agent.instance import AlreadyRunningError, Instance
 from calock.agent.locks import LockTable
+from calock.agent.memory import never_dumped
 from calock.agent.modules import Module
 from calock.agent.peer import listener_on
 from calock.agent.private_file import why_not_own
@@ -213,6 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from calock.agent.worker import main as work  # noqa: PLC0415 - a worker is another program
 
         return work()
+    never_dumped()
     os.umask(0o077)  # whatever the driver writes is its user's alone
     state = arguments.state_dir or configuration.state_home()
     try:

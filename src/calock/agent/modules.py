@@ -26,6 +26,8 @@ OPERATION_SECONDS = 30.0
 """An old token may take seconds for RSA; a library that opens a dialog of its own must not block the driver without end."""
 READER_SECONDS = 90.0
 """The same where a person types the PIN on the reader meanwhile."""
+KILLED = 1 if sys.platform == "win32" else -9
+"""Exit status of a worker that the driver ended: TerminateProcess as ``Popen.kill`` calls it, SIGKILL."""
 UNTRIED = "untried"
 """Fact of a refusal: the request never reached the worker, so no PIN was tried."""
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -144,7 +146,8 @@ class Module:
             await process.stdin.drain()
             return await asyncio.wait_for(future, seconds * self._patience)
         except TimeoutError:
-            raise await self._broken(Reason.MODULE_NOT_ANSWERING, "no answer in time") from None
+            await self._stop()
+            raise await self._gone(process, hung=KILLED) from None
         except (ConnectionError, EOFError):
             raise await self._gone(process) from None
         except asyncio.CancelledError:
@@ -208,11 +211,11 @@ class Module:
         if not waiting:  # no call is waiting: it ended between two calls
             await self._gone(process)
 
-    async def _gone(self, process: asyncio.subprocess.Process) -> Refusal:
-        """Say why a worker ended: its exit status tells a crash from a look at the tokens that never came back."""
+    async def _gone(self, process: asyncio.subprocess.Process, *, hung: int = watchdog.NOT_ANSWERING) -> Refusal:
+        """Say why a worker ended: its status tells a call that ``hung`` from a crash, also one that was still being reported."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 1.0)
-        if process.returncode == watchdog.NOT_ANSWERING:
+        if process.returncode == hung:
             return await self._broken(Reason.MODULE_NOT_ANSWERING, "no answer in time")
         return await self._broken(Reason.MODULE_CRASHED, "ended unexpectedly")
 

@@ -20,6 +20,7 @@ import msgspec
 from calock.agent import pipe, signing
 from calock.agent.backends import watchdog
 from calock.agent.backends.base import Backend, Listing, LockRecord, TokenProblem
+from calock.agent.memory import never_dumped
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
@@ -169,6 +170,7 @@ def _failed(request_id: int, error: Exception) -> pipe.Failed:
 
 def serve(open_module: Open = open_backend) -> int:
     """Take over standard input and output, then run."""
+    never_dumped()
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
