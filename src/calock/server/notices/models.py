@@ -11,7 +11,7 @@ from django.db.models import Q
 
 
 class NoticeKind(models.TextChoices):
-    """One kind, one sentence in ``texts.py``. The value is stored: never rename one."""
+    """One kind, one sentence in ``words.py``. The value is stored: never rename one. A new one needs no migration."""
 
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a name
@@ -40,7 +40,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 class Notice(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices")
-    kind = models.CharField(max_length=40, choices=NoticeKind.choices)
+    kind = models.CharField(max_length=40, help_text="a NoticeKind")
     facts = models.JSONField(default=dict, help_text="what the sentence needs: who, which lock, the audit row's number")
     created_at = models.DateTimeField()
     dismissed_at = models.DateTimeField(null=True, blank=True)

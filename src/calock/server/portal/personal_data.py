@@ -16,8 +16,8 @@ from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
+from calock.server.notices.words import words_of
 from calock.server.portal.event_names import event_name
-from calock.server.portal.notice_words import words_of
 from calock.server.portal.rows import rows_of, with_certificates
 from calock.server.portal.templatetags.portal import site_names
 from calock.server.sessions.models import Session, SessionMethod

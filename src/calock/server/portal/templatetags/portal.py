@@ -21,7 +21,7 @@ from django.utils.translation import get_language
 from calock.server.accounts.models import Account
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice
-from calock.server.portal.notice_words import Words, words_of
+from calock.server.notices.words import Words, words_of
 from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites

@@ -15,7 +15,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices import services
 from calock.server.notices.models import Notice
-from calock.server.portal.notice_words import words_of
+from calock.server.notices.words import words_of
 from calock.server.portal.render import page
 from calock.server.web.http import SiteRequest, require_account
 
