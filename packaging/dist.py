@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,8 +23,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 START = 120.0
-LANGUAGES = {"zh-hans": ('<html lang="zh-CN"', ">登录<"), "en": ('<html lang="en"', ">Sign in<")}
-"""What the login page in each language has."""
+LANGUAGES = {"zh-hans": ('<html lang="zh-CN"', ">登录<"), "en": ('<html lang="en"', ">{login}<")}
+"""What the login page in each language has; ``login`` is the word that the catalogue has for 登录."""
+CATALOGUE = ROOT / "src/calock/server/locale/en/LC_MESSAGES/django.po"
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -91,10 +93,11 @@ def page(port: int, language: str, path: str = "/login/") -> str:
 
 def try_it(programs: Path, scratch: Path) -> None:
     """The installed server speaks both languages; the commands that need no server work."""
+    (login,) = re.findall(r'^msgid "登录"\nmsgstr "(.+)"$', CATALOGUE.read_text("utf-8"), re.MULTILINE)
     with serving(programs, scratch / "data") as port:
         for language, words in LANGUAGES.items():
             text = page(port, language)
-            if not all(word in text for word in words):
+            if not all(word.format(login=login) in text for word in words):
                 sys.exit(f"dist: the login page in {language} lacks one of {words}")
     run(programs / "calock", "packages", "build", "--help")
 

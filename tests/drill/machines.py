@@ -1,0 +1,146 @@
+"""The drill's programs: two servers' folders and environment, nginx before them, and a way to run commands that must succeed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import psycopg
+from serving import free_port
+
+OPS = Path(__file__).resolve().parents[2] / "ops"
+HOST = "login.example.gov.cn"
+DEADLINE = 180.0
+
+
+def run(*command: object, env: dict[str, str], folder: Path | None = None) -> str:
+    done = subprocess.run([str(word) for word in command], env=env, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"drill: {' '.join(map(str, command))[:200]}: {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+@contextmanager
+def step(says: str) -> Iterator[None]:
+    began = time.monotonic()
+    print(f"  {says} …", end="", flush=True)
+    yield
+    print(f" {time.monotonic() - began:.1f} s", flush=True)
+
+
+def wait_for(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE
+    last = ""
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10):
+                return
+        except OSError as error:
+            last = getattr(error, "read", lambda: b"")().decode() or str(error)
+        time.sleep(0.3)
+    sys.exit(f"drill: {path} of port {port}: {last}\n{log.read_text()[-3000:]}")
+
+
+class Platform:
+    """Two machines' folders, what their environment says, and the programs that run."""
+
+    def __init__(self, place: Path, programs: Path, database: str) -> None:
+        self.place, self.programs = place, programs
+        self.tls, self.ports, self.metrics = free_port(), (free_port(), free_port()), free_port()
+        where = database.rpartition("@")[2].partition("/")[0]
+        self.environment = {
+            "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
+            # two hosts, of which the first never answers: libpq goes on to the second
+            "DATABASE_URL": f"postgresql://calock@127.0.0.1:{free_port()},{where}/calock?target_session_attrs=read-write",
+            "CALOCK_HOSTS_SHANXI": HOST, "CALOCK_HOSTS_ZCY": "login.example.com.cn", "CALOCK_PUBLIC_PORT": str(self.tls),
+            "CALOCK_TRUSTED_PROXIES": "127.0.0.0/24,::1", "CALOCK_DRAIN_SECONDS": "1", "CALOCK_DATABASE_WAIT": "20",
+            "CALOCK_VENDORS": str(place / "vendors"), "CALOCK_PYTHON": str(programs / "python"),
+            "CALOCK_COMMAND": str(programs / "calock"), "CALOCK_SECRET_KEY_FILE": str(place / "secret.key"),
+        }  # fmt: skip
+        self.running: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+    def at(self, machine: str) -> dict[str, str]:
+        return {**self.environment, "CALOCK_DATA": str(self.place / machine)}
+
+    def manage(self, *arguments: object, machine: str = "a") -> str:
+        return run(self.programs / "calock", "manage", *arguments, env=self.at(machine))
+
+    def start(self) -> None:
+        """Both servers; ``a`` first, so that ``b`` finds its schema."""
+        for machine, host, port in (("a", "127.0.0.1", self.ports[0]), ("b", "::", self.ports[1])):
+            environment = self.at(machine) | ({"CALOCK_METRICS": str(self.metrics)} if machine == "a" else {})
+            log = self.place / f"{machine}.log"
+            command = [str(self.programs / "calock"), "serve", "--host", host, "--port", str(port), "--workers", "1"]
+            with log.open("ab") as file:
+                process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+            self.running.append((process, log))
+            wait_for(port, "/healthz", process, log)
+
+    def ready(self) -> None:
+        for (process, log), port in zip(self.running, self.ports, strict=True):
+            wait_for(port, "/readyz", process, log)
+
+    def stop(self) -> None:
+        for process, _ in self.running:
+            process.send_signal(signal.SIGTERM)
+        for process, log in self.running:
+            if process.wait(90):
+                sys.exit(f"drill: a server ended with {process.returncode}\n{log.read_text()[-3000:]}")
+        self.running.clear()
+
+
+def make_certificate(place: Path) -> None:
+    run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+        f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST},DNS:login.example.com.cn", "-keyout", place / "calock.key", "-out",
+        place / "calock.crt", env=dict(os.environ),
+    )  # fmt: skip
+
+
+def start_nginx(platform: Platform) -> subprocess.Popen[bytes]:
+    place = platform.place
+    text = (OPS / "nginx" / "calock.conf").read_text("utf-8")
+    text = text.replace("server 127.0.0.1:8000", f"server 127.0.0.1:{platform.ports[0]}")
+    text = text.replace("server 127.0.0.1:8001", f"server [::1]:{platform.ports[1]}")
+    text = text.replace("/etc/nginx/", f"{place}/").replace("/var/log/nginx/", f"{place}/")
+    text = re.sub(r"^\s+listen \[::\].*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
+    text = text.replace("listen 443", f"listen 127.0.0.1:{platform.tls}")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = "".join(f"{kind}_temp_path {place}/nginx-{kind};\n" for kind in kinds)
+    user = "user root; " if os.geteuid() == 0 else ""
+    head = f"{user}daemon off; pid {place}/nginx.pid; error_log {place}/nginx.log; events {{}}"
+    (place / "nginx.conf").write_text(f"{head}\nhttp {{\n{folders}{text}\n}}\n", "utf-8")
+    command = ["nginx", "-p", str(place), "-c", str(place / "nginx.conf")]
+    run(*command, "-t", env=dict(os.environ))
+    return subprocess.Popen(command)
+
+
+def wipe(platform: Platform, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DROP DATABASE calock")
+        connection.execute("CREATE DATABASE calock")
+    for machine in ("a", "b"):
+        shutil.rmtree(platform.place / machine)
+    (platform.place / "secret.key").unlink()
+
+
+def two_folders(platform: Platform) -> None:
+    """The machines' data folders; packages and their keys on storage that both have."""
+    shared = platform.place / "shared"
+    (shared / "packages").mkdir(parents=True, exist_ok=True)
+    (shared / "package-keys.txt").touch()
+    for machine in ("a", "b"):
+        folder = platform.place / machine
+        folder.mkdir(mode=0o700)
+        (folder / "packages").symlink_to(shared / "packages")
+        (folder / "package-keys.txt").symlink_to(shared / "package-keys.txt")
