@@ -127,7 +127,11 @@ function showOnHover(popover, button, show) {
 // --- on a phone a row of links is wider than the window: the current one is in sight
 
 for (const current of all(document, "nav [aria-current=page]", HTMLElement)) {
-  current.scrollIntoView({ block: "nearest", inline: "center" });
+  for (let row = current.parentElement; row !== null && row !== document.body; row = row.parentElement) {
+    if (row.scrollWidth <= row.clientWidth) continue;
+    const [inner, outer] = [current.getBoundingClientRect(), row.getBoundingClientRect()];
+    row.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+  }
 }
 
 all(document, "[data-tabs]", HTMLElement).forEach(makeTabs);
