@@ -41,6 +41,11 @@ class Bound:
     by: Person
     awaits: str
     live: bool = True
+    lost: bool = False
+
+    @property
+    def logs_in(self) -> bool:
+        return self.live and not self.awaits and not self.lost
 
 
 @dataclass(eq=False)
@@ -77,9 +82,16 @@ class Model:
         known = (lock for lock in self.locks if card.key in lock.keys)
         return next(known, None)
 
-    def live(self, person: Person | None = None, *, logging_in: bool = False) -> list[Bound]:
-        rows = [row for row in self.bindings if row.live and not (logging_in and row.awaits)]
-        return [row for row in rows if person in (None, row.person)]
+    def live(self, person: Person | None = None) -> list[Bound]:
+        return [row for row in self.bindings if row.live and person in (None, row.person)]
+
+    def agreed(self, holder: str) -> list[Bound]:
+        """A holder's live bindings that wait for nobody's consent."""
+        return [row for row in self.live() if not row.awaits and row.lock.current.holder == holder]
+
+    def gets_in(self, person: Person) -> bool:
+        """Whether somebody has a session at all."""
+        return person not in self.disabled and (person.password or any(row.logs_in for row in self.live(person)))
 
     def same_device(self, lock: Lock, card: Card) -> bool:
         """A device that two bound locks share tells nothing."""
@@ -88,13 +100,14 @@ class Model:
     def candidates(self, card: Card, person: Person, by: Person) -> list[Bound]:
         if self.awaited(person, by):
             return []
-        return [row for row in self.live(person, logging_in=True) if row.lock.current.holder == card.holder]
+        return [row for row in self.agreed(card.holder) if row.person == person]
 
     def awaited(self, person: Person, by: Person) -> str:
         return "" if by == person else self.consent
 
     def act_for(self, row: Bound, card: Card) -> str:
-        return "renew" if self.same_device(row.lock, card) and row.lock.current not in self.revoked else "replace"
+        sound = row.lock.current not in self.revoked and not row.lost
+        return "renew" if self.same_device(row.lock, card) and sound else "replace"
 
     # --- what can be done
 
@@ -112,6 +125,8 @@ class Model:
         if lock.binding is None:
             lock.take(card)
             return self._bound(lock, person, by)
+        if lock.binding.lost:
+            return "LOCK_REPORTED_LOST"
         if lock.binding.person != person:
             return "LOCK_BOUND_TO_OTHER"
         if lock.current == card:
@@ -153,8 +168,8 @@ class Model:
             return "CERTIFICATE_REVOKED"
         lock = self.lock_of(card)
         if lock is None:
-            holders = [row for row in self.live(logging_in=True) if row.lock.current.holder == card.holder]
-            return "RENEWAL_NEEDS_STEP_UP" if any(self.same_device(row.lock, card) for row in holders) else "LOCK_NOT_BOUND"
+            renewed = any(self.same_device(row.lock, card) for row in self.agreed(card.holder))
+            return "RENEWAL_NEEDS_STEP_UP" if renewed else "LOCK_NOT_BOUND"
         seen = card == lock.current or card in lock.left_behind
         if seen and lock.current in self.revoked:
             return "CERTIFICATE_REVOKED"
@@ -167,6 +182,8 @@ class Model:
             return against
         if card.key != lock.current.key:
             return "RENEWAL_NEEDS_STEP_UP"
+        if lock.binding.lost:
+            return "LOCK_REPORTED_LOST"
         if lock.binding.awaits:
             return "LOCK_NOT_CONFIRMED"
         if lock.binding.person in self.disabled:
@@ -180,7 +197,7 @@ class Model:
             return "BINDING_NOT_FOUND"
         if not row.live:
             return "BINDING_ALREADY_ENDED"
-        others = [one for one in self.live(by, logging_in=True) if one is not row and one.lock.current not in self.revoked]
+        others = [one for one in self.live(by) if one.logs_in and one is not row and one.lock.current not in self.revoked]
         if by == row.person and not by.password and not others:
             return "LAST_LOCK"
         self._end(row)
@@ -193,7 +210,7 @@ class Model:
         return "ended"
 
     def _end(self, row: Bound) -> None:
-        row.live, row.awaits, row.lock.binding = False, "", None
+        row.live, row.awaits, row.lost, row.lock.binding = False, "", False, None
 
     def confirm(self, row: Bound, by: Person) -> str:
         administrator = by.administrator and by.organisation == row.person.organisation and by != row.by
@@ -203,14 +220,46 @@ class Model:
         row.awaits = ""
         return "confirmed"
 
+    def suspend(self, row: Bound, by: Person | None) -> str:
+        """``by``: None for an operator."""
+        if by is not None and not self.oversees(by, row.person):
+            return "BINDING_NOT_FOUND"
+        if not row.live:
+            return "BINDING_ALREADY_ENDED"
+        row.lost = True
+        return "lost"
+
+    def resume(self, row: Bound, by: Person, card: Card) -> str:
+        """``card``: what their own person answers with; an administrator needs none."""
+        if not self.oversees(by, row.person):
+            return "BINDING_NOT_FOUND"
+        if not row.live:
+            return "BINDING_ALREADY_ENDED"
+        if not row.lost:
+            return "BINDING_NOT_FOUND"
+        if by == row.person and card in self.revoked:
+            return "CERTIFICATE_REVOKED"
+        if by == row.person and (row.awaits or not self._stands_for(row.lock, card)):
+            return "STEP_UP_FAILED"
+        row.lost = False
+        return "resumed"
+
+    def _stands_for(self, lock: Lock, card: Card) -> bool:
+        """Whether the card logs in with the lock as it is bound, or after a renewal that a login would take."""
+        if card == lock.current:
+            return True
+        if card.key != lock.current.key or card.holder != lock.current.holder or lock.current in self.revoked:
+            return False
+        return card in lock.left_behind or card.age >= lock.current.age
+
     # --- what it comes to
 
     def standing(self) -> Sequence[tuple[object, ...]]:
-        """Each lock: its keys, its current certificate, and who is bound to it, by whom, and waiting for whom."""
+        """Each lock: its keys, its current certificate, and who is bound, by whom, waiting for whom, whether it is lost."""
         return sorted(
             (
                 sorted(lock.keys), lock.current.name, sorted(card.name for card in lock.left_behind),
-                (lock.binding.person.name, lock.binding.by.name, lock.binding.awaits) if lock.binding else (),
+                (lock.binding.person.name, lock.binding.by.name, lock.binding.awaits, lock.binding.lost) if lock.binding else (),
             )
             for lock in self.locks
         )  # fmt: skip

@@ -40,6 +40,7 @@ from calock.server.locks.renewals import Act, BindingQuestion, Choice
 from calock.server.locks.revocations import note_revoked
 from calock.server.locks.services import bind_lock
 from calock.server.locks.step_up import Evidence
+from calock.server.locks.suspension import resume_lock, suspend_by_operator, suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators, unbind_lock
 from calock.server.login.services import login_with_lock
 from calock.server.sessions.models import SessionMethod
@@ -121,7 +122,7 @@ class Bindings(RuleBasedStateMachine):
             left = sorted(self.names[row.cert_sha256] for row in rows if row.superseded_at is not None)
             keys = sorted({int(name.partition(".")[0]) for name in (*current, *left)})
             bound = live.get(lock.pk)
-            who = (bound.account.username, bound.bound_by.username, bound.awaits) if bound else ()
+            who = (bound.account.username, bound.bound_by.username, bound.awaits, bound.suspended_at is not None) if bound else ()
             found.append((keys, current[0], left, who))
         assert len(live) == len(self.model.live())
         return sorted(found)
@@ -243,7 +244,7 @@ class Bindings(RuleBasedStateMachine):
     def unbind(self, by, pick):
         row = self.picked(self.model.bindings, pick)
         by = by or row.person
-        if by in self.model.disabled or not (by.password or self.model.live(by, logging_in=True)):  # has no session
+        if not self.model.gets_in(by):
             return
         made = self.as_(by)
         evidence = Evidence(password="" if made.session.proved_lock_id else PASSWORD)
@@ -278,6 +279,53 @@ class Bindings(RuleBasedStateMachine):
             return "confirmed"
 
         self.same("confirm", self.model.confirm(row, by), act)
+
+    @precondition(lambda self: self.model.bindings)
+    @rule(by=st.none() | st.sampled_from(PEOPLE), pick=PICK)
+    def report_lost(self, by, pick):
+        row = self.picked(self.model.bindings, pick)
+        by = by or row.person
+        if not self.model.gets_in(by):
+            return
+
+        def act():
+            suspend_lock(binding=self.ids[row.number], reason="找不到", by=self.accounts[by.name], context=self.as_(by))
+            return "lost"
+
+        self.same("report lost", self.model.suspend(row, by), act)
+
+    @precondition(lambda self: self.model.live())
+    @rule(pick=PICK)
+    def report_lost_by_an_operator(self, pick):
+        row = self.picked(self.model.live(), pick)
+
+        def act():
+            suspend_by_operator(binding=self.ids[row.number], reason="来电挂失", by=self.accounts["yunying"], context=context())
+            return "lost"
+
+        self.same("report lost by an operator", self.model.suspend(row, None), act)
+
+    @precondition(lambda self: any(row.lost for row in self.model.bindings))
+    @rule(by=st.none() | st.sampled_from(PEOPLE), pick=PICK, which=PICK)
+    def resume(self, by, pick, which):
+        """Mostly one that is lost; mostly with a certificate of its keys."""
+        rows = [row for row in self.model.bindings if row.lost] * 3 + self.model.bindings
+        row = self.picked(rows, pick)
+        by = by or row.person
+        card = self.picked([card for card in CARDS if card.key in row.lock.keys] * 3 + CARDS, which)
+        if not self.model.gets_in(by):
+            return
+        made = self.as_(by)
+        text, token = self.answer(card, Aim(Purpose.RESUME, binding=self.ids[row.number]), made)
+        evidence = Evidence(challenge=text, token=token)
+
+        def act():
+            resume_lock(
+                binding=self.ids[row.number], reason="找到了", evidence=evidence, by=self.accounts[by.name], context=made
+            )  # fmt: skip
+            return "resumed"
+
+        self.same("resume", self.model.resume(row, by, card), act)
 
     @precondition(lambda self: len(self.model.bindings) > 1 or self.model.disabled)
     @rule(person=st.sampled_from(PEOPLE[2:]))
