@@ -1,4 +1,4 @@
-"""Every Chinese sentence of the portal's source has its English one, with the same places for values."""
+"""Every Chinese sentence of the pages and notices has its English one, with the same places for values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _used() -> set[str]:
         found |= set(re.findall(r'{%\s*translate\s+"([^"]+)"', text))
         blocks = re.findall(r"{%\s*blocktranslate[^%]*%}(.*?){%\s*endblocktranslate", text, re.DOTALL)
         found |= {re.sub(r"{{\s*(\w+)\s*}}", r"%(\1)s", block) for block in blocks}
-    for path in PORTAL.glob("**/*.py"):
+    for path in PORTAL.parent.glob("**/*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_", "gettext", "gettext_lazy"):
                 argument = node.args[0]
