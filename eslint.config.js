@@ -44,7 +44,7 @@ const noMarkup = ["innerHTML", "outerHTML", "insertAdjacentHTML", "setHTMLUnsafe
 }));
 
 export default defineConfig(
-  { ignores: [".venv/", ".venv-newest/", ".calock/", "build/", "dist/"] },
+  { ignores: ["tests/server/relying_parties/", ".venv/", ".venv-newest/", ".calock/", "build/", "dist/"] },
   { files: ["**/*.js"], extends: [eslint.configs.all, typescript.configs.strictTypeChecked, typescript.configs.stylisticTypeChecked] },
   {
     linterOptions: { reportUnusedDisableDirectives: "error" },
