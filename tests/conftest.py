@@ -7,14 +7,25 @@ more.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from worlds import migrated
 
 settings.register_profile("same", derandomize=True, max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", derandomize=False, max_examples=5_000, parent=settings.get_profile("same"), print_blob=True)
 settings.load_profile("same")  # ``--hypothesis-profile=search`` comes later and wins
+
+gc.disable()  # until all tests are collected: nothing of that is given back before the end
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage walk through every module and test again."""
+    gc.freeze()
+    gc.enable()
+
 
 TOGETHER = {
     # one platform with its driver and browser serves all journeys; what starts a driver on the usual ports waits for them
@@ -44,3 +55,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(tuple(TOGETHER)))
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
+    """On SQLite the tests' database is there already, a copy of a migrated one; it goes with the data directory it lies in."""
+    from django.db import connection  # noqa: PLC0415 - only tests of the server have settings for it
+
+    if connection.vendor != "sqlite":
+        return False
+    migrated.put(connection.settings_dict["TEST"]["NAME"])
+    return True

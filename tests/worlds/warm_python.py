@@ -7,6 +7,7 @@ warm process runs no test and nothing of the program but its imports; it forks, 
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -125,4 +126,5 @@ def _serve(commands: socket.socket) -> dict[str, Any]:
 if __name__ == "__main__":
     for module in sys.argv[2:]:
         __import__(module)
+    gc.freeze()
     _become(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import IO, Any
 
-import xlsxwriter
 from django.http import FileResponse
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -56,6 +55,8 @@ def _write_csv(file: IO[bytes], rows: Iterable[Row]) -> None:
 
 
 def _write_workbook(file: IO[bytes], rows: Iterable[Row]) -> None:
+    import xlsxwriter  # noqa: PLC0415 - a tenth of what a process needs to start, for a few of its requests
+
     book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     sheet = book.add_worksheet()
     sheet.freeze_panes(1, 0)
