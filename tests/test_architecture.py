@@ -59,7 +59,7 @@ def test_nothing_but_egress_opens_a_connection() -> None:
     ours = {SERVER / "egress" / "connections.py", SERVER / "egress" / "fetch.py"}
     ours.add(SERVER / "tools" / "bounded.py")  # opens none: it puts a deadline before those that are open
     heads = {
-        SERVER / "audit" / "outside" / name for name in ("connections.py", "web.py", "syslog.py")
+        SERVER / "audit" / "outside" / name for name in ("connections.py", "speaking.py", "syslog.py")
     }  # to places that the server's owner set
     listening = {SERVER / "process" / "ports.py", SERVER / "process" / "worker.py"}
     for path in set(SERVER.rglob("*.py")) - ours - heads - listening:

@@ -6,7 +6,8 @@
 ``CALOCK_METRICS`` (port, or address and port, where Prometheus finds figures; none without it),
 ``CALOCK_ACCESS_LOG`` (0: no line for each request), ``CALOCK_FAILURES_PER_MINUTE`` (refused attempts one address may make in a
 minute, default 60), ``CALOCK_EGRESS_PROXY``,
-``CALOCK_AUDIT_HEADS`` (places outside that get the audit trail's heads, separated by blanks) and ``CALOCK_AUDIT_HEADS_TOKEN_FILE``,
+``CALOCK_AUDIT_HEADS`` (places outside that get the audit trail's heads, separated by blanks), ``CALOCK_AUDIT_HEADS_TOKEN_FILE`` and
+``CALOCK_AUDIT_HEADS_S3_KEY_FILE``,
 ``CALOCK_OPERATORS_NEED_LOCK`` (0: operators may do with a password; default 1),
 ``CALOCK_SITES``, ``CALOCK_VENDORS`` (directories of sites and of CA vendors of the operator's own, beside those of the program),
 ``CALOCK_DATABASE_SECONDS`` (how long a person's request waits for the database, default 10), ``CALOCK_DATABASE_WAIT`` (seconds that
@@ -32,7 +33,7 @@ from urllib.parse import urlsplit, urlunsplit
 import dj_database_url
 from cryptography.x509 import load_pem_x509_certificates
 
-from calock.server.audit.outside.addresses import require_place
+from calock.server.audit.outside.addresses import Key, require_place
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
 from calock.server.tools.files import make_once
 from calock.wire.driver import PORTS
@@ -84,6 +85,7 @@ class Config:
     """CA certificates of the time-stamp authority, PEM."""
     heads_places: tuple[str, ...] = ()
     heads_token: str = ""
+    heads_key: Key | None = None
     metrics: tuple[str, int] | None = None
     """Address and port for Prometheus."""
     access_log: bool = True
@@ -159,12 +161,23 @@ def _heads_token() -> str:
     return token
 
 
-def _heads_places(token: str) -> tuple[str, ...]:
+def _heads_key() -> Key | None:
+    named = os.environ.get("CALOCK_AUDIT_HEADS_S3_KEY_FILE", "")
+    try:
+        lines = Path(named).read_text("ascii").split() if named else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"CALOCK_AUDIT_HEADS_S3_KEY_FILE names {named}, which cannot be read: {error}") from error
+    if named and len(lines) != 2:
+        raise ConfigError(f"CALOCK_AUDIT_HEADS_S3_KEY_FILE names {named}, which is not two lines: a key's id, its secret")
+    return Key(*lines) if named else None
+
+
+def _heads_places(token: str, key: Key | None) -> tuple[str, ...]:
     """Where every head goes; what makes no sense stops the start, since nobody would miss it."""
     places = tuple(dict.fromkeys(os.environ.get("CALOCK_AUDIT_HEADS", "").split()))
     for place in places:
         try:
-            require_place(place, token=bool(token))
+            require_place(place, token=bool(token), key=key is not None)
         except ValueError as error:
             raise ConfigError(f"CALOCK_AUDIT_HEADS: {error}") from error
     return places
@@ -296,7 +309,7 @@ def read_config() -> Config:
     data = _data()
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     insecure_http = _flag("CALOCK_INSECURE_HTTP")
-    heads_token = _heads_token()
+    heads_token, heads_key = _heads_token(), _heads_key()
     return Config(
         data=data,
         database_url=_database_url(data),
@@ -316,8 +329,9 @@ def read_config() -> Config:
         keep=_retention(),
         hsts_subdomains=_flag("CALOCK_HSTS_SUBDOMAINS"),
         timestamp_ca=_certificates("CALOCK_TIMESTAMP_CA"),
-        heads_places=_heads_places(heads_token),
+        heads_places=_heads_places(heads_token, heads_key),
         heads_token=heads_token,
+        heads_key=heads_key,
         metrics=_metrics(),
         access_log=_flag("CALOCK_ACCESS_LOG", default="1"),
     )

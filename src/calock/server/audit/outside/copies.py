@@ -10,7 +10,8 @@ from django.db.models import Max
 
 from calock.core.trail.heads import Head
 from calock.server.audit.models import AuditSeal
-from calock.server.audit.outside import web
+from calock.server.audit.outside import objects, web
+from calock.server.audit.outside.addresses import require_place
 from calock.server.audit.outside.delivery import sender
 
 Lines = Iterable[tuple[str, str]]
@@ -31,6 +32,10 @@ def _lines(place: str, since: int) -> Lines:
     parts = urlsplit(place)
     if parts.scheme in ("http", "https"):
         return ((place, line) for line in web.got(parts, *_numbers(since), sender()))
+    if parts.scheme.startswith("s3+"):
+        by = sender()
+        require_place(place, token=False, key=by.key is not None)
+        return ((place, line) for line in objects.got(parts, since, by))
     if parts.scheme not in ("", "file"):
         raise ValueError(f"heads cannot be read back from {place}: give the files that it wrote")
     path = Path(parts.path)

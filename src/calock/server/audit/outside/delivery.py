@@ -19,7 +19,7 @@ import structlog
 from django.conf import settings
 
 from calock.server.audit.models import AuditSeal
-from calock.server.audit.outside import syslog, web
+from calock.server.audit.outside import objects, syslog, web
 from calock.server.audit.outside.addresses import SECONDS, Heads, Sender
 from calock.server.audit.outside.connections import Deadline
 from calock.server.audit.tree import own_key
@@ -53,7 +53,7 @@ def standings() -> Standings:
 
 def sender() -> Sender:
     """What places know this machine by."""
-    return Sender(own_key(settings.CALOCK.data)[:16] or "none", settings.CALOCK.heads_token)
+    return Sender(own_key(settings.CALOCK.data)[:16] or "none", settings.CALOCK.heads_token, settings.CALOCK.heads_key)
 
 
 def deliver() -> int:
@@ -100,7 +100,8 @@ def bring(address: str, heads: Heads, by: Sender, deadline: Deadline) -> Iterato
     elif parts.scheme.startswith("syslog"):
         syslog.log(parts, [line for _, line in heads], deadline)
     else:
-        yield from web.put(parts, heads, by, deadline)
+        way = objects if parts.scheme.startswith("s3+") else web
+        yield from way.put(parts, heads, by, deadline)
         return
     yield heads
 
