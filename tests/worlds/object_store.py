@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def listed(self, asked: dict[str, str]) -> bytes:
         """Keys in order, the versions of each newest first, behind the marks."""
-        after = (asked["key-marker"], asked.get("version-id-marker"))
+        after = (asked.get("key-marker", ""), asked.get("version-id-marker"))
         all_rows = [(key, one) for key in sorted(self.server.objects) for one in reversed(self.server.objects[key])]
         marks = [(key, one.number) for key, one in all_rows]
         start = marks.index(after) + 1 if after in marks else sum(key <= after[0] for key, _ in marks)

@@ -75,6 +75,7 @@ def test_each_head_lies_there_once_locked_for_the_days_that_are_named(machine, s
         days = (datetime.fromisoformat(version.until) - datetime.now(UTC)).days
         assert (version.mode, days in (3649, 3650)) == ("COMPLIANCE", True)
     call_command("verify_audit", "--heads", store.place)
+    call_command("verify_audit", "--heads", store.place, "--since", "3")
 
 
 def test_what_was_first_there_counts_whatever_was_put_over_it(machine, store, capsys, monkeypatch):

@@ -84,8 +84,10 @@ def _oldest_first(versions: Iterator[_Version]) -> Iterator[_Version]:
 
 def _versions(web: Web, parts: SplitResult, since: int, deadline: Deadline) -> Iterator[_Version]:
     folder = parts.path.removeprefix(f"/{_bucket(parts)}/")
-    marks = {"key-marker": f"{folder}{max(0, since - 1):012}.json"}
-    while marks:
+    # one earlier than asked for: stores do not agree whether the key at the mark is told
+    marks = {"key-marker": f"{folder}{since - 2:012}.json"} if since > 2 else {}
+    goes_on = True
+    while goes_on:
         deadline.renew()
         asked = {"versions": "", "prefix": folder, "max-keys": str(AT_ONCE), **marks}
         listed = _ask(web, "GET", f"/{_bucket(parts)}?{_query(**asked)}")
@@ -95,10 +97,12 @@ def _versions(web: Web, parts: SplitResult, since: int, deadline: Deadline) -> I
             raise PlaceError("its list of versions cannot be read") from error
         for found in page.iterfind("{*}Version"):
             key = found.findtext("{*}Key") or ""
-            if re.fullmatch(rf"{re.escape(folder)}\d{{12}}\.json", key):
+            number = re.fullmatch(rf"{re.escape(folder)}(\d{{12}})\.json", key)
+            if number and int(number[1]) >= since:
                 yield _Version(key, found.findtext("{*}VersionId") or "null")
+        goes_on = page.findtext("{*}IsTruncated") == "true"
         seen, marks = marks, _further(page.findtext)
-        if marks == seen:
+        if goes_on and marks == seen:
             raise PlaceError("its list of versions does not go on")
 
 
@@ -112,10 +116,9 @@ def _ask(web: Web, method: str, path: str, body: bytes | None = None, *, accepte
 
 
 def _further(text: Callable[[str], str | None]) -> dict[str, str]:
-    """Where the list goes on; nothing at its end."""
-    if text("{*}IsTruncated") != "true":
-        return {}
-    return {"key-marker": text("{*}NextKeyMarker") or "", "version-id-marker": text("{*}NextVersionIdMarker") or ""}
+    """Where the list goes on."""
+    named = {"key-marker": text("{*}NextKeyMarker"), "version-id-marker": text("{*}NextVersionIdMarker")}
+    return {name: mark for name, mark in named.items() if mark}
 
 
 def _bucket(parts: SplitResult) -> str:
