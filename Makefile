@@ -15,7 +15,7 @@ WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest lint conformance fuzz reliability bindings packages dist dist-pythons image drill bench demo-reset lock clean
+.PHONY: help run test test-all test-newest lint conformance fuzz reliability failover bindings packages dist dist-pythons image drill bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -56,6 +56,10 @@ reliability: $(VENV)/test.stamp $(MESSAGES).mo  ## kill, cut off and flood real 
 	tools/system-packages reliability
 	$(BIN)/python tests/reliability/run.py
 
+failover: $(VENV)/test.stamp $(MESSAGES).mo  ## of these: the machine of PostgreSQL's primary is lost, below Patroni and etcd
+	tools/system-packages reliability
+	$(BIN)/python tests/reliability/run.py R10p
+
 bindings: $(VENV)/test.stamp  ## 10,000 sequences of acts on locks and bindings against a plain model (about half an hour)
 	CALOCK_SEQUENCES=$${CALOCK_SEQUENCES:-10000} $(BIN)/pytest -q -s tests/server/locks/test_binding_model.py
 
@@ -69,9 +73,10 @@ dist-pythons: dist  ## the release tried on every Python from 3.12 on that is he
 	for minor in 12 13 14; do for python in $$(command -v python3.$$minor) $$HOME/.pyenv/versions/3.$$minor.*/bin/python3; do \
 	$$python -c '' 2>/dev/null && { $(BIN)/python packaging/dist.py --only-try --python $$python || exit 1; break; }; done; done; true
 
-image: dist  ## an OCI image of the release in dist/image, without an engine; needs root
+image: dist  ## an OCI image of the release in dist/image, made and started without an engine; needs root
 	tools/system-packages drill
 	ops/image/build dist/release dist/image
+	$(BIN)/python tests/drill/image.py dist/image/calock-*.tar
 
 drill: $(VENV)/test.stamp dist  ## from an empty folder to a platform that was backed up, wiped and restored, from the release
 	tools/system-packages drill

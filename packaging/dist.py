@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 START = 120.0
 LANGUAGES = {"zh-hans": ('<html lang="zh-CN"', ">登录<"), "en": ('<html lang="en"', ">{login}<")}
-"""What the login page in each language has; ``login`` is the word that the catalogue has for 登录."""
+"""What the login page in each language has; ``login``: :func:`login_word`."""
 CATALOGUE = ROOT / "src/calock/server/locale/en/LC_MESSAGES/django.po"
 
 
@@ -91,13 +91,18 @@ def page(port: int, language: str, path: str = "/login/") -> str:
     return connection.getresponse().read().decode()
 
 
+def login_word() -> str:
+    """登录 in English."""
+    (word,) = re.findall(r'^msgid "登录"\nmsgstr "(.+)"$', CATALOGUE.read_text("utf-8"), re.MULTILINE)
+    return str(word)
+
+
 def try_it(programs: Path, scratch: Path) -> None:
     """The installed server speaks both languages; the commands that need no server work."""
-    (login,) = re.findall(r'^msgid "登录"\nmsgstr "(.+)"$', CATALOGUE.read_text("utf-8"), re.MULTILINE)
     with serving(programs, scratch / "data") as port:
         for language, words in LANGUAGES.items():
             text = page(port, language)
-            if not all(word.format(login=login) in text for word in words):
+            if not all(word.format(login=login_word()) in text for word in words):
                 sys.exit(f"dist: the login page in {language} lacks one of {words}")
     run(programs / "calock", "packages", "build", "--help")
 

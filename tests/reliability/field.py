@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from machines import SECRET, Balancer, DatabaseBalancer, Postgres, Replica
+from patroni import Cluster
 
 PEOPLE = 12
 
@@ -25,7 +26,9 @@ class Field:
         self._place = tempfile.TemporaryDirectory(prefix="calock-reliability-")
         self.place = Path(self._place.name)
         self.postgres = Postgres(self.place) if database == "postgresql" else None
-        self.url = self.postgres.url if self.postgres else f"sqlite:///{self.place / 'calock.sqlite3'}"
+        self.cluster = Cluster(self.place) if database == "patroni" else None
+        served = self.postgres or self.cluster
+        self.url = served.url if served else f"sqlite:///{self.place / 'calock.sqlite3'}"
         own = self.place / "harness"
         own.mkdir(mode=0o700)
         os.environ.update(
@@ -87,8 +90,8 @@ class Field:
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the database itself."""
-        if self.postgres:
-            return self.postgres.ask(statement)
+        if served := self.postgres or self.cluster:
+            return served.ask(statement)
         with closing(sqlite3.connect(self.place / "calock.sqlite3", timeout=30)) as connection:
             return connection.execute(statement).fetchall()
 
@@ -122,6 +125,6 @@ class Field:
     def close(self) -> None:
         self.clear()
         self.source.stop()
-        if self.postgres:
-            self.postgres.stop()
+        if served := self.postgres or self.cluster:
+            served.stop()
         self._place.cleanup()

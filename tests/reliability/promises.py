@@ -28,7 +28,7 @@ class Promise:
     says: str
     attempt: Try
     database: str
-    """``postgresql`` or ``sqlite``."""
+    """``postgresql``, ``sqlite``, or ``patroni``: three PostgreSQL that watch each other."""
 
 
 PROMISES: dict[str, Promise] = {}
