@@ -116,43 +116,51 @@ def test_haproxy_writes_no_query_down_and_takes_no_request_id_from_a_caller():
 
 @pytest.fixture
 def seen(tmp_path):
-    """``seen(program, url, *command)`` runs a script; the arguments that ``program`` of PostgreSQL was given, and its password."""
+    """``seen(program, url, *command)`` runs a script; what ``program`` of PostgreSQL got: its service file, its arguments."""
     programs = tmp_path / "programs"
     programs.mkdir()
 
     def arguments(program, url, *command):
-        (programs / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@" >"{tmp_path}/seen"\n')
+        (programs / program).write_text(
+            f'#!/bin/sh\ncat "$PGSERVICEFILE" >"{tmp_path}/service"\nprintf "%s\\n" "$@" >"{tmp_path}/seen"\n'
+        )
         (programs / program).chmod(0o755)
         run(
             *command, PATH=f"{programs}:{os.environ['PATH']}", DATABASE_URL=url, CALOCK_DATA=tmp_path / "data",
             CALOCK_PYTHON=sys.executable, CALOCK_COMMAND="true",
         )  # fmt: skip
-        password, *rest = (tmp_path / "seen").read_text().splitlines()
-        return password, rest
+        return (tmp_path / "service").read_text().splitlines(), (tmp_path / "seen").read_text().splitlines()
 
     return arguments
 
 
 @pytest.mark.parametrize(
-    ("url", "bare"),
+    ("url", "bare", "secrets"),
     [
         (
             "postgresql://calock:s3cr%40t@a:5432,b:5433/calock?options=-c%20x",
-            "postgresql://calock@a:5432,b:5433/calock?options=-c%20x",
+            "postgresql://calock@a:5432,b:5433/calock?options=-c%20x&service=calock",
+            ["password=s3cr@t"],
         ),
-        ("postgresql:///calock?user=calock&password=s3cr%40t&host=/run", "postgresql:///calock?user=calock&host=/run"),
+        (
+            "postgresql:///calock?user=calock&password=s3cr%40t&sslkey=/k&sslpassword=s3cr%20k&host=/run",
+            "postgresql:///calock?user=calock&sslkey=/k&host=/run&service=calock",
+            ["password=s3cr@t", "sslpassword=s3cr k"],
+        ),
     ],
 )
-def test_neither_backup_nor_restore_shows_the_password_of_the_database_among_processes(seen, tmp_path, url, bare):
+def test_neither_backup_nor_restore_shows_a_password_of_the_database_among_processes(seen, tmp_path, url, bare, secrets):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "package-keys.txt").touch()
     (tmp_path / "data" / "audit-seal.key").touch()
     made, kept = tmp_path / "made", tmp_path / "kept"
-    password, arguments = seen("pg_dump", url, OPS / "backup", made, kept)
-    assert (password, arguments[:2]) == ("s3cr@t", ["--dbname", bare])
+    service, arguments = seen("pg_dump", url, OPS / "backup", made, kept)
+    assert service == ["[calock]", *secrets]
+    assert arguments[:2] == ["--dbname", bare]
     assert not [word for word in arguments if "s3cr" in word]
     (made,), (kept,) = made.iterdir(), kept.iterdir()
-    password, arguments = seen("pg_restore", url, OPS / "restore", made, kept)
-    assert (password, arguments[:2]) == ("s3cr@t", ["--dbname", bare])
+    service, arguments = seen("pg_restore", url, OPS / "restore", made, kept)
+    assert service == ["[calock]", *secrets]
+    assert arguments[:2] == ["--dbname", bare]
     assert not [word for word in arguments if "s3cr" in word]
     assert str(made / "database.dump") in arguments

@@ -252,6 +252,25 @@ def test_a_small_workbook_that_unpacks_to_a_large_tree_is_refused(part, old, new
         ImportList(ImportKind.ACCOUNTS, rewritten(part, old, new))
 
 
+TYPES, RELATIONS = "[Content_Types].xml", "xl/_rels/workbook.xml.rels"
+A_SHEET = (b"spreadsheetml.worksheet+xml", b"relationships/worksheet")
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        (TYPES, A_SHEET[0], b"spreadsheetml.sheet.main+xml"),
+        (TYPES, A_SHEET[0], b"spreadsheetml.template.main+xml"),
+        (TYPES, A_SHEET[0], b"spreadsheetml.sharedStrings+xml"),
+        (RELATIONS, A_SHEET[1], b"relationships/chartsheet"),
+    ],
+    ids=["workbook", "template", "texts", "chart"],
+)
+def test_a_sheet_that_is_passed_off_as_a_part_that_is_read_whole_is_refused(part, old, new):
+    with pytest.raises(Refusal, match="部件的类型不符"):
+        ImportList(ImportKind.ACCOUNTS, rewritten(part, old, new))
+
+
 def test_a_long_workbook_is_taken():
     content = workbook(("账户", "姓名"), *((f"p{number}", f"张{number}") for number in range(6000)))
     assert len(ImportList(ImportKind.ACCOUNTS, content).records) == 6000

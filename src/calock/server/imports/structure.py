@@ -1,7 +1,8 @@
 """How many XML elements a workbook makes a reader hold at once: a few kilobytes of zip may unpack to millions of them.
 
 openpyxl streams a sheet row by row, and holds a whole row; it reads every other part whole. So each part is looked at first, by a
-parser that holds nothing. Which part is what, a workbook says itself; so every file in it is looked at, whatever its name is.
+parser that holds nothing. Which part is what, a workbook says itself: a file in the folder of sheets must be a sheet by its content
+type, and none may be a chart sheet, which would be read whole.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ MAX_TAG = 1024 * 1024
 _CHUNK = 64 * 1024
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _ROW, _TEXTS = f"{_MAIN} row", f"{_MAIN} sst"
+_SHEETS = "xl/worksheets/"
+_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
 
 
 class TooLargeError(ValueError):
@@ -30,18 +33,23 @@ class TooManyRowsError(ValueError):
     """A sheet is longer than a list may be."""
 
 
+class PassedOffError(ValueError):
+    """A sheet that would not be read as one, or a chart sheet."""
+
+
 def require_small_parts(content: bytes, *, rows: int) -> None:
     """Look at every file of a workbook. ``rows``: how many a sheet may have.
 
     Raises:
         TooLargeError: a part, a row or a tag is too large.
         TooManyRowsError: a sheet is too long.
+        PassedOffError: what lies among the sheets is said to be something else, or a sheet is a chart.
         ValueError: a document type declaration, which no spreadsheet program writes.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         for member in book.infolist():
             with book.open(member) as part:
-                _Part(rows, streamed=member.filename.startswith("xl/worksheets/")).read(part)
+                _Part(rows, streamed=member.filename.startswith(_SHEETS)).read(part)
 
 
 class _Part:
@@ -67,7 +75,9 @@ class _Part:
             if fed - self.parser.CurrentByteIndex > MAX_TAG:
                 raise TooLargeError("a tag")
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:  # noqa: ARG002 - expat's signature
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if name.endswith(("Override", "Relationship")):  # in any namespace, as openpyxl reads them
+            _require_what_it_seems(attributes)
         self.most = self.most or (MAX_STRINGS if name == _TEXTS else MAX_ELEMENTS)
         if name == _ROW and self.streamed:
             if not self.open_rows:
@@ -89,3 +99,11 @@ class _Part:
 
     def _doctype(self, *_: object) -> None:
         raise ValueError("a document type declaration")
+
+
+def _require_what_it_seems(said: dict[str, str]) -> None:
+    """``said``: attributes of an Override (ISO/IEC 29500-2, content types) or a Relationship."""
+    if said.get("PartName", "")[1:].startswith(_SHEETS) and said.get("ContentType") != _SHEET:
+        raise PassedOffError("a sheet by its place and not by its content type")
+    if "chartsheet" in said.get("Type", ""):
+        raise PassedOffError("a chart sheet")
