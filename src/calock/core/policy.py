@@ -12,6 +12,7 @@ from calock.core.prefix import check_prefix
 
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 ANY_EXTENDED_KEY_USAGE = "2.5.29.37.0"
+ANY_POLICY = "2.5.29.32.0"
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 MAX_DEPTH = 8
 MAX_SKEW = 3600
@@ -139,6 +140,8 @@ class Policy:
     initial_policies: tuple[str, ...] = ()
     """user-initial-policy-set (RFC 5280 clause 6.1.1 c) that only counts where a CA or ``require_explicit_policy`` demands one."""
     disallowed_policies: tuple[str, ...] = ESTONIAN_MOBILE_ID
+    hardware_policies: tuple[str, ...] = ()
+    """Policies under which the CA certifies keys in hardware alone: applications are told ``hwk`` (RFC 8176), on the CA's word."""
     require_explicit_policy: bool = False
     inhibit_policy_mapping: bool = False
     inhibit_any_policy: bool = False
@@ -316,9 +319,11 @@ def _check_policy(value: Policy) -> None:
         raise PolicyError(f"policy.max_depth: 1 to {MAX_DEPTH}; policy.grace_days: 0 to 366")
     if not value.ekus or ANY_EXTENDED_KEY_USAGE in value.ekus:
         raise PolicyError("policy.ekus: at least one, and not anyExtendedKeyUsage")
-    for oids in (value.ekus, value.required_policies, value.initial_policies, value.disallowed_policies):
+    for oids in (value.ekus, value.required_policies, value.initial_policies, value.disallowed_policies, value.hardware_policies):
         if not all(_OID.fullmatch(text) for text in oids):
             raise PolicyError("policy: an object identifier is not dotted decimal")
+    if ANY_POLICY in value.hardware_policies:
+        raise PolicyError("policy.hardware_policies: anyPolicy says nothing about the key")
 
 
 def _check_revocation(value: RevocationRules) -> None:

@@ -54,3 +54,4 @@ def test_the_rules_of_every_vendor_folder_are_rules(code):
     written = tomllib.loads((SHIPPED / code / "vendor.toml").read_text("utf-8"))["rules"]
     assert set(written) <= set(TABLES[0])
     assert (policy.grace_days, policy.revocation.mode, policy.revocation.emergencies, policy.legacy) == (0, "require", (), ())
+    assert policy.hardware_policies == (), "a practice lock is a file"

@@ -89,6 +89,11 @@ def _for_others(eku: Sequence[str], policy: Policy) -> str:
     )
 
 
+def is_of_hardware(certificate: Certificate, policy: Policy) -> bool:
+    """Whether the CA says, by a policy that the provider's rules name, that it certified a key in hardware."""
+    return bool(policy.hardware_policies) and not set(policy.hardware_policies).isdisjoint(certificate.policies or ())
+
+
 def _policies(certificate: Certificate, policy: Policy) -> Check:
     barred = set(certificate.policies or ()) & set(policy.disallowed_policies)
     if barred:

@@ -13,9 +13,8 @@ from typing import TypeVar
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import extensions, reader
 from calock.core.der.extensions import OID_INHIBIT_ANY_POLICY, OID_POLICY_CONSTRAINTS, OID_POLICY_MAPPINGS
-from calock.core.policy import Policy
+from calock.core.policy import ANY_POLICY, Policy
 
-ANY_POLICY = "2.5.29.32.0"
 MAX_POLICIES = 128
 """Policies or mappings of one certificate. Real ones have up to a dozen."""
 

@@ -14,6 +14,7 @@ RULE_WORDS = {
     "required_policies": "不为空时，整条证书链须有其中一个证书策略",
     "initial_policies": "RFC 5280 6.1.1 的初始策略集，仅在要求明确策略时起作用",
     "disallowed_policies": "锁证书带有其中之一即被拒绝",
+    "hardware_policies": "CA 仅为硬件内生成的密钥签发的证书策略；锁证书带有其中之一时，应用得知 amr 为 hwk，否则为 swk",
     "require_explicit_policy": "RFC 5280 6.1.1：要求明确策略",
     "inhibit_policy_mapping": "RFC 5280 6.1.1：禁止策略映射",
     "inhibit_any_policy": "RFC 5280 6.1.1：禁止 anyPolicy",

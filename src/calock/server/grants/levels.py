@@ -1,6 +1,7 @@
 """How a person proved who they are, in the words of OpenID Connect: ``acr`` and ``amr`` (RFC 8176), true to what the session says.
 
-Nothing attests that a lock is hardware, so its method is ``swk``; ``sc`` is never used, and no level of NIST is claimed.
+Nothing attests that a lock is hardware. Its method is ``hwk`` where its CA says so by a policy that the provider's rules name, else
+``swk``; ``sc`` is never used, and no level of NIST is claimed.
 """
 
 from __future__ import annotations
@@ -8,13 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from calock.server.locks.hardware import is_of_hardware
 from calock.server.sessions.models import Session
 
 PREFIX = "urn:calock:acr:"
 LEVELS = ("password", "lock")
 """Weakest first."""
-LOCK_METHODS = ("swk", "pin", "mfa")
-PASSWORD_METHODS = ("pwd",)
 
 
 class Proofs(NamedTuple):
@@ -31,18 +31,19 @@ class Proofs(NamedTuple):
         """What is proved, strongest first."""
         return [level for level in reversed(LEVELS) if self.at(level) is not None]
 
-    @property
-    def methods(self) -> list[str]:
-        """``amr``."""
-        lock = LOCK_METHODS if self.lock is not None else ()
-        return [*lock, *(PASSWORD_METHODS if self.password is not None else ())]
-
 
 def proofs_of(session: Session) -> Proofs:
     """What counts of a session; nothing when its row is not the one that this server sealed."""
     if not session.is_intact():
         return Proofs(None, None)
     return Proofs(session.password_proved_at, session.lock_proved_at)
+
+
+def methods_of(session: Session) -> list[str]:
+    """``amr``: the ways in which a session's person proved themselves."""
+    proofs = proofs_of(session)
+    lock = () if proofs.lock is None else ("hwk" if is_of_hardware(session.proved_lock_id) else "swk", "pin", "mfa")
+    return [*lock, *(() if proofs.password is None else ("pwd",))]
 
 
 def acr(level: str) -> str:

@@ -13,7 +13,7 @@ from calock.server.applications.models import Application
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.grants.decide import Enter
-from calock.server.grants.levels import LEVELS, acr, level_of, proofs_of
+from calock.server.grants.levels import LEVELS, acr, level_of, methods_of, proofs_of
 from calock.server.grants.models import Grant, PendingRequest
 from calock.server.locks.liveness import limit_of, sessions_with_binding, why_over
 from calock.server.sessions.context import RequestContext
@@ -74,7 +74,7 @@ def open_grant(
         issuer=context.origin,
         scope=scope,
         acr=acr(entered.level),
-        amr=proofs_of(session).methods,
+        amr=methods_of(session),
         auth_time=entered.proved_at,
         created_at=context.at,
     )
