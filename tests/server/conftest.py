@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.db.models.signals import post_migrate
 from worlds import kept
 from worlds.locks import LockWorld, make_lock_world
@@ -33,12 +35,24 @@ def _nothing_left_over():
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
-    """After each test that commits Django would write its permissions and content types again; calock asks for neither."""
+    """After each test that commits Django would empty every table and write its permissions and content types again.
+
+    calock asks for neither of them, and most tables are empty.
+    """
     from django.contrib.auth.management import create_permissions  # noqa: PLC0415 - Django is set up by now
     from django.contrib.contenttypes.management import create_contenttypes  # noqa: PLC0415 - same
 
     post_migrate.disconnect(dispatch_uid=f"{create_permissions.__module__}.{create_permissions.__name__}")
     post_migrate.disconnect(create_contenttypes)
+    connection.ops.sql_flush = _what_is_left
+
+
+def _what_is_left(style: object, tables: Iterable[str], **options: bool) -> list[str]:
+    """Statements that empty the tables after a test that commits. To truncate all, PostgreSQL takes a quarter of a second."""
+    quoted = [connection.ops.quote_name(table) for table in tables]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in quoted))
+        return [f"DELETE FROM {table}" for (table,) in cursor.fetchall()]
 
 
 HERE = Path(__file__).parent
