@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from machines import Replica
 
 ONE = ("--workers", "1")
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "operations.md"
 FENCED = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -54,7 +55,7 @@ class Shell:
                 continue
             environment = {**self.machine.environment, **self._environment}
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command], env=environment, capture_output=True, text=True, check=False
+                ["bash", "-euo", "pipefail", "-c", command], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
             )
             told = done.stdout + done.stderr
             require(done.returncode == (1 if "status 1" in comment else 0), f"{line}: {done.returncode}\n{told}")

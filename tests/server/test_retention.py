@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from worlds.browser import context, session_of
+from worlds.browser import bound, context, session_of
+from worlds.practice import make_lock
 from worlds.rows import account, operator
 
 from calock.server.accounts.codes import issue_code
 from calock.server.accounts.models import PasswordCode
+from calock.server.audit.canonical import new_number
 from calock.server.imports.columns import ImportKind
 from calock.server.imports.models import ImportPart, ImportRun
 from calock.server.imports.runs import discard, upload
 from calock.server.jobs import retention
+from calock.server.locks.models import Binding
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.process.config import ConfigError, read_config
+from calock.server.receipts.models import Receipt
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +55,27 @@ def test_what_has_served_goes_after_its_days_and_everything_else_stays(monkeypat
     assert retention.let_go(at=now) == 0
 
 
-@pytest.mark.parametrize(("name", "days"), [("AUDIT", "179"), ("SESSIONS", "0"), ("NOTICES", "x"), ("IMPORTS", "-1")])
+def receipt(purpose, at, binding=None):
+    return Receipt.objects.create(
+        number=new_number(at), purpose=purpose, account=uuid.uuid4(), binding=binding, at=at, sealed=b"x"
+    )  # fmt: skip
+
+
+def test_receipts_go_after_decades_and_those_of_a_binding_not_before_it_has_ended_so_long(lock_world):
+    now, many, few = timezone.now(), 7306 * DAY, 7304 * DAY
+    ended, live = (bound(make_lock("EC", number=number), lock_world.member) for number in (1, 2))
+    Binding.objects.filter(pk=ended.pk).update(unbound_at=now - many)
+    Receipt.objects.all().delete()
+    gone = [receipt("login", now - many), receipt("stepup", now - many), receipt("bind", now - 9000 * DAY, ended.pk)]
+    kept = [receipt("login", now - few), receipt("unbind", now - few, ended.pk), receipt("bind", now - 9000 * DAY, live.pk)]
+    assert retention.let_go(at=now) == len(gone)
+    assert set(Receipt.objects.all()) == set(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [("AUDIT", "179"), ("SESSIONS", "0"), ("NOTICES", "x"), ("BINDING_RECEIPTS", "1825")],
+)
 def test_a_retention_below_its_floor_stops_the_start(name, days, monkeypatch, tmp_path):
     monkeypatch.setenv("CALOCK_DATA", str(tmp_path))
     monkeypatch.setenv("CALOCK_SECRET_KEY", secrets.token_hex(32))

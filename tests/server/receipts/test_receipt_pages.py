@@ -27,7 +27,7 @@ from calock.server.audit.sealing import seal_audit
 from calock.server.audit.services import Event, record
 from calock.server.audit.tree import public_hex
 from calock.server.locks.models import Lock
-from calock.server.portal.views.receipts import note_sentence
+from calock.server.portal.receipt_words import note_sentence
 from calock.server.providers.models import CaRecord, CaState
 from calock.server.receipts import services
 from calock.server.receipts.models import Receipt

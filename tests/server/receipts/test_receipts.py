@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import zipfile
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
@@ -22,6 +23,7 @@ from calock.core.receipts.tree import proof_of
 from calock.core.receipts.verify import verify_receipt
 from calock.core.refusals import Reason, Refusal
 from calock.core.trail.heads import leaf_content
+from calock.server.audit.archiving import archive_audit
 from calock.server.audit.canonical import canonical
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing import seal_audit
@@ -184,6 +186,29 @@ def test_what_is_not_sealed_yet_or_no_longer_there_is_said(made):
         file_of(receipt, names={})
 
 
+def test_a_receipt_outlives_its_audit_row_in_the_database(made, lock_world, tmp_path, settings):
+    """The trail is archived and let go of; the receipt keeps its row, under its own number and the server's key."""
+    receipt = made(seal=False)
+    seal_audit(at=timezone.now() - timedelta(days=2000))
+    before = verify_receipt(file_of(receipt, names={}))
+    archive_audit(until=timezone.now() - timedelta(days=1999), folder=tmp_path, delete=True, now=timezone.now())
+    assert not AuditEvent.objects.filter(number=receipt.number).exists()
+    receipt.refresh_from_db()
+    assert verify_receipt(file_of(receipt, names={})) == before
+    client = logged_in(lock_world.member).client
+    assert client.get(f"/receipts/{receipt.number}/").status_code == 200
+    assert verify_receipt(client.get(f"/receipts/{receipt.number}/file/").content).number == receipt.number
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another secret of at least 32 characters"
+    assert rekey_receipts().done == Receipt.objects.count() + Receipt.objects.exclude(audit_row=None).count()
+    settings.SECRET_KEY_FALLBACKS = []
+    receipt.refresh_from_db()
+    assert verify_receipt(file_of(receipt, names={})) == before
+    receipt.audit_row = receipt.audit_row[:-1] + bytes([receipt.audit_row[-1] ^ 1])
+    with pytest.raises(Refusal, match=r"RECEIPT_ALTERED.*the kept audit row"):
+        file_of(receipt, names={})
+
+
 def test_a_row_that_was_sealed_as_not_written_by_the_server_proves_nothing(made, lock_world, monkeypatch):
     receipt = made(seal=False)
     with connection.cursor() as cursor:
@@ -194,8 +219,8 @@ def test_a_row_that_was_sealed_as_not_written_by_the_server_proves_nothing(made,
     client = logged_in(lock_world.member).client
     assert client.get(f"/receipts/{receipt.number}/file/").status_code == 400
 
-    def unasked(number: str, _digest: str) -> tuple[int, Position]:
-        row, seal = AuditEvent.objects.get(number=number), AuditSeal.objects.get()
+    def unasked(receipt: Receipt, _digest: str) -> tuple[int, Position]:
+        row, seal = AuditEvent.objects.get(number=receipt.number), AuditSeal.objects.get()
         leaves, text = leaves_of(seal), canonical(row)
         steps = proof_of(list(leaves.values()), list(leaves).index(row.pk))
         return seal.seq, Position(text, leaf_content(row.pk, row.mac, text, intact=False), steps, seal.head)

@@ -20,6 +20,7 @@ from calock.core.trail.archive import TOLD, check_archive, head_line, row_line
 from calock.server.audit.archived import KEPT, archived_through
 from calock.server.audit.canonical import canonical
 from calock.server.audit.events import Event
+from calock.server.audit.keepers import keepers
 from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.sealing_keys import known_keys
 from calock.server.audit.services import record
@@ -120,6 +121,8 @@ def _delete(number: int) -> int:
     with transaction.atomic():
         leaves = leaves_of(AuditSeal.objects.get(seq=number))
         rows = AuditEvent.objects.filter(pk__in=leaves).exclude(event__in=KEPT)
-        whole = [row.pk for row in rows if leaves[row.pk] == leaf(row)]
-        gone: int = AuditEvent.objects.filter(pk__in=whole).delete_archived()
+        whole = [row for row in rows if leaves[row.pk] == leaf(row)]
+        for keeper in keepers():
+            keeper.keep(whole)
+        gone: int = AuditEvent.objects.filter(pk__in=[row.pk for row in whole]).delete_archived()
         return gone

@@ -1,6 +1,7 @@
 """Rows that have served: deleted after the days that are set, in batches that hold nobody up.
 
-The audit trail says what happened; these only let a page show it. Bindings, locks, approvals and accounts stay: they are evidence
+The audit trail says what happened; these only let a page show it, but for receipts, which are evidence and are kept for decades.
+Bindings, locks, approvals and accounts stay: they are evidence
 (docs/decisions/retention.md has every table).
 """
 
@@ -10,14 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
+from calock.core.challenge import Purpose
 from calock.server.accounts.models import PasswordCode
 from calock.server.imports.models import ImportRun
+from calock.server.locks.models import Binding
 from calock.server.notices.models import Notice
+from calock.server.receipts.models import Receipt
 from calock.server.sessions.models import Session
 
 BATCH = 2000
+_ENTERING = (Purpose.LOGIN, Purpose.STEPUP)
+"""Receipts that show who was there; the others show whose lock it is."""
 CODES = timedelta(days=30)
 """One-time codes after their end, used or not: an hour would do, a month answers who asks."""
 
@@ -32,8 +38,16 @@ def let_go(*, at: datetime) -> int:
             Notice.objects.filter(dismissed_at__lt=at - timedelta(days=keep.notices)),
             ImportRun.objects.filter(finished_at__lt=at - timedelta(days=keep.imports)),
             PasswordCode.objects.filter(expires_at__lt=at - CODES),
+            Receipt.objects.filter(purpose__in=_ENTERING, at__lt=at - timedelta(days=keep.login_receipts)),
+            _of_ended_bindings(at - timedelta(days=keep.binding_receipts)),
         )
     )
+
+
+def _of_ended_bindings(before: datetime) -> QuerySet[Receipt]:
+    """Receipts of bindings that ended before a moment: while a lock is bound, how it came to be is told."""
+    ended = Binding.objects.filter(pk=OuterRef("binding"), unbound_at__lt=before)
+    return Receipt.objects.exclude(purpose__in=_ENTERING).filter(Exists(ended), at__lt=before)
 
 
 def _delete(rows: QuerySet[Any]) -> int:

@@ -2,8 +2,8 @@
 
 Gone: name, account name, number in another system, password, addresses and browsers of sessions, drivers, notices, claims of
 lists, codes.
-Stays: the row with its id, to which bindings, approvals and audit rows point; certificates and bindings, which are evidence of
-procurement acts; audit rows with the address they came from, whose MAC and seal cover it, until their own time is over.
+Stays: the row with its id, to which bindings, approvals and audit rows point; certificates, bindings and receipts, which are
+evidence of procurement acts; audit rows with the address they came from, whose MAC and seal cover it, until their own time is over.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from django.db.models import Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -18,8 +19,10 @@ from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
 from calock.server.portal.event_names import event_name
+from calock.server.portal.receipt_words import purposes
 from calock.server.portal.rows import rows_of, with_certificates
 from calock.server.portal.templatetags.portal import site_names
+from calock.server.receipts.models import Receipt
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sites.profile import Profile
 from calock.server.tools import clock
@@ -60,6 +63,7 @@ def _sections(account: Account, site: Profile) -> Iterator[tuple[str, tuple[str,
     yield _("待激活绑定"), claimed, _claims(account)
     sessions = (_("登录时间"), _("站点"), _("方式"), _("地址"), _("浏览器"), _("结束时间"))
     yield _("登录会话"), sessions, _logins(account)
+    yield _("存证回执"), (_("时间"), _("编号"), _("事项"), _("回执文件")), _receipts(account)
     yield _("用过的 CA 驱动"), (_("首次使用时间"), _("站点"), _("指纹 SHA-256")), _drivers(account)
     yield _("安全提醒"), (_("时间"), _("内容")), _notices(account)
     acts = (_("时间"), _("编号"), _("事件"), _("原因"), _("地址"), _("浏览器"))
@@ -94,6 +98,13 @@ def _logins(account: Account) -> Iterator[Row]:
     for row in Session.objects.filter(account=account).order_by("-created_at")[:MOST]:
         how = _("CA 锁") if row.method == SessionMethod.CA else _("账号密码")
         yield row.created_at, site_names(row.site), how, row.ip or "-", row.user_agent, row.ended_at or row.expires_at
+
+
+def _receipts(account: Account) -> Iterator[Row]:
+    """What their locks signed. The files are handed out one by one, as the page 存证回执 does."""
+    for row in Receipt.objects.of(account.pk)[:MOST]:
+        file = reverse("portal:receipt_file", args=[row.number]) if row.opens_for(account.pk) else "-"
+        yield row.at, row.number, purposes().get(row.purpose, row.purpose), file
 
 
 def _drivers(account: Account) -> Iterator[Row]:

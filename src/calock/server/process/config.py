@@ -15,8 +15,8 @@ minute, default 60), ``CALOCK_EGRESS_PROXY``,
 "draining" before a machine that was told to end stops listening, default 5), ``CALOCK_HSTS_SUBDOMAINS`` (1: browsers use HTTPS for
 all names below the sites' too), ``CALOCK_TIMESTAMP_CA`` (file of CA certificates of the time-stamp authority, PEM),
 ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver,
-``calock.wire.driver.PORTS``), ``CALOCK_KEEP_SESSIONS_DAYS``, ``…_NOTICES_DAYS``, ``…_IMPORTS_DAYS``, ``…_AUDIT_DAYS`` (how long
-rows are kept).
+``calock.wire.driver.PORTS``), ``CALOCK_KEEP_SESSIONS_DAYS``, ``…_NOTICES_DAYS``, ``…_IMPORTS_DAYS``, ``…_AUDIT_DAYS``,
+``…_LOGIN_RECEIPTS_DAYS``, ``…_BINDING_RECEIPTS_DAYS`` (how long rows are kept).
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ class Retention:
     imports: int = 90
     audit: int = 1095
     """Nothing deletes audit rows by itself: younger ones are not let go of when the archive is asked to."""
+    login_receipts: int = 7305
+    """Twenty years: procurement files are kept for 15 years from the end of the procurement (政府采购法 clause 42)."""
+    binding_receipts: int = 7305
+    """From the end of the binding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +294,13 @@ def _database_url(data: Path) -> str:
 
 
 def _retention() -> Retention:
-    """Audit rows at least 180 days: six months by 网络安全法 clause 21 (3)."""
+    """The floors.
+
+    Audit rows six months (网络安全法 clause 21 (3)); receipts three years, after which a claim is barred (民法典 clause 188), those
+    of bindings five, as long as a CA keeps what it knows of a certificate (电子签名法 clause 24).
+    """
     usual = Retention()
-    floors = {"sessions": 30, "notices": 30, "imports": 7, "audit": 180}
+    floors = {"sessions": 30, "notices": 30, "imports": 7, "audit": 180, "login_receipts": 1095, "binding_receipts": 1826}
     days = {
         name: _number(f"CALOCK_KEEP_{name.upper()}_DAYS", default=getattr(usual, name), low=floor, high=36500)
         for name, floor in floors.items()

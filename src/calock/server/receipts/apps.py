@@ -9,6 +9,7 @@ class ReceiptsConfig(AppConfig):
     verbose_name = "存证回执"
 
     def ready(self) -> None:
-        from calock.server.receipts import timestamps  # noqa: PLC0415 - models load first
+        from calock.server.receipts import positions, timestamps  # noqa: PLC0415 - models load first
 
+        positions.register()
         timestamps.register()

@@ -26,6 +26,7 @@ class Receipt(models.Model):
     session = models.CharField(max_length=64, blank=True, help_text="digest of the session that was opened, or acted")
     at = models.DateTimeField()
     sealed = models.BinaryField(help_text="record and answer, encrypted: the certificate in the answer holds its holder's 身份证号")
+    audit_row = models.BinaryField(null=True, help_text="the audit row, encrypted, once it is only in archives of the trail")
 
     objects = ReceiptQuerySet.as_manager()
 

@@ -7,23 +7,21 @@ import hashlib
 import struct
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 
 from django.conf import settings
 
 from calock.core.receipts.archive import pack
-from calock.core.receipts.parts import Contents, Position, listed, parts_of, read_answer
+from calock.core.receipts.parts import Contents, listed, parts_of, read_answer
 from calock.core.receipts.record import Record, read_record
-from calock.core.receipts.tree import proof_of
 from calock.core.refusals import Reason, Refusal
-from calock.core.trail.heads import leaf_content
-from calock.server.audit.canonical import canonical
-from calock.server.audit.models import AuditEvent, AuditSeal
+from calock.server.audit.models import AuditEvent
 from calock.server.audit.sealing_keys import first_key, known_keys
-from calock.server.audit.tree import leaves_of, own_key, own_trail, public_hex, seal_key
+from calock.server.audit.tree import own_key, own_trail, public_hex, seal_key
 from calock.server.providers.models import CaRecord, CaState
 from calock.server.receipts.drafts import Draft
 from calock.server.receipts.models import Blob, Receipt
+from calock.server.receipts.positions import about_row, position_of
 from calock.server.receipts.timestamps import stamp_over
 from calock.server.tools import encryption
 from calock.server.tools.rekeying import Rekeyed, batches
@@ -102,7 +100,7 @@ def file_of(receipt: Receipt, *, names: Mapping[str, str], everything: bool = Fa
     record, token = opened(receipt)
     read = read_record(record)
     blobs = _blobs(read)
-    seq, position = position_of(receipt.number, hashlib.sha256(record).hexdigest())
+    seq, position = position_of(receipt, hashlib.sha256(record).hexdigest())
     contents = Contents(
         record=record,
         token=token,
@@ -139,40 +137,6 @@ def _chain(record: Record, token: bytes, blobs: Mapping[str, bytes]) -> list[byt
     return [lock, *(_blob(blobs, name) for name in record.chain[1:])]
 
 
-def _seal_of(row: AuditEvent) -> AuditSeal | None:
-    return AuditSeal.objects.filter(first_id__lte=row.pk, last_id__gte=row.pk).first()
-
-
-def position_of(number: str, digest: str) -> tuple[int, Position]:
-    """Number of the head below which the audit row of a receipt stands, and where.
-
-    Raises:
-        Refusal: RECEIPT_INCOMPLETE: it is not sealed yet, or archived; RECEIPT_ALTERED: it is another one.
-    """
-    row = AuditEvent.objects.filter(number=number).first()
-    if row is None:  # rows may be kept for less long than receipts, in archives of the trail
-        raise Refusal(Reason.RECEIPT_INCOMPLETE, "its audit row is no longer in the database: look into the archives of the trail")
-    if row.details.get("receipt") != digest:
-        raise Refusal(Reason.RECEIPT_ALTERED, "its audit row names another record", {"part": "audit/row.json"})
-    seal = _seal_of(row)
-    if seal is None:
-        raise Refusal(Reason.RECEIPT_INCOMPLETE, "its audit row is not sealed yet", {"wait": True})
-    leaves = leaves_of(seal)
-    text = canonical(row)
-    leaf = leaf_content(row.pk, row.mac, text, intact=True)
-    if hashlib.sha256(leaf).digest() != leaves.get(row.pk):  # nor does one count that was sealed as not written by the server
-        raise Refusal(Reason.RECEIPT_ALTERED, "its audit row is not the one that was sealed", {"part": "audit/row.json"})
-    steps = proof_of(list(leaves.values()), list(leaves).index(row.pk))
-    return seal.seq, Position(text, leaf, steps, seal.head)
-
-
-def sealed_at(number: str) -> datetime | None:
-    """When the audit row of a receipt was sealed; None while it is not."""
-    row = AuditEvent.objects.filter(number=number).first()
-    seal = _seal_of(row) if row else None
-    return seal.sealed_at if seal else None
-
-
 def believed_keys() -> tuple[str, ...]:
     """The audit sealing keys of this platform's machines (raw Ed25519, hex): those of the trail that this one belongs to."""
     own, trail = own_key(settings.CALOCK.data), own_trail(settings.CALOCK.data)
@@ -189,17 +153,21 @@ def believed_anchors() -> tuple[str, ...]:
 def rekey_receipts() -> Rekeyed:
     """Encrypt receipts anew under the newest key."""
     found = Rekeyed("receipts")
-    newest = encryption.newest_prefix("receipts")
     for batch in batches(Receipt.objects.all()):
         for row in batch:
-            kept = bytes(row.sealed)
-            if kept.startswith(newest):
-                continue
-            try:
-                plain = encryption.decrypt(kept, "receipts", _about(row))
-            except ValueError as error:
-                found.failed.append(f"{row.number}: {error}")
-            else:
-                again = encryption.encrypt(plain, "receipts", _about(row))
-                found.done += Receipt.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=again)
+            _rekey(row, "sealed", _about(row), found)
+            _rekey(row, "audit_row", about_row(row), found)
     return found
+
+
+def _rekey(row: Receipt, column: str, about: str, found: Rekeyed) -> None:
+    kept = getattr(row, column)
+    if kept is None or bytes(kept).startswith(encryption.newest_prefix("receipts")):
+        return
+    try:
+        plain = encryption.decrypt(bytes(kept), "receipts", about)
+    except ValueError as error:
+        found.failed.append(f"{row.number}: {error}")
+    else:
+        again = encryption.encrypt(plain, "receipts", about)
+        found.done += Receipt.objects.filter(pk=row.pk, **{column: kept}).update(**{column: again})

@@ -9,19 +9,20 @@ import segno
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from calock.core.receipts.record import Record
-from calock.core.receipts.verify import Note, verify_receipt
+from calock.core.receipts.verify import verify_receipt
 from calock.core.refusals import Reason, Refusal
 from calock.core.statement import Statement, read_statement
 from calock.server.accounts.authority import has_authority
 from calock.server.accounts.models import Account
 from calock.server.locks.models import Lock
+from calock.server.portal.receipt_words import note_sentence, purposes
 from calock.server.portal.render import page
 from calock.server.receipts.models import Receipt
-from calock.server.receipts.services import believed_anchors, believed_keys, file_of, record_of, sealed_at
+from calock.server.receipts.positions import sealed_at
+from calock.server.receipts.services import believed_anchors, believed_keys, file_of, record_of
 from calock.server.tools import throttle
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -29,31 +30,6 @@ from calock.wire.statuses import status_of
 
 PER_PAGE = 20
 _NUMBER = re.compile(r"\d{6}(-[0-9A-HJKMNP-TV-Z]{4}){3}")
-
-
-def purposes() -> dict[str, str]:
-    """What a receipt is about, in words."""
-    return {
-        "login": _("CA 登录"),
-        "bind": _("绑定 CA 锁"),
-        "unbind": _("解除绑定"),
-        "stepup": _("确认身份"),
-        "resume": _("恢复使用 CA 锁"),
-    }
-
-
-def note_sentence(note: str) -> str:
-    """What a file does not show by itself, in words."""
-    code, _space, of = note.partition(" ")
-    words = {
-        Note.NO_EXTERNAL_TIME: _("NO_EXTERNAL_TIME：没有外部时间戳，时间由平台的时钟与审计链说明。"),
-        Note.TIMESTAMP_BY_OPENSSL: _("文件带有外部时间戳，其签名未在此核验，请用“核验说明.txt”的第四条命令核验。"),
-        Note.CERTIFICATE_WAS_EXPIRED: _("绑定时证书已过有效期，为当时适用的规则所允许；证书链按其有效期的最后时刻核验。"),
-        Note.ANCHOR_NOT_COMPARED: _("未比对信任锚，请与 CA 机构公布的公钥比对。"),
-        Note.SEALING_KEY_NOT_COMPARED: _("未比对审计封存公钥，请与平台公布的公钥比对。"),
-        Note.REVOCATION_DATA_BY_HASH: _("一份吊销信息（CRL 或 OCSP 应答）不在文件内，只记有其 SHA-256："),
-    }
-    return f"{words[Note(code)]}{of}"
 
 
 @require_safe
@@ -95,7 +71,7 @@ def receipt(request: HttpRequest, number: str) -> HttpResponse:
         record=record,
         statement=read_statement(record.statement),
         names=names,
-        sealed_at=sealed_at(found.number),
+        sealed_at=sealed_at(found),
         address=address,
         code=segno.make(address, error="m").svg_data_uri(scale=4, border=2),
     )
@@ -179,5 +155,5 @@ def _looked_up(number: str, last: str) -> dict[str, Any]:
         "number": found.number,
         "purpose": purposes().get(found.purpose, found.purpose),
         "at": found.at,
-        "sealed": sealed_at(found.number),
+        "sealed": sealed_at(found),
     }
