@@ -157,3 +157,5 @@ class Found:
     organisation_state: str
     driver_known: bool
     """Whether the driver that gave the answer gave one for this account before."""
+    challenge_spent: bool
+    """Whether the challenge that was answered had been used before."""

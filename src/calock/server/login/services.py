@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 
-from calock.core.challenge import Purpose
+from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record, record_refusal
-from calock.server.challenges.services import Aim, is_ours
+from calock.server.challenges.models import SpentChallenge
+from calock.server.challenges.services import Aim, is_ours, spend
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.claims import activate, claim_of
 from calock.server.locks.holder import Found, ProvenCertificate
@@ -104,14 +106,23 @@ def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
 
 @again_when_broken_off
 def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
-    """Spend, find, decide, and write session and audit row: one transaction, five statements when nothing is unusual.
+    """Find, decide, and write challenge, session, audit row and receipt together: two statements when nothing is unusual.
 
     None: nobody has seen this certificate, or its lock is not bound and a list speaks of it. The challenge is spent then, and
     nothing else has happened.
     """
-    with transaction.atomic(), store.without_waiting():
-        found = store.spend_and_find(proof.challenge, proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key)
-        return None if found is None else _open(found, proof, context)
+    found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key, challenge=proof.challenge.digest)
+    if found is not None and found.challenge_spent:
+        raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before")
+    try:
+        entered = _open(found, proof, context, spent=proof.challenge) if found else None
+    except IntegrityError as error:
+        if store.is_spent(proof.challenge):
+            raise Refusal(Reason.CHALLENGE_SPENT, "somebody was quicker") from error
+        raise
+    if entered is None:
+        spend(proof.challenge)
+    return entered
 
 
 @again_when_broken_off
@@ -122,8 +133,8 @@ def _enter_renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> L
         return _open(found or _renewed(proof, renewal, context), proof, context)
 
 
-def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn | None:
-    """Session and audit row of a certificate that is in the tables, inside the caller's transaction.
+def _open(found: Found, proof: Proof, context: RequestContext, *, spent: Challenge | None = None) -> LoggedIn | None:
+    """Session and audit row of a certificate that is in the tables, and the challenge ``spent`` for them: all of it or nothing.
 
     None: its lock is not bound, but a list speaks of it.
     """
@@ -131,10 +142,7 @@ def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn | Non
         return None
     _require_open(found, proof)
     assert found.account_id is not None
-    if context.session is not None:
-        end_session(session=context.session, reason="new login", at=context.at)
     session, cookie = new_session(account_id=found.account_id, method=SessionMethod.CA, context=context, lock_id=found.lock_id)
-    store.insert_session(session)
     row = build(
         Event.LOGIN_CA_SUCCEEDED,
         context=context,
@@ -145,10 +153,14 @@ def _open(found: Found, proof: Proof, context: RequestContext) -> LoggedIn | Non
         provider=proof.provider.code,
         details=proof.details,
     )
-    store.insert_audit(row)
-    store.insert_receipt(receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest))
-    if proof.driver_key and not found.driver_known:
-        note_new_driver(found.account_id, proof.driver_key, row=row, context=context)
+    receipt = receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest)
+    new_driver = bool(proof.driver_key) and not found.driver_known
+    with transaction.atomic() if context.session or new_driver else nullcontext():
+        if context.session is not None:
+            end_session(session=context.session, reason="new login", at=context.at)
+        store.insert_together([*([SpentChallenge(digest=spent.digest)] if spent else []), session, row, receipt])
+        if new_driver:
+            note_new_driver(found.account_id, proof.driver_key, row=row, context=context)
     return LoggedIn(session, cookie)
 
 
