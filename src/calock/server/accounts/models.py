@@ -172,6 +172,17 @@ class PasswordCode(models.Model):
         return f"{self.account_id} {self.created_at:%Y-%m-%d %H:%M}"
 
 
+class CalendarLink(models.Model):
+    """The secret address under which a calendar program reads when an account's locks expire. Only its SHA-256 is kept."""
+
+    account = models.OneToOneField(Account, primary_key=True, on_delete=models.CASCADE, related_name="calendar_link")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.digest[:16]
+
+
 class PasswordTries(models.Model):
     """Wrong passwords in a row, by name and by who tries (:mod:`calock.server.accounts.password_tries`)."""
 

@@ -31,6 +31,7 @@ ACTS: dict[str, dict[str, Act]] = {
     "index": {},
     "dashboard": {},
     "failures": {},
+    "expiry": {},
     "app_list": {},
     # the register
     "providers": {},

@@ -17,7 +17,7 @@ class Item:
 
 
 MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
-    ("总览", (("信任总览", "shield", "dashboard"), ("失败统计", "warn", "failures"))),
+    ("总览", (("信任总览", "shield", "dashboard"), ("失败统计", "warn", "failures"), ("到期一览", "clock", "expiry"))),
     ("互认管理", (("CA 服务商", "key", "providers"), ("双人复核", "check", "approvals"))),
     ("应用", (("应用接入", "grid", "applications"),)),
     (

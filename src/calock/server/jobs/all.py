@@ -11,6 +11,7 @@ from calock.server.accounts.password_tries import sweep_password_tries
 from calock.server.audit.outside.delivery import deliver as deliver_heads
 from calock.server.audit.sealing import seal_audit
 from calock.server.challenges.services import sweep_spent_challenges
+from calock.server.expiry.reminders import remind
 from calock.server.grants.ending import end_idle_sessions
 from calock.server.imports.runs import carry_on
 from calock.server.jobs.crls import CrlSchedule
@@ -67,6 +68,11 @@ def _files() -> int:
     return ocsp_cache.sweep(at=timezone.now()) + store.sweep_files()
 
 
+def _reminders() -> int:
+    require_agreement()
+    return remind(at=database_now())
+
+
 def _retention() -> int:
     require_agreement()
     return let_go(at=database_now())
@@ -91,6 +97,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("spent-challenges", 60.0, _spent_challenges),
         Job("imports", 5.0, carry_on),
         Job("retention", 3600.0, _retention),
+        Job("reminders", 3600.0, _reminders),
         Job("password-tries", 600.0, _password_tries),
         Job("audit-seal", 60.0, lambda: _seal(heads)),
         heads,

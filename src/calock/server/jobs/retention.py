@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from calock.core.challenge import Purpose
 from calock.server.accounts.models import PasswordCode
+from calock.server.expiry.models import Reminder
 from calock.server.imports.models import ImportRun
 from calock.server.locks.models import Binding
 from calock.server.notices.models import Notice
@@ -26,6 +27,9 @@ _ENTERING = (Purpose.LOGIN, Purpose.STEPUP)
 """Receipts that show who was there; the others show whose lock it is."""
 CODES = timedelta(days=30)
 """One-time codes after their end, used or not: an hour would do, a month answers who asks."""
+
+REMINDED = timedelta(days=400)
+"""Which reminders were written, after the certificate's end; within a month of it they keep a second one from being written."""
 
 
 def let_go(*, at: datetime) -> int:
@@ -40,6 +44,7 @@ def let_go(*, at: datetime) -> int:
             PasswordCode.objects.filter(expires_at__lt=at - CODES),
             Receipt.objects.filter(purpose__in=_ENTERING, at__lt=at - timedelta(days=keep.login_receipts)),
             _of_ended_bindings(at - timedelta(days=keep.binding_receipts)),
+            Reminder.objects.filter(certificate__not_after__lt=at - REMINDED),
         )
     )
 

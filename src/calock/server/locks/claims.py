@@ -134,10 +134,11 @@ def end_claims_on(proven: ProvenCertificate, member: Account, *, by: Account, co
     """
     for claim in about(proven).select_related("account", "provider"):
         if is_signed(claim, proven) or claim.account_id == member.pk:
-            _end(claim, by=by, context=context)
+            end_claim(claim, by=by, context=context)
 
 
-def _end(claim: PendingBinding, *, by: Account, context: RequestContext) -> None:
+def end_claim(claim: PendingBinding, *, by: Account, context: RequestContext) -> None:
+    """Let go of a claim, with its audit row, inside the caller's transaction."""
     record(
         Event.BINDING_CLAIM_ENDED,
         context=context,
@@ -162,4 +163,4 @@ def withdraw_claim(*, claim: uuid.UUID, by: Account, context: RequestContext) ->
             require_operator(by.pk)
         elif row is None or row.account_id != by.pk:
             raise Refusal(Reason.BINDING_NOT_FOUND, "no claim about this account")
-        _end(row, by=by, context=context)
+        end_claim(row, by=by, context=context)

@@ -55,6 +55,7 @@ def erase_account(*, member: Account, by: Account, context: RequestContext | Non
         Notice.objects.filter(account=account).delete()
         _forget_name(account)
         KnownDriver.objects.filter(account=account).delete()
+        Binding.objects.filter(account=account).update(label="")
         PasswordCode.objects.filter(account=account).delete()
         claims, _ = PendingBinding.objects.filter(account=account).delete()
         record_change(Event.ACCOUNT_ERASED, account, by=by, context=context, sessions=sessions, claims=claims)

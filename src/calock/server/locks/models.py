@@ -68,6 +68,7 @@ class LockCertificate(models.Model):
             models.UniqueConstraint(fields=("lock",), condition=CURRENT, name="one_current_certificate_per_lock"),
             models.UniqueConstraint(fields=("spki_sha256",), condition=CURRENT, name="one_current_certificate_per_key"),
         )
+        indexes = (models.Index(fields=("not_after",), condition=CURRENT & Q(revoked_at__isnull=True), name="what_expires_next"),)
 
     def __str__(self) -> str:
         return self.subject_cn
@@ -160,6 +161,14 @@ class Awaits(models.TextChoices):
     ADMINISTRATOR = "administrator", "待另一位管理员确认"
 
 
+class Rank(models.TextChoices):
+    """Which of several locks of one account it is, as the people who use them say. It decides nothing."""
+
+    NONE = "", "不区分"
+    MAIN = "main", "主锁"
+    SPARE = "spare", "备用锁"
+
+
 class BindingManager(models.Manager["Binding"].from_queryset(BindingQuerySet)):  # type: ignore[misc]
     pass
 
@@ -197,17 +206,28 @@ class Binding(models.Model):
     mac = models.CharField(
         max_length=64, blank=True, default="", db_default="", editable=False, help_text="live bindings of operators only"
     )
+    label = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="what its people call the lock")
+    rank = models.CharField(max_length=8, blank=True, default="", db_default="", choices=Rank.choices)
 
     objects: ClassVar[BindingManager] = BindingManager()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("lock",), condition=Q(unbound_at__isnull=True), name="one_live_binding_per_lock"),
+            models.UniqueConstraint(
+                fields=("account",), condition=Q(unbound_at__isnull=True, rank="main"), name="one_main_lock_per_account"
+            ),
         )
         indexes = (models.Index(fields=("account", "-bound_at")),)
 
     def __str__(self) -> str:
         return f"{self.lock_id} ↔ {self.account_id}"
+
+    @property
+    def called(self) -> str:
+        """The lock as notices name it: its CA锁ID, and what its people call it."""
+        lock_id: str = self.lock.lock_id
+        return f"{lock_id}（{self.label}）" if self.label else lock_id
 
     def shows(self, certificate: LockCertificate) -> bool:
         """Whether it was the lock's current one at some moment of this binding; later holders' certificates are not shown."""

@@ -243,7 +243,7 @@ def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account
     seal_binding(live)
     _end_enrolment(member)
     event = _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
-    notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.lock.lock_id)
+    notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.called)
     return live
 
 

@@ -22,6 +22,7 @@ from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.decision_record import Details
+from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
@@ -167,6 +168,7 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
         _void_password(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
         event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details={"sessions_ended": ended})
+        withdraw_reminders(row, at=context.at)
         _tell(row, event, by=by)
     return row
 
@@ -195,7 +197,7 @@ def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, 
         event = _record(Event.BINDING_RESUMED, row, by=by, context=context, details={**why, **(proved.details if proved else {})})
         if proved is not None and proved.draft is not None:
             keep(proved.draft, event, subject=row.account_id, binding=row.pk)
-        notify(NoticeKind.LOCK_RESUMED, account=row.account_id, by=by, row=event, own=True, lock=row.lock.lock_id)
+        notify(NoticeKind.LOCK_RESUMED, account=row.account_id, by=by, row=event, own=True, lock=row.called)
     return row
 
 
@@ -214,7 +216,7 @@ def _record(event: Event, row: Binding, *, by: Account, context: RequestContext,
 
 def _tell(row: Binding, event: AuditEvent, *, by: Account) -> None:
     """The person, whoever did it, and the administrators of their organisation."""
-    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.lock.lock_id)
+    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.called)
     administrators = Account.objects.filter(organisation=row.account.organisation_id, role=Role.ORGANISATION_ADMIN)
     if row.account.organisation_id is None:
         return
@@ -224,6 +226,6 @@ def _tell(row: Binding, event: AuditEvent, *, by: Account) -> None:
             account=administrator.pk,
             by=by,
             row=event,
-            lock=row.lock.lock_id,
+            lock=row.called,
             member=mask_name(row.account.name),
         )

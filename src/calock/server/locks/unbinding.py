@@ -16,6 +16,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.binding_rows import LockStatus, status_of
+from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
@@ -31,6 +32,7 @@ from calock.server.tools.retry import again_when_broken_off
 
 MAX_REASON = 200
 REPLACED = "已由新锁替换"
+LEFT = "离职"
 
 
 def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Account, context: RequestContext) -> Binding:
@@ -151,7 +153,8 @@ def _end(
         )
         if proved is not None and proved.draft is not None:
             keep(proved.draft, event, subject=row.account_id, binding=row.pk)
-        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.lock.lock_id)
+        withdraw_reminders(row, at=context.at)
+        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.called)
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
 
@@ -166,6 +169,15 @@ def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context
     if row is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "no such binding")
     return _end(row, _reason(reason), by=by, context=context)
+
+
+def end_of_leaver(binding: Binding, reason: str, *, by: Account, context: RequestContext) -> None:
+    """End a binding of somebody who leaves. Inside the caller's transaction, which has judged ``by`` and taken the lock's turn.
+
+    Raises:
+        Refusal: BINDING_ALREADY_ENDED.
+    """
+    _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context)
 
 
 def end_replaced(binding: Binding, *, by: Account, context: RequestContext) -> None:

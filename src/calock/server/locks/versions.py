@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
+from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.operator_seals import require_intact, seal_binding
@@ -190,6 +191,8 @@ def _leave_behind(version: LockCertificate | None, *, at: datetime) -> None:
     as_judged = LockCertificate.objects.filter(superseded_at__isnull=True, revoked_at__isnull=version.revoked_at is None)
     if not as_judged.filter(pk=version.pk).update(superseded_at=at):
         raise RacedError  # whoever learns of a revocation takes no turn
+    for binding in Binding.objects.live().filter(lock=version.lock_id):
+        withdraw_reminders(binding, at=at)
 
 
 def add_version(lock: Lock, proven: ProvenCertificate, previous: LockCertificate | None, *, at: datetime) -> LockCertificate:

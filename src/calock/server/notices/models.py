@@ -29,6 +29,9 @@ class NoticeKind(models.TextChoices):
     MOVED = "moved"
     NEW_COMPUTER = "new_computer"
     DRIVER_CHANGED = "driver_changed"
+    LOCK_EXPIRES = "lock_expires"
+    LOCK_EXPIRED = "lock_expired"
+    LEFT = "left"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from calock.server.notices.models import Notice, NoticeKind
@@ -11,11 +12,12 @@ from calock.server.tools.times import minute_text
 
 
 class Words(NamedTuple):
-    """A notice as a page shows it. ``page`` is the portal page that ``action`` leads to."""
+    """A notice as a page shows it. ``page`` is the portal page that ``action`` leads to; ``link`` goes before it: the CA's page."""
 
     text: str
     action: str
     page: str
+    link: str = ""
 
 
 _WHO = {
@@ -35,6 +37,9 @@ _AWAITS = _("CA 锁 %(lock)s 于 %(when)s 由%(who)s绑定到您的账户，等�
 _RENEWED = _("您的 CA 锁 %(lock)s 于 %(when)s 由%(who)s换上了新证书，持有新证书的人可以登录您的账户。")
 _NEW_COMPUTER = _("您的账户于 %(when)s 首次通过另一台电脑的 CA 驱动使用 CA 锁。换了电脑、换了系统用户属正常；")
 _DRIVER_CHANGED = _("这台电脑登录过您的账户，但 %(when)s 应答的 CA 驱动与以前不同。重装过驱动、换了系统用户属正常；")
+_EXPIRES = _("您的 CA 锁 %(lock)s（%(provider)s）将于 %(until)s 到期，到期后不能登录。请尽快向 CA 机构续期。")
+_EXPIRED = _("您的 CA 锁 %(lock)s（%(provider)s）已于 %(until)s 到期，不能再登录。请向 CA 机构续期。")
+_LEFT = _("您的账户于 %(when)s 由%(who)s办理离职：账户已停用，%(locks)s 把 CA 锁已解除绑定。")
 _TEXTS = {
     NoticeKind.PASSWORD_CHANGED: (_("您的密码于 %(when)s 由%(who)s修改。"), _("登录会话"), "sessions"),
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
@@ -52,11 +57,19 @@ _TEXTS = {
     NoticeKind.MOVED: (_("您的账户于 %(when)s 由%(who)s转入“%(value)s”。"), _("用户中心"), "user_center"),
     NoticeKind.NEW_COMPUTER: (_NEW_COMPUTER, _("登录会话"), "sessions"),
     NoticeKind.DRIVER_CHANGED: (_DRIVER_CHANGED, _("登录会话"), "sessions"),
+    NoticeKind.LOCK_EXPIRES: (_EXPIRES, _("CA 锁到期一览"), "expiry"),
+    NoticeKind.LOCK_EXPIRED: (_EXPIRED, _("CA 锁到期一览"), "expiry"),
+    NoticeKind.LEFT: (_LEFT, _("用户中心"), "user_center"),
 }  # fmt: skip
 _ENDINGS = {
     NoticeKind.NEW_COMPUTER: _("如不是您本人，请结束不认识的会话，修改 CA 锁 PIN 码，并联系平台报编号。"),
     NoticeKind.DRIVER_CHANGED: _("如您没有做过这些，请不要再输入 PIN 码，请本单位技术人员检查这台电脑，并联系平台报编号。"),
+    NoticeKind.LOCK_EXPIRES: _("续期后如仍是同一把锁，无需重新绑定。"),
+    NoticeKind.LOCK_EXPIRED: _("续期后如仍是同一把锁，无需重新绑定。"),
 }
+_MORE = {"only": _("这是您唯一可以登录的 CA 锁。"), "hotline": _("续期电话：%(hotline)s。")}
+"""Sentences that are said when their fact is known."""
+_RENEW = _("去 CA 机构续期")
 _ROLES = {"member": _("普通成员"), "organisation_admin": _("机构管理员")}
 
 
@@ -75,4 +88,8 @@ def words_of(notice: Notice) -> Words:
         "when": minute_text(notice.created_at),
         "who": who,
     }
-    return Words(f"{filled}{_ENDINGS.get(NoticeKind(notice.kind), _UNASKED)}", str(action), page)
+    more = (str(_MORE[name]) % facts for name in _MORE if facts.get(name))
+    ending = str(_ENDINGS.get(NoticeKind(notice.kind), _UNASKED))
+    link = facts.get("renew_url", "")
+    between = " " if (get_language() or "").startswith("en") else ""
+    return Words(between.join((filled, *more, ending)), str(_RENEW if link else action), page, link)

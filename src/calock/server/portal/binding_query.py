@@ -54,8 +54,8 @@ def ordered(bindings: BindingQuerySet, order: str, *, ended: bool) -> BindingQue
 
 
 _HEADINGS = (
-    _("姓名"), _("账户"), _("CA 服务商"), _("CA锁ID"), _("证书名称"), _("有效期至"), _("状态"), _("绑定人"), _("绑定时间"),
-    _("解除时间"), _("解除人"), _("解除原因"),
+    _("姓名"), _("账户"), _("CA 服务商"), _("CA锁ID"), _("备注"), _("证书名称"), _("有效期至"), _("状态"), _("绑定人"),
+    _("绑定时间"), _("解除时间"), _("解除人"), _("解除原因"),
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def file_rows(rows: Iterable[Row]) -> Iterator[tuple[object, ...]]:
     for row in rows:
         binding, certificate = row.binding, row.certificate
         yield (
-            binding.account.name, binding.account.username, binding.lock.provider.name, binding.lock.lock_id, row.subject,
-            certificate.not_after if certificate else "", row.status.word, binding.bound_by.name, binding.bound_at,
+            binding.account.name, binding.account.username, binding.lock.provider.name, binding.lock.lock_id, row.called,
+            row.subject, certificate.not_after if certificate else "", row.status.word, binding.bound_by.name, binding.bound_at,
             binding.unbound_at or "", binding.unbound_by.name if binding.unbound_by else "", binding.reason,
         )  # fmt: skip

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.models import Account, AccountState, CalendarLink, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
@@ -57,7 +57,7 @@ def sections_of(account: Account, *, site: Profile, most: int = MOST) -> list[Se
 
 def _sections(account: Account, site: Profile) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
     yield _("账户资料"), (_("项目"), _("内容")), _facts(account)
-    bound = (_("CA锁ID"), _("CA 服务商"), _("证书名称"), _("绑定人"), _("绑定时间"), _("解除时间"))
+    bound = (_("CA锁ID"), _("备注"), _("CA 服务商"), _("证书名称"), _("绑定人"), _("绑定时间"), _("解除时间"))
     yield _("CA 锁绑定"), bound, _bindings(account, site)
     claimed = (_("CA锁ID"), _("CA 服务商"), _("来源"), _("导入时间"))
     yield _("待激活绑定"), claimed, _claims(account)
@@ -77,6 +77,8 @@ def _facts(account: Account) -> Iterator[Row]:
     yield _("角色"), str(_ROLES[Role(account.role)])
     yield _("状态"), str(_STATES[AccountState(account.state)])
     yield _("外部编号"), account.external_id or "-"
+    link = CalendarLink.objects.filter(account=account).first()
+    yield _("日历订阅链接"), link.created_at if link else "-"
     yield _("创建时间"), account.created_at
     yield _("最近修改密码"), account.password_changed_at or "-"
 
@@ -86,7 +88,15 @@ def _bindings(account: Account, site: Profile) -> Iterator[Row]:
     for row in rows_of(list(found), site=site, at=clock.now()):
         binding = row.binding
         lock = binding.lock
-        yield lock.lock_id, lock.provider.name, row.subject, binding.bound_by.name, binding.bound_at, binding.unbound_at or "-"
+        yield (
+            lock.lock_id,
+            row.called or "-",
+            lock.provider.name,
+            row.subject,
+            binding.bound_by.name,
+            binding.bound_at,
+            binding.unbound_at or "-",
+        )
 
 
 def _claims(account: Account) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from calock.server.accounts.models import Account
 from calock.server.locks import binding_rows
 from calock.server.locks.binding_rows import LockStatus
 from calock.server.locks.consent import may_confirm
-from calock.server.locks.models import Awaits, Binding, LockCertificate
+from calock.server.locks.models import Awaits, Binding, LockCertificate, Rank
 from calock.server.sites.profile import Profile
 from calock.server.tools.times import day_text, second_text
 
@@ -44,6 +44,9 @@ _AWAITING = {
 }
 
 
+RANKS = {Rank.NONE: _("不区分"), Rank.MAIN: _("主锁"), Rank.SPARE: _("备用锁")}
+
+
 def status_of(
     certificate: LockCertificate | None, at: datetime, *, ended: bool = False, lost: bool = False, awaits: str = ""
 ) -> ShownStatus:
@@ -61,7 +64,7 @@ def status_of(
 
 @dataclass(frozen=True, slots=True)
 class CellLine:
-    """One line of a cell: ``kind`` text, moment, status, lock or actions decides how the template draws it."""
+    """One line of a cell: ``kind`` text, moment, status, lock, label or actions decides how the template draws it."""
 
     kind: str
     label: str
@@ -80,6 +83,8 @@ class Row:
     certificate: LockCertificate | None
     status: ShownStatus
     cells: tuple[Cell, ...]
+    at: datetime
+    """When it was looked at."""
     may_confirm: bool = False
     """Whether the account that looks may give the consent it waits for."""
 
@@ -92,7 +97,16 @@ class Row:
         """The lock as the question before an act names it: with what tells it from others of the same account and CA."""
         lock, bound = self.binding.lock, day_text(self.binding.bound_at)
         which = (f"{_('CA锁ID')} {lock.lock_id}", f"{_('绑定时间')} {bound}")
-        return " · ".join((self.subject, lock.provider.name, *which, self.binding.account.name))
+        return " · ".join(filter(None, (self.called, self.subject, lock.provider.name, *which, self.binding.account.name)))
+
+    @property
+    def called(self) -> str:
+        return label_of(self.binding)
+
+    @property
+    def days(self) -> int | None:
+        """Whole days until the certificate ends, below zero after it; None without one."""
+        return (self.certificate.not_after - self.at).days if self.certificate else None
 
     @property
     def subject(self) -> str:
@@ -102,6 +116,12 @@ class Row:
 def shorten(lock_id: str) -> str:
     """As the manual prints it, ``7...``, with the last four so that two locks can be told apart; short ids stay whole."""
     return f"{lock_id[0]}...{lock_id[-4:]}" if len(lock_id) > 8 else lock_id
+
+
+def label_of(binding: Binding) -> str:
+    """What its people call the lock: ``主锁 · 财务室``; empty when they call it nothing."""
+    rank = str(RANKS[Rank(binding.rank)]) if binding.rank else ""
+    return " · ".join(filter(None, (rank, binding.label)))
 
 
 _TEXTS: dict[str, Callable[[Binding, LockCertificate | None], str]] = {
@@ -142,13 +162,15 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer
                 label = site.bindings.provider_labels.get(binding.lock.provider.code, label)
             text = str(number) if line.value == "number" else _TEXTS[line.value](binding, certificate)
             lines.append(CellLine(_KINDS.get(line.value, "text"), str(label) if label else "", text))
+            if line.value in ("lock_id", "lock_id_short") and (called := label_of(binding)):
+                lines.append(CellLine("label", "", called))
         cells.append(Cell(str(column.label), tuple(lines)))
     if binding.unbound_at is not None:
         cells.insert(-1, _end_of(binding))
     status = status_of(
         certificate, at, ended=binding.unbound_at is not None, lost=binding.suspended_at is not None, awaits=binding.awaits
     )
-    return Row(binding, certificate, status, tuple(cells), viewer is not None and may_confirm(binding, viewer))
+    return Row(binding, certificate, status, tuple(cells), at, viewer is not None and may_confirm(binding, viewer))
 
 
 def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:

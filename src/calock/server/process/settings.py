@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "calock.server.gate",
     "calock.server.receipts",
     "calock.server.locks",
+    "calock.server.expiry",
     "calock.server.sessions",
     "calock.server.challenges",
     "calock.server.login",

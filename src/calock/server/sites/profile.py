@@ -22,6 +22,7 @@ Page = Literal[
     "user_center",
     "system",
     "bindings",
+    "expiry",
     "sessions",
     "password",
     "password_code",

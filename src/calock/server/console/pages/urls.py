@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 
-from calock.server.console.pages import applications, approvals, dashboard, egress, failures, outbox, people, providers
+from calock.server.console.pages import applications, approvals, dashboard, egress, expiry, failures, outbox, people, providers
 
 View = Callable[..., HttpResponse]
 
 PAGES: tuple[tuple[str, View, str], ...] = (
     ("trust/", dashboard.dashboard, "dashboard"),
     ("failures/", failures.failures, "failures"),
+    ("expiry/", expiry.expiry, "expiry"),
     ("providers/", providers.overview, "providers"),
     ("providers/new/", providers.new, "provider_new"),
     ("providers/propose/", providers.propose, "provider_propose"),

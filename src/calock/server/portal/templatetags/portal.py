@@ -19,12 +19,14 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 from calock.server.accounts.models import Account
+from calock.server.locks.last_lock import LastLock, last_lock
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice
 from calock.server.notices.words import Words, words_of
 from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
+from calock.server.tools import clock
 from calock.server.tools.times import day_text, minute_text, second_text
 from calock.server.web.http import SiteRequest
 
@@ -79,6 +81,12 @@ def open_notices(account: Account | AnonymousUser) -> list[tuple[Notice, Words]]
     if not isinstance(account, Account):
         return []
     return [(notice, words_of(notice)) for notice in Notice.objects.open_for(account.pk)]
+
+
+@register.simple_tag
+def only_lock(account: Account | AnonymousUser) -> LastLock | None:
+    """The account's last lock, when it is time to speak of it."""
+    return last_lock(account, at=clock.now()) if isinstance(account, Account) else None
 
 
 @register.filter

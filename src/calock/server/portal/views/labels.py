@@ -1,0 +1,49 @@
+"""备注: what the people who use several locks call one of them, and whether it is their main one."""
+
+from __future__ import annotations
+
+import uuid
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.locks.labels import MAX_LABEL, label_lock
+from calock.server.locks.models import Binding
+from calock.server.portal.render import page
+from calock.server.portal.rows import RANKS, row_of, with_certificates
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.wire.statuses import status_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def label(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+    """GET: the form. POST ``label``, ``rank``.
+
+    Raises:
+        Refusal: BINDING_NOT_FOUND for one that this account does not see, or that has ended.
+    """
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    found = with_certificates(Binding.objects.visible_to(account).live()).filter(pk=binding_id).first()
+    if found is None:
+        raise Refusal(Reason.BINDING_NOT_FOUND, "none of this account's to name")
+    if request.method != "POST":
+        return _page(site_request, found)
+    given = {name: request.POST.get(name, "") for name in ("label", "rank")}
+    try:
+        label_lock(binding=binding_id, **given, by=account, context=context_of(site_request))
+    except Refusal as refusal:
+        refusals.audit(site_request, refusal)
+        return _page(site_request, found, status=status_of(refusal.reason), refusal=refusal.detail, given=given)
+    return HttpResponseRedirect(reverse("portal:bindings"))
+
+
+def _page(request: SiteRequest, found: Binding, *, status: int = 200, **context: object) -> HttpResponse:
+    row = row_of(found, site=request.site, at=timezone.now(), number=1)
+    shown = {"given": {"label": found.label, "rank": found.rank}, "ranks": RANKS.items(), "longest": MAX_LABEL, **context}
+    return page(request, "label", "bindings", section="system", status=status, row=row, **shown)

@@ -1,0 +1,74 @@
+"""离职: a page that says what will end, and the one button that ends it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.locks.leaving import leave, leaver_of
+from calock.server.locks.models import Binding, PendingBinding
+from calock.server.locks.password_rules import password_does
+from calock.server.locks.step_up import Evidence
+from calock.server.portal.render import page
+from calock.server.portal.rows import rows_of
+from calock.server.portal.views.confirm import confirm_address
+from calock.server.sessions.models import Session
+from calock.server.sessions.services import is_fresh_by_lock
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.wire.statuses import status_of
+
+PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def leaving(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    """GET: what will happen. POST ``reason``, and ``password`` unless the lock was proved in the last minutes.
+
+    Raises:
+        Refusal: NOT_FOUND for everybody but an ordinary member of the administrator's own organisation.
+    """
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    member = leaver_of(key, account)
+    if request.method != "POST":
+        return _page(site_request, member)
+    evidence = Evidence(password=request.POST.get("password", ""))
+    try:
+        leave(member=member, reason=request.POST.get("reason", ""), evidence=evidence, by=account, context=context_of(site_request))
+    except Refusal as refusal:
+        if refusal.reason in PROOF:
+            return HttpResponseRedirect(confirm_address(request.path))
+        refusals.audit(site_request, refusal)
+        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        return _page(site_request, member, status=status_of(refusal.reason), refusal=told, reason=request.POST.get("reason", ""))
+    return HttpResponseRedirect(f"{reverse('portal:members')}?done=leave")
+
+
+def _page(request: SiteRequest, member: Account, *, status: int = 200, **context: Any) -> HttpResponse:
+    account, session = require_account(request)
+    at = timezone.now()
+    by_lock = is_fresh_by_lock(session, at=at)
+    if not by_lock and not password_does(account, site=request.site.code, at=at):
+        return HttpResponseRedirect(confirm_address(request.path))
+    live = Session.objects.filter(account=member, ended_at__isnull=True, expires_at__gt=at).count()
+    return page(
+        request,
+        "leaving",
+        "members",
+        section="system",
+        status=status,
+        member=member,
+        rows=rows_of(Binding.objects.live().filter(account=member), site=request.site, at=at),
+        sessions=live,
+        claims=PendingBinding.objects.filter(account=member).count(),
+        asks_password=not by_lock,
+        **context,
+    )

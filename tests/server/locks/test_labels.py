@@ -1,0 +1,77 @@
+"""备注, 主锁/备用锁, and the warning when one lock is left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from worlds.browser import bound, context, logged_in
+from worlds.practice import ORIGIN, make_lock
+
+from calock.server.audit.models import AuditEvent
+from calock.server.locks.last_lock import last_lock
+from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.suspension import suspend_lock
+from calock.server.notices.models import Notice
+
+pytestmark = pytest.mark.django_db
+HOSTILE = "<script>\u202e'\"&"
+
+
+@pytest.fixture
+def two(lock_world):
+    first = bound(make_lock(), lock_world.member)
+    answer = logged_in(lock_world.member).bind(make_lock(number=1, lock_id="SX-0002"), lock_world.member, choose="another")
+    assert answer.status_code == 200
+    return first, Binding.objects.exclude(pk=first.pk).get()
+
+
+def name(by, binding, label="", rank=""):
+    browser = logged_in(by)
+    return browser.client.post(f"/system/ca/{binding.pk}/label/", {"label": label, "rank": rank}, headers={"origin": ORIGIN})
+
+
+def test_a_label_is_shown_where_the_lock_is_and_is_never_markup(lock_world, two):
+    first, _ = two
+    assert name(lock_world.member, first, HOSTILE, "main").status_code == 302
+    for path in ("/system/ca/", f"/system/ca/{first.pk}/", "/system/ca/expiry/", "/apps/", "/user-center/"):
+        page = logged_in(lock_world.member).client.get(path).content.decode()
+        assert "<script>·" not in page, path
+        assert ("主锁 · &lt;script&gt;·" in page) == (path != "/apps/"), path
+    suspend_lock(binding=first.pk, reason="", by=lock_world.member, context=context(account=lock_world.member))
+    assert Notice.objects.get(account=lock_world.member, kind="lock_suspended").facts["lock"].startswith("SX-0001（<script>·")
+    assert "script" not in repr(list(AuditEvent.objects.values()))
+
+
+def test_an_account_has_one_main_lock_and_the_administrator_names_a_members(lock_world, two):
+    first, second = two
+    name(lock_world.member, first, "财务室", "main")
+    name(lock_world.admin, second, "投标", "main")
+    assert list(Binding.objects.order_by("bound_at").values_list("label", "rank")) == [("财务室", "spare"), ("投标", "main")]
+    assert AuditEvent.objects.filter(event="binding:lock:labelled").count() == 2
+
+
+def test_others_locks_ended_ones_long_labels_and_unknown_ranks_are_refused(lock_world, two):
+    first, second = two
+    for stranger in (lock_world.colleague, lock_world.outsider, lock_world.outside_admin):
+        assert name(stranger, first, "我的").status_code == 404
+    Binding.objects.filter(pk=second.pk).update(unbound_at=timezone.now())
+    assert name(lock_world.member, second, "旧").status_code == 404
+    assert name(lock_world.member, first, "长" * 21).status_code == 400
+    assert name(lock_world.member, first, "短", "best").status_code == 400
+    assert set(Binding.objects.values_list("label", "rank")) == {("", "")}
+
+
+def test_the_last_lock_is_warned_of_from_30_days_before_its_end_and_after_another_went(lock_world, two):
+    first, second = two
+    now = timezone.now()
+    assert last_lock(lock_world.member, at=now) is None
+    suspend_lock(binding=first.pk, reason="", by=lock_world.member, context=context(account=lock_world.member))
+    assert last_lock(lock_world.member, at=now).binding == second
+    for path in ("/system/ca/", "/apps/", "/user-center/"):
+        assert "只剩一把可以登录的 CA 锁 SX-0002" in logged_in(lock_world.member).client.get(path).content.decode()
+    Binding.objects.filter(pk=first.pk).update(suspended_at=now - timedelta(days=31))
+    assert last_lock(lock_world.member, at=now) is None
+    LockCertificate.objects.filter(lock=second.lock_id).update(not_after=now + timedelta(days=29))
+    assert last_lock(lock_world.member, at=now).binding == second
