@@ -27,11 +27,11 @@ demo-reset: $(VENV)/run.stamp $(MESSAGES).mo  ## the same from the start
 	$(BIN)/calock demo --reset
 
 test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## every test once, on PostgreSQL too what can differ there; ends with pytest's summary
-	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "postgresql and not browser" tests/server
+	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "postgresql and not browser" tests/server tests/upgrade
 	$(BIN)/pytest -q -n $(WORKERS)
 
 test-all: $(VENV)/test.stamp $(MESSAGES).mo lint  ## the same with all of the server on PostgreSQL
-	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "not browser" tests/server
+	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "not browser" tests/server tests/upgrade
 	$(BIN)/pytest -q -n $(WORKERS)
 
 # By itself: it needs an environment of its own, and what differs between Pythons changes seldom.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import sqlite3
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connection
 from django.db.migrations import operations
@@ -29,19 +32,55 @@ call_command("verify_audit")
 """
 
 
-def put_back(version: str, data: Path) -> Path:
+def kept_sql(version: str, data: Path, name: str) -> bytes:
+    """A database as SQL, whose secret lies in ``data`` now."""
     data.mkdir(mode=0o700)
-    (data / "secret.key").write_bytes((KEPT / version / "secret.key").read_bytes())
+    (data / "secret.key").write_bytes((KEPT / version / f"{name}.key").read_bytes())
+    return gzip.decompress((KEPT / version / f"{name}.sql.gz").read_bytes())
+
+
+def put_back(version: str, data: Path) -> Path:
+    sql = kept_sql(version, data, "sqlite").decode()
     with sqlite3.connect(data / "calock.sqlite3") as database:
-        database.executescript(gzip.decompress((KEPT / version / "database.sql.gz").read_bytes()).decode())
+        database.executescript(sql)
     return data
+
+
+@pytest.fixture
+def put_back_on_postgresql(tmp_path):
+    """``put_back_on_postgresql(version)``: the data directory, and the address of a database that ends with the test."""
+    if connection.vendor != "postgresql":
+        pytest.skip("on PostgreSQL only: `make test` runs it there")
+    server, name = os.environ["CALOCK_TEST_DATABASE_URL"].rpartition("/")[0], f"kept_{uuid.uuid4().hex}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as making:
+        making.execute(f"CREATE DATABASE {name}")
+
+    def put_back(version):
+        sql = kept_sql(version, tmp_path / "data", "postgresql")
+        load = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", f"{server}/{name}"]
+        subprocess.run(load, input=sql, check=True)
+        return tmp_path / "data", f"{server}/{name}"
+
+    yield put_back
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as ending:
+        ending.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_database_of_a_released_version_is_taken_over_whole(version, tmp_path):
     """Schema, register, operators' seals and the audit trail."""
-    data = put_back(version, tmp_path / "data")
-    run = environment(data, DJANGO_SETTINGS_MODULE="calock.server.process.settings")
+    require_taken_over(put_back(version, tmp_path / "data"))
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_database_of_a_released_version_is_taken_over_whole_on_postgresql(version, put_back_on_postgresql):
+    data, address = put_back_on_postgresql(version)
+    require_taken_over(data, DATABASE_URL=address)
+
+
+def require_taken_over(data: Path, **more: str) -> None:
+    run = environment(data, DJANGO_SETTINGS_MODULE="calock.server.process.settings", **more)
     done = subprocess.run([sys.executable, "-c", LOOK], env=run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "of the register is intact" in done.stdout

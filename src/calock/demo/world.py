@@ -103,13 +103,16 @@ def move_timestamp_source(address: str) -> None:
         add_destination(purpose="timestamp", url=address, private_network=True, by=None, context=None)
 
 
-def prepare_server(root: Path) -> None:
+def prepare_server(root: Path, database: str = "") -> None:
     """Point the server at ``root`` and set Django up, in a process where that has not happened yet.
 
     What the environment says of another database or key is put aside: a demonstration never writes into a real server's.
+    ``database``: address of an empty one to use instead of SQLite below ``root``.
     """
     for name in ("DATABASE_URL", "CALOCK_SECRET_KEY", "CALOCK_SECRET_KEY_FILE"):
         os.environ.pop(name, None)
+    if database:
+        os.environ["DATABASE_URL"] = database
     os.environ["CALOCK_DATA"] = str(root)
     os.environ["CALOCK_INSECURE_HTTP"] = "1"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.process.settings")
@@ -118,11 +121,11 @@ def prepare_server(root: Path) -> None:
     django.setup()
 
 
-def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> Practice:
+def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790, database: str = "") -> Practice:
     """Make the world at ``root``, or open the one that is there. Its data is kept; a build that was interrupted is made anew.
 
     The register names a CRL source on ``crl_port``, or on another when that is taken; :func:`move_crl_source` corrects it later.
-    With a clock of another time (``now``) no lock is bound: that takes today's checks.
+    With a clock of another time (``now``) no lock is bound: that takes today's checks. ``database``: see :func:`prepare_server`.
 
     Raises:
         WorldError: ``root`` holds something else, or a world of another version.
@@ -131,7 +134,7 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> P
     notes = place.notes()
     if notes.get("made"):
         practice = open_practice(root)
-        prepare_server(root)
+        prepare_server(root, database)
         _migrate()
         return practice
     require_ours(place)
@@ -140,7 +143,7 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790) -> P
     for leftover in (*root.glob("calock.sqlite3*"), *root.glob("register.seen")):  # a new database has a new register
         leftover.unlink()
     practice = make_practice(root, now=now)
-    prepare_server(root)
+    prepare_server(root, database)
     _migrate()
     with CrlSource.open(practice, crl_port) as source:
         fill_database(practice, crl_base=source.base)
