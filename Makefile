@@ -78,10 +78,10 @@ image: dist  ## an OCI image of the release in dist/image, made and started with
 	ops/image/build dist/release dist/image
 	$(BIN)/python tests/drill/image.py dist/image/calock-*.tar
 
-drill: $(VENV)/test.stamp dist  ## from an empty folder to a platform that was backed up, wiped and restored, from the release
+drill: $(VENV)/test.stamp dist  ## from an empty folder to a platform that was upgraded, backed up, wiped and restored; BEFORE=… is the release before
 	tools/system-packages drill
 	$(BIN)/pytest -q tests/ops
-	tools/with-postgres $(BIN)/python tests/drill/drill.py
+	tools/with-postgres $(BIN)/python tests/drill/drill.py $(if $(BEFORE),--before $(BEFORE))
 
 bench: $(VENV)/test.stamp  ## figures; see bench/README.md
 	for script in bench/*.py; do $(BIN)/python $$script; done

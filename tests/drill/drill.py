@@ -27,6 +27,7 @@ from authority import CODE, lock_of, make_authority, serve_crls
 from lists import make_lists, uscc
 from machines import HOST, OPS, Platform, make_certificate, run, start_nginx, step, two_folders, wipe
 from people import Browser
+from upgrade import Passing, upgrade
 from worlds.practice import PracticeLock
 
 PASSWORD = "Drill-password-2026"
@@ -96,8 +97,8 @@ def publish(platform: Platform, two: list[tuple[Browser, PracticeLock]]) -> None
     assert "演练驱动" in stranger.send("GET", "/downloads/")[1]
 
 
-def drill(place: Path, programs: Path, database: str, stack: ExitStack) -> None:
-    platform = Platform(place, programs, database)
+def drill(place: Path, before: Path, programs: Path, database: str, stack: ExitStack) -> None:
+    platform = Platform(place, before, database)
     crls = serve_crls(place / "crls")
     stack.callback(crls.shutdown)
     with step("folders, secret, certificate, the CA's folder, an empty database"):
@@ -113,7 +114,7 @@ def drill(place: Path, programs: Path, database: str, stack: ExitStack) -> None:
         assert "enabled" in platform.manage("register", "install", CODE)
     with step("two servers, the second on IPv6, behind nginx"):
         platform.start()
-        stack.callback(lambda: [process.kill() for process, _ in platform.running])
+        stack.callback(lambda: [process.kill() for process in platform.running.values()])
         platform.ready()
         assert f"calock serve: http://[::]:{platform.ports[1]}/" in (place / "b.log").read_text()
         nginx = start_nginx(platform)
@@ -142,6 +143,7 @@ def drill(place: Path, programs: Path, database: str, stack: ExitStack) -> None:
         person = browser()
         person.log_in(brought)
         assert "B-0107" in person.send("GET", "/system/ca/")[1]
+    upgrade(platform, before, programs, Passing(browser, user, uscc(7), "演练单位07"))
     with step("figures"), urlopen(f"http://127.0.0.1:{platform.metrics}/metrics", timeout=30) as answer:
         assert 'calock_events_total{event="login:ca:succeeded"' in answer.read().decode()
     with step("backup while it runs"):
@@ -170,7 +172,7 @@ def drill(place: Path, programs: Path, database: str, stack: ExitStack) -> None:
 
 
 def install(release: Path, place: Path) -> Path:
-    with step("a clean environment from the release"):
+    with step(f"a clean environment from {release.name}"):
         environment = {"PATH": os.environ["PATH"], "HOME": str(Path.home())}
         run("sha256sum", "--check", "--quiet", "SHA256SUMS", env=environment, folder=release)
         run(sys.executable, "-m", "venv", place, env=environment)
@@ -184,6 +186,7 @@ def install(release: Path, place: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", type=Path, default=ROOT / "dist" / "release")
+    parser.add_argument("--before", type=Path, help="release of the version before, from which the drill's platform is upgraded")
     parser.add_argument("--programs", type=Path, help="bin folder of an environment that has the release already")
     parser.add_argument("--keep", action="store_true", help="leave the folder there")
     chosen = parser.parse_args()
@@ -194,7 +197,10 @@ def main() -> None:
         if not chosen.keep:
             stack.callback(shutil.rmtree, place, ignore_errors=True)
         programs = chosen.programs or install(chosen.release, place / "program")
-        drill(place, programs, database, stack)
+        before = install(chosen.before, place / "before") if chosen.before else programs
+        if not chosen.before:
+            print("  no --before: the way of an upgrade is tried with one version on both sides")
+        drill(place, before, programs, database, stack)
     print("drill: everything holds")
 
 

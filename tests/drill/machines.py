@@ -63,39 +63,58 @@ class Platform:
             "DATABASE_URL": f"postgresql://calock@127.0.0.1:{free_port()},{where}/calock?target_session_attrs=read-write",
             "CALOCK_HOSTS_SHANXI": HOST, "CALOCK_HOSTS_ZCY": "login.example.com.cn", "CALOCK_PUBLIC_PORT": str(self.tls),
             "CALOCK_TRUSTED_PROXIES": "127.0.0.0/24,::1", "CALOCK_DRAIN_SECONDS": "1", "CALOCK_DATABASE_WAIT": "20",
-            "CALOCK_VENDORS": str(place / "vendors"), "CALOCK_PYTHON": str(programs / "python"),
-            "CALOCK_COMMAND": str(programs / "calock"), "CALOCK_SECRET_KEY_FILE": str(place / "secret.key"),
+            "CALOCK_VENDORS": str(place / "vendors"), "CALOCK_SECRET_KEY_FILE": str(place / "secret.key"),
         }  # fmt: skip
-        self.running: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def at(self, machine: str) -> dict[str, str]:
-        return {**self.environment, "CALOCK_DATA": str(self.place / machine)}
+        own = {"CALOCK_PYTHON": str(self.programs / "python"), "CALOCK_COMMAND": str(self.programs / "calock")}
+        return {**self.environment, **own, "CALOCK_DATA": str(self.place / machine)}
 
     def manage(self, *arguments: object, machine: str = "a") -> str:
         return run(self.programs / "calock", "manage", *arguments, env=self.at(machine))
 
     def start(self) -> None:
         """Both servers; ``a`` first, so that ``b`` finds its schema."""
-        for machine, host, port in (("a", "127.0.0.1", self.ports[0]), ("b", "::", self.ports[1])):
-            environment = self.at(machine) | ({"CALOCK_METRICS": str(self.metrics)} if machine == "a" else {})
-            log = self.place / f"{machine}.log"
-            command = [str(self.programs / "calock"), "serve", "--host", host, "--port", str(port), "--workers", "1"]
-            with log.open("ab") as file:
-                process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
-            self.running.append((process, log))
-            wait_for(port, "/healthz", process, log)
+        for machine in ("a", "b"):
+            self._start(machine)
+
+    def _start(self, machine: str) -> None:
+        host, port = {"a": ("127.0.0.1", self.ports[0]), "b": ("::", self.ports[1])}[machine]
+        environment = self.at(machine) | ({"CALOCK_METRICS": str(self.metrics)} if machine == "a" else {})
+        command = [str(self.programs / "calock"), "serve", "--host", host, "--port", str(port), "--workers", "1"]
+        with self.log(machine).open("ab") as file:
+            self.running[machine] = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+        self._wait(machine, "/healthz")
+
+    def log(self, machine: str) -> Path:
+        return self.place / f"{machine}.log"
+
+    def _wait(self, machine: str, path: str) -> None:
+        wait_for(self.ports["ab".index(machine)], path, self.running[machine], self.log(machine))
 
     def ready(self) -> None:
-        for (process, log), port in zip(self.running, self.ports, strict=True):
-            wait_for(port, "/readyz", process, log)
+        for machine in self.running:
+            self._wait(machine, "/readyz")
+
+    def restart(self, machine: str, programs: Path) -> None:
+        """One machine with the programs of another version, as the other goes on; back when its ``/readyz`` says so."""
+        self._stop(machine)
+        self.programs = programs
+        self._start(machine)
+        self._wait(machine, "/readyz")
+
+    def _stop(self, machine: str) -> None:
+        process = self.running.pop(machine)
+        process.send_signal(signal.SIGTERM)
+        if process.wait(90):
+            sys.exit(f"drill: a server ended with {process.returncode}\n{self.log(machine).read_text()[-3000:]}")
 
     def stop(self) -> None:
-        for process, _ in self.running:
+        for process in self.running.values():
             process.send_signal(signal.SIGTERM)
-        for process, log in self.running:
-            if process.wait(90):
-                sys.exit(f"drill: a server ended with {process.returncode}\n{log.read_text()[-3000:]}")
-        self.running.clear()
+        for machine in list(self.running):
+            self._stop(machine)
 
 
 def make_certificate(place: Path) -> None:

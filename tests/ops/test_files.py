@@ -74,6 +74,17 @@ def test_haproxy_accepts_its_configuration(certificate, tmp_path):
     assert "WARNING" not in run("haproxy", "-c", "-f", tmp_path / "haproxy.cfg")
 
 
+@needs("docker-compose")
+def test_compose_accepts_its_file_and_gives_no_service_a_system_to_write_to(tmp_path):
+    """Compose resolves it without an engine."""
+    shutil.copy(OPS / "compose" / "compose.yaml", tmp_path)
+    (tmp_path / "secret.key").touch()
+    file = ("docker-compose", "--project-directory", tmp_path, "-f", tmp_path / "compose.yaml")
+    assert run(*file, "config", DATABASE_PASSWORD="s3cret").count("read_only: true") == 2
+    refused = subprocess.run([*file, "config"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
+    assert "DATABASE_PASSWORD" in refused.stderr
+
+
 @pytest.mark.parametrize("path", ["backup", "restore", "image/build"])
 def test_a_script_is_one_that_sh_reads(path):
     run("sh", "-n", OPS / path)
