@@ -10,12 +10,13 @@ SCRIPTS := $(shell find src types -name '*.js' -o -name '*.d.ts')
 NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(minor) $$HOME/.pyenv/versions/3.$(minor).*/bin/python3; \
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
-# One worker more than processors: tests wait for browsers and drivers.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)))
+PROCESSORS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# Two workers a processor: more than half of the time they wait for browsers and drivers.
+WORKERS ?= $(shell echo $$((2 * $(PROCESSORS))))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest lint conformance fuzz reliability failover bindings packages dist dist-pythons image drill bench demo-reset lock clean
+.PHONY: help run test test-all test-newest tests-on-sqlite tests-on-postgresql lint conformance fuzz reliability failover bindings packages dist dist-pythons image drill bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -26,13 +27,20 @@ run: $(VENV)/run.stamp $(MESSAGES).mo  ## install, make the practice world, star
 demo-reset: $(VENV)/run.stamp $(MESSAGES).mo  ## the same from the start
 	$(BIN)/calock demo --reset
 
-test: $(VENV)/test.stamp $(MESSAGES).mo lint  ## every test once, on PostgreSQL too what can differ there; ends with pytest's summary
-	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "postgresql and not browser" tests/server tests/upgrade
+test: $(VENV)/test.stamp $(MESSAGES).mo node_modules/installed.stamp  ## lint, every test once, and on PostgreSQL what can differ there, side by side
+	@$(MAKE) --no-print-directory -j3 lint tests-on-sqlite tests-on-postgresql
+
+test-all: $(VENV)/test.stamp $(MESSAGES).mo node_modules/installed.stamp  ## the same with all of the server on PostgreSQL
+	@$(MAKE) --no-print-directory -j3 lint tests-on-sqlite tests-on-postgresql REPEATED="not browser"
+
+tests-on-sqlite:
 	$(BIN)/pytest -q -n $(WORKERS)
 
-test-all: $(VENV)/test.stamp $(MESSAGES).mo lint  ## the same with all of the server on PostgreSQL
-	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS) -m "not browser" tests/server tests/upgrade
-	$(BIN)/pytest -q -n $(WORKERS)
+tests-on-postgresql: REPEATED := postgresql and not browser
+tests-on-postgresql:
+	@mkdir -p build
+	@tools/with-postgres $(BIN)/pytest -q -n $(PROCESSORS) -m "$(REPEATED)" tests/server tests/upgrade >build/tests-on-postgresql.txt 2>&1; \
+	status=$$?; echo "On PostgreSQL:"; cat build/tests-on-postgresql.txt; exit $$status
 
 # By itself: it needs an environment of its own, and what differs between Pythons changes seldom.
 test-newest:  ## core, driver and commands on the newest Python here; NEWEST=… names another
