@@ -251,10 +251,6 @@ class WindowRequest(_Message, frozen=True, forbid_unknown_fields=True):
     """A handle to preselect; empty: the window's own chooser."""
 
 
-STATEMENT_MESSAGE = "calock-statement"
-"""``type`` of the message with which the page answers a window that says ``takes: ["statement"]`` when it is ready."""
-
-
 class WindowAnswer(_Message, frozen=True, omit_defaults=True):
     """What ``window.opener`` gets by ``postMessage``, for exactly the origin that posted the form: answer or error."""
 

@@ -30,13 +30,18 @@ class OperatorSite(AdminSite):
             super().register(model_or_iterable, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return gate(request) is None
+        """Whether ``guarded`` let this request in: Django asks several times for one page."""
+        return getattr(request, "entered_console", False)
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         inner = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            return gate(request) or inner(request, *args, **kwargs)
+            if (elsewhere := gate(request)) is not None:
+                return elsewhere
+            request.entered_console = True  # type: ignore[attr-defined]
+            shown: HttpResponseBase = inner(request, *args, **kwargs)
+            return shown
 
         return guarded
 
