@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -91,9 +91,14 @@ DIFFERS = frozenset(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = kept.in_order(items)
     for item in items:
-        place = item.path.relative_to(HERE) if item.path.is_relative_to(HERE) else None
-        if place and (kept.commits(item) or DIFFERS & {str(place), place.parts[0]}):
+        if item.path.is_relative_to(HERE) and (kept.commits(item) or _differs(item.path)):
             item.add_marker(pytest.mark.postgresql)
+
+
+@cache
+def _differs(module: Path) -> bool:
+    place = module.relative_to(HERE)
+    return not DIFFERS.isdisjoint({str(place), place.parts[0]})
 
 
 @pytest.hookimpl(tryfirst=True)
