@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from calock.server.applications.models import Application
 from calock.server.egress.purposes import Purpose, register_purpose
@@ -13,6 +13,7 @@ from calock.server.grants.levels import acr
 from calock.server.grants.models import Grant
 from calock.server.grants.services import revoke_grant
 from calock.server.outbox.services import put
+from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions, idle_limit, on_end, on_forget
 from calock.server.sites.registry import sites
@@ -40,11 +41,18 @@ def tell_applications(sessions: Sequence[str]) -> None:
 
 def end_lock_entries(sessions: Sequence[str]) -> None:
     """Of sessions that go on without their lock: end what they entered by it, and tell those applications."""
-    grants = Grant.objects.filter(session__in=sessions, acr=acr("lock"), revoked_at__isnull=True).select_related("application")
-    for grant in grants.order_by("created_at"):
-        revoke_grant(grant, why="its lock counts no longer", at=clock.now())
+    grants = Grant.objects.filter(session__in=sessions, acr=acr("lock"), revoked_at__isnull=True)
+    end_entries(grants, why="its lock counts no longer")
+
+
+def end_entries(grants: QuerySet[Grant], *, why: str, context: RequestContext | None = None) -> int:
+    """End entries of sessions that go on, and tell their applications, in the caller's transaction; how many there were."""
+    found = list(grants.select_related("application").order_by("created_at"))
+    for grant in found:
+        revoke_grant(grant, why=why, at=clock.now(), context=context)
         if grant.protocol in TOLD and grant.application.content.get("logout_url"):
             put(grant.protocol + LOGOUT, key=str(grant.pk), body={"grant": str(grant.pk)})
+    return len(found)
 
 
 def end_idle_sessions(*, at: datetime) -> int:

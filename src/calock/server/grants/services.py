@@ -110,11 +110,17 @@ def live_grant(grant_id: uuid.UUID, *, at: datetime) -> Grant | None:
     return grant
 
 
-def revoke_grant(grant: Grant, *, why: str, at: datetime) -> None:
-    """End one entry: everything that was issued for it stops working."""
+def revoke_grant(grant: Grant, *, why: str, at: datetime, context: RequestContext | None = None) -> None:
+    """End one entry: everything that was issued for it stops working. ``context``: of the person who wished it."""
     with transaction.atomic():
         if Grant.objects.filter(pk=grant.pk, revoked_at__isnull=True).update(revoked_at=at):
-            record(Event.APPLICATION_LEFT, subject=grant.application_id, details={"why": why, "account": str(grant.account_id)})
+            record(
+                Event.APPLICATION_LEFT,
+                context=context,
+                actor=context.session.account if context is not None and context.session is not None else None,
+                subject=grant.application_id,
+                details={"why": why, "account": str(grant.account_id)},
+            )
 
 
 def destination_of(path: str) -> str:

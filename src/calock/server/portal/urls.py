@@ -54,6 +54,7 @@ urlpatterns = [
     path("personal-data/download/", personal.download, name="personal_data_download"),
     path("sessions/", account.sessions, name="sessions"),
     path("sessions/end/", account.end_session, name="session_end"),
+    path("sessions/leave/", account.leave_application, name="session_leave"),
     path("password/", account.password, name="password"),
     path("password/code/", account.password_code, name="password_code"),
     path("confirm/", confirm.confirm, name="confirm"),

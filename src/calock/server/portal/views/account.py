@@ -15,6 +15,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import choose_password
 from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password, may_choose_without_old
+from calock.server.grants.entries import entered, leave
 from calock.server.locks.password_rules import has_lock
 from calock.server.portal.login_history import refused_logins
 from calock.server.portal.render import page
@@ -40,6 +41,14 @@ def _others(own: Session) -> QuerySet[Session]:
     return live_sessions(account_id=own.account_id, limits=limits, at=clock.now()).exclude(pk=own.pk)
 
 
+def _other(own: Session, name: str) -> Session:
+    """One of them by its name on the page."""
+    found = _others(own).filter(pk__startswith=name).first() if len(name) == TOKEN else None
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
+    return found
+
+
 @require_safe
 def sessions(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
@@ -59,7 +68,9 @@ def sessions(request: HttpRequest) -> HttpResponse:
         past=over.order_by("-created_at")[:SHOWN],
         refused=refused_logins(account),
         own=own,
+        entered=entered(live),
         ended="ended" in request.GET,
+        left="left" in request.GET,
     )
 
 
@@ -82,11 +93,26 @@ def end_session(request: HttpRequest) -> HttpResponse:
     if name == "others":
         end_other_sessions(own=own, context=context_of(site_request))
     else:
-        chosen = _others(own).filter(pk__startswith=name).first() if len(name) == TOKEN else None
-        if chosen is None:
-            raise Refusal(Reason.NOT_FOUND, "no other live session of this account has that name")
-        end_own_session(session=chosen, by=account.pk, context=context_of(site_request))
+        end_own_session(session=_other(own, name), by=account.pk, context=context_of(site_request))
     return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
+
+
+@require_POST
+def leave_application(request: HttpRequest) -> HttpResponse:
+    """Out of one application, in one of the account's live sessions.
+
+    Raises:
+        Refusal: NOT_FOUND for a session of somebody else, or one that is not in there.
+    """
+    site_request = cast(SiteRequest, request)
+    _account, own = require_account(site_request)
+    name, number = request.POST.get("session", ""), request.POST.get("application", "")
+    session = own if name == own.pk[:TOKEN] else _other(own, name)
+    try:
+        leave(session=session, application=uuid.UUID(number), context=context_of(site_request))
+    except ValueError as error:
+        raise Refusal(Reason.NOT_FOUND, "no application has such a number") from error
+    return HttpResponseRedirect(reverse("portal:sessions") + "?left")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
