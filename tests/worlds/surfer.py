@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -15,7 +16,9 @@ class Surfer:
 
     def __init__(self, platform: str, lock: PracticeLock) -> None:
         self.platform, self.lock = platform, lock
-        self.client = httpx.Client(timeout=60, follow_redirects=True, headers={"User-Agent": "surfer"})
+        # browsers send Secure cookies to their own computer without TLS too
+        cookies = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
+        self.client = httpx.Client(cookies=cookies, timeout=60, follow_redirects=True, headers={"User-Agent": "surfer"})
 
     def open(self, address: str) -> httpx.Response:
         """Where an address leads in the end; at the platform's login page on the way the person answers with their lock."""

@@ -517,12 +517,11 @@ def test_keys_are_announced_a_day_before_they_sign_and_verify_after(rp, by_passw
 
 def test_a71_a_key_that_somebody_wrote_into_the_table_is_not_published(rp):
     before = rp.server.get("/oidc/jwks").json()
-    mine = {**relying.jwk(own_key()), "kid": "evil", "alg": "ES256", "use": "sig"}
     at = timezone.now()
-    SigningKey.objects.create(
-        kid="evil", site="shanxi", alg="ES256", state=KeyState.PREVIOUS, sealed=b"", public=mine, created_at=at, state_since=at
-    )
-    SigningKey.objects.filter(state=KeyState.CURRENT).update(public=mine)
+    for state, sealed in ((KeyState.PREVIOUS, b""), (KeyState.NEXT, SigningKey.objects.get(alg="ES256").sealed)):
+        SigningKey.objects.create(
+            kid=f"evil {state}", site="shanxi", alg="ES256", state=state, sealed=sealed, created_at=at, state_since=at
+        )
     assert rp.server.get("/oidc/jwks").json() == before
 
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from django.db import models
 
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Bearer, Grant
 
 
-class ServiceTicket(models.Model):
-    """``digest`` is the SHA-256 of the ticket.
+class ServiceTicket(Bearer):
+    """The ticket itself stays for single logout, where it is the session's name: used, or after ten seconds, it opens nothing."""
 
-    ``ticket`` itself stays for single logout, where it is the session's name: once used, or after ten seconds, it opens nothing.
-    """
-
-    digest = models.CharField(max_length=64, primary_key=True)
     ticket = models.CharField(max_length=64)
     grant = models.OneToOneField(Grant, on_delete=models.CASCADE, related_name="ticket")
     service = models.CharField(max_length=1000)
     renewed = models.BooleanField(help_text="the person proved themselves for this very ticket")
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return self.digest[:16]

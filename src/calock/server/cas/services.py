@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import string
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from calock.server.applications.catalogue import require_meant_for
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.cas.models import ServiceTicket
 from calock.server.grants.decide import Enter
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Grant, digest
 from calock.server.grants.refused import note_refused
 from calock.server.grants.services import live_grant, open_grant, revoke_grant
 from calock.server.locks.password_rules import has_lock
@@ -127,14 +126,8 @@ def issue_ticket(
     """A ticket for one service, inside the caller's transaction."""
     ticket = "ST-" + "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     grant = open_grant(application=application, session=session, entered=entered, protocol=protocol, context=context)
-    ServiceTicket.objects.create(
-        digest=_digest(ticket), ticket=ticket, grant=grant, service=service, renewed=renewed, expires_at=context.at + LIFE
-    )
+    ServiceTicket.issue(ticket, ticket=ticket, grant=grant, service=service, renewed=renewed, expires_at=context.at + LIFE)
     return ticket
-
-
-def _digest(ticket: str) -> str:
-    return hashlib.sha256(ticket.encode(errors="replace")).hexdigest()
 
 
 def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime, protocol: str = PROTOCOL) -> Validated:
@@ -149,7 +142,7 @@ def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime,
         raise ValidationError("INVALID_TICKET_SPEC", "only service tickets are validated")
     with transaction.atomic():
         rows = ServiceTicket.objects.select_for_update().filter(grant__application__site=site, grant__protocol=protocol)
-        row = rows.filter(pk=_digest(ticket)).first()
+        row = rows.filter(pk=digest(ticket)).first()
         grant = _use(row, at)
     if row is None or grant is None:
         raise ValidationError("INVALID_TICKET", "the ticket is unknown, used or over")
@@ -161,7 +154,7 @@ def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime,
 
 
 def _use(row: ServiceTicket | None, at: datetime) -> Grant | None:
-    if row is None:
+    if row is None or not row.is_intact():
         return None
     if row.used_at is not None:
         revoke_grant(row.grant, why="ticket used twice", at=at)

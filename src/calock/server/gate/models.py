@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Bearer, Grant
 
 
-class Pass(models.Model):
-    """``digest`` is the SHA-256 of the cookie's value. It is good as long as its grant and the session behind it."""
+class Pass(Bearer):
+    """The cookie of one browser. It is good as long as its grant and the session behind it."""
 
-    digest = models.CharField(max_length=64, primary_key=True)
     grant = models.OneToOneField(Grant, on_delete=models.CASCADE, related_name="gate_pass")
-
-    def __str__(self) -> str:
-        return self.digest[:16]

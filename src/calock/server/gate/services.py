@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import datetime
 from urllib.parse import quote
@@ -11,14 +10,10 @@ from calock.core.refusals import Refusal
 from calock.server.cas.services import application_for, validate
 from calock.server.gate.models import Pass
 from calock.server.grants.levels import level_of
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Grant, digest
 from calock.server.grants.services import live_grant
 
 PROTOCOL = "gate"
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode(errors="replace")).hexdigest()
 
 
 def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
@@ -30,14 +25,14 @@ def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
     # no transaction: a refusal of it stays written
     found = validate(ticket=ticket, service=service, renew=False, site=site, at=at, protocol=PROTOCOL)
     value = secrets.token_urlsafe(32)
-    Pass.objects.create(digest=_digest(value), grant=found.grant)
+    Pass.issue(value, grant=found.grant)
     return value
 
 
 def grant_behind(value: str, *, address: str, site: str, at: datetime) -> Grant | None:
     """The live grant of a cookie, when it is the application's to which ``address`` belongs."""
-    row = Pass.objects.filter(pk=_digest(value)).first() if value else None
-    grant = live_grant(row.grant_id, at=at) if row is not None else None
+    row = Pass.objects.filter(pk=digest(value)).first() if value else None
+    grant = live_grant(row.grant_id, at=at) if row is not None and row.is_intact() else None
     if grant is None:
         return None
     try:

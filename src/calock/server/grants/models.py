@@ -1,16 +1,23 @@
-"""What an application was told about a person, in which session; and the request that it made while the person logs in."""
+"""What an application was told about a person, in which session; and the request that it made while the person logs in.
+
+A grant, and whatever is shown for it, is sealed: who writes into the database without the server's secret enters no application as
+somebody else.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import uuid
+from datetime import UTC
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 
 from calock.server.applications.models import Application
 from calock.server.sessions.models import Session
+from calock.server.tools import seals
 
 
 class PendingRequest(models.Model):
@@ -26,7 +33,34 @@ class PendingRequest(models.Model):
         return f"{self.protocol} {self.pk}"
 
 
-class Grant(models.Model):
+def digest(text: str) -> str:
+    """What is kept of something that is handed out."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
+
+class _Sealed(models.Model):
+    """Covered by a seal. It does not cover when it was used or revoked: with those a writer cannot become somebody else."""
+
+    mac = models.CharField(max_length=64, default="", db_default="", editable=False)
+
+    class Meta:
+        abstract = True
+
+    def seal(self) -> None:
+        self.mac = self.expected_mac()
+
+    def expected_mac(self) -> str:
+        """The seal that fits what the row says now."""
+        return seals.mac("grants", self._sealed_content())
+
+    def is_intact(self) -> bool:
+        return seals.fits(self.mac, "grants", self._sealed_content())
+
+    def _sealed_content(self) -> bytes:
+        raise NotImplementedError
+
+
+class Grant(_Sealed):
     """One entry of a person into an application. Whatever was issued for it is good only as long as it and its session last."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -53,3 +87,35 @@ class Grant(models.Model):
         """The session as this application knows it: the same for each of its grants, and another for every other application."""
         digest = hashlib.sha256(f"calock:sid:{self.session_id}:{self.application_id}".encode()).digest()
         return base64.urlsafe_b64encode(digest[:24]).decode()
+
+    def _sealed_content(self) -> bytes:
+        moments = [at.astimezone(UTC).isoformat(timespec="microseconds") for at in (self.auth_time, self.created_at)]
+        return seals.canonical([
+            str(self.pk), str(self.application_id), str(self.account_id), self.session_id, self.protocol, self.issuer, self.scope,
+            self.acr, self.amr, *moments,
+        ])  # fmt: skip
+
+
+class Bearer(_Sealed):
+    """A code, token, ticket or pass: what somebody shows for a grant. A seal ties it to that grant."""
+
+    digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of what is shown")
+    grant_id: uuid.UUID
+    """Each kind has its own ``grant``."""
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.digest[:16]
+
+    @classmethod
+    def issue(cls, text: str, **fields: Any) -> Self:
+        """Keep that ``text`` was handed out, for ``grant`` and with whatever else its kind has."""
+        row = cls(digest=digest(text), **fields)
+        row.seal()
+        row.save(force_insert=True)
+        return row
+
+    def _sealed_content(self) -> bytes:
+        return seals.canonical([self._meta.label_lower, self.digest, str(self.grant_id)])

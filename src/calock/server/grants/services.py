@@ -66,7 +66,7 @@ def open_grant(
     live = Session.objects.select_for_update(no_key=True).filter(pk=session.pk, ended_at__isnull=True)
     if not live.exists():
         raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
-    grant: Grant = Grant.objects.create(
+    grant = Grant(
         application=application,
         account_id=session.account_id,
         session=session,
@@ -78,6 +78,8 @@ def open_grant(
         auth_time=entered.proved_at,
         created_at=context.at,
     )
+    grant.seal()
+    grant.save(force_insert=True)
     record(
         Event.APPLICATION_ENTERED,
         context=context,
@@ -96,7 +98,7 @@ def live_grant(grant_id: uuid.UUID, *, at: datetime) -> Grant | None:
     What operators narrow counts for those who are inside as well.
     """
     grant: Grant | None = Grant.objects.select_related("application").filter(pk=grant_id, revoked_at__isnull=True).first()
-    if grant is None or grant.application.state != "enabled" or not grant.application.is_intact():
+    if grant is None or not grant.is_intact() or grant.application.state != "enabled" or not grant.application.is_intact():
         return None
     session = sessions_with_binding().filter(pk=grant.session_id).first()
     if session is None or why_over(session, at, limit_of(session)) or level_of(grant.acr) not in proofs_of(session).levels:

@@ -12,9 +12,12 @@ from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.egress.models import Destination
+from calock.server.gate.models import Pass
+from calock.server.grants.models import Grant
 from calock.server.locks.operator_seals import rekey_operators
 from calock.server.locks.rekeying import rekey_certificates
 from calock.server.oidc.keys import rekey as rekey_signing_keys
+from calock.server.oidc.models import Token
 from calock.server.providers.sealed import rekey_register
 from calock.server.receipts.services import rekey_receipts
 from calock.server.revocation import store
@@ -47,8 +50,14 @@ def _rooms() -> Iterator[Rekeyed]:
     yield seal_anew("applications", Application.objects.all(), is_intact=Application.is_intact, expected=Application.expected_mac)
     yield seal_anew("approvals", Approval.objects.all(), is_intact=Approval.is_intact, expected=Approval.expected_mac)
     yield seal_anew("egress", Destination.objects.all(), is_intact=Destination.is_intact, expected=Destination.expected_mac)
-    live = Session.objects.filter(ended_at__isnull=True, expires_at__gt=timezone.now())
+    now = timezone.now()
+    live = Session.objects.filter(ended_at__isnull=True, expires_at__gt=now)
     yield seal_anew("sessions", live, is_intact=Session.is_intact, expected=Session.expected_mac)
+    grants = Grant.objects.filter(revoked_at__isnull=True, session__in=live)
+    yield seal_anew("grants", grants, is_intact=Grant.is_intact, expected=Grant.expected_mac)
+    tokens = Token.objects.filter(revoked_at__isnull=True, expires_at__gt=now)
+    yield seal_anew("tokens", tokens, is_intact=Token.is_intact, expected=Token.expected_mac)
+    yield seal_anew("passes", Pass.objects.filter(grant__in=grants), is_intact=Pass.is_intact, expected=Pass.expected_mac)
     yield rekey_certificates()
     yield rekey_signing_keys()
     yield rekey_receipts()

@@ -33,9 +33,8 @@ log = structlog.get_logger(__name__)
 def _new(site: str, alg: str, state: KeyState, at: datetime) -> SigningKey:
     made: Key = ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(2048)
     kid = thumbprint(made.as_dict(private=False))
-    public = _published(made, kid, alg)
     sealed = _seal(_bound_to(site, alg, kid), json.dumps(made.as_dict(private=True)).encode())
-    return SigningKey(kid=kid, site=site, alg=alg, state=state, sealed=sealed, public=public, created_at=at, state_since=at)
+    return SigningKey(kid=kid, site=site, alg=alg, state=state, sealed=sealed, created_at=at, state_since=at)
 
 
 def _published(key: Key, kid: str, alg: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Bearer, Grant
 
 
 class KeyState(models.TextChoices):
@@ -23,7 +23,6 @@ class SigningKey(models.Model):
     alg = models.CharField(max_length=8)
     state = models.CharField(max_length=10, choices=KeyState.choices)
     sealed = models.BinaryField()
-    public = models.JSONField(help_text="JWK")
     created_at = models.DateTimeField()
     state_since = models.DateTimeField()
 
@@ -38,10 +37,9 @@ class SigningKey(models.Model):
         return f"{self.site} {self.alg} {self.state} {self.kid}"
 
 
-class Code(models.Model):
+class Code(Bearer):
     """An authorization code, good once, for a minute."""
 
-    digest = models.CharField(max_length=64, primary_key=True)
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="codes")
     redirect_uri = models.CharField(max_length=500)
     nonce = models.CharField(max_length=200, blank=True)
@@ -50,18 +48,14 @@ class Code(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)
 
-    def __str__(self) -> str:
-        return self.digest[:16]
 
-
-class Token(models.Model):
+class Token(Bearer):
     """An opaque access token, or a refresh token; ``parent`` is the refresh token whose place this one took."""
 
     class Kind(models.TextChoices):
         ACCESS = "access"
         REFRESH = "refresh"
 
-    digest = models.CharField(max_length=64, primary_key=True)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="tokens")
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="+")

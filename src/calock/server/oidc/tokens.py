@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from joserfc import jwt
 
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Grant, digest
 from calock.server.grants.services import live_grant, revoke_grant
 from calock.server.oidc.claims import subject_of
 from calock.server.oidc.keys import signing_key
@@ -30,11 +29,6 @@ class Issued(NamedTuple):
     seconds: int
 
 
-def digest(text: str) -> str:
-    """What is kept of a code or token."""
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
-
-
 def _random() -> str:
     return secrets.token_urlsafe(32)
 
@@ -42,8 +36,8 @@ def _random() -> str:
 def issue_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: str, resource: str, at: datetime) -> str:
     """A code for the redirect."""
     text = _random()
-    Code.objects.create(
-        digest=digest(text),
+    Code.issue(
+        text,
         grant=grant,
         redirect_uri=redirect_uri,
         nonce=nonce,
@@ -57,7 +51,7 @@ def issue_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: s
 def find_code(text: str, *, application_id: uuid.UUID, at: datetime) -> Code | None:
     """The code when it may be exchanged by this application. A second use revokes the grant (RFC 9700 clause 4.14.2)."""
     code: Code | None = Code.objects.select_related("grant").filter(pk=digest(text), grant__application=application_id).first()
-    if code is None:
+    if code is None or not code.is_intact():
         return None
     if code.used_at is not None:
         revoke_grant(code.grant, why="code used twice", at=at)
@@ -84,9 +78,7 @@ def issue_access(grant: Grant, *, scope: str, resource: str, at: datetime) -> Is
     if resource:
         return _jwt_access(grant, scope, resource, at)
     text = _random()
-    Token.objects.create(
-        digest=digest(text), kind=Token.Kind.ACCESS, grant=grant, scope=scope, issued_at=at, expires_at=at + ACCESS_LIFE
-    )
+    Token.issue(text, kind=Token.Kind.ACCESS, grant=grant, scope=scope, issued_at=at, expires_at=at + ACCESS_LIFE)
     return Issued(text, int(ACCESS_LIFE.total_seconds()))
 
 
@@ -113,8 +105,8 @@ def _jwt_access(grant: Grant, scope: str, resource: str, at: datetime) -> Issued
 def issue_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetime) -> str:
     """A refresh token; it ends with its session at the latest."""
     text = _random()
-    Token.objects.create(
-        digest=digest(text),
+    Token.issue(
+        text,
         kind=Token.Kind.REFRESH,
         grant=grant,
         parent=parent,
@@ -128,7 +120,7 @@ def issue_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetim
 def find_token(text: str, *, at: datetime) -> Token | None:
     """A token that is good now, with its live grant."""
     token: Token | None = Token.objects.filter(pk=digest(text), revoked_at__isnull=True, expires_at__gt=at).first()
-    grant = live_grant(token.grant_id, at=at) if token is not None else None
+    grant = live_grant(token.grant_id, at=at) if token is not None and token.is_intact() else None
     if token is None or grant is None:
         return None
     token.grant = grant

@@ -29,6 +29,7 @@ Purpose = Literal[
     "tries",
     "egress",
     "applications",
+    "grants",
     "oidc",
     "receipts",
 ]
