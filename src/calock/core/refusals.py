@@ -118,6 +118,10 @@ class Reason(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     SESSION_REQUIRED = "SESSION_REQUIRED"
     SESSION_ENDED = "SESSION_ENDED"
+    CHANNEL_OFF = "CHANNEL_OFF"  # no mail server, or no SMS gateway: nothing can be sent there
+    CONTACT_UNUSABLE = "CONTACT_UNUSABLE"  # no mail address, or no mobile number
+    CODE_WRONG = "CODE_WRONG"  # a code that was sent to a contact: unknown, used, expired, or asked for elsewhere
+    TOO_MANY_CODES = "TOO_MANY_CODES"  # asked for about one account or contact, or from one address
     TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
     PASSWORD_TRIES_USED_UP = "PASSWORD_TRIES_USED_UP"  # too many wrong ones for this account from here; other ways in stay open
     SERVER_BUSY = "SERVER_BUSY"

@@ -10,7 +10,8 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
     # what was sent cannot be used as it is
     400: (
         Reason.TOKEN_EMPTY, Reason.TOKEN_MALFORMED, Reason.TOKEN_FORMAT_UNSUPPORTED, Reason.REQUEST_MALFORMED,
-        Reason.CHALLENGE_MALFORMED, Reason.REASON_MISSING, Reason.PASSWORD_UNACCEPTABLE, Reason.CA_CERTIFICATE_REFUSED,
+        Reason.CHALLENGE_MALFORMED, Reason.REASON_MISSING, Reason.PASSWORD_UNACCEPTABLE, Reason.CONTACT_UNUSABLE,
+        Reason.CA_CERTIFICATE_REFUSED,
         Reason.PROVIDER_RULES_REFUSED, Reason.PIN_MISSING, Reason.PIN_LENGTH, Reason.PIN_CHARACTERS,
         Reason.PACKAGE_REFUSED, Reason.DRIVER_KEY_INVALID, Reason.APPLICATION_REFUSED, Reason.APPLICATION_UNKNOWN,
         Reason.APPLICATION_REQUEST_WRONG, Reason.APPLICATION_REQUEST_OVER, Reason.REDIRECT_NOT_REGISTERED,
@@ -19,7 +20,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
         Reason.ANSWER_NOT_JUDGED, Reason.RECEIPT_ALTERED, Reason.RECEIPT_NOT_OURS,
     ),
     # nobody is logged in, or the driver's own page has no session of its own any more
-    401: (Reason.CREDENTIALS_WRONG, Reason.PASSWORD_CODE_WRONG, Reason.SESSION_REQUIRED, Reason.SESSION_ENDED),
+    401: (Reason.CREDENTIALS_WRONG, Reason.PASSWORD_CODE_WRONG, Reason.CODE_WRONG, Reason.SESSION_REQUIRED, Reason.SESSION_ENDED),
     404: (
         Reason.BINDING_NOT_FOUND, Reason.NOT_FOUND, Reason.DRIVER_ABSENT, Reason.LOCK_ABSENT, Reason.LOCK_UNKNOWN,
         Reason.LOCK_WITHOUT_CERTIFICATE, Reason.LOCK_WITHOUT_KEY,
@@ -38,7 +39,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
     413: (Reason.TOKEN_TOO_LARGE, Reason.REQUEST_TOO_LARGE),
     421: (Reason.HOST_UNKNOWN,),
     426: (Reason.DRIVER_TOO_OLD,),
-    429: (Reason.TOO_MANY_ATTEMPTS, Reason.PASSWORD_TRIES_USED_UP),
+    429: (Reason.TOO_MANY_CODES, Reason.TOO_MANY_ATTEMPTS, Reason.PASSWORD_TRIES_USED_UP),
     # an error of the driver itself; the server sends none of its own
     500: (Reason.DRIVER_FAILED,),
     # what the driver asks, a vendor's library or a lock, gave nothing that can be used
@@ -47,7 +48,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
         Reason.LOCK_SIGNATURE_WRONG,
     ),
     503: (
-        Reason.DRIVER_NOT_ANSWERING, Reason.SERVER_BUSY, Reason.DATABASE_UNAVAILABLE, Reason.REGISTER_DAMAGED,
+        Reason.DRIVER_NOT_ANSWERING, Reason.SERVER_BUSY, Reason.DATABASE_UNAVAILABLE, Reason.CHANNEL_OFF, Reason.REGISTER_DAMAGED,
         Reason.PACKAGE_DAMAGED, Reason.UPDATE_UNREACHABLE,
     ),
 }  # fmt: skip

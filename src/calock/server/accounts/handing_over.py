@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.urls import reverse
 
-from calock.server.sites.registry import sites
+from calock.server.sites.registry import origin_of, sites
 
 
 def code_link(origin: str, *, username: str, code: str) -> str:
@@ -17,8 +16,6 @@ def code_link(origin: str, *, username: str, code: str) -> str:
 
 def code_lines(*, username: str, code: str) -> str:
     """The code with its address on each site, for the command line."""
-    scheme = "http" if settings.CALOCK.insecure_http else "https"
-    port = f":{settings.CALOCK.public_port}" if settings.CALOCK.public_port else ""
-    origins = [f"{scheme}://{profile.hosts[0]}{port}" for profile in sites().values()]
+    origins = map(origin_of, sites().values())
     links = [f"  {code_link(origin, username=username, code=code)}" for origin in origins]
     return "\n".join((f"account {username}, one-time code (72 hours, one use): {code}", *links))

@@ -81,12 +81,13 @@ class Count:
         return max(1, math.ceil((until - at) / timedelta(minutes=1)))
 
 
-def _keys(name: str, who: str) -> tuple[str, ...]:
+def keys_of(name: str, who: str) -> tuple[str, ...]:
+    """Names of a count, by each of the server's secrets: what is counted stands in no table."""
     return tuple(filter(seals.key_id, seals.macs("tries", seals.canonical([name, who]))))
 
 
 def _strangers(name: str) -> Count:
-    return Count(_keys(name, "strangers"), "strangers", MOST_OF_STRANGERS, STRANGERS_OUT)
+    return Count(keys_of(name, "strangers"), "strangers", MOST_OF_STRANGERS, STRANGERS_OUT)
 
 
 def counts_of(name: str, account: Account | None, context: RequestContext, *, proof: bool) -> list[Count]:
@@ -97,7 +98,7 @@ def counts_of(name: str, account: Account | None, context: RequestContext, *, pr
         who, whose = "browser", context.known_browser.id
     else:
         who, whose = "address", address_key(context.ip)
-    own = Count(_keys(name, f"{who} {whose}"), who, MOST, LOCK_OUT)
+    own = Count(keys_of(name, f"{who} {whose}"), who, MOST, LOCK_OUT)
     return [own, _strangers(name)] if who == "address" else [own]
 
 

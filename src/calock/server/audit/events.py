@@ -53,6 +53,12 @@ class Event(StrEnum):
     ACCOUNT_PASSWORD_CHOSEN = "account:password:chosen"  # noqa: S105 - a name; with a one-time code
     ACCOUNT_PASSWORD_LOCKED = "account:password:locked"  # noqa: S105 - a name
     ACCOUNT_PASSWORD_REFUSED = "account:password:refused"  # noqa: S105 - a name
+    CONTACT_ADDED = "account:contact:added"
+    CONTACT_VERIFIED = "account:contact:verified"
+    CONTACT_REMOVED = "account:contact:removed"
+    CONTACT_REFUSED = "account:contact:refused"
+    PASSWORD_CODE_ASKED = "account:code:asked"  # noqa: S105 - a name; sent to a contact
+    PASSWORD_CODE_REFUSED = "account:code:refused"  # noqa: S105 - a name
     ORGANISATION_CREATED = "organisation:created"
     ORGANISATION_CHANGED = "organisation:changed"
     ORGANISATION_LOCK_ONLY_CHANGED = "organisation:lock_only:changed"

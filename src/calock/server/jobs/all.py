@@ -20,6 +20,7 @@ from calock.server.jobs.outbox import Delivery
 from calock.server.jobs.retention import let_go
 from calock.server.jobs.runner import Job
 from calock.server.jobs.sessions import Sweep, sweep_sessions
+from calock.server.messaging.sending import forward_notices, sweep_contacts
 from calock.server.oidc.keys import turn_keys
 from calock.server.oidc.tokens import sweep
 from calock.server.outbox.services import sweep_messages
@@ -75,7 +76,8 @@ def _reminders() -> int:
 
 def _retention() -> int:
     require_agreement()
-    return let_go(at=database_now())
+    now = database_now()
+    return let_go(at=now) + sweep_contacts(at=now)
 
 
 def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
@@ -93,6 +95,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         sessions,
         Job("ocsp", 30.0, ocsp.tick, ocsp.wait),
         Job("outbox", 2.0, outbox.tick, outbox.wait),
+        Job("notices", 2.0, forward_notices),
         Job("sent-messages", 3600.0, sweep_messages),
         Job("spent-challenges", 60.0, _spent_challenges),
         Job("imports", 5.0, carry_on),

@@ -11,6 +11,7 @@ from calock.server.applications.models import Application
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.contacts.services import rekey_contacts
 from calock.server.egress.models import Destination
 from calock.server.gate.models import Pass
 from calock.server.grants.models import Grant
@@ -59,5 +60,6 @@ def _rooms() -> Iterator[Rekeyed]:
     yield seal_anew("tokens", tokens, is_intact=Token.is_intact, expected=Token.expected_mac)
     yield seal_anew("passes", Pass.objects.filter(grant__in=grants), is_intact=Pass.is_intact, expected=Pass.expected_mac)
     yield rekey_certificates()
+    yield rekey_contacts()
     yield rekey_signing_keys()
     yield rekey_receipts()

@@ -1,7 +1,7 @@
 """Erase a person: 个人信息保护法 clause 47. What shows who could sign and who decided stays, under a pseudonym.
 
-Gone: name, account name, number in another system, password, addresses and browsers of sessions, drivers, notices, claims of
-lists, codes.
+Gone: name, account name, number in another system, password, contacts, addresses and browsers of sessions, drivers, notices, claims
+of lists, codes.
 Stays: the row with its id, to which bindings, approvals and audit rows point; certificates, bindings and receipts, which are
 evidence of procurement acts; audit rows with the address they came from, whose MAC and seal cover it, until their own time is over.
 """
@@ -16,6 +16,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.members import locked, record_change
 from calock.server.accounts.models import Account, AccountState, PasswordCode, Role
 from calock.server.audit.events import Event
+from calock.server.contacts.models import Contact
 from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
 from calock.server.sessions.context import RequestContext
@@ -57,6 +58,7 @@ def erase_account(*, member: Account, by: Account, context: RequestContext | Non
         KnownDriver.objects.filter(account=account).delete()
         Binding.objects.filter(account=account).update(label="")
         PasswordCode.objects.filter(account=account).delete()
+        Contact.objects.filter(account=account).delete()
         claims, _ = PendingBinding.objects.filter(account=account).delete()
         record_change(Event.ACCOUNT_ERASED, account, by=by, context=context, sessions=sessions, claims=claims)
 

@@ -21,8 +21,10 @@ def is_known_driver(account_id: uuid.UUID, key: str) -> bool:
     return bool(KnownDriver.objects.filter(account=account_id, key_sha256=key).exists())
 
 
-def note_new_driver(account_id: uuid.UUID, key: str, *, row: AuditEvent, context: RequestContext) -> None:
-    """Remember a driver that gave its first accepted answer for the account, and tell its person when others did before.
+def note_new_driver(account_id: uuid.UUID, key: str, *, row: AuditEvent, context: RequestContext) -> bool:
+    """Remember a driver that gave its first accepted answer for the account; when others did before, tell its person.
+
+    Returns whether they were told.
 
     ``row``: the audit row of the act, whose number the person reads to the hotline. Inside the transaction of the act.
     """
@@ -31,7 +33,8 @@ def note_new_driver(account_id: uuid.UUID, key: str, *, row: AuditEvent, context
     row_of_it = KnownDriver(account_id=account_id, key_sha256=key, site=context.site, first_seen_at=context.at)
     KnownDriver.objects.bulk_create([row_of_it], ignore_conflicts=True)  # two logins of one computer at the same moment
     if not others:
-        return
+        return False
     kind = NoticeKind.DRIVER_CHANGED if context.known_browser.knows(account_id) else NoticeKind.NEW_COMPUTER
     tell(kind, account=account_id, row=row)
     known.exclude(pk__in=list(known.values_list("pk", flat=True)[:MOST])).delete()
+    return True

@@ -21,6 +21,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
+from calock.server.contacts.services import void_contacts_of_lock
 from calock.server.locks.decision_record import Details
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding
@@ -166,6 +167,7 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
         row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
         seal_binding(row)
         _void_password(row, by=by, context=context)
+        void_contacts_of_lock(account=row.account_id, lock=row.lock_id, at=context.at)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
         event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details={"sessions_ended": ended})
         withdraw_reminders(row, at=context.at)

@@ -1,4 +1,7 @@
-"""What people must be told because somebody else changed their account: shown after the login until they dismiss it."""
+"""What people must be told about their account: shown after the login until they have read it, and sent to their contacts.
+
+Whoever writes a row has done enough: the background finds it and sends it (:mod:`calock.server.messaging`).
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,9 @@ class NoticeKind(models.TextChoices):
     LOCK_EXPIRES = "lock_expires"
     LOCK_EXPIRED = "lock_expired"
     LEFT = "left"
+    NEW_PLACE = "new_place"
+    CONTACT_ADDED = "contact_added"
+    CONTACT_REMOVED = "contact_removed"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -46,7 +52,9 @@ class Notice(models.Model):
     kind = models.CharField(max_length=40, help_text="a NoticeKind")
     facts = models.JSONField(default=dict, help_text="what the sentence needs: who, which lock, the audit row's number")
     created_at = models.DateTimeField()
-    dismissed_at = models.DateTimeField(null=True, blank=True)
+    site = models.CharField(max_length=32, blank=True, default="", db_default="", help_text="where it happened; empty: nowhere")
+    forwarded_at = models.DateTimeField(null=True, blank=True, help_text="when messages to the person's contacts were left")
+    dismissed_at = models.DateTimeField(null=True, blank=True, help_text="when the person read it")
 
     objects = NoticeQuerySet.as_manager()
 
@@ -54,6 +62,7 @@ class Notice(models.Model):
         indexes = (
             models.Index(fields=("account", "created_at"), condition=Q(dismissed_at__isnull=True), name="open_notices"),
             models.Index(fields=("account", "-created_at"), name="notices_of_account"),
+            models.Index(fields=("created_at",), condition=Q(forwarded_at__isnull=True), name="notices_to_forward"),
             models.Index(fields=("dismissed_at",), condition=Q(dismissed_at__isnull=False), name="notices_dismissed"),
         )
 

@@ -1,4 +1,4 @@
-"""Leave a notice, and dismiss one. A later channel (message centre, mail) reads the same rows."""
+"""Leave a notice, and dismiss one. Mail and SMS are sent of the same rows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _who(by: Person | None) -> dict[str, str]:
 
 def tell(kind: NoticeKind, *, account: uuid.UUID, row: AuditEvent, **facts: str) -> None:
     """Tell ``account`` what happened to it, whoever did it: themselves, perhaps, or somebody in their name."""
-    Notice.objects.create(account_id=account, kind=kind, facts={**facts, "number": row.number}, created_at=row.at)
+    Notice.objects.create(account_id=account, kind=kind, facts={**facts, "number": row.number}, created_at=row.at, site=row.site)
 
 
 def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:
@@ -58,10 +58,15 @@ def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:
     found.dismiss(at)
 
 
+def dismiss_all(*, by: uuid.UUID, at: datetime) -> None:
+    """Hide all notices of the account ``by``."""
+    Notice.objects.open_for(by).update(dismissed_at=at)
+
+
 def notify_all(kind: NoticeKind, told: Iterable[tuple[uuid.UUID, AuditEvent, dict[str, str]]], *, by: Person | None) -> None:
     """As ``notify``, to many accounts at once: account, audit row and facts of each."""
     who = _who(by)
     Notice.objects.bulk_create(
-        Notice(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at)
+        Notice(account_id=account, kind=kind, facts={**facts, **who, "number": row.number}, created_at=row.at, site=row.site)
         for account, row, facts in told
     )

@@ -25,6 +25,7 @@ _WHO = {
     "self": _("您本人的账户"),
     "member": _("本人"),
     "organisation_admin": _("本单位管理员%(name)s"),
+    "contact": _("收到您联系方式验证码的人"),
     "": _("平台管理方"),
 }
 _UNASKED = _("如非您要求，请立即联系平台，并报编号。")
@@ -40,6 +41,9 @@ _DRIVER_CHANGED = _("这台电脑登录过您的账户，但 %(when)s 应答的 
 _EXPIRES = _("您的 CA 锁 %(lock)s（%(provider)s）将于 %(until)s 到期，到期后不能登录。请尽快向 CA 机构续期。")
 _EXPIRED = _("您的 CA 锁 %(lock)s（%(provider)s）已于 %(until)s 到期，不能再登录。请向 CA 机构续期。")
 _LEFT = _("您的账户于 %(when)s 由%(who)s办理离职：账户已停用，%(locks)s 把 CA 锁已解除绑定。")
+_NEW_PLACE = _("您的账户于 %(when)s 用新的浏览器、从新的网络（%(address)s）登录。")
+_CONTACT_ADDED = _("您的账户于 %(when)s 添加了联系方式 %(contact)s。")
+_CONTACT_REMOVED = _("您的账户于 %(when)s 移除了联系方式 %(contact)s。")
 _TEXTS = {
     NoticeKind.PASSWORD_CHANGED: (_("您的密码于 %(when)s 由%(who)s修改。"), _("登录会话"), "sessions"),
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
@@ -60,8 +64,14 @@ _TEXTS = {
     NoticeKind.LOCK_EXPIRES: (_EXPIRES, _("CA 锁到期一览"), "expiry"),
     NoticeKind.LOCK_EXPIRED: (_EXPIRED, _("CA 锁到期一览"), "expiry"),
     NoticeKind.LEFT: (_LEFT, _("用户中心"), "user_center"),
+    NoticeKind.NEW_PLACE: (_NEW_PLACE, _("登录会话"), "sessions"),
+    NoticeKind.CONTACT_ADDED: (_CONTACT_ADDED, _("联系方式"), "contacts"),
+    NoticeKind.CONTACT_REMOVED: (_CONTACT_REMOVED, _("联系方式"), "contacts"),
 }  # fmt: skip
 _ENDINGS = {
+    NoticeKind.NEW_PLACE: _("如不是您本人，请结束不认识的会话，修改密码，并联系平台报编号。"),
+    NoticeKind.CONTACT_ADDED: _("如不是您本人，请移除该联系方式，修改密码，并联系平台报编号。"),
+    NoticeKind.CONTACT_REMOVED: _("如不是您本人，请修改密码，并联系平台报编号。"),
     NoticeKind.NEW_COMPUTER: _("如不是您本人，请结束不认识的会话，修改 CA 锁 PIN 码，并联系平台报编号。"),
     NoticeKind.DRIVER_CHANGED: _("如您没有做过这些，请不要再输入 PIN 码，请本单位技术人员检查这台电脑，并联系平台报编号。"),
     NoticeKind.LOCK_EXPIRES: _("续期后如仍是同一把锁，无需重新绑定。"),

@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy
 
 from calock.server.accounts.models import Account, AccountState, CalendarLink, Role
 from calock.server.audit.models import AuditEvent
+from calock.server.contacts.models import Contact
+from calock.server.contacts.values import ContactKind
 from calock.server.locks.models import Binding, KnownDriver, PendingBinding
 from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
@@ -26,6 +28,7 @@ from calock.server.receipts.models import Receipt
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sites.profile import Profile
 from calock.server.tools import clock
+from calock.server.tools.encryption import NotOpenedError
 from calock.server.web.exports import plain
 
 MOST = 5000
@@ -36,6 +39,7 @@ _ROLES = {
     Role.ORGANISATION_ADMIN: gettext_lazy("机构管理员"),
     Role.OPERATOR: gettext_lazy("平台运营"),
 }
+_KINDS = {ContactKind.MAIL: gettext_lazy("邮箱"), ContactKind.PHONE: gettext_lazy("手机号")}
 _STATES = {
     AccountState.ACTIVE: gettext_lazy("正常"),
     AccountState.DISABLED: gettext_lazy("停用"),
@@ -57,6 +61,8 @@ def sections_of(account: Account, *, site: Profile, most: int = MOST) -> list[Se
 
 def _sections(account: Account, site: Profile) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
     yield _("账户资料"), (_("项目"), _("内容")), _facts(account)
+    reached = (_("种类"), _("内容"), _("添加时间"), _("验证时间"))
+    yield _("联系方式"), reached, _contacts(account)
     bound = (_("CA锁ID"), _("备注"), _("CA 服务商"), _("证书名称"), _("绑定人"), _("绑定时间"), _("解除时间"))
     yield _("CA 锁绑定"), bound, _bindings(account, site)
     claimed = (_("CA锁ID"), _("CA 服务商"), _("来源"), _("导入时间"))
@@ -81,6 +87,15 @@ def _facts(account: Account) -> Iterator[Row]:
     yield _("日历订阅链接"), link.created_at if link else "-"
     yield _("创建时间"), account.created_at
     yield _("最近修改密码"), account.password_changed_at or "-"
+
+
+def _contacts(account: Account) -> Iterator[Row]:
+    for row in Contact.objects.filter(account=account).order_by("added_at"):
+        try:
+            value = row.value
+        except NotOpenedError:
+            value = "-"
+        yield str(_KINDS[ContactKind(row.kind)]), value, row.added_at, row.verified_at or "-"
 
 
 def _bindings(account: Account, site: Profile) -> Iterator[Row]:

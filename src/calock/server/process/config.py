@@ -14,6 +14,8 @@ minute, default 60), ``CALOCK_EGRESS_PROXY``,
 ``calock serve`` waits for a database that is not up yet, default 300), ``CALOCK_DRAIN_SECONDS`` (how long ``/readyz`` says
 "draining" before a machine that was told to end stops listening, default 5), ``CALOCK_HSTS_SUBDOMAINS`` (1: browsers use HTTPS for
 all names below the sites' too), ``CALOCK_TIMESTAMP_CA`` (file of CA certificates of the time-stamp authority, PEM),
+``CALOCK_MAIL`` (address of the mail server), ``CALOCK_MAIL_FROM``, ``…_USER``, ``…_PASSWORD_FILE``, ``…_SECONDS``,
+``CALOCK_SMS_TOKEN_FILE`` (the SMS gateway's token),
 ``CALOCK_DRIVER_PORTS`` (comma list, of a demonstration only: where its pages look for the driver,
 ``calock.wire.driver.PORTS``), ``CALOCK_KEEP_SESSIONS_DAYS``, ``…_NOTICES_DAYS``, ``…_IMPORTS_DAYS``, ``…_AUDIT_DAYS``,
 ``…_LOGIN_RECEIPTS_DAYS``, ``…_BINDING_RECEIPTS_DAYS`` (how long rows are kept).
@@ -34,6 +36,7 @@ import dj_database_url
 from cryptography.x509 import load_pem_x509_certificates
 
 from calock.server.audit.outside.addresses import Key, require_place
+from calock.server.process.mail_config import MailConfigError, MailServer, read_mail_server, read_secret
 from calock.server.tools.addresses import FetchRefusedError, endpoint_of
 from calock.server.tools.files import make_once
 from calock.wire.driver import PORTS
@@ -93,6 +96,8 @@ class Config:
     metrics: tuple[str, int] | None = None
     """Address and port for Prometheus."""
     access_log: bool = True
+    mail: MailServer | None = None
+    sms_token: str = ""
 
 
 def _flag(name: str, *, default: str = "0") -> bool:
@@ -318,6 +323,10 @@ def read_config() -> Config:
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     insecure_http = _flag("CALOCK_INSECURE_HTTP")
     heads_token, heads_key = _heads_token(), _heads_key()
+    try:
+        mail, sms_token = read_mail_server(), read_secret("CALOCK_SMS_TOKEN_FILE")
+    except MailConfigError as error:
+        raise ConfigError(str(error)) from error
     return Config(
         data=data,
         database_url=_database_url(data),
@@ -342,4 +351,6 @@ def read_config() -> Config:
         heads_key=heads_key,
         metrics=_metrics(),
         access_log=_flag("CALOCK_ACCESS_LOG", default="1"),
+        mail=mail,
+        sms_token=sms_token,
     )

@@ -11,7 +11,7 @@ MAX_BODY = ANYBODY
 UPLOADS = "/console/"
 """Only operators send more than MAX_BODY, and only here; ``BoundedUploads`` refuses everybody else before a byte is read."""
 _READING = frozenset({"GET", "HEAD"})
-_PASSWORDS = frozenset({"/login/", "/password/", "/password/code/", "/confirm/"})
+_PASSWORDS = frozenset({"/login/", "/password/", "/password/code/", "/password/forgotten/", "/confirm/"})
 _PREFIXES = (
     ("/static/", "static"),
     ("/downloads/", "downloads"),

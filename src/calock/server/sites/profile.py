@@ -28,6 +28,8 @@ Page = Literal[
     "password_code",
     "confirm",
     "notices",
+    "contacts",
+    "forgotten",
     "personal_data",
     "members",
     "help",
@@ -129,6 +131,8 @@ class Names(_Part, frozen=True, kw_only=True):
     slogan: Text
     owner: Text
     """Who is named after 版权所有©."""
+    sms: Text | None = None
+    """How a text message is signed, 【…】, as the gateway knows it; left out: the platform's name."""
 
 
 class Home(_Part, frozen=True, kw_only=True):

@@ -102,6 +102,13 @@ def sites() -> Mapping[str, Profile]:
     return load_sites(own=settings.CALOCK.sites)
 
 
+def origin_of(profile: Profile) -> str:
+    """Scheme, first host and port of a site, for links that no request asked for."""
+    scheme = "http" if settings.CALOCK.insecure_http else "https"
+    port = f":{settings.CALOCK.public_port}" if settings.CALOCK.public_port else ""
+    return f"{scheme}://{profile.hosts[0]}{port}"
+
+
 def site_for_host(host: str) -> Profile | None:
     """The site of a Host header (a port and case do not matter); None when no site has it."""
     name = host.lower()

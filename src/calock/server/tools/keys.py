@@ -32,6 +32,8 @@ Purpose = Literal[
     "grants",
     "oidc",
     "receipts",
+    "contacts",
+    "codes",
 ]
 ID_LENGTH = 8
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -32,8 +33,27 @@ from calock.server.web.http import SiteRequest
 
 register = template.Library()
 _IMPORT = re.compile(r'^import (?:.* from )?"\./([a-z-]+\.js)";', re.MULTILINE)
+ABOVE_PAGES = 3
+"""Unread notices that stand above every page; the others are counted."""
+MOST_COUNTED = 99
 MIN_DIGITS = 5
 """The shortest numbers that a hotline has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """How many notices a person has not read, and the newest of them with their words."""
+
+    count: int
+    newest: list[tuple[Notice, Words]]
+
+    @property
+    def shown(self) -> str:
+        return f"{MOST_COUNTED}+" if self.count > MOST_COUNTED else str(self.count)
+
+    @property
+    def more(self) -> bool:
+        return self.count > len(self.newest)
 
 
 @register.simple_tag
@@ -76,11 +96,12 @@ def phone(number: str) -> SafeString:
 
 
 @register.simple_tag
-def open_notices(account: Account | AnonymousUser) -> list[tuple[Notice, Words]]:
-    """What the person has not been told yet, with its words."""
+def open_notices(account: Account | AnonymousUser) -> Unread:
+    """What the person has not read yet."""
     if not isinstance(account, Account):
-        return []
-    return [(notice, words_of(notice)) for notice in Notice.objects.open_for(account.pk)]
+        return Unread(0, [])
+    found = list(Notice.objects.open_for(account.pk).order_by("-created_at")[: MOST_COUNTED + 1])
+    return Unread(len(found), [(notice, words_of(notice)) for notice in found[:ABOVE_PAGES]])
 
 
 @register.simple_tag

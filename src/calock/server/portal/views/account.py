@@ -17,6 +17,7 @@ from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password, may_choose_without_old
 from calock.server.grants.entries import entered, leave
 from calock.server.locks.password_rules import has_lock
+from calock.server.messaging.channels import ready_kinds
 from calock.server.portal.login_history import refused_logins
 from calock.server.portal.render import page
 from calock.server.portal.views.confirm import confirm_address
@@ -122,7 +123,7 @@ def password(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _password_page(site_request, done="changed" in request.GET)
     try:
-        new = _typed_twice(request)
+        new = typed_twice(request)
         change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=context_of(site_request))
     except Refusal as refusal:
         refusals.audit(site_request, refusal)
@@ -137,9 +138,17 @@ def password_code(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     username = request.POST.get("username", request.GET.get("account", ""))[:64]
     if request.method != "POST":
-        return page(site_request, "password-code", "login", username=username, rules=_rules(), done="done" in request.GET)
+        return page(
+            site_request,
+            "password-code",
+            "login",
+            username=username,
+            rules=_rules(),
+            done="done" in request.GET,
+            by_contact=bool(ready_kinds()),
+        )
     try:
-        new = _typed_twice(request)
+        new = typed_twice(request)
         code = request.POST.get("code", "")
         account = choose_password(username=username.strip(), code=code, new=new, context=context_of(site_request))
     except Refusal as refusal:
@@ -152,7 +161,12 @@ def password_code(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _typed_twice(request: HttpRequest) -> str:
+def typed_twice(request: HttpRequest) -> str:
+    """The new password of a form.
+
+    Raises:
+        Refusal: PASSWORD_UNACCEPTABLE when it was typed twice differently.
+    """
     new = request.POST.get("new", "")
     if new != request.POST.get("again", ""):
         raise Refusal(Reason.PASSWORD_UNACCEPTABLE, "typed twice differently", {"why": _("两次输入不一致")})

@@ -1,10 +1,11 @@
-"""What somebody else did to the account: the list, and dismissing one."""
+"""消息中心: every notice of the person, read or not, and marking them as read."""
 
 from __future__ import annotations
 
 import uuid
 from typing import cast
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.contacts.models import Contact
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices import services
 from calock.server.notices.models import Notice
@@ -19,15 +21,28 @@ from calock.server.notices.words import words_of
 from calock.server.portal.render import page
 from calock.server.web.http import SiteRequest, require_account
 
-SHOWN = 50
+PER_PAGE = 20
 
 
 @require_safe
 def notices(request: HttpRequest) -> HttpResponse:
+    """Query: ``unread`` for those alone, ``page``."""
     site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
-    rows = Notice.objects.filter(account=account).order_by("-created_at")[:SHOWN]
-    return page(site_request, "notices", "notices", section="system", rows=[(row, words_of(row)) for row in rows])
+    account, session = require_account(site_request)
+    unread = "unread" in request.GET
+    found = Notice.objects.filter(account=account).order_by("-created_at", "pk")
+    pages = Paginator(found.filter(dismissed_at__isnull=True) if unread else found, PER_PAGE).get_page(request.GET.get("page"))
+    return page(
+        site_request,
+        "notices",
+        "notices",
+        section="system",
+        rows=[(row, words_of(row)) for row in pages],
+        pages=pages,
+        unread=unread,
+        hides=may_dismiss(session),
+        contacts=Contact.objects.verified().filter(account=account).exists(),
+    )
 
 
 @require_POST
@@ -45,3 +60,17 @@ def dismiss(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     back = request.POST.get("back", "")
     local = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return HttpResponseRedirect(back if local else reverse("portal:notices"))
+
+
+@require_POST
+def read_all(request: HttpRequest) -> HttpResponse:
+    """Mark all of them as read.
+
+    Raises:
+        Refusal: PASSWORD_RESET_LATELY, as for one.
+    """
+    account, session = require_account(cast(SiteRequest, request))
+    if not may_dismiss(session):
+        raise Refusal(Reason.PASSWORD_RESET_LATELY, "a notice is hidden by who proved the lock")
+    services.dismiss_all(by=account.pk, at=timezone.now())
+    return HttpResponseRedirect(reverse("portal:notices"))

@@ -1,0 +1,158 @@
+"""Where a person is reached: a mail address, a mobile number. The value is encrypted; whoever copies the table reaches nobody."""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from calock.server.contacts.values import ContactKind, masked
+from calock.server.tools import encryption, seals
+from calock.server.tools.keys import ring
+
+CODE_DIGITS = 8
+CODE_TRIES = 5
+"""Guesses at one code: with five codes an hour for an account, one in 4 million each hour."""
+
+
+_BETWEEN = str.maketrans("", "", " -\u3000")
+
+
+class ContactQuerySet(models.QuerySet["Contact"]):
+    def kept(self) -> ContactQuerySet:
+        """Not taken away, verified or not."""
+        return self.filter(removed_at__isnull=True)
+
+    def verified(self) -> ContactQuerySet:
+        """Those that messages go to."""
+        return self.kept().filter(verified_at__isnull=False)
+
+
+class Contact(models.Model):
+    """One contact of an account. Until a code proved that it is the person's, nothing but that code is sent to it.
+
+    One that was taken away is told so, then its row is deleted.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contacts")
+    kind = models.CharField(max_length=8, choices=ContactKind.choices)
+    sealed = models.BinaryField(help_text="encrypted: read ``value``")
+    site = models.CharField(max_length=32, help_text="in whose name messages are sent that belong to no site")
+    language = models.CharField(max_length=16)
+    added_at = models.DateTimeField()
+    by_lock = models.UUIDField(
+        null=True, blank=True, help_text="the lock that proved who verified it, or that chose the password that did"
+    )
+    verified_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    objects = ContactQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "联系方式"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("account", "kind"),
+                condition=Q(removed_at__isnull=True, verified_at__isnull=False),
+                name="one_verified_contact_of_a_kind",
+            ),
+            models.UniqueConstraint(
+                fields=("account", "kind"),
+                condition=Q(removed_at__isnull=True, verified_at__isnull=True),
+                name="one_unverified_contact_of_a_kind",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+    def about(self) -> str:
+        """What the value is encrypted together with: in another account's row it does not open."""
+        return f"{self.pk} {self.account_id} {self.kind}"
+
+    @property
+    def value(self) -> str:
+        """The address or number.
+
+        Raises:
+            NotOpenedError: changed, of another row, or encrypted under a secret that is not in the ring.
+        """
+        return encryption.decrypt(bytes(self.sealed), "contacts", self.about()).decode()
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.sealed = encryption.encrypt(text.encode(), "contacts", self.about())
+
+    @property
+    def masked(self) -> str:
+        """As pages and the trail show it; a dash when it does not open."""
+        try:
+            return masked(ContactKind(self.kind), self.value)
+        except encryption.NotOpenedError:
+            return "-"
+
+
+class CodePurpose(models.TextChoices):
+    VERIFY = "verify", "验证"
+    RESET = "reset", "重置密码"
+
+
+class ContactCodeQuerySet(models.QuerySet["ContactCode"]):
+    def open_at(self, at: datetime) -> ContactCodeQuerySet:
+        """Those that may still be used."""
+        return self.filter(used_at__isnull=True, expires_at__gt=at, tries__lt=CODE_TRIES)
+
+
+class ContactCode(models.Model):
+    """A code that was sent to a contact. Its digits stand nowhere: they follow from the row's id and the server's secret."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    purpose = models.CharField(max_length=8, choices=CodePurpose.choices)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="codes")
+    browser = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of the cookie of who asked: nobody else's guesses use it up"
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ContactCodeQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def digits(self) -> str:
+        """What the person types."""
+        return self._digits()[0]
+
+    def _digits(self) -> list[str]:
+        """By each of the server's secrets, the newest one's first."""
+        content = seals.canonical([str(self.pk), self.purpose, str(self.contact_id)])
+        numbers = (int.from_bytes(hmac.digest(key.octets, content, "sha256")[:8]) for key in ring("codes"))
+        return [f"{number % 10**CODE_DIGITS:0{CODE_DIGITS}d}" for number in numbers]
+
+    def is_right(self, typed: str, *, at: datetime) -> bool:
+        """Whether these are its digits.
+
+        A guess is counted before it is judged: no more are judged than may be, however many come at once. A right
+        one is taken back.
+        """
+        mine = type(self).objects.filter(pk=self.pk)
+        if not mine.open_at(at).update(tries=F("tries") + 1):
+            return False
+        plain = typed.translate(_BETWEEN)
+        right = any(seals.same(plain, digits) for digits in self._digits())
+        if right:
+            mine.update(tries=F("tries") - 1)
+        return right
+
+    def use(self, *, at: datetime) -> bool:
+        """Use it up: true for one asker, while it is open."""
+        return bool(type(self).objects.open_at(at).filter(pk=self.pk).update(used_at=at))

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class MessagingConfig(AppConfig):
+    name = "calock.server.messaging"
+    label = "messaging"
+    verbose_name = "邮件与短信"
+
+    def ready(self) -> None:
+        from calock.server.messaging import kinds  # noqa: PLC0415 - models load first
+
+        kinds.register()

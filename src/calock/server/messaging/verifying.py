@@ -1,0 +1,165 @@
+"""Add, verify and take away a contact of one's own. Each asks for a fresh proof: a contact is a way back into the account."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import transaction
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.audit.events import Event
+from calock.server.audit.services import record, record_refusal
+from calock.server.contacts.models import CodePurpose, Contact, ContactCode
+from calock.server.contacts.values import ContactKind, masked, normalised
+from calock.server.locks.password_rules import refuse_password_as_proof
+from calock.server.messaging import channels, code_limits
+from calock.server.messaging.sending import CODE_LIFE
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import tell
+from calock.server.outbox.services import put
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import is_fresh, is_fresh_by_lock
+from calock.server.tools import throttle
+
+Result = TypeVar("Result")
+
+
+def add_contact(*, account: Account, kind: str, text: str, language: str, context: RequestContext) -> Contact:
+    """Keep a contact that is still to be verified, in place of an earlier such one of its kind, and send it a code.
+
+    Raises:
+        Refusal: CHANNEL_OFF, CONTACT_UNUSABLE, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, TOO_MANY_CODES,
+            TOO_MANY_ATTEMPTS. Each is audited.
+    """
+
+    def act() -> Contact:
+        require_may_change(account, context)
+        channels.require_ready(kind)
+        named = ContactKind(kind)
+        value = normalised(named, text)
+        if value is None:
+            raise Refusal(Reason.CONTACT_UNUSABLE, f"no {named}")
+        code_limits.take((f"account {account.pk}", f"{named} {value.lower()}"), context)
+        return _add(account, named, value, language=language, context=context)
+
+    return _audited(act, account, context)
+
+
+def _add(account: Account, kind: ContactKind, value: str, *, language: str, context: RequestContext) -> Contact:
+    with transaction.atomic():
+        _held(account)
+        Contact.objects.kept().filter(account=account, kind=kind, verified_at__isnull=True).delete()
+        made = Contact(account=account, kind=kind, site=context.site, language=language, added_at=context.at)
+        made.value = value
+        made.save(force_insert=True)
+        _send_code(made, language=language, context=context)
+        details = {"kind": str(kind), "contact": masked(kind, value)}
+        record(Event.CONTACT_ADDED, context=context, actor=account, subject=account.pk, details=details)
+    return made
+
+
+def _held(account: Account) -> None:
+    """Two acts on one account's contacts, one after the other."""
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+
+
+def _send_code(contact: Contact, *, language: str, context: RequestContext) -> None:
+    code = ContactCode(purpose=CodePurpose.VERIFY, contact=contact, created_at=context.at, expires_at=context.at + CODE_LIFE)
+    code.save(force_insert=True)
+    put(f"code-{contact.kind}", key=str(code.pk), body={"code": str(code.pk), "site": context.site, "language": language})
+
+
+def verify_contact(*, account: Account, contact: uuid.UUID, typed: str, context: RequestContext) -> None:
+    """Take a contact for the person's, by the code that was sent to it; it replaces an earlier one of its kind.
+
+    The person is told, at the former contact too.
+
+    Raises:
+        Refusal: NOT_FOUND for another account's, or one that is verified; CODE_WRONG; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED,
+            PASSWORD_RESET_LATELY, TOO_MANY_ATTEMPTS. Each is audited.
+    """
+
+    def act() -> None:
+        require_may_change(account, context)
+        row = Contact.objects.kept().filter(pk=contact, account=account, verified_at__isnull=True).first()
+        if row is None:
+            raise Refusal(Reason.NOT_FOUND, "no contact of this account that waits for its code")
+        code = row.codes.filter(purpose=CodePurpose.VERIFY).order_by("-created_at").first()
+        if code is None or not code.is_right(typed, at=context.at):
+            raise Refusal(Reason.CODE_WRONG, "wrong, used or expired")
+        _verify(row, code, account, context)
+
+    _audited(act, account, context)
+
+
+def _verify(row: Contact, code: ContactCode, account: Account, context: RequestContext) -> None:
+    with transaction.atomic():
+        _held(account)
+        if not code.use(at=context.at):
+            raise Refusal(Reason.CODE_WRONG, "used a moment ago")
+        for former in Contact.objects.verified().filter(account=account, kind=row.kind):
+            _remove(former, account, context)
+        assert context.session is not None
+        by_lock = is_fresh_by_lock(context.session, at=context.at)
+        row.verified_at, row.by_lock = context.at, context.session.proved_lock_id if by_lock else account.password_by_lock_id
+        row.save(update_fields=["verified_at", "by_lock"])
+        details = {"kind": row.kind, "contact": row.masked}
+        event = record(Event.CONTACT_VERIFIED, context=context, actor=account, subject=account.pk, details=details)
+        tell(NoticeKind.CONTACT_ADDED, account=account.pk, row=event, contact=row.masked)
+
+
+def remove_contact(*, account: Account, contact: uuid.UUID, context: RequestContext) -> None:
+    """Take a contact away. It is told so, then its row is deleted.
+
+    Raises:
+        Refusal: NOT_FOUND for another account's; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, TOO_MANY_ATTEMPTS.
+            Each is audited.
+    """
+
+    def act() -> None:
+        require_may_change(account, context)
+        with transaction.atomic():
+            _held(account)
+            row = Contact.objects.kept().filter(pk=contact, account=account).first()
+            if row is None:
+                raise Refusal(Reason.NOT_FOUND, "no contact of this account")
+            _remove(row, account, context)
+
+    _audited(act, account, context)
+
+
+def _remove(row: Contact, account: Account, context: RequestContext) -> None:
+    shown = row.masked
+    details = {"kind": row.kind, "contact": shown}
+    event = record(Event.CONTACT_REMOVED, context=context, actor=account, subject=account.pk, details=details)
+    if row.verified_at is None:
+        row.delete()
+        return
+    row.removed_at = event.at
+    row.save(update_fields=["removed_at"])
+    tell(NoticeKind.CONTACT_REMOVED, account=account.pk, row=event, contact=shown)
+
+
+def require_may_change(account: Account, context: RequestContext) -> None:
+    """Whether the session proves enough, now, to change the account's contacts.
+
+    Raises:
+        Refusal: STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY.
+    """
+    if context.session is None or not is_fresh(context.session, at=context.at):
+        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+    if not is_fresh_by_lock(context.session, at=context.at):
+        refuse_password_as_proof(account, site=context.site, at=context.at)
+
+
+def _audited(act: Callable[[], Result], account: Account, context: RequestContext) -> Result:
+    throttle.refuse_when_too_many("contact", context.sender)
+    try:
+        return act()
+    except Refusal as refusal:
+        throttle.count_failure("contact", context.sender)
+        record_refusal(Event.CONTACT_REFUSED, refusal, context=context, actor=account, subject=account.pk)
+        raise

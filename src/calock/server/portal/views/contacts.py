@@ -1,0 +1,156 @@
+"""联系方式: where a person wants to be told. Forms only; each act redirects, so that reloading repeats nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
+from calock.server.contacts.models import Contact
+from calock.server.contacts.values import ContactKind
+from calock.server.messaging import verifying
+from calock.server.messaging.channels import ready_kinds
+from calock.server.portal.render import page
+from calock.server.portal.views.confirm import confirm_address
+from calock.server.tools.encryption import NotOpenedError
+from calock.server.web import refusals
+from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.wire.statuses import status_of
+
+PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED, Reason.PASSWORD_RESET_LATELY)
+LABELS = {ContactKind.MAIL: _("邮箱"), ContactKind.PHONE: _("手机号")}
+_REPLACE = {ContactKind.MAIL: _("更换邮箱"), ContactKind.PHONE: _("更换手机号")}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One kind of contact on the page."""
+
+    code: ContactKind
+    verified: Contact | None
+    pending: Contact | None
+    typed: str
+
+    @property
+    def label(self) -> str:
+        return str(LABELS[self.code])
+
+    @property
+    def replace(self) -> str:
+        return str(_REPLACE[self.code])
+
+
+@require_safe
+def contacts(request: HttpRequest) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    return _page(site_request, done=request.GET.get("done", "")[:10])
+
+
+@require_POST
+def add(request: HttpRequest) -> HttpResponse:
+    """Fields: ``kind``; ``value``, or ``again`` to send the waiting one another code."""
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+    kind = request.POST.get("kind", "")[:10]
+
+    def act() -> str:
+        text = _waiting(account, kind) if "again" in request.POST else request.POST.get("value", "")[:300]
+        language = get_language() or "zh-hans"
+        verifying.add_contact(account=account, kind=kind, text=text, language=language, context=context_of(site_request))
+        return ""
+
+    return _act(site_request, act, kind=kind)
+
+
+def _waiting(account: Account, kind: str) -> str:
+    row = Contact.objects.kept().filter(account=account, kind=kind, verified_at__isnull=True).first()
+    try:
+        return row.value if row else ""
+    except NotOpenedError:
+        return ""
+
+
+@require_POST
+def verify(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+
+    def act() -> str:
+        typed = request.POST.get("code", "")[:16]
+        verifying.verify_contact(account=account, contact=key, typed=typed, context=context_of(site_request))
+        return "?done=verified"
+
+    return _act(site_request, act)
+
+
+@require_POST
+def remove(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    site_request = cast(SiteRequest, request)
+    account, _session = require_account(site_request)
+
+    def act() -> str:
+        verifying.remove_contact(account=account, contact=key, context=context_of(site_request))
+        return "?done=removed"
+
+    return _act(site_request, act)
+
+
+def _act(request: SiteRequest, act: Callable[[], str], *, kind: str = "") -> HttpResponse:
+    """Do it and show the page anew; whose proof does not do is asked for it."""
+    try:
+        after = act()
+    except Refusal as refusal:
+        if refusal.reason in PROOF:
+            return HttpResponseRedirect(_prove(refusal.reason))
+        refusals.audit(request, refusal)
+        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        typed = {kind: request.POST.get("value", "")[:300]}
+        return _page(request, status=status_of(refusal.reason), refusal=told, typed=typed)
+    return HttpResponseRedirect(reverse("portal:contacts") + after)
+
+
+def _prove(reason: Reason) -> str:
+    address = confirm_address(reverse("portal:contacts"))
+    return address if reason == Reason.STEP_UP_REQUIRED else f"{address}&by=lock"
+
+
+def _page(request: SiteRequest, *, status: int = 200, typed: dict[str, str] | None = None, **context: Any) -> HttpResponse:
+    account, _session = require_account(request)
+    rows = list(Contact.objects.kept().filter(account=account))
+    verified = {row.kind: row for row in rows if row.verified_at is not None}
+    pending = {row.kind: row for row in rows if row.verified_at is None}
+    shown = [
+        kind for kind in ContactKind if kind in {*ready_kinds(), *verified}
+    ]  # one that is kept can be removed, whatever is ready
+    kinds = [Shown(kind, verified.get(kind), pending.get(kind), (typed or {}).get(kind, "")) for kind in shown]
+    missing = _missing_proof(account, request)
+    return page(
+        request,
+        "contacts",
+        "contacts",
+        section="system",
+        status=status,
+        kinds=kinds,
+        rows=rows,
+        fresh=missing is None,
+        prove_address=_prove(missing) if missing else "",
+        **context,
+    )
+
+
+def _missing_proof(account: Account, request: SiteRequest) -> Reason | None:
+    """What keeps the session from changing contacts now."""
+    try:
+        verifying.require_may_change(account, context_of(request))
+    except Refusal as refusal:
+        return refusal.reason
+    return None

@@ -1,0 +1,215 @@
+"""忘记密码 by a verified contact: nobody learns from it who has an account, and it opens none that the rules keep closed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from server.messaging.conftest import MAIL, add, background
+from server.messaging.test_delivery import contact
+from worlds.browser import Browser, bound, context, logged_in, page_client
+from worlds.mail import text_of
+from worlds.practice import make_lock
+from worlds.rows import PASSWORD, account
+
+from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.audit.models import AuditEvent
+from calock.server.contacts.models import Contact, ContactCode
+from calock.server.locks.password_rules import refuse_password_after_reset
+from calock.server.locks.suspension import suspend_lock
+from calock.server.login.services import login_with_password
+from calock.server.notices.models import Notice, NoticeKind
+from calock.server.outbox.models import Message
+from calock.server.sessions.models import Session
+from calock.server.tools import clock
+
+pytestmark = pytest.mark.django_db
+NEW = "Xin-Mi-Ma-2026-abc"
+PAGE = "/password/forgotten/"
+
+
+def ask(client, username: str = "zhangsan", kind: str = "mail"):
+    return client.post(PAGE, {"step": "ask", "username": username, "kind": kind})
+
+
+def reset(client, code: str, username: str = "zhangsan", new: str = NEW):
+    return client.post(PAGE, {"step": "reset", "username": username, "code": code, "new": new, "again": new})
+
+
+@pytest.fixture
+def stranger():
+    return page_client("shanxi")
+
+
+def test_a_forgotten_password_is_chosen_anew_with_a_code_that_is_used_once(mailbox, person, stranger):
+    contact(person)
+    elsewhere = logged_in(person)
+    assert ask(stranger).status_code == 302
+    background()
+    code = mailbox.code(MAIL)
+    assert reset(stranger, code, new="short").status_code == 400
+    assert reset(stranger, f"{code[:4]} {code[4:]}").headers["Location"] == f"{PAGE}?done"
+    assert elsewhere.client.get("/sessions/").status_code == 302
+    login_with_password(username="zhangsan", password=NEW, context=context())
+    assert reset(stranger, code, new=NEW + "x").status_code == 401
+    background()
+    assert "您的密码于" in text_of(mailbox.to(MAIL)[-1])
+    assert Notice.objects.filter(account=person, kind=NoticeKind.PASSWORD_RESET).exists()
+    row = AuditEvent.objects.get(event="account:password:chosen")
+    assert row.details["contact"] == "z***@supplier.example"
+
+
+def test_every_name_gets_the_same_words_and_the_same_statements(mailbox, person, stranger):
+    contact(person)
+    account("nobody", "无联系方式")
+    answers, statements = set(), set()
+    for name in ("zhangsan", "nobody", "does-not-exist"):
+        with CaptureQueriesContext(connection) as asked:
+            answer = ask(stranger, name)
+        assert answer.status_code == 302
+        page = stranger.get(answer.headers["Location"]).content.decode()
+        answers.add(re.sub(r'value="[^"]*"', "", page))
+        statements.add(tuple(re.sub(r"'[^']*'|\d+|NULL", "?", row["sql"]) for row in asked.captured_queries))
+        refused = reset(stranger, "12345678", name)
+        assert refused.status_code == 401
+    assert len(answers) == 1
+    assert len(statements) == 1
+    background()
+    assert len(mailbox.mails) == 1
+    assert set(AuditEvent.objects.filter(event="account:password:refused").values_list("reason", flat=True)) == {"CODE_WRONG"}
+
+
+def test_a_stranger_s_guesses_and_requests_take_nothing_from_the_person(mailbox, person, stranger):
+    contact(person)
+    ask(stranger)
+    background()
+    code = mailbox.code(MAIL)
+    thief = page_client("shanxi")
+    ask(thief)
+    for _ in range(8):
+        assert reset(thief, "00000000").status_code == 401
+    assert reset(thief, code).status_code == 401
+    assert reset(page_client("shanxi"), code).status_code == 401
+    assert reset(stranger, code).status_code == 302
+
+
+def test_a_code_is_guessed_five_times(mailbox, person, stranger):
+    contact(person)
+    ask(stranger)
+    background()
+    for _ in range(5):
+        reset(stranger, "00000000")
+    assert reset(stranger, mailbox.code(MAIL)).status_code == 401
+
+
+def test_nobody_s_mailbox_is_flooded(mailbox, person, stranger):
+    contact(person)
+    answers = [ask(page_client("shanxi")).status_code for _ in range(7)]
+    assert answers == [302] * 5 + [429] * 2
+    background()
+    assert len(mailbox.mails) == 5
+    known = page_client("shanxi", person)
+    known.cookies.update(stranger.cookies)
+    browser = Browser()
+    browser.client.post("/login/", {"username": "zhangsan", "password": PASSWORD}, headers={"origin": f"http://{browser.host}"})
+    answer = browser.client.post(
+        PAGE, {"step": "ask", "username": "zhangsan", "kind": "mail"}, headers={"origin": f"http://{browser.host}"}
+    )
+    assert answer.status_code == 302  # a browser that the person used has a count of its own
+
+
+@pytest.mark.parametrize("why", ["operator", "disabled", "removed", "unverified"])
+def test_who_may_not_be_opened_so_gets_no_code(mailbox, person, stranger, why):
+    row = contact(person)
+    if why == "operator":
+        person = account("yunying", "运营", Role.OPERATOR)
+        Contact.objects.all().delete()
+        contact(person)
+    elif why == "disabled":
+        Account.objects.filter(pk=person.pk).update(state=AccountState.DISABLED)
+    elif why == "removed":
+        Contact.objects.update(removed_at=clock.now())
+    else:
+        Contact.objects.filter(pk=row.pk).update(verified_at=None)
+    assert ask(stranger, person.username).status_code == 302
+    background()
+    assert mailbox.mails == []
+    assert not ContactCode.objects.exists()
+    assert not Message.objects.waiting().exists()
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_an_account_that_goes_by_its_lock_alone_is_opened_by_no_code(mailbox, lock_world, stranger, when):
+    member = lock_world.member
+    contact(member)
+    bound(make_lock(), member)
+    if when == "before":
+        Account.objects.filter(pk=member.pk).update(lock_only=True)
+    ask(stranger)
+    background()
+    if when == "before":
+        assert "只能用 CA 锁登录" in text_of(mailbox.mails[-1])
+        assert not ContactCode.objects.exists()
+        return
+    code = mailbox.code(MAIL)
+    Account.objects.filter(pk=member.pk).update(lock_only=True)
+    assert reset(stranger, code).status_code == 401
+
+
+def test_the_new_password_proves_nothing_about_the_account_s_locks_for_a_day(mailbox, lock_world, stranger):
+    member = lock_world.member
+    contact(member)
+    bound(make_lock(), member)
+    ask(stranger)
+    background()
+    assert reset(stranger, mailbox.code(MAIL)).status_code == 302
+    member.refresh_from_db()
+    with pytest.raises(Refusal) as refused:
+        refuse_password_after_reset(member, at=clock.now())
+    assert refused.value.reason == Reason.PASSWORD_RESET_LATELY
+
+
+def test_a_contact_that_a_lost_lock_brought_falls_with_it(mailbox, lock_world, stranger):
+    member, lock = lock_world.member, make_lock()
+    binding = bound(lock, member)
+    finder = page_client("shanxi")
+    other = Browser(host=finder.defaults["HTTP_HOST"])
+    assert other.log_in(lock).status_code == 200
+    other.client.defaults.update(finder.defaults)
+    add(other.client, mailbox)
+    suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
+    assert not Contact.objects.verified().exists()
+    before = len(mailbox.mails)
+    ask(stranger)
+    background()
+    assert not any("重置账户密码" in text_of(one) for one in mailbox.mails[before:])
+
+
+def test_a_login_is_told_when_browser_and_network_are_both_new(person):
+    def enter(ip: str, client=None):
+        browser = client or Browser(ip=ip)
+        answer = browser.client.post(
+            "/login/", {"username": "zhangsan", "password": PASSWORD}, headers={"origin": f"http://{browser.host}"}
+        )
+        assert answer.status_code == 302
+        return browser
+
+    def told() -> int:
+        return Notice.objects.filter(account=person, kind=NoticeKind.NEW_PLACE).count()
+
+    home = enter("192.0.2.7")
+    assert told() == 0  # the first one ever
+    enter("192.0.2.99")
+    assert told() == 0  # the same network
+    home.client.defaults["REMOTE_ADDR"] = "203.0.113.5"
+    enter("", home)
+    assert told() == 0  # the same browser, travelling
+    enter("198.51.100.1")
+    assert told() == 1
+    enter("2001:db8:1:2::3")
+    enter("2001:db8:1:9::3")
+    assert told() == 2
+    assert Session.objects.filter(account=person).count() == 6
