@@ -90,7 +90,14 @@ def test_what_it_tells_people_to_type_means_the_same_world(tmp_path):
     assert Place(Path(".calock").resolve()).words == "demo"
     elsewhere = Place(tmp_path / "练习 1")
     assert elsewhere.words == f"demo --data '{tmp_path}/练习 1'"
-    said = story(elsewhere, port=8000, driver_port=16180, command="calock", applications=["http://caigou.localhost:8791/"])
+    said = story(
+        elsewhere,
+        port=8000,
+        driver_port=16180,
+        command="calock",
+        applications=["http://caigou.localhost:8791/"],
+        mailbox="http://127.0.0.1:8794/",
+    )
     for typed in ("unplug sm2", "plug sm2", "--reset"):
         assert f"calock {elsewhere.words} {typed}" in said
     assert f"calock {elsewhere.words}` makes one" in run(elsewhere.root, "locks").stderr

@@ -23,7 +23,7 @@ from calock.demo.keyring import move
 from calock.demo.people import PASSWORD, organisation
 from calock.demo.place import Place
 from calock.demo.practice import open_practice
-from calock.demo.run import SERVE, _answers, _start_crl_source, calock_command, driver_port, free_port
+from calock.demo.run import SERVE, _answers, _start_crl_source, calock_command, driver_port, free_port, start_mailbox
 
 SkfPorts = dict[soft_skf.Width, soft_skf.SoftSkf]
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}
@@ -56,6 +56,8 @@ class Platform:
     driver_environment: dict[str, str]
     skf: SkfPorts
     driver: Child | None = None
+    mailbox: str = ""
+    """Address of the page with the mails and text messages that the server sent."""
 
     def address(self, site: str, path: str = "/") -> str:
         return f"http://{SITES[site]}:{self.port}{path}"
@@ -186,9 +188,12 @@ def running(root: Path, tokens: Path, *, port: int) -> Iterator[Platform]:
         base = _start_crl_source(children, place)
         moved = (
             "import sys, pathlib; from calock.demo import world; "
-            "world.build(pathlib.Path(sys.argv[1])); world.move_crl_source(sys.argv[2])"
+            "world.build(pathlib.Path(sys.argv[1])); world.move_crl_source(sys.argv[2]); world.move_destination('sms', sys.argv[3])"
         )
-        subprocess.run([sys.executable, "-c", moved, str(root), base], env={**os.environ, **environment}, check=True)
+        mail, platform.mailbox = start_mailbox(children, place)
+        environment |= mail
+        moves = [sys.executable, "-c", moved, str(root), base, f"{platform.mailbox}sms"]
+        subprocess.run(moves, env={**os.environ, **environment}, check=True)
         platform.start_driver()
         command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
         server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))

@@ -53,6 +53,11 @@ class Place:
         return self.root / "demo" / "timestamps"
 
     @property
+    def mailbox(self) -> Path:
+        """What the practice mailbox got, and where it listens."""
+        return self.root / "demo" / "mailbox"
+
+    @property
     def locks(self) -> Path:
         """The soft backend's directory: practice locks, plugged in and in the drawer."""
         return self.root / "demo" / "locks"

@@ -20,7 +20,7 @@ from calock.demo.packages import add_packages
 from calock.demo.place import Place
 from calock.demo.practice import Practice, require_ours
 from calock.demo.story import story
-from calock.demo.world import build, move_crl_source, move_timestamp_source
+from calock.demo.world import build, move_crl_source, move_destination
 from calock.server.tools.files import locked
 from calock.wire.driver import HEADER, HELLO_PATH
 
@@ -29,6 +29,8 @@ USUAL_PORTS = range(8000, 8010)
 CRL_PORT = 8790
 APPLICATION_PORTS = {"procurement": 8791, "mall": 8792}
 TIMESTAMP_PORT = 8793
+MAILBOX_PORT = 8794
+MAIL_PORTS = (8795, 8796)
 SERVE = "import sys; from calock.server.process.serve import main; sys.exit(main(sys.argv[1:]))"
 HOSTS = ("shanxi.localhost", "zcy.localhost", "127.0.0.1", "localhost")
 
@@ -126,7 +128,18 @@ def _start_timestamp_source(children: Children, place: Place) -> None:
     command = [sys.executable, "-m", "calock.demo.timestamp_source", str(place.timestamps), str(TIMESTAMP_PORT)]
     source = children.add(Child("time-stamp authority", command, log=place.logs / "timestamps.log"))
     source.wait_until(address.exists)
-    move_timestamp_source(address.read_text("utf-8"))
+    move_destination("timestamp", address.read_text("utf-8"))
+
+
+def start_mailbox(children: Children, place: Place) -> tuple[dict[str, str], str]:
+    """The practice mailbox: what of it the server is told by the environment, and the address of its page."""
+    address = place.mailbox / "address"
+    address.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "calock.demo.mail_source", str(place.mailbox), str(free_port(*MAIL_PORTS)), str(MAILBOX_PORT)]
+    mailbox = children.add(Child("mailbox", command, log=place.logs / "mailbox.log"))
+    mailbox.wait_until(address.exists)
+    smtp_port, page = address.read_text("utf-8").split()
+    return {"CALOCK_MAIL": f"smtp://127.0.0.1:{smtp_port}", "CALOCK_MAIL_FROM": "no-reply@platform.example"}, page
 
 
 def _port_of(base: str) -> int:
@@ -153,9 +166,9 @@ def _start_driver(children: Children, place: Place, port: int) -> int:
     return found[0]
 
 
-def _start_server(children: Children, place: Place, port: int) -> None:
+def _start_server(children: Children, place: Place, port: int, mail: dict[str, str]) -> None:
     command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
-    environment = {"CALOCK_PUBLIC_PORT": str(port), "CALOCK_TIMESTAMP_CA": str(place.timestamps / "ca.pem")}
+    environment = {"CALOCK_PUBLIC_PORT": str(port), "CALOCK_TIMESTAMP_CA": str(place.timestamps / "ca.pem"), **mail}
     server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))
     server.wait_until(lambda: _answers(port, "/api/site") is not None)
 
@@ -198,16 +211,19 @@ def run(place: Place, *, port: int, packages: bool, say: Callable[[str], None]) 
             base = _start_crl_source(children, place)
             move_crl_source(base)
             _start_timestamp_source(children, place)
+            mail, mailbox = start_mailbox(children, place)
+            move_destination("sms", f"{mailbox}sms")
             place.write_notes({**place.notes(), "crl_base": base, "port": chosen})
             driver = _start_driver(children, place, chosen)
-            _start_server(children, place, chosen)
+            _start_server(children, place, chosen, mail)
             samples = _start_applications(children, place, chosen)
             if packages:
                 log = place.logs / "packages.log"
                 children.add(
                     Child("packages", [sys.executable, "-m", "calock.demo.packages", str(place.root)], log=log, passing=True)
                 )
-            say(story(practice.place, port=chosen, driver_port=driver, command=calock_command(), applications=samples))
+            named = {"command": calock_command(), "mailbox": mailbox}
+            say(story(practice.place, port=chosen, driver_port=driver, applications=samples, **named))
             with contextlib.suppress(KeyboardInterrupt):
                 children.watch(lambda: bool(stop))
             say("正在停止… Stopping…")

@@ -25,7 +25,7 @@ def lock_lines(place: Place) -> list[str]:
     return lines
 
 
-def story(place: Place, *, port: int, driver_port: int, command: str, applications: list[str]) -> str:
+def story(place: Place, *, port: int, driver_port: int, command: str, applications: list[str], mailbox: str) -> str:
     """The whole text. ``command``: how this user calls calock, for the commands that the text names."""
     shanxi, zcy = f"http://shanxi.localhost:{port}/", f"http://zcy.localhost:{port}/"
     return "\n".join(
@@ -36,6 +36,7 @@ def story(place: Place, *, port: int, driver_port: int, command: str, applicatio
             f"  山西政府采购平台   {shanxi}     （也可用 also http://127.0.0.1:{port}/）",
             f"  政采云平台         {zcy}",
             f"  示例应用 sample applications: {'  '.join(applications)}   （登录后从应用中心进入 opened from 应用中心）",
+            f"  练习信箱 mailbox   {mailbox}   （演示发出的邮件和短信都在这里 mails and text messages arrive here）",
             f"  CA 驱动  driver    127.0.0.1:{driver_port}，练习用 CA 锁已插入 practice locks plugged in",
             "",
             f"账户 Accounts（密码都是 the password of all is  {PASSWORD} ）",
@@ -56,6 +57,8 @@ def story(place: Place, *, port: int, driver_port: int, command: str, applicatio
             f"     {command} {place.words} unplug sm2    {command} {place.words} plug sm2",
             "  7. 运营控制台 Operators' console: 登录页 “CA 登录” log in with the lock 运营甲（尾号 0021），PIN 135790；",
             "     双人复核 for what takes two: 运营乙（尾号 0022），PIN 135790",
+            "  8. 用户菜单 → 联系方式：添加邮箱，验证码在练习信箱里；退出后试“忘记密码”",
+            "     Add a contact, read its code in the mailbox; log out and try the forgotten password",
             "",
             f"数据保存在 Data is kept in {place.root}；重来 start over: {command} {place.words} --reset",
             "",

@@ -93,14 +93,14 @@ def move_crl_source(crl_base: str) -> None:
             source.save()
 
 
-def move_timestamp_source(address: str) -> None:
-    """Let the server ask the practice time-stamp authority where it listens now, and nowhere else."""
+def move_destination(purpose: str, address: str) -> None:
+    """Let the server ask a practice service where it listens now, and nowhere else."""
     from calock.server.egress.decisions import add_destination  # noqa: PLC0415 - needs Django set up
     from calock.server.egress.models import Destination  # noqa: PLC0415 - same
 
-    Destination.objects.filter(purpose="timestamp", url__startswith="http://127.0.0.1:").exclude(url=address).delete()
-    if not Destination.objects.filter(purpose="timestamp", url=address).exists():
-        add_destination(purpose="timestamp", url=address, private_network=True, by=None, context=None)
+    Destination.objects.filter(purpose=purpose, url__startswith="http://127.0.0.1:").exclude(url=address).delete()
+    if not Destination.objects.filter(purpose=purpose, url=address).exists():
+        add_destination(purpose=purpose, url=address, private_network=True, by=None, context=None)
 
 
 def prepare_server(root: Path, database: str = "") -> None:

@@ -1,0 +1,126 @@
+"""The practice mailbox on 127.0.0.1: a mail server (aiosmtpd) and an SMS gateway that deliver to nobody, and a page that shows all.
+
+Run as ``python -m calock.demo.mail_source DIRECTORY SMTP-PORT HTTP-PORT``. Each message is a file in ``DIRECTORY/messages``; it
+writes ``DIRECTORY/address`` when it listens: the port of the mail server, and the page's address.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import sys
+import uuid
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from calock.server.tools.files import replacing
+
+SHOWN = 50
+MAX_SMS = 16 * 1024
+_PAGE = """<!doctype html><html lang="zh"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>练习信箱 Practice mailbox</title><style>body{{font:16px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
+article{{border:1px solid #ccc;border-radius:8px;padding:.5rem 1rem;margin:1rem 0}}pre{{white-space:pre-wrap;font:inherit}}
+h2{{font-size:1rem;margin:.3rem 0}}p{{color:#555;margin:.2rem 0}}</style><h1>练习信箱 Practice mailbox</h1>
+<p>演示服务器发出的邮件和短信都到这里，不会发给任何人。</p>
+<p>What the demonstration sends arrives here and nowhere else.</p>{messages}</html>"""
+
+
+class Box:
+    """The messages, a file each; the newest are shown."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def keep(self, octets: bytes, ending: str) -> None:
+        with replacing(self.folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:6]}.{ending}") as file:
+            file.write(octets)
+
+    def page(self) -> str:
+        newest = sorted((path for path in self.folder.iterdir() if path.suffix in (".eml", ".sms")), reverse=True)[:SHOWN]
+        return _PAGE.format(messages="".join(_article(path) for path in newest) or "<p>还没有消息 Nothing yet</p>")
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        self.keep(bytes(envelope.content), "eml")
+        return "250 OK"
+
+
+def _article(path: Path) -> str:
+    if path.suffix == ".sms":
+        sent = json.loads(path.read_bytes())
+        title, to, text = "短信 SMS", sent.get("to", ""), sent.get("text", "")
+    else:
+        mail = message_from_bytes(path.read_bytes(), _class=EmailMessage, policy=policy.default)
+        body = mail.get_body(("plain",))
+        title, to, text = mail["Subject"], mail["To"], body.get_content() if body else ""
+    heading, receiver, shown = (html.escape(str(part)) for part in (title, to, text))
+    return f"<article><h2>{heading}</h2><p>{receiver}</p><pre>{shown}</pre></article>"
+
+
+class Web(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, box: Box, port: int) -> None:
+        self.box = box
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError:
+            super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Web
+    server_version = "calock-practice-mailbox"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        self._answer(200, self.server.box.page().encode(), "text/html; charset=utf-8")
+
+    def do_POST(self) -> None:
+        """The SMS gateway of docs/operations.md."""
+        size = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(size) if 0 < size <= MAX_SMS else b""
+        try:
+            told = json.loads(body)
+            good = isinstance(told, dict) and isinstance(told.get("to"), str) and isinstance(told.get("text"), str)
+        except ValueError:
+            good = False
+        if good:
+            self.server.box.keep(body, "sms")
+        self._answer(200 if good else 400, json.dumps({"accepted": good}).encode(), "application/json")
+
+    def _answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
+        """Say nothing."""
+
+
+def main(arguments: list[str]) -> None:
+    folder, smtp_port, web_port = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    box = Box(folder / "messages")
+    mail = Controller(box, hostname="127.0.0.1", port=smtp_port)
+    mail.start()
+    web = Web(box, web_port)
+    with replacing(folder / "address") as file:  # whoever waits for it reads it whole
+        file.write(f"{smtp_port} {web.address}".encode())
+    web.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
