@@ -132,7 +132,7 @@ def _answer(options: argparse.Namespace, verify: _Verify) -> tuple[Verdict, str]
 
 
 def _unread(verdict: Verdict, given: GivenInputs) -> Iterator[str]:
-    """Notes about numbers that name a holder and that no rule reads: such a lock counts as one that names nobody."""
+    """Notes about numbers that name a holder and that no rule reads: such a lock counts as one without a holder's number."""
     if verdict.certificate is None or Step.IDENTITY not in given.inputs.steps:
         return
     rules = given.inputs.register.providers[0].policy.identity

@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
     directory, port = arguments
     practice = open_practice(Path(directory))
     source = CrlSource.open(practice, int(port))
-    with replacing(practice.place.crl_address) as file:  # whoever waits for it reads it whole
+    with replacing(practice.place.crl_address) as file:  # a reader that waits for it reads it whole
         file.write(source.base.encode())
     source.serve_forever()
 

@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> None:
     if not (folder / "tsa.cnf").exists():
         make_authority(folder)
     source = TimestampSource(folder, port)
-    with replacing(folder / "address") as file:  # whoever waits for it reads it whole
+    with replacing(folder / "address") as file:  # a reader that waits for it reads it whole
         file.write(source.address.encode())
     source.serve_forever()
 

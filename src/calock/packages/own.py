@@ -77,7 +77,7 @@ def _put_together(folder: Path, epoch: int) -> Path:
     lines: list[str] = []
     for file in sorted(metadata.files("calock") or (), key=str):
         if file.hash is None or ".." in file.parts or file.name in _OF_THE_INSTALLATION:
-            continue  # made here, by whoever installed it: byte code, the command
+            continue  # made by the installation: byte code, the command
         data = Path(str(file.locate())).read_bytes()
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         if (file.hash.mode, file.hash.value) != ("sha256", digest):

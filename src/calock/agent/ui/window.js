@@ -25,7 +25,7 @@ let asked = 0;
 let drawn = 0;
 
 /**
- * Exactly the origin that the browser attested when the form was posted; nobody else can read it.
+ * Exactly the origin that the browser attested when the form was posted; no other page can read it.
  *
  * @param {Wire.WindowAnswer} message
  */

@@ -1,7 +1,7 @@
 """Numbers in a certificate that look like a holder's id and that none of the provider's rules reads.
 
 CAs write the holder's number where they like: into private extensions, serialNumber, O or CN. A rule that does not look there makes
-the lock one that names nobody, and nobody notices. What is found here is told to operators; no decision rests on it.
+the lock one without a holder's number. What is found here is told to operators; no decision rests on it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def text(tag: int, contents: bytes) -> str | None:
     """Read a character string of any of ASN.1's types; None when it is no string or not decodable.
 
     The types of one octet a character are read as UTF-8 (which ASCII is), then as GB 18030, then as latin-1 (ISO 8859-1): CAs
-    write all three into T61String, whose own character set nobody uses, and some into the others.
+    write all three into T61String, whose own character set is unused in practice, and some into the others.
     """
     if tag in _ONE_OCTET:
         return _one_octet_text(contents)

@@ -1,6 +1,6 @@
 """Put a receipt's file together from what was kept, and give each part the one form that it must have.
 
-Some parts say the same in the form that OpenSSL reads. They follow from the others, so whoever judges a file makes them again and
+Some parts say the same in the form that OpenSSL reads. They follow from the others, so a check of a file makes them again and
 compares: a part cannot say one thing to a program and another to a person.
 """
 

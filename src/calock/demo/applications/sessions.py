@@ -17,7 +17,7 @@ class Visitor:
     begun: dict[str, str] = field(default_factory=dict)
     """Of a login that is under way: state, nonce, verifier."""
     person: dict[str, str] = field(default_factory=dict)
-    """What the page shows of who logged in; empty for nobody."""
+    """What the page shows of who logged in; empty when there is none."""
     session: str = ""
     """How the platform names this login when it ends it: ``sid``, or the CAS ticket."""
     hint: str = ""

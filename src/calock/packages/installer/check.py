@@ -59,7 +59,7 @@ def require_this_computer(manifest: dict[str, Any]) -> None:
             "这个安装包不适用于本机，请在下载页面选择与本机匹配的驱动。",
             f"built for {manifest['os']}/{manifest['arch']}, this is {system()}/{platform.machine()}",
         )
-    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this brings his own Python
+    if sys.version_info < (3, 11):  # noqa: UP036 - people run this with a Python of their own
         raise InstallError("需要 Python 3.11 或更新版本。", f"this is Python {platform.python_version()}")
 
 

@@ -1,4 +1,4 @@
-"""One-time codes with which people choose a password themselves: whoever issues one never learns or chooses it.
+"""One-time codes with which people choose a password themselves: the issuer never learns or chooses it.
 
 Sources: OWASP ASVS 5.0, 6.4.1 (random, short-lived, one use) and 6.4.6 (administrators do not choose passwords).
 """

@@ -1,7 +1,7 @@
 """Password hashes that another system made: which are taken over, and how they are kept until their person logs in once.
 
 What is slow by itself (PBKDF2, bcrypt, scrypt, Argon2) is kept as it is. A fast digest is never kept bare: it is hashed once more
-with Argon2id, and so whoever copies the database gains nothing by its having been fast (Django, "Password upgrading without
+with Argon2id, and so a copy of the database is no easier to try for its having been fast (Django, "Password upgrading without
 requiring a login"). Either is replaced by a hash of our own when the right password comes along for the first time.
 """
 

@@ -78,7 +78,7 @@ def clean_uscc(uscc: str) -> str:
 
 
 def require_unused(uscc: str, *, but: Organisation) -> None:
-    """A code names one firm for good: nobody takes one that another organisation had before.
+    """A code names one firm for good: a code that another organisation had before is refused.
 
     Raises:
         Refusal: REQUEST_MALFORMED.

@@ -29,7 +29,7 @@ MAX_LENGTH = 1024
 CONCURRENT_CHECKS = 2
 """Argon2 checks at once in one process: each takes 19 MiB and 20 ms of a core, a CA login a hundredth of that."""
 WAITING = 2
-"""Checks that may wait for a place; whoever comes then is refused at once, and holds no thread."""
+"""Checks that may wait for a place; later ones are refused at once, and hold no thread."""
 _places = threading.BoundedSemaphore(CONCURRENT_CHECKS)
 _present = threading.BoundedSemaphore(CONCURRENT_CHECKS + WAITING)
 

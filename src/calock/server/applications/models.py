@@ -1,4 +1,4 @@
-"""Applications that stand on this platform's login. Whoever changes a redirect address here steals logins: rows are sealed."""
+"""Applications that stand on this platform's login. A changed redirect address would give logins away, so rows are sealed."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def digest(secret: str) -> str:
 
 
 def suspend_application(*, application: Application, reason: str, by: Account, context: RequestContext | None) -> None:
-    """Let nobody in there any more. One operator may; letting people in again takes two.
+    """Stop all logins there. One operator may; letting people in again takes two.
 
     Raises:
         Refusal: NOT_ALLOWED, REASON_MISSING, REGISTER_DAMAGED.

@@ -19,7 +19,7 @@ Facts = Callable[[Approval], list[tuple[str, str]]]
 
 
 class Alarm(str):
-    """The value of a fact that nobody may overlook: what an approval would end, or let in. The page sets it apart."""
+    """The value of a fact that must not be overlooked: what an approval would end, or let in. The page sets it apart."""
 
     __slots__ = ()
     alarming = True

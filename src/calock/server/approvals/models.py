@@ -62,7 +62,7 @@ class Approval(models.Model):
         ordering = ("-proposed_at",)
         verbose_name = verbose_name_plural = "双人复核"
         constraints = (
-            # the database decides here as well: nobody approves their own proposal
+            # the database decides here as well: no operator approves their own proposal
             models.CheckConstraint(
                 condition=~Q(state=ApprovalState.APPROVED) | (Q(decided_by__isnull=False) & ~Q(decided_by=F("proposed_by"))),
                 name="two_people_approve",

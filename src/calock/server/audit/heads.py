@@ -1,6 +1,6 @@
 """The signed heads in files outside the database, one for each month: copy them off this machine.
 
-Whoever holds a copy can tell that rows are gone. A disk that was full, or a power cut, leaves half a line; it is cut off before the
+A copy shows when rows are gone. A disk that was full, or a power cut, leaves half a line; it is cut off before the
 next head is written, and that head is written again.
 """
 

@@ -1,4 +1,4 @@
-"""Restores of a backup, as the trail itself tells them: which seals the database lost, so that nobody takes that for tampering."""
+"""Restores of a backup, as the trail itself tells them: which seals the database lost, so that this is not taken for tampering."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ WHERE locktype = 'relation' AND relation = 'audit_auditevent'::regclass AND mode
 def _settled_id() -> int | None:
     """The highest id below which every row is there that will ever be there; None when writers are under way for too long.
 
-    Ids are drawn before rows commit, so a lower one can appear later. On PostgreSQL whoever drew one holds a lock on the table
-    until the end of the transaction; we wait until those are gone that hold one now, as CREATE INDEX CONCURRENTLY does, and hold
+    Ids are drawn before rows commit, so a lower one can appear later. On PostgreSQL the transaction that drew one locks the
+    table until its end; we wait until those are gone that hold such a lock now, as CREATE INDEX CONCURRENTLY does, and hold
     nothing ourselves that a login could meet. On SQLite there is only one writer at a time.
     """
     last: int = AuditEvent.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -92,7 +92,7 @@ def seal_audit(*, at: datetime) -> int:
 
 
 def _ask_to_be_known(key: Ed25519PrivateKey) -> None:
-    """Once for each seal of the others: whoever made the last one may not have been known either."""
+    """Once for each seal of the others: the key of the last one may not have been known either."""
     if not has_asked(public_hex(key)):
         log.warning("audit_sealing_key_not_known_yet", key=public_hex(key))
         enter_key(key, trail=first_key())

@@ -55,7 +55,7 @@ def own_trail(data: Path) -> str:
 
 
 def note_trail(data: Path, first: str) -> None:
-    """Note for good to which trail this machine belongs: whoever writes to the database moves it to no other."""
+    """Note for good to which trail this machine belongs: writing to the database does not move it to another."""
     if not (data / TRAIL).exists():
         make_once(data / TRAIL, f"{first}\n".encode())
 

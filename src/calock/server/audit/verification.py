@@ -46,7 +46,7 @@ def verify_audit(*, trusted: Collection[str] = (), heads: Iterable[tuple[str, st
     """Look at everything from seal number ``since`` on, in memory that does not grow with the trail.
 
     ``trusted``: the keys (raw Ed25519, hex) that the trail must hang on, as noted outside the database. ``heads``: lines of heads
-    from where whoever emptied database and data directory does not reach, each with its place; None: this machine's own files.
+    from places outside of database and data directory, each with its place; None: this machine's own files.
     """
     keys = known_keys(trusted)
     report = Report(keys, since, archived=archived_through(keys))
@@ -73,7 +73,7 @@ def is_whole(row: AuditEvent) -> bool:
 
 
 def _keys(known: KnownKeys, *, own: str) -> Iterator[Finding]:
-    """Rows that enter keys which nobody with a known key has sealed, and a trail that is not the one this machine belongs to."""
+    """Rows that enter keys and are sealed by no known key, and a trail that is not the one this machine belongs to."""
     trail, rows = first_key(), key_rows()
     sealed = AuditSeal.objects.aggregate(last=Max("last_id"))["last"] or 0
     for row in rows:

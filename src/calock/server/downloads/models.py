@@ -83,7 +83,7 @@ class DriverPackage(models.Model):
 
 
 class WeeklyDownloads(models.Model):
-    """How many complete downloads of a package one week began: nobody is named, so the rows stay."""
+    """How many complete downloads of a package one week began: rows name no person, so they stay."""
 
     package = models.ForeignKey(DriverPackage, on_delete=models.CASCADE, related_name="weeks")
     monday = models.DateField(help_text="first day of the week, in the server's time zone")

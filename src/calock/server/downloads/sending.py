@@ -39,7 +39,7 @@ class _Bytes:
 
 
 class Sending(StreamingHttpResponse):
-    """A part of a stored file. ``calock serve`` sends ``file_part``; whoever iterates gets the same bytes."""
+    """A part of a stored file. ``calock serve`` sends ``file_part``; iterating gives the same bytes."""
 
     def __init__(self, file: BufferedReader, part: Part) -> None:
         super().__init__(_Bytes(file, part), content_type="application/zip", status=206 if part.partial else 200)

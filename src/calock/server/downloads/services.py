@@ -115,7 +115,7 @@ def publish_package(*, package: DriverPackage, by: Account | None, context: Requ
 
 
 def withdraw_package(*, package: DriverPackage, reason: str, by: Account | None, context: RequestContext | None) -> DriverPackage:
-    """Stop offering a package, for good. Its row and its file stay; whoever asks for it is shown the newer one.
+    """Stop offering a package, for good. Its row and its file stay; its address shows the newer one.
 
     Raises:
         Refusal: NOT_ALLOWED; REASON_MISSING; PACKAGE_REFUSED: withdrawn already.

@@ -93,7 +93,7 @@ def connect(place: Endpoint, budget: Budget, *, private_network: bool, proxy: st
     Raises:
         FetchRefusedError: an address that may not be connected to.
         FetchFailedError: the name does not resolve, the proxy refuses, or time is over.
-        OSError: nobody answers.
+        OSError: there is no answer.
     """
     scheme, host, port = place
     if proxy:
@@ -126,7 +126,7 @@ def _resolve(host: str, port: int, budget: Budget) -> list[str]:
     try:
         return list(dict.fromkeys(str(item[4][0]) for item in future.result(timeout=budget.left())))
     except FutureTimeoutError as error:
-        future.cancel()  # one that nobody waits for any more must not stand in line before others
+        future.cancel()  # its caller has given up: it must not stand in line before others
         raise FetchFailedError("the name does not resolve in time") from error
     except (OSError, UnicodeError) as error:
         raise FetchFailedError("the name does not resolve") from error

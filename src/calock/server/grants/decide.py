@@ -17,12 +17,12 @@ class Ask:
     minimum: str = ""
     """What its registration asks in any case."""
     max_age: timedelta | None = None
-    """How old the proof may be, when the request arrives: whoever proves themselves for it has done so in time."""
+    """How old the proof may be, when the request arrives: a proof made for this request is in time."""
     asked_at: datetime | None = None
     proved_after: datetime | None = None
     """The proof must be younger than this: the moment at which a new login was asked for."""
     silent: bool = False
-    """Nobody may be asked anything."""
+    """The person may be asked nothing (``prompt=none``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """Nobody is logged in."""
+    """There is no live session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Requests of applications that were refused: written down for auditors, and shown to whoever connects the application."""
+"""Requests of applications that were refused: written down for auditors, and shown to those who connect the application."""
 
 from __future__ import annotations
 

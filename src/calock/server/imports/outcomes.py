@@ -72,7 +72,7 @@ Keys = Callable[[Record], dict[str, str]]
 
 
 def twice(records: Iterable[Record], keys: Keys) -> dict[int, str]:
-    """Lines that name what another line of the file names too: which of them would be right, nobody can say."""
+    """Lines that name what another line of the file names too: which of them is right cannot be known."""
     lines: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for record in records:
         if not record.fault:

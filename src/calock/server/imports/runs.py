@@ -88,7 +88,7 @@ def propose_import(*, run: ImportRun, reason: str, by: Account, context: Request
 
 
 def discard(*, run: ImportRun, by: Account, context: RequestContext) -> None:
-    """Erase a list that nobody decided about, or that two decided about and whose next part cannot be written.
+    """Erase a list that was never decided about, or that two decided about and whose next part cannot be written.
 
     Raises:
         Refusal: NOT_ALLOWED, REQUEST_MALFORMED.

@@ -1,4 +1,4 @@
-"""What Prometheus is told that nobody counts: ages, room, and what waits. Looked at when it asks, at most every KEPT seconds.
+"""What Prometheus is told beside counters: ages, room, and what waits. Looked at when it asks, at most every KEPT seconds.
 
 What lies in the database is the same on all machines of a platform (take ``max``); files, clock and jobs are this machine's.
 """

@@ -1,6 +1,6 @@
 """Run what has to happen without anybody asking: one process a machine, one thread a job, each on its own clock.
 
-A job that fails is logged and runs again at its next time; one that is slow delays nobody but itself. How each stands is written to
+A job that fails is logged and runs again at its next time; one that is slow delays no other job. How each stands is written to
 ``CALOCK_DATA/jobs.json``, which :mod:`calock.server.jobs.health` reads.
 """
 

@@ -1,7 +1,7 @@
 """End sessions whose lock stopped being good: revoked, on hold, expired, or without a path to a CA that is recognised.
 
-What is known to be bad ends a session, and so does a stored certificate that does not open: nobody would find it revoked. A CRL
-that cannot be fetched refuses new logins; it throws nobody out.
+What is known to be bad ends a session, and so does a stored certificate that cannot be opened, since its revocation could not be
+found. A CRL that cannot be fetched refuses new logins; it ends no session.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def sweep_sessions(*, at: datetime | None = None) -> Sweep:
     """Look at every lock with a live session once. One that cannot be judged keeps no other from being.
 
     Raises:
-        Refusal: REGISTER_DAMAGED; nothing is known then, and nobody can log in either.
+        Refusal: REGISTER_DAMAGED; nothing is known then, and no login is possible either.
         DatabaseError: ours does not answer.
     """
     at = at or timezone.now()
@@ -198,7 +198,7 @@ class _Judge:
             return Reason.CERTIFICATE_REVOKED, None  # found out elsewhere, and final whatever today's data say
         ground = self._ground(row, stored)
         if isinstance(ground, Reason):
-            # one that is not valid yet was valid at its login: a clock's error, and nobody's fault
+            # one that is not valid yet was valid at its login: a clock's error
             return None if ground is Reason.CERTIFICATE_NOT_YET_VALID else (ground, None)
         if self._has_revoked_ca(ground):
             _grounds.forget(row.key)  # another path may hold since this one was found
@@ -223,7 +223,7 @@ class _Judge:
         der = (stored or LockCertificate.objects.only("cert_sha256", "sealed_der").get(pk=row.pk)).der
         found = self._found(row, der)
         if isinstance(found, Reason) and not self._fresh:
-            # the session may be younger than our copy of the register, and its CA too: nobody is put out by an old copy
+            # the session may be younger than our copy of the register, and its CA too: an old copy ends no session
             forget_register()
             self._take_up()
             self._fresh = True

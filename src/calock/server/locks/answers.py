@@ -56,7 +56,7 @@ class AnswerAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """An accepted answer: whoever sent it holds this certificate's key, now, for this aim."""
+    """An accepted answer: its sender holds this certificate's key, now, for this aim."""
 
     challenge: Challenge
     certificate: Certificate
@@ -76,9 +76,9 @@ def answering(text: str, answer: bytes, *, aim: Aim, context: RequestContext) ->
     """Open a challenge and read its answer (the cheap checks), and see through whatever the body decides about it.
 
     A failed attempt uses the challenge up as well, and its refusal takes along what was known. That holds for every failure: an
-    exception that is no refusal becomes one here, so that nobody who makes a parser stumble may try for ever, unseen and
-    unhindered. Only a database that is away stays an error of the server: no answer brings that about, and nothing can be
-    written. Wraps the transaction; is not inside it.
+    exception that is no refusal becomes one here, so that answers on which a parser stumbles are counted and seen as well. Only
+    a database that is away stays an error of the server: no answer brings that about, and nothing can be written. Wraps the
+    transaction; is not inside it.
 
     Raises:
         Refusal: TOKEN_…, CHALLENGE_…, ANSWER_NOT_JUDGED, and the body's.

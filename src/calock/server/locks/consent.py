@@ -22,7 +22,7 @@ from calock.server.tools import throttle
 
 
 def awaited(*, member: Account, by: Account | None, ca: str) -> str:
-    """Whose consent a binding that ``by`` makes for ``member`` waits for; empty for nobody's.
+    """Whose consent a binding that ``by`` makes for ``member`` waits for; empty when it waits for none.
 
     A lock logs in on every site that recognises its CA (``ca``: SPKI SHA-256), wherever it was bound: the strictest of their
     profiles decides, not the one of the site that ``by`` happens to be on. ``by`` None is the server's owner.
@@ -48,8 +48,8 @@ def confirm_binding(*, binding: uuid.UUID, by: Account, context: RequestContext)
     """Give the consent that a binding waits for: from now on the lock logs in.
 
     Raises:
-        Refusal: BINDING_NOT_FOUND for a binding that waits for nobody or for somebody else; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED,
-            PASSWORD_RESET_LATELY. Each is audited. TOO_MANY_ATTEMPTS.
+        Refusal: BINDING_NOT_FOUND for a binding that waits for no consent or for another person's; STEP_UP_REQUIRED,
+            LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY. Each is audited. TOO_MANY_ATTEMPTS.
     """
     throttle.refuse_when_too_many("bind", context.sender)
     try:

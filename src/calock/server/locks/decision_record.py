@@ -49,7 +49,7 @@ class RecordedRevocation(msgspec.Struct, frozen=True, array_like=True):
 def issuance_of(verdict: Verdict, register: Register, at: datetime) -> Issuance:
     """Whose CA issued the certificate, also when the verdict refuses it for its dates, the site or the chosen provider.
 
-    Known only when the answer's signature and the chain hold: nobody without the lock can make refusals count for a provider.
+    Known only when the answer's signature and the chain hold: without the lock no refusal is counted for a provider.
     """
     passed = {(check.step, check.name) for check in verdict.checks if check.passed}
     if not {(Step.SIGNATURE, "signature"), (Step.PATH, "chain")} <= passed or verdict.certificate is None:

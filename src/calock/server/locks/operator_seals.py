@@ -1,4 +1,4 @@
-"""Bindings of operators under seal: whoever writes to the database, without the server's secret, gives no operator another lock.
+"""Bindings of operators under seal: writing to the database without the server's secret gives no operator another lock.
 
 The seal of a live binding covers the certificates and keys of its lock: moving a certificate to the lock is as good as a binding.
 It is checked where an operator logs in or proves themselves, and before it is made anew (GB/T 22239-2019, 8.1.4.7: integrity).

@@ -15,7 +15,7 @@ from calock.server.sites.registry import sites
 from calock.server.tools import clock
 
 RESET_HOLD = timedelta(hours=24)
-"""Whoever had a password reset may hold it: until its person had time to notice, it proves nothing about their locks."""
+"""The one who had a password reset may hold it: until its person had time to notice, it proves nothing about their locks."""
 
 
 def goes_by_lock(account: Account, *, site: str) -> bool:
@@ -77,7 +77,7 @@ def may_dismiss(session: Session) -> bool:
 def refuse_power_after_reset(account: Account, *, lock: uuid.UUID | None, at: datetime) -> None:
     """For acts on other people's accounts and locks, proved by ``lock``, by password when None.
 
-    Whoever has the password of an administrator reset could enter as them, bind a lock of their own and use its power at once.
+    An attacker who has an administrator's password reset could enter as them, bind a lock of their own and use its power at once.
 
     Raises:
         Refusal: PASSWORD_RESET_LATELY unless the lock was bound before the reset.

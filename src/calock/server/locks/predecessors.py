@@ -36,7 +36,7 @@ class PredecessorStatus:
     revoked: bool = False
     """For good. It passes nothing on, to whomever and with whatever proof."""
     doubt: str = ""
-    """Why it is not known to be live: expired, on hold, no revocation data. Somebody's fresh proof may stand in for that."""
+    """Why it is not known to be live: expired, on hold, no revocation data. A person's fresh proof may stand in for that."""
 
 
 def predecessor_status(version: LockCertificate, *, at: datetime) -> PredecessorStatus:

@@ -52,7 +52,7 @@ def binding_then(certificate: LockCertificate) -> Binding | None:
 
 
 def give_back(cert_sha256: str) -> Lock:
-    """Make a superseded certificate's key a lock of its own again, bound to nobody: its person binds it, by their proof.
+    """Make a superseded certificate's key a lock of its own again, not bound: its person binds it, by their proof.
 
     Raises:
         Refusal: NOT_FOUND for a certificate that ``superseded_while_good`` does not name; OPERATOR_DAMAGED.

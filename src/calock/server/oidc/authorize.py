@@ -51,7 +51,7 @@ def authorize(request: SiteRequest, parameters: Parameters, pending: PendingRequ
     """Answer a request, or go on with one that waited (``pending``).
 
     Raises:
-        Refusal: when nobody may be sent back to the application: APPLICATION_UNKNOWN, REDIRECT_NOT_REGISTERED.
+        Refusal: when the browser may not be sent back to the application: APPLICATION_UNKNOWN, REDIRECT_NOT_REGISTERED.
     """
     asked = _asked(request, parameters, pending)
     before = pending.created_at if pending is not None else asked.context.at
@@ -188,7 +188,7 @@ def _error_answer(asked: _Asked, code: str, description: str) -> dict[str, str]:
 
 
 def _refused_person(asked: _Asked, refusal: Refusal, code: str) -> HttpResponse:
-    """A page for the person, which says what helps and leads back to the application; at once when nobody may be asked."""
+    """A page for the person, which says what helps and leads back to the application. ``prompt=none``: back at once."""
     note_refused(asked.application, refusal, context=asked.context)
     back = _back(asked.redirect_uri, _error_answer(asked, code, ""))
     if "none" in "".join(asked.parameters.get("prompt", [])).split():

@@ -29,7 +29,7 @@ def read(parameters: Parameters, *, site: str, issuer: str) -> LogoutRequest:
 
     Raises:
         Refusal: REDIRECT_NOT_REGISTERED for an address that is not registered exactly so, APPLICATION_UNKNOWN,
-            APPLICATION_REQUEST_WRONG for a hint that is not ours or a parameter that is there twice. Nobody is sent anywhere
+            APPLICATION_REQUEST_WRONG for a hint that is not ours or a parameter that is there twice. The browser is sent nowhere
             then, and nothing ends.
     """
     one = {name: values[0] for name, values in parameters.items()}
@@ -60,7 +60,7 @@ def _back(one: dict[str, str], application: Application | None) -> str:
 
 
 def is_of_session(asked: LogoutRequest, session: Session) -> bool:
-    """Whether the hint is from this very session: then nobody is asked (RP-Initiated Logout clause 2)."""
+    """Whether the hint is from this very session: then the person is not asked (RP-Initiated Logout clause 2)."""
     if not asked.sid or asked.application is None:
         return False
     return Grant(session=session, application=asked.application).sid == asked.sid

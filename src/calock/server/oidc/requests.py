@@ -51,7 +51,7 @@ class AuthorizationRequest:
 
 
 def redirect_of(parameters: Parameters, wish: Wish) -> str:
-    """Where the answer goes: an address that is registered exactly as it stands there. Until it is known nobody is sent anywhere.
+    """Where the answer goes: an address that is registered exactly as it stands there. Until then the browser is sent nowhere.
 
     Raises:
         Refusal: REDIRECT_NOT_REGISTERED.

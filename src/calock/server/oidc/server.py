@@ -287,7 +287,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         return request if isinstance(request, TokenRequest) else TokenRequest(request)
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
-        """Nobody listens."""
+        """No signals are sent: the platform has no receivers for them."""
 
     def handle_response(self, status: int, body: dict[str, Any], headers: Iterable[tuple[str, str]]) -> HttpResponse:
         response = HttpResponse(json.dumps(body), content_type="application/json", status=status, headers=NO_STORE)

@@ -26,7 +26,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """One thing to send. ``body`` holds ids and technical values: whoever sends it reads the rest anew, and knows the secrets."""
+    """One thing to send. ``body`` holds ids and technical values: the rest, and secrets, are read when it is sent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False, help_text="receivers tell repetitions by it")
     kind = models.CharField(max_length=40)

@@ -1,4 +1,4 @@
-"""Put a message, claim what is due, send it. At least once: whoever receives tells repetitions apart by ``Message.id``.
+"""Put a message, claim what is due, send it. At least once: receivers tell repetitions by ``Message.id``.
 
 A claim is a short transaction that moves ``due_at`` ahead by LEASE. The network is used outside of it, so a slow receiver holds no
 row of the database; a process that dies while sending leaves a message that is due again when its lease ends. Rows are taken with
@@ -23,7 +23,7 @@ from calock.server.outbox.models import Message, MessageQuerySet
 from calock.server.tools import clock
 
 LEASE = timedelta(minutes=15)
-"""For so long nobody else tries a message that somebody claimed."""
+"""For so long a claimed message is not given to another worker."""
 KEPT = timedelta(days=30)
 """Sent messages are kept for so long, for questions about them; what was given up, six times as long."""
 
@@ -36,7 +36,7 @@ def put(kind: str, *, key: str, body: Body, due_at: datetime | None = None) -> N
     """Leave a message in the transaction of the act that it tells of. Where one of this kind and key is open, nothing is added.
 
     Raises:
-        RuntimeError: outside of a transaction, or a kind that nobody named.
+        RuntimeError: outside of a transaction, or a kind that is not registered.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("a message belongs into the transaction of its act")
@@ -48,7 +48,7 @@ def put(kind: str, *, key: str, body: Body, due_at: datetime | None = None) -> N
 
 
 def claim(kind: Kind, *, limit: int) -> list[Message]:
-    """Take up to ``limit`` messages that are due: nobody else gets them before their lease ends. Each counts as one more try."""
+    """Take up to ``limit`` messages that are due: no other worker gets them before the lease ends. It counts as one more try."""
     now = clock.database_now()
     due = Message.objects.due(now).filter(kind=kind.code)
     if limit < 1 or not due.exists():  # nearly always: no transaction for that
@@ -94,7 +94,7 @@ def _give_up(message: Message, kind: Kind, text: str, now: datetime) -> None:
 
 
 def _claimed(message: Message) -> MessageQuerySet:
-    """The row, while it is still as it was claimed: a lease that ran out leaves the outcome to whoever claimed it next."""
+    """The row, while it is still as it was claimed: after the lease the outcome is the next worker's."""
     return Message.objects.waiting().filter(pk=message.pk, attempts=message.attempts)
 
 

@@ -31,7 +31,7 @@ def make_room() -> None:
     """Take the room of this process' files now; called before it counts anything.
 
     They are mapped into memory, and the library makes them without taking room: on a full disk the first count would end the
-    process (SIGBUS). Where there is no room it counts in memory, where nobody finds it: people's logins go on.
+    process (SIGBUS). Where there is no room it counts in memory, where Prometheus does not find it: logins go on.
     """
     folder = os.environ.get(VARIABLE)
     if not folder:

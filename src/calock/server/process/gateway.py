@@ -1,6 +1,6 @@
 """The server's outermost part: it reads requests in one event loop and hands complete ones to Django's threads.
 
-Whoever sends a body slowly, or reads an answer slowly, holds a connection and nothing else: a thread is taken when the whole
+A client that sends a body slowly, or reads an answer slowly, holds a connection and nothing else: a thread is taken when the whole
 body is there, and given back before the answer travels. The probes of balancers are answered here, beside everybody's requests.
 Interface: RSGI, granian's own (docs/decisions/serving.md has the figures that chose it).
 """

@@ -129,7 +129,7 @@ class Supervisor:
         self._end(told, signals)
 
     def _ended(self) -> Iterator[tuple[Child, int]]:
-        """Children that have ended, with their status; whoever starts them anew or not."""
+        """Children that have ended, with their status, whether they are started again or not."""
         for child in self._children:
             if child.pid:
                 pid, status = os.waitpid(child.pid, os.WNOHANG)

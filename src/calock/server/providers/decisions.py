@@ -160,7 +160,7 @@ def _speaks_for(der: bytes, recognised: list[CaRecord], provider: Provider) -> l
 
 
 def _role_change(record: CaRecord, wanted: Role) -> list[tuple[str, str]]:
-    """What an approval does to a key that is recorded already, in words nobody overlooks."""
+    """What an approval does to a key that is recorded already, in words that stand out."""
     if record.state == CaState.PENDING:
         return []
     after = "通过后由此证书替换现有证书" if record.state == CaState.RECOGNISED else "通过后重新互认"

@@ -1,6 +1,6 @@
 """Put a provider into an empty register from the command line, as the server's owner: no operators exist yet.
 
-On a running platform the console's two operators do this; whoever has the server's key and its command line needs neither. What
+On a running platform the console's two operators do this; the owner of the server's key and command line needs neither. What
 operators took away stays away: a CA that was suspended or withdrawn comes back only through them.
 """
 

@@ -85,7 +85,7 @@ def read_rows(*, restored: bool = False) -> Rows:
     floor = None if restored else rollback_guard.newest()
     rows = _read()
     if not rows.sealed:
-        # most likely a change was committed between two of our queries: nobody commits one while we hold the register's row
+        # most likely a change was committed between two of our queries: none is committed while we hold the register's row
         with transaction.atomic():
             _ = RegisterState.objects.select_for_update().filter(pk=1).first()
             rows = _read()

@@ -1,4 +1,4 @@
-"""The newest revision of the register that was seen here, kept where whoever writes to the database does not reach.
+"""The newest revision of the register that was seen here, kept outside of the database.
 
 A seal that fits proves that rows once were this server's register, not that they are the newest: somebody who puts every table
 back as it was before a withdrawal puts back a seal that fits. So each process keeps the highest revision it saw, and each machine
@@ -97,7 +97,7 @@ def remember(seen: RegisterSnapshot, *, even_if_damaged: bool = False) -> None:
             if stored is None or stored.revision < seen.revision:
                 _write(seen)
     except RegisterDamagedError:
-        return  # found again, and said, by whoever asks next
+        return  # found and reported again at the next reading
     except OSError as error:
         log.error("register_not_remembered", revision=seen.revision, error=str(error))  # noqa: TRY400 - the text says it all
 

@@ -10,7 +10,7 @@ together (HMAC-SHA-256 with a key derived from the server's secret; ASVS 6.7.1: 
   (``register_audit.py``), so that putting everything back as it was, seal and all, is seen as well.
 
 Not covered: names, links and hotlines of a provider, the subject and dates shown of a certificate, and the results of fetching.
-Somebody with the server's secret, or with its code, can seal anything.
+It does not protect against those who have the server's secret or change its code.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def current_register() -> Register:
     """Recognised CAs of enabled providers, as this process knows them; at most 60 s old.
 
     Raises:
-        Refusal: REGISTER_DAMAGED, when the rows are not those this server sealed. Nobody is let in by them.
+        Refusal: REGISTER_DAMAGED, when the rows are not those this server sealed. They let no certificate in.
     """
     return _keeper.get().register
 

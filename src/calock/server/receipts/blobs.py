@@ -1,7 +1,7 @@
 """Public data that receipts rest on, kept once for all of them: CA certificates, rules, CRLs, OCSP answers.
 
 Each process remembers what it has kept: a login asks for nothing of that, unless a CRL is new. It is written outside of the act's
-transaction: what is left behind by an act that failed harms nobody.
+transaction: what a failed act leaves behind does no harm.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What CAs publish about revocation: fetched, verified, kept by this machine, and handed to whoever judges."""
+"""What CAs publish about revocation: fetched, verified, kept by this machine, and given to the checks of certificates."""

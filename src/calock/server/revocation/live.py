@@ -50,7 +50,7 @@ from calock.server.tools.addresses import FetchRefusedError
 WAIT = 5.0
 """Seconds that one login waits for sources, all of them together; judging what came takes less than the sixth."""
 BROKEN = 10.0
-"""Seconds for which nobody of this process asks a responder that did not answer: a dead one must not hold every login up."""
+"""Seconds for which this process does not ask a responder again that did not answer: a dead one must not hold every login up."""
 MAX_ROUNDS = 2
 """Times that one login may wait for something to be fetched: for the lock's certificate, and for its CA."""
 
@@ -134,7 +134,7 @@ def fetch_ocsp(
 ) -> bool:
     """Ask the OCSP sources of the issuing CA in turn until one gives an acceptable answer; True when one did.
 
-    Single-flight for each certificate in this process; after a failure nobody asks for ``ocsp_cache.NEGATIVE`` seconds. ``anew``:
+    Single-flight for each certificate in this process; after a failure none asks for ``ocsp_cache.NEGATIVE`` seconds. ``anew``:
     ask also when an answer is at hand.
 
     Raises:

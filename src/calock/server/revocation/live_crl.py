@@ -79,7 +79,7 @@ def fetch_crls(provider: str, keys: list[str], at: datetime, patience: Patience)
 
 
 def _tried_lately(source: RevocationSource, at: datetime) -> bool:
-    """Whether somebody, on whatever machine, tried it just now; what another machine took in helps nobody here."""
+    """Whether somebody, on whatever machine, tried it just now; what another machine took in does not help this one."""
     if source.last_fetched_at is None or not 0 <= (at - source.last_fetched_at).total_seconds() < RETRY_CRL:
         return False  # nor when another machine's clock is ahead
     return bool(source.last_error) or held_here(source) is HeldHere.SAME

@@ -1,6 +1,6 @@
 """OCSP answers, kept until they run out: in memory for this process, on disk for the others of this machine.
 
-What lies on disk is the responder's signed message; whoever reads it verifies it again, so the files need no seal. An answer never
+What lies on disk is the responder's signed message; it is verified at each reading, so the files need no seal. An answer never
 takes the place of a stronger one, in memory or on disk: revoked stays revoked, and thisUpdate does not go back. A process sees by
 the file's stamp, one system call, that another has learnt something new.
 """
@@ -109,7 +109,7 @@ def put(issuer: Certificate, serial: int, item: VerifiedSingleResponse, der: byt
 
 
 def note_failure(issuer: Certificate, serial: int, *, graph: CaGraph) -> None:
-    """Remember that asking gave nothing usable: nobody of this process asks again for ``NEGATIVE`` seconds."""
+    """Remember that asking gave nothing usable: this process does not ask again for ``NEGATIVE`` seconds."""
     with _lock:
         _note_missing(_key(issuer, serial, graph), NEGATIVE)
 
@@ -128,7 +128,7 @@ def forget_memory() -> None:
 
 
 def sweep(*, at: datetime) -> int:
-    """Delete files nobody renewed for long, but those that say revoked; how many."""
+    """Delete files that were not renewed for long, except those that say revoked. Returns how many."""
     count = 0
     for path in directory().glob("*/*"):
         try:

@@ -161,7 +161,7 @@ def _replace_index(name: str, block: bytes) -> None:
 
 
 def sweep(manifest: Manifest) -> int:
-    """Delete files of ours that nothing names any more and nobody can be about to open; how many.
+    """Delete files of ours that nothing names any more and that no process can be about to open. Returns how many.
 
     A file that cannot be deleted is logged and tried again at the next run.
     """

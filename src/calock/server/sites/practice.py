@@ -15,7 +15,7 @@ def is_loopback_name(name: str) -> bool:
 
 
 def public_with_samples(sites: Mapping[str, Profile]) -> list[str]:
-    """Codes of the sites that have a public name and still show sample facts (telephone, hours, 备案号) to whoever calls there."""
+    """Codes of the sites that have a public name and still show sample facts (telephone, hours, 备案号) to those who call there."""
     return [
         code
         for code, profile in sites.items()

@@ -1,7 +1,7 @@
 """What this process counts, for Prometheus. No label names a person, a lock or an address; each label has few values.
 
 The processes of one machine are added up from files that each writes for itself (prometheus-client's multiprocess mode), when
-``begin`` was called before this module was first imported; else the figures stay in the process, and nobody asks for them.
+``begin`` was called before this module was first imported; else the figures stay in the process and are not published.
 What is not counted but looked at (ages, room on the disk) is in ``calock.server.jobs.figures``.
 """
 

@@ -1,6 +1,6 @@
 """Making anew, under the newest key, what an older key of the ring made: in batches, each its own transaction.
 
-Whoever breaks it off loses nothing, and begins again where it stopped: what the newest key made is not looked at.
+It can be broken off and started again without loss: what the newest key made is not looked at.
 """
 
 from __future__ import annotations

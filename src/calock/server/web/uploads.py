@@ -10,7 +10,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 from calock.wire.package import MAX_PACKAGE
 
 ANYBODY = 256 * 1024
-"""Bytes of a multipart form from whoever is not a logged-in operator; none of our pages sends a larger one."""
+"""Bytes of a multipart form from clients other than logged-in operators; none of our pages sends a larger one."""
 OPERATOR = MAX_PACKAGE + 1024 * 1024
 
 

@@ -23,7 +23,7 @@ def log(parts: SplitResult, lines: Sequence[str], deadline: Deadline) -> None:
     """Send a message for each line.
 
     Raises:
-        OSError: nobody takes them.
+        OSError: the receiver does not take them.
     """
     with _connected(parts, deadline) as connection:
         for line in lines:

@@ -19,7 +19,7 @@ LOCK_ENROLMENT = "operator.enrolment"
 def propose_operator_state(
     *, member: Account, state: AccountState, reason: str, by: Account, context: RequestContext | None
 ) -> Approval:
-    """Disable or enable an operator: nobody puts away the one who must agree.
+    """Disable or enable an operator: an operator cannot remove the one who must agree.
 
     Raises:
         Refusal: REQUEST_MALFORMED, or as ``approvals.services.propose``.

@@ -1,4 +1,4 @@
-"""How large and how bright pages are: chosen by whoever looks, remembered by their browser, told to nobody else.
+"""How large and how bright pages are: chosen by the reader and remembered by their browser alone.
 
 长辈版 is the large and simple form that 工信部's programme for older users (工信部信管〔2020〕200号) asks public sites to offer.
 """

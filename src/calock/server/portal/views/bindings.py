@@ -132,7 +132,7 @@ def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
 
 @require_safe
 def certificate(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
-    """The certificate that the details show, as a file (RFC 5280, DER), for whoever just proved who they are.
+    """The certificate that the details show, as a file (RFC 5280, DER), for a person who just proved who they are.
 
     It holds the holder's number in clear, which the pages mask; so each file is a row of the trail.
 

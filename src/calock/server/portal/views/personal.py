@@ -34,7 +34,7 @@ def personal_data(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def download(request: HttpRequest) -> HttpResponseBase:
-    """A copy as a file, for whoever just proved who they are. Query: ``format``, json or xlsx.
+    """A copy as a file, for a person who just proved who they are. Query: ``format``, json or xlsx.
 
     Raises:
         Refusal: REQUEST_MALFORMED.

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         create.add_argument("name", help="姓名")
         for step, text in (
             ("enrol", f"give {HOURS} hours in which a lock may be bound with the password: for a new one, or when all are lost"),
-            ("disable", "end the operator's sessions and let nobody log in"),
+            ("disable", "end the operator's sessions and refuse their logins"),
             ("enable", "undo it"),
         ):
             steps.add_parser(step, help=text).add_argument("username")

@@ -48,7 +48,7 @@ export class Chooser {
   #wanted = "";
   /** Code of the chosen chip: a provider, or the issuer of a lock that none recognises. */
   #chip = "";
-  /** Somebody has chosen a provider, so that no lock chooses it for them. */
+  /** The person has chosen a provider, so that no lock chooses it for them. */
   #touched = false;
   /** Code of the provider whose locks stand first; empty where there is no such choice. */
   #first = "";

@@ -3,7 +3,7 @@
 const REMEMBERED = "calock.driver";
 const KEY = { name: "ECDSA", namedCurve: "P-256" };
 
-/** Text that nobody can guess: what the driver shall sign, or answer with. */
+/** Text that cannot be guessed: what the driver shall sign, or answer with. */
 export function randomText() {
   const bytes = crypto.getRandomValues(new Uint8Array(24));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");

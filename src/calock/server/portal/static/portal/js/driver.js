@@ -177,7 +177,7 @@ export class Driver extends EventTarget {
   }
 
   /**
-   * Nobody said to be our driver: why.
+   * Why no program said to be our driver.
    *
    * @param {Found} found
    * @param {boolean} prompted the browser was going to ask when the search began

@@ -6,7 +6,7 @@ import { actionButton, all, holds, maybe } from "./dom.js";
 const MANY = 3;
 
 /**
- * Redraw without taking the focus away from whoever moves through the choices with the keyboard.
+ * Redraw without taking the focus away from a person who moves through the choices with the keyboard.
  *
  * @param {Element} place
  * @param {Element[]} children
@@ -32,7 +32,7 @@ export class LockList {
       if (target instanceof HTMLInputElement) this.#folded = !target.matches(":focus-visible");
     });
     place.addEventListener("focusout", ({ relatedTarget }) => {
-      // what lies around the list is focused when a lock is pressed with the mouse: nobody has left
+      // what lies around the list is focused when a lock is pressed with the mouse: the person has not left
       if (this.#folded || !(relatedTarget instanceof Element) || relatedTarget.contains(place) || holds(place, relatedTarget)) return;
       this.#folded = true;
       this.#show();

@@ -38,7 +38,7 @@ async function start() {
 
 let cursorPut = false;
 
-/** The cursor goes to the PIN once, when there is something to type it for and nobody is anywhere else. */
+/** The cursor goes to the PIN once, when there is something to type it for and the cursor is nowhere else. */
 function putCursor() {
   const { activeElement: at } = document;
   const idle = !at || at === document.body || (at.matches('[role="tab"]') && !at.matches(":focus-visible"));

@@ -6,7 +6,7 @@ import { data } from "./data.js";
 
 const FROM_HTTPS = location.protocol === "https:" && window.isSecureContext;
 const CHROMIUM = /Chrom(e|ium)\//.test(navigator.userAgent); // asks the user, but blocks nothing as mixed content
-/** Safari lets no https page speak plain http to this computer; it does not say whether it blocked or nobody answered. */
+/** Safari lets no https page speak plain http to this computer; it does not say whether it blocked or there was no answer. */
 export const PLAIN_BLOCKED = FROM_HTTPS && !CHROMIUM && navigator.userAgent.includes("AppleWebKit/");
 /** Firefox with HTTPS-Only lets requests through and turns WebSockets into wss. */
 export const SOCKET_MAY_BE_BLOCKED = FROM_HTTPS && !CHROMIUM;

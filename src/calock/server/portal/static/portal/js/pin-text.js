@@ -1,4 +1,4 @@
-// What a PIN brings along when it is pasted out of a message: blanks around it, full-width digits, characters that nobody sees.
+// What a PIN brings along when it is pasted out of a message: blanks around it, full-width digits, invisible characters.
 
 const UNSEEN = /[\u00ad\u200b-\u200f\u2060\ufeff]/gu;
 

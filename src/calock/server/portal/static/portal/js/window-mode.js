@@ -10,7 +10,7 @@ import { isLoopbackPage } from "./permission.js";
 /** @typedef {{ popup: Window, name: string, challenge: string, statement: string }} Opened the empty window, and what it shall have signed */
 
 const SILENCE = 3000;
-const SILENCE_FURTHER = 1000; // most people's driver has the first port: sixteen long waits would help nobody
+const SILENCE_FURTHER = 1000; // most people's driver has the first port: sixteen long waits would not help
 
 /**
  * Whether to offer the window beside the page's own PIN field: where that way is closed, or may be, or simply both are there.
