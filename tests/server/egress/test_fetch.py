@@ -35,6 +35,8 @@ def target(url: str, *, private: bool = False, proxy: str = "", listed: str | No
         "http://crl.example@169.254.169.254/",
         "http://crl.example:99999/",
         "http://crl.example:port/",
+        "http://crl.example:22/a.crl",
+        "https://crl.example:6379/a.crl",
         "http://crl.example/a\r\nHost: evil",
         "http://crl.example\\@127.0.0.1/",
         "http://[::1/",

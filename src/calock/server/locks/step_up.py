@@ -108,8 +108,10 @@ def _ask_for_evidence(account: Account, context: RequestContext) -> NoReturn:
     raise Refusal(Reason.STEP_UP_REQUIRED, "neither password nor answer")
 
 
-def confirm_session(*, session: Session, evidence: Evidence, context: RequestContext) -> None:
+def confirm_session(*, session: Session, evidence: Evidence, context: RequestContext) -> str:
     """Make the session fresh again, for acts that ask for a recent proof. An earlier proof makes no new one.
+
+    Gives the value of the session's new cookie.
 
     Raises:
         Refusal: as ``prove``; STEP_UP_REQUIRED or LOCK_PROOF_REQUIRED without evidence.
@@ -127,11 +129,12 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
     with transaction.atomic():
         if proved.lock is not None:
             _require_still_there(proved.lock, account)
-        add_proof(session=session, lock_id=proved.lock, at=context.at)
+        cookie = add_proof(session=session, lock_id=proved.lock, at=context.at)
         details = {"how": "lock" if proved.lock else "password", **proved.details}
         row = record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, lock=proved.lock, details=details)
         if proved.draft is not None:
             keep(proved.draft, row)
+    return cookie
 
 
 def _require_still_there(lock: uuid.UUID, account: Account) -> None:

@@ -16,6 +16,7 @@ from calock.server.locks.services import bind_lock
 from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.locks.suspension import resume_lock
 from calock.server.locks.unbinding import unbind_lock
+from calock.server.sessions import cookies
 from calock.server.sessions.context import RequestContext
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -130,5 +131,7 @@ def step_up(request: SiteRequest) -> HttpResponse:
     """Make the session fresh again."""
     _, session = require_account(request)
     body = json_body(request, StepUpRequest)
-    confirm_session(session=session, evidence=body.evidence(), context=context_of(request))
-    return reply({"message": "已确认"})
+    cookie = confirm_session(session=session, evidence=body.evidence(), context=context_of(request))
+    response = reply({"message": "已确认"})
+    cookies.set_session(response, cookie)
+    return response

@@ -54,7 +54,8 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, ""
-        session = sessions_with_binding().filter(digest=cookies.digest(value), site=request.site.code).first()
+        rows, shown = sessions_with_binding().filter(site=request.site.code), cookies.digest(value)
+        session = rows.filter(digest=shown, token=None).first() or rows.filter(token=shown).first()
         if session is None:
             return None, ""
         now = clock.now()

@@ -89,6 +89,11 @@ def remember_browser(response: HttpResponseBase, request: HttpRequest, account_i
 
 
 def clear_session(response: HttpResponseBase) -> None:
+    """Take the cookie away, and the pages that a browser keeps for its back button.
+
+    Nothing else of the site's goes: the browser remembers which driver it trusts, and that its person logged in before.
+    """
+    response["Clear-Site-Data"] = '"cache"'
     name = session_cookie()
     response.delete_cookie(name, path="/", samesite="Lax")
     # browsers refuse to touch a __Host- cookie without Secure, a deletion included

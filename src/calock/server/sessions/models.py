@@ -16,9 +16,10 @@ class SessionMethod(models.TextChoices):
 
 
 class Session(models.Model):
-    """``digest`` is the SHA-256 of the cookie's 256-bit value: a stolen table opens no session."""
+    """``digest`` is the SHA-256 of the first cookie's 256 bits, ``token`` that of the last: a stolen table opens no session."""
 
     digest = models.CharField(max_length=64, primary_key=True)
+    token = models.CharField(max_length=64, null=True, editable=False, help_text="null until a later proof gave another cookie")
     account = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions")
     site = models.CharField(max_length=32)
     method = models.CharField(max_length=16, choices=SessionMethod.choices)
@@ -41,6 +42,8 @@ class Session(models.Model):
 
     class Meta:
         indexes = (models.Index(fields=("account", "-created_at")),)
+        # partial, so that a login writes nothing into it
+        constraints = (models.UniqueConstraint(fields=("token",), condition=models.Q(token__isnull=False), name="one_token"),)
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.site} {self.created_at:%Y-%m-%d %H:%M}"
@@ -62,5 +65,5 @@ class Session(models.Model):
         moments = [at.astimezone(UTC).isoformat(timespec="microseconds") if at else "" for at in times]
         return seals.canonical([
             self.digest, str(self.account_id), self.site, str(self.method), str(self.lock_id or ""), str(self.proved_lock_id or ""),
-            *moments,
+            *moments, *([self.token] if self.token else []),
         ])  # fmt: skip

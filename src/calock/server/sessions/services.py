@@ -59,19 +59,22 @@ def new_session(
     return session, value
 
 
-def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> None:
+def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> str:
     """Note that the person proved who they are again: by their lock ``lock_id``, or by password when None.
 
-    Inside the caller's transaction. The row is read anew: a proof that was forgotten since the request began does not come back.
+    Gives the value of the session's new cookie; the one before opens nothing any more (OWASP ASVS 5.0, 7.2.4). Inside the caller's
+    transaction. The row is read anew: a proof that was forgotten since the request began does not come back.
     """
     row = Session.objects.select_for_update(no_key=True).get(pk=session.pk)
-    row.authenticated_at = at
+    value = cookies.new_value()
+    row.token, row.authenticated_at = cookies.digest(value), at
     if lock_id is None:
         row.password_proved_at = at
     else:
         row.lock_proved_at, row.proved_lock_id = at, lock_id
     row.seal()
-    row.save(update_fields=["authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock", "mac"])
+    row.save(update_fields=["token", "authenticated_at", "password_proved_at", "lock_proved_at", "proved_lock", "mac"])
+    return value
 
 
 def forget_proofs(sessions: QuerySet[Session]) -> None:

@@ -9,6 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 Endpoint = tuple[str, str, int]
 """(scheme, lower-case host, port)."""
 
+OTHER_SERVICES = frozenset({
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+    111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540,
+    548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3306, 3659, 4045, 4190, 5060, 5061, 5432,
+    6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211,
+})  # fmt: skip
+"""Ports that browsers ask for no page (Fetch Standard, "bad port"), and those of four databases: no request is to be one there."""
+
 
 class FetchRefusedError(RuntimeError):
     """We did not ask: the address is not one that may be fetched. The text is for operators."""
@@ -33,9 +41,11 @@ def split(url: str) -> SplitResult:
         raise FetchRefusedError("the address has characters that no address has")
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        port = parts.port
     except ValueError as error:
         raise FetchRefusedError("not an address") from error
+    if port in OTHER_SERVICES:
+        raise FetchRefusedError(f"port {port} is another service's")
     if parts.scheme not in ("http", "https"):
         raise FetchRefusedError(f"scheme {parts.scheme[:20]!r} is not fetched")
     if not parts.hostname:

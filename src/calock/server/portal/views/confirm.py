@@ -18,6 +18,7 @@ from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
+from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.csp import allow_form_to
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -45,12 +46,14 @@ def confirm(request: HttpRequest) -> HttpResponse:
         return _show(site_request, back)
     try:
         evidence = Evidence(password=request.POST.get("password", ""))
-        confirm_session(session=session, evidence=evidence, context=context_of(site_request))
+        cookie = confirm_session(session=session, evidence=evidence, context=context_of(site_request))
     except Refusal as refusal:
         refusals.audit(site_request, refusal)
         told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         return _show(site_request, back, status=status_of(refusal.reason), refusal=told)
-    return HttpResponseRedirect(back)
+    response = HttpResponseRedirect(back)
+    cookies.set_session(response, cookie)
+    return response
 
 
 def _show(request: SiteRequest, back: str, *, status: int = 200, refusal: object = None) -> HttpResponse:
