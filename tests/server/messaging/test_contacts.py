@@ -35,7 +35,7 @@ def test_a_contact_counts_after_its_code_came_back_and_its_person_is_told_there(
     assert "z***@supplier.example" in page
     assert MAIL not in page
     background()
-    told = mailbox.to(MAIL)[-1]
+    (told,) = (one for one in mailbox.to(MAIL) if "安全提醒" in one["Subject"])
     assert "添加了联系方式 z***@supplier.example" in text_of(told)
     assert told["Subject"] == "【山西政府采购平台】安全提醒"
     assert told["Auto-Submitted"] == "auto-generated"
@@ -134,7 +134,7 @@ def test_a_removed_contact_learns_of_that_and_of_nothing_later_then_it_is_forgot
     row = Contact.objects.get()
     assert browser.post(f"/contacts/{row.pk}/remove/").status_code == 302
     background()
-    assert "移除了联系方式" in text_of(mailbox.to(MAIL)[-1])
+    assert any("移除了联系方式" in text_of(one) for one in mailbox.to(MAIL))
     before = len(mailbox.mails)
     add(browser, mailbox, "new@supplier.example")
     background()
@@ -148,7 +148,7 @@ def test_a_new_contact_takes_the_place_of_the_former_one_which_is_told(browser, 
     add(browser, mailbox, "new@supplier.example")
     background()
     assert [one.value for one in Contact.objects.verified()] == ["new@supplier.example"]
-    assert "移除了联系方式 z***@supplier.example" in text_of(mailbox.to(MAIL)[-1])
+    assert any("移除了联系方式 z***@supplier.example" in text_of(one) for one in mailbox.to(MAIL))
 
 
 def test_where_no_channel_is_configured_no_page_offers_one(person):
