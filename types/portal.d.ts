@@ -83,6 +83,7 @@ declare namespace Portal {
     | "choice_renew"
     | "choice_renew_effect"
     | "choice_replace"
+    | "choice_replace_lost"
     | "choice_replace_effect"
     | "choice_another"
     | "choice_another_effect"
@@ -216,6 +217,10 @@ declare namespace Portal {
     boundAt: string;
     notAfter: string | null;
     act: Act;
+    /** What its people call it; often empty. */
+    label: string;
+    /** It is reported lost. */
+    lost: boolean;
   }
 
   interface Question {

@@ -83,7 +83,7 @@ class Person:
         """Go through the whole dialog up to the button; what comes then is for the caller to look at."""
         dialog = self.open_bind_dialog()
         if member:
-            dialog.get_by_label("姓名").select_option(label=member)
+            dialog.get_by_label(re.compile("^(姓名|绑定账户)")).select_option(label=member)
         self.choose_lock(dialog, tail)
         confirm = dialog.get_by_role("button", name=re.compile("^确 ?定$"))
         field_ = dialog.locator("[data-pin]")

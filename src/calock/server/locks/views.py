@@ -69,6 +69,7 @@ def _question(question: BindingQuestion, context: RequestContext) -> dict[str, o
             {
                 "binding": row["id"], "lockId": row["lockId"], "certificate": row["certificate"], "statusLabel": row["statusLabel"],
                 "boundAt": row["boundAt"], "notAfter": row["notAfter"], "act": found.act.value,
+                "label": found.binding.label, "lost": found.binding.suspended_at is not None,
             }
             for row, found in rows
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from django.utils.translation import get_language
@@ -89,15 +90,8 @@ def words_of(notice: Notice) -> Words:
     facts = {name: str(value) for name, value in notice.facts.items()}
     who = str(_WHO.get(facts.get("by_role", ""), _WHO[""])) % {"name": facts.get("by_name", "")}
     role = str(_ROLES.get(facts.get("value", ""), ""))
-    filled = str(text) % {
-        "lock": "",
-        "value": "",
-        "member": "",
-        **facts,
-        "role": role,
-        "when": minute_text(notice.created_at),
-        "who": who,
-    }
+    known = {**facts, "role": role, "when": minute_text(notice.created_at), "who": who}
+    filled = str(text) % defaultdict(str, known)  # rows of earlier versions know less
     more = (str(_MORE[name]) % facts for name in _MORE if facts.get(name))
     ending = str(_ENDINGS.get(NoticeKind(notice.kind), _UNASKED))
     link = facts.get("renew_url", "")

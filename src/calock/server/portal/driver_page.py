@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from calock.server.locks.models import Binding
+from calock.server.portal.rows import label_of
 from calock.server.portal.site_api import offered_providers
 from calock.server.sites.registry import sites
 from calock.server.web import refusals
@@ -98,6 +100,7 @@ def _words() -> dict[str, str]:
         "choice_renew": _("续期：同一把锁换了新证书"),
         "choice_renew_effect": _("绑定保留，以后用新证书登录"),
         "choice_replace": _("续期/换锁，替换原锁"),
+        "choice_replace_lost": _("用新锁替换已挂失的锁"),
         "choice_replace_effect": _("原锁的绑定同时解除，不能再用原锁登录"),
         "choice_another": _("作为另一把锁绑定"),
         "choice_another_effect": _("已绑定的锁照常使用"),
@@ -127,7 +130,18 @@ def driver_context(request: SiteRequest) -> dict[str, Any]:
     return {
         "providers": offered_providers(site),
         "driver_data": _data_element(site.code, language, tuple(settings.CALOCK.driver_ports), get_script_prefix()),
+        "lock_labels": _labels_element(request),
     }
+
+
+def _labels_element(request: SiteRequest) -> SafeString:
+    """What the person who is logged in calls their locks, for the cards of those that are plugged in; empty for none."""
+    session = request.login_session
+    found: dict[str, str] = {}
+    for binding in Binding.objects.live().filter(account=session.account).select_related("lock") if session else ():
+        if called := label_of(binding):
+            found |= {name: called for name in (binding.lock.lock_id, binding.lock.device) if name}
+    return json_script(found, "lock-labels", encoder=_Unescaped) if found else SafeString()
 
 
 class _Unescaped(DjangoJSONEncoder):

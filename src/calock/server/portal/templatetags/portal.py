@@ -22,7 +22,7 @@ from django.utils.translation import get_language
 from calock.server.accounts.models import Account
 from calock.server.locks.last_lock import LastLock, last_lock
 from calock.server.locks.password_rules import may_dismiss
-from calock.server.notices.models import Notice
+from calock.server.notices.models import Notice, NoticeKind
 from calock.server.notices.words import Words, words_of
 from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
@@ -106,8 +106,11 @@ def open_notices(account: Account | AnonymousUser) -> Unread:
 
 @register.simple_tag
 def only_lock(account: Account | AnonymousUser) -> LastLock | None:
-    """The account's last lock, when it is time to speak of it."""
-    return last_lock(account, at=clock.now()) if isinstance(account, Account) else None
+    """The account's last lock, when it is time to speak of it; not beside a reminder above the page that says so too."""
+    if not isinstance(account, Account):
+        return None
+    said = Notice.objects.open_for(account.pk).filter(kind=NoticeKind.LOCK_EXPIRES, facts__only="1")
+    return None if said.exists() else last_lock(account, at=clock.now())
 
 
 @register.filter

@@ -6,6 +6,7 @@ import { all, element, maybe, part } from "./dom.js";
 const EFFECTS = /** @type {const} */ ({
   renew: ["choice_renew", "choice_renew_effect"],
   replace: ["choice_replace", "choice_replace_effect"],
+  replace_lost: ["choice_replace_lost", "choice_replace_effect"],
   another: ["choice_another", "choice_another_effect"],
 });
 
@@ -13,9 +14,10 @@ const EFFECTS = /** @type {const} */ ({
  * @param {Portal.Act} act
  * @param {string} binding which bound lock; empty for one more
  * @param {string} lock what tells that lock from others
+ * @param {boolean} lost that lock is reported lost
  */
-function card(act, binding, lock) {
-  const [title, effect] = EFFECTS[act];
+function card(act, binding, lock, lost = false) {
+  const [title, effect] = EFFECTS[act === "replace" && lost ? "replace_lost" : act];
   return element(
     "label",
     { class: "lock choice" },
@@ -25,9 +27,9 @@ function card(act, binding, lock) {
 }
 
 /** @param {Portal.Candidate} candidate */
-function described({ certificate, lockId, boundAt, notAfter }) {
+function described({ label, certificate, lockId, boundAt, notAfter }) {
   const until = notAfter ? say("until", { day: day(notAfter) }) : "";
-  const parts = [certificate, say("serial", { serial: lockId.slice(-4) }), say("bound_on", { day: day(boundAt) }), until];
+  const parts = [label, certificate, say("serial", { serial: lockId.slice(-4) }), say("bound_on", { day: day(boundAt) }), until];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -53,7 +55,7 @@ export class BindingQuestion {
    */
   ask({ candidates }, answer) {
     this.#answer = answer;
-    const cards = candidates.map((one) => card(one.act, one.binding, described(one)));
+    const cards = candidates.map((one) => card(one.act, one.binding, described(one), one.lost));
     part(this.#place, "[data-choices]", HTMLElement).replaceChildren(...cards, card("another", "", ""));
     this.#place.hidden = false;
     this.#fields.hidden = true;

@@ -1,6 +1,6 @@
 // What the server put into the page for its scripts: words, sentences of refusals, settings.
 
-import { part } from "./dom.js";
+import { maybe, part } from "./dom.js";
 
 /**
  * A refusal on a page. `stay`: links open another page.
@@ -9,6 +9,19 @@ import { part } from "./dom.js";
  */
 
 export const data = /** @type {Portal.PageData} */ (JSON.parse(part(document, "#driver-data", HTMLScriptElement).text));
+
+/** What the person who is logged in calls their locks, by the serial or the id of each. */
+const labels = /** @type {Record<string, string>} */ (JSON.parse(maybe(document, "#lock-labels", HTMLScriptElement)?.text ?? "{}"));
+
+/**
+ * The label of the one lock whose serial ends so; empty for none and for several.
+ *
+ * @param {string} tail
+ */
+export function labelOf(tail) {
+  const found = new Set(Object.entries(labels).filter(([id]) => tail && id.endsWith(tail)).map(([, label]) => label));
+  return found.size === 1 ? [...found][0] ?? "" : "";
+}
 
 /**
  * @param {string} text

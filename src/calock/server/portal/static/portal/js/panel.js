@@ -1,6 +1,6 @@
 // What a person sees of the driver: the strip, a lock's card, the state of its certificate and its PIN.
 
-import { data, day, refusal, say } from "./data.js";
+import { data, day, labelOf, refusal, say } from "./data.js";
 import { actionButton, element } from "./dom.js";
 import { describe, problemsOf, whyNoLock } from "./driver-problems.js";
 
@@ -152,8 +152,9 @@ function icon(markup) {
  * @param {Portal.Provider | undefined} provider
  */
 export function lockCard(lock, group, checked, provider) {
-  const serial = lock.deviceSerial ? say("serial", { serial: lock.deviceSerial.replace(/^\*+/, "") }) : "";
-  const title = [serial, provider?.shortName ?? lock.issuer].filter(Boolean).join(" · "); // what tells locks apart
+  const tail = lock.deviceSerial.replace(/^\*+/, "");
+  const serial = tail ? say("serial", { serial: tail }) : "";
+  const title = [labelOf(tail), serial, provider?.shortName ?? lock.issuer].filter(Boolean).join(" · "); // what tells locks apart
   const names = [...new Set([lock.name, lock.organisation])].filter(Boolean).join(" · ");
   const until = say("until", { day: day(lock.notAfter) });
   const lines = [names, lock.expired ? `${until} ${say("expired")}` : until].map((line) => element("small", {}, line));
