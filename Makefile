@@ -16,7 +16,7 @@ WORKERS ?= $(shell echo $$((2 * $(PROCESSORS))))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest tests-on-sqlite tests-on-postgresql lint conformance fuzz reliability failover bindings packages dist dist-pythons image drill bench demo-reset lock clean
+.PHONY: help run test test-all test-newest tests-on-sqlite tests-on-postgresql lint conformance fuzz reliability failover bindings packages dist dist-pythons image units drill bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -85,6 +85,9 @@ image: dist  ## an OCI image of the release in dist/image, made and started with
 	tools/system-packages drill
 	ops/image/build dist/release dist/image
 	$(BIN)/python tests/drill/image.py dist/image/calock-*.tar
+
+units: image  ## the units of ops/systemd, run by systemd itself in a container (systemd-nspawn); needs root
+	$(BIN)/python tests/drill/units.py dist/image/calock-*.tar
 
 drill: $(VENV)/test.stamp dist  ## from an empty folder to a platform that was upgraded, backed up, wiped and restored; BEFORE=… is the release before
 	tools/system-packages drill

@@ -77,7 +77,7 @@ def started(files: Path, process: dict[str, Any], volume: Path, log: Path) -> It
 def ask(first: int, path: str, language: str = "zh-hans") -> str:
     """What the server answers within its own network; empty as long as it does not answer well."""
     url, host = f"http://127.0.0.1:{PORT}{path}", f"shanxi.localhost:{PORT}"
-    inside = ["nsenter", "--target", str(first), "--user", "--net", "--preserve-credentials", sys.executable, "-c", ASK]
+    inside = ["nsenter", "--target", str(first), "--net", sys.executable, "-c", ASK]
     done = subprocess.run([*inside, url, host, f"language={language}"], capture_output=True, text=True, check=False)
     return done.stdout
 

@@ -76,13 +76,16 @@ class Browser:
         status, text = self.form("/login/", username=username, password=password)
         assert status == 302, text[-1500:]
 
-    def bind(self, lock: PracticeLock) -> None:
+    def bind(self, lock: PracticeLock, act: str = "") -> None:
+        """``act``: the answer to whether it renews, replaces or is ``another`` lock beside those of the same holder."""
         _, page = self.send("GET", "/system/ca/")
         found = re.search(r'<option value="([0-9a-f-]{36})" selected>', page)
         assert found, page[:2000]
         member = found[1]
         signed = self._signed(lock, "bind", member=member, provider=lock.family.provider)
-        self.call("/api/bindings", **signed, member=member, provider=lock.family.provider)
+        choice = {"choice": {"act": act}} if act else {}
+        told = self.call("/api/bindings", **signed, **choice, member=member, provider=lock.family.provider)
+        assert "candidates" not in json.dumps(told), told
 
     def log_in(self, lock: PracticeLock) -> None:
         self.call("/api/login", **self._signed(lock, "login"))

@@ -51,7 +51,7 @@ class Passing:
         lock_id = f"N-{number}"
         person, lock = self._browser(), lock_of(number, lock_id, **self._holder)
         person.log_in(self._lock)
-        person.bind(lock)
+        person.bind(lock, "another")
         self.bound.append(lock_id)
         self._browser().log_in(lock)
         return "binding"
