@@ -7,7 +7,9 @@ usage: python tests/drill/units.py dist/image/calock-….tar
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,8 +74,8 @@ def booted(root: Path, log: Path) -> Iterator[Booted]:
     command = ["systemd-nspawn", "--register=no", "--keep-unit", "--quiet", "--private-network", "--console=pipe", "--boot"]
     with log.open("wb") as file:
         nspawn = subprocess.Popen([*command, f"--directory={root}"], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
     try:
-        children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
         until = time.monotonic() + DEADLINE
         while not children.read_text().split():
             assert nspawn.poll() is None, log.read_text()
@@ -84,7 +86,8 @@ def booted(root: Path, log: Path) -> Iterator[Booted]:
         machine.wait(lambda: machine.run("systemctl", "is-system-running") in up, "systemd has not come up")
         yield machine
     finally:
-        nspawn.kill()
+        for first in children.read_text().split():  # all others end with it; it does not end with nspawn
+            os.kill(int(first), signal.SIGKILL)
         nspawn.wait()
 
 
