@@ -22,6 +22,7 @@ from enum import StrEnum
 
 from calock.core.refusals import Reason, Refusal
 from calock.core.statement import Statement
+from calock.core.statement import digest_of as digest_of_statement
 
 TTL = timedelta(seconds=120)
 MAX_TTL = timedelta(seconds=600)
@@ -128,10 +129,10 @@ def open_challenge(
         raise Refusal(Reason.CHALLENGE_WRONG_PURPOSE, f"made for {parts[1]}, used for {purpose}")
     if not hmac.compare_digest(parts[5], _mac(key, body, context)):
         raise Refusal(Reason.CHALLENGE_WRONG_CONTEXT, "made for another browser, site, member or provider")
-    said = statement(expires_at - ttl)
-    if said.digest != parts[4]:
+    said = statement(expires_at - ttl).text()
+    if digest_of_statement(said) != parts[4]:
         raise Refusal(Reason.CHALLENGE_WRONG_CONTEXT, "made for another statement, or a name in it changed meanwhile")
-    return Challenge(digest_of(text), parts[1], expires_at, said.text())
+    return Challenge(digest_of(text), parts[1], expires_at, said)
 
 
 def digest_of(text: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from calock.core.refusals import Reason, Refusal
 
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 MAX_STATEMENT = 2000
 """Characters."""
 
@@ -44,7 +45,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     def text(self) -> str:
         """The exact text whose digest is signed."""
-        return json.dumps(msgspec.to_builtins(self), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return _canonical(msgspec.to_builtins(self))
 
     @property
     def digest(self) -> str:

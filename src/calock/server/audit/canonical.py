@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from calock.core.masking import mask_person_ids
@@ -69,7 +70,12 @@ def clean_details(details: Mapping[str, Value]) -> dict[str, Value]:
 
     Personal ids are masked before a text is cut, or most of one would be left.
     """
-    return {re.sub(r"\W", "_", name)[:40]: _shown(details[name]) for name in list(details)[:MAX_DETAILS]}
+    return {_plain_name(name): _shown(details[name]) for name in list(details)[:MAX_DETAILS]}
+
+
+@lru_cache(maxsize=256)
+def _plain_name(name: str) -> str:
+    return re.sub(r"\W", "_", name)[:40]
 
 
 def _shown(value: Value) -> Value:

@@ -32,16 +32,16 @@ def landing(request: SiteRequest, wanted: str = "") -> str:
 
 @call("POST")
 def login(request: SiteRequest) -> HttpResponse:
-    body = json_body(request, LoginRequest)
+    body, context = json_body(request, LoginRequest), context_of(request)
     entered = login_with_lock(
         challenge=body.challenge,
         token=bytes(body.token),
         device=body.device,
         driver=body.driver,
         provider=body.provider,
-        context=context_of(request),
+        context=context,
     )
     response = reply({"next": landing(request, body.next)})
     cookies.set_session(response, entered.cookie)
-    cookies.remember_browser(response, request, entered.session.account_id)
+    cookies.remember_browser(response, context.known_browser, entered.session.account_id)
     return response

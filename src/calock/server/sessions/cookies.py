@@ -81,9 +81,8 @@ def set_pre_login(response: HttpResponseBase, value: str) -> None:
     _set(response, pre_login_cookie(), value)
 
 
-def remember_browser(response: HttpResponseBase, request: HttpRequest, account_id: uuid.UUID) -> None:
+def remember_browser(response: HttpResponseBase, known: KnownBrowser, account_id: uuid.UUID) -> None:
     """Note in the browser that this account logged in there; nothing is sent when it says so already."""
-    known = known_browser(request)
     if not known.knows(account_id):
         _set(response, known_browser_cookie(), str(known.with_account(account_id)), LIFE)
 

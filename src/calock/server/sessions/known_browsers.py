@@ -11,6 +11,7 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from calock.server.tools import seals
 
@@ -20,7 +21,7 @@ MOST = 4
 _TEXT = re.compile(r"[A-Za-z0-9_-]{22}(:[A-Za-z0-9_.-]{1,64}){1,5}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnownBrowser:
     """What the cookie says. ``marks``: first the one of the id itself, then one for each account."""
 
@@ -40,6 +41,10 @@ class KnownBrowser:
 
     def is_known(self) -> bool:
         """Whether anybody logged in here."""
+        return self._is_ours
+
+    @cached_property
+    def _is_ours(self) -> bool:
         return bool(self.marks) and _fits(self.marks[0], self.id)
 
     def knows(self, account_id: uuid.UUID) -> bool:

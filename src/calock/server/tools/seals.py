@@ -16,10 +16,13 @@ import json
 
 from calock.server.tools.keys import ID_LENGTH, Key, Purpose, key_ids, ring
 
+_escaped = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_plain = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 
 def canonical(values: object, *, escaped: bool = True) -> bytes:
     """Values as JSON with sorted keys and no spaces: the same values give the same bytes. ``escaped``: in ASCII alone."""
-    return json.dumps(values, ensure_ascii=escaped, sort_keys=True, separators=(",", ":")).encode()
+    return (_escaped if escaped else _plain)(values).encode()
 
 
 def mac(purpose: Purpose, content: bytes) -> str:

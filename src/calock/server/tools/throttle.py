@@ -10,7 +10,7 @@ import ipaddress
 import math
 import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from django.conf import settings
@@ -42,6 +42,7 @@ def reset() -> None:
     limiter.cache_clear()
 
 
+@lru_cache(maxsize=1024)
 def address_key(ip: str | None) -> str:
     """One IPv6 customer has a /64 of addresses: they count as one."""
     if ip is None:

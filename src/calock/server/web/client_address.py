@@ -7,12 +7,16 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from django.conf import settings
 
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
 
+Network = IPv4Network | IPv6Network
 
 log = logging.getLogger("calock.server")
 
@@ -41,9 +45,8 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return getattr(found, "ipv4_mapped", None) or found
 
 
-def _is_proxy(text: str) -> bool:
+def _is_proxy(text: str, proxies: Sequence[Network]) -> bool:
     """Whether it is the address of a listed proxy."""
-    proxies = settings.CALOCK.trusted_proxies
     if not proxies:
         return False
     try:
@@ -55,10 +58,16 @@ def _is_proxy(text: str) -> bool:
 
 def client_address(peer: str, forwarded_for: str) -> ClientAddress:
     """The peer; when it is a listed proxy, the last address of ``X-Forwarded-For`` that is not itself a listed proxy."""
+    return _client_address(peer, forwarded_for, settings.CALOCK.trusted_proxies)
+
+
+@lru_cache(maxsize=256)
+def _client_address(peer: str, forwarded_for: str, proxies: tuple[Network, ...]) -> ClientAddress:
+    """Asked several times for each request, by the gateway and by what it calls."""
     chain = [peer]
-    if _is_proxy(peer):
+    if _is_proxy(peer, proxies):
         chain = [_bare(part.strip()) for part in forwarded_for.split(",")] + chain
-    said = next((part for part in reversed(chain) if not _is_proxy(part)), peer)
+    said = next((part for part in reversed(chain) if not _is_proxy(part, proxies)), peer)
     try:
         return ClientAddress(str(_address(said)), said)
     except ValueError:

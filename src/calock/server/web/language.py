@@ -18,8 +18,11 @@ class LanguageMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
-        language = chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
-        with translation.override(language):
+        language = chosen if chosen and chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
+        if language == translation.get_language():  # of this thread already, as with nearly every request
             response = self.get_response(request)
+        else:
+            with translation.override(language):
+                response = self.get_response(request)
         response.headers.setdefault("Content-Language", language)
         return response

@@ -157,7 +157,7 @@ def password_code(request: HttpRequest) -> HttpResponse:
         status = status_of(refusal.reason)
         return page(site_request, "password-code", "login", status=status, username=username, rules=_rules(), refusal=told)
     response = HttpResponseRedirect(reverse("portal:password_code") + "?done")
-    cookies.remember_browser(response, request, account.pk)
+    cookies.remember_browser(response, cookies.known_browser(request), account.pk)
     return response
 
 

@@ -53,7 +53,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
         return _show(request, wanted, status=status_of(refusal.reason), refusal=told, username=username[:64])
     response = HttpResponseRedirect(landing(request, wanted))
     cookies.set_session(response, entered.cookie)
-    cookies.remember_browser(response, request, entered.session.account_id)
+    cookies.remember_browser(response, cookies.known_browser(request), entered.session.account_id)
     return response
 
 
