@@ -14,7 +14,7 @@ from django.contrib.staticfiles import finders
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
@@ -81,6 +81,11 @@ def _imports(name: str) -> tuple[str, ...]:
 @register.simple_tag
 def module(name: str) -> SafeString:
     """The page's own module, and word to the browser to fetch now what it imports, instead of one after the other as it reads."""
+    return _module(name, get_script_prefix())
+
+
+@cache
+def _module(name: str, _prefix: str) -> SafeString:
     own = f"portal/js/{name}.js"
     preloads = format_html_join("", '<link rel="modulepreload" href="{}">', ((static(file),) for file in _imports(own)))
     return format_html('{}<script type="module" src="{}"></script>', preloads, static(own))
