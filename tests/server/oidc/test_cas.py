@@ -15,6 +15,8 @@ from worlds.practice import ORIGIN
 from worlds.relying import query_of
 
 from calock.core.refusals import Refusal
+from calock.server.applications import installation
+from calock.server.applications.models import Application, OwnAddress
 from calock.server.applications.services import store
 from calock.server.cas.models import ServiceTicket
 from calock.server.cas.services import ValidationError
@@ -175,6 +177,18 @@ def test_the_longest_registered_address_says_whose_a_page_is(by_password, protoc
     assert enter("secret/x").status_code == 400
     with pytest.raises(Refusal, match="已由应用 deep 登记"):
         relying.register(**{**deep, "client_id": "third", name: ["https://host.example/secret"]})
+
+
+def test_of_two_applications_registered_at_once_with_one_address_the_database_keeps_one(mall, by_password, monkeypatch):
+    monkeypatch.setattr(installation, "require_own_addresses", lambda _: None)  # as two see it that do not see each other
+    other = registered(client_id="other", cas_services=["https://maichang.example/app"])
+    with pytest.raises(Refusal, match="另一个应用"):
+        relying.register(**other)
+    assert not Application.objects.filter(client_id="other").exists()
+    OwnAddress.objects.all().delete()  # somebody puts a sealed row back, from before the other had the address
+    relying.register(**other)
+    answer = by_password.client.get("/cas/login", {"service": "https://maichang.example/app/x"})
+    assert (answer.status_code, answer.has_header("Location")) == (503, False)
 
 
 def test_a_ticket_of_the_gate_is_none_of_cas_and_the_other_way_round(mall, by_password):

@@ -12,6 +12,9 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.applications.wishes import Wish
 from calock.server.tools import seals
 
+OWN_ADDRESSES = ("cas_services", "gate_urls")
+"""Fields of a wish whose addresses decide alone which application people are sent to, so that no two may have the same."""
+
 
 def new_salt() -> str:
     return secrets.token_hex(32)
@@ -72,3 +75,21 @@ class Application(models.Model):
 
     def _sealed_content(self) -> bytes:
         return seals.canonical([str(self.pk), self.client_id, self.site, str(self.state), self.content, self.salt, self.version])
+
+
+class OwnAddress(models.Model):
+    """An address below which people belong to one application, by CAS or the gate. The database lets no two have the same.
+
+    It decides about nothing but that: whom people are sent to is read from the sealed row of the application.
+    """
+
+    application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="own_addresses")
+    site = models.CharField(max_length=32)
+    field = models.CharField(max_length=20, help_text="cas_services or gate_urls")
+    address = models.CharField(max_length=500, help_text="without its last slash")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("site", "field", "address"), name="one_application_for_an_address"),)
+
+    def __str__(self) -> str:
+        return self.address

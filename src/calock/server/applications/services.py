@@ -8,11 +8,11 @@ import uuid
 from typing import Any
 
 import msgspec
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
-from calock.server.applications.models import Application, ApplicationState
+from calock.server.applications.models import OWN_ADDRESSES, Application, ApplicationState, OwnAddress
 from calock.server.applications.wishes import MAX_KEYS, Wish, clean
 from calock.server.applications.words import facts_of
 from calock.server.approvals.kinds import Kind, register_kind
@@ -68,7 +68,7 @@ def propose_application(
 def require_own_addresses(wish: Wish) -> None:
     """Raise APPLICATION_REFUSED for an address whose people, by CAS or the gate, are sent to another application already."""
     for row in Application.objects.filter(site=wish.site).exclude(client_id=wish.client_id):
-        for name in ("cas_services", "gate_urls"):
+        for name in OWN_ADDRESSES:
             taken = {address.rstrip("/") for address in row.content.get(name, ())}
             for address in getattr(wish, name):
                 if address.rstrip("/") in taken:
@@ -152,6 +152,20 @@ def store(row: Application, *, new: bool = False) -> None:
         row.version += 1
     row.seal()
     row.save(force_insert=new)
+    _claim_addresses(row)
+
+
+def _claim_addresses(row: Application) -> None:
+    """Let the database hold them against those of others: two that are registered at the same moment do not see each other."""
+    own = {(name, address.rstrip("/")) for name in OWN_ADDRESSES for address in getattr(row.wish, name)}
+    row.own_addresses.all().delete()
+    try:
+        with transaction.atomic():
+            OwnAddress.objects.bulk_create(
+                OwnAddress(application=row, site=row.site, field=name, address=address) for name, address in sorted(own)
+            )
+    except IntegrityError as error:
+        raise Refusal(Reason.APPLICATION_REFUSED, "地址已由另一个应用登记") from error
 
 
 def _register(approval: Approval, operator: Account, context: RequestContext | None) -> None:

@@ -59,7 +59,7 @@ def application_for(service: str, *, site: str, protocol: str = PROTOCOL) -> App
     A suspended application keeps its addresses: they do not fall to one that is registered for more of the same host.
 
     Raises:
-        Refusal: APPLICATION_UNKNOWN; REGISTER_DAMAGED.
+        Refusal: APPLICATION_UNKNOWN; REGISTER_DAMAGED, also when two applications have the same address.
     """
     if len(service) <= MAX_SERVICE and is_plain(service):
         found = [
@@ -69,7 +69,10 @@ def application_for(service: str, *, site: str, protocol: str = PROTOCOL) -> App
             if is_below(service, prefix)
         ]
         if found:
-            row = max(found, key=lambda one: one[0])[1]
+            longest = max(length for length, _ in found)
+            row, *others = {row for length, row in found if length == longest}
+            if others:  # one was put back from before the other had the address
+                raise Refusal(Reason.REGISTER_DAMAGED, f"{row.client_id} and {others[0].client_id} have the same address")
             if protocol in row.wish.protocols and row.state == ApplicationState.ENABLED:
                 return row
     raise Refusal(Reason.APPLICATION_UNKNOWN, f"service {service[:120]!r}")
