@@ -16,7 +16,7 @@ WORKERS ?= $(shell echo $$((2 * $(PROCESSORS))))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest tests-on-sqlite tests-on-postgresql lint conformance fuzz reliability failover bindings packages dist dist-pythons image units drill bench demo-reset lock clean
+.PHONY: help run test test-all test-newest tests-on-sqlite tests-on-postgresql lint conformance fuzz reliability failover bindings packages dist dist-pythons image units drill relying bench demo-reset lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -89,10 +89,14 @@ image: dist  ## an OCI image of the release in dist/image, made and started with
 units: image  ## the units of ops/systemd, run by systemd itself in a container (systemd-nspawn); needs root
 	$(BIN)/python tests/drill/units.py dist/image/calock-*.tar
 
-drill: $(VENV)/test.stamp dist  ## from an empty folder to a platform that was upgraded, backed up, wiped and restored; BEFORE=… is the release before
+drill: $(VENV)/test.stamp dist relying  ## from an empty folder to a platform that was upgraded, backed up, wiped and restored; BEFORE=… is the release before
 	tools/system-packages drill
 	$(BIN)/pytest -q tests/ops
 	tools/with-postgres $(BIN)/python tests/drill/drill.py $(if $(BEFORE),--before $(BEFORE))
+
+relying: $(VENV)/test.stamp node_modules/installed.stamp  ## whole applications of others log in and out: what `make test` runs, LemonLDAP::NG, Keycloak
+	tools/system-packages relying
+	$(BIN)/pytest -q -rs tests/server/relying_parties tests/server/relying_parties/drill_*.py
 
 bench: $(VENV)/test.stamp  ## figures; see bench/README.md
 	for script in bench/*.py; do $(BIN)/python $$script; done

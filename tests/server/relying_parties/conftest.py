@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 from worlds import relying
-from worlds.browser import bound
+from worlds.browser import bound, context
 from worlds.practice import PracticeLock, make_lock
 from worlds.surfer import Surfer
 
 from calock.server.applications.installation import install_application
 from calock.server.jobs.outbox import Delivery
+from calock.server.locks.models import Binding
+from calock.server.locks.suspension import suspend_lock
+from calock.server.outbox.models import Message
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +37,7 @@ class Platform:
 
     origin: str
     lock: PracticeLock
+    binding: Binding
     running: list[subprocess.Popen[bytes]]
 
     def register(self, **changed: Any) -> str:
@@ -51,11 +55,20 @@ class Platform:
         self.running.append(process)
         wait_until(lambda: _takes_connections(port), process, log)
 
-    def deliver(self) -> None:
-        """One turn of the job that sends what waits in the outbox."""
-        job = Delivery()
-        assert job.tick(), "nothing waits"
-        job.wait()
+    def report_lost(self) -> None:
+        """As the lock's person, logged in elsewhere by password."""
+        account = self.binding.account
+        suspend_lock(binding=self.binding.pk, reason="", by=account, context=context(account=account))
+
+    def deliver(self) -> int:
+        """Turns of the job that sends what waits in the outbox, until every application was told; how many."""
+        job, turns = Delivery(), 0
+        while Message.objects.filter(kind__endswith=".logout", done_at__isnull=True).exists():
+            assert job.tick(), "what waits is not due: a message was refused"
+            job.wait()
+            turns += 1
+        assert turns, "nothing waits"
+        return turns
 
 
 def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -75,8 +88,7 @@ def _takes_connections(port: int) -> bool:
 def platform(committed_lock_world, live_server, monkeypatch) -> Iterator[Platform]:
     relying.cheap_keys(monkeypatch)
     lock = make_lock("EC")
-    bound(lock, committed_lock_world.member)
-    found = Platform(live_server.url, lock, [])
+    found = Platform(live_server.url, lock, bound(lock, committed_lock_world.member), [])
     yield found
     for process in found.running:
         process.terminate()

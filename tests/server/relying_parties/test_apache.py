@@ -1,4 +1,4 @@
-"""Apache's modules for OpenID Connect and CAS, as Debian has them, before pages that know no login at all."""
+"""Apache's modules for OpenID Connect and CAS, as Debian has them, before pages that know no login: two applications, one login."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 from serving import free_port
+
+from calock.server.jobs.all import all_jobs
 
 APACHE = shutil.which("apache2", path="/usr/sbin:/usr/bin")
 MODULES = Path("/usr/lib/apache2/modules")
@@ -16,6 +18,7 @@ ServerRoot {place}
 PidFile {place}/pid
 ErrorLog {place}/error.log
 LogLevel warn
+KeepAlive Off
 StartServers 1
 MinSpareServers 1
 LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
@@ -33,18 +36,21 @@ LoadModule auth_openidc_module {modules}/mod_auth_openidc.so
 OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
 OIDCClientID apache
 OIDCClientSecret {secret}
-OIDCRedirectURI http://127.0.0.1:{port}/protected/callback
+OIDCRedirectURI {origin}/inner/callback
 OIDCCryptoPassphrase practice-passphrase
 OIDCScope "openid profile"
 OIDCPKCEMethod S256
 OIDCRemoteUserClaim preferred_username
 OIDCCacheType file
 OIDCCacheDir {place}/cache
-<Location /protected>
+<Location /inner>
   AuthType openid-connect
   Require claim acr:urn:calock:acr:lock
   Header set X-User "expr=%{{REMOTE_USER}}"
   Header set X-Level "%{{OIDC_CLAIM_acr}}e"
+</Location>
+<Location /inner/callback>
+  Require valid-user
 </Location>
 """
 CAS = """
@@ -53,57 +59,58 @@ CASCookiePath {place}/cache/
 CASLoginURL {issuer}/cas/login
 CASValidateURL {issuer}/cas/serviceValidate
 CASSSOEnabled On
-CASRootProxiedAs http://127.0.0.1:{port}
-<Location /protected>
+CASRootProxiedAs {origin}
+<Location /inner>
   AuthType CAS
   Require valid-user
   Header set X-User "expr=%{{REMOTE_USER}}"
 </Location>
 """
+NONE = {"redirect_uris": [], "post_logout_redirect_uris": [], "offline": False, "resources": []}
 
 
-def apache(platform, place: Path, more: str, port: int, secret: str = "") -> str:
-    """Start an Apache with one protected folder; its origin."""
+def apache(platform, place: Path, more: str, port: int, secret: str = "") -> None:
+    """Start an Apache with one folder, which a module protects. One for each module: together they read each other's messages."""
     assert APACHE, "Apache is among tools/system-packages"
-    (place / "pages" / "protected").mkdir(parents=True)
-    (place / "pages" / "protected" / "index.html").write_text("inside")
+    (place / "pages" / "inner").mkdir(parents=True)
+    (place / "pages" / "inner" / "index.html").write_text("inside")
     (place / "cache").mkdir()
     config = place / "apache.conf"
-    config.write_text((COMMON + more).format(port=port, place=place, modules=MODULES, issuer=platform.origin, secret=secret))
+    values = {"port": port, "origin": f"http://127.0.0.1:{port}", "place": place, "modules": MODULES, "issuer": platform.origin}
+    config.write_text((COMMON + more).format(**values, secret=secret))
     platform.start([APACHE, "-X", "-f", config], port=port, log=place / "out.log")
-    return f"http://127.0.0.1:{port}"
 
 
-def test_mod_auth_openidc_lets_a_lock_in_and_hears_when_the_session_ends(platform, tmp_path):
+def start_openid(platform, place: Path) -> str:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     secret = platform.register(
-        client_id="apache", redirect_uris=[f"{origin}/protected/callback"], entry_url=f"{origin}/protected/",
-        logout_url=f"{origin}/protected/callback?logout=backchannel", logout_private=True,
+        client_id="apache", redirect_uris=[f"{origin}/inner/callback"], entry_url=f"{origin}/inner/",
+        logout_url=f"{origin}/inner/callback?logout=backchannel", logout_private=True,
     )  # fmt: skip
-    apache(platform, tmp_path, OPENID, port, secret)
-    person = platform.surfer()
-    page = person.open(f"{origin}/protected/")
-    assert (page.status_code, page.text) == (200, "inside"), (page.url, page.text, (tmp_path / "error.log").read_text())
-    assert (page.headers["X-User"], page.headers["X-Level"]) == ("zhangsan", "urn:calock:acr:lock")
-    person.log_out()
-    platform.deliver()
-    again = person.client.get(f"{origin}/protected/")
-    assert str(again.url).startswith(f"{platform.origin}/login/")
+    apache(platform, place, OPENID, port, secret)
+    return f"{origin}/inner/"
 
 
-def test_mod_auth_cas_lets_a_lock_in_and_hears_when_the_session_ends(platform, tmp_path):
+def start_cas(platform, place: Path) -> str:
     port = free_port()
-    origin = f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{port}/inner/"
     platform.register(
-        client_id="apache-cas", protocols=["cas"], redirect_uris=[], post_logout_redirect_uris=[], offline=False, resources=[],
-        cas_services=[f"{origin}/protected/"], logout_url=f"{origin}/protected/", logout_private=True,
-    )  # fmt: skip
-    apache(platform, tmp_path, CAS, port)
+        client_id="apache-cas", protocols=["cas"], cas_services=[address], **NONE, logout_url=address, logout_private=True
+    )
+    apache(platform, place, CAS, port)
+    return address
+
+
+def test_one_lock_opens_both_applications_and_reported_lost_is_out_of_both_within_a_minute(platform, tmp_path):
+    openid, cas = start_openid(platform, tmp_path / "openid"), start_cas(platform, tmp_path / "cas")
     person = platform.surfer()
-    page = person.open(f"{origin}/protected/")
-    assert (page.status_code, page.text, page.headers.get("X-User")) == (200, "inside", "zhangsan"), (page.url, page.text)
-    person.log_out()
-    platform.deliver()
-    again = person.client.get(f"{origin}/protected/")
-    assert str(again.url).startswith(f"{platform.origin}/login/")
+    for address in (openid, cas):
+        page = person.open(address)
+        assert (page.status_code, page.text, page.headers.get("X-User")) == (200, "inside", "zhangsan"), (page.url, page.text)
+    assert person.client.get(openid).headers["X-Level"] == "urn:calock:acr:lock"
+    platform.report_lost()
+    turns = platform.deliver()
+    assert turns * next(job.every for job in all_jobs() if job.name == "outbox") < 60
+    for address in (openid, cas):
+        assert str(person.client.get(address).url).startswith(f"{platform.origin}/login/"), address
