@@ -66,7 +66,7 @@ def _reset(request: SiteRequest) -> HttpResponse:
         context=context_of(request),
     )
     response = HttpResponseRedirect(reverse("portal:forgotten") + "?done")
-    cookies.remember_browser(response, request, account.pk)
+    cookies.remember_browser(response, cookies.known_browser(request), account.pk)
     return response
 
 
