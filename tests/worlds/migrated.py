@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import sqlite3
@@ -22,17 +23,19 @@ def put(path: str | Path) -> None:
     for module in sorted(Path(server.__file__).parent.rglob("*.py")):
         code.update(module.read_bytes())
     kept = KEPT / f"{code.hexdigest()}.sqlite3"
-    if not kept.exists():
-        _make(kept)
-    shutil.copyfile(kept, path)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not kept.exists():
+            _make(kept)
+        shutil.copyfile(kept, path)
 
 
 def _make(kept: Path) -> None:
-    """In place of those of other code; where workers make it at once the last one's stays."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=KEPT.parent) as folder:
+    """In place of those of other code."""
+    with TemporaryDirectory(dir=KEPT) as folder:
         done = calock(Path(folder), "manage", "migrate", "--verbosity", "0")
         assert done.returncode == 0, done.stderr
-        for old in set(KEPT.glob("*.sqlite3")) - {kept}:
-            old.unlink(missing_ok=True)
-        Path(folder, "calock.sqlite3").replace(kept)
+        for old in KEPT.glob("*.sqlite3"):
+            old.unlink()
+        Path(folder, "calock.sqlite3").rename(kept)
