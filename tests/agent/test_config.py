@@ -95,3 +95,9 @@ def test_unusable_arguments_end_with_2(arguments: list[str], tmp_path: Path) -> 
     command = [sys.executable, "-m", "calock.agent", "--state-dir", str(tmp_path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+
+
+def test_the_operations_manual_explains_every_key() -> None:
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text("utf-8")
+    chapter = manual.split("### The driver's own settings\n")[1].split("\n### ")[0]
+    assert not [key for key in Config.__struct_fields__ if f"`{key}`" not in chapter]
