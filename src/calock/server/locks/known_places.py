@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import uuid
 
 from calock.server.audit.models import AuditEvent
 from calock.server.notices.models import NoticeKind
@@ -24,14 +25,18 @@ def network_of(ip: str | None) -> str:
     return str(ipaddress.ip_network((str(address), 24 if address.version == 4 else 48), strict=False))
 
 
-def note_new_place(session: Session, *, row: AuditEvent, context: RequestContext) -> None:
-    """Tell the person of a login whose browser and network are both new to the account; its very first login is not told.
+def is_new_place(account_id: uuid.UUID, context: RequestContext) -> bool:
+    """Whether browser and network are both new to the account; at its very first login they are not.
 
-    ``row``: the login's audit row. Inside the transaction of the login; a browser that is known costs no statement.
+    Asked before the login's session is written. A browser that is known costs no statement.
     """
-    if context.known_browser.knows(session.account_id):
-        return
-    before = Session.objects.filter(account=session.account_id).exclude(pk=session.pk).order_by("-created_at")
+    if context.known_browser.knows(account_id):
+        return False
+    before = Session.objects.filter(account=account_id).order_by("-created_at")
     networks = {network_of(ip) for ip in before.values_list("ip", flat=True)[:LOOKED_AT]}
-    if networks and network_of(context.ip) not in networks:
-        tell(NoticeKind.NEW_PLACE, account=session.account_id, row=row, address=context.ip or "-")
+    return bool(networks) and network_of(context.ip) not in networks
+
+
+def tell_of_place(account_id: uuid.UUID, *, row: AuditEvent, context: RequestContext) -> None:
+    """Tell the person of such a login, whose audit row is ``row``, inside its transaction."""
+    tell(NoticeKind.NEW_PLACE, account=account_id, row=row, address=context.ip or "-")

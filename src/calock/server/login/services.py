@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.events import Event
-from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import build, record, record_refusal
 from calock.server.challenges.models import SpentChallenge
 from calock.server.challenges.services import Aim, is_ours, spend
@@ -21,7 +19,7 @@ from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.claims import activate, claim_of
 from calock.server.locks.holder import Found, ProvenCertificate
 from calock.server.locks.known_drivers import note_new_driver
-from calock.server.locks.known_places import note_new_place
+from calock.server.locks.known_places import is_new_place, tell_of_place
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.operator_seals import require_intact
 from calock.server.locks.own_organisation import require_own_organisation
@@ -157,21 +155,16 @@ def _open(found: Found, proof: Proof, context: RequestContext, *, spent: Challen
         details=proof.details,
     )
     receipt = receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest)
-    by_stranger = not found.driver_known and bool(proof.driver_key or not context.known_browser.knows(found.account_id))
-    with transaction.atomic() if context.session or by_stranger else nullcontext():
+    new_driver = bool(proof.driver_key) and not found.driver_known
+    new_place = not found.driver_known and is_new_place(found.account_id, context)  # a driver that is known makes no place new
+    with transaction.atomic() if context.session or new_driver or new_place else nullcontext():
         if context.session is not None:
             end_session(session=context.session, reason="new login", at=context.at)
         store.insert_together([*([SpentChallenge(digest=spent.digest)] if spent else []), session, row, receipt])
-        if by_stranger:
-            _tell_of_stranger(found.account_id, session, proof, row=row, context=context)
+        told = new_driver and note_new_driver(found.account_id, proof.driver_key, row=row, context=context)
+        if new_place and not told:
+            tell_of_place(found.account_id, row=row, context=context)
     return LoggedIn(session, cookie)
-
-
-def _tell_of_stranger(account_id: uuid.UUID, session: Session, proof: Proof, *, row: AuditEvent, context: RequestContext) -> None:
-    """Of a driver that the account has not used, or else of a place; a driver that it used makes no place new."""
-    told = proof.driver_key and note_new_driver(account_id, proof.driver_key, row=row, context=context)
-    if not told:
-        note_new_place(session, row=row, context=context)
 
 
 def _is_claimed(found: Found, proof: Proof) -> bool:
@@ -329,9 +322,11 @@ def _enter_by_password(account: Account, context: RequestContext) -> LoggedIn:
         if context.session is not None:
             end_session(session=context.session, reason="new login", at=context.at)
         session, cookie = new_session(account_id=account.pk, method=SessionMethod.PASSWORD, context=context)
+        new_place = is_new_place(account.pk, context)
         session.save(force_insert=True)
         row = record(Event.LOGIN_PASSWORD_SUCCEEDED, context=context, actor=account, subject=account.pk)
-        note_new_place(session, row=row, context=context)
+        if new_place:
+            tell_of_place(account.pk, row=row, context=context)
     return LoggedIn(session, cookie)
 
 

@@ -53,11 +53,12 @@ def site_of(code: str) -> Profile:
 def letter_of_notice(notice: Notice, contact: Contact, *, id_: str) -> Letter:
     site = site_of(notice.site or contact.site)
     with override(contact.language):
-        words, number = words_of(notice).text, str(notice.facts.get("number", ""))
-        numbered = f"{_('编号')} {number}" if number else ""
+        told, number = words_of(notice), str(notice.facts.get("number", ""))
+        words, numbered = told.text, f"{_('编号')} {number}" if number else ""
+        link = f"{told.action}：{told.link}" if told.link else ""
         look = f"{_('登录后在消息中心查看')}：{origin_of(site)}{reverse('portal:notices')}"
         values = {"text": words, "number": number}
-        return _letter(id_, contact, site, Said(_("安全提醒"), (words, numbered, look), "notice", values))
+        return _letter(id_, contact, site, Said(_("安全提醒"), (words, numbered, link, look), "notice", values))
 
 
 def letter_of_more(contact: Contact, *, id_: str) -> Letter:
