@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from worlds.browser import bound, context, logged_in
+from worlds.browser import Browser, bound, context, logged_in
 from worlds.practice import ORIGIN, make_lock
+from worlds.rows import USCC
 
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.last_lock import last_lock
@@ -75,3 +76,17 @@ def test_the_last_lock_is_warned_of_from_30_days_before_its_end_and_after_anothe
     assert last_lock(lock_world.member, at=now) is None
     LockCertificate.objects.filter(lock=second.lock_id).update(not_after=now + timedelta(days=29))
     assert last_lock(lock_world.member, at=now).binding == second
+
+
+def test_the_cards_of_plugged_in_locks_and_the_question_of_a_new_one_say_the_label(lock_world):
+    first = bound(make_lock(uscc=USCC), lock_world.member)
+    name(lock_world.member, first, "财务室", "main")
+    suspend_lock(binding=first.pk, reason="", by=lock_world.member, context=context(account=lock_world.member))
+    page = logged_in(lock_world.member).client.get("/system/ca/").content.decode()
+    assert '<script id="lock-labels" type="application/json">{"SX-0001": "主锁 · 财务室"' in page
+    for other in (Browser(), logged_in(lock_world.colleague)):
+        assert "财务室" not in other.client.get("/login/").content.decode()
+        assert "财务室" not in other.client.get("/confirm/").content.decode()
+    answer = logged_in(lock_world.member).bind(make_lock(number=1, lock_id="SX-0002", uscc=USCC), lock_world.member)
+    (asked,) = answer.json()["question"]["candidates"]
+    assert (asked["binding"], asked["act"], asked["label"], asked["lost"]) == (str(first.pk), "replace", "财务室", True)
