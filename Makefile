@@ -98,8 +98,8 @@ relying: $(VENV)/test.stamp node_modules/installed.stamp  ## whole applications 
 	tools/system-packages relying
 	$(BIN)/pytest -q -rs tests/server/relying_parties tests/server/relying_parties/drill_*.py
 
-bench: $(VENV)/test.stamp  ## figures; see bench/README.md
-	for script in bench/*.py; do $(BIN)/python $$script; done
+bench: $(VENV)/test.stamp $(MESSAGES).mo  ## figures, written to docs/performance.md; ONLY="login_over_http …" runs some
+	-$(BIN)/python bench/run.py $(ONLY)
 
 $(VENV)/bin/python:
 	PYTHON=$(PYTHON) tools/system-packages run

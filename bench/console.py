@@ -1,0 +1,124 @@
+# ruff: noqa: E402, PLC0415 - the path comes first, and the environment before Django
+"""What the console's lists and searches, and a CA login, cost on a large platform beside a small one.
+
+Run: ``python bench/console.py [--people 1000 100000] [--rows 10] [--rounds N]``. Two databases of one PostgreSQL with so many
+accounts, locks and bindings; the large one has ``--rows`` rows of the trail for each. Every page in turns on both, in process: CPU
+of this process and of the database. A page's ratio is the median of its rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "reliability")]
+
+from field import Field
+from login_over_http import children, cpu_seconds
+
+GOAL, LOGIN_GOAL = 2.0, 1.15
+SMALL, LARGE = "postgres", "large"
+
+
+class Platforms:
+    """The two databases, one PostgreSQL, and who looks at them."""
+
+    def __init__(self, small: int, large: int, rows: int) -> None:
+        self.field = Field("postgresql")
+        assert self.field.postgres
+        from django.db import connection, connections
+
+        self.connection = connection
+        connections.close_all()
+        self.field.copied_database(LARGE)
+        from worlds.browser import Browser, console_client
+        from worlds.crowd import filling
+
+        for name, statements in ((SMALL, filling(small)), (LARGE, filling(large, rows_each=rows))):
+            self.use(name)
+            with connection.cursor() as cursor:
+                cursor.execute(statements)
+        self._client = console_client
+        self.browser = Browser()
+        self.postmaster = int((self.field.place / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    def use(self, name: str) -> None:
+        self.connection.close()
+        self.connection.settings_dict["NAME"] = name
+        self.connection.ensure_connection()
+
+    def _enter(self, name: str) -> Any:
+        """A browser of the operator who has just proved who they are: on a busy machine all pages take longer than a session."""
+        self.use(name)
+        return self._client(self.field.world.operator)
+
+    def cost(self, name: str, act: Callable[[], object], count: int) -> float:
+        """CPU milliseconds of one."""
+        self.use(name)
+        act()  # the connection's first statement is prepared
+        began = time.process_time() + cpu_seconds(children(self.postmaster))
+        for _ in range(count):
+            act()
+        return (time.process_time() + cpu_seconds(children(self.postmaster)) - began) * 1000 / count
+
+    def page(self, name: str, path: str) -> Callable[[], object]:
+        client = self._enter(name)
+
+        def look() -> None:
+            answer = client.get(f"/console/{path}")
+            if answer.status_code != 200:
+                raise SystemExit(f"{path}: {answer.status_code}")
+
+        return look
+
+    def login(self) -> None:
+        self.browser.client.cookies.pop("calock", None)
+        answer = self.browser.log_in(self.field.people[0].lock)
+        if answer.status_code != 200:
+            raise SystemExit(answer.content.decode()[:300])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, nargs=2, default=[1000, 100_000])
+    parser.add_argument("--rows", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    small, large = chosen.people
+    platforms = Platforms(small, large, chosen.rows)
+    from worlds.crowd import PAGES
+
+    print(f"CPU ms: {small} people and rows of the trail, {large} people and {large * chosen.rows} rows; {chosen.rounds} rounds")
+    missed = 0
+    try:
+        for what in ("challenge + CA login", *PAGES):
+            is_login = what not in PAGES
+            acts = {name: platforms.login if is_login else platforms.page(name, what) for name in (SMALL, LARGE)}
+            found: dict[str, list[float]] = {name: [] for name in acts}
+            for _ in range(chosen.rounds):
+                for name, act in acts.items():
+                    found[name].append(platforms.cost(name, act, 20 if is_login else 2))
+            ratio = median(big / little for little, big in zip(found[SMALL], found[LARGE], strict=True))
+            over = ratio > (LOGIN_GOAL if is_login else GOAL)
+            missed += over
+            print(
+                f"{what:<50} {min(found[SMALL]):8.1f} {min(found[LARGE]):8.1f}  {ratio:5.2f}{'  missed' if over else ''}",
+                flush=True,
+            )
+    finally:
+        from django.db import connections
+
+        connections.close_all()
+        platforms.field.close()
+    print(f"goals: login {LOGIN_GOAL}, pages {GOAL}; missed: {missed}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
