@@ -14,7 +14,7 @@ from django.contrib.staticfiles import finders
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.urls import get_script_prefix, reverse
+from django.urls import get_script_prefix
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
@@ -30,6 +30,7 @@ from calock.server.sites.registry import sites
 from calock.server.tools import clock
 from calock.server.tools.times import day_text, minute_text, second_text
 from calock.server.web.http import SiteRequest
+from calock.server.web.links import portal_page
 
 register = template.Library()
 _IMPORT = re.compile(r'^import (?:.* from )?"\./([a-z-]+\.js)";', re.MULTILINE)
@@ -134,13 +135,13 @@ def seen_by(links: tuple[Link, ...], account: Account | AnonymousUser) -> list[L
 @register.filter
 def href(link: Link) -> str:
     """Address of a profile's link."""
-    return reverse(f"portal:{link.page}")
+    return portal_page(link.page)
 
 
 @register.filter
 def page_href(page: str) -> str:
     """Address of a portal page by its name."""
-    return reverse(f"portal:{page}")
+    return portal_page(page)
 
 
 @register.filter
