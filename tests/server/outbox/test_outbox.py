@@ -11,7 +11,7 @@ from worlds.races import in_parallel
 from worlds.register import make_world
 
 from calock.server.audit.models import AuditEvent
-from calock.server.jobs.outbox import Delivery
+from calock.server.jobs.outbox import HELD, Delivery
 from calock.server.outbox import kinds
 from calock.server.outbox.kinds import GiveUpError, Kind, register_kind
 from calock.server.outbox.models import Message
@@ -144,6 +144,21 @@ def test_machines_share_the_messages_and_each_goes_out_once(receiver, kind):
     assert in_parallel([lambda machine=machine: run(machine) for machine in machines]) == [None] * 3
     assert sorted(receiver.got, key=int) == [str(number) for number in range(20)]
     assert not Message.objects.waiting().exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_machine_that_had_its_hands_full_goes_on_at_once(receiver, kind):
+    """A thousand sessions that end together would wait for a turn of the job's clock with each 40 of them."""
+    with transaction.atomic():
+        for number in range(HELD + 5):
+            put("test", key=str(number), body={})
+    machine, asked = Delivery(), []
+    while machine.tick():
+        machine.wait()
+        asked.append(machine.more.is_set())
+        machine.more.clear()
+    assert asked == [True, False]
+    assert len(receiver.got) == HELD + 5
 
 
 @pytest.mark.django_db

@@ -94,7 +94,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("crl", 5.0, crls.tick, crls.wait),
         sessions,
         Job("ocsp", 30.0, ocsp.tick, ocsp.wait),
-        Job("outbox", 2.0, outbox.tick, outbox.wait),
+        Job("outbox", 2.0, outbox.tick, outbox.wait, outbox.more),
         Job("notices", 2.0, forward_notices),
         Job("sent-messages", 3600.0, sweep_messages),
         Job("spent-challenges", 60.0, _spent_challenges),

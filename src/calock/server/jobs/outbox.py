@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from concurrent.futures import Future
 from functools import partial
@@ -23,6 +24,8 @@ class Delivery:
     def __init__(self) -> None:
         self._lanes = Lanes("outbox", at_once=AT_ONCE, of_one=OF_ONE)
         self._held: defaultdict[str, list[Future[None]]] = defaultdict(list)
+        self.more = threading.Event()
+        """Set when a kind of which more may wait than this machine holds has room again: the job need not wait for its time."""
 
     def tick(self) -> int:
         """Claim what is due and put it into the lane of its kind; how many."""
@@ -30,7 +33,10 @@ class Delivery:
         for kind in kinds():
             under_way = [work for work in self._held[kind.code] if not work.done()]
             claimed = claim(kind, limit=HELD - len(under_way))
-            self._held[kind.code] = under_way + [self._lanes.put(kind.code, partial(deliver, message, kind)) for message in claimed]
+            put = [self._lanes.put(kind.code, partial(deliver, message, kind)) for message in claimed]
+            self._held[kind.code] = under_way + put
+            if put and len(under_way) + len(put) == HELD:
+                put[len(put) // 2].add_done_callback(lambda _: self.more.set())
             started += len(claimed)
         return started
 
