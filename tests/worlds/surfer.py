@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -16,9 +15,13 @@ class Surfer:
 
     def __init__(self, platform: str, lock: PracticeLock) -> None:
         self.platform, self.lock = platform, lock
-        # browsers send Secure cookies to their own computer without TLS too
-        cookies = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
-        self.client = httpx.Client(cookies=cookies, timeout=60, follow_redirects=True, headers={"User-Agent": "surfer"})
+        hooks = {"response": [self._as_on_the_own_computer]}
+        self.client = httpx.Client(event_hooks=hooks, timeout=60, follow_redirects=True, headers={"User-Agent": "surfer"})
+
+    def _as_on_the_own_computer(self, _: httpx.Response) -> None:
+        """Browsers send Secure cookies to their own computer without TLS too."""
+        for cookie in self.client.cookies.jar:
+            cookie.secure = False
 
     def open(self, address: str) -> httpx.Response:
         """Where an address leads in the end; at the platform's login page on the way the person answers with their lock."""
