@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, cast
 
 import segno
@@ -137,7 +138,8 @@ def _judged(request: HttpRequest) -> dict[str, Any]:
     said: Statement = report.statement
     record: Record = report.record
     notes = [note_sentence(note) for note in report.notes]
-    return {"report": report, "said": said, "record": record, "notes": notes, "purpose": purposes().get(said.purpose, said.purpose)}
+    purpose, at = purposes().get(said.purpose, said.purpose), datetime.fromisoformat(record.at)
+    return {"report": report, "said": said, "record": record, "at": at, "notes": notes, "purpose": purpose}
 
 
 def _looked_up(number: str, last: str) -> dict[str, Any]:
