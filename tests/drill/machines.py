@@ -104,17 +104,16 @@ class Platform:
         self._start(machine)
         self._wait(machine, "/readyz")
 
-    def _stop(self, machine: str) -> None:
-        process = self.running.pop(machine)
-        process.send_signal(signal.SIGTERM)
-        if process.wait(90):
-            sys.exit(f"drill: a server ended with {process.returncode}\n{self.log(machine).read_text()[-3000:]}")
+    def _stop(self, *machines: str) -> None:
+        """Each is told once: a second signal ends a server at once."""
+        for machine in machines:
+            self.running[machine].send_signal(signal.SIGTERM)
+        for machine in machines:
+            if status := self.running.pop(machine).wait(90):
+                sys.exit(f"drill: a server ended with {status}\n{self.log(machine).read_text()[-3000:]}")
 
     def stop(self) -> None:
-        for process in self.running.values():
-            process.send_signal(signal.SIGTERM)
-        for machine in list(self.running):
-            self._stop(machine)
+        self._stop(*self.running)
 
 
 def make_certificate(place: Path) -> None:
