@@ -17,6 +17,7 @@ from calock.server.accounts.calendar_links import end_link
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import AccountState, CalendarLink
 from calock.server.audit.models import AuditEvent
+from calock.server.organisations.models import OrganisationState
 from calock.server.providers.models import Provider
 from calock.server.sessions.models import Session
 
@@ -90,6 +91,15 @@ def test_an_old_link_opens_nothing(lock_world, how):
         for state in (AccountState.DISABLED, AccountState.ACTIVE):
             set_account_state(member=member, state=state, by=lock_world.admin, context=context(account=lock_world.admin))
     read(path, status=404)
+
+
+def test_no_calendar_is_read_while_the_organisation_is_disabled(lock_world):
+    bound(make_lock(), lock_world.member)
+    path, _ = subscribe(logged_in(lock_world.admin))
+    for state, status in ((OrganisationState.DISABLED, 404), (OrganisationState.ACTIVE, 200)):
+        lock_world.organisation.state = state
+        lock_world.organisation.save()
+        read(path, status=status)
 
 
 def test_a_link_is_kept_as_a_digest_and_stands_on_no_page_and_in_no_trail(lock_world):

@@ -13,9 +13,10 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import acting
-from calock.server.accounts.models import Account, AccountState, CalendarLink
+from calock.server.accounts.models import Account, CalendarLink
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.context import RequestContext
 from calock.server.tools import throttle
 from calock.server.tools.throttle import Sender
@@ -53,16 +54,21 @@ def account_of(token: str, *, context: RequestContext) -> Account:
     """Whose calendar it is.
 
     Raises:
-        Refusal: NOT_FOUND for a token that is wrong, was replaced or ended, or whose account is not active; TOO_MANY_ATTEMPTS for
-            who guesses, and for a program that asks all the time.
+        Refusal: NOT_FOUND for a token that is wrong, was replaced or ended, or whose account or organisation is disabled;
+            TOO_MANY_ATTEMPTS for who guesses, and for a program that asks all the time.
     """
     digest = _digest(token)
     reader = Sender(f"calendar {digest}")
     throttle.refuse_when_too_many("calendar", context.sender)
     throttle.refuse_when_too_many("calendar", reader)
     link = CalendarLink.objects.select_related("account__organisation").filter(digest=digest).first()
-    if link is None or link.account.state != AccountState.ACTIVE:
+    if link is None or not _is_open(link.account):
         throttle.count_failure("calendar", context.sender)
         raise Refusal(Reason.NOT_FOUND, "no calendar link that is in use")
     throttle.count_failure("calendar", reader)
     return link.account
+
+
+def _is_open(account: Account) -> bool:
+    organisation = account.organisation
+    return account.is_active and (organisation is None or organisation.state == OrganisationState.ACTIVE)
