@@ -11,7 +11,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.calendar_links import account_of, make_link
 from calock.server.accounts.models import Account, AccountState
 from calock.server.audit.models import AuditEvent
-from calock.server.locks import leaving
+from calock.server.locks import leaving, services
 from calock.server.locks.leaving import leave
 from calock.server.locks.models import Binding, PendingBinding
 from calock.server.locks.step_up import Evidence
@@ -87,6 +87,23 @@ def test_nobody_but_the_own_administrator_with_a_proof_and_a_reason_does_it(lock
     assert Binding.objects.live().count() == 2
     assert Account.objects.get(pk=member.pk).is_active
     assert AuditEvent.objects.filter(event="account:leave_refused").count() >= 6
+
+
+@pytest.mark.parametrize("binder", ["member", "admin"])
+def test_a_lock_that_is_being_bound_meanwhile_is_not_left_behind(lock_world, monkeypatch, binder):
+    lock_world.admin.set_password(PASSWORD)
+    lock_world.admin.save()
+    member, by, judge = lock_world.member, logged_in(getattr(lock_world, binder)), services.require_not_revoked
+
+    def leaves_first(*args: str) -> None:
+        monkeypatch.setattr(services, "require_not_revoked", judge)
+        made = context(account=lock_world.admin)
+        leave(member=member, reason="x", evidence=Evidence(password=PASSWORD), by=lock_world.admin, context=made)
+
+    monkeypatch.setattr(services, "require_not_revoked", leaves_first)
+    refusal_row(by.bind(make_lock(), member), "NOT_FOUND")
+    assert not Binding.objects.live().exists()
+    bound(make_lock(), lock_world.colleague)
 
 
 def test_it_happens_whole_or_not_at_all(lock_world, member, monkeypatch):

@@ -75,10 +75,11 @@ def activate(claim: PendingBinding, proof: Proof, proven: ProvenCertificate, *, 
             CERTIFICATE_SUPERSEDED, LOCK_HOLDER_CHANGED.
         RacedError: the lock came to be bound, or known, at the same moment.
     """
-    row = PendingBinding.objects.select_for_update(of=("self",), no_key=True).filter(pk=claim.pk).first()
+    accounts = Account.objects.select_for_update(of=("self",), no_key=True).select_related("organisation")
+    member = accounts.get(pk=claim.account_id)  # before the claim, as 离职 takes them
+    row = PendingBinding.objects.select_for_update(of=("self",), no_key=True).filter(pk=claim.pk, account=member).first()
     if row is None:
         raise RacedError
-    member = Account.objects.select_for_update(of=("self",), no_key=True).select_related("organisation").get(pk=row.account_id)
     if member.role == Role.OPERATOR or not member.is_active:
         raise Refusal(Reason.LOCK_NOT_BOUND, "claimed for an operator, or for a disabled account")
     if not is_signed(row, proven):

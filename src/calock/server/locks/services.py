@@ -8,6 +8,8 @@ from django.db import IntegrityError, transaction
 
 from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.authority import acting
+from calock.server.accounts.members import locked
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -165,9 +167,21 @@ def _bind_until_decided(
 def _bind_once(challenge: Challenge, judged: Judged, *, member: Account, by: Account, context: RequestContext) -> Binding:
     with transaction.atomic():
         spend(challenge)
-        if member.role == Role.OPERATOR:
-            member = require_own_person(member, judged.proven.holder_hmacs)
-        return _bind_rows(judged, member=member, by=by, context=context)
+        held = _held(member, by, judged.proven)
+        return _bind_rows(judged, member=held, by=by, context=context)
+
+
+def _held(member: Account, by: Account, proven: ProvenCertificate) -> Account:
+    """The member's row, locked, when ``by`` may still bind for it: 离职 or 停用 may have come since that was asked.
+
+    Raises:
+        Refusal: NOT_FOUND, NOT_ALLOWED, OPERATOR_HOLDER_KNOWN.
+    """
+    administrator = acting(by) if by.pk != member.pk else None
+    held = require_own_person(member, proven.holder_hmacs) if member.role == Role.OPERATOR else locked(member)
+    if not Account.objects.bindable_by(administrator or held).filter(pk=held.pk).exists():
+        raise Refusal(Reason.NOT_FOUND, "disabled, or outside this account's authority, meanwhile")
+    return held
 
 
 def _lock_to_bind(judged: Judged) -> Lock:

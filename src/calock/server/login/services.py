@@ -172,6 +172,7 @@ def _is_claimed(found: Found, proof: Proof) -> bool:
     return found.binding_id is None and claim_of(ProvenCertificate.of(proof)) is not None
 
 
+@again_when_broken_off
 def _activate_claim(proof: Proof, context: RequestContext) -> None:
     """Make a binding of what a list says about this lock; it stays, though the login may then wait for consent.
 
