@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import re
 import zipfile
 
 import openpyxl
@@ -253,22 +254,59 @@ def test_a_small_workbook_that_unpacks_to_a_large_tree_is_refused(part, old, new
 
 
 TYPES, RELATIONS = "[Content_Types].xml", "xl/_rels/workbook.xml.rels"
-A_SHEET = (b"spreadsheetml.worksheet+xml", b"relationships/worksheet")
+MAIN = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+ROWS = b'<row xmlns="%s">' % MAIN + b"<a/>" * 9000 + b"</row>"
+TEXTS = b'<sst xmlns="%s">' % MAIN + b"<a/>" * 30_000 + b"</sst>"
+OVERRIDE = '<Override PartName="/{}" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.{}+xml"/>'
+
+
+def passed_off(part: str, content: bytes, *kinds: str, of: str = SHEET) -> bytes:
+    """A workbook with the part put in, and with these content types said of ``part``, while ``of`` has none any more."""
+    made = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook(("账户", "姓名")))) as clean,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as evil,
+    ):
+        for each in set(clean.namelist()) - {part, TYPES}:
+            evil.writestr(each, clean.read(each))
+        types = re.sub(rb'<Override PartName="/%s"[^>]*>' % of.encode(), b"", clean.read(TYPES)) if kinds else clean.read(TYPES)
+        said = "".join(OVERRIDE.format(part, kind) for kind in kinds).encode()
+        evil.writestr(TYPES, types.replace(b"</Types>", said + b"</Types>"))
+        evil.writestr(part, content)
+    return made.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("part", "old", "new"),
+    ("part", "content", "kinds"),
     [
-        (TYPES, A_SHEET[0], b"spreadsheetml.sheet.main+xml"),
-        (TYPES, A_SHEET[0], b"spreadsheetml.template.main+xml"),
-        (TYPES, A_SHEET[0], b"spreadsheetml.sharedStrings+xml"),
-        (RELATIONS, A_SHEET[1], b"relationships/chartsheet"),
+        ("xl/worksheets/_rels/sheet1.xml.rels", b"<Relationships>" + ROWS * 3 + b"</Relationships>", ()),
+        ("xl/worksheets/_rels/sheet1.xml.rels", b"<Relationships>" + ROWS * 3 + b"</Relationships>", ("worksheet",)),
+        (STYLES, TEXTS, ()),
+        (STYLES, TEXTS, ("sharedStrings",)),
+        (STYLES, b"<styleSheet>" + ROWS * 3 + b"</styleSheet>", ("worksheet",)),
+        ("xl/Workbook.xml", b"<workbook>" + ROWS * 3 + b"</workbook>", ("worksheet", "sheet.main")),
+        (SHEET, b"<workbook>" + ROWS * 3 + b"</workbook>", ("worksheet", "template.main")),
+        (SHEET, b"<workbook>" + ROWS * 3 + b"</workbook>", ("sheet.main",)),
     ],
-    ids=["workbook", "template", "texts", "chart"],
+    ids=[
+        "relations",
+        "relations as sheet",
+        "styles as texts",
+        "styles said to be texts",
+        "styles as sheet",
+        "workbook",
+        "both",
+        "sheet",
+    ],
 )
-def test_a_sheet_that_is_passed_off_as_a_part_that_is_read_whole_is_refused(part, old, new):
-    with pytest.raises(Refusal, match="部件的类型不符"):
-        ImportList(ImportKind.ACCOUNTS, rewritten(part, old, new))
+def test_a_part_that_is_read_whole_is_counted_whole_whatever_it_is_passed_off_as(part, content, kinds):
+    with pytest.raises(Refusal, match="结构过大"):
+        ImportList(ImportKind.ACCOUNTS, passed_off(part, content, *kinds))
+
+
+def test_a_chart_sheet_is_refused():
+    with pytest.raises(Refusal, match="图表工作表"):
+        ImportList(ImportKind.ACCOUNTS, rewritten(RELATIONS, b"relationships/worksheet", b"relationships/chartsheet"))
 
 
 def test_a_long_workbook_is_taken():

@@ -1,14 +1,17 @@
 """How many XML elements a workbook makes a reader hold at once: a few kilobytes of zip may unpack to millions of them.
 
-openpyxl streams a sheet row by row, and holds a whole row; it reads every other part whole. So each part is looked at first, by a
-parser that holds nothing. Which part is what, a workbook says itself: a file in the folder of sheets must be a sheet by its content
-type, and none may be a chart sheet, which would be read whole.
+openpyxl streams a sheet row by row, and holds a whole row; it lets go of the texts of cells one by one; it reads every other part
+whole. So each part is looked at first, by a parser that holds nothing. A part counts as a sheet, or as the texts, only when its
+content type says so and nothing else (ISO/IEC 29500-2), and never where openpyxl reads a part by its name.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections import defaultdict
+from collections.abc import Mapping
+from enum import Enum
 from typing import IO
 from xml.parsers import expat
 
@@ -19,10 +22,18 @@ MAX_STRINGS = 2_000_000
 MAX_TAG = 1024 * 1024
 """Octets of one tag, with its attributes."""
 _CHUNK = 64 * 1024
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_ROW, _TEXTS = f"{_MAIN} row", f"{_MAIN} sst"
-_SHEETS = "xl/worksheets/"
-_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
+_ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
+_TYPES = "[Content_Types].xml"
+_BY_NAME = {_TYPES.lower(), "xl/workbook.xml", "xl/styles.xml", "docprops/core.xml", "docprops/custom.xml"}
+"""Parts that openpyxl reads whole whatever their content type is; and whatever ends with ``.rels``."""
+
+
+class _Kind(Enum):
+    """How openpyxl reads a part."""
+
+    WHOLE = ""
+    SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
+    TEXTS = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
 
 
 class TooLargeError(ValueError):
@@ -33,8 +44,8 @@ class TooManyRowsError(ValueError):
     """A sheet is longer than a list may be."""
 
 
-class PassedOffError(ValueError):
-    """A sheet that would not be read as one, or a chart sheet."""
+class ChartSheetError(ValueError):
+    """A chart sheet, which would be read whole."""
 
 
 def require_small_parts(content: bytes, *, rows: int) -> None:
@@ -43,21 +54,34 @@ def require_small_parts(content: bytes, *, rows: int) -> None:
     Raises:
         TooLargeError: a part, a row or a tag is too large.
         TooManyRowsError: a sheet is too long.
-        PassedOffError: what lies among the sheets is said to be something else, or a sheet is a chart.
+        ChartSheetError: a sheet is a chart.
         ValueError: a document type declaration, which no spreadsheet program writes.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as book:
+        listing = _Part(rows, _Kind.WHOLE)
+        with book.open(_TYPES) as part:
+            listing.read(part)
         for member in book.infolist():
             with book.open(member) as part:
-                _Part(rows, streamed=member.filename.startswith(_SHEETS)).read(part)
+                _Part(rows, _kind(member.filename.lower(), listing.types)).read(part)
+
+
+def _kind(name: str, types: Mapping[str, set[str]]) -> _Kind:
+    said = types.get(name, set())
+    if name in _BY_NAME or name.endswith(".rels") or len(said) != 1:
+        return _Kind.WHOLE
+    return next((kind for kind in (_Kind.SHEET, _Kind.TEXTS) if kind.value in said), _Kind.WHOLE)
 
 
 class _Part:
     """Counts elements as they go by."""
 
-    def __init__(self, rows: int, *, streamed: bool) -> None:
-        self.rows, self.streamed = rows, streamed
-        self.most = self.elements = self.outside = self.open_rows = 0
+    def __init__(self, rows: int, kind: _Kind) -> None:
+        self.types: dict[str, set[str]] = defaultdict(set)
+        """All content types that the part says of each other one, whose name is in lower case."""
+        self.rows, self.streamed = rows, kind is _Kind.SHEET
+        self.most = MAX_STRINGS if kind is _Kind.TEXTS else MAX_ELEMENTS
+        self.elements = self.outside = self.open_rows = 0
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -76,9 +100,10 @@ class _Part:
                 raise TooLargeError("a tag")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if name.endswith(("Override", "Relationship")):  # in any namespace, as openpyxl reads them
-            _require_what_it_seems(attributes)
-        self.most = self.most or (MAX_STRINGS if name == _TEXTS else MAX_ELEMENTS)
+        if name.endswith("Override"):  # in any namespace, as openpyxl reads them
+            self.types[attributes.get("PartName", "")[1:].lower()].add(attributes.get("ContentType", ""))
+        if name.endswith("Relationship") and "chartsheet" in attributes.get("Type", ""):
+            raise ChartSheetError("a chart sheet")
         if name == _ROW and self.streamed:
             if not self.open_rows:
                 self.outside = self.elements
@@ -99,11 +124,3 @@ class _Part:
 
     def _doctype(self, *_: object) -> None:
         raise ValueError("a document type declaration")
-
-
-def _require_what_it_seems(said: dict[str, str]) -> None:
-    """``said``: attributes of an Override (ISO/IEC 29500-2, content types) or a Relationship."""
-    if said.get("PartName", "")[1:].startswith(_SHEETS) and said.get("ContentType") != _SHEET:
-        raise PassedOffError("a sheet by its place and not by its content type")
-    if "chartsheet" in said.get("Type", ""):
-        raise PassedOffError("a chart sheet")

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.imports.structure import PassedOffError, TooLargeError, TooManyRowsError, require_small_parts
+from calock.server.imports.structure import ChartSheetError, TooLargeError, TooManyRowsError, require_small_parts
 
 MAX_FILE = 32 * 1024 * 1024
 """Bytes of a file."""
@@ -146,8 +146,8 @@ def _workbook(content: bytes) -> Iterator[Line]:
         raise
     except TooManyRowsError as error:
         raise malformed(_TOO_MANY_ROWS.format(MAX_LINES)) from error
-    except PassedOffError as error:
-        raise malformed("Excel 文件含有图表工作表，或其部件的类型不符，请另存为 CSV") from error
+    except ChartSheetError as error:
+        raise malformed("Excel 文件含有图表工作表，请另存为 CSV") from error
     except TooLargeError as error:
         raise malformed("Excel 文件的结构过大，请另存为 CSV") from error
     except Exception as error:  # what the library raises for a damaged file is not said anywhere
