@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import zipfile
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,6 +36,17 @@ from calock.server.receipts.services import file_of, opened, rekey_receipts
 
 pytestmark = pytest.mark.django_db
 COMMAND = re.compile(r"^   (.*openssl.*)$", re.MULTILINE)
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+"""Debian's library that gives a process another clock; ``tools/system-packages test`` installs it."""
+
+
+def openssl(command: str, folder: Path, *, years: int = 0) -> subprocess.CompletedProcess[str]:
+    """What the command says in the folder of a receipt, on a computer whose clock is so many years ahead."""
+    assert FAKETIME is not None, "libfaketime is missing: tools/system-packages test"
+    ahead = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"+{years}y"} if years else {}
+    return subprocess.run(
+        ["bash", "-ec", command], cwd=folder, env={**os.environ, **ahead}, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["EC", "RSA", "SM2"])
@@ -43,15 +56,19 @@ def test_three_commands_of_openssl_prove_signature_chain_and_inclusion(made, tmp
         archive.extractall(folder)
     commands = COMMAND.findall((folder / "核验说明.txt").read_text())
     assert len(commands) == 3
+    for certificate in sorted((folder / "chain").iterdir()):  # thirty years later the lock's and its CA's are over
+        check = f"openssl x509 -checkend 0 -noout -in chain/{certificate.name}"
+        assert (openssl(check, folder).returncode, openssl(check, folder, years=30).returncode) == (0, 1)
     for command in commands:
-        done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, command + done.stdout + done.stderr
+        for years in (0, 30):
+            done = openssl(command, folder, years=years)
+            assert done.returncode == 0, command + done.stdout + done.stderr
     for part in ("challenge.txt", "signature.der", "audit/leaf.bin"):
         changed = bytearray((folder / part).read_bytes())
         changed[-1] ^= 1
         (folder / part).write_bytes(bytes(changed))
     for command in (commands[0], commands[2]):
-        assert subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, check=False).returncode != 0
+        assert openssl(command, folder).returncode != 0
 
 
 def test_the_command_judges_a_file_without_any_server(file, tmp_path, capsys):
