@@ -29,8 +29,17 @@ def events(octets: bytes) -> list:
     return list(Calendar.from_ical(octets).walk("VEVENT"))
 
 
+def form_of(browser: Browser) -> dict[str, str]:
+    page = browser.client.get("/system/ca/expiry/").content.decode()
+    return {"step": "make", "replaces": unescape(re.search(r'name="replaces" value="([^"]*)"', page)[1])}
+
+
+def send(browser: Browser, form: dict[str, str]):
+    return browser.client.post("/system/ca/expiry/link/", form, headers={"origin": ORIGIN})
+
+
 def subscribe(browser: Browser) -> tuple[str, str]:
-    answer = browser.client.post("/system/ca/expiry/link/", {"step": "make"}, headers={"origin": ORIGIN})
+    answer = send(browser, form_of(browser))
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     found = ADDRESS.search(unescape(answer.content.decode()))
@@ -100,6 +109,19 @@ def test_no_calendar_is_read_while_the_organisation_is_disabled(lock_world):
         lock_world.organisation.state = state
         lock_world.organisation.save()
         read(path, status=status)
+
+
+def test_the_page_with_the_new_link_works_and_reloading_it_keeps_the_link(lock_world):
+    bound(make_lock(), lock_world.member)
+    browser = logged_in(lock_world.member)
+    subscribe(browser)
+    form = form_of(browser)
+    page = send(browser, form).content.decode()
+    path = ADDRESS.search(unescape(page))[1]
+    assert 'method="get" action="/system/ca/expiry/"' in page
+    assert browser.client.get(unescape(re.search(r'href="([^"]*export=csv)"', page)[1])).status_code == 200
+    assert send(browser, form)["Location"] == "/system/ca/expiry/#calendar"
+    assert read(path)
 
 
 def test_a_link_is_kept_as_a_digest_and_stands_on_no_page_and_in_no_trail(lock_world):

@@ -52,6 +52,7 @@ def _list(request: SiteRequest, account: Account, **context: Any) -> HttpRespons
         rows = rows_of(list(found[: exports.MAX_ROWS]), site=request.site, at=now)
         return exports.file_of(_title(account), request.GET["export"], file_rows(rows))
     pages = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    link = CalendarLink.objects.filter(account=account).first()
     asked = {"month": month.text if month else "", "status": status if status in STATUSES else ""}
     return page(
         request,
@@ -65,9 +66,15 @@ def _list(request: SiteRequest, account: Account, **context: Any) -> HttpRespons
         asked=asked,
         statuses=STATUSES.items(),
         query=urlencode({name: value for name, value in asked.items() if value}),
-        link=CalendarLink.objects.filter(account=account).first(),
+        link=link,
+        replaces=_named(link),
         **context,
     )
+
+
+def _named(link: CalendarLink | None) -> str:
+    """Which link a page knew when it was shown."""
+    return link.created_at.isoformat() if link else ""
 
 
 @require_safe
@@ -104,7 +111,7 @@ def _calendar(request: SiteRequest, account: Account) -> HttpResponse:
 def link(request: HttpRequest) -> HttpResponseBase:
     """``step`` make: a new secret address, which only this answer shows; end: none works any more.
 
-    Whoever finds a session open should not carry away an address that goes on working: it asks for a proof of the last minutes.
+    ``replaces`` is the one that the page knew: the form sent again, as by reloading the answer, makes no other. Whoever finds a session open should not carry away an address that goes on working: it asks for a proof of the last minutes.
     """
     site_request = cast(SiteRequest, request)
     account, session = require_account(site_request)
@@ -114,6 +121,8 @@ def link(request: HttpRequest) -> HttpResponseBase:
         return HttpResponseRedirect(reverse("portal:expiry") + "#calendar")
     if step != "make":
         raise Refusal(Reason.REQUEST_MALFORMED, "step")
+    if request.POST.get("replaces", "") != _named(CalendarLink.objects.filter(account=account).first()):
+        return HttpResponseRedirect(reverse("portal:expiry") + "#calendar")
     if not is_fresh(session, at=context.at):
         return HttpResponseRedirect(confirm_address(reverse("portal:expiry")))
     query = urlencode({"token": make_link(account=account, context=context), "lang": translation.get_language() or ""})
