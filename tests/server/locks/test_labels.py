@@ -42,6 +42,8 @@ def test_a_label_is_shown_where_the_lock_is_and_is_never_markup(lock_world, two)
         assert ("主锁 · &lt;script&gt;·" in page) == (path != "/apps/"), path
     suspend_lock(binding=first.pk, reason="", by=lock_world.member, context=context(account=lock_world.member))
     assert Notice.objects.get(account=lock_world.member, kind="lock_suspended").facts["lock"].startswith("SX-0001（<script>·")
+    to_others = Notice.objects.exclude(account=lock_world.member)
+    assert [notice.facts["lock"] for notice in to_others] == ["SX-0001"]  # a label goes with its person
     assert "script" not in repr(list(AuditEvent.objects.values()))
 
 

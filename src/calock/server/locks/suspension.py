@@ -217,7 +217,10 @@ def _record(event: Event, row: Binding, *, by: Account, context: RequestContext,
 
 
 def _tell(row: Binding, event: AuditEvent, *, by: Account) -> None:
-    """The person, whoever did it, and the administrators of their organisation."""
+    """The person, whoever did it, and the administrators of their organisation.
+
+    These without the lock's label, which is forgotten when the person is erased.
+    """
     notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.called)
     administrators = Account.objects.filter(organisation=row.account.organisation_id, role=Role.ORGANISATION_ADMIN)
     if row.account.organisation_id is None:
@@ -228,6 +231,6 @@ def _tell(row: Binding, event: AuditEvent, *, by: Account) -> None:
             account=administrator.pk,
             by=by,
             row=event,
-            lock=row.called,
+            lock=row.lock.lock_id,
             member=mask_name(row.account.name),
         )
