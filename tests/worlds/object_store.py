@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -23,21 +24,25 @@ class Version(NamedTuple):
     """None: a deletion mark."""
     mode: str
     until: str
+    written: datetime
 
 
 class Store(ThreadingHTTPServer):
-    """``bucket`` may be locked; ``forgets_locks``: takes the headers and does nothing; ``listing``: said instead of a real list."""
+    """``lockable`` as its bucket is; ``forgets_locks``: takes the headers and does nothing.
+
+    ``locks_until``: the end that it gives locks itself; ``listing``: said instead of a real list.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects: dict[str, list[Version]] = {}
-        self.lockable, self.forgets_locks, self.listing = True, False, b""
+        self.lockable, self.forgets_locks, self.locks_until, self.listing = True, False, "", b""
         self.place = f"s3+http://127.0.0.1:{self.server_port}/audit/heads/?region={REGION}&days=3650"
 
     def put(self, key: str, body: bytes | None, mode: str = "", until: str = "") -> None:
         """Also what somebody with the key does: another version, or with None a deletion mark."""
         versions = self.objects.setdefault(key, [])
-        versions.append(Version(f"v{len(versions)}", body, mode, until))
+        versions.append(Version(f"v{len(versions)}", body, mode, until, datetime.now(UTC)))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -57,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.headers["If-None-Match"] == "*" and self.newest(key).body is not None:
             self.refuse(412, "PreconditionFailed")
         else:
-            self.server.put(key, body, *(("", "") if self.server.forgets_locks else (mode, until)))
+            self.server.put(key, body, *(("", "") if self.server.forgets_locks else (mode, self.server.locks_until or until)))
             self.answer(200, b"")
 
     def do_GET(self) -> None:
@@ -74,10 +79,11 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(404, "NoSuchKey")
         else:
             locks = {"x-amz-object-lock-mode": found.mode, "x-amz-object-lock-retain-until-date": found.until}
-            self.answer(200, found.body, {name: value for name, value in locks.items() if value})
+            written = {"Last-Modified": format_datetime(found.written, usegmt=True)}
+            self.answer(200, found.body, written | {name: value for name, value in locks.items() if value})
 
     def newest(self, key: str) -> Version:
-        return self.server.objects.get(key, [Version("", None, "", "")])[-1]
+        return self.server.objects.get(key, [Version("", None, "", "", datetime.now(UTC))])[-1]
 
     def listed(self, asked: dict[str, str]) -> bytes:
         """Keys in order, the versions of each newest first, behind the marks."""

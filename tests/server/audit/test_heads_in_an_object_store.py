@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -108,6 +108,20 @@ def test_a_head_that_is_not_locked_counts_as_not_there_and_the_store_s_own_word_
     machine("first", secret="another")
     assert deliver() == 0
     assert error_of(store) == "answered PUT with status 403, SignatureDoesNotMatch"
+
+
+def test_a_head_that_is_locked_for_less_than_the_days_that_are_named_counts_as_not_there(machine, store):
+    """By the store's own rule, or because somebody with its key was there first and locked the same head for an hour."""
+    soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    store.locks_until = soon
+    seals(1)
+    assert deliver() == 0
+    store.locks_until = ""
+    assert deliver() == 0  # it lies there, and goes on to be locked for an hour
+    assert error_of(store).endswith("is locked for less than 3650 days")
+    store.objects[head_key(1)] = [store.objects[head_key(1)][0]._replace(until="for ever")]
+    assert deliver() == 0
+    assert "until when it is locked" in error_of(store)
 
 
 def test_another_head_under_a_number_is_told(machine, store):

@@ -1,8 +1,8 @@
 """Heads in an object store that speaks S3, each locked for years (Object Lock, mode COMPLIANCE): nobody deletes or replaces it.
 
-``s3+https://host/bucket/folder/?region=R&days=N``. The bucket must have Object Lock. A head that does not come back locked counts
-as not taken. Somebody with the key can put another version or a deletion mark over a head; when heads are read back, the first
-version of each is what counts. Requests are signed by AWS Signature Version 4.
+``s3+https://host/bucket/folder/?region=R&days=N``. The bucket must have Object Lock. A head that does not come back locked for all
+of these days counts as not taken. Somebody with the key can put another version or a deletion mark over a head; when heads are
+read back, the first version of each is what counts. Requests are signed by AWS Signature Version 4.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, urlencode
 from xml.etree.ElementTree import ParseError
@@ -28,6 +29,8 @@ MODE = "COMPLIANCE"
 AT_ONCE = 50
 """Versions in one answer."""
 _IS_THERE = (409, 412)
+_CLOCKS = timedelta(days=1)
+"""By which a lock may be shorter: the end is of our clock, the day it was written of the store's."""
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
 
@@ -44,17 +47,28 @@ def put(parts: SplitResult, heads: Heads, by: Sender, deadline: Deadline) -> Ite
     """
     with speaking(parts, _signing(parts, by), deadline) as web:
         for seq, line in heads:
-            _put(web, f"{parts.path}{seq:012}.json", line.encode())
+            _put(web, f"{parts.path}{seq:012}.json", line.encode(), days=keeping(parts).days)
             yield [(seq, line)]
 
 
-def _put(web: Web, path: str, head: bytes) -> None:
+def _put(web: Web, path: str, head: bytes, *, days: int) -> None:
     _ask(web, "PUT", path, head, accepted=(200, *_IS_THERE))
     lies = _ask(web, "GET", path)
     if lies.body != head:  # by somebody else; another machine would have brought the same
         raise PlaceError(f"{path} holds another head")
     if lies.headers.get("x-amz-object-lock-mode") != MODE:
         raise PlaceError(f"{path} is not locked, or the key may not see whether it is (s3:GetObjectRetention)")
+    if _locked_for(lies) < timedelta(days=days) - _CLOCKS:
+        raise PlaceError(f"{path} is locked for less than {days} days")
+
+
+def _locked_for(lies: Answer) -> timedelta:
+    """From when it was written, here or by another machine, to the end of its lock."""
+    try:
+        until = datetime.fromisoformat(lies.headers.get("x-amz-object-lock-retain-until-date", ""))
+        return until - parsedate_to_datetime(lies.headers.get("last-modified", ""))
+    except (TypeError, ValueError) as error:
+        raise PlaceError("it does not say when a head was written, or until when it is locked") from error
 
 
 def got(parts: SplitResult, since: int, by: Sender) -> Iterator[str]:
