@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from worlds.browser import bound, context, session_of
 from worlds.practice import make_lock
@@ -70,6 +72,23 @@ def test_receipts_go_after_decades_and_those_of_a_binding_not_before_it_has_ende
     kept = [receipt("login", now - few), receipt("unbind", now - few, ended.pk), receipt("bind", now - 9000 * DAY, live.pk)]
     assert retention.let_go(at=now) == len(gone)
     assert set(Receipt.objects.all()) == set(kept)
+
+
+def test_old_receipts_are_found_without_reading_all_of_them(monkeypatch):
+    plans = []
+
+    def explained(rows):
+        if rows.model is Receipt:
+            plans.append(rows.order_by().explain())
+        return 0
+
+    monkeypatch.setattr(retention, "_delete", explained)
+    if connection.vendor == "postgresql":
+        connection.cursor().execute("SET LOCAL enable_seqscan = off")  # which it prefers in a table of no rows
+    assert retention.let_go(at=timezone.now()) == 0
+    assert len(plans) == 2
+    for plan in plans:
+        assert re.search(r"receipts_receipt.*\(?number<\?|receipts_receipt_pkey", plan), plan
 
 
 @pytest.mark.parametrize(

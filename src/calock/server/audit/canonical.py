@@ -6,7 +6,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -46,6 +46,11 @@ def new_number(at: datetime) -> str:
     bits = secrets.randbits(60)
     code = "".join(_ALPHABET[bits >> shift & 31] for shift in range(55, -1, -5))
     return f"{local(at):%y%m%d}-{code[:4]}-{code[4:8]}-{code[8:]}"
+
+
+def first_number_after(at: datetime) -> str:
+    """What every number of that day, and of earlier ones of the century, sorts before: in any collation, since it is all digits."""
+    return f"{local(at) + timedelta(days=1):%y%m%d}"
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:

@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from calock.core.challenge import Purpose
 from calock.server.accounts.models import PasswordCode
+from calock.server.audit.canonical import first_number_after
 from calock.server.expiry.models import Reminder
 from calock.server.imports.models import ImportRun
 from calock.server.locks.models import Binding
@@ -29,7 +30,9 @@ CODES = timedelta(days=30)
 """One-time codes after their end, used or not: an hour would do, a month answers who asks."""
 
 REMINDED = timedelta(days=400)
-"""Which reminders were written, after the certificate's end; within a month of it they keep a second one from being written."""
+"""After the certificate's end: rows that say which reminders were written. They are there so that none is written twice, which
+could be only until a month after that end.
+"""
 
 
 def let_go(*, at: datetime) -> int:
@@ -42,17 +45,22 @@ def let_go(*, at: datetime) -> int:
             Notice.objects.filter(dismissed_at__lt=at - timedelta(days=keep.notices)),
             ImportRun.objects.filter(finished_at__lt=at - timedelta(days=keep.imports)),
             PasswordCode.objects.filter(expires_at__lt=at - CODES),
-            Receipt.objects.filter(purpose__in=_ENTERING, at__lt=at - timedelta(days=keep.login_receipts)),
+            _receipts(at - timedelta(days=keep.login_receipts)).filter(purpose__in=_ENTERING),
             _of_ended_bindings(at - timedelta(days=keep.binding_receipts)),
             Reminder.objects.filter(certificate__not_after__lt=at - REMINDED),
         )
     )
 
 
+def _receipts(before: datetime) -> QuerySet[Receipt]:
+    """Those of before a moment, by the primary key: numbers begin with the day. An index over ``at`` each login would write."""
+    return Receipt.objects.filter(number__lt=first_number_after(before), at__lt=before)
+
+
 def _of_ended_bindings(before: datetime) -> QuerySet[Receipt]:
     """Receipts of bindings that ended before a moment: while a lock is bound, how it came to be is told."""
     ended = Binding.objects.filter(pk=OuterRef("binding"), unbound_at__lt=before)
-    return Receipt.objects.exclude(purpose__in=_ENTERING).filter(Exists(ended), at__lt=before)
+    return _receipts(before).exclude(purpose__in=_ENTERING).filter(Exists(ended))
 
 
 def _delete(rows: QuerySet[Any]) -> int:

@@ -55,7 +55,10 @@ def receipt_of(
 
 
 def _about(receipt: Receipt) -> str:
-    """Every column beside the encrypted one: it opens for nobody else, and for no other act, once one of them was changed."""
+    """Every column in clear: the sealed one opens for nobody else, and for no other act, once one of them was changed.
+
+    The audit row that is kept along is bound to the receipt by ``positions.about_row``.
+    """
     ids = (receipt.account, receipt.subject, receipt.lock, receipt.binding)
     texts = (receipt.number, receipt.purpose, *(str(id_ or "") for id_ in ids), receipt.session)
     return "\x1f".join((*texts, receipt.at.astimezone(UTC).isoformat()))
