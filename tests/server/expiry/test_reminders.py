@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in
 from worlds.practice import NOW, make_lock
 from worlds.races import in_parallel
@@ -12,9 +13,10 @@ from worlds.rows import PASSWORD, account, lock_row
 
 from calock.server.accounts.models import AccountState
 from calock.server.audit.models import AuditEvent
+from calock.server.expiry import reminders
 from calock.server.expiry.models import Reminder
 from calock.server.expiry.reminders import WINDOWS, remind
-from calock.server.locks.models import Awaits, Binding
+from calock.server.locks.models import Awaits, Binding, Lock
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import resume_lock, suspend_lock
 from calock.server.locks.unbinding import unbind_lock
@@ -118,6 +120,39 @@ def test_the_words_name_the_lock_and_the_next_act_by_the_register_and_say_when_i
     give(lock_world.member, "SX-0002", end=END + 300 * DAY)
     remind(at=END - 7 * DAY)
     assert "唯一" not in words_of(Notice.objects.get(dismissed_at=None)).text
+
+
+def test_it_is_the_only_lock_when_the_other_one_does_not_log_in(lock_world):
+    give(lock_world.member)
+    give(lock_world.member, "SX-0002", end=END - 60 * DAY)
+    remind(at=END - 20 * DAY)
+    assert [notice.facts["only"] for notice in Notice.objects.filter(kind="lock_expires")] == ["1"]
+
+
+def test_what_was_told_is_told_again_when_a_lost_lock_comes_back(lock_world):
+    binding = give(lock_world.member, end=timezone.now() + 20 * DAY)
+    assert remind(at=timezone.now()) == 1
+    made = context(account=lock_world.admin)
+    suspend_lock(binding=binding.pk, reason="", by=lock_world.admin, context=made)
+    resume_lock(binding=binding.pk, reason="找到了", evidence=Evidence(), by=lock_world.admin, context=made)
+    assert [remind(at=timezone.now() + hours * DAY / 24) for hours in (1, 2)] == [1, 0]
+    assert "lock_expires" in still_open(lock_world.member)
+
+
+def test_one_that_meets_a_fault_keeps_no_other_from_being_written(lock_world, monkeypatch):
+    first, *others = sorted((give(lock_world.member, f"SX-{number}") for number in range(3)), key=lambda row: row.pk)
+    monkeypatch.setattr(reminders, "BATCH", 1)
+    act = reminders._next_act
+
+    def broken(lock: Lock) -> dict[str, str]:
+        if lock.pk == first.lock_id:
+            raise ValueError("of this row")
+        return act(lock)
+
+    monkeypatch.setattr(reminders, "_next_act", broken)
+    with pytest.raises(ValueError, match="of this row"):
+        remind(at=END - 20 * DAY)
+    assert set(Reminder.objects.values_list("binding", flat=True)) == {row.pk for row in others}
 
 
 @pytest.mark.django_db(transaction=True)

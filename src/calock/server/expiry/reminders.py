@@ -2,16 +2,18 @@
 
 What is due is asked of the database by its own clock. A lock that is seen for the first time within a window, or after some days in
 which nothing ran, gets the reminder of the window that it is in and none of those before. A series ends with the binding, with a
-renewed certificate, which begins its own, and while the lock is reported lost.
+renewed certificate, which begins its own, and while the lock is reported lost; when it comes back, the window is told again.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 from calock.server.accounts.models import AccountState
 from calock.server.audit.events import Event
@@ -20,8 +22,10 @@ from calock.server.expiry.models import Reminder
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import CURRENT, Binding, BindingQuerySet, Lock, LockCertificate
 from calock.server.locks.versions import take_turn
+from calock.server.locks.ways_in import ways_in
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import tell
+from calock.server.tools.retry import again_when_broken_off
 from calock.server.tools.times import day_text
 
 WINDOWS = (90, 60, 30, 15, 7, 1)
@@ -33,12 +37,39 @@ LATEST = timedelta(days=30)
 LAST_ONE = 30
 """From this window on it is said when no other lock of the account logs in."""
 BATCH = 500
-"""Reminders of one window and one run; the next run goes on. Each is a transaction of its own."""
+"""Rows that are fetched at once. Each reminder is a transaction of its own."""
+log = structlog.get_logger(__name__)
+_HIDDEN = Q(written_at__lte=F("binding__resumed_at"))
+"""Written before the lock was reported lost and came back: what it said was hidden, and is said again."""
 
 
 def remind(*, at: datetime) -> int:
-    """Write every reminder that is due at ``at``; how many this call wrote."""
-    return sum(_write(binding, window, at) for window, start, end in _spans(at) for binding in _due(window, start, end)[:BATCH])
+    """Write every reminder that is due at ``at``; how many this call wrote.
+
+    One that meets a fault keeps no other one from being written. The next call tries it again.
+
+    Raises:
+        Exception: the first fault, once all were tried.
+    """
+    written, first = 0, None
+    for window, start, end in _spans(at):
+        for binding in _each(_due(window, start, end)):
+            try:
+                written += _write(binding, window, at)
+            except Exception as fault:
+                log.exception("reminder_not_written", binding=str(binding.pk))
+                first = first or fault
+    if first is not None:
+        raise first
+    return written
+
+
+def _each(rows: BindingQuerySet) -> Iterator[Binding]:
+    """Each of them once, whatever is written or fails meanwhile."""
+    last = uuid.UUID(int=0)
+    while found := list(rows.filter(pk__gt=last)[:BATCH]):
+        yield from found
+        last = found[-1].pk
 
 
 def _spans(at: datetime) -> Iterator[tuple[int, datetime, datetime]]:
@@ -50,7 +81,7 @@ def _spans(at: datetime) -> Iterator[tuple[int, datetime, datetime]]:
 
 
 def _due(window: int, start: datetime, end: datetime) -> BindingQuerySet:
-    told = Reminder.objects.filter(binding=OuterRef("pk"), window=window, certificate__superseded_at__isnull=True)
+    told = Reminder.objects.filter(binding=OuterRef("pk"), window=window, certificate__superseded_at__isnull=True).exclude(_HIDDEN)
     rows: BindingQuerySet = Binding.objects.logging_in().filter(
         ~Exists(told),
         account__state=AccountState.ACTIVE,
@@ -62,6 +93,7 @@ def _due(window: int, start: datetime, end: datetime) -> BindingQuerySet:
     return rows.select_related("account", "lock__provider").order_by("pk")
 
 
+@again_when_broken_off
 def _write(binding: Binding, window: int, at: datetime) -> bool:
     """Whether it was written: not when another machine did, or the binding, its certificate or its state changed meanwhile."""
     try:
@@ -94,6 +126,7 @@ def _remind(binding: Binding, certificate: LockCertificate, window: int, at: dat
         provider=lock.provider.code,
         details={"binding": str(binding.pk), "certificate": certificate.cert_sha256, "window": window},
     )
+    Reminder.objects.filter(_HIDDEN, binding=binding, certificate=certificate, window=window).delete()
     Reminder.objects.create(binding=binding, certificate=certificate, window=window, written_at=at, number=row.number)
     withdraw_reminders(binding, at=at)
     tell(
@@ -103,13 +136,13 @@ def _remind(binding: Binding, certificate: LockCertificate, window: int, at: dat
         binding=str(binding.pk),
         lock=binding.called,
         until=day_text(certificate.not_after),
-        only="1" if window <= LAST_ONE and _is_last(binding) else "",
+        only="1" if window <= LAST_ONE and _is_last(binding, at) else "",
         **_next_act(lock),
     )
 
 
-def _is_last(binding: Binding) -> bool:
-    return not Binding.objects.logging_in().filter(account=binding.account_id).exclude(pk=binding.pk).exists()
+def _is_last(binding: Binding, at: datetime) -> bool:
+    return all(way.binding.pk == binding.pk for way in ways_in(binding.account, at=at))
 
 
 def _next_act(lock: Lock) -> dict[str, str]:

@@ -15,13 +15,13 @@ from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
-from calock.server.locks.binding_rows import LockStatus, status_of
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
+from calock.server.locks.ways_in import ways_in
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.receipts.services import keep
@@ -86,16 +86,13 @@ def _other_ways_in(row: Binding, context: RequestContext) -> frozenset[uuid.UUID
     Raises:
         Refusal: LAST_LOCK, as ``_require_other_way_in``.
     """
-    bound = Binding.objects.logging_in().filter(account=row.account_id).exclude(pk=row.pk).values_list("lock_id", "pk")
-    current = LockCertificate.objects.filter(superseded_at__isnull=True, lock__in=dict(bound)).select_related("ca_record__provider")
-    found = frozenset(dict(bound)[certificate.lock_id] for certificate in current if _logs_in(certificate, context.at))
+    others = [way for way in ways_in(row.account, at=context.at) if way.binding.pk != row.pk]
+    found = frozenset(way.binding.pk for way in others if _is_live(way.certificate, context.at))
     _require_other_way_in(row.account, row, found, context)
     return found
 
 
-def _logs_in(certificate: LockCertificate, at: datetime) -> bool:
-    if status_of(certificate, at) not in (LockStatus.VALID, LockStatus.EXPIRING):
-        return False
+def _is_live(certificate: LockCertificate, at: datetime) -> bool:
     standing = predecessor_status(certificate, at=at)
     return not standing.revoked and not standing.doubt
 

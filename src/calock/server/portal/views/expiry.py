@@ -111,7 +111,8 @@ def _calendar(request: SiteRequest, account: Account) -> HttpResponse:
 def link(request: HttpRequest) -> HttpResponseBase:
     """``step`` make: a new secret address, which only this answer shows; end: none works any more.
 
-    ``replaces`` is the one that the page knew: the form sent again, as by reloading the answer, makes no other. Whoever finds a session open should not carry away an address that goes on working: it asks for a proof of the last minutes.
+    ``replaces`` is the one that the page knew: the form sent again, as by reloading the answer, makes no other. Whoever finds a
+    session open should not carry away an address that goes on working: it asks for a proof of the last minutes.
     """
     site_request = cast(SiteRequest, request)
     account, session = require_account(site_request)
