@@ -12,11 +12,15 @@ from django.db.models import F
 from icalendar import Calendar
 from worlds.browser import Browser, bound, context, logged_in
 from worlds.practice import NOW, ORIGIN, make_lock
+from worlds.rows import PASSWORD
 
 from calock.server.accounts.calendar_links import end_link
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import AccountState, CalendarLink
+from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.models import AuditEvent
+from calock.server.notices.models import Notice
+from calock.server.notices.words import words_of
 from calock.server.organisations.models import OrganisationState
 from calock.server.providers.models import Provider
 from calock.server.sessions.models import Session
@@ -85,10 +89,14 @@ def test_an_administrator_reads_the_members_locks_and_a_member_only_the_own(lock
     assert Browser().client.get("/system/ca/expiry/calendar/").status_code == 302
 
 
-@pytest.mark.parametrize("how", ["replaced", "ended", "disabled and enabled"])
+@pytest.mark.parametrize("how", ["replaced", "ended", "disabled and enabled", "password changed", "password reset"])
 def test_an_old_link_opens_nothing(lock_world, how):
     browser, member = logged_in(lock_world.member), lock_world.member
+    member.set_password(PASSWORD)
+    member.save()
     path, _ = subscribe(browser)
+    told = Notice.objects.get(account=member, kind="calendar_link")
+    assert "订阅链接" in words_of(told).text
     assert read(path)
     if how == "replaced":
         subscribe(browser)
@@ -96,6 +104,10 @@ def test_an_old_link_opens_nothing(lock_world, how):
         browser.client.post("/system/ca/expiry/link/", {"step": "end"}, headers={"origin": ORIGIN})
         end_link(account=member, context=context(account=member))  # a second time nothing happens
         assert AuditEvent.objects.filter(event="account:calendar:ended").count() == 1
+    elif how == "password changed":
+        change_own_password(account=member, old=PASSWORD, new="ein anderes Wort 7", context=context(account=member))
+    elif how == "password reset":
+        reset_password(member=member, by=lock_world.admin, context=context(account=lock_world.admin))
     else:
         for state in (AccountState.DISABLED, AccountState.ACTIVE):
             set_account_state(member=member, state=state, by=lock_world.admin, context=context(account=lock_world.admin))

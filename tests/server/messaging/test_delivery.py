@@ -11,8 +11,9 @@ from server.messaging.conftest import MAIL, PHONE, add, background
 from worlds.browser import page_client
 from worlds.mail import free_port, named, speaking, text_of
 from worlds.races import in_parallel
-from worlds.rows import account
+from worlds.rows import PASSWORD, account
 
+from calock.server.accounts.models import Role
 from calock.server.contacts.models import Contact
 from calock.server.messaging import mail
 from calock.server.messaging.letters import Letter
@@ -58,6 +59,19 @@ def test_a_row_is_enough_for_one_message_to_each_contact_in_its_language_and_its
     assert sms["text"].startswith("【山西政府采购平台】您的密码于")
     assert sms["template"] == "notice"
     assert gateway.tokens == ["Bearer the-token"]
+
+
+def test_whoever_leaves_is_told_where_they_can_still_be_reached(mailbox, person):
+    admin = account("boss", "王主任", organisation=person.organisation, role=Role.ORGANISATION_ADMIN, password=PASSWORD)
+    by, address = page_client("shanxi", admin), f"/system/members/{person.pk}/leave/"
+    assert "请您告知" in by.get(address).content.decode()
+    contact(person)
+    assert "会收到邮件或短信" in by.get(address).content.decode()
+    by.post(address, {"reason": "合同到期", "password": PASSWORD})
+    background()
+    (told,) = mailbox.mails
+    assert "办理离职" in text_of(told)
+    assert "登录后在消息中心" not in text_of(told)
 
 
 def test_every_kind_of_notice_has_words_that_can_be_sent(mailbox, person):

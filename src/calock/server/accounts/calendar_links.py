@@ -1,4 +1,4 @@
-"""The secret address of an account's calendar: made, made anew, ended by its person; dead with the account.
+"""The secret address of an account's calendar: made, made anew, ended by its person; dead with password or account.
 
 A calendar program cannot log in, so the address is the key: 128 random bits (GB/T 22239-2019, 8.1.4.1; RFC 4086), shown once, kept
 as SHA-256, and in the query, which no line of our logs holds.
@@ -16,6 +16,8 @@ from calock.server.accounts.authority import acting
 from calock.server.accounts.models import Account, CalendarLink
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import tell
 from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.context import RequestContext
 from calock.server.tools import throttle
@@ -39,7 +41,8 @@ def make_link(*, account: Account, context: RequestContext) -> str:
         acting(account)
         made = {"digest": _digest(token), "created_at": context.at}
         CalendarLink.objects.update_or_create(account=account, defaults=made)
-        record(Event.CALENDAR_LINK_MADE, context=context, actor=account, subject=account.pk)
+        row = record(Event.CALENDAR_LINK_MADE, context=context, actor=account, subject=account.pk)
+        tell(NoticeKind.CALENDAR_LINK, account=account.pk, row=row)
     return token
 
 
@@ -48,6 +51,11 @@ def end_link(*, account: Account, context: RequestContext) -> None:
     with transaction.atomic():
         if CalendarLink.objects.filter(account=account).delete()[0]:
             record(Event.CALENDAR_LINK_ENDED, context=context, actor=account, subject=account.pk)
+
+
+def drop_link(account: Account) -> None:
+    """Inside the caller's transaction, in which the account's sessions end too: who has the address was let in by one of them."""
+    CalendarLink.objects.filter(account=account).delete()
 
 
 def account_of(token: str, *, context: RequestContext) -> Account:

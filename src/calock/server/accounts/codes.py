@@ -14,6 +14,7 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
+from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.models import Account, PasswordCode
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
@@ -98,3 +99,4 @@ def store_password(account: Account, password: str, *, context: RequestContext, 
     account.password_by_lock_id = lock
     account.save(update_fields=["password", "must_change_password", "password_changed_at", "password_by_lock"])
     end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)
+    drop_link(account)

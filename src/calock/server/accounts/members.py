@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import OWNER_ONLY, acting, require_authority, require_operator
-from calock.server.accounts.models import Account, AccountState, CalendarLink, Role
+from calock.server.accounts.calendar_links import drop_link
+from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.organisations import require_open
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
@@ -61,7 +62,7 @@ def write_account_state(*, member: Account, state: AccountState, by: Account | N
         ended = 0
         if state != AccountState.ACTIVE:
             ended = end_sessions_of_account(account_id=account.pk, reason="account disabled", at=at)
-            CalendarLink.objects.filter(account=account).delete()
+            drop_link(account)
         record_change(_state_event(state), account, by=by, context=context, sessions_ended=ended)
     member.state = state
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.authority import OWNER_ONLY, acting, require_authority
+from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.codes import issue_code, store_password
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
@@ -115,6 +116,7 @@ def _reset(account: Account, *, by: Account | None, at: datetime, context: Reque
     account.password_reset_at = at
     account.save(update_fields=["password", "password_reset_at"])
     end_sessions_of_account(account_id=account.pk, reason="password reset", at=at)
+    drop_link(account)
     code = issue_code(account, by=by, at=at)
     place = account.organisation_id
     row = record(Event.ACCOUNT_PASSWORD_RESET, context=context, actor=by, subject=account.pk, organisation=place)

@@ -15,6 +15,7 @@ from django.db import transaction
 from calock.core.challenge import Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
@@ -184,6 +185,7 @@ def _void_password(row: Binding, *, by: Account, context: RequestContext) -> Non
     account.save(update_fields=["password"])
     own = context.session if by.pk == account.pk else None
     end_sessions_of_account(account_id=account.pk, reason="lock reported lost", at=context.at, but=own)
+    drop_link(account)
 
 
 @again_when_broken_off

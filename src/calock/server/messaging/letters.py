@@ -56,7 +56,7 @@ def letter_of_notice(notice: Notice, contact: Contact, *, id_: str) -> Letter:
         told, number = words_of(notice), str(notice.facts.get("number", ""))
         words, numbered = told.text, f"{_('编号')} {number}" if number else ""
         link = f"{told.action}：{told.link}" if told.link else ""
-        look = f"{_('登录后在消息中心查看')}：{origin_of(site)}{reverse('portal:notices')}"
+        look = f"{_('登录后在消息中心查看')}：{origin_of(site)}{reverse('portal:notices')}" if notice.account.is_active else ""
         values = {"text": words, "number": number}
         return _letter(id_, contact, site, Said(_("安全提醒"), (words, numbered, link, look), "notice", values))
 

@@ -35,6 +35,7 @@ class NoticeKind(models.TextChoices):
     LOCK_EXPIRES = "lock_expires"
     LOCK_EXPIRED = "lock_expired"
     LEFT = "left"
+    CALENDAR_LINK = "calendar_link"
     NEW_PLACE = "new_place"
     CONTACT_ADDED = "contact_added"
     CONTACT_REMOVED = "contact_removed"

@@ -42,6 +42,7 @@ _DRIVER_CHANGED = _("这台电脑登录过您的账户，但 %(when)s 应答的 
 _EXPIRES = _("您的 CA 锁 %(lock)s（%(provider)s）将于 %(until)s 到期，到期后不能登录。请尽快向 CA 机构续期。")
 _EXPIRED = _("您的 CA 锁 %(lock)s（%(provider)s）已于 %(until)s 到期，不能再登录。请向 CA 机构续期。")
 _LEFT = _("您的账户于 %(when)s 由%(who)s办理离职：账户已停用，%(locks)s 把 CA 锁已解除绑定。")
+_CALENDAR_LINK = _("您的账户于 %(when)s 生成了到期日历的订阅链接，拿到链接的人能看到 CA 锁的到期日。")
 _NEW_PLACE = _("您的账户于 %(when)s 用新的浏览器、从新的网络（%(address)s）登录。")
 _CONTACT_ADDED = _("您的账户于 %(when)s 添加了联系方式 %(contact)s。")
 _CONTACT_REMOVED = _("您的账户于 %(when)s 移除了联系方式 %(contact)s。")
@@ -65,11 +66,13 @@ _TEXTS = {
     NoticeKind.LOCK_EXPIRES: (_EXPIRES, _("CA 锁到期一览"), "expiry"),
     NoticeKind.LOCK_EXPIRED: (_EXPIRED, _("CA 锁到期一览"), "expiry"),
     NoticeKind.LEFT: (_LEFT, _("用户中心"), "user_center"),
+    NoticeKind.CALENDAR_LINK: (_CALENDAR_LINK, _("CA 锁到期一览"), "expiry"),
     NoticeKind.NEW_PLACE: (_NEW_PLACE, _("登录会话"), "sessions"),
     NoticeKind.CONTACT_ADDED: (_CONTACT_ADDED, _("联系方式"), "contacts"),
     NoticeKind.CONTACT_REMOVED: (_CONTACT_REMOVED, _("联系方式"), "contacts"),
 }  # fmt: skip
 _ENDINGS = {
+    NoticeKind.CALENDAR_LINK: _("如不是您本人，请停用该链接，修改密码，并联系平台报编号。"),
     NoticeKind.NEW_PLACE: _("如不是您本人，请结束不认识的会话，修改密码，并联系平台报编号。"),
     NoticeKind.CONTACT_ADDED: _("如不是您本人，请移除该联系方式，修改密码，并联系平台报编号。"),
     NoticeKind.CONTACT_REMOVED: _("如不是您本人，请修改密码，并联系平台报编号。"),

@@ -12,10 +12,12 @@ from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.contacts.models import Contact
 from calock.server.locks.leaving import leave, leaver_of
 from calock.server.locks.models import Binding, PendingBinding
 from calock.server.locks.password_rules import password_does
 from calock.server.locks.step_up import Evidence
+from calock.server.messaging.channels import ready_kinds
 from calock.server.portal.render import page
 from calock.server.portal.rows import rows_of
 from calock.server.portal.views.confirm import confirm_address
@@ -68,6 +70,7 @@ def _page(request: SiteRequest, member: Account, *, status: int = 200, **context
         member=member,
         rows=rows_of(Binding.objects.live().filter(account=member), site=request.site, at=at),
         sessions=live,
+        told=Contact.objects.verified().filter(account=member, kind__in=ready_kinds()).exists(),
         claims=PendingBinding.objects.filter(account=member).count(),
         asks_password=not by_lock,
         **context,
