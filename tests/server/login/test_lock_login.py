@@ -15,12 +15,17 @@ from worlds.browser import Browser, context, reason_of
 from worlds.practice import NOW, ORIGIN, family, id_card, make_lock, spare_key
 from worlds.rows import USCC, install
 
+from calock.core.verdict import RevocationStatus
+from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.organisations import set_organisation_state
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.models import SpentChallenge
 from calock.server.challenges.services import issue_challenge
+from calock.server.jobs.sessions import sweep_sessions
 from calock.server.locks.models import Binding, LockCertificate
-from calock.server.login import services
+from calock.server.locks.revocations import note_revoked
+from calock.server.login import services, store
 from calock.server.login.services import AIM
 from calock.server.organisations.models import Organisation, OrganisationState
 from calock.server.providers.models import Provider, ProviderState
@@ -619,6 +624,52 @@ def test_a_failure_in_the_last_row_of_a_login_leaves_none_of_them(lock_world, mo
     refused(Browser().log_in(lock), "ANSWER_NOT_JUDGED", status=400)
     assert not Session.objects.filter(method="ca").exists()
     assert not AuditEvent.objects.filter(event="login:ca:succeeded").exists()
+
+
+def closed_and_opened(world):
+    for state in (AccountState.DISABLED, AccountState.ACTIVE):
+        set_account_state(member=world.member, state=state, by=world.operator, context=context(account=world.operator))
+
+
+def organisation_closed_and_opened(world):
+    for state in (OrganisationState.DISABLED, OrganisationState.ACTIVE):
+        made = context(account=world.operator)
+        set_organisation_state(organisation=world.organisation, state=state, by=world.operator, context=made)
+
+
+def found_revoked(world):
+    version = LockCertificate.objects.select_related("ca_record").get()
+    status = RevocationStatus("revoked", "crl", detail="on the list", revoked_at=timezone.now())
+    note_revoked(version.ca_record.spki_sha256, version.serial, status=status, at=timezone.now())
+
+
+def sweep(_world):
+    assert sweep_sessions().ended == 1
+
+
+@pytest.mark.parametrize(
+    ("act", "then"),
+    [(closed_and_opened, None), (organisation_closed_and_opened, None), (found_revoked, sweep)],
+    ids=["account", "organisation", "revoked"],
+)
+def test_what_ends_sessions_between_the_look_up_of_a_login_and_its_rows_ends_its_session_too(lock_world, monkeypatch, act, then):
+    lock = make_lock()
+    bound(lock_world, lock)
+    find = store.find
+
+    def found_before(*arguments, **named):
+        monkeypatch.setattr(store, "find", find)
+        found = find(*arguments, **named)
+        act(lock_world)
+        return found
+
+    monkeypatch.setattr(store, "find", found_before)
+    browser = Browser()
+    assert browser.log_in(lock).status_code == 200
+    if then is not None:
+        then(lock_world)
+    assert browser.client.get("/api/bindings").status_code == 401
+    assert Session.objects.get(method="ca").ended_at is not None
 
 
 def test_the_page_may_be_asked_for_only_on_this_site(lock_world):

@@ -7,7 +7,6 @@ an approval's act, inside its transaction and with the operator who approved.
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import OWNER_ONLY, acting, require_authority, require_operator
@@ -23,6 +22,7 @@ from calock.server.notices.services import notify
 from calock.server.organisations.models import Organisation
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
+from calock.server.tools import clock
 
 
 def set_account_state(*, member: Account, state: AccountState, by: Account, context: RequestContext) -> None:
@@ -52,17 +52,19 @@ def _state_event(state: AccountState) -> Event:
 
 def write_account_state(*, member: Account, state: AccountState, by: Account | None, context: RequestContext | None) -> None:
     """What was decided: for :func:`set_account_state`, an approval's act, or the server's owner (``by`` None)."""
-    at = context.at if context else timezone.now()
+    at = context.at if context else clock.now()
     with transaction.atomic():
         account = locked(member)
         if account.state == AccountState.ERASED:
             raise Refusal(Reason.REQUEST_MALFORMED, "该账户已注销")
         account.state = state
-        account.save(update_fields=["state"])
         ended = 0
-        if state != AccountState.ACTIVE:
+        if state == AccountState.ACTIVE:
+            account.enabled_at = at
+        else:
             ended = end_sessions_of_account(account_id=account.pk, reason="account disabled", at=at)
             drop_link(account)
+        account.save(update_fields=["state", "enabled_at"])
         record_change(_state_event(state), account, by=by, context=context, sessions_ended=ended)
     member.state = state
 

@@ -67,6 +67,7 @@ class Account(AbstractBaseUser):
     organisation = models.ForeignKey(Organisation, null=True, blank=True, on_delete=models.PROTECT, related_name="members")
     role = models.CharField(max_length=24, choices=Role.choices, default=Role.MEMBER)
     state = models.CharField(max_length=16, choices=AccountState.choices, default=AccountState.ACTIVE)
+    enabled_at = models.DateTimeField(null=True, blank=True, help_text="last time; sessions of before do not count again")
     must_change_password = models.BooleanField(default=False)
     password_changed_at = models.DateTimeField(null=True, blank=True)
     password_by_lock = models.ForeignKey(

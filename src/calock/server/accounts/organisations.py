@@ -101,8 +101,10 @@ def set_organisation_state(*, organisation: Organisation, state: OrganisationSta
         if OrganisationState.MERGED in (row.state, state):
             raise Refusal(Reason.REQUEST_MALFORMED, "该单位已并入其他单位")
         row.state = organisation.state = state
-        row.save(update_fields=["state"])
         disabled = state != OrganisationState.ACTIVE
+        if not disabled:
+            row.enabled_at = context.at
+        row.save(update_fields=["state", "enabled_at"])
         members = Session.objects.filter(account__organisation=organisation)
         ended = end_sessions(members, reason="organisation disabled", at=context.at) if disabled else 0
         record(

@@ -43,8 +43,14 @@ def why_over(session: Session, now: datetime, limit: timedelta) -> str:
     rules = (
         ("expired", now >= session.expires_at),
         ("idle", now - session.last_seen_at > limit),
-        ("account disabled", not account.is_active),
+        ("account disabled", not account.is_active or _is_older(session, account.enabled_at)),
         ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
+        ("organisation disabled", organisation is not None and _is_older(session, organisation.enabled_at)),
         ("lock unbound", session.lock_id is not None and not has_binding),
     )
     return next((why for why, over in rules if over), "")
+
+
+def _is_older(session: Session, enabled_at: datetime | None) -> bool:
+    """A login that crosses 停用 and 启用 may write its session behind both."""
+    return enabled_at is not None and session.created_at < enabled_at

@@ -39,6 +39,7 @@ class Organisation(models.Model):
     name = models.CharField("单位名称", max_length=200, db_index=True)
     uscc = models.CharField("统一社会信用代码", max_length=18, unique=True, help_text="GB 32100-2015, 18 characters")
     state = models.CharField(max_length=16, choices=OrganisationState.choices, default=OrganisationState.ACTIVE)
+    enabled_at = models.DateTimeField(null=True, blank=True, help_text="last time; sessions of before do not count again")
     merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed")
     lock_only = models.BooleanField(null=True, blank=True, help_text="with a bound lock no password login; null: as the site says")
     version = models.PositiveIntegerField(default=1, db_default=1, help_text="raised by every change of name, code or merger")
