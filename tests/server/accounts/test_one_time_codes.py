@@ -19,7 +19,7 @@ from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding
 from calock.server.locks.password_rules import RESET_HOLD
 from calock.server.login.services import login_with_password
-from calock.server.notices.models import Notice
+from calock.server.notices.models import Notice, NoticeKind
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -271,16 +271,17 @@ def test_whoever_had_the_password_reset_does_not_hide_that_from_its_person(peopl
     own = make_lock()
     bound(own, people.member)
     browser = after_reset(people)
-    notice = Notice.objects.get()
+    notice = Notice.objects.get(kind=NoticeKind.PASSWORD_RESET)
     assert "知道了" not in told(browser)
     dismiss = f"/notices/{notice.pk}/dismiss/"
     assert browser.client.post(dismiss, headers={"origin": ORIGIN}).status_code == 403
     by_lock = Browser()
     by_lock.log_in(own)
-    assert "您的密码于" in told(by_lock)
+    assert notice.facts["number"] in told(by_lock)
+    assert "由持有一次性代码的人修改" in told(by_lock)  # that the code was used is told as well
     assert "知道了" in told(by_lock)
     assert by_lock.client.post(dismiss, headers={"origin": ORIGIN}).status_code == 302
-    assert "您的密码于" not in told(by_lock)
+    assert notice.facts["number"] not in told(by_lock)
 
 
 def test_own_acts_are_not_told(people):

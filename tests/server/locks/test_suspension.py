@@ -186,6 +186,21 @@ def test_a_password_that_a_finder_chose_with_the_lock_falls_with_it(lock_world, 
         login_with_password(username="zhangsan", password=NEW, context=context())
 
 
+def test_a_password_that_follows_from_one_that_a_finder_chose_falls_too_and_brings_nothing_back(lock_world, lock):
+    choose_by_lock(lock, "Di-Yi-Ge-2026-abc")
+    finder = Browser()
+    entry = {"username": "zhangsan", "password": "Di-Yi-Ge-2026-abc"}
+    assert finder.client.post("/login/", entry, headers={"origin": ORIGIN}).status_code == 302
+    given = {"current": "Di-Yi-Ge-2026-abc", "new": NEW, "again": NEW}
+    assert finder.client.post("/password/", given, headers={"origin": ORIGIN}).status_code == 302
+    person = logged_in(lock_world.member)
+    lose(person)
+    assert finder.client.get("/sessions/").status_code == 302
+    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+        login_with_password(username="zhangsan", password=NEW, context=context())
+    assert reason_of(resume(person, lock)) == "LOCK_PROOF_REQUIRED"
+
+
 def test_who_chose_the_password_with_the_lock_does_not_resume_it_with_that_password(lock_world, lock):
     choose_by_lock(lock, NEW)
     person = logged_in(lock_world.member)

@@ -15,7 +15,9 @@ from worlds.practice import make_lock
 from worlds.rows import PASSWORD, account
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.codes import choose_password
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.services import reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact, ContactCode
 from calock.server.locks.password_rules import refuse_password_after_reset
@@ -172,14 +174,48 @@ def test_the_new_password_proves_nothing_about_the_account_s_locks_for_a_day(mai
     assert refused.value.reason == Reason.PASSWORD_RESET_LATELY
 
 
-def test_a_contact_that_a_lost_lock_brought_falls_with_it(mailbox, lock_world, stranger):
-    member, lock = lock_world.member, make_lock()
-    binding = bound(lock, member)
-    finder = page_client("shanxi")
-    other = Browser(host=finder.defaults["HTTP_HOST"])
-    assert other.log_in(lock).status_code == 200
-    other.client.defaults.update(finder.defaults)
-    add(other.client, mailbox)
+@pytest.fixture
+def found(lock_world):
+    """A bound lock, and the browser of who found it and knows its PIN: binding and browser."""
+    lock = make_lock()
+    binding = bound(lock, lock_world.member)
+    plain = page_client("shanxi")
+    finder = Browser(host=plain.defaults["HTTP_HOST"])
+    assert finder.log_in(lock).status_code == 200
+    finder.client.defaults.update(plain.defaults)
+    return binding, finder.client
+
+
+def test_a_password_by_a_contact_that_a_lost_lock_brought_falls_with_it(mailbox, lock_world, stranger, found):
+    member, (binding, finder) = lock_world.member, found
+    add(finder, mailbox)
+    ask(stranger, member.username)
+    background()
+    assert reset(stranger, mailbox.code(MAIL), member.username).status_code == 302
+    login_with_password(username=member.username, password=NEW, context=context())
+    suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
+    assert Session.objects.filter(account=member, ended_at=None).count() == 1  # in which it was reported
+    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+        login_with_password(username=member.username, password=NEW, context=context())
+
+
+def test_who_takes_the_account_back_ends_the_codes_that_others_have(mailbox, person, stranger):
+    contact(person)
+    given = reset_password(member=person, by=None, context=None)
+    other = page_client("shanxi")
+    for browser in (other, stranger):
+        ask(browser)
+        background()
+    first, second = (code.digits for code in ContactCode.objects.order_by("created_at"))
+    assert reset(stranger, second).status_code == 302
+    assert reset(other, first).status_code == 401
+    with pytest.raises(Refusal, match=Reason.PASSWORD_CODE_WRONG):
+        choose_password(username="zhangsan", code=given, new=NEW + "x", context=context())
+
+
+def test_a_contact_that_a_lost_lock_brought_falls_with_it(mailbox, lock_world, stranger, found):
+    member, (binding, finder) = lock_world.member, found
+    add(finder, mailbox)
     suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
     assert not Contact.objects.verified().exists()
     before = len(mailbox.mails)

@@ -18,6 +18,9 @@ from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.models import Account, PasswordCode
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
+from calock.server.contacts.models import CodePurpose, ContactCode
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import tell
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
 from calock.server.tools import throttle
@@ -84,15 +87,21 @@ def _set(found: PasswordCode, password: str, context: RequestContext) -> None:
         # two at once: one of them finds the code used
         if not PasswordCode.objects.filter(pk=found.pk, used_at__isnull=True).update(used_at=context.at):
             raise Refusal(Reason.PASSWORD_CODE_WRONG, "used a moment ago")
+        is_first = account.password_changed_at is None and account.password_reset_at is None
         store_password(account, password, context=context)
-        record(Event.ACCOUNT_PASSWORD_CHOSEN, context=context, actor=account, subject=account.pk)
+        row = record(Event.ACCOUNT_PASSWORD_CHOSEN, context=context, actor=account, subject=account.pk)
+        if not is_first:
+            tell(NoticeKind.PASSWORD_CHANGED, account=account.pk, row=row, by=str(account.pk), by_role="code", by_name="")
 
 
 def store_password(account: Account, password: str, *, context: RequestContext, lock: uuid.UUID | None = None) -> None:
     """Keep the password that the person chose, inside the caller's transaction; their sessions end, but the one they act in.
 
-    ``lock``: the one that stood in for the old password or a code.
+    ``lock``: the one that it stands on: that stood in for the old password, or brought the proof that did. Every open code of the
+    account ends: whoever asked for one earlier, or was given one, sets no other password with it.
     """
+    PasswordCode.objects.filter(account=account, used_at__isnull=True).delete()
+    ContactCode.objects.filter(contact__account=account, purpose=CodePurpose.RESET, used_at__isnull=True).delete()
     account.set_password(password)
     account.must_change_password = False
     account.password_changed_at = context.at

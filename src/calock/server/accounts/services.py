@@ -60,7 +60,8 @@ def _store_own(account: Account, chosen: str, *, by_lock: bool, context: Request
             raise Refusal(Reason.STEP_UP_REQUIRED, "the lock proves nothing any more")
         if not by_lock and now.password != account.password:
             raise Refusal(Reason.CREDENTIALS_WRONG, "the password was changed meanwhile")
-        store_password(now, chosen, context=context, lock=session.proved_lock_id if by_lock else None)
+        # what follows from a password that a lock chose stands on that lock as well
+        store_password(now, chosen, context=context, lock=session.proved_lock_id if by_lock else now.password_by_lock_id)
         how = {"how": "lock" if by_lock else "password"}
         row = record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk, details=how)
         notify(NoticeKind.PASSWORD_CHANGED, account=account.pk, by=account, row=row, own=True)

@@ -129,7 +129,7 @@ def _set(account: Account, code: ContactCode, password: str, context: RequestCon
             raise Refusal(Reason.CODE_WRONG, "the account may not be opened so any more")
         if not code.use(at=context.at):
             raise Refusal(Reason.CODE_WRONG, "used a moment ago")
-        store_password(now, password, context=context)
+        store_password(now, password, context=context, lock=code.contact.by_lock)
         now.password_reset_at = context.at
         now.save(update_fields=["password_reset_at"])
         details = {"how": code.contact.kind, "contact": code.contact.masked}
