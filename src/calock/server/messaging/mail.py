@@ -5,8 +5,10 @@ Django bounds each step alone, and a server that speaks an octet now and then ta
 
 from __future__ import annotations
 
+import re
 import smtplib
 import time
+from contextlib import suppress
 from email.utils import formataddr
 from typing import Any
 
@@ -14,13 +16,16 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
-from calock.server.contacts.values import ContactKind, masked
 from calock.server.messaging.letters import Letter
 from calock.server.outbox.kinds import GiveUpError
 from calock.server.tools.bounded import Bounded
 
 STEP = 10.0
 """Seconds that one step may take."""
+MOST_OCTETS = 64 * 1024
+"""Of all answers to one mail, before TLS and again after: some hundred times as long as they are."""
+_ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
+"""An enhanced status code (RFC 3463 clause 2)."""
 
 
 class Deadline:
@@ -40,11 +45,11 @@ class Deadline:
 
 
 def _patient(base: type[smtplib.SMTP], deadline: Deadline) -> type[smtplib.SMTP]:
-    """One of smtplib's two clients, with its answers read under the deadline; sending has a time-out for all of it already."""
+    """One of smtplib's two clients, with bounded answers under the deadline; sending has a time-out for all of it already."""
 
     def getreply(self: Any) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
-            self.file = Bounded(self.sock, deadline).makefile("rb")
+            self.file = Bounded(self.sock, deadline, most=MOST_OCTETS).makefile("rb")
         return base.getreply(self)
 
     return type("Patient", (base,), {"getreply": getreply})
@@ -61,6 +66,11 @@ class Backend(EmailBackend):
     def connection_class(self) -> type[smtplib.SMTP]:
         return _patient(smtplib.SMTP_SSL if self.use_ssl else smtplib.SMTP, self._deadline)
 
+    def close(self) -> None:
+        """Say good-bye. The mail was taken before, or was not: what is answered now changes nothing."""
+        with suppress(OSError, ValueError):
+            super().close()
+
 
 def is_ready() -> bool:
     """Whether a mail server is named."""
@@ -72,7 +82,9 @@ def send(letter: Letter) -> None:
 
     Raises:
         GiveUpError: the server refuses this mail for good.
-        RuntimeError: it was not taken now. No text has the address in it.
+        RuntimeError: it was not taken now.
+
+    No text has anything in it that the server wrote: servers repeat the address, and operators are not to learn it.
     """
     server = settings.CALOCK.mail
     if server is None:
@@ -97,23 +109,20 @@ def send(letter: Letter) -> None:
         taken = backend.send_messages([mail])
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
-        raise _refused(code, text, letter, for_good=True) from None
+        raise _refused(code, text, for_good=True) from None
     except smtplib.SMTPDataError as error:
-        raise _refused(error.smtp_code, error.smtp_error, letter, for_good=True) from None
+        raise _refused(error.smtp_code, error.smtp_error, for_good=True) from None
     except smtplib.SMTPResponseException as error:  # greeting, login, sender: the owner's to mend, and mended mail goes out
-        raise _refused(error.smtp_code, error.smtp_error, letter, for_good=False) from None
-    except (OSError, ValueError) as error:  # SMTPException is an OSError; ValueError: an answer that is none
-        raise RuntimeError(_without_address(f"{type(error).__name__}: {error}", letter)) from None
+        raise _refused(error.smtp_code, error.smtp_error, for_good=False) from None
+    except OSError as error:  # SMTPException is one; the words are smtplib's and the system's
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+    except ValueError as error:  # an answer that is none, and is quoted
+        raise RuntimeError(type(error).__name__) from None
     if not taken:
         raise RuntimeError("the mail server took nothing")
 
 
-def _refused(code: int, text: bytes | str, letter: Letter, *, for_good: bool) -> RuntimeError:
-    shown = text.decode(errors="replace") if isinstance(text, bytes) else text
-    said = _without_address(f"the mail server answered {code} {shown}", letter)
+def _refused(code: int, text: bytes | str, *, for_good: bool) -> RuntimeError:
+    enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
+    said = f"the mail server answered {code} {enhanced[0].decode() if enhanced else ''}".rstrip()
     return GiveUpError(said) if for_good and 500 <= code < 600 else RuntimeError(said)
-
-
-def _without_address(text: str, letter: Letter) -> str:
-    """Servers repeat the address; operators who see the outbox are not to learn it."""
-    return text.replace(letter.to, masked(ContactKind.MAIL, letter.to))

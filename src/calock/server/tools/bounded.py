@@ -19,9 +19,11 @@ class Time(Protocol):
 class Bounded:
     """The part of a socket that ``http.client`` uses, with the deadline put before each read and write."""
 
-    def __init__(self, raw: socket.socket, time: Time) -> None:
+    def __init__(self, raw: socket.socket, time: Time, *, most: int | None = None) -> None:
+        """``most`` octets are read, for a client that itself keeps as many as come."""
         self._raw = raw
         self._time = time
+        self._most = most
 
     def sendall(self, data: Any) -> None:
         self._raw.settimeout(self._time.left())
@@ -30,20 +32,26 @@ class Bounded:
     def makefile(self, mode: str) -> io.BufferedReader:
         if mode != "rb":
             raise ValueError("only for reading")
-        return io.BufferedReader(_Reader(self._raw, self._time), CHUNK)
+        return io.BufferedReader(_Reader(self._raw, self._time, self._most), CHUNK)
 
     def close(self) -> None:
         """Leave the socket to its owner: ``http.client`` closes it while the response is still being read."""
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, raw: socket.socket, time: Time) -> None:
+    def __init__(self, raw: socket.socket, time: Time, most: int | None) -> None:
         self._raw = raw
         self._time = time
+        self._left = most
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         self._raw.settimeout(self._time.left())
-        return self._raw.recv_into(buffer)
+        read = self._raw.recv_into(buffer)
+        if self._left is not None:
+            self._left -= read
+            if self._left < 0:
+                raise OSError("more octets than are read")
+        return read
