@@ -1,14 +1,17 @@
-"""A69: somebody who writes into the database without the server's secret makes their own entry another person's."""
+"""A69: somebody who writes into the database without the server's secret makes an entry their own, or good again."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 from worlds import relying
 from worlds.browser import logged_in
-from worlds.relying import query_of
+from worlds.relying import challenge_of, query_of
 
 from calock.server.cas.models import ServiceTicket
+from calock.server.cas.services import ValidationError
 from calock.server.gate.models import Pass
 from calock.server.gate.services import give_pass, grant_behind
 from calock.server.grants.models import Grant
@@ -77,3 +80,54 @@ def test_a69_a_pass_turned_into_another_persons_opens_no_gate(insider, victim, l
     assert grant_behind(value, address=BEHIND, site="shanxi", at=now) == entry_of(lock_world.colleague)
     Pass.objects.update(grant=entry_of(lock_world.member))
     assert grant_behind(value, address=BEHIND, site="shanxi", at=now) is None
+
+
+@pytest.fixture
+def mall(lock_world):
+    places = {"cas_services": ["https://mall.example/"], "gate_urls": ["https://host.example/"]}
+    return relying.register(client_id="mall", protocols=["cas", "gate"], **places, **NONE)
+
+
+def tickets(person) -> list[str]:
+    """One for the service and one for the gate, each read in the database, where single logout needs it."""
+    person.client.get("/cas/login", {"service": SERVICE})
+    person.client.get("/auth/enter", {"url": BEHIND, "state": "s" * 32})
+    return [ServiceTicket.objects.get(service=place).ticket for place in (SERVICE, BEHIND)]
+
+
+def test_a69_what_is_used_and_over_is_not_made_good_again(rp, mall, victim):
+    ticket, passing = tickets(victim)
+    sent = {"service": SERVICE, "ticket": ticket}
+    assert b"authenticationSuccess" in mall.server.get("/cas/serviceValidate", sent).content
+    give_pass(ticket=passing, service=BEHIND, site="shanxi", at=timezone.now())
+    Pass.objects.all().delete()
+    code = rp.answer(victim)["code"]
+    assert "id_token" in rp.exchange(code).json()
+    anew = {"used_at": None, "expires_at": timezone.now() + timedelta(days=1)}
+    ServiceTicket.objects.update(**anew)
+    Code.objects.update(**anew)
+    assert b"INVALID_TICKET" in mall.server.get("/cas/serviceValidate", sent).content
+    with pytest.raises(ValidationError, match="unknown, used or over"):
+        give_pass(ticket=passing, service=BEHIND, site="shanxi", at=timezone.now())
+    assert rp.exchange(code).json()["error"] == "invalid_grant"
+
+
+def test_a69_a_ticket_or_code_is_good_for_nothing_but_what_it_was_issued_for(rp, mall, victim):
+    ticket, passing = tickets(victim)
+    own = {"service": f"{SERVICE}/own", "renewed": True}
+    ServiceTicket.objects.update(**own)
+    told = mall.server.get("/cas/serviceValidate", {"service": own["service"], "ticket": ticket})
+    assert b"INVALID_TICKET" in told.content
+    with pytest.raises(ValidationError, match="unknown, used or over"):
+        give_pass(ticket=passing, service=own["service"], site="shanxi", at=timezone.now())
+    code, rp.verifier = rp.answer(victim)["code"], "w" * 50
+    Code.objects.update(code_challenge=challenge_of(rp.verifier), nonce="mine")
+    assert rp.exchange(code).json()["error"] == "invalid_grant"
+
+
+def test_a69_a_token_neither_lasts_longer_nor_says_more_than_it_was_issued_for(rp, victim):
+    tokens = rp.enter(victim, scope="openid offline_access")
+    Token.objects.filter(kind=Token.Kind.ACCESS).update(expires_at=timezone.now() + timedelta(days=1))
+    assert rp.user_info(tokens["access_token"]).status_code == 401
+    Token.objects.filter(kind=Token.Kind.REFRESH).update(scope="openid profile offline_access")
+    assert rp.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"

@@ -8,7 +8,10 @@ from calock.server.grants.models import Bearer, Grant
 
 
 class ServiceTicket(Bearer):
-    """The ticket itself stays for single logout, where it is the session's name: used, or after ten seconds, it opens nothing."""
+    """The ticket itself stays for single logout, where it is the session's name.
+
+    Used, it opens nothing, and after ten seconds nothing makes it new.
+    """
 
     ticket = models.CharField(max_length=64)
     grant = models.OneToOneField(Grant, on_delete=models.CASCADE, related_name="ticket")

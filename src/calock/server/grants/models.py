@@ -1,7 +1,8 @@
 """What an application was told about a person, in which session; and the request that it made while the person logs in.
 
-A grant, and whatever is shown for it, is sealed: who writes into the database without the server's secret enters no application as
-somebody else.
+A grant, and whatever is shown for it, is sealed: who writes into the database without the server's secret neither makes an entry of
+their own another person's, nor opens one with what is over. Whom a lock or a password logs in is no part of it: those rows are
+sealed for operators alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from django.conf import settings
@@ -38,8 +39,19 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
+LATER = frozenset({"mac", "used_at", "revoked_at"})
+"""What is written into a row after it was issued; a seal covers everything else that it says."""
+
+
+def _plain(value: object) -> object:
+    """A column's value as it is sealed: the same before it is saved and after it was read."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
 class _Sealed(models.Model):
-    """Covered by a seal. It does not cover when it was used or revoked: with those a writer cannot become somebody else."""
+    """Covered by a seal, but for when it was used or revoked."""
 
     mac = models.CharField(max_length=64, default="", db_default="", editable=False)
 
@@ -89,7 +101,7 @@ class Grant(_Sealed):
         return base64.urlsafe_b64encode(digest[:24]).decode()
 
     def _sealed_content(self) -> bytes:
-        moments = [at.astimezone(UTC).isoformat(timespec="microseconds") for at in (self.auth_time, self.created_at)]
+        moments = [_plain(at) for at in (self.auth_time, self.created_at)]
         return seals.canonical([
             str(self.pk), str(self.application_id), str(self.account_id), self.session_id, self.protocol, self.issuer, self.scope,
             self.acr, self.amr, *moments,
@@ -97,7 +109,11 @@ class Grant(_Sealed):
 
 
 class Bearer(_Sealed):
-    """A code, token, ticket or pass: what somebody shows for a grant. A seal ties it to that grant."""
+    """A code, token, ticket or pass: what somebody shows for a grant.
+
+    The seal ties it to that grant, for what it was issued for and until when: one that is over cannot be made good again. One that
+    was used can be, until its time is over, by somebody who sees it and writes into the database: codes and tickets are short.
+    """
 
     digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of what is shown")
     grant_id: uuid.UUID
@@ -118,4 +134,5 @@ class Bearer(_Sealed):
         return row
 
     def _sealed_content(self) -> bytes:
-        return seals.canonical([self._meta.label_lower, self.digest, str(self.grant_id)])
+        issued = {field.name: getattr(self, field.attname) for field in self._meta.concrete_fields if field.name not in LATER}
+        return seals.canonical([self._meta.label_lower, {name: _plain(value) for name, value in issued.items()}])
