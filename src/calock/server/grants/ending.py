@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
@@ -31,12 +31,18 @@ LOGOUT = ".logout"
 
 def tell_applications(sessions: Sequence[str]) -> None:
     """Leave a message for each application that these sessions entered, inside the transaction that ended them."""
-    grants = Grant.objects.filter(session__in=sessions, protocol__in=TOLD).select_related("application")
-    for grant in grants.order_by("created_at"):
-        if grant.application.content.get("logout_url"):
-            # one for each session and application; of CAS, which knows no sessions, one for each ticket
-            about = str(grant.pk) if grant.protocol == "cas" else f"{grant.session_id[:32]} {grant.application_id}"
-            put(grant.protocol + LOGOUT, key=about, body={"grant": str(grant.pk)})
+    _tell(Grant.objects.filter(session__in=sessions).select_related("application").order_by("created_at"))
+
+
+def _tell(grants: Iterable[Grant]) -> None:
+    """One message for each session and application, however often it entered; of CAS, which knows no sessions, for each ticket."""
+    by_session = {
+        (grant.application_id, grant.pk if grant.protocol == "cas" else grant.session_id): grant
+        for grant in grants
+        if grant.protocol in TOLD and grant.application.content.get("logout_url")
+    }
+    for grant in by_session.values():
+        put(grant.protocol + LOGOUT, key=str(grant.pk), body={"grant": str(grant.pk)})
 
 
 def end_lock_entries(sessions: Sequence[str]) -> None:
@@ -50,8 +56,7 @@ def end_entries(grants: QuerySet[Grant], *, why: str, context: RequestContext | 
     found = list(grants.select_related("application").order_by("created_at"))
     for grant in found:
         revoke_grant(grant, why=why, at=clock.now(), context=context)
-        if grant.protocol in TOLD and grant.application.content.get("logout_url"):
-            put(grant.protocol + LOGOUT, key=str(grant.pk), body={"grant": str(grant.pk)})
+    _tell(found)
     return len(found)
 
 
