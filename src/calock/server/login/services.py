@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 
-from calock.core.challenge import Challenge, Purpose
+from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import build, record, record_refusal
 from calock.server.challenges.models import SpentChallenge
 from calock.server.challenges.services import Aim, is_ours, spend
@@ -30,6 +31,7 @@ from calock.server.locks.revocations import require_not_revoked
 from calock.server.locks.versions import is_same, lock_of_key, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
+from calock.server.receipts.models import Receipt
 from calock.server.receipts.services import receipt_of
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
@@ -56,6 +58,15 @@ class LoggedIn(NamedTuple):
     """A new session and the value its cookie must get: the only time the server has it."""
 
     session: Session
+    cookie: str
+
+
+class _Rows(NamedTuple):
+    """What a login writes, unsaved, and the value of its cookie."""
+
+    session: Session
+    row: AuditEvent
+    receipt: Receipt
     cookie: str
 
 
@@ -109,38 +120,44 @@ def _enter_until_decided(proof: Proof, context: RequestContext) -> LoggedIn:
 def _enter(proof: Proof, context: RequestContext) -> LoggedIn | None:
     """Find, decide, and write challenge, session, audit row and receipt together: two statements when nothing is unusual.
 
-    None: nobody has seen this certificate, or its lock is not bound and a list speaks of it. The challenge is spent then, and
-    nothing else has happened.
+    None: the slow way decides, since nobody has seen this certificate or a list speaks of its lock. The challenge is spent then,
+    and nothing else has happened.
     """
     found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key, challenge=proof.challenge.digest)
     if found is not None and found.challenge_spent:
         raise Refusal(Reason.CHALLENGE_SPENT, "the challenge was used before")
+    if found is None or _is_claimed(found, proof):
+        spend(proof.challenge)
+        return None
+    rows = _rows_of(found, proof, context)
     try:
-        entered = _open(found, proof, context, spent=proof.challenge) if found else None
+        return _write(rows, found, proof, context, along=[SpentChallenge(digest=proof.challenge.digest)])
     except IntegrityError as error:
         if store.is_spent(proof.challenge):
             raise Refusal(Reason.CHALLENGE_SPENT, "somebody was quicker") from error
         raise
-    if entered is None:
-        spend(proof.challenge)
-    return entered
 
 
 @again_when_broken_off
 def _enter_renewed(proof: Proof, renewal: Renewal, context: RequestContext) -> LoggedIn | None:
-    """The slow way in of a certificate that was renewed over its old key; its challenge is spent."""
+    """The slow way in of a certificate that was renewed over its old key; its challenge is spent.
+
+    None: a list speaks of its lock since a moment ago.
+    """
     with transaction.atomic():
         found = store.find(proof.issuer.spki_sha256, proof.certificate.serial_hex, proof.driver_key)
-        return _open(found or _renewed(proof, renewal, context), proof, context)
+        found = found or _renewed(proof, renewal, context)
+        if _is_claimed(found, proof):
+            return None
+        return _write(_rows_of(found, proof, context), found, proof, context)
 
 
-def _open(found: Found, proof: Proof, context: RequestContext, *, spent: Challenge | None = None) -> LoggedIn | None:
-    """Session and audit row of a certificate that is in the tables, and the challenge ``spent`` for them: all of it or nothing.
+def _rows_of(found: Found, proof: Proof, context: RequestContext) -> _Rows:
+    """What is written of the login of a certificate that is in the tables.
 
-    None: its lock is not bound, but a list speaks of it.
+    Raises:
+        Refusal: as ``_require_open``.
     """
-    if _is_claimed(found, proof):
-        return None
     _require_open(found, proof)
     assert found.account_id is not None
     session, cookie = new_session(account_id=found.account_id, method=SessionMethod.CA, context=context, lock_id=found.lock_id)
@@ -154,17 +171,26 @@ def _open(found: Found, proof: Proof, context: RequestContext, *, spent: Challen
         provider=proof.provider.code,
         details=proof.details,
     )
-    receipt = receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest)
+    return _Rows(session, row, receipt_of(proof.draft, row, binding=found.binding_id, session=session.digest), cookie)
+
+
+def _write(rows: _Rows, found: Found, proof: Proof, context: RequestContext, *, along: Sequence[SpentChallenge] = ()) -> LoggedIn:
+    """These rows and ``along``, the end of the browser's older session, word of a new driver or place: all of it or nothing."""
+    assert found.account_id is not None
+    together = [*along, rows.session, rows.row, rows.receipt]
     new_driver = bool(proof.driver_key) and not found.driver_known
     new_place = not found.driver_known and is_new_place(found.account_id, context)  # a driver that is known makes no place new
-    with transaction.atomic() if context.session or new_driver or new_place else nullcontext():
+    if context.session is None and not new_driver and not new_place:
+        store.insert_together(together)
+        return LoggedIn(rows.session, rows.cookie)
+    with transaction.atomic():
         if context.session is not None:
             end_session(session=context.session, reason="new login", at=context.at)
-        store.insert_together([*([SpentChallenge(digest=spent.digest)] if spent else []), session, row, receipt])
-        told = new_driver and note_new_driver(found.account_id, proof.driver_key, row=row, context=context)
+        store.insert_together(together)
+        told = new_driver and note_new_driver(found.account_id, proof.driver_key, row=rows.row, context=context)
         if new_place and not told:
-            tell_of_place(found.account_id, row=row, context=context)
-    return LoggedIn(session, cookie)
+            tell_of_place(found.account_id, row=rows.row, context=context)
+    return LoggedIn(rows.session, rows.cookie)
 
 
 def _is_claimed(found: Found, proof: Proof) -> bool:

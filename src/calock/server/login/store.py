@@ -35,7 +35,9 @@ LEFT JOIN challenges_spentchallenge s ON s.digest = %s
 WHERE r.spki_sha256 = %s AND c.serial = %s
 """
 _AS_THEY_ARE = (models.CharField, models.DateTimeField, models.ForeignKey, models.UUIDField)
-"""Fields whose values psycopg takes without Django's help, which for the forty of a login costs as much as a signature."""
+"""Fields whose values psycopg takes without Django's help: converting the forty values that a login writes costs as much as a
+signature.
+"""
 
 
 class _Insertion(NamedTuple):
