@@ -19,6 +19,7 @@ from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import AccountState, CalendarLink
 from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.models import AuditEvent
+from calock.server.locks.models import LockCertificate
 from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
 from calock.server.organisations.models import OrganisationState
@@ -112,6 +113,15 @@ def test_an_old_link_opens_nothing(lock_world, how):
         for state in (AccountState.DISABLED, AccountState.ACTIVE):
             set_account_state(member=member, state=state, by=lock_world.admin, context=context(account=lock_world.admin))
     read(path, status=404)
+
+
+def test_no_name_in_a_certificate_breaks_the_calendar(lock_world):
+    bound(make_lock(), lock_world.member)
+    LockCertificate.objects.update(subject_cn="坏\x0b\r\nBEGIN:VALARM\x00名")
+    octets = logged_in(lock_world.admin).client.get("/system/ca/expiry/calendar/").content
+    assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", octets)
+    (event,) = events(octets)
+    assert (len(event.walk("VALARM")), "坏·" in event["description"]) == (2, True)
 
 
 def test_no_calendar_is_read_while_the_organisation_is_disabled(lock_world):

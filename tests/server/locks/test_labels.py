@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from worlds.browser import Browser, bound, context, logged_in
+from worlds.browser import Browser, bound, context, logged_in, page_client
 from worlds.practice import ORIGIN, make_lock
 from worlds.rows import USCC
 
@@ -65,6 +66,19 @@ def test_others_locks_ended_ones_long_labels_and_unknown_ranks_are_refused(lock_
     assert name(lock_world.member, first, "长" * 21).status_code == 400
     assert name(lock_world.member, first, "短", "best").status_code == 400
     assert set(Binding.objects.values_list("label", "rank")) == {("", "")}
+
+
+def test_the_page_says_in_its_language_what_is_wrong_with_a_label(lock_world, two):
+    browser, address = page_client("shanxi", lock_world.member, english=True), f"/system/ca/{two[0].pk}/label/"
+    assert "A label has at most 20 characters." in browser.post(address, {"label": "x" * 21, "rank": ""}).content.decode()
+    page = browser.post(address, {"label": "x", "rank": "best"}).content.decode()
+    assert not re.search("[一-鿿]", page.partition('role="alert">')[2].partition("</div>")[0])
+
+
+def test_the_same_label_again_fills_no_trail(lock_world, two):
+    for _ in range(3):
+        name(lock_world.member, two[0], "财务室", "main")
+    assert AuditEvent.objects.filter(event="binding:lock:labelled").count() == 1
 
 
 def test_the_last_lock_is_warned_of_from_30_days_before_its_end_and_after_another_went(lock_world, two):

@@ -22,17 +22,24 @@ MAX_LABEL = 20
 def label_lock(*, binding: uuid.UUID, label: str, rank: str, by: Account, context: RequestContext) -> Binding:
     """Name a lock that ``by`` sees, and say which of the account's locks it is. A second main lock makes the first one a spare.
 
+    What says the same as before changes nothing, and writes no audit row.
+
     Raises:
-        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED; REQUEST_MALFORMED for more than MAX_LABEL characters or an unknown rank.
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED; REQUEST_MALFORMED for an unknown rank, and with ``longest`` for a label
+            of more characters than that.
     """
     text = clean(mask_person_ids(" ".join(label.split())), MAX_LABEL + 1)
-    if len(text) > MAX_LABEL or rank not in Rank.values:
-        raise Refusal(Reason.REQUEST_MALFORMED, f"备注最多 {MAX_LABEL} 个字")
+    if rank not in Rank.values:
+        raise Refusal(Reason.REQUEST_MALFORMED, "unknown rank")
+    if len(text) > MAX_LABEL:
+        raise Refusal(Reason.REQUEST_MALFORMED, "label too long", {"longest": MAX_LABEL})
     with transaction.atomic():
         account = _account_of(binding, by)
         row: Binding = Binding.objects.select_related("account", "lock__provider").get(pk=binding)
         if row.unbound_at is not None:
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended before")
+        if (row.label, row.rank) == (text, rank):
+            return row
         if rank == Rank.MAIN:
             others = Binding.objects.live().filter(account=account, rank=Rank.MAIN).exclude(pk=row.pk)
             others.update(rank=Rank.SPARE)

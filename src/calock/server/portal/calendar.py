@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from icalendar import Alarm, Calendar, Event
 
 from calock.server.accounts.models import Account
+from calock.server.audit.canonical import clean
 from calock.server.locks.models import Binding, BindingQuerySet, LockCertificate
 from calock.server.portal.rows import shorten
 from calock.server.sites.profile import Profile
@@ -71,7 +72,7 @@ def _event(binding: Binding, versions: list[LockCertificate], reader: Account, *
     event.add("transp", "TRANSPARENT")
     summary = _("CA 锁到期：%(lock)s") % {"lock": binding.label or shorten(lock.lock_id)}
     event.add("summary", summary)
-    event.add("description", "\n".join(_lines(binding, current, reader)))
+    event.add("description", "\n".join(clean(line) for line in _lines(binding, current, reader)))  # a certificate names itself
     if lock.provider.renew_url:
         event.add("url", lock.provider.renew_url)
     for before in ALARMS:

@@ -8,6 +8,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Reason, Refusal
@@ -39,7 +40,10 @@ def label(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
         label_lock(binding=binding_id, **given, by=account, context=context_of(site_request))
     except Refusal as refusal:
         refusals.audit(site_request, refusal)
-        return _page(site_request, found, status=status_of(refusal.reason), refusal=refusal.detail, given=given)
+        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        if "longest" in refusal.facts:
+            told["message"] = _("备注最多 %(longest)s 个字。") % refusal.facts
+        return _page(site_request, found, status=status_of(refusal.reason), refusal=told, given=given)
     return HttpResponseRedirect(reverse("portal:bindings"))
 
 
