@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from worlds.mail import free_port
 
 from calock.server.process import config
 from calock.server.web.client_address import client_address
@@ -58,13 +59,43 @@ def certificate(tmp_path_factory):
     return folder
 
 
-@needs("nginx")
-def test_nginx_accepts_its_configuration(certificate, tmp_path):
+def nginx_conf(certificate: Path, folder: Path, ports: dict[str, int]) -> Path:
+    """The configuration as it is but for files and ports, inside of the least one around it."""
     text = (OPS / "nginx" / "calock.conf").read_text("utf-8")
-    text = text.replace("/etc/nginx/", f"{certificate}/").replace("/var/log/nginx/", f"{tmp_path}/")
-    text = re.sub(r"listen (\[::\]:)?(443|80)\b", lambda found: f"listen {found[1] or ''}{20000 + int(found[2])}", text)
-    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{\n{text}\n}}", "utf-8")
-    assert "[warn]" not in run("nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+    text = text.replace("/etc/nginx/", f"{certificate}/").replace("/var/log/nginx/", f"{folder}/")
+    text = re.sub(r"listen (\[::\]:)?(443|80)\b", lambda found: f"listen {found[1] or ''}{ports[found[2]]}", text)
+    text = re.sub(r"server 127\.0\.0\.1:800\d", f"server 127.0.0.1:{ports['nobody']}", text)
+    own = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    around = f"pid {folder}/pid; error_log {folder}/main.log info; events {{}} http {{\n{own}\naccess_log {folder}/main-access.log;"
+    (folder / "nginx.conf").write_text(f"{around}\n{text}\n}}", "utf-8")
+    return folder / "nginx.conf"
+
+
+@pytest.fixture
+def ports() -> dict[str, int]:
+    return {name: free_port() for name in ("443", "80", "nobody")}
+
+
+@needs("nginx")
+def test_nginx_accepts_its_configuration(certificate, tmp_path, ports):
+    assert "[warn]" not in run("nginx", "-t", "-p", tmp_path, "-c", nginx_conf(certificate, tmp_path, ports))
+
+
+@needs("nginx")
+def test_no_log_of_nginx_holds_the_query_of_an_address(certificate, tmp_path, ports):
+    """Neither of one that is sent on to HTTPS, nor of one that no machine answers."""
+    conf = nginx_conf(certificate, tmp_path, ports)
+    run("nginx", "-p", tmp_path, "-c", conf)
+    try:
+        for scheme, port, status in (("http", "80", "301"), ("https", "443", "502")):
+            address = f"{scheme}://login.example.gov.cn:{ports[port]}/calendar/ca.ics?token=SECRET"
+            to = f"login.example.gov.cn:{ports[port]}:127.0.0.1"
+            assert run("curl", "-sk", "--resolve", to, "-o", tmp_path / "body", "-w", "%{http_code}", address) == status
+    finally:
+        run("nginx", "-p", tmp_path, "-c", conf, "-s", "quit")
+    logs = {path.name: path.read_text("utf-8") for path in tmp_path.glob("*.log")}
+    assert logs["calock.log"].count("/calendar/ca.ics") == 2
+    assert not [name for name, text in logs.items() if "SECRET" in text]
 
 
 @needs("haproxy")
