@@ -64,22 +64,27 @@ def test_a_forgotten_password_is_chosen_anew_with_a_code_that_is_used_once(mailb
     assert row.details["contact"] == "z***@supplier.example"
 
 
+def shapes(asked: CaptureQueriesContext) -> tuple[str, ...]:
+    """The statements without their values, however many stand in a list."""
+    return tuple(re.sub(r"\(\?(, \?)*\)", "(?)", re.sub(r"'[^']*'|\d+|NULL", "?", row["sql"])) for row in asked.captured_queries)
+
+
 def test_every_name_gets_the_same_words_and_the_same_statements(mailbox, person, stranger):
     contact(person)
     account("nobody", "无联系方式")
-    answers, statements = set(), set()
+    answers, statements, guesses = set(), set(), set()
     for name in ("zhangsan", "nobody", "does-not-exist"):
         with CaptureQueriesContext(connection) as asked:
             answer = ask(stranger, name)
         assert answer.status_code == 302
         page = stranger.get(answer.headers["Location"]).content.decode()
         answers.add(re.sub(r'value="[^"]*"', "", page))
-        statements.add(tuple(re.sub(r"'[^']*'|\d+|NULL", "?", row["sql"]) for row in asked.captured_queries))
-        refused = reset(stranger, "12345678", name)
-        assert refused.status_code == 401
-    assert len(answers) == 1
-    assert len(statements) == 1
-    background()
+        statements.add(shapes(asked))
+        background()
+        with CaptureQueriesContext(connection) as guessed:
+            assert reset(stranger, "12345678", name).status_code == 401
+        guesses.add(shapes(guessed))
+    assert len(answers) == len(statements) == len(guesses) == 1
     assert len(mailbox.mails) == 1
     assert set(AuditEvent.objects.filter(event="account:password:refused").values_list("reason", flat=True)) == {"CODE_WRONG"}
 
@@ -121,6 +126,29 @@ def test_nobody_s_mailbox_is_flooded(mailbox, person, stranger):
         PAGE, {"step": "ask", "username": "zhangsan", "kind": "mail"}, headers={"origin": f"http://{browser.host}"}
     )
     assert answer.status_code == 302  # a browser that the person used has a count of its own
+
+
+def test_whoever_logged_in_as_somebody_else_has_no_count_of_their_own(mailbox, person):
+    contact(person)
+    account("other", "旁人", password=PASSWORD)
+    answers = []
+    for _ in range(3):
+        browser = Browser()
+        own = {"origin": f"http://{browser.host}"}
+        assert browser.client.post("/login/", {"username": "other", "password": PASSWORD}, headers=own).status_code == 302
+        asked = {"step": "ask", "username": "zhangsan", "kind": "mail"}
+        answers += [browser.client.post(PAGE, asked, headers=own).status_code for _ in range(3)]
+    assert answers == [302] * 5 + [429] * 4
+
+
+def test_a_mailbox_that_several_accounts_share_gets_no_more_codes_than_another(mailbox, person):
+    for name in ("first", "second", "third"):
+        contact(account(name, "同事"))
+        for _ in range(3):
+            assert ask(page_client("shanxi"), name).status_code == 302
+    background()
+    assert len(mailbox.mails) == 5
+    assert AuditEvent.objects.filter(event="outbox:message:given_up").count() == 4
 
 
 @pytest.mark.parametrize("why", ["operator", "disabled", "removed", "unverified"])

@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 
 from calock.server.contacts.values import ContactKind, masked
@@ -16,9 +16,10 @@ from calock.server.tools.keys import ring
 
 CODE_DIGITS = 8
 CODE_TRIES = 5
-"""Guesses at one code: with five codes an hour for an account, one in 4 million each hour."""
+"""Guesses at one code: with five codes an hour for an account, about one in 4 million each hour."""
 
-
+_NONE = uuid.UUID(int=0)
+"""No code's id: Django sends no statement about an empty list."""
 _BETWEEN = str.maketrans("", "", " -\u3000")
 
 
@@ -107,6 +108,19 @@ class ContactCodeQuerySet(models.QuerySet["ContactCode"]):
         """Those that may still be used."""
         return self.filter(used_at__isnull=True, expires_at__gt=at, tries__lt=CODE_TRIES)
 
+    def right_one(self, typed: str, *, at: datetime) -> ContactCode | None:
+        """The newest open one whose digits these are; when none is, a guess at each of them is counted.
+
+        They are held while they are judged: no more guesses are judged than may be, however many come at once. The
+        statements are the same whatever is found, so that nobody learns from their time whether there are any.
+        """
+        with transaction.atomic():
+            rows = list(self.open_at(at).select_for_update(of=("self",)).order_by("-created_at"))
+            right = next((row for row in rows if row.has_digits(typed)), None)
+            if right is None:
+                self.model.objects.filter(pk__in=[_NONE, *(row.pk for row in rows)]).update(tries=F("tries") + 1)
+        return right
+
 
 class ContactCode(models.Model):
     """A code that was sent to a contact. Its digits stand nowhere: they follow from the row's id and the server's secret."""
@@ -138,6 +152,11 @@ class ContactCode(models.Model):
         numbers = (int.from_bytes(hmac.digest(key.octets, content, "sha256")[:8]) for key in ring("codes"))
         return [f"{number % 10**CODE_DIGITS:0{CODE_DIGITS}d}" for number in numbers]
 
+    def has_digits(self, typed: str) -> bool:
+        """Whether these are its digits, for whoever counts guesses."""
+        plain = typed.translate(_BETWEEN)
+        return any(seals.same(plain, digits) for digits in self._digits())
+
     def is_right(self, typed: str, *, at: datetime) -> bool:
         """Whether these are its digits.
 
@@ -147,8 +166,7 @@ class ContactCode(models.Model):
         mine = type(self).objects.filter(pk=self.pk)
         if not mine.open_at(at).update(tries=F("tries") + 1):
             return False
-        plain = typed.translate(_BETWEEN)
-        right = any(seals.same(plain, digits) for digits in self._digits())
+        right = self.has_digits(typed)
         if right:
             mine.update(tries=F("tries") - 1)
         return right

@@ -14,6 +14,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.codes import store_password
 from calock.server.accounts.models import Account, Role
+from calock.server.accounts.password_tries import NOBODY
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
@@ -23,6 +24,7 @@ from calock.server.messaging.letters import letter_of_lock_only
 from calock.server.messaging.sending import CODE_LIFE, deliver_code
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import tell
+from calock.server.outbox.kinds import GiveUpError
 from calock.server.outbox.models import Message
 from calock.server.outbox.services import put
 from calock.server.sessions.context import RequestContext
@@ -37,19 +39,19 @@ def ask_for_code(*, username: str, kind: str, language: str, context: RequestCon
     """
     throttle.refuse_when_too_many("password-code", context.sender)
     name = _named(username)
+    account = Account.objects.filter(username=name).values_list("pk", flat=True).first()
+    # a browser in which this account logged in has a count of its own: strangers do not keep the person from asking
+    asker = f" browser {context.known_browser.id}" if context.known_browser.knows(account or NOBODY) else ""
     try:
         channels.require_ready(kind)
-        # a browser in which somebody logged in before has a count of its own: strangers do not keep the person from asking
-        who = f" browser {context.known_browser.id}" if context.known_browser.is_known() else ""
-        code_limits.take((f"name {name}{who}",), context)
+        code_limits.take(code_limits.about(f"name {name}{asker}"), code_limits.from_address(context), at=context.at)
     except Refusal as refusal:
         throttle.count_failure("password-code", context.sender)
         record_refusal(Event.PASSWORD_CODE_REFUSED, refusal, context=context)
         raise
-    account = Account.objects.filter(username=name).values_list("pk", flat=True).first()
-    body = {"kind": kind, "account": str(account or ""), "browser": context.browser, "site": context.site, "language": language}
+    body = {"kind": kind, "account": str(account or ""), "asker": asker, "browser": context.browser}
     with transaction.atomic():
-        put(f"reset-{kind}", key=str(uuid.uuid4()), body=body)
+        put(f"reset-{kind}", key=str(uuid.uuid4()), body={**body, "site": context.site, "language": language})
         record(Event.PASSWORD_CODE_ASKED, context=context, subject=account, details={"kind": kind})
 
 
@@ -61,13 +63,14 @@ def send_reset(message: Message) -> None:
     """Decide who gets a code, and send it. A repetition sends the same code.
 
     Raises:
-        GiveUpError: its time is over.
+        GiveUpError: its time is over, or its contact got too many.
     """
     body = {name: str(value) for name, value in message.body.items()}
     account = Account.objects.select_related("organisation").filter(pk=body["account"]).first() if body["account"] else None
     contact = Contact.objects.verified().filter(account=account, kind=body["kind"]).first() if account else None
     if account is None or contact is None or not _may_reset(account):
         return
+    _count(message, contact)
     if is_lock_only(account, site=body["site"], at=clock.database_now()):
         letter = letter_of_lock_only(contact, id_=str(message.pk), site=body["site"], language=body["language"])
         channels.send(contact.kind, letter)
@@ -76,6 +79,18 @@ def send_reset(message: Message) -> None:
     values = {"purpose": CodePurpose.RESET, "contact": contact, "browser": body["browser"], **times}
     code, _made = ContactCode.objects.get_or_create(pk=message.pk, defaults=values)
     deliver_code(code, site=body["site"], language=body["language"])
+
+
+def _count(message: Message, contact: Contact) -> None:
+    """Count what is sent to a contact with the codes that prove it, once however often it is tried.
+
+    Raises:
+        GiveUpError: too many; whoever asked is told nothing, since the request knows of no contact.
+    """
+    asker = str(message.body.get("asker", ""))  # a message of an earlier version has none
+    count = code_limits.to_contact(contact.kind, contact.value, asker=asker)
+    if message.attempts == 1 and not count.take(clock.database_now()):
+        raise GiveUpError(f"this contact got {count.most} codes within the hour")
 
 
 def _may_reset(account: Account) -> bool:
@@ -108,12 +123,17 @@ def reset_password(*, username: str, typed: str, new: str, context: RequestConte
 
 
 def _right_code(name: str, typed: str, context: RequestContext) -> ContactCode:
-    asked = ContactCode.objects.open_at(context.at).filter(purpose=CodePurpose.RESET, browser=context.browser)
-    mine = asked.filter(contact__account__username=name, contact__removed_at__isnull=True) if context.browser else asked.none()
-    for code in mine.select_related("contact__account__organisation").order_by("-created_at")[: code_limits.MOST]:
-        if code.is_right(typed, at=context.at):
-            return code
-    raise Refusal(Reason.CODE_WRONG, "no open code of this account that was asked for in this browser")
+    """The code of this name and browser that was typed. For every name the same is asked, and one guess written down."""
+    if not context.browser:
+        raise Refusal(Reason.CODE_WRONG, "a browser that asked for none")
+    asked = ContactCode.objects.filter(purpose=CodePurpose.RESET, browser=context.browser)
+    mine = asked.filter(contact__account__username=name, contact__removed_at__isnull=True)
+    with transaction.atomic():
+        judged = code_limits.guesses(name, context).take(context.at)
+        code = mine.select_related("contact__account__organisation").right_one(typed, at=context.at)
+    if code is None or not judged:
+        raise Refusal(Reason.CODE_WRONG, "no open code of this account that was asked for in this browser")
+    return code
 
 
 def _set(account: Account, code: ContactCode, password: str, context: RequestContext) -> None:

@@ -42,7 +42,7 @@ def add_contact(*, account: Account, kind: str, text: str, language: str, contex
         value = normalised(named, text)
         if value is None:
             raise Refusal(Reason.CONTACT_UNUSABLE, f"no {named}")
-        code_limits.take((f"account {account.pk}", f"{named} {value.lower()}"), context)
+        code_limits.take(code_limits.about(f"account {account.pk}"), code_limits.to_contact(named, value), at=context.at)
         return _add(account, named, value, language=language, context=context)
 
     return _audited(act, account, context)
