@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from worlds.races import in_parallel
 from worlds.register import make_world
 
 from calock.server.audit.models import AuditEvent
-from calock.server.jobs.outbox import HELD, Delivery
+from calock.server.jobs.outbox import HELD, OF_ONE, Delivery
 from calock.server.outbox import kinds
 from calock.server.outbox.kinds import GiveUpError, Kind, register_kind
 from calock.server.outbox.models import Message
@@ -159,6 +160,27 @@ def test_a_machine_that_had_its_hands_full_goes_on_at_once(receiver, kind):
         machine.more.clear()
     assert asked == [True, False]
     assert len(receiver.got) == HELD + 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_kinds_whose_receivers_hang_keep_another_kind_from_nothing(receiver, kind):
+    over, arrived = threading.Event(), threading.Event()
+    hanging = ("notice-mail", "code-mail", "reset-mail", "notice-phone", "code-phone", "reset-phone")
+    for code in hanging:
+        register_kind(Kind(code, "试验", lambda _message: over.wait(60)))
+    register_kind(Kind("logout", "试验", lambda _message: arrived.set()))
+    with transaction.atomic():
+        for code in hanging:
+            for number in range(OF_ONE + 1):
+                put(code, key=str(number), body={})
+        put("logout", key="one", body={})
+    machine = Delivery()
+    try:
+        machine.tick()
+        assert arrived.wait(20)
+    finally:
+        over.set()
+        machine.wait()
 
 
 @pytest.mark.django_db

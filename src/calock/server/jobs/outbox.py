@@ -11,9 +11,8 @@ from calock.server.jobs.lanes import Lanes
 from calock.server.outbox.kinds import kinds
 from calock.server.outbox.services import claim, deliver
 
-AT_ONCE = 12
 OF_ONE = 4
-"""Threads for one kind."""
+"""Threads for one kind, and as many for each other one: while all mail and text messages hang, logouts wait for none of them."""
 HELD = 40
 """Messages of one kind that this machine holds at most: ten for each thread, of a minute each, fit into a lease."""
 
@@ -22,7 +21,7 @@ class Delivery:
     """The outbox of this machine's background process."""
 
     def __init__(self) -> None:
-        self._lanes = Lanes("outbox", at_once=AT_ONCE, of_one=OF_ONE)
+        self._lanes = Lanes("outbox", at_once=OF_ONE * len(kinds()), of_one=OF_ONE)
         self._held: defaultdict[str, list[Future[None]]] = defaultdict(list)
         self.more = threading.Event()
         """Set when a kind of which more may wait than this machine holds has room again: the job need not wait for its time."""
