@@ -84,6 +84,18 @@ def test_every_kind_of_notice_has_words_that_can_be_sent(mailbox, person):
     assert not any("%(" in text_of(one) for one in mailbox.mails)
 
 
+def test_a_notice_of_a_newer_version_shuts_nobody_out_and_waits_for_it(mailbox, person):
+    contact(person)
+    newer = notice(person, "of_a_newer_version")
+    notice(person)
+    browser = page_client("shanxi", person)
+    for page in ("/sessions/", "/notices/", "/personal-data/", "/personal-data/download/?format=json"):
+        assert browser.get(page).status_code == 200
+    background()
+    assert len(mailbox.mails) == 1
+    assert Notice.objects.get(forwarded_at=None) == newer
+
+
 def test_whoever_is_told_much_in_an_hour_is_told_once_that_there_is_more(mailbox, person):
     contact(person)
     for _ in range(MOST_NOTICES + 5):

@@ -31,7 +31,7 @@ MOST_NOTICES = 30
 
 def forward_notices() -> int:
     """Leave the messages of notices that were written since; how many notices. Two machines at once take different rows."""
-    rows = Notice.objects.filter(forwarded_at__isnull=True).order_by("created_at")
+    rows = Notice.objects.known().filter(forwarded_at__isnull=True).order_by("created_at")
     if not rows.exists():  # nearly always: no transaction for that
         return 0
     ready = channels.ready_kinds()

@@ -42,9 +42,13 @@ class NoticeKind(models.TextChoices):
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
+    def known(self) -> NoticeQuerySet:
+        """Of kinds that this version has words for: a newer one beside it, on the same database, may write others."""
+        return self.filter(kind__in=NoticeKind.values)
+
     def open_for(self, account_id: uuid.UUID) -> NoticeQuerySet:
         """Not dismissed yet, oldest first."""
-        return self.filter(account=account_id, dismissed_at__isnull=True).order_by("created_at")
+        return self.known().filter(account=account_id, dismissed_at__isnull=True).order_by("created_at")
 
 
 class Notice(models.Model):

@@ -138,7 +138,7 @@ def _drivers(account: Account) -> Iterator[Row]:
 
 
 def _notices(account: Account) -> Iterator[Row]:
-    for row in Notice.objects.filter(account=account).order_by("-created_at")[:MOST]:
+    for row in Notice.objects.known().filter(account=account).order_by("-created_at")[:MOST]:
         yield row.created_at, words_of(row).text
 
 

@@ -30,7 +30,7 @@ def notices(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, session = require_account(site_request)
     unread = "unread" in request.GET
-    found = Notice.objects.filter(account=account).order_by("-created_at", "pk")
+    found = Notice.objects.known().filter(account=account).order_by("-created_at", "pk")
     pages = Paginator(found.filter(dismissed_at__isnull=True) if unread else found, PER_PAGE).get_page(request.GET.get("page"))
     return page(
         site_request,
