@@ -42,8 +42,10 @@ def proofs_of(session: Session) -> Proofs:
 def methods_of(session: Session) -> list[str]:
     """``amr``: the ways in which a session's person proved themselves."""
     proofs = proofs_of(session)
-    lock = () if proofs.lock is None else ("hwk" if is_of_hardware(session.proved_lock_id) else "swk", "pin", "mfa")
-    return [*lock, *(() if proofs.password is None else ("pwd",))]
+    password = () if proofs.password is None else ("pwd",)
+    if proofs.lock is None:
+        return [*password]
+    return ["hwk" if is_of_hardware(session.proved_lock_id, proved_at=proofs.lock) else "swk", "pin", "mfa", *password]
 
 
 def acr(level: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.checks.profile import is_of_hardware as certified_so
@@ -10,8 +11,10 @@ from calock.server.locks.models import LockCertificate
 from calock.server.providers.trust import current_register
 
 
-def is_of_hardware(lock: uuid.UUID | None) -> bool:
-    """Whether the current certificate of a lock has a policy that its provider's rules (``hardware_policies``) name.
+def is_of_hardware(lock: uuid.UUID | None, *, proved_at: datetime) -> bool:
+    """Whether the certificate of a lock that was proved at that time has a policy that its provider's rules name.
+
+    The rules are ``hardware_policies``. A certificate that took its place since then says nothing about what was proved: no.
 
     Raises:
         Refusal: the register cannot be read, or the stored certificate does not open.
@@ -20,5 +23,5 @@ def is_of_hardware(lock: uuid.UUID | None) -> bool:
     if not policies:
         return False
     rows = LockCertificate.objects.select_related("ca_record__provider").filter(lock=lock, superseded_at__isnull=True)
-    row = rows.filter(ca_record__provider__code__in=policies).first()
+    row = rows.filter(ca_record__provider__code__in=policies, current_since__lte=proved_at).first()
     return row is not None and certified_so(Certificate.parse(row.der), policies[row.ca_record.provider.code])

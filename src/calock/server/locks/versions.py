@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.utils import timezone
-
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 from calock.server.locks.ending_notices import withdraw_reminders
@@ -182,7 +180,7 @@ def take_version(lock: Lock, proven: ProvenCertificate, current: LockCertificate
         raise Refusal(Reason.CERTIFICATE_REVOKED, "its row says that it is revoked", about=about)
     if known.superseded_at is not None:
         _leave_behind(current, at=at)
-        LockCertificate.objects.filter(pk=known.pk).update(superseded_at=None, current_since=timezone.now())
+        LockCertificate.objects.filter(pk=known.pk).update(superseded_at=None, current_since=at)
 
 
 def _leave_behind(version: LockCertificate | None, *, at: datetime) -> None:
@@ -217,6 +215,7 @@ def add_version(lock: Lock, proven: ProvenCertificate, previous: LockCertificate
         algorithm=proven.algorithm,
         not_before=proven.not_before,
         not_after=proven.not_after,
+        current_since=at,
         supersedes=previous,
     )
     version.der = proven.certificate.der
