@@ -42,7 +42,7 @@ def install_practice(code: str = CODE) -> Provider:
         values={"name": "练习 CA 互认平台", "short_name": "练习 CA", "hotline": "0351-0000000"},
         rules={},
         groups=("root", "issuing"),
-        addresses=({}, {"crl_urls": ("http://127.0.0.1:9/ca.crl",)}),
+        addresses=({}, {"crl_urls": ("http://127.0.0.1:8/ca.crl",)}),
     )
 
 
