@@ -6,13 +6,18 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from worlds.browser import Browser, bound, logged_in, reason_of, refusal_row
+from django.utils import timezone
+from worlds.browser import Browser, bound, context, logged_in, reason_of, refusal_row
 from worlds.practice import NOW, family, make_lock
 from worlds.rows import PASSWORD, USCC, install
 
+from calock.core.refusals import Reason, Refusal
 from calock.server.audit.models import AuditEvent
+from calock.server.contacts.models import Contact
 from calock.server.locks import consent
 from calock.server.locks.models import Binding, Lock, LockCertificate
+from calock.server.locks.suspension import suspend_lock
+from calock.server.login.services import login_with_password
 from calock.server.sessions.models import Session
 from calock.server.sites.registry import sites
 
@@ -67,6 +72,25 @@ def test_one_more_lock_leaves_the_first_as_it_is(lock_world):
     assert logged_in(lock_world.member).bind(two, lock_world.member, choose="another").status_code == 200
     assert Browser().log_in(one).status_code == 200
     assert Browser().log_in(two).status_code == 200
+
+
+def test_what_stood_on_a_replaced_lock_stands_on_the_next_one(lock_world):
+    one, two = first_lock(), next_lock()
+    member = lock_world.member
+    old = bound(one, member)
+    member.password_by_lock_id = old.lock_id
+    member.set_password(PASSWORD)
+    member.save()
+    made = Contact(account=member, kind="mail", site="shanxi", language="en", added_at=timezone.now(), verified_at=timezone.now())
+    made.value, made.by_lock = "zhang@supplier.example", old.lock_id
+    made.save()
+    assert logged_in(member).bind(two, member, choose="replace").status_code == 200
+    assert Contact.objects.exists()
+    login_with_password(username="zhangsan", password=PASSWORD, context=context())
+    suspend_lock(binding=Binding.objects.live().get().pk, reason="", by=member, context=context(account=member))
+    assert not Contact.objects.exists()
+    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+        login_with_password(username="zhangsan", password=PASSWORD, context=context())
 
 
 def test_a_replaced_lock_logs_in_no_more_and_its_sessions_end(lock_world):

@@ -36,7 +36,7 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 class Contact(models.Model):
     """One contact of an account. Until a code proved that it is the person's, nothing but that code is sent to it.
 
-    One that was taken away is told so, then its row is deleted.
+    One that was taken away is told so, then its row is deleted; after a month when that was done by a proof with a lock.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -51,6 +51,11 @@ class Contact(models.Model):
     )
     verified_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    removed_by_lock = models.UUIDField(
+        null=True,
+        blank=True,
+        help_text="the lock that the proof of who took it away stands on: it comes back when that one was lost",
+    )
 
     objects = ContactQuerySet.as_manager()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from calock.server.contacts.models import Contact
 from calock.server.tools import encryption
 from calock.server.tools.rekeying import Rekeyed, batches
@@ -13,9 +15,27 @@ REACH = timedelta(days=30)
 """For so long before it is reported lost somebody else may have had a lock. An older contact is believed to be the person's."""
 
 
-def void_contacts_of_lock(*, account: uuid.UUID, lock: uuid.UUID, at: datetime) -> None:
-    """Take contacts away that were verified by a proof with this lock in the last month: its finder could get back in by them."""
-    Contact.objects.verified().filter(account=account, by_lock=lock, verified_at__gt=at - REACH).update(removed_at=at)
+def end_contacts_of_lock(*, account: uuid.UUID, lock: uuid.UUID, at: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """End the contacts that stand on this lock by a proof of the last month, and give back those that were taken away so.
+
+    Rows are deleted at once: nothing is told to whoever may be its finder. What ended and what came back, as pages show it.
+    """
+    mine, since = Contact.objects.filter(account=account), at - REACH
+    ended = list(mine.filter(by_lock=lock, verified_at__gt=since))
+    mine.filter(Q(pk__in=[row.pk for row in ended]) | Q(verified_at=None)).delete()
+    restored = []
+    for row in mine.filter(removed_by_lock=lock, removed_at__gt=since).order_by("-removed_at"):
+        if not mine.verified().filter(kind=row.kind).exists():
+            row.removed_at = row.removed_by_lock = None
+            row.save(update_fields=["removed_at", "removed_by_lock"])
+            restored.append(row.masked)
+    return tuple(row.masked for row in ended if row.removed_at is None), tuple(restored)
+
+
+def hand_contacts_on(*, account: uuid.UUID, lock: uuid.UUID, heir: uuid.UUID) -> None:
+    """What stood on ``lock`` stands on ``heir``."""
+    for field in ("by_lock", "removed_by_lock"):
+        Contact.objects.filter(account=account, **{field: lock}).update(**{field: heir})
 
 
 def rekey_contacts() -> Rekeyed:

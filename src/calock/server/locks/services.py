@@ -230,7 +230,7 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
         notify(kind, account=member.pk, by=by, row=event, lock=lock.lock_id)
     if judged.named is not None:
-        end_replaced(judged.named, by=by, context=context)
+        end_replaced(judged.named, lock, by=by, context=context)
     return binding
 
 

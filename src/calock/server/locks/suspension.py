@@ -15,26 +15,25 @@ from django.db import transaction
 from calock.core.challenge import Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
-from calock.server.contacts.services import void_contacts_of_lock
 from calock.server.locks.decision_record import Details
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
+from calock.server.locks.standing import end_what_stands_on, tell_what_fell
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_account, end_sessions_of_lock, is_fresh, is_fresh_by_lock
+from calock.server.sessions.services import end_sessions_of_lock, is_fresh, is_fresh_by_lock
 from calock.server.tools import throttle
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
@@ -167,25 +166,14 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
         row.suspend_reason = clean(mask_person_ids(reason.strip()), MAX_REASON)
         row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
         seal_binding(row)
-        _void_password(row, by=by, context=context)
-        void_contacts_of_lock(account=row.account_id, lock=row.lock_id, at=context.at)
+        fallen = end_what_stands_on(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
-        event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details={"sessions_ended": ended})
+        details = {"sessions_ended": ended, **fallen.details}
+        event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details=details)
         withdraw_reminders(row, at=context.at)
         _tell(row, event, by=by)
+        tell_what_fell(fallen, row, event, by=by)
     return row
-
-
-def _void_password(row: Binding, *, by: Account, context: RequestContext) -> None:
-    """A password that was chosen with the lost lock may be its finder's: it falls with the lock, and with it who came in by it."""
-    account = row.account
-    if account.password_by_lock_id != row.lock_id:
-        return
-    account.set_unusable_password()
-    account.save(update_fields=["password"])
-    own = context.session if by.pk == account.pk else None
-    end_sessions_of_account(account_id=account.pk, reason="lock reported lost", at=context.at, but=own)
-    drop_link(account)
 
 
 @again_when_broken_off

@@ -16,9 +16,10 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.challenges.services import Aim
 from calock.server.locks.ending_notices import withdraw_reminders
-from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
+from calock.server.locks.standing import Fallen, end_what_stands_on, hand_on, proves_itself, tell_what_fell
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.locks.ways_in import ways_in
@@ -102,7 +103,8 @@ def _require_other_way_in(account: Account, row: Binding, others: frozenset[uuid
     left = Binding.objects.logging_in().filter(account=account).exclude(pk=row.pk)
     if left.filter(pk__in=others).exists():
         return
-    if not account.has_usable_password() or (goes_by_lock(account, site=context.site) and left.exists()):
+    no_password = not account.has_usable_password() or account.password_by_lock_id == row.lock_id  # such a one ends with the lock
+    if no_password or (goes_by_lock(account, site=context.site) and left.exists()):
         raise Refusal(Reason.LAST_LOCK, "no password that does, and no other lock that logs in")
 
 
@@ -119,19 +121,23 @@ def _end(
     context: RequestContext,
     proved: Proved | None = None,
     others: frozenset[uuid.UUID] | None = None,
+    heir: Lock | None = None,
 ) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved themselves with.
 
     ``others``: the account's bindings with which it gets in; None: nobody asks for another way in.
+
+    ``heir``: the lock that takes the place of this one.
     """
     with transaction.atomic():
-        account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
+        account = row.account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
         take_turn(row.lock)
         live = Binding.objects.live().filter(pk=row.pk)
         if others is not None and live.exists():
             _require_other_way_in(account, row, others, context)  # asked again: two bindings may be ended at once
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
+        fallen = _settle(row, by=by, proved=proved, heir=heir, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
         event = record(
             Event.BINDING_ENDED,
@@ -145,6 +151,7 @@ def _end(
                 "binding": str(row.pk),
                 "sessions_ended": ended,
                 "for_other": row.account_id != by.pk,
+                **fallen.details,
                 **(proved.details if proved else {}),
             },
         )
@@ -152,8 +159,18 @@ def _end(
             keep(proved.draft, event, subject=row.account_id, binding=row.pk)
         withdraw_reminders(row, at=context.at)
         notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.called)
+        tell_what_fell(fallen, row, event, by=by)
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
+
+
+def _settle(row: Binding, *, by: Account, proved: Proved | None, heir: Lock | None, context: RequestContext) -> Fallen:
+    """What stands on the lock ends with it, unless the person ends it by another proof: nobody else knows whether it is lost."""
+    if by.pk != row.account_id or proves_itself(row, proved):
+        return end_what_stands_on(row, by=by, context=context)
+    if heir is not None:
+        hand_on(row, heir)
+    return Fallen()
 
 
 def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
@@ -177,10 +194,10 @@ def end_of_leaver(binding: Binding, reason: str, *, by: Account, context: Reques
     _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context)
 
 
-def end_replaced(binding: Binding, *, by: Account, context: RequestContext) -> None:
-    """End a binding whose lock was just replaced by another one of the same account. Inside the caller's transaction.
+def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestContext) -> None:
+    """End a binding whose lock was just replaced by ``heir``, another one of the same account. Inside the caller's transaction.
 
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, REPLACED, by=by, context=context)
+    _end(binding, REPLACED, by=by, context=context, heir=heir)

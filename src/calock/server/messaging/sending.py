@@ -15,6 +15,7 @@ from django.db.models import Q
 from calock.server.accounts.models import AccountState
 from calock.server.accounts.password_tries import Count, keys_of
 from calock.server.contacts.models import Contact, ContactCode
+from calock.server.contacts.services import REACH
 from calock.server.messaging import channels
 from calock.server.messaging.letters import letter_of_code, letter_of_more, letter_of_notice
 from calock.server.notices.models import Notice
@@ -105,6 +106,7 @@ def deliver_code(code: ContactCode, *, site: str, language: str) -> None:
 def sweep_contacts(*, at: datetime) -> int:
     """Delete contacts that were taken away, or never verified, once nothing is sent to them any more; and old codes. How many."""
     day = timedelta(days=1)
-    gone = Contact.objects.filter(Q(removed_at__lt=at - 3 * day) | Q(verified_at=None, added_at__lt=at - day))
+    removed = Q(removed_at__lt=at - 3 * day, removed_by_lock=None) | Q(removed_at__lt=at - REACH)  # a lost lock gives it back
+    gone = Contact.objects.filter(removed | Q(verified_at=None, added_at__lt=at - day))
     old = ContactCode.objects.filter(expires_at__lt=at - day)
     return old.delete()[0] + gone.delete()[0]

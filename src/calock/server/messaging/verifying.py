@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from django.db import transaction
@@ -21,6 +22,7 @@ from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import tell
 from calock.server.outbox.services import put
 from calock.server.sessions.context import RequestContext
+from calock.server.sessions.models import Session
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
 from calock.server.tools import throttle
 
@@ -50,7 +52,7 @@ def add_contact(*, account: Account, kind: str, text: str, language: str, contex
 
 def _add(account: Account, kind: ContactKind, value: str, *, language: str, context: RequestContext) -> Contact:
     with transaction.atomic():
-        _held(account)
+        _held(account, context)
         Contact.objects.kept().filter(account=account, kind=kind, verified_at__isnull=True).delete()
         made = Contact(account=account, kind=kind, site=context.site, language=language, added_at=context.at)
         made.value = value
@@ -61,9 +63,20 @@ def _add(account: Account, kind: ContactKind, value: str, *, language: str, cont
     return made
 
 
-def _held(account: Account) -> None:
-    """Two acts on one account's contacts, one after the other."""
-    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+def _held(account: Account, context: RequestContext) -> uuid.UUID | None:
+    """Two acts on one account, one after the other, if what was proved still holds: the lock may be lost meanwhile.
+
+    Gives the lock that the act stands on: that of the proof, or the one that the password stands on.
+
+    Raises:
+        Refusal: SESSION_ENDED, and as :func:`require_may_change`.
+    """
+    now = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    session = Session.objects.filter(pk=context.session.pk, ended_at__isnull=True).first() if context.session else None
+    if session is None or not now.is_active:
+        raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
+    require_may_change(now, replace(context, session=session))
+    return session.proved_lock_id if is_fresh_by_lock(session, at=context.at) else now.password_by_lock_id
 
 
 def _send_code(contact: Contact, *, language: str, context: RequestContext) -> None:
@@ -97,14 +110,12 @@ def verify_contact(*, account: Account, contact: uuid.UUID, typed: str, context:
 
 def _verify(row: Contact, code: ContactCode, account: Account, context: RequestContext) -> None:
     with transaction.atomic():
-        _held(account)
+        lock = _held(account, context)
         if not code.use(at=context.at):
             raise Refusal(Reason.CODE_WRONG, "used a moment ago")
         for former in Contact.objects.verified().filter(account=account, kind=row.kind):
-            _remove(former, account, context)
-        assert context.session is not None
-        by_lock = is_fresh_by_lock(context.session, at=context.at)
-        row.verified_at, row.by_lock = context.at, context.session.proved_lock_id if by_lock else account.password_by_lock_id
+            _remove(former, account, lock, context)
+        row.verified_at, row.by_lock = context.at, lock
         row.save(update_fields=["verified_at", "by_lock"])
         details = {"kind": row.kind, "contact": row.masked}
         event = record(Event.CONTACT_VERIFIED, context=context, actor=account, subject=account.pk, details=details)
@@ -122,24 +133,24 @@ def remove_contact(*, account: Account, contact: uuid.UUID, context: RequestCont
     def act() -> None:
         require_may_change(account, context)
         with transaction.atomic():
-            _held(account)
+            lock = _held(account, context)
             row = Contact.objects.kept().filter(pk=contact, account=account).first()
             if row is None:
                 raise Refusal(Reason.NOT_FOUND, "no contact of this account")
-            _remove(row, account, context)
+            _remove(row, account, lock, context)
 
     _audited(act, account, context)
 
 
-def _remove(row: Contact, account: Account, context: RequestContext) -> None:
+def _remove(row: Contact, account: Account, lock: uuid.UUID | None, context: RequestContext) -> None:
     shown = row.masked
     details = {"kind": row.kind, "contact": shown}
     event = record(Event.CONTACT_REMOVED, context=context, actor=account, subject=account.pk, details=details)
     if row.verified_at is None:
         row.delete()
         return
-    row.removed_at = event.at
-    row.save(update_fields=["removed_at"])
+    row.removed_at, row.removed_by_lock = event.at, lock
+    row.save(update_fields=["removed_at", "removed_by_lock"])
     tell(NoticeKind.CONTACT_REMOVED, account=account.pk, row=event, contact=shown)
 
 

@@ -47,6 +47,7 @@ _CALENDAR_LINK = _("您的账户于 %(when)s 生成了到期日历的订阅链�
 _NEW_PLACE = _("您的账户于 %(when)s 用新的浏览器、从新的网络（%(address)s）登录。")
 _CONTACT_ADDED = _("您的账户于 %(when)s 添加了联系方式 %(contact)s。")
 _CONTACT_REMOVED = _("您的账户于 %(when)s 移除了联系方式 %(contact)s。")
+_ENDED = _("您的 CA 锁 %(lock)s 于 %(when)s 挂失或解除绑定，凭它设置的密码、添加的联系方式随之失效。")
 _TEXTS = {
     NoticeKind.PASSWORD_CHANGED: (_("您的密码于 %(when)s 由%(who)s修改。"), _("登录会话"), "sessions"),
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
@@ -71,6 +72,7 @@ _TEXTS = {
     NoticeKind.NEW_PLACE: (_NEW_PLACE, _("登录会话"), "sessions"),
     NoticeKind.CONTACT_ADDED: (_CONTACT_ADDED, _("联系方式"), "contacts"),
     NoticeKind.CONTACT_REMOVED: (_CONTACT_REMOVED, _("联系方式"), "contacts"),
+    NoticeKind.ENDED_WITH_LOCK: (_ENDED, _("联系方式"), "contacts"),
 }  # fmt: skip
 _ENDINGS = {
     NoticeKind.CALENDAR_LINK: _("如不是您本人，请停用该链接，修改密码，并联系平台报编号。"),
@@ -82,7 +84,13 @@ _ENDINGS = {
     NoticeKind.LOCK_EXPIRES: _("续期后如仍是同一把锁，无需重新绑定。"),
     NoticeKind.LOCK_EXPIRED: _("续期后如仍是同一把锁，无需重新绑定。"),
 }
-_MORE = {"only": _("这是您唯一可以登录的 CA 锁。"), "hotline": _("续期电话：%(hotline)s。")}
+_MORE = {
+    "only": _("这是您唯一可以登录的 CA 锁。"),
+    "hotline": _("续期电话：%(hotline)s。"),
+    "password_ended": _("登录密码已失效，请重新设置。"),
+    "ended": _("已移除联系方式 %(ended)s。"),
+    "restored": _("已恢复联系方式 %(restored)s。"),
+}
 """Sentences that are said when their fact is known."""
 _RENEW = _("去 CA 机构续期")
 _ROLES = {"member": _("普通成员"), "organisation_admin": _("机构管理员")}

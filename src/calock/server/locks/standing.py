@@ -1,0 +1,82 @@
+"""What stands on a lock: the password and the contacts that a proof with it brought, directly or through one another.
+
+A finder who knows the PIN is taken for the person until the loss is reported, and makes other ways in meanwhile. These end
+with the lock, in the same transaction, and what was taken away by it comes back. The model: docs/decisions/people.md.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from calock.server.accounts.calendar_links import drop_link
+from calock.server.accounts.models import Account
+from calock.server.audit.models import AuditEvent
+from calock.server.contacts.services import end_contacts_of_lock, hand_contacts_on
+from calock.server.locks.decision_record import Details
+from calock.server.locks.models import Binding, Lock
+from calock.server.locks.step_up import Proved
+from calock.server.notices.models import NoticeKind
+from calock.server.notices.services import notify
+from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import end_sessions_of_account
+
+
+class Fallen(NamedTuple):
+    """What ended with a lock: whether the password did, and contacts as they are shown."""
+
+    password: bool = False
+    contacts: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
+
+    @property
+    def details(self) -> Details:
+        """For the audit row of the act; empty when nothing stood on the lock."""
+        said: Details = {
+            "password_ended": self.password,
+            "contacts_ended": list(self.contacts),
+            "contacts_restored": list(self.restored),
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+def end_what_stands_on(row: Binding, *, by: Account, context: RequestContext) -> Fallen:
+    """End what stands on the binding's lock. Inside the caller's transaction, which holds the account as ``row.account``."""
+    contacts, restored = end_contacts_of_lock(account=row.account_id, lock=row.lock_id, at=context.at)
+    return Fallen(_end_password(row, by=by, context=context), contacts, restored)
+
+
+def _end_password(row: Binding, *, by: Account, context: RequestContext) -> bool:
+    """End it and the sessions of who came in by it, but the one in which the person themselves acts."""
+    account = row.account
+    if account.password_by_lock_id != row.lock_id or not account.has_usable_password():
+        return False
+    account.set_unusable_password()
+    account.save(update_fields=["password"])
+    own = context.session if by.pk == account.pk else None
+    end_sessions_of_account(account_id=account.pk, reason="password ended with lock", at=context.at, but=own)
+    drop_link(account)
+    return True
+
+
+def proves_itself(row: Binding, proved: Proved | None) -> bool:
+    """Whether who ends their own binding proved themselves by nothing but its lock, or by a password that stands on it."""
+    if proved is None:
+        return False
+    return (proved.lock or row.account.password_by_lock_id) == row.lock_id
+
+
+def hand_on(row: Binding, heir: Lock) -> None:
+    """The person put another lock in the place of this one: what stood on it stands on the other one. Inside the transaction."""
+    account = row.account
+    if account.password_by_lock_id == row.lock_id:
+        account.password_by_lock = heir
+        account.save(update_fields=["password_by_lock"])
+    hand_contacts_on(account=account.pk, lock=row.lock_id, heir=heir.pk)
+
+
+def tell_what_fell(fallen: Fallen, row: Binding, event: AuditEvent, *, by: Account) -> None:
+    """Tell the person, on the pages and by the contacts that are left: by none that stood on the lock."""
+    if fallen.details:
+        facts = {"ended": "、".join(fallen.contacts), "restored": "、".join(fallen.restored)}
+        password = {"password_ended": "1"} if fallen.password else {}
+        notify(NoticeKind.ENDED_WITH_LOCK, account=row.account_id, by=by, row=event, own=True, lock=row.called, **facts, **password)
