@@ -11,7 +11,7 @@ from django.utils import timezone
 from server.messaging.conftest import MAIL, PHONE, add, background
 from worlds.browser import context, page_client
 from worlds.mail import text_of
-from worlds.rows import account, operator
+from worlds.rows import PASSWORD, account, operator
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import AccountState
@@ -79,7 +79,7 @@ def test_numbers_are_one_number_however_they_are_written():
 
 
 def test_a_code_is_guessed_five_times_and_used_once_and_in_its_time(browser, mailbox, person):
-    made = add_contact(account=person, kind="mail", text=MAIL, language="en", context=context(account=person))
+    made = add_contact(account=person, kind="mail", text=MAIL, password=PASSWORD, language="en", context=context(account=person))
     code = ContactCode.objects.get()
 
     def typed(text: str, **more: object) -> Reason | None:
@@ -105,8 +105,9 @@ def test_codes_are_not_asked_for_without_end_about_an_account_or_a_contact_or_fr
             if not value:
                 ask_for_code(username=who, kind="mail", language="en", context=context(ip=ip))
             else:
-                member = account(who, "李四") if who != person.username else person
-                add_contact(account=member, kind="mail", text=value, language="en", context=context(account=member, ip=ip))
+                member = account(who, "李四", password=PASSWORD) if who != person.username else person
+                given = {"kind": "mail", "text": value, "password": PASSWORD, "language": "en"}
+                add_contact(account=member, **given, context=context(account=member, ip=ip))
         except Refusal as refusal:
             return refusal.reason
         return None
@@ -132,6 +133,18 @@ def test_another_account_s_contact_is_not_there_and_an_old_proof_does_not_do(bro
         answer = browser.post(f"/contacts/{path}", sent)
         assert answer.headers["Location"].startswith("/confirm/")
     assert Contact.objects.verified().count() == 1
+
+
+def test_a_session_alone_adds_no_contact(browser, mailbox, person):
+    assert "当前密码" in browser.get("/contacts/").content.decode()
+    for typed in ({}, {"password": "falsch-und-falsch"}):
+        answer = browser.post("/contacts/add/", {"kind": "mail", "value": "mine@thief.example", **typed})
+        assert answer.status_code == 401
+    assert browser.post("/contacts/add/", {"kind": "mail", "value": MAIL, "password": PASSWORD}).status_code == 302
+    assert browser.post("/contacts/add/", {"kind": "mail", "again": "1"}).status_code == 302  # the same contact, another code
+    background()
+    assert {one["X-Envelope-To"] for one in mailbox.mails} == {MAIL}
+    assert set(AuditEvent.objects.filter(event="account:contact:refused").values_list("reason", flat=True)) == {"CREDENTIALS_WRONG"}
 
 
 def test_a_removed_contact_learns_of_that_and_of_nothing_later_then_it_is_forgotten(browser, mailbox, person):
@@ -163,7 +176,7 @@ def test_where_no_channel_is_configured_no_page_offers_one(person):
     assert "平台暂未开通邮件和短信" in page
     assert "/contacts/add/" not in page
     assert "/password/forgotten/" not in browser.get("/password/code/").content.decode()
-    assert browser.post("/contacts/add/", {"kind": "mail", "value": MAIL}).status_code == 503
+    assert browser.post("/contacts/add/", {"kind": "mail", "value": MAIL, "password": PASSWORD}).status_code == 503
     assert page_client("zcy").get("/password/forgotten/").status_code == 503
 
 
@@ -181,7 +194,8 @@ def test_a_person_takes_their_contacts_along_and_erasing_them_erases_these(brows
 
 def test_a_change_of_the_secret_keeps_contacts_readable_and_codes_usable(browser, mailbox, person, settings):
     add(browser, mailbox)
-    add_contact(account=person, kind="mail", text="new@b.example", language="en", context=context(account=person))
+    given = {"kind": "mail", "text": "new@b.example", "password": PASSWORD, "language": "en"}
+    add_contact(account=person, **given, context=context(account=person))
     code = ContactCode.objects.order_by("-created_at").first()
     sent = code.digits
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another-secret-of-more-than-32-characters"

@@ -249,7 +249,7 @@ def test_two_machines_leave_one_message_for_a_notice_and_contact(mailbox, person
 
 
 def test_a_contact_that_is_not_verified_gets_no_notice(browser, mailbox, person):
-    browser.post("/contacts/add/", {"kind": "mail", "value": MAIL})
+    browser.post("/contacts/add/", {"kind": "mail", "value": MAIL, "password": PASSWORD})
     notice(person)
     background()
     (only,) = mailbox.mails

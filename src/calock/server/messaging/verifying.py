@@ -11,6 +11,7 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
+from calock.server.accounts.services import prove_by_password
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
@@ -25,16 +26,20 @@ from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
 from calock.server.tools import throttle
+from calock.server.tools.encryption import NotOpenedError
 
 Result = TypeVar("Result")
 
 
-def add_contact(*, account: Account, kind: str, text: str, language: str, context: RequestContext) -> Contact:
+def add_contact(*, account: Account, kind: str, text: str, password: str, language: str, context: RequestContext) -> Contact:
     """Keep a contact that is still to be verified, in place of an earlier such one of its kind, and send it a code.
 
+    ``password``: the account's. It may be empty after a proof by lock of the last minutes, and where the same contact gets another
+    code: as for another password, a session alone does not do.
+
     Raises:
-        Refusal: CHANNEL_OFF, CONTACT_UNUSABLE, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, TOO_MANY_CODES,
-            TOO_MANY_ATTEMPTS. Each is audited.
+        Refusal: CHANNEL_OFF, CONTACT_UNUSABLE, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, CREDENTIALS_WRONG,
+            PASSWORD_TRIES_USED_UP, TOO_MANY_CODES, TOO_MANY_ATTEMPTS, SERVER_BUSY. Each is audited.
     """
 
     def act() -> Contact:
@@ -44,10 +49,28 @@ def add_contact(*, account: Account, kind: str, text: str, language: str, contex
         value = normalised(named, text)
         if value is None:
             raise Refusal(Reason.CONTACT_UNUSABLE, f"no {named}")
+        if not _waits(account, named, value):
+            _require_password(account, password, context)
         code_limits.take(code_limits.about(f"account {account.pk}"), code_limits.to_contact(named, value), at=context.at)
         return _add(account, named, value, language=language, context=context)
 
     return _audited(act, account, context)
+
+
+def _waits(account: Account, kind: ContactKind, value: str) -> bool:
+    row = Contact.objects.kept().filter(account=account, kind=kind, verified_at__isnull=True).first()
+    try:
+        return row is not None and row.value == value
+    except NotOpenedError:
+        return False
+
+
+def _require_password(account: Account, password: str, context: RequestContext) -> None:
+    if context.session is not None and is_fresh_by_lock(context.session, at=context.at):
+        return
+    if not account.has_usable_password():
+        raise Refusal(Reason.LOCK_PROOF_REQUIRED, "the account has no password")
+    prove_by_password(account, password, context=context)
 
 
 def _add(account: Account, kind: ContactKind, value: str, *, language: str, context: RequestContext) -> Contact:

@@ -21,6 +21,8 @@ from calock.server.messaging import verifying
 from calock.server.messaging.channels import ready_kinds
 from calock.server.portal.render import page
 from calock.server.portal.views.confirm import confirm_address
+from calock.server.sessions.services import is_fresh_by_lock
+from calock.server.tools import clock
 from calock.server.tools.encryption import NotOpenedError
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
@@ -57,15 +59,15 @@ def contacts(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def add(request: HttpRequest) -> HttpResponse:
-    """Fields: ``kind``; ``value``, or ``again`` to send the waiting one another code."""
+    """Fields: ``kind``; ``value`` and ``password``, or ``again`` to send the waiting one another code."""
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
     kind = request.POST.get("kind", "")[:10]
 
     def act() -> str:
         text = _waiting(account, kind) if "again" in request.POST else request.POST.get("value", "")[:300]
-        language = get_language() or "zh-hans"
-        verifying.add_contact(account=account, kind=kind, text=text, language=language, context=context_of(site_request))
+        given = {"text": text, "password": request.POST.get("password", "")[:128], "language": get_language() or "zh-hans"}
+        verifying.add_contact(account=account, kind=kind, context=context_of(site_request), **given)
         return ""
 
     return _act(site_request, act, kind=kind)
@@ -124,7 +126,7 @@ def _prove(reason: Reason) -> str:
 
 
 def _page(request: SiteRequest, *, status: int = 200, typed: dict[str, str] | None = None, **context: Any) -> HttpResponse:
-    account, _session = require_account(request)
+    account, session = require_account(request)
     rows = list(Contact.objects.kept().filter(account=account))
     verified = {row.kind: row for row in rows if row.verified_at is not None}
     pending = {row.kind: row for row in rows if row.verified_at is None}
@@ -142,6 +144,7 @@ def _page(request: SiteRequest, *, status: int = 200, typed: dict[str, str] | No
         kinds=kinds,
         rows=rows,
         fresh=missing is None,
+        asks_password=not is_fresh_by_lock(session, at=clock.now()),
         prove_address=_prove(missing) if missing else "",
         **context,
     )
