@@ -65,6 +65,10 @@ def test_nothing_of_a_contact_stands_readable_in_any_table(browser, mailbox, gat
         ("mail", "zhang@"),
         ("mail", f"{'a' * 250}@b.cn"),
         ("mail", "zhang@supplier.example, other@example.cn"),
+        ("mail", "root@localhost"),
+        ("mail", "root@mail.LOCALHOST"),
+        ("mail", "root@[127.0.0.1]"),
+        ("mail", "root@10.0.0.10"),
         ("phone", "12812345678"),
         ("phone", "0351-1234567"),
         ("phone", "138123456789"),
@@ -182,6 +186,9 @@ def test_where_no_channel_is_configured_no_page_offers_one(person):
 
 def test_a_person_takes_their_contacts_along_and_erasing_them_erases_these(browser, mailbox, person):
     add(browser, mailbox)
+    page = browser.get("/personal-data/").content.decode()
+    assert "z***@supplier.example" in page
+    assert MAIL not in page  # which asks for no proof of the last minutes, as the copy does
     told = browser.get("/personal-data/download/?format=json").json()
     assert [row["内容"] for row in told["联系方式"]] == [MAIL]
     person.state = AccountState.DISABLED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -22,6 +23,7 @@ from calock.server.messaging.sending import MOST_NOTICES, forward_notices
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.outbox.kinds import GiveUpError
 from calock.server.outbox.models import Message
+from calock.server.tools import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -99,11 +101,23 @@ def test_a_notice_of_a_newer_version_shuts_nobody_out_and_waits_for_it(mailbox, 
 def test_whoever_is_told_much_in_an_hour_is_told_once_that_there_is_more(mailbox, person):
     contact(person)
     for _ in range(MOST_NOTICES + 5):
-        notice(person)
+        notice(person, NoticeKind.MOVED, value="别家")
+    notice(person, NoticeKind.LOCK_SUSPENDED, **FACTS)
     background()
-    assert len(mailbox.mails) == MOST_NOTICES + 1
+    assert len(mailbox.mails) == MOST_NOTICES + 2
     assert any("较多提醒" in text_of(one) for one in mailbox.mails)
-    assert Notice.objects.filter(account=person).count() == MOST_NOTICES + 5
+    assert any("挂失" in text_of(one) for one in mailbox.mails)  # what opens or closes the account is never held back
+    assert Notice.objects.filter(account=person).count() == MOST_NOTICES + 6
+
+
+def test_notices_of_a_long_day_are_all_sent(mailbox, person, monkeypatch):
+    contact(person)
+    now = clock.database_now()
+    for place in range(MOST_NOTICES + 5):
+        notice(person, NoticeKind.MOVED, value="别家")
+        monkeypatch.setattr("calock.server.tools.clock.database_now", lambda place=place: now + timedelta(minutes=50 * place))
+        forward_notices()
+    assert Message.objects.count() == MOST_NOTICES + 5
 
 
 def test_a_name_with_line_ends_begins_no_header(mailbox, person):

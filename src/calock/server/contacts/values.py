@@ -13,7 +13,10 @@ MOST = 254
 _PHONE = re.compile(r"1[3-9][0-9]{9}")
 """A mobile number of the mainland without its country code: 11 digits."""
 _BETWEEN = str.maketrans("", "", " -\u3000")
-_is_mail = EmailValidator()
+_is_mail = EmailValidator(allowlist=[])
+"""Without Django's exception for ``localhost``."""
+_OF_A_MACHINE = re.compile(r"(^|\.)([0-9]+|localhost)$|\]$")
+"""Ends of domains that name a machine: our mail server would deliver inside its own network."""
 
 
 class ContactKind(models.TextChoices):
@@ -24,7 +27,8 @@ class ContactKind(models.TextChoices):
 def normalised(kind: ContactKind, text: str) -> str | None:
     """The value as messages are sent to it; None when it is none.
 
-    A mail address is ASCII without blanks and line ends: it stands in a header. ``+86`` and separators of a number are left out.
+    A mail address is ASCII without blanks and line ends: it stands in a header. Its domain names no machine. ``+86`` and
+    separators of a number are left out.
     """
     if kind == ContactKind.PHONE:
         number = text.strip()[:32].translate(_BETWEEN).removeprefix("+86").removeprefix("0086")
@@ -37,7 +41,7 @@ def normalised(kind: ContactKind, text: str) -> str | None:
     except ValidationError:
         return None
     local, _, domain = address.rpartition("@")
-    return f"{local}@{domain.lower()}"
+    return None if _OF_A_MACHINE.search(domain.lower()) else f"{local}@{domain.lower()}"
 
 
 def masked(kind: ContactKind, value: str) -> str:

@@ -54,15 +54,15 @@ class Section:
     rows: list[Row]
 
 
-def sections_of(account: Account, *, site: Profile, most: int = MOST) -> list[Section]:
-    """Everything about one account, the newest ``most`` rows of each section."""
-    return [Section(title, headings, list(islice(rows, most))) for title, headings, rows in _sections(account, site)]
+def sections_of(account: Account, *, site: Profile, most: int = MOST, masked: bool = False) -> list[Section]:
+    """Everything about one account, the newest ``most`` rows of each section. ``masked``: contacts as pages show them."""
+    return [Section(title, headings, list(islice(rows, most))) for title, headings, rows in _sections(account, site, masked=masked)]
 
 
-def _sections(account: Account, site: Profile) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
+def _sections(account: Account, site: Profile, *, masked: bool) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
     yield _("账户资料"), (_("项目"), _("内容")), _facts(account)
     reached = (_("种类"), _("内容"), _("添加时间"), _("验证时间"))
-    yield _("联系方式"), reached, _contacts(account)
+    yield _("联系方式"), reached, _contacts(account, masked=masked)
     bound = (_("CA锁ID"), _("备注"), _("CA 服务商"), _("证书名称"), _("绑定人"), _("绑定时间"), _("解除时间"))
     yield _("CA 锁绑定"), bound, _bindings(account, site)
     claimed = (_("CA锁ID"), _("CA 服务商"), _("来源"), _("导入时间"))
@@ -89,10 +89,10 @@ def _facts(account: Account) -> Iterator[Row]:
     yield _("最近修改密码"), account.password_changed_at or "-"
 
 
-def _contacts(account: Account) -> Iterator[Row]:
+def _contacts(account: Account, *, masked: bool) -> Iterator[Row]:
     for row in Contact.objects.filter(account=account).order_by("added_at"):
         try:
-            value = row.value
+            value = row.masked if masked else row.value
         except NotOpenedError:
             value = "-"
         yield str(_KINDS[ContactKind(row.kind)]), value, row.added_at, row.verified_at or "-"

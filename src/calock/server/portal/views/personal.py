@@ -28,7 +28,7 @@ SHOWN = 10
 def personal_data(request: HttpRequest) -> HttpResponse:
     site_request = cast(SiteRequest, request)
     account, _session = require_account(site_request)
-    sections = sections_of(account, site=site_request.site, most=SHOWN)
+    sections = sections_of(account, site=site_request.site, most=SHOWN, masked=True)
     return page(site_request, "personal-data", "personal_data", section="system", sections=sections, shown=SHOWN)
 
 
