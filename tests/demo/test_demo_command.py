@@ -11,13 +11,16 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from serving import free_port
 
+from calock.demo.mail_source import Box, Web
 from calock.demo.place import Place
 from calock.demo.story import story
 
@@ -197,3 +200,25 @@ def test_killed_hard_it_leaves_nothing_listening(prepared):
     while listening(port):
         assert time.monotonic() < deadline
         select.select([], [], [], 0.1)
+
+
+def test_the_practice_mailbox_shows_a_mail_of_an_unknown_charset_and_takes_nothing_from_a_web_page(tmp_path):
+    box = Box(tmp_path)
+    box.keep(b"Subject: x\r\nContent-Type: text/plain; charset=nope\r\n\r\nhello\r\n", "eml")
+    assert "hello" in box.page()
+    with Web(box, 0) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        sms, page = json.dumps({"to": "13812345678", "text": "文"}).encode(), {"Origin": "https://other.example"}
+        assert _posted(web.address, sms, {}) == 200
+        assert _posted(web.address, sms, page) == 400
+        assert _posted(web.address, b"[" * 16_000, {}) == 400
+        web.shutdown()
+    assert len(list(tmp_path.glob("*.sms"))) == 1
+
+
+def _posted(address: str, body: bytes, headers: dict[str, str]) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, body, headers)) as answer:
+            return answer.status
+    except HTTPError as refused:
+        return refused.code
