@@ -12,7 +12,7 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def _article(path: Path) -> str:
     return f"<article><h2>{heading}</h2><p>{receiver}</p><pre>{shown}</pre></article>"
 
 
-def _words(body: EmailMessage) -> str:
+def _words(body: MIMEPart) -> str:
     try:
         return str(body.get_content())
     except LookupError:  # a charset that nobody knows

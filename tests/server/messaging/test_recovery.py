@@ -70,7 +70,9 @@ def test_a_forgotten_password_is_chosen_anew_with_a_code_that_is_used_once(mailb
 
 def shapes(asked: CaptureQueriesContext) -> tuple[str, ...]:
     """The statements without their values, however many stand in a list."""
-    return tuple(re.sub(r"\(\?(, \?)*\)", "(?)", re.sub(r"'[^']*'|\d+|NULL", "?", row["sql"])) for row in asked.captured_queries)
+    plain = [re.sub(r"('[^']*'|\d+|NULL)(::\w+)?", "?", row["sql"]) for row in asked.captured_queries]
+    assert plain
+    return tuple(re.sub(r"\(\?(, \?)*\)", "(?)", sql) for sql in plain)
 
 
 def test_every_name_gets_the_same_words_and_the_same_statements(mailbox, person, stranger):
@@ -80,10 +82,10 @@ def test_every_name_gets_the_same_words_and_the_same_statements(mailbox, person,
     for name in ("zhangsan", "nobody", "does-not-exist"):
         with CaptureQueriesContext(connection) as asked:
             answer = ask(stranger, name)
+        statements.add(shapes(asked))
         assert answer.status_code == 302
         page = stranger.get(answer.headers["Location"]).content.decode()
         answers.add(re.sub(r'value="[^"]*"', "", page))
-        statements.add(shapes(asked))
         background()
         with CaptureQueriesContext(connection) as guessed:
             assert reset(stranger, "12345678", name).status_code == 401
