@@ -33,7 +33,6 @@ from worlds.revocation import live_source
 
 from calock.server.applications.installation import install_application
 from calock.server.applications.models import Application
-from calock.server.applications.services import digest
 from calock.server.grants.decide import Enter
 from calock.server.grants.services import open_grant
 from calock.server.jobs.outbox import Delivery
@@ -42,6 +41,7 @@ from calock.server.outbox.models import Message
 from calock.server.sessions.cookies import session_cookie
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions
+from calock.server.tools.digests import digest
 
 CALLBACK, SECRET = "https://caigou.example/callback", "calock-" + "s" * 43
 VERIFIER = "v" * 50

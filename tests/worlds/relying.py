@@ -21,9 +21,9 @@ from worlds.practice import ORIGIN
 
 from calock.server.applications.installation import install_application
 from calock.server.applications.models import Application
-from calock.server.applications.services import digest
 from calock.server.oidc import keys
 from calock.server.sessions.models import Session
+from calock.server.tools.digests import digest
 
 SECRET = "calock-" + "s" * 43
 CALLBACK = "https://caigou.example/callback"

@@ -33,6 +33,7 @@ from calock.server.receipts.services import receipt_of
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
 from calock.server.tools import throttle
+from calock.server.tools.digests import digest
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +74,7 @@ def test_a_bound_lock_lets_its_account_in(lock_world, algorithm):
     answer = browser.log_in(lock, provider=lock.family.provider)
     assert answer.status_code == 200, answer.content.decode()
     assert answer.json() == {"next": "/apps/"}
-    session = Session.objects.get(digest=cookies.digest(browser.client.cookies[cookies.session_cookie()].value))
+    session = Session.objects.get(digest=digest(browser.client.cookies[cookies.session_cookie()].value))
     assert (session.account, session.method, session.lock_id) == (lock_world.member, "ca", binding.lock_id)
     row = AuditEvent.objects.get(event="login:ca:succeeded")
     assert (row.actor, row.lock, row.provider) == (lock_world.member.pk, binding.lock_id, lock.family.provider)
@@ -161,7 +162,7 @@ def test_an_expired_challenge_is_refused(lock_world):
 
 def _browser_digest(browser):
     browser.challenge()
-    return cookies.digest(browser.client.cookies[cookies.pre_login_cookie()].value)
+    return digest(browser.client.cookies[cookies.pre_login_cookie()].value)
 
 
 def issued(made):

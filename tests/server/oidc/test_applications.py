@@ -12,12 +12,13 @@ from worlds.relying import CALLBACK, wish
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.applications.models import Application
-from calock.server.applications.services import digest, propose_application
+from calock.server.applications.services import propose_application
 from calock.server.applications.wishes import Wish, clean
 from calock.server.applications.words import facts_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve
 from calock.server.audit.models import AuditEvent
+from calock.server.tools.digests import digest
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,9 @@ from worlds.rows import PASSWORD
 
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.sessions.cookies import digest, session_cookie
+from calock.server.sessions.cookies import session_cookie
 from calock.server.sessions.models import Session
+from calock.server.tools.digests import digest
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from worlds.rows import PASSWORD
 
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session
+from calock.server.tools.digests import digest
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +46,7 @@ def test_after_another_proof_the_cookie_of_before_opens_nothing(lock_world, way)
 def test_a_token_written_into_the_database_is_no_session_of_an_operators(lock_world):
     browser = logged_in(lock_world.member)
     value = cookies.new_value()
-    Session.objects.update(token=cookies.digest(value))
+    Session.objects.update(token=digest(value))
     assert not Session.objects.get().is_intact()
     assert browser.client.get("/sessions/").status_code == 302  # its first cookie is no longer asked
 

@@ -6,7 +6,6 @@ as SHA-256, and in the query, which no line of our logs holds.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 
 from django.db import transaction
@@ -21,13 +20,10 @@ from calock.server.notices.services import tell
 from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.context import RequestContext
 from calock.server.tools import throttle
+from calock.server.tools.digests import digest
 from calock.server.tools.throttle import Sender
 
 BYTES = 16
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def make_link(*, account: Account, context: RequestContext) -> str:
@@ -39,7 +35,7 @@ def make_link(*, account: Account, context: RequestContext) -> str:
     token = secrets.token_urlsafe(BYTES)
     with transaction.atomic():
         acting(account)
-        made = {"digest": _digest(token), "created_at": context.at}
+        made = {"digest": digest(token), "created_at": context.at}
         CalendarLink.objects.update_or_create(account=account, defaults=made)
         row = record(Event.CALENDAR_LINK_MADE, context=context, actor=account, subject=account.pk)
         tell(NoticeKind.CALENDAR_LINK, account=account.pk, row=row)
@@ -65,11 +61,11 @@ def account_of(token: str, *, context: RequestContext) -> Account:
         Refusal: NOT_FOUND for a token that is wrong, was replaced or ended, or whose account or organisation is disabled;
             TOO_MANY_ATTEMPTS for who guesses, and for a program that asks all the time.
     """
-    digest = _digest(token)
-    reader = Sender(f"calendar {digest}")
+    shown = digest(token)
+    reader = Sender(f"calendar {shown}")
     throttle.refuse_when_too_many("calendar", context.sender)
     throttle.refuse_when_too_many("calendar", reader)
-    link = CalendarLink.objects.select_related("account__organisation").filter(digest=digest).first()
+    link = CalendarLink.objects.select_related("account__organisation").filter(digest=shown).first()
     if link is None or not _is_open(link.account):
         throttle.count_failure("calendar", context.sender)
         raise Refusal(Reason.NOT_FOUND, "no calendar link that is in use")

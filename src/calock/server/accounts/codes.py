@@ -5,7 +5,6 @@ Sources: OWASP ASVS 5.0, 6.4.1 (random, short-lived, one use) and 6.4.6 (adminis
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from calock.server.notices.services import tell
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
 from calock.server.tools import throttle
+from calock.server.tools.digests import digest
 
 LIFE = timedelta(hours=72)
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -37,7 +37,7 @@ def _normalised(code: str) -> str:
 
 
 def _digest(code: str) -> str:
-    return hashlib.sha256(_normalised(code).encode(errors="replace")).hexdigest()
+    return digest(_normalised(code))
 
 
 def issue_code(account: Account, *, by: Account | None, at: datetime) -> str:

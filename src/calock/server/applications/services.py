@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from typing import Any
@@ -23,6 +22,7 @@ from calock.server.audit.services import record
 from calock.server.sessions.context import RequestContext
 from calock.server.sites.registry import sites
 from calock.server.tools import clock
+from calock.server.tools.digests import digest
 
 KIND = "application"
 SECRET_PREFIX = "calock-"  # noqa: S105 - how a secret begins, so that scanners of source code find one that leaked
@@ -115,11 +115,6 @@ def _state(application: Application) -> ApplicationState:
 def new_secret() -> str:
     """A client secret of 256 random bits."""
     return SECRET_PREFIX + secrets.token_urlsafe(32)
-
-
-def digest(secret: str) -> str:
-    """What is kept of a secret that was made at random."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def suspend_application(*, application: Application, reason: str, by: Account, context: RequestContext | None) -> None:

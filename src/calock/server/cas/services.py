@@ -16,13 +16,14 @@ from calock.server.applications.catalogue import require_meant_for
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.cas.models import ServiceTicket
 from calock.server.grants.decide import Enter
-from calock.server.grants.models import Grant, digest
+from calock.server.grants.models import Grant
 from calock.server.grants.refused import note_refused
 from calock.server.grants.services import live_grant, open_grant, revoke_grant
 from calock.server.locks.password_rules import has_lock
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.tools.addresses import FetchRefusedError, split
+from calock.server.tools.digests import digest
 
 PROTOCOL = "cas"
 LIFE = timedelta(seconds=10)

@@ -10,8 +10,9 @@ from calock.core.refusals import Refusal
 from calock.server.cas.services import application_for, validate
 from calock.server.gate.models import Pass
 from calock.server.grants.levels import level_of
-from calock.server.grants.models import Grant, digest
+from calock.server.grants.models import Grant
 from calock.server.grants.services import live_grant
+from calock.server.tools.digests import digest
 
 PROTOCOL = "gate"
 

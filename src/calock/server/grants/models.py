@@ -19,6 +19,7 @@ from django.db import models
 from calock.server.applications.models import Application
 from calock.server.sessions.models import Session
 from calock.server.tools import seals
+from calock.server.tools.digests import digest
 
 
 class PendingRequest(models.Model):
@@ -32,11 +33,6 @@ class PendingRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.protocol} {self.pk}"
-
-
-def digest(text: str) -> str:
-    """What is kept of something that is handed out."""
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 LATER = frozenset({"mac", "used_at", "revoked_at"})

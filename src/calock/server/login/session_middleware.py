@@ -16,6 +16,7 @@ from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, idle_limit, touch
 from calock.server.tools import clock
+from calock.server.tools.digests import digest
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 
@@ -55,7 +56,7 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, ""
-        rows, shown = sessions_with_binding().filter(site=request.site.code), cookies.digest(value)
+        rows, shown = sessions_with_binding().filter(site=request.site.code), digest(value)
         try:  # ``first`` would put one row in order, which costs Django as much as reading it
             session = rows.get(Q(digest=shown, token=None) | Q(token=shown))
         except Session.DoesNotExist:

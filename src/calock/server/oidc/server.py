@@ -36,11 +36,11 @@ from joserfc.jwk import KeySet
 from calock.core.refusals import Refusal
 from calock.server.applications.catalogue import application_of
 from calock.server.applications.models import Application
-from calock.server.applications.services import digest as secret_digest
 from calock.server.grants.models import Grant
 from calock.server.oidc import tokens
 from calock.server.oidc.claims import id_token, subject_of
 from calock.server.oidc.models import Code, SpentAssertion, Token
+from calock.server.tools.digests import digest
 from calock.server.web.http import SiteRequest
 
 AUTH_METHODS = ("private_key_jwt", "client_secret_basic", "client_secret_post")
@@ -63,7 +63,7 @@ class Client:
 
     def check_client_secret(self, secret: str) -> bool:
         """Compare with every digest, in constant time."""
-        made = secret_digest(secret)
+        made = digest(secret)
         return sum(hmac.compare_digest(made, known) for known in self.wish.secrets) > 0
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from joserfc import jwt
 
-from calock.server.grants.models import Grant, digest
+from calock.server.grants.models import Grant
 from calock.server.grants.services import live_grant, revoke_grant
 from calock.server.oidc.claims import subject_of
 from calock.server.oidc.keys import signing_key
 from calock.server.oidc.models import Code, Token
 from calock.server.sessions.services import touch
+from calock.server.tools.digests import digest
 
 CODE_LIFE = timedelta(seconds=60)
 ACCESS_LIFE = timedelta(minutes=10)

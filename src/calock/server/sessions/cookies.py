@@ -6,7 +6,6 @@ CALOCK_INSECURE_HTTP, for a demonstration on loopback, the names are plain and `
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import uuid
@@ -40,11 +39,6 @@ def known_browser_cookie() -> str:
 def new_value() -> str:
     """256 random bits as 43 characters."""
     return secrets.token_urlsafe(32)
-
-
-def digest(value: str) -> str:
-    """What the database keeps of a cookie's value."""
-    return hashlib.sha256(value.encode()).hexdigest()
 
 
 def _read(request: HttpRequest, name: str) -> str:

@@ -15,6 +15,7 @@ from calock.server.audit.services import record
 from calock.server.sessions import cookies
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
+from calock.server.tools.digests import digest
 
 ABSOLUTE = timedelta(hours=12)
 IDLE_OPERATOR = timedelta(minutes=15)
@@ -40,7 +41,7 @@ def new_session(
     value = cookies.new_value()
     by_lock = method == SessionMethod.CA
     session = Session(
-        digest=cookies.digest(value),
+        digest=digest(value),
         account_id=account_id,
         site=context.site,
         method=method,
@@ -67,7 +68,7 @@ def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> s
     """
     row = Session.objects.select_for_update(no_key=True).get(pk=session.pk)
     value = cookies.new_value()
-    row.token, row.authenticated_at = cookies.digest(value), at
+    row.token, row.authenticated_at = digest(value), at
     if lock_id is None:
         row.password_proved_at = at
     else:

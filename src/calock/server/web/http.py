@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
@@ -16,6 +14,7 @@ from calock.server.sessions.cookies import known_browser, pre_login_value
 from calock.server.sessions.models import Session
 from calock.server.sites.profile import Profile
 from calock.server.tools import clock
+from calock.server.tools.digests import digest
 
 
 class SiteRequest(HttpRequest):
@@ -53,7 +52,7 @@ def context_of(request: SiteRequest) -> RequestContext:
         origin=request.site_origin,
         ip=request.client_ip,
         user_agent=clean(request.META.get("HTTP_USER_AGENT", "")),
-        browser=hashlib.sha256(value.encode()).hexdigest() if value else "",
+        browser=digest(value) if value else "",
         session=request.login_session,
         at=clock.now(),
         own_at=timezone.now(),

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from calock.core.refusals import Reason, Refusal
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.applications.services import (
-    digest,
     new_secret,
     propose_application,
     propose_new_secret,
@@ -28,6 +27,7 @@ from calock.server.console.pages.common import operator_and_context, page, refus
 from calock.server.grants.refused import last_refused
 from calock.server.sites.registry import sites
 from calock.server.tools import clock
+from calock.server.tools.digests import digest
 from calock.server.web.http import SiteRequest
 
 ABOVE = "应用接入"

@@ -14,7 +14,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calock.core.refusals import Refusal
 from calock.server.applications.installation import install_application
-from calock.server.applications.services import digest, new_secret
+from calock.server.applications.services import new_secret
+from calock.server.tools.digests import digest
 
 
 class Command(BaseCommand):
