@@ -36,7 +36,7 @@ def test_a_person_leaves_one_application_and_stays_in_the_other_and_logged_in(lo
     live = [rp.introspect(tokens["access_token"])["active"] for rp, tokens in ((one, left), (two, kept), (one, other))]
     assert live == [False, True, True]
     assert [message.kind for message in Message.objects.all()] == ["oidc.logout"], "once, however often it was entered"
-    row = AuditEvent.objects.filter(event=Event.APPLICATION_LEFT).first()
+    row = AuditEvent.objects.filter(event=Event.APPLICATION_EXITED).first()
     assert (row.actor, row.ip) == (lock_world.member.pk, browser.ip)
     assert "退出合同管理" in browser.client.get("/sessions/").content.decode()
     assert browser.client.post("/sessions/leave/", form).status_code == 404, "out already"

@@ -90,7 +90,7 @@ class Event(StrEnum):
     APPLICATION_SUSPENDED = "application:suspended"
     APPLICATION_ENTERED = "application:entered"
     APPLICATION_REFUSED = "application:refused"
-    APPLICATION_LEFT = "application:left"
+    APPLICATION_EXITED = "application:exited"
 
     PACKAGE_UPLOADED = "package:uploaded"
     PACKAGE_PUBLISHED = "package:published"

@@ -28,14 +28,14 @@ class Entered:
 
 
 def entered(sessions: Sequence[Session]) -> list[Entered]:
-    """Each of these sessions with each application that it entered and did not leave, the newest first."""
+    """Each of these sessions with each application that it entered and did not exit, the newest first."""
     by_key = {session.pk: session for session in sessions}
     live = Grant.objects.filter(session__in=by_key, revoked_at__isnull=True)
     rows = live.values_list("session", "application", "application__name").annotate(at=Max("created_at")).order_by("-at")
     return [Entered(by_key[session], application, name, at) for session, application, name, at in rows]
 
 
-def leave(*, session: Session, application: uuid.UUID, context: RequestContext) -> None:
+def exit_application(*, session: Session, application: uuid.UUID, context: RequestContext) -> None:
     """End what a session's person entered in one application, and tell it.
 
     Raises:
@@ -43,5 +43,5 @@ def leave(*, session: Session, application: uuid.UUID, context: RequestContext) 
     """
     with transaction.atomic():
         grants = Grant.objects.filter(session=session, application=application, revoked_at__isnull=True)
-        if not end_entries(grants, why="its person left", context=context):
+        if not end_entries(grants, why="its person exited", context=context):
             raise Refusal(Reason.NOT_FOUND, "this session is not in that application")

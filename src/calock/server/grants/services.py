@@ -117,7 +117,7 @@ def revoke_grant(grant: Grant, *, why: str, at: datetime, context: RequestContex
     with transaction.atomic():
         if Grant.objects.filter(pk=grant.pk, revoked_at__isnull=True).update(revoked_at=at):
             record(
-                Event.APPLICATION_LEFT,
+                Event.APPLICATION_EXITED,
                 context=context,
                 actor=context.session.account if context is not None and context.session is not None else None,
                 subject=grant.application_id,

@@ -90,7 +90,7 @@ EVENT_NAMES: dict[str, str | Promise] = {
     Event.APPLICATION_SUSPENDED: _("停用应用"),
     Event.APPLICATION_ENTERED: _("进入应用"),
     Event.APPLICATION_REFUSED: _("应用请求被拒"),
-    Event.APPLICATION_LEFT: _("退出应用"),
+    Event.APPLICATION_EXITED: _("退出应用"),
     Event.PACKAGE_UPLOADED: _("上传驱动包"),
     Event.PACKAGE_PUBLISHED: _("发布驱动包"),
     Event.PACKAGE_WITHDRAWN: _("撤回驱动包"),

@@ -15,7 +15,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import choose_password
 from calock.server.accounts.passwords import MIN_LENGTH
 from calock.server.accounts.services import change_own_password, may_choose_without_old
-from calock.server.grants.entries import entered, leave
+from calock.server.grants.entries import entered, exit_application
 from calock.server.locks.password_rules import has_lock
 from calock.server.messaging.channels import ready_kinds
 from calock.server.portal.login_history import refused_logins
@@ -110,7 +110,7 @@ def leave_application(request: HttpRequest) -> HttpResponse:
     name, number = request.POST.get("session", ""), request.POST.get("application", "")
     session = own if name == own.pk[:TOKEN] else _other(own, name)
     try:
-        leave(session=session, application=uuid.UUID(number), context=context_of(site_request))
+        exit_application(session=session, application=uuid.UUID(number), context=context_of(site_request))
     except ValueError as error:
         raise Refusal(Reason.NOT_FOUND, "no application has such a number") from error
     return HttpResponseRedirect(reverse("portal:sessions") + "?left")
