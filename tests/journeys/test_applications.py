@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from calock.demo.children import Child, Children
+from calock.demo.keyring import lock
 from calock.demo.run import free_port, is_up
-from journeys.people import Person
+from journeys.people import Person, tail_of
 from journeys.platform import Platform
+from journeys.test_pictures import fits
 
 GUIDE = Path(__file__).parents[2] / "docs" / "integrate.md"
 REGISTER = """
@@ -64,10 +66,46 @@ def test_one_login_opens_both_applications_and_its_end_ends_both(person: Person,
     page.get_by_role("link", name="返回应用").click()
     expect(page.locator("main")).to_contain_text("unmet_authentication_requirements")
     person.go("/sessions/")
+    expect(page.get_by_role("button", name="退出项目采购")).to_be_visible()
+    fits(person)
+    person.picture("applications-entered")
     page.locator('form[action="/logout/"] button').first.evaluate("button => button.click()")
     page.wait_for_load_state()
     for address in applications.values():
         expect_out(context.new_page(), address)
+
+
+def test_a_lock_reported_lost_is_out_of_both_applications(person: Person, browser: Browser, applications: dict[str, str]):
+    """政采云: the lock logs in on one computer; its person reports it lost on another, with the password alone."""
+    owner, name = "yuhaiqin", "zcy-sm2"
+    elsewhere = Person(browser.new_context(locale="zh-CN").new_page(), person.platform, site="zcy")
+    person.site = "zcy"
+    person.platform.plug(name)
+    tail, pin = tail_of(person.platform, name), lock(name).pin
+    elsewhere.log_in(owner)
+    elsewhere.unbind_all(owner)
+    elsewhere.bind(tail, pin)
+    lost = str(elsewhere.expect_bound().get_by_role("link", name="挂失").get_attribute("href"))
+    person.ca_login(tail, pin)
+    person.expect_inside()
+    for which, words in (("procurement", "项目采购"), ("mall", "电子卖场")):
+        person.go("/apps/")
+        person.page.get_by_role("link", name=re.compile(words)).click()
+        person.page.wait_for_url(applications[which])
+        expect(person.page.locator("main")).to_contain_text("CA 锁")
+        person.picture(f"{which}-by-lock", phone=False)
+    person.go("/sessions/")
+    fits(person)
+    person.picture("applications-entered")
+    person.platform.plug(name, plugged=False)
+    elsewhere.go(lost)
+    elsewhere.page.get_by_role("button", name="确认挂失").click()
+    expect(elsewhere.page.locator("main")).to_contain_text("已挂失")
+    for which, address in applications.items():
+        expect_out(person.page, address)
+        person.picture(f"{which}-out", phone=False)
+    elsewhere.unbind_all(owner)
+    elsewhere.page.context.close()
 
 
 def expect_out(page, address: str) -> None:
