@@ -143,7 +143,7 @@ def test_the_dashboard_warns_when_three_quarters_of_a_crls_life_are_over(world, 
     now, life = timezone.now(), timedelta(hours=10)
     source(this_update=now - used * life, next_update=now + (1 - used) * life, last_ok_at=now)
     html = first.get("/console/trust/").content.decode()
-    row = html[html.rindex("http://127.0.0.1:9/ca.crl") :][:900]
+    row = html[html.rindex("http://127.0.0.1:8/ca.crl") :][:900]
     assert words in row
     assert f'value="{min(100, round(100 * used))}"' in row
     badges = [word for word in ("需要处理", "异常") if f">{word}</span>" in html]

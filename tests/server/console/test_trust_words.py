@@ -20,7 +20,7 @@ from calock.server.providers.services import propose_emergency, suspend_provider
 from calock.server.revocation.health import HeldHere
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_machine")]
-URL = "http://127.0.0.1:9/ca.crl"
+URL = "http://127.0.0.1:8/ca.crl"
 
 
 def pages(world) -> tuple[str, str, str]:

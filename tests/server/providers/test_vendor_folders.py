@@ -98,7 +98,7 @@ def test_a_provider_goes_into_a_folder_and_comes_back_the_same(rich, own, tmp_pa
         (False, False, "issuing"), (False, True, "crl"), (True, False, "root")
     ]  # fmt: skip
     assert sorted(RevocationSource.objects.values_list("kind", "url", "private_network")) == [
-        ("crl", "http://127.0.0.1:9/ca.crl", False), ("ocsp", "http://10.0.0.7/ocsp", True)
+        ("crl", "http://127.0.0.1:8/ca.crl", False), ("ocsp", "http://10.0.0.7/ocsp", True)
     ]  # fmt: skip
     assert everything(export_vendor("lianxi", tmp_path / "again")) == everything(own / "lianxi")
     assert current_problems() == ()

@@ -35,6 +35,7 @@ ALWAYS = frozenset({
     NoticeKind.LOCK_RESUMED,
     NoticeKind.CONTACT_ADDED,
     NoticeKind.CONTACT_REMOVED,
+    NoticeKind.ENDED_WITH_LOCK,
 })  # fmt: skip
 """Sent beyond those too: nobody hides a way into the account behind thirty smaller things."""
 
