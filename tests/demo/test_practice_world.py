@@ -111,7 +111,7 @@ def test_crls_are_signed_anew_with_a_later_number(practice):
 
 
 def test_the_database_gets_people_and_the_register(practice, db):
-    fill_database(practice, crl_base="http://127.0.0.1:1/")
+    fill_database(practice, crl_base="http://127.0.0.1:8/")
     assert Account.objects.count() == len(ACCOUNTS)
     manual = Account.objects.get(username="cssbjgys02")
     assert (manual.name, manual.role) == ("测试供应商管理员", "organisation_admin")
@@ -124,7 +124,7 @@ def test_the_database_gets_people_and_the_register(practice, db):
     outside = practice.families["outside-sm2"]
     assert len(recorded) == 10
     assert outside.root.key.spki_sha256 not in recorded
-    assert RevocationSource.objects.filter(private_network=True, url__startswith="http://127.0.0.1:1/").count() == 12
+    assert RevocationSource.objects.filter(private_network=True, url__startswith="http://127.0.0.1:8/").count() == 12
 
 
 def test_a_directory_that_is_not_ours_is_left_alone(tmp_path):

@@ -26,7 +26,7 @@ def test_a_receipt_goes_from_the_list_to_somebody_who_judges_it(person: Person, 
     person.go("/receipts/")
     fits(person)
     person.picture("receipts")
-    page.get_by_role("link", name="查看").first.click()
+    page.locator("main table").get_by_role("link", name="查看").first.click()
     expect(page.locator("main")).to_contain_text("CA 锁签署的陈述")
     fits(person)
     person.picture("receipt")
