@@ -126,7 +126,7 @@ def test_a_colleague_leaves_in_one_act_and_their_lock_logs_in_no_more(person: Pe
     fits(person)
     person.picture("leaving")
     person.page.get_by_role("button", name="确认离职").click()
-    expect(person.page.get_by_role("status").first).to_contain_text("已办理离职")
+    expect(person.page.get_by_role("status").filter(has_text="已办理离职")).to_be_visible()
     fits(person)
     person.picture("left")
     person.log_out()
