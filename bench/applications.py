@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from login import CSRF, answers, bind, call, environ, publish, timed  # sets Django up
+from login import answers, bind, call, environ, known_browser, publish, timed  # sets Django up
 
 # isort: split
 from django.core.handlers.wsgi import WSGIHandler
@@ -99,9 +99,7 @@ def logged_in(application: Any, lock: PracticeLock, cookie: str) -> str:
 
 def entry_beside_login(application: Any, lock: PracticeLock, count: int) -> None:
     """One table: a CA login (challenge and answer), an entry, and their ratio, each the best of five rounds."""
-    _, _, headers = call(application, "/api/challenge", b'{"purpose":"login"}', f"csrftoken={CSRF}")
-    pre = next(value.split(";")[0] for name, value in headers if name == "Set-Cookie" and "calock-pre" in value)
-    cookie = f"csrftoken={CSRF}; {pre}"
+    cookie = known_browser(application, lock)
     session = logged_in(application, lock, cookie)
     print(f"CPU ms, one process, SQLite, best of 5 × {count}")
     print(f"{'ID token':<10}{'login':>8}{'entry':>8}{'entry / login (goal 2.5)':>26}")

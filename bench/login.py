@@ -188,11 +188,19 @@ def without_receipts() -> Iterator[None]:
         vars(judging)["draft_of"], vars(services)["receipt_of"], vars(store)["insert_together"] = kept
 
 
-def measure(application: WSGIHandler, bare: Bare, lock: PracticeLock, count: int) -> tuple[float, float, float, float]:
-    """(challenge, login, the same without its receipt, bare login), each the best of three rounds, in CPU milliseconds."""
-    _, _, headers = call(application, "/api/challenge", b'{"purpose":"login"}', f"csrftoken={CSRF}")
+def known_browser(application: WSGIHandler, lock: PracticeLock) -> str:
+    """The cookies of a browser in which the account logged in before, as most logins have them."""
+    _, text, headers = call(application, "/api/challenge", b'{"purpose":"login"}', f"csrftoken={CSRF}")
     pre = next(value.split(";")[0] for name, value in headers if name == "Set-Cookie" and "calock-pre" in value)
     cookie = f"csrftoken={CSRF}; {pre}"
+    _, _, headers = call(application, "/api/login", answers(lock, [json.loads(text)["challenge"]])[0], cookie)
+    known = next(value.split(";")[0] for name, value in headers if name == "Set-Cookie" and "calock-known" in value)
+    return f"{cookie}; {known}"
+
+
+def measure(application: WSGIHandler, bare: Bare, lock: PracticeLock, count: int) -> tuple[float, float, float, float]:
+    """(challenge, login, the same without its receipt, bare login), each the best of three rounds, in CPU milliseconds."""
+    cookie = known_browser(application, lock)
     best = [float("inf")] * 4
     for _ in range(5):
         best[0] = min(best[0], timed(application, "/api/challenge", [b'{"purpose":"login"}'] * count, cookie))
