@@ -106,6 +106,7 @@ def test_a_lock_reported_lost_is_out_of_both_applications(person: Person, browse
         person.picture(f"{which}-out", phone=False)
     elsewhere.unbind_all(owner)
     elsewhere.page.context.close()
+    person.platform.plug(name)  # as other journeys expect it
 
 
 def expect_out(page, address: str) -> None:

@@ -12,6 +12,7 @@ from worlds.practice import NOW, family, make_lock
 from worlds.rows import PASSWORD, USCC, install
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact
 from calock.server.locks import consent
@@ -74,7 +75,8 @@ def test_one_more_lock_leaves_the_first_as_it_is(lock_world):
     assert Browser().log_in(two).status_code == 200
 
 
-def test_what_stood_on_a_replaced_lock_stands_on_the_next_one(lock_world):
+@pytest.mark.parametrize("by_lock", [True, False], ids=["proved by that lock", "proved by password"])
+def test_what_stood_on_a_replaced_lock_stands_on_the_next_one_if_that_lock_proved_it(lock_world, by_lock):
     one, two = first_lock(), next_lock()
     member = lock_world.member
     old = bound(one, member)
@@ -84,7 +86,15 @@ def test_what_stood_on_a_replaced_lock_stands_on_the_next_one(lock_world):
     made = Contact(account=member, kind="mail", site="shanxi", language="en", added_at=timezone.now(), verified_at=timezone.now())
     made.value, made.by_lock = "zhang@supplier.example", old.lock_id
     made.save()
-    assert logged_in(member).bind(two, member, choose="replace").status_code == 200
+    browser = logged_in(member)
+    if by_lock:
+        browser = Browser()
+        assert browser.log_in(one).status_code == 200
+    assert browser.bind(two, member, choose="replace").status_code == 200
+    if not by_lock:  # whoever has the old lock may have made them
+        assert not Contact.objects.exists()
+        assert not Account.objects.get(pk=member.pk).has_usable_password()
+        return
     assert Contact.objects.exists()
     login_with_password(username="zhangsan", password=PASSWORD, context=context())
     suspend_lock(binding=Binding.objects.live().get().pk, reason="", by=member, context=context(account=member))

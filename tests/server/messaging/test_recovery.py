@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from server.messaging.conftest import MAIL, add, background
+from server.messaging.conftest import MAIL, background
 from server.messaging.test_delivery import contact
 from worlds.browser import Browser, bound, context, logged_in, page_client
 from worlds.mail import text_of
@@ -22,11 +21,7 @@ from calock.server.accounts.services import reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact, ContactCode
 from calock.server.locks.password_rules import refuse_password_after_reset
-from calock.server.locks.step_up import Evidence
-from calock.server.locks.suspension import suspend_lock
-from calock.server.locks.unbinding import unbind_by_operators, unbind_lock
 from calock.server.login.services import login_with_password
-from calock.server.messaging.sending import sweep_contacts
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.outbox.models import Message
 from calock.server.sessions.models import Session
@@ -208,31 +203,6 @@ def test_the_new_password_proves_nothing_about_the_account_s_locks_for_a_day(mai
     assert refused.value.reason == Reason.PASSWORD_RESET_LATELY
 
 
-@pytest.fixture
-def found(lock_world):
-    """A bound lock, and the browser of who found it and knows its PIN: binding and browser."""
-    lock = make_lock()
-    binding = bound(lock, lock_world.member)
-    plain = page_client("shanxi")
-    finder = Browser(host=plain.defaults["HTTP_HOST"])
-    assert finder.log_in(lock).status_code == 200
-    finder.client.defaults.update(plain.defaults)
-    return binding, finder.client
-
-
-def test_a_password_by_a_contact_that_a_lost_lock_brought_falls_with_it(mailbox, lock_world, stranger, found):
-    member, (binding, finder) = lock_world.member, found
-    add(finder, mailbox)
-    ask(stranger, member.username)
-    background()
-    assert reset(stranger, mailbox.code(MAIL), member.username).status_code == 302
-    login_with_password(username=member.username, password=NEW, context=context())
-    suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
-    assert Session.objects.filter(account=member, ended_at=None).count() == 1  # in which it was reported
-    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
-        login_with_password(username=member.username, password=NEW, context=context())
-
-
 def test_who_takes_the_account_back_ends_the_codes_that_others_have(mailbox, person, stranger):
     contact(person)
     given = reset_password(member=person, by=None, context=None)
@@ -245,87 +215,6 @@ def test_who_takes_the_account_back_ends_the_codes_that_others_have(mailbox, per
     assert reset(other, first).status_code == 401
     with pytest.raises(Refusal, match=Reason.PASSWORD_CODE_WRONG):
         choose_password(username="zhangsan", code=given, new=NEW + "x", context=context())
-
-
-def test_a_contact_that_a_lost_lock_brought_falls_with_it(mailbox, lock_world, stranger, found):
-    member, (binding, finder) = lock_world.member, found
-    add(finder, mailbox)
-    suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
-    assert not Contact.objects.verified().exists()
-    before = len(mailbox.mails)
-    ask(stranger)
-    background()
-    assert not any("重置账户密码" in text_of(one) for one in mailbox.mails[before:])
-
-
-def test_the_person_s_own_contact_comes_back_from_a_finder_and_is_told_and_the_finder_s_is_not(mailbox, lock_world, found):
-    member, (binding, finder) = lock_world.member, found
-    contact(member, "own@supplier.example")
-    for value in ("first@finder.example", MAIL):
-        add(finder, mailbox, value)
-    background()
-    sweep_contacts(at=clock.now() + timedelta(days=29))
-    before = len(mailbox.mails)
-    suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
-    background()
-    assert {one["X-Envelope-To"] for one in mailbox.mails[before:]} == {"own@supplier.example"}
-    words = "已移除联系方式 z***@supplier.example。已恢复联系方式 o***@supplier.example。"
-    assert any(words in text_of(one) for one in mailbox.mails[before:])
-    assert [one.value for one in Contact.objects.all()] == ["own@supplier.example"]
-    row = AuditEvent.objects.get(event="binding:lock:suspended")
-    assert row.details["contacts_ended"] == ["z***@supplier.example"]
-    assert row.details["contacts_restored"] == ["o***@supplier.example"]
-
-
-def test_a_report_that_comes_while_a_finder_verifies_a_contact_wins(mailbox, lock_world, found, monkeypatch):
-    member, (binding, finder) = lock_world.member, found
-    judge = ContactCode.is_right
-
-    def report_meanwhile(code, *args, **kwargs):
-        suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
-        return judge(code, *args, **kwargs) or True
-
-    assert finder.post("/contacts/add/", {"kind": "mail", "value": MAIL}).status_code == 302
-    background()
-    row = Contact.objects.get()
-    monkeypatch.setattr(ContactCode, "is_right", report_meanwhile)
-    assert finder.post(f"/contacts/{row.pk}/verify/", {"code": mailbox.code(MAIL)}).status_code == 401
-    assert not Contact.objects.verified().exists()
-
-
-def ended_by_operators(world, binding):
-    by = {"by": world.operator, "context": context(account=world.operator)}
-    with transaction.atomic():
-        unbind_by_operators(binding=binding.pk, reason="锁丢失", **by)
-
-
-def ended_by_administrator(world, binding):
-    evidence = Evidence(password=PASSWORD)
-    world.admin.set_password(PASSWORD)
-    world.admin.save()
-    unbind_lock(binding=binding.pk, reason="锁丢失", evidence=evidence, by=world.admin, context=context(account=world.admin))
-
-
-@pytest.mark.parametrize("end", [ended_by_operators, ended_by_administrator])
-def test_what_a_finder_made_ends_with_the_binding_whoever_ends_it(mailbox, lock_world, found, end):
-    binding, finder = found
-    assert finder.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
-    add(finder, mailbox)
-    end(lock_world, binding)
-    assert not Contact.objects.exists()
-    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
-        login_with_password(username=lock_world.member.username, password=NEW, context=context())
-    assert AuditEvent.objects.get(event="binding:lock:ended").details["password_ended"] is True
-    assert Notice.objects.filter(account=lock_world.member, kind=NoticeKind.ENDED_WITH_LOCK).exists()
-
-
-def test_a_finder_does_not_unbind_the_lock_to_keep_the_password_that_it_chose(lock_world, found):
-    binding, finder = found
-    assert finder.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
-    member = lock_world.member
-    member.refresh_from_db()
-    with pytest.raises(Refusal, match=Reason.LAST_LOCK):
-        unbind_lock(binding=binding.pk, reason="换锁", evidence=Evidence(password=NEW), by=member, context=context(account=member))
 
 
 def test_a_login_is_told_when_browser_and_network_are_both_new(person):

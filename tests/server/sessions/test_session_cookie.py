@@ -18,6 +18,7 @@ from worlds.practice import HOST, make_lock
 from calock.core.refusals import Refusal
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.organisations import set_organisation_state
 from calock.server.audit.models import AuditEvent
 from calock.server.challenges.models import SpentChallenge
 from calock.server.challenges.services import sweep_spent_challenges
@@ -171,6 +172,16 @@ def test_disabling_an_account_ends_its_sessions_at_once(lock_world):
     assert reason(browser) == "SESSION_ENDED"
     set_account_state(member=lock_world.member, state=AccountState.ACTIVE, by=lock_world.admin, context=made)
     assert reason(browser) == "SESSION_REQUIRED"
+
+
+def test_enabling_what_is_enabled_ends_no_session(lock_world):
+    browser = Browser()
+    browser.enter(lock_world.member)
+    made = context(account=lock_world.operator)
+    set_account_state(member=lock_world.member, state=AccountState.ACTIVE, by=lock_world.operator, context=made)
+    organisation = lock_world.organisation
+    set_organisation_state(organisation=organisation, state=OrganisationState.ACTIVE, by=lock_world.operator, context=made)
+    assert browser.client.get("/sessions/").status_code == 200
 
 
 @pytest.mark.parametrize("model", ["account", "organisation"])

@@ -7,6 +7,7 @@ as SHA-256, and in the query, which no line of our logs holds.
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 
 from django.db import transaction
 
@@ -49,9 +50,11 @@ def end_link(*, account: Account, context: RequestContext) -> None:
             record(Event.CALENDAR_LINK_ENDED, context=context, actor=account, subject=account.pk)
 
 
-def drop_link(account: Account) -> None:
-    """Inside the caller's transaction, in which the account's sessions end too: who has the address was let in by one of them."""
-    CalendarLink.objects.filter(account=account).delete()
+def drop_link(account: Account, *, context: RequestContext | None, since: datetime | None = None) -> None:
+    """End the account's link, or one that was made ``since``, with what let in whoever has the address. Inside the transaction."""
+    found = CalendarLink.objects.filter(account=account, **({"created_at__gt": since} if since else {}))
+    if found.delete()[0]:
+        record(Event.CALENDAR_LINK_ENDED, context=context, subject=account.pk)
 
 
 def account_of(token: str, *, context: RequestContext) -> Account:

@@ -18,6 +18,7 @@ from calock.server.accounts.models import Account, PasswordCode
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.contacts.models import CodePurpose, ContactCode
+from calock.server.contacts.services import REACH
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import tell
 from calock.server.sessions.context import RequestContext
@@ -94,6 +95,15 @@ def _set(found: PasswordCode, password: str, context: RequestContext) -> None:
             tell(NoticeKind.PASSWORD_CHANGED, account=account.pk, row=row, by=str(account.pk), by_role="code", by_name="")
 
 
+def lock_of_password(account: Account, *, at: datetime) -> uuid.UUID | None:
+    """The lock that the password stands on: with which it was chosen in the last month, directly or through what stands on it.
+
+    An older password is believed to be the person's, as an older contact is.
+    """
+    chosen = account.password_changed_at
+    return account.password_by_lock_id if chosen is None or at - chosen <= REACH else None
+
+
 def store_password(account: Account, password: str, *, context: RequestContext, lock: uuid.UUID | None = None) -> None:
     """Keep the password that the person chose, inside the caller's transaction; their sessions end, but the one they act in.
 
@@ -108,4 +118,4 @@ def store_password(account: Account, password: str, *, context: RequestContext, 
     account.password_by_lock_id = lock
     account.save(update_fields=["password", "must_change_password", "password_changed_at", "password_by_lock"])
     end_sessions_of_account(account_id=account.pk, reason="password changed", at=context.at, but=context.session)
-    drop_link(account)
+    drop_link(account, context=context)

@@ -57,13 +57,14 @@ def write_account_state(*, member: Account, state: AccountState, by: Account | N
         account = locked(member)
         if account.state == AccountState.ERASED:
             raise Refusal(Reason.REQUEST_MALFORMED, "该账户已注销")
+        again = account.state == state == AccountState.ACTIVE
         account.state = state
         ended = 0
         if state == AccountState.ACTIVE:
-            account.enabled_at = at
+            account.enabled_at = account.enabled_at if again else at  # a second press ends nobody's session
         else:
             ended = end_sessions_of_account(account_id=account.pk, reason="account disabled", at=at)
-            drop_link(account)
+            drop_link(account, context=context)
         account.save(update_fields=["state", "enabled_at"])
         record_change(_state_event(state), account, by=by, context=context, sessions_ended=ended)
     member.state = state

@@ -100,9 +100,10 @@ def set_organisation_state(*, organisation: Organisation, state: OrganisationSta
         row = _locked(organisation)
         if OrganisationState.MERGED in (row.state, state):
             raise Refusal(Reason.REQUEST_MALFORMED, "该单位已并入其他单位")
+        again = row.state == state
         row.state = organisation.state = state
         disabled = state != OrganisationState.ACTIVE
-        if not disabled:
+        if not disabled and not again:  # a second press ends nobody's session
             row.enabled_at = context.at
         row.save(update_fields=["state", "enabled_at"])
         members = Session.objects.filter(account__organisation=organisation)

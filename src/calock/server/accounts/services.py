@@ -11,7 +11,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.authority import OWNER_ONLY, acting, require_authority
 from calock.server.accounts.calendar_links import drop_link
-from calock.server.accounts.codes import issue_code, store_password
+from calock.server.accounts.codes import issue_code, lock_of_password, store_password
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
@@ -61,7 +61,8 @@ def _store_own(account: Account, chosen: str, *, by_lock: bool, context: Request
         if not by_lock and now.password != account.password:
             raise Refusal(Reason.CREDENTIALS_WRONG, "the password was changed meanwhile")
         # what follows from a password that a lock chose stands on that lock as well
-        store_password(now, chosen, context=context, lock=session.proved_lock_id if by_lock else now.password_by_lock_id)
+        lock = session.proved_lock_id if by_lock else lock_of_password(now, at=context.at)
+        store_password(now, chosen, context=context, lock=lock)
         how = {"how": "lock" if by_lock else "password"}
         row = record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk, details=how)
         notify(NoticeKind.PASSWORD_CHANGED, account=account.pk, by=account, row=row, own=True)
@@ -117,7 +118,7 @@ def _reset(account: Account, *, by: Account | None, at: datetime, context: Reque
     account.password_reset_at = at
     account.save(update_fields=["password", "password_reset_at"])
     end_sessions_of_account(account_id=account.pk, reason="password reset", at=at)
-    drop_link(account)
+    drop_link(account, context=context)
     code = issue_code(account, by=by, at=at)
     place = account.organisation_id
     row = record(Event.ACCOUNT_PASSWORD_RESET, context=context, actor=by, subject=account.pk, organisation=place)

@@ -32,6 +32,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         """Those that messages go to."""
         return self.kept().filter(verified_at__isnull=False)
 
+    def opening(self) -> ContactQuerySet:
+        """Those whose code sets another password: not one that was given back when a lock was lost, until it is verified anew."""
+        return self.verified().filter(removed_by_lock__isnull=True)
+
 
 class Contact(models.Model):
     """One contact of an account. Until a code proved that it is the person's, nothing but that code is sent to it.
@@ -54,7 +58,7 @@ class Contact(models.Model):
     removed_by_lock = models.UUIDField(
         null=True,
         blank=True,
-        help_text="the lock that the proof of who took it away stands on: it comes back when that one was lost",
+        help_text="the lock that the proof of who took it away stands on; kept when it comes back because that one was lost",
     )
 
     objects = ContactQuerySet.as_manager()

@@ -18,7 +18,8 @@ REACH = timedelta(days=30)
 def end_contacts_of_lock(*, account: uuid.UUID, lock: uuid.UUID, at: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """End the contacts that stand on this lock by a proof of the last month, and give back those that were taken away so.
 
-    Rows are deleted at once: nothing is told to whoever may be its finder. What ended and what came back, as pages show it.
+    Rows are deleted at once: nothing is told to whoever may be its finder. One that is given back is told, and opens nothing until
+    it is verified anew: its person may have given the number up. What ended and what came back, as pages show it.
     """
     mine, since = Contact.objects.filter(account=account), at - REACH
     ended = list(mine.filter(by_lock=lock, verified_at__gt=since))
@@ -26,8 +27,8 @@ def end_contacts_of_lock(*, account: uuid.UUID, lock: uuid.UUID, at: datetime) -
     restored = []
     for row in mine.filter(removed_by_lock=lock, removed_at__gt=since).order_by("-removed_at"):
         if not mine.verified().filter(kind=row.kind).exists():
-            row.removed_at = row.removed_by_lock = None
-            row.save(update_fields=["removed_at", "removed_by_lock"])
+            row.removed_at = None
+            row.save(update_fields=["removed_at"])
             restored.append(row.masked)
     return tuple(row.masked for row in ended if row.removed_at is None), tuple(restored)
 

@@ -28,6 +28,7 @@ from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
+from calock.server.sessions.services import hold_sessions
 from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
 
@@ -69,6 +70,7 @@ def _leave(member: Account, reason: str, *, by: Account, context: RequestContext
             raise Refusal(Reason.REQUEST_MALFORMED, "该账户已停用，也没有绑定的 CA 锁")
         for binding in bindings:
             take_turn(binding.lock)  # all of them before the first session
+        hold_sessions(account.pk)
         for binding in bindings:
             end_of_leaver(binding, reason, by=by, context=context)
         for claim in PendingBinding.objects.filter(account=account).select_related("account", "provider"):

@@ -228,10 +228,15 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     event = _record(Event.BINDING_ADDED, binding, judged.proven, by=by, context=context)
     kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
     if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
-        notify(kind, account=member.pk, by=by, row=event, lock=lock.lock_id)
+        notify(kind, account=member.pk, by=by, row=event, own=_by_lock_alone(context), lock=lock.lock_id)
     if judged.named is not None:
         end_replaced(judged.named, lock, by=by, context=context)
     return binding
+
+
+def _by_lock_alone(context: RequestContext) -> bool:
+    """Whether a lock is what lets the person bind another: a finder would get a way in of their own, so the person is told."""
+    return context.session is not None and is_fresh_by_lock(context.session, at=context.at)
 
 
 def _end_enrolment(member: Account) -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from calock.server.accounts.calendar_links import drop_link
+from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
-from calock.server.contacts.services import end_contacts_of_lock, hand_contacts_on
+from calock.server.contacts.services import REACH, end_contacts_of_lock, hand_contacts_on
 from calock.server.locks.decision_record import Details
 from calock.server.locks.models import Binding, Lock
-from calock.server.locks.step_up import Proved
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_account
+from calock.server.sessions.services import end_sessions_of_account, hold_sessions
 
 
 class Fallen(NamedTuple):
@@ -42,31 +42,25 @@ class Fallen(NamedTuple):
 def end_what_stands_on(row: Binding, *, by: Account, context: RequestContext) -> Fallen:
     """End what stands on the binding's lock. Inside the caller's transaction, which holds the account as ``row.account``."""
     contacts, restored = end_contacts_of_lock(account=row.account_id, lock=row.lock_id, at=context.at)
+    drop_link(row.account, context=context, since=context.at - REACH)
     return Fallen(_end_password(row, by=by, context=context), contacts, restored)
 
 
 def _end_password(row: Binding, *, by: Account, context: RequestContext) -> bool:
     """End it and the sessions of who came in by it, but the one in which the person themselves acts."""
     account = row.account
-    if account.password_by_lock_id != row.lock_id or not account.has_usable_password():
+    if lock_of_password(account, at=context.at) != row.lock_id or not account.has_usable_password():
         return False
+    hold_sessions(account.pk)
     account.set_unusable_password()
     account.save(update_fields=["password"])
     own = context.session if by.pk == account.pk else None
     end_sessions_of_account(account_id=account.pk, reason="password ended with lock", at=context.at, but=own)
-    drop_link(account)
     return True
 
 
-def proves_itself(row: Binding, proved: Proved | None) -> bool:
-    """Whether who ends their own binding proved themselves by nothing but its lock, or by a password that stands on it."""
-    if proved is None:
-        return False
-    return (proved.lock or row.account.password_by_lock_id) == row.lock_id
-
-
 def hand_on(row: Binding, heir: Lock) -> None:
-    """The person put another lock in the place of this one: what stood on it stands on the other one. Inside the transaction."""
+    """Another lock took this one's place by a proof with this one: what stood on it stands on the other. Inside the transaction."""
     account = row.account
     if account.password_by_lock_id == row.lock_id:
         account.password_by_lock = heir

@@ -15,6 +15,7 @@ from django.db import transaction
 from calock.core.challenge import Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
@@ -62,7 +63,9 @@ def suspend_lock(*, binding: uuid.UUID, reason: str, by: Account, context: Reque
 
 
 def suspend_by_operator(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
-    """The same for somebody who rang: it takes nothing away that does not come back, so one operator does it.
+    """The same for somebody who rang. What ends with it, a password or contacts of the last month, the person makes anew.
+
+    So one operator does it alone.
 
     Raises:
         Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, OPERATOR_DAMAGED; NOT_ALLOWED for another
@@ -104,7 +107,7 @@ def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, c
     by_lock = is_fresh_by_lock(context.session, at=context.at)
     if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
-        if by.password_by_lock_id == row.lock_id:
+        if lock_of_password(by, at=context.at) == row.lock_id:
             raise Refusal(Reason.LOCK_PROOF_REQUIRED, "a password that the lost lock chose proves nothing about it")
     if row.account_id != by.pk:
         refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)

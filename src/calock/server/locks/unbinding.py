@@ -10,6 +10,7 @@ from django.db import transaction
 from calock.core.challenge import Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
@@ -19,7 +20,7 @@ from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
-from calock.server.locks.standing import Fallen, end_what_stands_on, hand_on, proves_itself, tell_what_fell
+from calock.server.locks.standing import Fallen, end_what_stands_on, hand_on, tell_what_fell
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.locks.ways_in import ways_in
@@ -27,7 +28,7 @@ from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_lock
+from calock.server.sessions.services import end_sessions_of_lock, is_fresh_by_lock
 from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
 
@@ -103,7 +104,8 @@ def _require_other_way_in(account: Account, row: Binding, others: frozenset[uuid
     left = Binding.objects.logging_in().filter(account=account).exclude(pk=row.pk)
     if left.filter(pk__in=others).exists():
         return
-    no_password = not account.has_usable_password() or account.password_by_lock_id == row.lock_id  # such a one ends with the lock
+    # a password that stands on the lock ends with it
+    no_password = not account.has_usable_password() or lock_of_password(account, at=context.at) == row.lock_id
     if no_password or (goes_by_lock(account, site=context.site) and left.exists()):
         raise Refusal(Reason.LAST_LOCK, "no password that does, and no other lock that logs in")
 
@@ -121,13 +123,13 @@ def _end(
     context: RequestContext,
     proved: Proved | None = None,
     others: frozenset[uuid.UUID] | None = None,
-    heir: Lock | None = None,
+    falls: bool = True,
 ) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved themselves with.
 
     ``others``: the account's bindings with which it gets in; None: nobody asks for another way in.
 
-    ``heir``: the lock that takes the place of this one.
+    ``falls``: what stands on the lock ends with it.
     """
     with transaction.atomic():
         account = row.account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
@@ -137,7 +139,7 @@ def _end(
             _require_other_way_in(account, row, others, context)  # asked again: two bindings may be ended at once
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
-        fallen = _settle(row, by=by, proved=proved, heir=heir, context=context)
+        fallen = end_what_stands_on(row, by=by, context=context) if falls else Fallen()
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
         event = record(
             Event.BINDING_ENDED,
@@ -164,15 +166,6 @@ def _end(
     return row
 
 
-def _settle(row: Binding, *, by: Account, proved: Proved | None, heir: Lock | None, context: RequestContext) -> Fallen:
-    """What stands on the lock ends with it, unless the person ends it by another proof: nobody else knows whether it is lost."""
-    if by.pk != row.account_id or proves_itself(row, proved):
-        return end_what_stands_on(row, by=by, context=context)
-    if heir is not None:
-        hand_on(row, heir)
-    return Fallen()
-
-
 def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
     """End a binding as two operators decided; the caller has checked both. Inside the caller's transaction.
 
@@ -188,16 +181,25 @@ def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context
 def end_of_leaver(binding: Binding, reason: str, *, by: Account, context: RequestContext) -> None:
     """End a binding of somebody who leaves. Inside the caller's transaction, which has judged ``by`` and taken the lock's turn.
 
+    No lock is lost by that: password and contacts stay, and nobody gets in with them while the account is disabled.
+
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context)
+    _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context, falls=False)
 
 
 def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestContext) -> None:
     """End a binding whose lock was just replaced by ``heir``, another one of the same account. Inside the caller's transaction.
 
+    By a proof with the lock that goes, what stands on it is handed on: ending the heir ends that too. By any other proof the lock
+    may be lost.
+
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, REPLACED, by=by, context=context, heir=heir)
+    session = context.session if by.pk == binding.account_id else None
+    proved = session is not None and is_fresh_by_lock(session, at=context.at) and session.proved_lock_id == binding.lock_id
+    _end(binding, REPLACED, by=by, context=context, falls=not proved)
+    if proved:
+        hand_on(binding, heir)

@@ -67,7 +67,7 @@ def send_reset(message: Message) -> None:
     """
     body = {name: str(value) for name, value in message.body.items()}
     account = Account.objects.select_related("organisation").filter(pk=body["account"]).first() if body["account"] else None
-    contact = Contact.objects.verified().filter(account=account, kind=body["kind"]).first() if account else None
+    contact = Contact.objects.opening().filter(account=account, kind=body["kind"]).first() if account else None
     if account is None or contact is None or not _may_reset(account):
         return
     _count(message, contact)
@@ -144,14 +144,14 @@ def _set(account: Account, code: ContactCode, password: str, context: RequestCon
     """
     with transaction.atomic():
         now = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        standing = Contact.objects.verified().filter(pk=code.contact_id, account=now).exists()
-        if not standing or not _may_reset(now) or is_lock_only(now, site=context.site, at=context.at):
+        contact = Contact.objects.opening().filter(pk=code.contact_id, account=now).first()
+        if contact is None or not _may_reset(now) or is_lock_only(now, site=context.site, at=context.at):
             raise Refusal(Reason.CODE_WRONG, "the account may not be opened so any more")
         if not code.use(at=context.at):
             raise Refusal(Reason.CODE_WRONG, "used a moment ago")
-        store_password(now, password, context=context, lock=code.contact.by_lock)
+        store_password(now, password, context=context, lock=contact.by_lock)
         now.password_reset_at = context.at
         now.save(update_fields=["password_reset_at"])
-        details = {"how": code.contact.kind, "contact": code.contact.masked}
+        details = {"how": contact.kind, "contact": contact.masked}
         row = record(Event.ACCOUNT_PASSWORD_CHOSEN, context=context, actor=now, subject=now.pk, details=details)
         tell(NoticeKind.PASSWORD_RESET, account=now.pk, row=row, by=str(now.pk), by_role="contact", by_name="")

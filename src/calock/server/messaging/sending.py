@@ -36,6 +36,7 @@ ALWAYS = frozenset({
     NoticeKind.CONTACT_ADDED,
     NoticeKind.CONTACT_REMOVED,
     NoticeKind.ENDED_WITH_LOCK,
+    NoticeKind.LOCK_BOUND,
 })  # fmt: skip
 """Sent beyond those too: nobody hides a way into the account behind thirty smaller things."""
 

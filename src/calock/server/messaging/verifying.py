@@ -10,6 +10,7 @@ from typing import TypeVar
 from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
 from calock.server.accounts.services import prove_by_password
 from calock.server.audit.events import Event
@@ -99,7 +100,7 @@ def _held(account: Account, context: RequestContext) -> uuid.UUID | None:
     if session is None or not now.is_active:
         raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
     require_may_change(now, replace(context, session=session))
-    return session.proved_lock_id if is_fresh_by_lock(session, at=context.at) else now.password_by_lock_id
+    return session.proved_lock_id if is_fresh_by_lock(session, at=context.at) else lock_of_password(now, at=context.at)
 
 
 def _send_code(contact: Contact, *, language: str, context: RequestContext) -> None:

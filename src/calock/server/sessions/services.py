@@ -97,6 +97,12 @@ def touch(session: Session, *, at: datetime) -> None:
         session.save(update_fields=["last_seen_at"])
 
 
+def hold_sessions(account_id: uuid.UUID) -> None:
+    """Lock the account's live sessions in the order in which all do, before several calls each end some of them."""
+    rows = Session.objects.filter(account_id=account_id, ended_at__isnull=True)
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+
+
 def end_sessions(sessions: QuerySet[Session], *, reason: str, at: datetime) -> int:
     """End every live session among ``sessions``; how many there were.
 

@@ -175,7 +175,7 @@ ENTRIES: dict[R, Entry] = {
     R.HOLDER_NOT_ORGANISATION: Entry(Words("证书单位与当前账户单位不一致", "The certificate's organisation is not the account's"), Action("确认或换锁", "Check, or use another lock", "help_failures", "F24"), Event.BINDING_REFUSED),
     R.BINDING_NOT_FOUND: Entry(Words("没有找到该绑定记录", "There is no such binding"), BINDINGS),
     R.BINDING_ALREADY_ENDED: Entry(Words("该绑定已解除", "This binding has already been ended"), BINDINGS),
-    R.LAST_LOCK: Entry(Words("解除后该账户将无法登录（凭这把锁设置的密码随锁失效），请先设置密码或绑定另一把 CA 锁。还绑定着过期、吊销或已挂失的锁时，请先解除那些锁", "Without this lock nobody gets in to the account (a password that was set with it ends with it): set a password or bind another lock first. Where locks that are expired, revoked or reported lost are bound too, unbind those first"), PASSWORD),
+    R.LAST_LOCK: Entry(Words("解除后该账户将无法登录（凭这把锁设置的密码随锁失效），请先绑定另一把 CA 锁，或请本单位管理员重置密码后重新设置。还绑定着过期、吊销或已挂失的锁时，请先解除那些锁", "Without this lock nobody gets in to the account (a password that was set with it ends with it): bind another lock first, or ask your administrator for a code to set a password. Where locks that are expired, revoked or reported lost are bound too, unbind those first"), PASSWORD),
     R.REASON_MISSING: Entry(Words("请填写原因（200 字以内）", "Please give a reason, of at most 200 characters"), Action("去填写", "Fill it in", "bindings", does="reason")),
     R.ACCOUNT_DISABLED: Entry(Words("账户已停用", "The account is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
     R.ACCOUNT_LOCKED: Entry(_LOCKED_OUT, Action("联系管理员", "Ask your administrator", "contact")),

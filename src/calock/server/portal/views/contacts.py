@@ -130,9 +130,8 @@ def _page(request: SiteRequest, *, status: int = 200, typed: dict[str, str] | No
     rows = list(Contact.objects.kept().filter(account=account))
     verified = {row.kind: row for row in rows if row.verified_at is not None}
     pending = {row.kind: row for row in rows if row.verified_at is None}
-    shown = [
-        kind for kind in ContactKind if kind in {*ready_kinds(), *verified}
-    ]  # one that is kept can be removed, whatever is ready
+    offered = {*ready_kinds(), *verified}  # one that is kept can be removed, whatever is ready
+    shown = [kind for kind in ContactKind if kind in offered]
     kinds = [Shown(kind, verified.get(kind), pending.get(kind), (typed or {}).get(kind, "")) for kind in shown]
     missing = _missing_proof(account, request)
     return page(
