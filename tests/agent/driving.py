@@ -37,6 +37,7 @@ PIN = "012345"
 CHALLENGE = "c2.login.t4k2qo.Zk3yN0bq8Vw1xY5uT7rS2pL9mJ4hG6fD0aQzXcVbNm1.ctxctxctxctxctxctxctx.macmacmacmacmacmacmacm"
 UNTOUCHED = {"triesLeft": 6, "triesMax": 6, "locked": False, "default": False, "reserved": False, "onReader": False}
 """State of a practice lock's PIN while no wrong one was tried."""
+QUICK_DRIVER = str(Path(__file__).with_name("quick_driver.py"))
 LONG = 30.0
 """Seconds after which a wait is a failure; nothing is expected to take that long."""
 
@@ -107,7 +108,10 @@ class Reply:
 @cache
 def warm_python() -> Warm:
     """What starts this process's drivers."""
-    return Warm("calock.agent.main", "calock.agent.compat.synctl")
+    return Warm(
+        "calock.agent.main", "calock.agent.worker", "calock.agent.backends.soft", "calock.agent.backends.pkcs11",
+        "calock.agent.backends.skf", "calock.agent.compat.synctl", "agent.forking",
+    )  # fmt: skip
 
 
 def start_cold(arguments: Sequence[str], *, output: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -127,10 +131,10 @@ class DriverProcess:
         options: Sequence[str] = (),
         environment: dict[str, str] | None = None,
         port: int | None = 0,
-        program: Sequence[str] = ("-m", "calock.agent"),
+        program: Sequence[str] = (),
         cold: bool = False,
     ) -> None:
-        """``program``: what Python is given to run; ``cold``: by a Python of its own, with nothing imported yet."""
+        """``program``: what Python is given to run; ``cold``: as people's are, each process by a Python of its own."""
         self.origins = list(origins)
         self.soft = soft_dir or directory / "locks"
         self.state = directory / "state"
@@ -143,6 +147,7 @@ class DriverProcess:
         empty.mkdir(exist_ok=True)
         env = {**os.environ, "XDG_CONFIG_HOME": str(empty), **(environment or {})}
         start = start_cold if cold else warm_python().start
+        program = program or (("-m", "calock.agent") if cold else (QUICK_DRIVER,))
         self.process = start([*program, *arguments, *options], output=self.log_path, environment=env)
         try:
             self.note: RunningInstance = until(self._published, "the driver's start")

@@ -1,18 +1,19 @@
-"""The real driver with little patience; with ``FAULTY`` in the environment its workers are ``fault_worker.py``."""
+"""The real driver with little patience; with ``FAULTY`` in the environment its workers are those of ``fault_worker.py``."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-from calock.agent import main, modules
+from agent import fault_worker
+from agent.forking import fork_workers
 
-if os.environ.get("FAULTY"):
-    modules.worker_command = lambda: [sys.executable, str(Path(__file__).with_name("fault_worker.py"))]
+from calock.agent import main, modules, worker
+
 modules.OPERATION_SECONDS = 4.0
 modules.LIST_SECONDS = 4.0
 modules.BACK_OFF = (0.2, 0.4)
 
 if __name__ == "__main__":
+    fork_workers(fault_worker.main if os.environ.get("FAULTY") else worker.main)
     sys.exit(main.main())

@@ -102,6 +102,6 @@ def open_fault(start: pipe.Start) -> FaultBackend:
     return FaultBackend(Path(start.path))
 
 
-if __name__ == "__main__":
+def main() -> int:
     watchdog.LOOK_SECONDS = 4.0
-    os._exit(worker.serve(open_fault))
+    return worker.serve(open_fault)

@@ -295,6 +295,7 @@ def test_b07_memory_stays_flat(driver) -> None:
                 pass
 
     storm()
+    storm()  # by now every page of it that requests need was touched
     before = rss_kib(driver)
     storm()
     assert rss_kib(driver) - before < 2048

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
+from agent.driving import warm_python
 
 from calock.agent import config
 from calock.agent.config import Config, ConfigError
@@ -92,8 +92,7 @@ def test_origins_as_browsers_send_them(origin: str) -> None:
     ],
 )
 def test_unusable_arguments_end_with_2(arguments: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "calock.agent", "--state-dir", str(tmp_path), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = warm_python().run(["-m", "calock.agent", "--state-dir", str(tmp_path), *arguments], environment=os.environ)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent.driving import DriverProcess, until
+from agent.driving import DriverProcess, until, warm_python
 from serving import free_port
 
 from calock.agent import peer
@@ -177,8 +177,8 @@ def test_a_file_of_ones_own_in_a_folder_like_tmp_is_read(tmp_path: Path) -> None
 
 def test_the_driver_does_not_start_with_such_a_file(home: Path, tmp_path: Path) -> None:
     home.joinpath("agent.toml").chmod(0o666)
-    command = [sys.executable, "-m", "calock.agent", "--state-dir", str(tmp_path / "state"), "--port", "0"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    command = ["-m", "calock.agent", "--state-dir", str(tmp_path / "state"), "--port", "0"]
+    ended = warm_python().run(command, environment=os.environ)
     assert ended.returncode == 2
     assert str(home / "agent.toml") in ended.stderr
     assert str(home / "agent.toml") in (tmp_path / "state" / "agent.log").read_text("utf-8")
@@ -188,8 +188,8 @@ def test_a_state_folder_that_others_may_write_is_refused(home: Path, tmp_path: P
     state = tmp_path / "state"
     state.mkdir()
     state.chmod(0o777)
-    command = [sys.executable, "-m", "calock.agent", "--state-dir", str(state), "--port", "0"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    command = ["-m", "calock.agent", "--state-dir", str(state), "--port", "0"]
+    ended = warm_python().run(command, environment=os.environ)
     assert ended.returncode == 2
     assert str(state) in ended.stderr
     until(lambda: not (state / "agent.json").exists(), "nothing to be left")

@@ -49,6 +49,16 @@ def test_the_key_is_sealed(locks: Path) -> None:
     assert softlock.open_key(softlock.read_soft_lock(made.path), bytearray(PIN.encode())) == made.key.private_pkcs8
 
 
+def test_a_lock_whose_file_names_no_cost_opens_and_names_it_once_its_pin_was_changed(locks: Path, monkeypatch) -> None:
+    monkeypatch.setattr(softlock, "COST", 16384)
+    made = make_lock(locks, "EC")
+    monkeypatch.undo()
+    made.path.write_bytes(made.path.read_bytes().replace(b'"cost":16384,', b""))
+    softlock.set_pin(softlock.read_soft_lock(made.path), bytearray(PIN.encode()), bytearray(b"654321"))
+    assert b'"cost":1024,' in made.path.read_bytes()
+    assert softlock.open_key(softlock.read_soft_lock(made.path), bytearray(b"654321")) == made.key.private_pkcs8
+
+
 def test_a_lock_pulled_out_stays_out(locks: Path) -> None:
     made = make_lock(locks)
     lock = softlock.read_soft_lock(made.path)

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,22 @@ def _become(message: dict[str, Any]) -> None:
         runpy.run_path(kind, run_name="__main__")
 
 
+def _end(message: dict[str, Any]) -> int:
+    """Be the program; its status. Only what it wrote and gave to ``atexit`` is seen to: to take all objects apart takes longer."""
+    status = 0
+    try:
+        _become(message)
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise
+        status = ended.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
 def _serve(commands: socket.socket) -> dict[str, Any]:
     """Answer until the parent is gone. In each child it returns what that child is to become."""
     for line in commands.makefile("r"):
@@ -127,4 +144,4 @@ if __name__ == "__main__":
     for module in sys.argv[2:]:
         __import__(module)
     gc.freeze()
-    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    os._exit(_end(_serve(socket.socket(fileno=int(sys.argv[1])))))

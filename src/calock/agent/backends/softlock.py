@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -25,8 +26,8 @@ MAGIC = b"CALOCK-SOFT-LOCK/1 tries "
 SUFFIX = ".lock"
 PLUGGED, DRAWER = "plugged", "drawer"
 MAX_FILE = 64 * 1024
-SCRYPT_COST = 2**14
-"""About 50 ms and 16 MiB per try."""
+COST: Final = 1024
+"""Of scrypt: 3 ms and 1 MiB per try. No cost would keep six digits from a person who has the file."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     encryption_certificate: bytes | None = None
     extra_certificates: tuple[bytes, ...] = ()
     """Older signing certificates of the same key."""
+    cost: Literal[1024, 16384] = 16384
+    """Files that do not say it were made with this one."""
     salt: bytes
     nonce: bytes
     sealed_key: bytes
@@ -64,13 +67,13 @@ class SoftLock(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _kek(pin: bytes | bytearray, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=SCRYPT_COST, r=8, p=1).derive(bytes(pin))
+def _kek(pin: bytes | bytearray, salt: bytes, cost: int) -> bytes:
+    return Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(bytes(pin))
 
 
 def _seal(pin: bytes | bytearray, key_pkcs8: bytes) -> tuple[bytes, bytes, bytes]:
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-    return salt, nonce, AESGCM(_kek(pin, salt)).encrypt(nonce, key_pkcs8, MAGIC)
+    return salt, nonce, AESGCM(_kek(pin, salt, COST)).encrypt(nonce, key_pkcs8, MAGIC)
 
 
 def _first_line(tries: int) -> bytes:
@@ -123,6 +126,7 @@ def create_soft_lock(
         certificate=certificate_der,
         encryption_certificate=encryption_certificate_der,
         extra_certificates=extra_certificates_der,
+        cost=COST,
         salt=salt,
         nonce=nonce,
         sealed_key=sealed,
@@ -185,7 +189,7 @@ def open_key(lock: SoftLock, pin: bytearray) -> bytes:
         raise Refusal(Reason.PIN_LOCKED, "the lock's PIN is locked", {"tries_left": 0})
     _write_tries(lock.path, left)
     try:
-        key = AESGCM(_kek(pin, lock.body.salt)).decrypt(lock.body.nonce, lock.body.sealed_key, MAGIC)
+        key = AESGCM(_kek(pin, lock.body.salt, lock.body.cost)).decrypt(lock.body.nonce, lock.body.sealed_key, MAGIC)
     except InvalidTag as error:
         reason = Reason.PIN_WRONG if left else Reason.PIN_LOCKED
         raise Refusal(reason, "wrong PIN", {"tries_left": left}) from error
@@ -201,5 +205,5 @@ def set_pin(lock: SoftLock, old: bytearray, new: bytearray) -> None:
     """
     key = open_key(lock, old)
     salt, nonce, sealed = _seal(new, key)
-    body = msgspec.structs.replace(lock.body, salt=salt, nonce=nonce, sealed_key=sealed, default_pin=False)
+    body = msgspec.structs.replace(lock.body, cost=COST, salt=salt, nonce=nonce, sealed_key=sealed, default_pin=False)
     _write_whole(lock.path, lock.body.tries_max, body)
