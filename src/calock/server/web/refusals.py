@@ -108,6 +108,12 @@ def audit(request: SiteRequest, refusal: Refusal) -> None:
         )
 
 
+def for_page(request: SiteRequest, refusal: Refusal) -> dict[str, Any]:
+    """``refusal`` and ``status`` of a page that shows its form again, after the auditors' row about it was written."""
+    audit(request, refusal)
+    return {"status": status_of(refusal.reason), "refusal": describe(refusal.reason, refusal.facts, number=refusal.number)}
+
+
 def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True, audited: bool = True) -> HttpResponse:
     """The response for ``refusal``. ``site_known`` False: no site has this Host, so there is no branded page to show.
 
@@ -139,4 +145,4 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True, a
     return response
 
 
-__all__ = ["Event", "answer", "audit", "catalogue", "describe", "is_english"]
+__all__ = ["Event", "answer", "audit", "catalogue", "describe", "for_page", "is_english"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -29,7 +29,6 @@ from calock.server.sites.registry import sites
 from calock.server.tools import clock
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 SHOWN = 20
 TOKEN = 16
@@ -51,16 +50,15 @@ def _other(own: Session, name: str) -> Session:
 
 
 @require_safe
-def sessions(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, own = require_account(site_request)
+def sessions(request: SiteRequest) -> HttpResponse:
+    account, own = require_account(request)
     others = _others(own)
     count = others.count()
     live = [own, *others[: SHOWN - 1]]
     receipts = _receipts(account.pk, live)
     over = Session.objects.filter(account=account).exclude(pk=own.pk).exclude(pk__in=others.values("pk"))
     return page(
-        site_request,
+        request,
         "sessions",
         "sessions",
         section="system",
@@ -82,64 +80,58 @@ def _receipts(account: uuid.UUID, live: list[Session]) -> dict[str, str]:
 
 
 @require_POST
-def end_session(request: HttpRequest) -> HttpResponse:
+def end_session(request: SiteRequest) -> HttpResponse:
     """End one of the account's other sessions, or all of them (``session=others``).
 
     Raises:
         Refusal: NOT_FOUND for a name that is none of this account's other live sessions.
     """
-    site_request = cast(SiteRequest, request)
-    account, own = require_account(site_request)
+    account, own = require_account(request)
     name = request.POST.get("session", "")
     if name == "others":
-        end_other_sessions(own=own, context=context_of(site_request))
+        end_other_sessions(own=own, context=context_of(request))
     else:
-        end_own_session(session=_other(own, name), by=account.pk, context=context_of(site_request))
+        end_own_session(session=_other(own, name), by=account.pk, context=context_of(request))
     return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
 
 
 @require_POST
-def leave_application(request: HttpRequest) -> HttpResponse:
+def leave_application(request: SiteRequest) -> HttpResponse:
     """Out of one application, in one of the account's live sessions.
 
     Raises:
         Refusal: NOT_FOUND for a session of somebody else, or one that is not in there.
     """
-    site_request = cast(SiteRequest, request)
-    _account, own = require_account(site_request)
+    _account, own = require_account(request)
     name, number = request.POST.get("session", ""), request.POST.get("application", "")
     session = own if name == own.pk[:TOKEN] else _other(own, name)
     try:
-        exit_application(session=session, application=uuid.UUID(number), context=context_of(site_request))
+        exit_application(session=session, application=uuid.UUID(number), context=context_of(request))
     except ValueError as error:
         raise Refusal(Reason.NOT_FOUND, "no application has such a number") from error
     return HttpResponseRedirect(reverse("portal:sessions") + "?left")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def password(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+def password(request: SiteRequest) -> HttpResponse:
+    account, _session = require_account(request)
     if request.method != "POST":
-        return _password_page(site_request, done="changed" in request.GET)
+        return _password_page(request, done="changed" in request.GET)
     try:
         new = typed_twice(request)
-        change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=context_of(site_request))
+        change_own_password(account=account, old=request.POST.get("current", ""), new=new, context=context_of(request))
     except Refusal as refusal:
-        refusals.audit(site_request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _password_page(site_request, status=status_of(refusal.reason), refusal=told)
+        return _password_page(request, **refusals.for_page(request, refusal))
     return HttpResponseRedirect(reverse("portal:password") + "?changed")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def password_code(request: HttpRequest) -> HttpResponse:
+def password_code(request: SiteRequest) -> HttpResponse:
     """Choose a password with a one-time code. Open to people who are not logged in; nobody is logged in by it."""
-    site_request = cast(SiteRequest, request)
     username = request.POST.get("username", request.GET.get("account", ""))[:64]
     if request.method != "POST":
         return page(
-            site_request,
+            request,
             "password-code",
             "login",
             username=username,
@@ -150,12 +142,9 @@ def password_code(request: HttpRequest) -> HttpResponse:
     try:
         new = typed_twice(request)
         code = request.POST.get("code", "")
-        account = choose_password(username=username.strip(), code=code, new=new, context=context_of(site_request))
+        account = choose_password(username=username.strip(), code=code, new=new, context=context_of(request))
     except Refusal as refusal:
-        refusals.audit(site_request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        status = status_of(refusal.reason)
-        return page(site_request, "password-code", "login", status=status, username=username, rules=_rules(), refusal=told)
+        return page(request, "password-code", "login", username=username, rules=_rules(), **refusals.for_page(request, refusal))
     response = HttpResponseRedirect(reverse("portal:password_code") + "?done")
     cookies.remember_browser(response, cookies.known_browser(request), account.pk)
     return response

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
@@ -37,23 +36,22 @@ SHOWN_CLAIMS = 50
 
 
 @require_safe
-def binding_list(request: HttpRequest) -> HttpResponseBase:
+def binding_list(request: SiteRequest) -> HttpResponseBase:
     """``q``: search words, ``state`` live or ended, ``status``, ``order``, ``page``; ``export`` csv or xlsx: a file of all."""
-    site_request = cast(SiteRequest, request)
-    account, session = require_account(site_request)
+    account, session = require_account(request)
     words = request.GET.get("q", "").replace("\0", "").strip()[:64]
     status, order = request.GET.get("status", ""), request.GET.get("order", "")
     ended, now = request.GET.get("state") == "ended", timezone.now()
     bindings = searched(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
     found = with_certificates(ordered(narrowed(bindings, status, now), order, ended=ended))
     if request.GET.get("export") in exports.TYPES:
-        rows = rows_of(list(found[: exports.MAX_ROWS]), site=site_request.site, at=now)
-        return exports.file_of(str(site_request.site.bindings.list_name), request.GET["export"], file_rows(rows))
+        rows = rows_of(list(found[: exports.MAX_ROWS]), site=request.site, at=now)
+        return exports.file_of(str(request.site.bindings.list_name), request.GET["export"], file_rows(rows))
     pages = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    rows = rows_of(list(pages), site=site_request.site, at=now, first=pages.start_index(), viewer=account)
+    rows = rows_of(list(pages), site=request.site, at=now, first=pages.start_index(), viewer=account)
     chosen = {"q": words, "state": "ended" if ended else "live", "status": status, "order": order}
     return page(
-        site_request,
+        request,
         "bindings",
         "bindings",
         section="system",
@@ -68,24 +66,23 @@ def binding_list(request: HttpRequest) -> HttpResponseBase:
         narrowed=bool(words or status),
         page_numbers=pages.paginator.get_elided_page_range(pages.number, on_each_side=2, on_ends=1),
         fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - clock.now()).total_seconds())),
-        password_does=password_does(account, site=site_request.site.code, at=timezone.now()),
+        password_does=password_does(account, site=request.site.code, at=timezone.now()),
         claims=PendingBinding.objects.visible_to(account).select_related("account", "provider")[:SHOWN_CLAIMS] if not ended else (),
         members=list(Account.objects.bindable_by(account).order_by("name", "username")),
-        **driver_context(site_request),
+        **driver_context(request),
     )
 
 
 @require_POST
-def confirm(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+def confirm(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """Give the consent that a binding waits for.
 
     Raises:
         Refusal: BINDING_NOT_FOUND, PASSWORD_RESET_LATELY.
     """
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, _session = require_account(request)
     try:
-        confirm_binding(binding=binding_id, by=account, context=context_of(site_request))
+        confirm_binding(binding=binding_id, by=account, context=context_of(request))
     except Refusal as refusal:
         if refusal.reason not in (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED):
             raise
@@ -94,15 +91,14 @@ def confirm(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-def withdraw(request: HttpRequest, claim_id: uuid.UUID) -> HttpResponse:
+def withdraw(request: SiteRequest, claim_id: uuid.UUID) -> HttpResponse:
     """End what a list says of the person's own account.
 
     Raises:
         Refusal: BINDING_NOT_FOUND.
     """
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
-    withdraw_claim(claim=claim_id, by=account, context=context_of(site_request))
+    account, _session = require_account(request)
+    withdraw_claim(claim=claim_id, by=account, context=context_of(request))
     return HttpResponseRedirect(reverse("portal:bindings"))
 
 
@@ -114,24 +110,23 @@ def _visible(binding_id: uuid.UUID, account: Account) -> Binding:
 
 
 @require_safe
-def binding_detail(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+def binding_detail(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """One binding with its certificate's versions; for its holder and their organisation's administrator only.
 
     Raises:
         Refusal: BINDING_NOT_FOUND also for a binding that exists and is somebody else's.
     """
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, _session = require_account(request)
     binding = _visible(binding_id, account)
-    row = row_of(binding, site=site_request.site, at=timezone.now(), number=1)
+    row = row_of(binding, site=request.site, at=timezone.now(), number=1)
     versions = [version for version in binding.lock.certificates.order_by("-not_after") if binding.shows(version)]
     kept = Receipt.objects.of(account.pk).filter(binding=binding.pk).exclude(purpose="login")
     receipts = [receipt for receipt in kept if receipt.opens_for(account.pk)]
-    return page(site_request, "binding", "bindings", section="system", row=row, versions=versions, receipts=receipts)
+    return page(request, "binding", "bindings", section="system", row=row, versions=versions, receipts=receipts)
 
 
 @require_safe
-def certificate(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+def certificate(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """The certificate that the details show, as a file (RFC 5280, DER), for a person who just proved who they are.
 
     It holds the holder's number in clear, which the pages mask; so each file is a row of the trail.
@@ -139,10 +134,9 @@ def certificate(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
     Raises:
         Refusal: BINDING_NOT_FOUND as for the details; NOT_FOUND when the lock came without a certificate.
     """
-    site_request = cast(SiteRequest, request)
-    account, session = require_account(site_request)
-    context, binding = context_of(site_request), _visible(binding_id, account)
-    found = row_of(binding, site=site_request.site, at=context.at, number=1).certificate
+    account, session = require_account(request)
+    context, binding = context_of(request), _visible(binding_id, account)
+    found = row_of(binding, site=request.site, at=context.at, number=1).certificate
     if found is None:
         raise Refusal(Reason.NOT_FOUND, "the lock has no certificate yet")
     if not is_fresh(session, at=context.at):

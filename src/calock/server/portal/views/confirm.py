@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -22,7 +20,6 @@ from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.csp import allow_form_to
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 
 def confirm_address(back: str) -> str:
@@ -37,20 +34,17 @@ def _next(request: HttpRequest) -> str:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def confirm(request: HttpRequest) -> HttpResponse:
+def confirm(request: SiteRequest) -> HttpResponse:
     """Query: ``next``; ``by=lock`` where a password would not do. It is a form; a lock answers by script to ``/api/step-up``."""
-    site_request = cast(SiteRequest, request)
-    _account, session = require_account(site_request)
+    _account, session = require_account(request)
     back = _next(request)
     if request.method != "POST":
-        return _show(site_request, back)
+        return _show(request, back)
     try:
         evidence = Evidence(password=request.POST.get("password", ""))
-        cookie = confirm_session(session=session, evidence=evidence, context=context_of(site_request))
+        cookie = confirm_session(session=session, evidence=evidence, context=context_of(request))
     except Refusal as refusal:
-        refusals.audit(site_request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _show(site_request, back, status=status_of(refusal.reason), refusal=told)
+        return _show(request, back, **refusals.for_page(request, refusal))
     response = HttpResponseRedirect(back)
     cookies.set_session(response, cookie)
     return response

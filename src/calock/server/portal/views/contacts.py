@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -26,7 +26,6 @@ from calock.server.tools import clock
 from calock.server.tools.encryption import NotOpenedError
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED, Reason.PASSWORD_RESET_LATELY)
 LABELS = {ContactKind.MAIL: _("邮箱"), ContactKind.PHONE: _("手机号")}
@@ -52,25 +51,23 @@ class Shown:
 
 
 @require_safe
-def contacts(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    return _page(site_request, done=request.GET.get("done", "")[:10])
+def contacts(request: SiteRequest) -> HttpResponse:
+    return _page(request, done=request.GET.get("done", "")[:10])
 
 
 @require_POST
-def add(request: HttpRequest) -> HttpResponse:
+def add(request: SiteRequest) -> HttpResponse:
     """Fields: ``kind``; ``value`` and ``password``, or ``again`` to send the waiting one another code."""
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, _session = require_account(request)
     kind = request.POST.get("kind", "")[:10]
 
     def act() -> str:
         text = _waiting(account, kind) if "again" in request.POST else request.POST.get("value", "")[:300]
         given = {"text": text, "password": request.POST.get("password", "")[:128], "language": get_language() or "zh-hans"}
-        verifying.add_contact(account=account, kind=kind, context=context_of(site_request), **given)
+        verifying.add_contact(account=account, kind=kind, context=context_of(request), **given)
         return ""
 
-    return _act(site_request, act, kind=kind)
+    return _act(request, act, kind=kind)
 
 
 def _waiting(account: Account, kind: str) -> str:
@@ -82,28 +79,26 @@ def _waiting(account: Account, kind: str) -> str:
 
 
 @require_POST
-def verify(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+def verify(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
+    account, _session = require_account(request)
 
     def act() -> str:
         typed = request.POST.get("code", "")[:16]
-        verifying.verify_contact(account=account, contact=key, typed=typed, context=context_of(site_request))
+        verifying.verify_contact(account=account, contact=key, typed=typed, context=context_of(request))
         return "?done=verified"
 
-    return _act(site_request, act)
+    return _act(request, act)
 
 
 @require_POST
-def remove(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+def remove(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
+    account, _session = require_account(request)
 
     def act() -> str:
-        verifying.remove_contact(account=account, contact=key, context=context_of(site_request))
+        verifying.remove_contact(account=account, contact=key, context=context_of(request))
         return "?done=removed"
 
-    return _act(site_request, act)
+    return _act(request, act)
 
 
 def _act(request: SiteRequest, act: Callable[[], str], *, kind: str = "") -> HttpResponse:
@@ -113,10 +108,8 @@ def _act(request: SiteRequest, act: Callable[[], str], *, kind: str = "") -> Htt
     except Refusal as refusal:
         if refusal.reason in PROOF:
             return HttpResponseRedirect(_prove(refusal.reason))
-        refusals.audit(request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
         typed = {kind: request.POST.get("value", "")[:300]}
-        return _page(request, status=status_of(refusal.reason), refusal=told, typed=typed)
+        return _page(request, typed=typed, **refusals.for_page(request, refusal))
     return HttpResponseRedirect(reverse("portal:contacts") + after)
 
 

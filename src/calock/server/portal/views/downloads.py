@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from calock.server.portal.install_guides import InstallGuide, guides_for
@@ -29,42 +27,39 @@ def _guides(request: SiteRequest) -> list[InstallGuide]:
 
 
 @require_safe
-def area(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    return page(site_request, "downloads", "downloads", section="guide", best=_best(site_request, _offers(site_request)))
+def area(request: SiteRequest) -> HttpResponse:
+    return page(request, "downloads", "downloads", section="guide", best=_best(request, _offers(request)))
 
 
 @require_safe
-def application(request: HttpRequest) -> HttpResponse:
+def application(request: SiteRequest) -> HttpResponse:
     """The site's own driver as the manual's one row, for this computer where that is known; the other systems below."""
-    site_request = cast(SiteRequest, request)
-    found = _offers(site_request)
-    best = _best(site_request, found)
+    found = _offers(request)
+    best = _best(request, found)
     return page(
-        site_request,
+        request,
         "ca-downloads",
         "ca_downloads",
         section="guide",
         menu_current="downloads",
         best=best,
         others=[offer for offer in found if offer is not best],
-        install_guides=_guides(site_request),
-        providers=offered_providers(site_request.site),
+        install_guides=_guides(request),
+        providers=offered_providers(request.site),
     )
 
 
 @require_safe
-def drivers(request: HttpRequest) -> HttpResponse:
+def drivers(request: SiteRequest) -> HttpResponse:
     """Every driver of the site. Query: ``os`` and ``provider`` narrow the list; unknown values narrow nothing."""
-    site_request = cast(SiteRequest, request)
-    found = _offers(site_request)
-    providers = offered_providers(site_request.site)
+    found = _offers(request)
+    providers = offered_providers(request.site)
     os = request.GET.get("os", "")
     code = request.GET.get("provider", "")
     code = code if code in {provider.code for provider in providers} else ""
     shown = [offer for offer in found if os not in SYSTEMS or offer.os == os]
     return page(
-        site_request,
+        request,
         "drivers",
         "drivers",
         section="guide",
@@ -73,6 +68,6 @@ def drivers(request: HttpRequest) -> HttpResponse:
         providers=providers,
         systems=system_choices(),
         chosen_os=os,
-        install_guides=_guides(site_request),
+        install_guides=_guides(request),
         chosen_provider=code,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -36,10 +36,10 @@ def _title(account: Account) -> str:
 
 
 @require_safe
-def expiry(request: HttpRequest) -> HttpResponseBase:
+def expiry(request: SiteRequest) -> HttpResponseBase:
     """``month`` as 2026-11, ``status``, ``page``; ``export`` csv or xlsx: a file of all. First what expires first."""
-    account, _session = require_account(cast(SiteRequest, request))
-    return _list(cast(SiteRequest, request), account)
+    account, _session = require_account(request)
+    return _list(request, account)
 
 
 def _list(request: SiteRequest, account: Account, **context: Any) -> HttpResponseBase:
@@ -78,27 +78,25 @@ def _named(link: CalendarLink | None) -> str:
 
 
 @require_safe
-def download(request: HttpRequest) -> HttpResponse:
+def download(request: SiteRequest) -> HttpResponse:
     """The calendar as a file, for whoever is logged in."""
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
-    response = _calendar(site_request, account)
+    account, _session = require_account(request)
+    response = _calendar(request, account)
     response["Content-Disposition"] = 'attachment; filename="ca-locks.ics"'
     return response
 
 
 @require_safe
-def subscribed(request: HttpRequest) -> HttpResponse:
+def subscribed(request: SiteRequest) -> HttpResponse:
     """The calendar for a program that holds the secret address: ``token``, and ``lang`` as the page was that made it.
 
     Raises:
         Refusal: NOT_FOUND, TOO_MANY_ATTEMPTS.
     """
-    site_request = cast(SiteRequest, request)
-    account = account_of(request.GET.get("token", "")[:64], context=context_of(site_request))
+    account = account_of(request.GET.get("token", "")[:64], context=context_of(request))
     language = request.GET.get("lang", "")
     with translation.override(language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
-        return _calendar(site_request, account)
+        return _calendar(request, account)
 
 
 def _calendar(request: SiteRequest, account: Account) -> HttpResponse:
@@ -108,15 +106,14 @@ def _calendar(request: SiteRequest, account: Account) -> HttpResponse:
 
 
 @require_POST
-def link(request: HttpRequest) -> HttpResponseBase:
+def link(request: SiteRequest) -> HttpResponseBase:
     """``step`` make: a new secret address, which only this answer shows; end: none works any more.
 
     ``replaces`` is the one that the page knew: the form sent again, as by reloading the answer, makes no other. Whoever finds a
     session open should not carry away an address that goes on working: it asks for a proof of the last minutes.
     """
-    site_request = cast(SiteRequest, request)
-    account, session = require_account(site_request)
-    context, step = context_of(site_request), request.POST.get("step", "")
+    account, session = require_account(request)
+    context, step = context_of(request), request.POST.get("step", "")
     if step == "end":
         end_link(account=account, context=context)
         return HttpResponseRedirect(reverse("portal:expiry") + "#calendar")
@@ -127,6 +124,6 @@ def link(request: HttpRequest) -> HttpResponseBase:
     if not is_fresh(session, at=context.at):
         return HttpResponseRedirect(confirm_address(reverse("portal:expiry")))
     query = urlencode({"token": make_link(account=account, context=context), "lang": translation.get_language() or ""})
-    response = _list(site_request, account, address=f"{site_request.site_origin}{reverse('portal:calendar')}?{query}")
+    response = _list(request, account, address=f"{request.site_origin}{reverse('portal:calendar')}?{query}")
     response["Cache-Control"] = "no-store"
     return response

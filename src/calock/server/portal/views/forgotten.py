@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import get_language
@@ -20,28 +20,24 @@ from calock.server.portal.views.contacts import LABELS
 from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of
-from calock.wire.statuses import status_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def forgotten(request: HttpRequest) -> HttpResponse:
+def forgotten(request: SiteRequest) -> HttpResponse:
     """Query: ``sent`` after a code was asked for, ``account`` whose. POST ``step``: ask, or reset.
 
     Raises:
         Refusal: CHANNEL_OFF where nothing can be sent.
     """
-    site_request = cast(SiteRequest, request)
     if not ready_kinds():
         raise Refusal(Reason.CHANNEL_OFF, "neither mail nor SMS is configured")
     if request.method != "POST":
-        return _page(site_request, sent="sent" in request.GET, done="done" in request.GET)
+        return _page(request, sent="sent" in request.GET, done="done" in request.GET)
     reset = request.POST.get("step") == "reset"
     try:
-        return _reset(site_request) if reset else _ask(site_request)
+        return _reset(request) if reset else _ask(request)
     except Refusal as refusal:
-        refusals.audit(site_request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _page(site_request, status=status_of(refusal.reason), refusal=told, sent=reset)
+        return _page(request, **refusals.for_page(request, refusal), sent=reset)
 
 
 def _ask(request: SiteRequest) -> HttpResponse:

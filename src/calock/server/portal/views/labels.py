@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,32 +17,29 @@ from calock.server.portal.render import page
 from calock.server.portal.rows import RANKS, row_of, with_certificates
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def label(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+def label(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """GET: the form. POST ``label``, ``rank``.
 
     Raises:
         Refusal: BINDING_NOT_FOUND for one that this account does not see, or that has ended.
     """
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, _session = require_account(request)
     found = with_certificates(Binding.objects.visible_to(account).live()).filter(pk=binding_id).first()
     if found is None:
         raise Refusal(Reason.BINDING_NOT_FOUND, "none of this account's to name")
     if request.method != "POST":
-        return _page(site_request, found)
+        return _page(request, found)
     given = {name: request.POST.get(name, "") for name in ("label", "rank")}
     try:
-        label_lock(binding=binding_id, **given, by=account, context=context_of(site_request))
+        label_lock(binding=binding_id, **given, by=account, context=context_of(request))
     except Refusal as refusal:
-        refusals.audit(site_request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+        shown = refusals.for_page(request, refusal)
         if "longest" in refusal.facts:
-            told["message"] = _("备注最多 %(longest)s 个字。") % refusal.facts
-        return _page(site_request, found, status=status_of(refusal.reason), refusal=told, given=given)
+            shown["refusal"]["message"] = _("备注最多 %(longest)s 个字。") % refusal.facts
+        return _page(request, found, **shown, given=given)
     return HttpResponseRedirect(reverse("portal:bindings"))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
@@ -25,32 +25,28 @@ from calock.server.sessions.models import Session
 from calock.server.sessions.services import is_fresh_by_lock
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def leaving(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+def leaving(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     """GET: what will happen. POST ``reason``, and ``password`` unless the lock was proved in the last minutes.
 
     Raises:
         Refusal: NOT_FOUND for everybody but an ordinary member of the administrator's own organisation.
     """
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, _session = require_account(request)
     member = leaver_of(key, account)
     if request.method != "POST":
-        return _page(site_request, member)
+        return _page(request, member)
     evidence = Evidence(password=request.POST.get("password", ""))
     try:
-        leave(member=member, reason=request.POST.get("reason", ""), evidence=evidence, by=account, context=context_of(site_request))
+        leave(member=member, reason=request.POST.get("reason", ""), evidence=evidence, by=account, context=context_of(request))
     except Refusal as refusal:
         if refusal.reason in PROOF:
             return HttpResponseRedirect(confirm_address(request.path))
-        refusals.audit(site_request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _page(site_request, member, status=status_of(refusal.reason), refusal=told, reason=request.POST.get("reason", ""))
+        return _page(request, member, **refusals.for_page(request, refusal), reason=request.POST.get("reason", ""))
     return HttpResponseRedirect(f"{reverse('portal:members')}?done=leave")
 
 

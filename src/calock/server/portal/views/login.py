@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,7 +20,6 @@ from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.csp import allow_form_to
 from calock.server.web.http import SiteRequest, context_of
-from calock.wire.statuses import status_of
 
 OVER = {
     "unbound": _("登录所用的 CA 锁已解除绑定，本次登录随之结束，请重新登录"),
@@ -31,14 +30,13 @@ OVER = {
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def login(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
+def login(request: SiteRequest) -> HttpResponse:
     wanted = (request.POST if request.method == "POST" else request.GET).get("next", "")[:500]
     if request.method == "POST":
-        return _log_in(site_request, wanted)
-    if site_request.login_session is not None:
-        return HttpResponseRedirect(landing(site_request, wanted))
-    return _show(site_request, wanted)
+        return _log_in(request, wanted)
+    if request.login_session is not None:
+        return HttpResponseRedirect(landing(request, wanted))
+    return _show(request, wanted)
 
 
 def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
@@ -48,9 +46,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
             username=username, password=request.POST.get("password", ""), context=context_of(request)
         )
     except Refusal as refusal:
-        refusals.audit(request, refusal)
-        told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-        return _show(request, wanted, status=status_of(refusal.reason), refusal=told, username=username[:64])
+        return _show(request, wanted, **refusals.for_page(request, refusal), username=username[:64])
     response = HttpResponseRedirect(landing(request, wanted))
     cookies.set_session(response, entered.cookie)
     cookies.remember_browser(response, cookies.known_browser(request), entered.session.account_id)
@@ -67,10 +63,9 @@ def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: An
 
 
 @require_POST
-def logout(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    if site_request.login_session is not None:
-        services.logout(session=site_request.login_session, context=context_of(site_request))
+def logout(request: SiteRequest) -> HttpResponse:
+    if request.login_session is not None:
+        services.logout(session=request.login_session, context=context_of(request))
     response = HttpResponseRedirect(reverse("portal:home"))
     cookies.clear_session(response)
     return response

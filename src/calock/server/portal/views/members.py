@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
@@ -27,7 +27,6 @@ from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 PER_PAGE = 20
 
@@ -62,22 +61,19 @@ def _needs_proof(request: SiteRequest, account: Account) -> bool:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def members(request: HttpRequest) -> HttpResponse:
+def members(request: SiteRequest) -> HttpResponse:
     """GET: the list; query ``q`` search words, ``page``. POST: create a member."""
-    site_request = cast(SiteRequest, request)
-    account, organisation = _administrator(site_request)
+    account, organisation = _administrator(request)
     if request.method != "POST":
-        return _list(site_request, organisation)
-    if _needs_proof(site_request, account):
+        return _list(request, organisation)
+    if _needs_proof(request, account):
         return HttpResponseRedirect(confirm_address(reverse("portal:members")))
     given = {name: request.POST.get(name, "").strip() for name in ("username", "name")}
     try:
-        made, code = create_account(
-            **given, role=Role.MEMBER, organisation=organisation, by=account, context=context_of(site_request)
-        )
+        made, code = create_account(**given, role=Role.MEMBER, organisation=organisation, by=account, context=context_of(request))
     except Refusal as refusal:
-        return _refused(site_request, organisation, refusal, adding=given)
-    return _code(site_request, made, code)
+        return _refused(request, organisation, refusal, adding=given)
+    return _code(request, made, code)
 
 
 def _list(request: SiteRequest, organisation: Organisation, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -99,11 +95,10 @@ def _is_on(organisation: Organisation, request: SiteRequest) -> bool:
 
 
 def _refused(request: SiteRequest, organisation: Organisation, refusal: Refusal, **context: Any) -> HttpResponse:
-    refusals.audit(request, refusal)
-    told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
+    shown = refusals.for_page(request, refusal)
     if refusal.reason == Reason.REQUEST_MALFORMED and refusal.detail:
-        told["message"] = refusal.detail
-    return _list(request, organisation, status=status_of(refusal.reason), refusal=told, **context)
+        shown["refusal"]["message"] = refusal.detail
+    return _list(request, organisation, **shown, **context)
 
 
 def _code(request: SiteRequest, member: Account, code: str) -> HttpResponse:
@@ -113,40 +108,38 @@ def _code(request: SiteRequest, member: Account, code: str) -> HttpResponse:
 
 
 @require_POST
-def way_in(request: HttpRequest) -> HttpResponse:
+def way_in(request: SiteRequest) -> HttpResponse:
     """The organisation's switch: with a bound lock its members log in with it alone."""
-    site_request = cast(SiteRequest, request)
-    account, organisation = _administrator(site_request)
-    if _needs_proof(site_request, account):
+    account, organisation = _administrator(request)
+    if _needs_proof(request, account):
         return HttpResponseRedirect(confirm_address(reverse("portal:members")))
     chosen = request.POST.get("value", "")
     if chosen not in ("on", "off"):
         raise Refusal(Reason.REQUEST_MALFORMED, "value")
-    set_lock_only(organisation=organisation, value=chosen == "on", by=account, context=context_of(site_request))
+    set_lock_only(organisation=organisation, value=chosen == "on", by=account, context=context_of(request))
     return HttpResponseRedirect(f"{reverse('portal:members')}?done=way")
 
 
 @require_POST
-def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+def step(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     """One act on one member.
 
     Raises:
         Refusal: NOT_FOUND for an account that is none of this organisation's ordinary members.
     """
-    site_request = cast(SiteRequest, request)
-    account, organisation = _administrator(site_request)
+    account, organisation = _administrator(request)
     member = Account.objects.filter(pk=key, organisation=organisation, role=Role.MEMBER).first()
     if member is None:
         raise Refusal(Reason.NOT_FOUND, "no ordinary member of this organisation")
-    if _needs_proof(site_request, account):
+    if _needs_proof(request, account):
         return HttpResponseRedirect(confirm_address(reverse("portal:members")))
     act = _STEPS.get(request.POST.get("step", ""))
     if act is None:
         raise Refusal(Reason.REQUEST_MALFORMED, "step")
     try:
-        return act(site_request, account, member)
+        return act(request, account, member)
     except Refusal as refusal:
-        return _refused(site_request, organisation, refusal)
+        return _refused(request, organisation, refusal)
 
 
 def _reset(request: SiteRequest, account: Account, member: Account) -> HttpResponse:

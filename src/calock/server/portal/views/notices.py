@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -25,15 +24,14 @@ PER_PAGE = 20
 
 
 @require_safe
-def notices(request: HttpRequest) -> HttpResponse:
+def notices(request: SiteRequest) -> HttpResponse:
     """Query: ``unread`` for those alone, ``page``."""
-    site_request = cast(SiteRequest, request)
-    account, session = require_account(site_request)
+    account, session = require_account(request)
     unread = "unread" in request.GET
     found = Notice.objects.known().filter(account=account).order_by("-created_at", "pk")
     pages = Paginator(found.filter(dismissed_at__isnull=True) if unread else found, PER_PAGE).get_page(request.GET.get("page"))
     return page(
-        site_request,
+        request,
         "notices",
         "notices",
         section="system",
@@ -46,14 +44,14 @@ def notices(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def dismiss(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+def dismiss(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     """Hide the banner and show the page it stood on again.
 
     Raises:
         Refusal: NOT_FOUND for another account's notice; PASSWORD_RESET_LATELY: whoever had the password reset would otherwise hide
             that from the account's person, who sees it with their lock.
     """
-    account, session = require_account(cast(SiteRequest, request))
+    account, session = require_account(request)
     if not may_dismiss(session):
         raise Refusal(Reason.PASSWORD_RESET_LATELY, "a notice is hidden by who proved the lock")
     services.dismiss(notice=key, by=account.pk, at=timezone.now())
@@ -63,13 +61,13 @@ def dismiss(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-def read_all(request: HttpRequest) -> HttpResponse:
+def read_all(request: SiteRequest) -> HttpResponse:
     """Mark all of them as read.
 
     Raises:
         Refusal: PASSWORD_RESET_LATELY, as for one.
     """
-    account, session = require_account(cast(SiteRequest, request))
+    account, session = require_account(request)
     if not may_dismiss(session):
         raise Refusal(Reason.PASSWORD_RESET_LATELY, "a notice is hidden by who proved the lock")
     services.dismiss_all(by=account.pk, at=timezone.now())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -25,29 +23,27 @@ SHOWN = 10
 
 
 @require_safe
-def personal_data(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
-    sections = sections_of(account, site=site_request.site, most=SHOWN, masked=True)
-    return page(site_request, "personal-data", "personal_data", section="system", sections=sections, shown=SHOWN)
+def personal_data(request: SiteRequest) -> HttpResponse:
+    account, _session = require_account(request)
+    sections = sections_of(account, site=request.site, most=SHOWN, masked=True)
+    return page(request, "personal-data", "personal_data", section="system", sections=sections, shown=SHOWN)
 
 
 @require_safe
-def download(request: HttpRequest) -> HttpResponseBase:
+def download(request: SiteRequest) -> HttpResponseBase:
     """A copy as a file, for a person who just proved who they are. Query: ``format``, json or xlsx.
 
     Raises:
         Refusal: REQUEST_MALFORMED.
     """
-    site_request = cast(SiteRequest, request)
-    account, session = require_account(site_request)
-    context, kind = context_of(site_request), request.GET.get("format", "")
+    account, session = require_account(request)
+    context, kind = context_of(request), request.GET.get("format", "")
     if kind not in ("json", "xlsx"):
         raise Refusal(Reason.REQUEST_MALFORMED, "format")
     if not is_fresh(session, at=context.at):
         return HttpResponseRedirect(confirm_address(reverse("portal:personal_data")))
     record(Event.PERSONAL_DATA_EXPORTED, context=context, actor=account, subject=account.pk, details={"format": kind})
-    sections = sections_of(account, site=site_request.site)
+    sections = sections_of(account, site=request.site)
     if kind == "xlsx":
         return exports.file_of(_("个人信息"), kind, as_table(sections))
     response = HttpResponse(as_json(sections), content_type="application/json; charset=utf-8")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
@@ -54,34 +53,32 @@ def _tiles(request: SiteRequest, account: Account) -> list[tuple[Wish, str]]:
 
 
 @require_safe
-def apps(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
-    counts = _own_locks(site_request, account)[1]
-    return _console(account) or page(site_request, "apps", "apps", counts=counts, applications=_tiles(site_request, account))
+def apps(request: SiteRequest) -> HttpResponse:
+    account, _session = require_account(request)
+    counts = _own_locks(request, account)[1]
+    return _console(account) or page(request, "apps", "apps", counts=counts, applications=_tiles(request, account))
 
 
 @require_safe
-def system(request: HttpRequest) -> HttpResponse:
-    require_account(cast(SiteRequest, request))
-    return page(cast(SiteRequest, request), "system", "system", section="system")
+def system(request: SiteRequest) -> HttpResponse:
+    require_account(request)
+    return page(request, "system", "system", section="system")
 
 
 @require_safe
-def user_center(request: HttpRequest) -> HttpResponse:
-    account, session = require_account(cast(SiteRequest, request))
+def user_center(request: SiteRequest) -> HttpResponse:
+    account, session = require_account(request)
     elsewhere = _console(account)
     if elsewhere is not None:
         return elsewhere
-    site_request = cast(SiteRequest, request)
-    rows, counts = _own_locks(site_request, account)
+    rows, counts = _own_locks(request, account)
     return page(
-        site_request,
+        request,
         "user-center",
         "user_center",
         rows=rows[:SHOWN],
         counts=counts,
         login_session=session,
         role=ROLES[Role(account.role)],
-        applications=_tiles(site_request, account),
+        applications=_tiles(request, account),
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -21,52 +20,49 @@ from calock.server.web.http import SiteRequest
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    site = cast(SiteRequest, request).site
+def home(request: SiteRequest) -> HttpResponse:
+    site = request.site
     found = offers(site, request.headers.get("User-Agent", ""))
     best = next((offer for offer in found if offer.recommended), None)
-    return page(cast(SiteRequest, request), "home", "home", providers=offered_providers(site), best=best)
+    return page(request, "home", "home", providers=offered_providers(site), best=best)
 
 
 @require_safe
-def guide(request: HttpRequest) -> HttpResponse:
-    return page(cast(SiteRequest, request), "guide", "guide")
+def guide(request: SiteRequest) -> HttpResponse:
+    return page(request, "guide", "guide")
 
 
 @require_safe
-def help_centre(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    own = any(entry.page == "help_certificate" for entry in site_request.site.help)
-    return page(site_request, "help", "help", has_certificate_page=own)
+def help_centre(request: SiteRequest) -> HttpResponse:
+    own = any(entry.page == "help_certificate" for entry in request.site.help)
+    return page(request, "help", "help", has_certificate_page=own)
 
 
 @require_safe
-def help_page(request: HttpRequest, page: str) -> HttpResponse:
+def help_page(request: SiteRequest, page: str) -> HttpResponse:
     """One page of the profile's help.
 
     Raises:
         Refusal: NOT_FOUND when this site has no such page.
     """
-    site_request = cast(SiteRequest, request)
-    found = next((entry for entry in site_request.site.help if entry.page == page), None)
+    found = next((entry for entry in request.site.help if entry.page == page), None)
     if found is None:
         raise Refusal(Reason.NOT_FOUND, f"no help page {page}")
     guides = guides_for(system_of(request.headers.get("User-Agent", ""))[0]) if page == "help_driver" else []
-    following = next((later for entry, later in pairwise(site_request.site.help) if entry is found), None)
-    return _page(site_request, "help-page", page, section="help", entry=found, following=following, install_guides=guides)
+    following = next((later for entry, later in pairwise(request.site.help) if entry is found), None)
+    return _page(request, "help-page", page, section="help", entry=found, following=following, install_guides=guides)
 
 
 _page = page  # ``help_page`` takes its page's name under that word from the address table
 
 
 @require_safe
-def help_certificate(request: HttpRequest) -> HttpResponse:
+def help_certificate(request: SiteRequest) -> HttpResponse:
     """Query: ``ca`` is the code of the provider whose lock somebody holds; it is named first."""
-    site_request = cast(SiteRequest, request)
-    providers = offered_providers(site_request.site)
-    entry = next((entry for entry in site_request.site.help if entry.page == "help_certificate"), None)
+    providers = offered_providers(request.site)
+    entry = next((entry for entry in request.site.help if entry.page == "help_certificate"), None)
     return page(
-        site_request,
+        request,
         "help-certificate",
         "help_certificate",
         section="help",
@@ -77,11 +73,11 @@ def help_certificate(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def help_failures(request: HttpRequest) -> HttpResponse:
+def help_failures(request: SiteRequest) -> HttpResponse:
     """Query: ``q`` narrows the catalogue to causes whose code, sentence or remedy holds every one of its words."""
     words = request.GET.get("q", "").replace("\0", "").strip()[:64]
     return page(
-        cast(SiteRequest, request),
+        request,
         "help-failures",
         "help_failures",
         section="help",
@@ -93,38 +89,34 @@ def help_failures(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def versions(request: HttpRequest) -> HttpResponse:
-    return page(cast(SiteRequest, request), "versions", "versions", section="help")
+def versions(request: SiteRequest) -> HttpResponse:
+    return page(request, "versions", "versions", section="help")
 
 
 @require_safe
-def contact(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    return page(site_request, "contact", "contact", providers=offered_providers(site_request.site))
+def contact(request: SiteRequest) -> HttpResponse:
+    return page(request, "contact", "contact", providers=offered_providers(request.site))
 
 
 @require_safe
-def legal(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    return page(site_request, "paragraphs", "legal", section="help", text=site_request.site.legal)
+def legal(request: SiteRequest) -> HttpResponse:
+    return page(request, "paragraphs", "legal", section="help", text=request.site.legal)
 
 
 @require_safe
-def privacy(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    return page(site_request, "paragraphs", "privacy", section="help", text=site_request.site.privacy)
+def privacy(request: SiteRequest) -> HttpResponse:
+    return page(request, "paragraphs", "privacy", section="help", text=request.site.privacy)
 
 
 @require_safe
-def check(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
+def check(request: SiteRequest) -> HttpResponse:
     return page(
-        site_request,
+        request,
         "check",
         "check",
         check_list=STEPS,
         check_words={**check_words(), **_check_links()},
-        **driver_context(site_request),
+        **driver_context(request),
     )
 
 

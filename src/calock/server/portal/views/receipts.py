@@ -34,12 +34,11 @@ _NUMBER = re.compile(r"\d{6}(-[0-9A-HJKMNP-TV-Z]{4}){3}")
 
 
 @require_safe
-def receipts(request: HttpRequest) -> HttpResponse:
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+def receipts(request: SiteRequest) -> HttpResponse:
+    account, _session = require_account(request)
     pages = Paginator(Receipt.objects.of(account.pk), PER_PAGE).get_page(request.GET.get("page"))
     rows = [(row, purposes().get(row.purpose, row.purpose), row.opens_for(account.pk)) for row in pages]
-    return page(site_request, "receipts", "receipts", section="system", rows=rows, pages=pages)
+    return page(request, "receipts", "receipts", section="system", rows=rows, pages=pages)
 
 
 def _own(request: SiteRequest, number: str) -> tuple[Receipt, dict[str, str]]:
@@ -56,14 +55,13 @@ def _own(request: SiteRequest, number: str) -> tuple[Receipt, dict[str, str]]:
 
 
 @require_safe
-def receipt(request: HttpRequest, number: str) -> HttpResponse:
+def receipt(request: SiteRequest, number: str) -> HttpResponse:
     """One receipt, to read and to print, with a code that leads to 存证核验."""
-    site_request = cast(SiteRequest, request)
-    found, names = _own(site_request, number)
+    found, names = _own(request, number)
     record = record_of(found)
-    address = f"{context_of(site_request).origin}{reverse('portal:verify')}?number={found.number}"
+    address = f"{context_of(request).origin}{reverse('portal:verify')}?number={found.number}"
     return page(
-        site_request,
+        request,
         "receipt",
         "receipts",
         section="system",
@@ -90,9 +88,9 @@ def _names(found: Receipt, *, viewer: Account) -> dict[str, str]:
 
 
 @require_safe
-def receipt_file(request: HttpRequest, number: str) -> HttpResponse:
+def receipt_file(request: SiteRequest, number: str) -> HttpResponse:
     """The file. ``crl=all``: with every kept CRL, whatever its size."""
-    found, names = _own(cast(SiteRequest, request), number)
+    found, names = _own(request, number)
     file = file_of(found, names=names, everything=request.GET.get("crl") == "all")
     response = HttpResponse(file, content_type="application/zip")
     called = f"filename=\"receipt-{found.number}.zip\"; filename*=UTF-8''{_FILE_NAME.format(found.number)}"
@@ -106,14 +104,13 @@ _FILE_NAME = "%E5%AD%98%E8%AF%81%E5%9B%9E%E6%89%A7-{}.zip"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def verify(request: HttpRequest) -> HttpResponse:
+def verify(request: SiteRequest) -> HttpResponse:
     """Judge a file, which is not kept; or say of a number whether it exists and is unchanged. Open to everybody."""
-    site_request = cast(SiteRequest, request)
     shown: dict[str, Any] = {"number": request.GET.get("number", "")[:26], "key_list": believed_keys()}
     if request.method != "POST":
-        return page(site_request, "verify", "verify", section="help", **shown)
+        return page(request, "verify", "verify", section="help", **shown)
     shown["number"] = request.POST.get("number", "").strip().upper()[:26]
-    sender = context_of(site_request).sender
+    sender = context_of(request).sender
     status = 200
     try:
         throttle.refuse_when_too_many("verify", sender)
@@ -124,7 +121,7 @@ def verify(request: HttpRequest) -> HttpResponse:
         throttle.count_failure("verify", sender)
         status = status_of(refusal.reason)
         shown |= {"refusal": refusals.describe(refusal.reason, refusal.facts, number=""), "part": refusal.facts.get("part", "")}
-    return page(site_request, "verify", "verify", section="help", status=status, **shown)
+    return page(request, "verify", "verify", section="help", status=status, **shown)
 
 
 def _judged(request: HttpRequest) -> dict[str, Any]:

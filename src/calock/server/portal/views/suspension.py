@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
@@ -26,7 +26,6 @@ from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import is_fresh
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of, require_account
-from calock.wire.statuses import status_of
 
 PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED)
 
@@ -40,31 +39,29 @@ def _live(account: Account, binding_id: uuid.UUID, *, suspended: bool) -> Bindin
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def suspend(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+def suspend(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """GET: what it does, and the question. POST ``reason``: do it.
 
     Raises:
         Refusal: BINDING_NOT_FOUND for one that this account does not see, or that is reported lost already.
     """
-    site_request = cast(SiteRequest, request)
-    account, _session = require_account(site_request)
+    account, _session = require_account(request)
     row = _live(account, binding_id, suspended=False)
-    return _act(site_request, "suspend", row, partial(suspend_lock, binding=binding_id, by=account))
+    return _act(request, "suspend", row, partial(suspend_lock, binding=binding_id, by=account))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def resume(request: HttpRequest, binding_id: uuid.UUID) -> HttpResponse:
+def resume(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """The lock's own person answers with it, by script to ``/api/bindings/<id>/resume``; an administrator POSTs a ``reason``.
 
     Raises:
         Refusal: BINDING_NOT_FOUND for one that this account does not see, or that is not reported lost.
     """
-    site_request = cast(SiteRequest, request)
-    account, session = require_account(site_request)
+    account, session = require_account(request)
     row = _live(account, binding_id, suspended=True)
     if request.method != "POST" and not is_fresh(session, at=timezone.now()):
         return HttpResponseRedirect(confirm_address(request.path))
-    return _act(site_request, "resume", row, partial(resume_lock, binding=binding_id, evidence=Evidence(), by=account))
+    return _act(request, "resume", row, partial(resume_lock, binding=binding_id, evidence=Evidence(), by=account))
 
 
 def _act(request: SiteRequest, act: str, row: Binding, verb: Callable[..., Binding]) -> HttpResponse:
@@ -81,9 +78,7 @@ def _act(request: SiteRequest, act: str, row: Binding, verb: Callable[..., Bindi
 def _refused(request: SiteRequest, act: str, row: Binding, account: Account, refusal: Refusal) -> HttpResponse:
     if refusal.reason in PROOF:
         return HttpResponseRedirect(confirm_address(request.path))
-    refusals.audit(request, refusal)
-    told = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)
-    return _page(request, act, row, account, status=status_of(refusal.reason), refusal=told)
+    return _page(request, act, row, account, **refusals.for_page(request, refusal))
 
 
 def _page(request: SiteRequest, act: str, row: Binding, account: Account, **context: Any) -> HttpResponse:
