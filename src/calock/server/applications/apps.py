@@ -5,8 +5,6 @@ from django.apps import AppConfig
 
 class ApplicationsConfig(AppConfig):
     name = "calock.server.applications"
-    label = "applications"
-    verbose_name = "应用"
 
     def ready(self) -> None:
         from calock.server.applications import services  # noqa: PLC0415 - models load first

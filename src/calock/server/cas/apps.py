@@ -5,7 +5,6 @@ from django.apps import AppConfig
 
 class CasConfig(AppConfig):
     name = "calock.server.cas"
-    label = "cas"
 
     def ready(self) -> None:
         from calock.server.cas import logout  # noqa: PLC0415 - models load first

@@ -7,8 +7,6 @@ from django.contrib.admin import apps as admin_apps
 class ConsoleConfig(AppConfig):
     default = True
     name = "calock.server.console"
-    label = "console"
-    verbose_name = "运营控制台"
 
     def ready(self) -> None:
         from calock.server.console.decisions import (  # noqa: PLC0415 - models load first

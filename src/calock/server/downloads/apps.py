@@ -5,7 +5,6 @@ from django.apps import AppConfig
 
 class DownloadsConfig(AppConfig):
     name = "calock.server.downloads"
-    label = "downloads"
 
     def ready(self) -> None:
         from calock.server.downloads import decisions  # noqa: PLC0415 - models load first

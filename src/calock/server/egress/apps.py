@@ -5,8 +5,6 @@ from django.apps import AppConfig
 
 class EgressConfig(AppConfig):
     name = "calock.server.egress"
-    label = "egress"
-    verbose_name = "出口地址"
 
     def ready(self) -> None:
         from calock.server.egress import decisions  # noqa: PLC0415 - models load first

@@ -5,7 +5,6 @@ from django.apps import AppConfig
 
 class GrantsConfig(AppConfig):
     name = "calock.server.grants"
-    label = "grants"
 
     def ready(self) -> None:
         from calock.server.grants import ending  # noqa: PLC0415 - models load first

@@ -5,8 +5,6 @@ from django.apps import AppConfig
 
 class ImportsConfig(AppConfig):
     name = "calock.server.imports"
-    label = "imports"
-    verbose_name = "数据导入"
 
     def ready(self) -> None:
         from calock.server.imports import runs  # noqa: PLC0415 - models load first

@@ -5,7 +5,6 @@ from django.apps import AppConfig
 
 class LocksConfig(AppConfig):
     name = "calock.server.locks"
-    label = "locks"
 
     def ready(self) -> None:
         from calock.server.locks.unrecognised import end_unrecognised_sessions  # noqa: PLC0415 - models load first

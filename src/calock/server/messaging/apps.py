@@ -5,8 +5,6 @@ from django.apps import AppConfig
 
 class MessagingConfig(AppConfig):
     name = "calock.server.messaging"
-    label = "messaging"
-    verbose_name = "邮件与短信"
 
     def ready(self) -> None:
         from calock.server.messaging import kinds  # noqa: PLC0415 - models load first

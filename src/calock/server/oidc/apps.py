@@ -5,7 +5,6 @@ from django.apps import AppConfig
 
 class OidcConfig(AppConfig):
     name = "calock.server.oidc"
-    label = "oidc"
 
     def ready(self) -> None:
         from calock.server.oidc import backchannel  # noqa: PLC0415 - models load first

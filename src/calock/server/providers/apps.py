@@ -5,8 +5,6 @@ from django.apps import AppConfig
 
 class ProvidersConfig(AppConfig):
     name = "calock.server.providers"
-    label = "providers"
-    verbose_name = "CA 互认"
 
     def ready(self) -> None:
         from calock.server.providers import decisions, links, register_rows, sealed, sources  # noqa: PLC0415 - models load first

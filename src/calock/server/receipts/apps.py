@@ -5,8 +5,6 @@ from django.apps import AppConfig
 
 class ReceiptsConfig(AppConfig):
     name = "calock.server.receipts"
-    label = "receipts"
-    verbose_name = "存证回执"
 
     def ready(self) -> None:
         from calock.server.receipts import positions, timestamps  # noqa: PLC0415 - models load first
