@@ -174,18 +174,18 @@ def bare_challenges(count: int) -> list[str]:
 def without_receipts() -> Iterator[None]:
     """Logins that record nothing and insert no receipt: what keeping one costs is the difference."""
     from calock.server.locks import answers as judging
-    from calock.server.login import services, store
+    from calock.server.login import services
     from calock.server.receipts.drafts import Draft
 
-    kept = vars(judging)["draft_of"], vars(services)["receipt_of"], store.insert_together
+    kept = vars(judging)["draft_of"], vars(services)["receipt_of"], vars(services)["insert_together"]
     nothing = Draft("login", b"", b"", "0" * 64, "")
     try:
         vars(judging)["draft_of"] = lambda *_, **__: nothing
         vars(services)["receipt_of"] = lambda *_, **__: None
-        vars(store)["insert_together"] = lambda rows: kept[2]([row for row in rows if row is not None])
+        vars(services)["insert_together"] = lambda rows: kept[2]([row for row in rows if row is not None])
         yield
     finally:
-        vars(judging)["draft_of"], vars(services)["receipt_of"], vars(store)["insert_together"] = kept
+        vars(judging)["draft_of"], vars(services)["receipt_of"], vars(services)["insert_together"] = kept
 
 
 def known_browser(application: WSGIHandler, lock: PracticeLock) -> str:

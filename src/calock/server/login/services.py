@@ -37,6 +37,7 @@ from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, new_session
 from calock.server.tools import throttle
+from calock.server.tools.insertion import insert_together
 from calock.server.tools.retry import again_when_broken_off
 from calock.wire.driver import ReportedDevice
 from calock.wire.driver_key import DriverProof
@@ -181,12 +182,12 @@ def _write(rows: _Rows, found: Found, proof: Proof, context: RequestContext, *, 
     new_driver = bool(proof.driver_key) and not found.driver_known
     new_place = not found.driver_known and is_new_place(found.account_id, context)  # a driver that is known makes no place new
     if context.session is None and not new_driver and not new_place:
-        store.insert_together(together)
+        insert_together(together)
         return LoggedIn(rows.session, rows.cookie)
     with transaction.atomic():
         if context.session is not None:
             end_session(session=context.session, reason="new login", at=context.at)
-        store.insert_together(together)
+        insert_together(together)
         told = new_driver and note_new_driver(found.account_id, proof.driver_key, row=rows.row, context=context)
         if new_place and not told:
             tell_of_place(found.account_id, row=rows.row, context=context)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q
+from django.db.models import CharField, Q
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -17,9 +17,15 @@ from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, idle_limit, touch
 from calock.server.tools import clock
 from calock.server.tools.digests import digest
+from calock.server.tools.prepared import Parameter, Prepared
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 
+_SHOWN = Parameter("shown", CharField())
+OF_COOKIE = Prepared(
+    lambda: sessions_with_binding().filter(Q(digest=_SHOWN, token=None) | Q(token=_SHOWN), site=Parameter("site", CharField()))
+)
+"""The session of a cookie whose digest is ``shown``, on ``site``."""
 OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
 
 
@@ -56,10 +62,8 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, ""
-        rows, shown = sessions_with_binding().filter(site=request.site.code), digest(value)
-        try:  # ``first`` would put one row in order, which costs Django as much as reading it
-            session = rows.get(Q(digest=shown, token=None) | Q(token=shown))
-        except Session.DoesNotExist:
+        session = OF_COOKIE.first(shown=digest(value), site=request.site.code)
+        if session is None:
             return None, ""
         now = clock.now()
         limit = idle_limit(request.site.idle_minutes, operator=session.account.is_operator)
