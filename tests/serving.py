@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from worlds.warm_python import Warm
+
+from calock.demo import ports
 
 START = 90.0
 MAIN = "import sys; from calock.cli import main; sys.exit(main())"
@@ -51,9 +52,7 @@ def prepare(data: Path) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports.free_port(0)
 
 
 def ask(port: int, path: str, *, method: str = "GET", body: str | None = None, **headers: str):

@@ -20,6 +20,7 @@ from urllib.error import HTTPError
 import pytest
 from serving import free_port
 
+from calock.demo import ports
 from calock.demo.mail_source import Box, Web
 from calock.demo.place import Place
 from calock.demo.story import story
@@ -186,6 +187,11 @@ def test_a_taken_port_gives_way_to_another(prepared):
             assert f"shanxi.localhost:{taken.getsockname()[1]}/" not in said
         finally:
             assert demo.interrupt() == 0
+
+
+def test_two_that_start_together_are_given_different_ports():
+    """Neither listens yet, and both servers would be let onto one port, to get every other request of the other's pages."""
+    assert ports.free_port(first := ports.free_port(0)) != first
 
 
 def test_killed_hard_it_leaves_nothing_listening(prepared):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-from calock.demo.run import USUAL_PORTS, free_port
+from calock.demo.ports import free_port
+from calock.demo.run import USUAL_PORTS
 from journeys.people import Person
 from journeys.platform import Platform, chromium, prepare, running
 

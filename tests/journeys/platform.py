@@ -22,8 +22,9 @@ from calock.demo.keyring import lock as practice_lock
 from calock.demo.keyring import move
 from calock.demo.people import PASSWORD, organisation
 from calock.demo.place import Place
+from calock.demo.ports import free_port
 from calock.demo.practice import open_practice
-from calock.demo.run import SERVE, _answers, _start_crl_source, calock_command, driver_port, free_port, start_mailbox
+from calock.demo.run import SERVE, _answers, _start_crl_source, calock_command, driver_port, start_mailbox
 
 SkfPorts = dict[soft_skf.Width, soft_skf.SoftSkf]
 SITES = {"shanxi": "shanxi.localhost", "zcy": "zcy.localhost"}

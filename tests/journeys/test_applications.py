@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, expect
 
 from calock.demo.children import Child, Children
 from calock.demo.keyring import lock
-from calock.demo.run import free_port, is_up
+from calock.demo.ports import free_port
+from calock.demo.run import is_up
 from journeys.people import Person, tail_of
 from journeys.platform import Platform
 from journeys.test_pictures import fits

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from calock.demo.children import Child
 from calock.demo.keyring import lock
-from calock.demo.run import _answers, calock_command, free_port
+from calock.demo.ports import free_port
+from calock.demo.run import _answers, calock_command
 from journeys.conftest import ARGUMENTS, WIDE
 from journeys.people import PATIENCE
 from journeys.platform import Platform, chromium

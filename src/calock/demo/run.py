@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import json
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,6 +16,7 @@ from calock.agent.instance import read_running_instance
 from calock.demo.children import Child, ChildError, Children
 from calock.demo.packages import add_packages
 from calock.demo.place import Place
+from calock.demo.ports import free_port
 from calock.demo.practice import Practice, require_ours
 from calock.demo.story import story
 from calock.demo.world import build, move_crl_source, move_destination
@@ -42,16 +41,6 @@ class AlreadyRunningError(RuntimeError):
 def origins(ports: range | list[int]) -> list[str]:
     """Origins of both practice sites on these ports."""
     return [f"http://{host}:{port}" for port in ports for host in HOSTS]
-
-
-def free_port(wanted: int, *others: int) -> int:
-    """``wanted`` if it is free, else the first free one of ``others``, else any."""
-    for port in (wanted, *others, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise OSError(errno.EADDRINUSE, "no free port on 127.0.0.1")
 
 
 @contextlib.contextmanager
@@ -240,4 +229,4 @@ def prepare(place: Place, *, packages: bool, everything: bool = False, say: Call
     return practice
 
 
-__all__ = ["AlreadyRunningError", "ChildError", "driver_port", "free_port", "only_one", "origins", "prepare", "run"]
+__all__ = ["AlreadyRunningError", "ChildError", "driver_port", "only_one", "origins", "prepare", "run"]
