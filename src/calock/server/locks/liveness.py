@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -11,6 +12,7 @@ from calock.server.organisations.models import OrganisationState
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import idle_limit
 from calock.server.sites.registry import sites
+from calock.server.tools.prepared import prepared
 
 
 def sessions_with_binding() -> QuerySet[Session]:
@@ -22,6 +24,12 @@ def sessions_with_binding() -> QuerySet[Session]:
         suspended_at__isnull=True, lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at"),
     )  # fmt: skip
     return Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
+
+
+@prepared
+def session_of_cookie(site: Any, shown: Any) -> QuerySet[Session]:
+    """Of :func:`sessions_with_binding` on ``site`` the one whose cookie has the digest ``shown``: asked by every request."""
+    return sessions_with_binding().filter(Q(digest=shown, token=None) | Q(token=shown), site=site)
 
 
 def limit_of(session: Session) -> timedelta:

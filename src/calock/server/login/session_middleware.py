@@ -6,26 +6,19 @@ from collections.abc import Callable
 from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import CharField, Q
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.locks.liveness import sessions_with_binding, why_over
+from calock.server.locks.liveness import session_of_cookie, why_over
 from calock.server.sessions import cookies
 from calock.server.sessions.models import Session, SessionMethod
 from calock.server.sessions.services import end_session, idle_limit, touch
 from calock.server.tools import clock
 from calock.server.tools.digests import digest
-from calock.server.tools.prepared import Parameter, Prepared
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 
-_SHOWN = Parameter("shown", CharField())
-OF_COOKIE = Prepared(
-    lambda: sessions_with_binding().filter(Q(digest=_SHOWN, token=None) | Q(token=_SHOWN), site=Parameter("site", CharField()))
-)
-"""The session of a cookie whose digest is ``shown``, on ``site``."""
 OPEN_WHILE_PASSWORD_EXPIRED = ("/password/", "/logout/", "/static/", "/help/", "/api/site", "/healthz")
 
 
@@ -62,7 +55,7 @@ class SessionMiddleware:
         value = cookies.session_value(request)
         if not value:
             return None, ""
-        session = OF_COOKIE.first(shown=digest(value), site=request.site.code)
+        session = session_of_cookie.first(request.site.code, digest(value))
         if session is None:
             return None, ""
         now = clock.now()

@@ -1,95 +1,110 @@
-"""Queries of Django's ORM that are written out once and asked many times.
+"""Queries that are put together once: to turn one into SQL costs Django ten times what it costs PostgreSQL to answer it.
 
-To write a query out takes the ORM several times as long as a database takes to answer it. Where each request of a busy way asks
-the same with other values, the query is prepared: its SQL is made when it is asked first, by the ORM as ever, and afterwards only
-the values change. So what a row must fulfil is said once, by the models' own query sets, and nowhere in hand-written SQL.
+What a row must fulfil is said once, by the models' own query sets, and nowhere in SQL of ours.
 """
 
 from __future__ import annotations
 
-import threading
+import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import update_wrapper
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import Expression, Field, QuerySet
+from django.db.models import Expression, QuerySet
 from django.db.models.query import ModelIterable, get_related_populators
 
 Row = TypeVar("Row")
 
 
-class Parameter(Expression):
-    """A value that is known when the query is asked, in a filter where the value itself would stand."""
+class Slot(Expression):
+    """Stands in a query for a value that each execution brings."""
 
-    def __init__(self, name: str, field: Field[Any, Any]) -> None:
-        super().__init__(output_field=field)
-        self.name = name
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
 
-    def as_sql(self, _compiler: object, _connection: object) -> tuple[str, Any]:
+    def as_sql(self, *_: Any, **__: Any) -> tuple[str, tuple[Any, ...]]:
         return "%s", (self,)
 
 
-class _Written(NamedTuple):
-    """A query as it goes to the database, and how its rows are read."""
+class _Plan(NamedTuple):
+    """A query as SQL, and how a row of its answer is read."""
 
     statement: str
-    values: tuple[Any, ...]
-    """A :class:`Parameter`, or a value that is the same each time."""
-    converters: tuple[tuple[int, Callable[..., Any], Any], ...]
-    make: Callable[[list[Any]], Any]
+    values: Sequence[Any]
+    """Each a ``Slot``, or the value itself."""
+    converters: Sequence[tuple[int, Callable[..., Any], Any]]
+    read: Callable[[list[Any]], Any]
 
 
-class Prepared(Generic[Row]):
-    """One query. ``queryset`` makes it, with a :class:`Parameter` for whatever differs; nothing else in it may."""
-
-    def __init__(self, queryset: Callable[[], QuerySet[Any, Row]]) -> None:
-        self._queryset = queryset
-        self._of_thread = threading.local()  # what is written out holds the thread's connection
-
-    def first(self, **values: object) -> Row | None:
-        """The row, or one of several."""
-        connection = connections[DEFAULT_DB_ALIAS]
-        written: _Written | None = getattr(self._of_thread, "written", None)
-        if written is None:
-            written = self._of_thread.written = _write(self._queryset(), connection)
-        given = [
-            one.output_field.get_db_prep_value(values[one.name], connection) if isinstance(one, Parameter) else one
-            for one in written.values
-        ]
-        with connection.cursor() as cursor:
-            cursor.execute(written.statement, given)
-            found = cursor.fetchone()
-        if found is None:
-            return None
-        row = list(found)
-        for place, convert, expression in written.converters:
-            row[place] = convert(row[place], expression, connection)
-        return cast("Row", written.make(row))
-
-
-def _write(queryset: QuerySet[Any, Any], connection: Any) -> _Written:
+def _plan_of(queryset: QuerySet[Any, Any], connection: Any) -> _Plan:
     compiler = queryset.query.get_compiler(connection=connection)
     statement, values = compiler.as_sql()
-    converters = compiler.get_converters([expression for expression, *_ in compiler.select])
-    flat = [(place, convert, expression) for place, (several, expression) in converters.items() for convert in several]
-    whole = queryset._iterable_class is ModelIterable  # noqa: SLF001 - else values_list
-    make = _instances(compiler.klass_info, compiler.select, compiler.annotation_col_map) if whole else tuple
-    return _Written(statement, tuple(values), tuple(flat), make)
+    converters = compiler.get_converters([column[0] for column in compiler.select])
+    flat = [(place, convert, column) for place, (several, column) in converters.items() for convert in several]
+    objects = queryset._iterable_class is ModelIterable  # noqa: SLF001 - else ``values_list``
+    return _Plan(statement, values, flat, _objects(compiler) if objects else tuple)
 
 
-def _instances(info: dict[str, Any], select: Sequence[Any], annotations: dict[str, int] | None) -> Callable[[list[Any]], Any]:
-    """How Django itself makes a model of a row, with what ``select_related`` brings and what is annotated."""
-    columns = info["select_fields"]
-    start, end = columns[0], columns[-1] + 1
-    names = [expression.target.attname for expression, *_ in select[start:end]]
-    related = get_related_populators(info, select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]  # typed for a later Django
+def _objects(compiler: Any) -> Callable[[list[Any]], Any]:
+    """As ``django.db.models.query.ModelIterable`` reads a row, with what ``select_related`` brings and what is annotated."""
+    found, select = compiler.klass_info, compiler.select
+    first, end = found["select_fields"][0], found["select_fields"][-1] + 1
+    attributes = [column[0].target.attname for column in select[first:end]]
+    related = get_related_populators(found, select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]  # as a later Django has it
+    annotated = [*(compiler.annotation_col_map or {}).items()]
 
-    def make(row: list[Any]) -> Any:
-        made = info["model"].from_db(DEFAULT_DB_ALIAS, names, row[start:end])
+    def read(row: list[Any]) -> Any:
+        made = found["model"].from_db(DEFAULT_DB_ALIAS, attributes, row[first:end])
         for populator in related:
             populator.populate(row, made)
-        for name, place in (annotations or {}).items():
+        for name, place in annotated:
             setattr(made, name, row[place])
         return made
 
-    return make
+    return read
+
+
+def _as_stored(value: object, connection: Any) -> Any:
+    if isinstance(value, uuid.UUID):
+        return value if connection.features.has_native_uuid_field else value.hex
+    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
+
+
+class Prepared(Generic[Row]):
+    """A function that makes a query of its arguments, as ``prepared`` gives it back: called, it answers with the rows."""
+
+    def __init__(self, make: Callable[..., QuerySet[Any, Row]]) -> None:
+        self._make = make
+        self._plans: dict[str, _Plan] = {}
+        update_wrapper(self, make)
+
+    def __call__(self, *values: str | uuid.UUID | datetime) -> list[Row]:
+        connection = connections[DEFAULT_DB_ALIAS]
+        plan = self._plans.get(connection.vendor)
+        if plan is None:
+            slots = (Slot(place) for place in range(len(values)))
+            plan = self._plans[connection.vendor] = _plan_of(self._make(*slots), connection)
+        given = [_as_stored(value, connection) for value in values]
+        with connection.cursor() as cursor:
+            cursor.execute(plan.statement, [given[value.place] if isinstance(value, Slot) else value for value in plan.values])
+            rows = [list(row) for row in cursor.fetchall()]
+        for row in rows:
+            for place, convert, column in plan.converters:
+                row[place] = convert(row[place], column, connection)
+        return [cast("Row", plan.read(row)) for row in rows]
+
+    def first(self, *values: str | uuid.UUID | datetime) -> Row | None:
+        """The row of a query that finds one at most."""
+        rows = self(*values)
+        return rows[0] if rows else None
+
+
+def prepared(make: Callable[..., QuerySet[Any, Row]]) -> Prepared[Row]:
+    """For a function that makes a query and nothing else, at the first call, of arguments that it only compares columns with.
+
+    Values are bound at each call, as always. A query that has another form for other arguments is several functions.
+    """
+    return Prepared(make)
