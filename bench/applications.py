@@ -34,7 +34,7 @@ from worlds.revocation import live_source
 from calock.server.applications.installation import install_application
 from calock.server.applications.models import Application
 from calock.server.grants.decide import Enter
-from calock.server.grants.services import open_grant
+from calock.server.grants.services import new_grant
 from calock.server.jobs.outbox import Delivery
 from calock.server.jobs.runner import Job, Runner
 from calock.server.outbox.models import Message
@@ -152,7 +152,8 @@ def end_of_many(account: Any, count: int) -> None:
     made, now = context(), timezone.now()
     for _ in range(count):
         session, _value = session_of(account, made)
-        open_grant(application=row, session=session, entered=Enter("password", now), protocol="oidc", scope="openid", context=made)
+        entry = new_grant(application=row, session=session, entered=Enter("password", now), protocol="oidc", context=made)
+        entry.save(force_insert=True)
     delivery = Delivery()
     runner = Runner([Job("outbox", 2.0, delivery.tick, delivery.wait, delivery.more)])
     began, cpu = time.monotonic(), time.process_time()

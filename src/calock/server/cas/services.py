@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from django.db import transaction
-
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.applications.catalogue import require_meant_for
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.cas.models import ServiceTicket
 from calock.server.grants.decide import Enter
-from calock.server.grants.models import Grant
+from calock.server.grants.models import Grant, PendingRequest
 from calock.server.grants.refused import note_refused
-from calock.server.grants.services import live_grant, open_grant, revoke_grant
+from calock.server.grants.services import is_live, new_grant, open_grant, spend
+from calock.server.grants.store import Shown
 from calock.server.locks.password_rules import has_lock
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.tools.addresses import FetchRefusedError, split
-from calock.server.tools.digests import digest
 
 PROTOCOL = "cas"
 LIFE = timedelta(seconds=10)
@@ -32,6 +30,7 @@ _LETTERS = string.ascii_letters + string.digits
 _LENGTH = 43
 """256 bits of these letters."""
 MAX_SERVICE = 1000
+_TICKETS = Shown(ServiceTicket)
 
 
 ADDRESSES = {PROTOCOL: "cas_services", "gate": "gate_urls"}
@@ -124,13 +123,19 @@ def issue_ticket(
     entered: Enter,
     service: str,
     renewed: bool,
+    answers: PendingRequest | None,
     context: RequestContext,
     protocol: str = PROTOCOL,
 ) -> str:
-    """A ticket for one service, inside the caller's transaction."""
+    """A ticket for one service. ``answers``: the request that waited for it, and ends.
+
+    Raises:
+        Refusal: as ``open_grant``.
+    """
     ticket = "ST-" + "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
-    grant = open_grant(application=application, session=session, entered=entered, protocol=protocol, context=context)
-    ServiceTicket.issue(ticket, ticket=ticket, grant=grant, service=service, renewed=renewed, expires_at=context.at + LIFE)
+    grant = new_grant(application=application, session=session, entered=entered, protocol=protocol, context=context)
+    row = ServiceTicket.new(ticket, ticket=ticket, grant=grant, service=service, renewed=renewed, expires_at=context.at + LIFE)
+    open_grant(grant, row, answers=answers, context=context)
     return ticket
 
 
@@ -144,28 +149,18 @@ def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime,
         raise ValidationError("INVALID_REQUEST", "ticket and service are required")
     if not ticket.startswith("ST-"):
         raise ValidationError("INVALID_TICKET_SPEC", "only service tickets are validated")
-    with transaction.atomic():
-        rows = ServiceTicket.objects.select_for_update().filter(grant__application__site=site, grant__protocol=protocol)
-        row = rows.filter(pk=digest(ticket)).first()
-        grant = _use(row, at)
-    if row is None or grant is None:
+    row = _TICKETS.find(ticket)
+    if row is None or (row.grant.application.site, row.grant.protocol) != (site, protocol) or not _use(row, at):
         raise ValidationError("INVALID_TICKET", "the ticket is unknown, used or over")
     if row.service != service:
         raise ValidationError("INVALID_SERVICE", "the ticket is another service's")
     if renew and not row.renewed:
         raise ValidationError("INVALID_TICKET", "the person did not prove themselves for this ticket")
-    return Validated(grant, row.renewed)
+    return Validated(row.grant, row.renewed)
 
 
-def _use(row: ServiceTicket | None, at: datetime) -> Grant | None:
-    if row is None or not row.is_intact():
-        return None
-    if row.used_at is not None:
-        revoke_grant(row.grant, why="ticket used twice", at=at)
-        return None
-    row.used_at = at
-    row.save(update_fields=["used_at"])
-    return live_grant(row.grant_id, at=at) if at < row.expires_at else None
+def _use(row: ServiceTicket, at: datetime) -> bool:
+    return spend(row, why="ticket used twice", at=at) and at < row.expires_at and is_live(row.grant, at=at)
 
 
 def attributes_of(validated: Validated) -> dict[str, str]:

@@ -6,7 +6,6 @@ import uuid
 from typing import cast
 from urllib.parse import urlencode
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -75,12 +74,10 @@ def _go_on(request: SiteRequest, parameters: dict[str, list[str]], pending: Pend
         assert session is not None
         require_may(application, session.account, needs_lock=getattr(decision, "level", "") == "lock", context=context)
         if isinstance(decision, Enter):
-            with transaction.atomic():
-                if pending is not None and not PendingRequest.objects.filter(pk=pending.pk).delete()[0]:
-                    raise Refusal(Reason.APPLICATION_REQUEST_OVER, "answered already")
-                ticket = issue_ticket(
-                    application=application, session=session, entered=decision, service=service, renewed=renew, context=context
-                )
+            ticket = issue_ticket(
+                application=application, session=session, entered=decision, service=service, renewed=renew, answers=pending,
+                context=context,
+            )  # fmt: skip
             return _to(service, {"ticket": ticket})
         page, more = reverse("portal:confirm"), {"by": decision.level}
     pending = pending or wait_for_person(application, PROTOCOL, parameters, context=context)

@@ -11,10 +11,11 @@ from calock.server.cas.services import application_for, validate
 from calock.server.gate.models import Pass
 from calock.server.grants.levels import level_of
 from calock.server.grants.models import Grant
-from calock.server.grants.services import live_grant
-from calock.server.tools.digests import digest
+from calock.server.grants.services import is_live
+from calock.server.grants.store import Shown
 
 PROTOCOL = "gate"
+_PASSES = Shown(Pass)
 
 
 def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
@@ -26,21 +27,20 @@ def give_pass(*, ticket: str, service: str, site: str, at: datetime) -> str:
     # no transaction: a refusal of it stays written
     found = validate(ticket=ticket, service=service, renew=False, site=site, at=at, protocol=PROTOCOL)
     value = secrets.token_urlsafe(32)
-    Pass.issue(value, grant=found.grant)
+    Pass.new(value, grant=found.grant).save(force_insert=True)
     return value
 
 
 def grant_behind(value: str, *, address: str, site: str, at: datetime) -> Grant | None:
     """The live grant of a cookie, when it is the application's to which ``address`` belongs."""
-    row = Pass.objects.filter(pk=digest(value)).first() if value else None
-    grant = live_grant(row.grant_id, at=at) if row is not None and row.is_intact() else None
-    if grant is None:
+    row = _PASSES.find(value) if value else None
+    if row is None or not is_live(row.grant, at=at):
         return None
     try:
         application = application_for(address, site=site, protocol=PROTOCOL)
     except Refusal:
         return None
-    return grant if application.pk == grant.application_id else None
+    return row.grant if application.pk == row.grant.application_id else None
 
 
 def headers_of(grant: Grant) -> dict[str, str]:

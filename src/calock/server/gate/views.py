@@ -14,7 +14,6 @@ from typing import cast
 from urllib.parse import unquote, urlencode, urlsplit
 
 from django.conf import settings
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -113,13 +112,10 @@ def _go_on(request: SiteRequest, parameters: dict[str, list[str]], pending: Pend
         level = getattr(decision, "level", "")
         require_may(application, session.account, needs_lock=level == "lock", context=context)
         if isinstance(decision, Enter):
-            with transaction.atomic():
-                if pending is not None and not PendingRequest.objects.filter(pk=pending.pk).delete()[0]:
-                    raise Refusal(Reason.APPLICATION_REQUEST_OVER, "answered already")
-                ticket = issue_ticket(
-                    application=application, session=session, entered=decision, service=wanted, renewed=False,
-                    context=context, protocol=PROTOCOL,
-                )  # fmt: skip
+            ticket = issue_ticket(
+                application=application, session=session, entered=decision, service=wanted, renewed=False, answers=pending,
+                context=context, protocol=PROTOCOL,
+            )  # fmt: skip
             return _back(wanted, {"ticket": ticket, "state": parameters["state"][0], "url": wanted})
         page, more = reverse("portal:confirm"), {"by": level}
     pending = pending or wait_for_person(application, PROTOCOL, parameters, context=context)

@@ -39,9 +39,8 @@ def proofs_of(session: Session) -> Proofs:
     return Proofs(session.password_proved_at, session.lock_proved_at)
 
 
-def methods_of(session: Session) -> list[str]:
+def methods_of(session: Session, proofs: Proofs) -> list[str]:
     """``amr``: the ways in which a session's person proved themselves."""
-    proofs = proofs_of(session)
     password = () if proofs.password is None else ("pwd",)
     if proofs.lock is None:
         return [*password]

@@ -113,6 +113,7 @@ class Bearer(_Sealed):
 
     digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of what is shown")
     grant_id: uuid.UUID
+    grant: Any
     """Each kind has its own ``grant``."""
 
     class Meta:
@@ -122,11 +123,10 @@ class Bearer(_Sealed):
         return self.digest[:16]
 
     @classmethod
-    def issue(cls, text: str, **fields: Any) -> Self:
-        """Keep that ``text`` was handed out, for ``grant`` and with whatever else its kind has."""
+    def new(cls, text: str, **fields: Any) -> Self:
+        """An unsaved row: that ``text`` is handed out, for ``grant`` and with whatever else its kind has."""
         row = cls(digest=digest(text), **fields)
         row.seal()
-        row.save(force_insert=True)
         return row
 
     def _sealed_content(self) -> bytes:

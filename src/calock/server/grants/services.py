@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Model, QuerySet
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.applications.catalogue import kind_of
-from calock.server.applications.models import Application
+from calock.server.applications.models import Application, ApplicationState
 from calock.server.audit.events import Event
-from calock.server.audit.services import record
+from calock.server.audit.services import build, record
 from calock.server.grants.decide import Enter
 from calock.server.grants.levels import LEVELS, acr, level_of, methods_of, proofs_of
-from calock.server.grants.models import Grant, PendingRequest
-from calock.server.locks.liveness import limit_of, sessions_with_binding, why_over
+from calock.server.grants.models import Bearer, Grant, PendingRequest
+from calock.server.grants.store import live_session
+from calock.server.locks.liveness import limit_of, why_over
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.tools import throttle
+from calock.server.tools.insertion import insert_together
 
 WAIT = timedelta(minutes=30)
 """How long a person may take to prove who they are."""
@@ -55,17 +60,10 @@ def pending_request(key: uuid.UUID, protocol: str, *, site: str, at: datetime) -
     return found
 
 
-def open_grant(
+def new_grant(
     *, application: Application, session: Session, entered: Enter, protocol: str, scope: str = "", context: RequestContext
 ) -> Grant:
-    """Note that a person entered an application, inside the caller's transaction.
-
-    Raises:
-        Refusal: SESSION_ENDED: it did so meanwhile; the row stays locked, so that whoever ends it now finds the grant.
-    """
-    live = Session.objects.select_for_update(no_key=True).filter(pk=session.pk, ended_at__isnull=True)
-    if not live.exists():
-        raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
+    """What is written of a person who enters an application, unsaved."""
     grant = Grant(
         application=application,
         account_id=session.account_id,
@@ -74,42 +72,69 @@ def open_grant(
         issuer=context.origin,
         scope=scope,
         acr=acr(entered.level),
-        amr=methods_of(session),
+        amr=methods_of(session, proofs_of(session)),
         auth_time=entered.proved_at,
         created_at=context.at,
     )
     grant.seal()
-    grant.save(force_insert=True)
-    record(
-        Event.APPLICATION_ENTERED,
-        context=context,
-        actor=session.account,
-        subject=application.pk,
-        lock=session.proved_lock_id if entered.level == "lock" else session.lock_id,
-        details={"client": application.client_id, "protocol": protocol, "acr": grant.acr},
-    )
     return grant
 
 
-def live_grant(grant_id: uuid.UUID, *, at: datetime) -> Grant | None:
-    """The grant with everything about its person, when it, its session and its application are still good.
+def open_grant(grant: Grant, shown: Bearer, *, answers: PendingRequest | None, context: RequestContext) -> None:
+    """Let a person in: write ``grant`` with what they show for it, and end the request that this answers. All or nothing.
+
+    Raises:
+        Refusal: SESSION_ENDED: it did so meanwhile. APPLICATION_REQUEST_OVER: the request was answered already.
+    """
+    session, application = grant.session, grant.application
+    row = build(
+        Event.APPLICATION_ENTERED,
+        context=context,
+        actor=session.account_id,
+        subject=application.pk,
+        organisation=session.account.organisation_id,
+        lock=session.proved_lock_id if grant.acr == acr("lock") else session.lock_id,
+        details={"client": application.client_id, "protocol": grant.protocol, "acr": grant.acr},
+    )
+    with transaction.atomic():
+        if answers is not None and not PendingRequest.objects.filter(pk=answers.pk).delete()[0]:
+            raise Refusal(Reason.APPLICATION_REQUEST_OVER, "answered already")
+        if live_session.first(session.pk) is None:
+            raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
+        insert_together([grant, row, shown])
+
+
+def is_live(grant: Grant, *, at: datetime) -> bool:
+    """Whether a grant, as :class:`store.Shown` finds it, its session and its application are still good.
 
     A grant that a lock opened is good while its session holds what the lock proved: no longer when the lock is lost or revoked.
     What operators narrow counts for those who are inside as well.
     """
-    grant: Grant | None = Grant.objects.select_related("application").filter(pk=grant_id, revoked_at__isnull=True).first()
-    if grant is None or not grant.is_intact() or grant.application.state != "enabled" or not grant.application.is_intact():
-        return None
-    session = sessions_with_binding().filter(pk=grant.session_id).first()
-    if session is None or why_over(session, at, limit_of(session)) or level_of(grant.acr) not in proofs_of(session).levels:
-        return None
-    wish, level = grant.application.wish, level_of(grant.acr)
+    application, session, level = grant.application, grant.session, level_of(grant.acr)
+    if grant.revoked_at is not None or not grant.is_intact():
+        return False
+    if application.state != ApplicationState.ENABLED or not application.is_intact():
+        return False
+    if why_over(session, at, limit_of(session)) or level not in proofs_of(session).levels:
+        return False
+    wish = application.wish
     if kind_of(session.account) not in wish.audience or grant.protocol not in wish.protocols:
-        return None
-    if wish.require_level and LEVELS.index(level) < LEVELS.index(wish.require_level):
-        return None
-    grant.session, grant.account = session, session.account
-    return grant
+        return False
+    return not wish.require_level or LEVELS.index(level) >= LEVELS.index(wish.require_level)
+
+
+def spend(shown: Bearer, *, why: str, at: datetime, along: Sequence[Model] = ()) -> bool:
+    """Use up what is good once, and write ``along`` with that. False when it was used before: all of its grant is revoked.
+
+    ``why``: what is said of that then.
+    """
+    rows: QuerySet[Any] = type(shown)._default_manager.filter(pk=shown.pk)  # noqa: SLF001 - Django's own
+    with transaction.atomic():
+        if rows.filter(used_at__isnull=True).update(used_at=at):
+            insert_together(along)
+            return True
+        revoke_grant(shown.grant, why=why, at=at)
+    return False
 
 
 def revoke_grant(grant: Grant, *, why: str, at: datetime, context: RequestContext | None = None) -> None:

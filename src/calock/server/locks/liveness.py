@@ -15,15 +15,21 @@ from calock.server.sites.registry import sites
 from calock.server.tools.prepared import prepared
 
 
-def sessions_with_binding() -> QuerySet[Session]:
-    """Sessions with account and organisation, and whether the binding that opened them lives."""
+def has_binding(session: str = "") -> Exists:
+    """Whether the binding lives that opened a session. ``session``: the way to it, in a query about something else."""
     # a login and the end of its binding may cross each other: a lock session counts only while the binding lives that it found,
     # not when the same account binds the lock anew, and only when the lock was not reported lost since
+    lock, account, began = (OuterRef(session + name) for name in ("lock", "account", "created_at"))
     binding = Binding.objects.live().filter(
-        Q(resumed_at__isnull=True) | Q(resumed_at__lte=OuterRef("created_at")),
-        suspended_at__isnull=True, lock=OuterRef("lock"), account=OuterRef("account"), bound_at__lte=OuterRef("created_at"),
+        Q(resumed_at__isnull=True) | Q(resumed_at__lte=began),
+        suspended_at__isnull=True, lock=lock, account=account, bound_at__lte=began,
     )  # fmt: skip
-    return Session.objects.select_related("account__organisation").annotate(has_binding=Exists(binding))
+    return Exists(binding)
+
+
+def sessions_with_binding() -> QuerySet[Session]:
+    """Sessions with account and organisation, and whether the binding that opened them lives."""
+    return Session.objects.select_related("account__organisation").annotate(has_binding=has_binding())
 
 
 @prepared

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -20,7 +19,7 @@ from calock.server.grants.decide import Enter, LogIn, LoginRequired, StepUp, dec
 from calock.server.grants.levels import proofs_of
 from calock.server.grants.models import PendingRequest
 from calock.server.grants.refused import note_refused
-from calock.server.grants.services import open_grant, wait_for_person
+from calock.server.grants.services import new_grant, open_grant, wait_for_person
 from calock.server.locks.password_rules import has_lock
 from calock.server.oidc import requests, tokens
 from calock.server.oidc.claims import subject_of
@@ -123,20 +122,18 @@ def _is_hinted(session: Session, read: AuthorizationRequest, asked: _Asked) -> b
 
 def _enter(asked: _Asked, read: AuthorizationRequest, decision: Enter, session: Session) -> HttpResponse:
     context = asked.context
-    with transaction.atomic():
-        if asked.pending is not None and not PendingRequest.objects.filter(pk=asked.pending.pk).delete()[0]:
-            raise Refusal(Reason.APPLICATION_REQUEST_OVER, "answered already")
-        grant = open_grant(
-            application=asked.application, session=session, entered=decision, protocol=PROTOCOL, scope=read.scope, context=context
-        )
-        code = tokens.issue_code(
-            grant,
-            redirect_uri=read.redirect_uri,
-            nonce=read.nonce,
-            code_challenge=read.code_challenge,
-            resource=read.resource,
-            at=context.at,
-        )
+    grant = new_grant(
+        application=asked.application, session=session, entered=decision, protocol=PROTOCOL, scope=read.scope, context=context
+    )
+    code, row = tokens.new_code(
+        grant,
+        redirect_uri=read.redirect_uri,
+        nonce=read.nonce,
+        code_challenge=read.code_challenge,
+        resource=read.resource,
+        at=context.at,
+    )
+    open_grant(grant, row, answers=asked.pending, context=context)
     return _back(read.redirect_uri, {"code": code, "state": read.state, "iss": context.origin})
 
 

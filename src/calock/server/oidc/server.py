@@ -36,7 +36,7 @@ from joserfc.jwk import KeySet
 from calock.core.refusals import Refusal
 from calock.server.applications.catalogue import application_of
 from calock.server.applications.models import Application
-from calock.server.grants.models import Grant
+from calock.server.grants.services import spend
 from calock.server.oidc import tokens
 from calock.server.oidc.claims import id_token, subject_of
 from calock.server.oidc.models import Code, SpentAssertion, Token
@@ -135,9 +135,15 @@ class Assertion(JWTBearerClientAssertion):  # type: ignore[misc]
         return True
 
 
-def issue(server: TokenServer, grant: Grant, *, scope: str, resource: str, nonce: str, parent: Token | None) -> dict[str, Any]:
-    """The answer of the token endpoint for a live grant."""
-    access = tokens.issue_access(grant, scope=scope, resource=resource, at=server.at)
+def issue(server: TokenServer, spent: Code | Token, *, scope: str, resource: str, nonce: str = "") -> dict[str, Any]:
+    """The answer of the token endpoint for a code or refresh token of a live grant, which it uses up.
+
+    Raises:
+        InvalidGrantError: somebody was quicker.
+    """
+    grant, parent = spent.grant, spent if isinstance(spent, Token) else None
+    access = tokens.new_access(grant, scope=scope, resource=resource, at=server.at)
+    rows = [access.row] if access.row is not None else []
     answer: dict[str, Any] = {
         "access_token": access.text,
         "token_type": "Bearer",
@@ -146,7 +152,10 @@ def issue(server: TokenServer, grant: Grant, *, scope: str, resource: str, nonce
         "id_token": id_token(grant, nonce=nonce, access_token=access.text, at=server.at),
     }
     if "offline_access" in scope.split() and grant.application.wish.offline:
-        answer["refresh_token"] = tokens.issue_refresh(grant, scope=scope, parent=parent, at=server.at)
+        answer["refresh_token"], refresh = tokens.new_refresh(grant, scope=scope, parent=parent, at=server.at)
+        rows.append(refresh)
+    if not spend(spent, why=tokens.CODE_TWICE if parent is None else tokens.REFRESH_TWICE, at=server.at, along=rows):
+        raise InvalidGrantError("It was used before")
     return answer
 
 
@@ -171,10 +180,7 @@ class CodeExchange(AuthorizationCodeGrant):  # type: ignore[misc]
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         code: Code = self.request.authorization_code.row
         resource = _resource(self.request.form.get("resource"), code.resource, self.request.client)
-        if not tokens.spend_code(code, at=self.server.at):
-            raise InvalidGrantError("The code was used before")
-        with transaction.atomic():
-            answer = issue(self.server, code.grant, scope=code.grant.scope, resource=resource, nonce=code.nonce, parent=None)
+        answer = issue(self.server, code, scope=code.grant.scope, resource=resource, nonce=code.nonce)
         return 200, answer, self.TOKEN_RESPONSE_HEADER
 
 
@@ -212,10 +218,7 @@ class Refresh(RefreshTokenGrant):  # type: ignore[misc]
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         token: Token = self.request.refresh_token
         resource = _resource(self.request.form.get("resource"), "", self.request.client)
-        if not tokens.spend_refresh(token, at=self.server.at):
-            raise InvalidGrantError("The refresh token was used before")
-        with transaction.atomic():
-            answer = issue(self.server, token.grant, scope=self.request.scope, resource=resource, nonce="", parent=token)
+        answer = issue(self.server, token, scope=self.request.scope, resource=resource)
         return 200, answer, self.TOKEN_RESPONSE_HEADER
 
 

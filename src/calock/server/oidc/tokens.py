@@ -10,12 +10,12 @@ from typing import NamedTuple
 from joserfc import jwt
 
 from calock.server.grants.models import Grant
-from calock.server.grants.services import live_grant, revoke_grant
+from calock.server.grants.services import is_live, revoke_grant
+from calock.server.grants.store import Shown
 from calock.server.oidc.claims import subject_of
 from calock.server.oidc.keys import signing_key
 from calock.server.oidc.models import Code, Token
 from calock.server.sessions.services import touch
-from calock.server.tools.digests import digest
 
 CODE_LIFE = timedelta(seconds=60)
 ACCESS_LIFE = timedelta(minutes=10)
@@ -24,20 +24,25 @@ JWT_LIFE = timedelta(minutes=5)
 
 
 class Issued(NamedTuple):
-    """A token as it is handed out, and how many seconds it is good."""
+    """A token as it is handed out, how many seconds it is good, and its row, unsaved; of a JWT there is none."""
 
     text: str
     seconds: int
+    row: Token | None
+
+
+_CODES, _TOKENS = Shown(Code), Shown(Token)
+CODE_TWICE, REFRESH_TWICE = "code used twice", "refresh token used twice"
 
 
 def _random() -> str:
     return secrets.token_urlsafe(32)
 
 
-def issue_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: str, resource: str, at: datetime) -> str:
-    """A code for the redirect."""
+def new_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: str, resource: str, at: datetime) -> tuple[str, Code]:
+    """A code for the redirect, and its row, unsaved."""
     text = _random()
-    Code.issue(
+    row = Code.new(
         text,
         grant=grant,
         redirect_uri=redirect_uri,
@@ -46,41 +51,27 @@ def issue_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: s
         resource=resource,
         expires_at=at + CODE_LIFE,
     )
-    return text
+    return text, row
 
 
 def find_code(text: str, *, application_id: uuid.UUID, at: datetime) -> Code | None:
     """The code when it may be exchanged by this application. A second use revokes the grant (RFC 9700 clause 4.14.2)."""
-    code: Code | None = Code.objects.select_related("grant").filter(pk=digest(text), grant__application=application_id).first()
-    if code is None or not code.is_intact():
+    code = _CODES.find(text)
+    if code is None or code.grant.application_id != application_id:
         return None
     if code.used_at is not None:
-        revoke_grant(code.grant, why="code used twice", at=at)
+        revoke_grant(code.grant, why=CODE_TWICE, at=at)
         return None
-    if at >= code.expires_at:
-        return None
-    grant = live_grant(code.grant_id, at=at)
-    if grant is None:
-        return None
-    code.grant = grant
-    return code
+    return code if at < code.expires_at and is_live(code.grant, at=at) else None
 
 
-def spend_code(code: Code, *, at: datetime) -> bool:
-    """Whether this use of the code was the first one; a second revokes the grant."""
-    if Code.objects.filter(pk=code.pk, used_at__isnull=True).update(used_at=at):
-        return True
-    revoke_grant(code.grant, why="code used twice", at=at)
-    return False
-
-
-def issue_access(grant: Grant, *, scope: str, resource: str, at: datetime) -> Issued:
+def new_access(grant: Grant, *, scope: str, resource: str, at: datetime) -> Issued:
     """An opaque token; for one of the application's own APIs a JWT (RFC 9068)."""
     if resource:
         return _jwt_access(grant, scope, resource, at)
     text = _random()
-    Token.issue(text, kind=Token.Kind.ACCESS, grant=grant, scope=scope, issued_at=at, expires_at=at + ACCESS_LIFE)
-    return Issued(text, int(ACCESS_LIFE.total_seconds()))
+    row = Token.new(text, kind=Token.Kind.ACCESS, grant=grant, scope=scope, issued_at=at, expires_at=at + ACCESS_LIFE)
+    return Issued(text, int(ACCESS_LIFE.total_seconds()), row)
 
 
 def _jwt_access(grant: Grant, scope: str, resource: str, at: datetime) -> Issued:
@@ -100,13 +91,13 @@ def _jwt_access(grant: Grant, scope: str, resource: str, at: datetime) -> Issued
         "scope": scope,
     }
     text = jwt.encode({"alg": wish.id_token_alg, "kid": kid, "typ": "at+jwt"}, claims, key, algorithms=[wish.id_token_alg])
-    return Issued(text, int(JWT_LIFE.total_seconds()))
+    return Issued(text, int(JWT_LIFE.total_seconds()), None)
 
 
-def issue_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetime) -> str:
-    """A refresh token; it ends with its session at the latest."""
+def new_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetime) -> tuple[str, Token]:
+    """A refresh token, and its row, unsaved; it ends with its session at the latest."""
     text = _random()
-    Token.issue(
+    row = Token.new(
         text,
         kind=Token.Kind.REFRESH,
         grant=grant,
@@ -115,17 +106,15 @@ def issue_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetim
         issued_at=at,
         expires_at=grant.session.expires_at,
     )
-    return text
+    return text, row
 
 
 def find_token(text: str, *, at: datetime) -> Token | None:
     """A token that is good now, with its live grant."""
-    token: Token | None = Token.objects.filter(pk=digest(text), revoked_at__isnull=True, expires_at__gt=at).first()
-    grant = live_grant(token.grant_id, at=at) if token is not None and token.is_intact() else None
-    if token is None or grant is None:
+    token = _TOKENS.find(text)
+    if token is None or token.revoked_at is not None or at >= token.expires_at:
         return None
-    token.grant = grant
-    return token
+    return token if is_live(token.grant, at=at) else None
 
 
 def find_refresh(text: str, *, application_id: uuid.UUID, at: datetime) -> Token | None:
@@ -134,18 +123,10 @@ def find_refresh(text: str, *, application_id: uuid.UUID, at: datetime) -> Token
     if token is None or token.kind != Token.Kind.REFRESH or token.grant.application_id != application_id:
         return None
     if token.used_at is not None:
-        revoke_grant(token.grant, why="refresh token used twice", at=at)
+        revoke_grant(token.grant, why=REFRESH_TWICE, at=at)
         return None
     touch(token.grant.session, at=at)  # the person is at work in the application
     return token
-
-
-def spend_refresh(token: Token, *, at: datetime) -> bool:
-    """Whether this use was the first one; a second revokes the grant."""
-    if Token.objects.filter(pk=token.pk, used_at__isnull=True).update(used_at=at):
-        return True
-    revoke_grant(token.grant, why="refresh token used twice", at=at)
-    return False
 
 
 def take_back(token: Token, *, at: datetime) -> None:
