@@ -81,13 +81,9 @@ def left_of(children: list[str]) -> list[str]:
 class Server:
     def __init__(self, data: Path, *arguments: str, **more: str) -> None:
         self.port, self.data = free_port(), data
-        self.log = (data / "serve.log").open("w+")
-        self.process = subprocess.Popen(
-            command("serve", "--port", str(self.port), *arguments),
-            env=environment(data, **more),
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        self.log = data / "serve.log"
+        self.process = warm_python().start(
+            ["-c", MAIN, "serve", "--port", str(self.port), *arguments], output=self.log, environment=environment(data, **more)
         )
         self.wait()
 
@@ -100,7 +96,7 @@ class Server:
             try:
                 if ask(self.port, path)[0] == 200:
                     return
-            except OSError:
+            except (OSError, http.client.HTTPException):  # where nobody listens yet a connection may find itself
                 pass
             time.sleep(0.1)  # the process is starting; the deadline above ends it
         raise AssertionError(self.text())
@@ -111,8 +107,7 @@ class Server:
         return [child for child, line in lines.items() if b"jobs" not in line.split(b"\0")]
 
     def text(self) -> str:
-        self.log.flush()
-        return Path(self.log.name).read_text()
+        return self.log.read_text()
 
     def stop(self) -> int:
         os.kill(self.process.pid, signal.SIGINT)

@@ -41,14 +41,17 @@ def rows(root, query: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """One world for the tests that only look at it."""
+    """One world for the tests that only look at it, made where a build before was interrupted."""
     root = tmp_path_factory.mktemp("demo") / "data"
+    root.mkdir()
+    (root / "calock-demo.json").write_text(json.dumps({"version": 1, "made": ""}))
+    (root / "calock.sqlite3").write_bytes(b"half a database")
     done = run(root, "--prepare-only", "--no-packages")
     assert done.returncode == 0, done.stdout + done.stderr
     return root
 
 
-def test_prepare_makes_a_whole_world_with_one_real_binding(prepared):
+def test_prepare_makes_a_whole_world_with_one_real_binding_also_where_a_build_was_interrupted(prepared):
     assert rows(prepared, "select count(*) from accounts_account") == [(7,)]
     assert rows(prepared, "select count(*) from locks_binding where unbound_at is null") == [(3,)]
     assert rows(prepared, "select count(*) from audit_auditevent where event = 'binding:lock:added'") == [(3,)]
@@ -105,16 +108,6 @@ def test_what_it_tells_people_to_type_means_the_same_world(tmp_path):
     for typed in ("unplug sm2", "plug sm2", "--reset"):
         assert f"calock {elsewhere.words} {typed}" in said
     assert f"calock {elsewhere.words}` makes one" in run(elsewhere.root, "locks").stderr
-
-
-def test_an_interrupted_build_is_made_anew(tmp_path):
-    root = tmp_path / "data"
-    root.mkdir()
-    (root / "calock-demo.json").write_text(json.dumps({"version": 1, "made": ""}))
-    (root / "calock.sqlite3").write_bytes(b"half a database")
-    done = run(root, "--prepare-only", "--no-packages")
-    assert done.returncode == 0, done.stderr
-    assert rows(root, "select count(*) from accounts_account") == [(7,)]
 
 
 class Running:
@@ -177,35 +170,26 @@ def test_it_runs_tells_its_story_and_stops_whole(prepared):
     assert not listening(int(notes["crl_base"].rstrip("/").rpartition(":")[2]))
 
 
-def test_a_taken_port_gives_way_to_another(prepared):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        demo = Running(prepared, int(taken.getsockname()[1]))
-        try:
-            said = demo.read_until("start over")
-            assert f"shanxi.localhost:{taken.getsockname()[1]}/" not in said
-        finally:
-            assert demo.interrupt() == 0
-
-
-def test_two_that_start_together_are_given_different_ports():
-    """Neither listens yet, and both servers would be let onto one port, to get every other request of the other's pages."""
-    assert ports.free_port(first := ports.free_port(0)) != first
-
-
-def test_killed_hard_it_leaves_nothing_listening(prepared):
-    if sys.platform != "linux":
-        pytest.skip("only Linux tells children that their parent died")
-    demo = Running(prepared, free_port())
-    said = demo.read_until("start over")
-    port = int(re.search(r"http://shanxi\.localhost:(\d+)/", said)[1])
+def test_a_taken_port_gives_way_to_another_and_killed_hard_it_leaves_nothing_listening(prepared):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        demo = Running(prepared, taken.getsockname()[1])
+        said = demo.read_until("start over")
+        port = int(re.search(r"http://shanxi\.localhost:(\d+)/", said)[1])
+        assert port != taken.getsockname()[1]
+    if sys.platform != "linux":  # only there children are told that their parent died
+        demo.interrupt()
+        return
     demo.process.kill()
     demo.process.wait()
     deadline = time.monotonic() + 60
     while listening(port):
         assert time.monotonic() < deadline
         select.select([], [], [], 0.1)
+
+
+def test_two_that_start_together_are_given_different_ports():
+    """Neither listens yet, and both servers would be let onto one port, to get every other request of the other's pages."""
+    assert ports.free_port(first := ports.free_port(0)) != first
 
 
 def test_the_practice_mailbox_shows_a_mail_of_an_unknown_charset_and_takes_nothing_from_a_web_page(tmp_path):

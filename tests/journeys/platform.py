@@ -162,10 +162,11 @@ def _token_serial(hsm: SoftHsm, label: str) -> str:
 
 
 def prepare(root: Path) -> None:
-    """Make the practice world, with the driver packages for this computer."""
-    code = "import sys, pathlib; from calock.demo import place, run; "
-    code += "run.prepare(place.Place(pathlib.Path(sys.argv[1])), packages=True, say=print)"
-    environment = {**os.environ, **_environment(root)}
+    """Make the practice world on a migrated database, with the driver packages for this computer."""
+    code = "import sys, pathlib; from calock.demo import place, run, world; from worlds import migrated; root = sys.argv[1]; "
+    code += "world._migrate = lambda: migrated.put(f'{root}/calock.sqlite3'); "
+    code += "run.prepare(place.Place(pathlib.Path(root)), packages=True, say=print)"
+    environment = {**os.environ, **_environment(root), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code, str(root)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

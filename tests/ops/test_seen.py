@@ -17,6 +17,7 @@ import pytest
 from django.utils import timezone
 from prometheus_client import Counter, Histogram
 from serving import START, Server, ask, free_port
+from worlds import migrated
 
 from calock.server.jobs.figures import families
 from calock.server.tools import figures
@@ -33,7 +34,9 @@ def metrics_port() -> int:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, metrics_port):
     """With one request that was refused and written down, and whose trace began elsewhere."""
-    running = Server(tmp_path_factory.mktemp("seen"), "--workers", "2", CALOCK_METRICS=str(metrics_port))
+    data = tmp_path_factory.mktemp("seen")
+    migrated.put(data / "calock.sqlite3")
+    running = Server(data, "--workers", "2", CALOCK_METRICS=str(metrics_port))
     try:
         running.wait("/readyz")
         traced = {"Content-Type": "application/json", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
