@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import msgspec
 from django.http import HttpResponse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from calock.server.login.services import login_with_lock
 from calock.server.sessions import cookies
 from calock.server.web.api import Message, ProviderCode, call, json_body, reply
 from calock.server.web.http import SiteRequest, context_of
-from calock.server.web.links import portal_page
+from calock.server.web.links import is_local, portal_page
 from calock.wire.driver import ReportedDevice
 from calock.wire.driver_key import DriverProof
 
@@ -26,8 +25,7 @@ class LoginRequest(Message, frozen=True):
 
 def landing(request: SiteRequest, wanted: str = "") -> str:
     """Where to go after login: a local path the page asked for, else the site's landing page."""
-    local = wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
-    return wanted if local else portal_page(request.site.landing)
+    return wanted if is_local(wanted) else portal_page(request.site.landing)
 
 
 @call("POST")

@@ -1,10 +1,11 @@
-"""Addresses of pages by their names."""
+"""Addresses of pages by their names, and those that somebody sent."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from django.urls import get_script_prefix, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 
 def portal_page(name: str) -> str:
@@ -15,3 +16,8 @@ def portal_page(name: str) -> str:
 @cache
 def _reversed(name: str, _prefix: str) -> str:
     return reverse(name)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address that somebody sent is a path of this site."""
+    return address.startswith("/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None)

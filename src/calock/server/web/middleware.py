@@ -8,6 +8,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.web import refusals
@@ -17,14 +18,8 @@ _FORBIDDEN = ("accelerometer", "camera", "display-capture", "geolocation", "gyro
 PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in _FORBIDDEN)
 
 
-class RefusalMiddleware:
+class RefusalMiddleware(MiddlewareMixin):
     """A ``Refusal`` raised by any view becomes its answer."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Refusal):
@@ -32,18 +27,12 @@ class RefusalMiddleware:
         return None
 
 
-class OriginMiddleware:
+class OriginMiddleware(MiddlewareMixin):
     """An unsafe request must say that it comes from this very origin; Django's CSRF check follows.
 
     Every browser of this decade sends ``Origin`` with a POST. Demanding it closes the door on ``text/plain`` forms and on
     clients that strip it. Source: OWASP ASVS 5.0, 3.5.1-3.5.3.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, callback: Callable[..., Any], _args: tuple[object, ...], _kwargs: dict[str, object]
@@ -58,14 +47,10 @@ class OriginMiddleware:
         return refusals.answer(site_request, Refusal(Reason.CSRF_FAILED, f"Origin {origin[:100]!r}"))
 
 
-class HeadersMiddleware:
+class HeadersMiddleware(MiddlewareMixin):
     """Headers of every response, refusals and static files included; personal pages are never kept by a cache."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import cast
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.sites.practice import BARE_LOOPBACK, is_loopback_name
@@ -53,17 +52,14 @@ def resolve(host: str) -> tuple[Profile, str] | None:
     return site, f"{scheme}://{name}" + ("" if port in ("", DEFAULT_PORTS[scheme]) else f":{port}")
 
 
-class SiteMiddleware:
+class SiteMiddleware(MiddlewareMixin):
     """Sets ``request.site``, ``request.site_origin``, ``request.client_ip``; an unknown host is refused with 421.
 
     The Host header is written anew as the site's own: what compares it with ``Origin`` later must not see another spelling of it
     (a port that the scheme has anyway, a final dot), as some proxies send.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
         site_request = cast(SiteRequest, request)
         peer = request.META.get("REMOTE_ADDR", "")
         address = client_address(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
@@ -82,4 +78,4 @@ class SiteMiddleware:
         request.META["wsgi.url_scheme"], request.META["HTTP_HOST"] = scheme, own_host
         if _split(host)[1] not in (_split(own_host)[1], DEFAULT_PORTS[scheme], "") and throttle.first_this_minute("host", None):
             log.warning("Host is %r where %r was expected: browsers at that address are refused", host[:100], own_host)
-        return self.get_response(request)
+        return None

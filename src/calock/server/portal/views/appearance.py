@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseRedirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
+
+from calock.server.web.links import is_local
 
 COOKIES = {"size": ("usual", "large"), "scheme": ("system", "light", "dark")}
 """Names of the cookies and what they may hold, first what is so without one."""
@@ -34,8 +35,7 @@ def _chosen(value: str, name: str) -> str:
 def appearance(request: HttpRequest) -> HttpResponseRedirect:
     """Remember ``size`` or ``scheme``, and go back to ``next``."""
     back = request.POST.get("next", "")
-    local = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
-    response = HttpResponseRedirect(back if local else "/")
+    response = HttpResponseRedirect(back if is_local(back) else "/")
     for name in COOKIES.keys() & request.POST.keys():
         chosen = _chosen(request.POST[name], name)
         response.set_cookie(name, chosen, max_age=_YEAR, secure=request.is_secure(), httponly=True, samesite="Lax")

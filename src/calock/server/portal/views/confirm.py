@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Refusal
@@ -20,6 +20,7 @@ from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.csp import allow_form_to
 from calock.server.web.http import SiteRequest, context_of, require_account
+from calock.server.web.links import is_local
 
 
 def confirm_address(back: str) -> str:
@@ -29,8 +30,7 @@ def confirm_address(back: str) -> str:
 
 def _next(request: HttpRequest) -> str:
     wanted = request.GET.get("next", "")[:500]
-    local = wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
-    return wanted if local and not wanted.startswith(reverse("portal:confirm")) else reverse("portal:bindings")
+    return wanted if is_local(wanted) and not wanted.startswith(reverse("portal:confirm")) else reverse("portal:bindings")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

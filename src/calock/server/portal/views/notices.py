@@ -8,7 +8,6 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
@@ -19,6 +18,7 @@ from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
 from calock.server.portal.render import page
 from calock.server.web.http import SiteRequest, require_account
+from calock.server.web.links import is_local
 
 PER_PAGE = 20
 
@@ -56,8 +56,7 @@ def dismiss(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
         raise Refusal(Reason.PASSWORD_RESET_LATELY, "a notice is hidden by who proved the lock")
     services.dismiss(notice=key, by=account.pk, at=timezone.now())
     back = request.POST.get("back", "")
-    local = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
-    return HttpResponseRedirect(back if local else reverse("portal:notices"))
+    return HttpResponseRedirect(back if is_local(back) else reverse("portal:notices"))
 
 
 @require_POST
