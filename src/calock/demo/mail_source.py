@@ -13,12 +13,12 @@ import uuid
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from calock.demo.loopback import LoopbackHandler, LoopbackServer
 from calock.server.tools.files import replacing
 
 SHOWN = 50
@@ -70,33 +70,22 @@ def _words(body: MIMEPart) -> str:
         return str(body.get_payload())
 
 
-class Web(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Web(LoopbackServer):
     def __init__(self, box: Box, port: int) -> None:
         self.box = box
-        try:
-            super().__init__(("127.0.0.1", port), _Handler)
-        except OSError:
-            super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/"
+        super().__init__(port, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: Web
     server_version = "calock-practice-mailbox"
-    sys_version = ""
 
-    def do_GET(self) -> None:
-        self._answer(200, self.server.box.page().encode(), "text/html; charset=utf-8")
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self.answer(200, "text/html; charset=utf-8", self.server.box.page().encode())
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
         """The SMS gateway of docs/operations.md, for servers: a browser says from which page it comes."""
-        size = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(size) if 0 < size <= MAX_SMS else b""
+        body = self.body(MAX_SMS)
         try:
             told = json.loads(body)
             good = isinstance(told, dict) and isinstance(told.get("to"), str) and isinstance(told.get("text"), str)
@@ -105,18 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             good = False
         if good:
             self.server.box.keep(body, "sms")
-        self._answer(200 if good else 400, json.dumps({"accepted": good}).encode(), "application/json")
-
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Say nothing."""
+        self.answer(200 if good else 400, "application/json", json.dumps({"accepted": good}).encode())
 
 
 def main(arguments: list[str]) -> None:
@@ -125,9 +103,7 @@ def main(arguments: list[str]) -> None:
     mail = Controller(box, hostname="127.0.0.1", port=smtp_port)
     mail.start()
     web = Web(box, web_port)
-    with replacing(folder / "address") as file:  # whoever waits for it reads it whole
-        file.write(f"{smtp_port} {web.address}".encode())
-    web.serve_forever()
+    web.serve(folder / "address", f"{smtp_port} {web.address}")
 
 
 if __name__ == "__main__":

@@ -99,35 +99,34 @@ def is_up(port: int) -> bool:
     return _answers(port, "/") is not None
 
 
+def _start_source(children: Children, name: str, arguments: list[str], *, told: Path, log: Path) -> tuple[Child, str]:
+    """One of our own servers, and the text that it writes to the file ``told`` when it listens."""
+    told.unlink(missing_ok=True)
+    source = children.add(Child(name, [sys.executable, "-m", *arguments], log=log))
+    source.wait_until(told.exists)
+    return source, told.read_text("utf-8")
+
+
 def _start_crl_source(children: Children, place: Place) -> str:
     port = _port_of(place.notes().get("crl_base", "")) or CRL_PORT
-    place.crl_address.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "calock.demo.crl_source", str(place.root), str(port)]
-    source = children.add(Child("CRL source", command, log=place.logs / "crl-source.log"))
-    source.wait_until(place.crl_address.exists)
-    base = place.crl_address.read_text("utf-8")
+    arguments = ["calock.demo.crl_source", str(place.root), str(port)]
+    source, base = _start_source(children, "CRL source", arguments, told=place.crl_address, log=place.logs / "crl-source.log")
     source.wait_until(lambda: _answers(_port_of(base), "/huren-sm2.crl") is not None)
     return base
 
 
 def _start_timestamp_source(children: Children, place: Place) -> None:
     """The practice time-stamp authority; the server is told its CA by the environment, and its address as a destination."""
-    address = place.timestamps / "address"
-    address.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "calock.demo.timestamp_source", str(place.timestamps), str(TIMESTAMP_PORT)]
-    source = children.add(Child("time-stamp authority", command, log=place.logs / "timestamps.log"))
-    source.wait_until(address.exists)
-    move_destination("timestamp", address.read_text("utf-8"))
+    arguments = ["calock.demo.timestamp_source", str(place.timestamps), str(TIMESTAMP_PORT)]
+    told, log = place.timestamps / "address", place.logs / "timestamps.log"
+    move_destination("timestamp", _start_source(children, "time-stamp authority", arguments, told=told, log=log)[1])
 
 
 def start_mailbox(children: Children, place: Place) -> tuple[dict[str, str], str]:
     """The practice mailbox: what of it the server is told by the environment, and the address of its page."""
-    address = place.mailbox / "address"
-    address.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "calock.demo.mail_source", str(place.mailbox), str(free_port(*MAIL_PORTS)), str(MAILBOX_PORT)]
-    mailbox = children.add(Child("mailbox", command, log=place.logs / "mailbox.log"))
-    mailbox.wait_until(address.exists)
-    smtp_port, page = address.read_text("utf-8").split()
+    arguments = ["calock.demo.mail_source", str(place.mailbox), str(free_port(*MAIL_PORTS)), str(MAILBOX_PORT)]
+    told, log = place.mailbox / "address", place.logs / "mailbox.log"
+    smtp_port, page = _start_source(children, "mailbox", arguments, told=told, log=log)[1].split()
     return {"CALOCK_MAIL": f"smtp://127.0.0.1:{smtp_port}", "CALOCK_MAIL_FROM": "no-reply@platform.example"}, page
 
 

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from calock.server.tools.files import replacing
+from calock.demo.loopback import LoopbackHandler, LoopbackServer
 
 MAX_QUERY = 4096
 _CONFIG = """\
@@ -69,22 +68,13 @@ def _certificate(
     return made.sign(issuer_key, hashes.SHA256())
 
 
-class TimestampSource(ThreadingHTTPServer):
+class TimestampSource(LoopbackServer):
     """Answers every POST with what ``openssl ts -reply`` says to it."""
-
-    daemon_threads = True
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder
         self._one = threading.Lock()
-        try:
-            super().__init__(("127.0.0.1", port), _Handler)
-        except OSError:
-            super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/tsa"
+        super().__init__(port, _Handler)
 
     def reply(self, query: bytes) -> bytes:
         """The TimeStampResp to a TimeStampReq; OpenSSL refuses in it what it does not stamp."""
@@ -97,25 +87,17 @@ class TimestampSource(ThreadingHTTPServer):
             return answered.read_bytes()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: TimestampSource
     server_version = "calock-practice-tsa"
-    sys_version = ""
 
-    def do_POST(self) -> None:
-        size = int(self.headers.get("Content-Length") or 0)
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        query = self.body(MAX_QUERY)
         try:
-            answer = self.server.reply(self.rfile.read(size)) if 0 < size <= MAX_QUERY else b""
+            answer = self.server.reply(query) if query else b""
         except subprocess.CalledProcessError:
             answer = b""
-        self.send_response(200 if answer else 400)
-        self.send_header("Content-Type", "application/timestamp-reply")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Say nothing."""
+        self.answer(200 if answer else 400, "application/timestamp-reply", answer)
 
 
 def main(arguments: list[str]) -> None:
@@ -123,9 +105,7 @@ def main(arguments: list[str]) -> None:
     if not (folder / "tsa.cnf").exists():
         make_authority(folder)
     source = TimestampSource(folder, port)
-    with replacing(folder / "address") as file:  # a reader that waits for it reads it whole
-        file.write(source.address.encode())
-    source.serve_forever()
+    source.serve(folder / "address", source.address)
 
 
 if __name__ == "__main__":

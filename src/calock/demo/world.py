@@ -145,11 +145,11 @@ def build(root: Path, *, now: datetime | None = None, crl_port: int = 8790, data
     practice = make_practice(root, now=now)
     prepare_server(root, database)
     _migrate()
-    with CrlSource.open(practice, crl_port) as source:
-        fill_database(practice, crl_base=source.base)
+    with CrlSource(practice, crl_port) as source:
+        fill_database(practice, crl_base=source.address)
         if now is None:
             _bind_sample(practice, source)
-    place.write_notes({"version": VERSION, "made": practice.now.isoformat(), "crl_base": source.base})
+    place.write_notes({"version": VERSION, "made": practice.now.isoformat(), "crl_base": source.address})
     return practice
 
 
