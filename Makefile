@@ -99,6 +99,7 @@ relying: $(VENV)/test.stamp node_modules/installed.stamp  ## whole applications 
 	$(BIN)/pytest -q -rs tests/server/relying_parties tests/server/relying_parties/drill_*.py
 
 bench: $(VENV)/test.stamp $(MESSAGES).mo  ## figures, written to docs/performance.md; ONLY="login_over_http …" runs some
+	tools/system-packages bench
 	-$(BIN)/python bench/run.py $(ONLY)
 
 $(VENV)/bin/python:

@@ -12,15 +12,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from statistics import median
+from functools import partial
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "reliability")]
+from measuring import children, cpu_seconds, postmaster, ratio, turns, use_this_checkout
 
+use_this_checkout()
 from field import Field
-from login_over_http import children, cpu_seconds
 
 GOAL, LOGIN_GOAL = 2.0, 1.15
 SMALL, LARGE = "postgres", "large"
@@ -46,7 +44,7 @@ class Platforms:
                 cursor.execute(statements)
         self._client = console_client
         self.browser = Browser()
-        self.postmaster = int((self.field.place / "postgres" / "postmaster.pid").read_text().split()[0])
+        self.postmaster = postmaster(self.field)
 
     def use(self, name: str) -> None:
         self.connection.close()
@@ -100,15 +98,13 @@ def main() -> int:
         for what in ("challenge + CA login", *PAGES):
             is_login = what not in PAGES
             acts = {name: platforms.login if is_login else platforms.page(name, what) for name in (SMALL, LARGE)}
-            found: dict[str, list[float]] = {name: [] for name in acts}
-            for _ in range(chosen.rounds):
-                for name, act in acts.items():
-                    found[name].append(platforms.cost(name, act, 20 if is_login else 2))
-            ratio = median(big / little for little, big in zip(found[SMALL], found[LARGE], strict=True))
-            over = ratio > (LOGIN_GOAL if is_login else GOAL)
+            count = 20 if is_login else 2
+            found = turns({name: partial(platforms.cost, name, act, count) for name, act in acts.items()}, chosen.rounds)
+            reached = ratio(found[LARGE], found[SMALL])
+            over = reached > (LOGIN_GOAL if is_login else GOAL)
             missed += over
             print(
-                f"{what:<50} {min(found[SMALL]):8.1f} {min(found[LARGE]):8.1f}  {ratio:5.2f}{'  missed' if over else ''}",
+                f"{what:<50} {min(found[SMALL]):8.1f} {min(found[LARGE]):8.1f}  {reached:5.2f}{'  missed' if over else ''}",
                 flush=True,
             )
     finally:

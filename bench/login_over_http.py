@@ -17,26 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-PEOPLE = 4
+from measuring import PEOPLE, ROOT, children, cpu_milliseconds, postmaster
+
 PAGES = ("/login/", "/system/ca/")
 GOALS = {("EC", "calock"): 1.3, ("SM2", "calock"): 1.6}
 """At most so many times the reference."""
 PAGE_GOALS = {"/login/": 1.0, "/system/ca/": 2.0}
 """At most so many of our own logins."""
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of these processes, all of their threads: the scheduler's own nanoseconds."""
-    found = 0
-    for pid in pids:
-        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            found += int(path.read_text().split()[0])
-    return found / 1e9
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
 
 
 class Subjects:
@@ -50,7 +37,7 @@ class Subjects:
         self.people = self.field.people[:PEOPLE]
         self.machine = self.field.replica("--workers", "1", wait="/healthz")
         self.reference, self.reference_port = self._start_reference()
-        self.postmaster = int((self.field.place / "postgres" / "postmaster.pid").read_text().split()[0])
+        self.postmaster = postmaster(self.field)
         self.pool = ThreadPoolExecutor(PEOPLE)
 
     def _start_reference(self) -> tuple[subprocess.Popen[bytes], int]:
@@ -89,9 +76,7 @@ class Subjects:
             for _ in range(count // PEOPLE):
                 act()
 
-        began = cpu_seconds([*server, *children(self.postmaster)])
-        list(self.pool.map(run, acts))
-        return (cpu_seconds([*server, *children(self.postmaster)]) - began) * 1000 / count
+        return cpu_milliseconds(lambda: [*server, *children(self.postmaster)], lambda: list(self.pool.map(run, acts)), count)
 
     def _act(self, what: str, port: int, person: Any) -> Callable[[], None]:
         from visitors import Visitor  # noqa: PLC0415

@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "docs" / "performance.md"
-NOT_ALONE = {"run", "reference"}
+NOT_ALONE = {"run", "reference", "measuring"}
 SECTION = re.compile(r"^## `(?P<name>\w+)`.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 HEAD = """# Performance: what was measured
 

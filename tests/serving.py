@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -76,6 +79,34 @@ def left_of(children: list[str]) -> list[str]:
     while (left := [child for child in children if Path(f"/proc/{child}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.05)  # until it is gone; the deadline above ends it
     return left
+
+
+def nginx_servers(place: Path, servers: Sequence[str], tls: int) -> str:
+    """``ops/nginx/calock.conf`` with these servers behind it, TLS on this port; certificate, key and logs lie in ``place``."""
+    text = (Path(__file__).parents[1] / "ops" / "nginx" / "calock.conf").read_text("utf-8")
+    first, second = servers[0], servers[-1]
+    text = text.replace("server 127.0.0.1:8000", f"server {first}")
+    text = text.replace("server 127.0.0.1:8001", f"server {second}")
+    text = text.replace("/etc/nginx/", f"{place}/").replace("/var/log/nginx/", f"{place}/")
+    text = re.sub(r"^\s+listen \[::\].*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
+    return text.replace("listen 443", f"listen 127.0.0.1:{tls}")
+
+
+def start_nginx(place: Path, servers: str) -> subprocess.Popen[bytes]:
+    """Start nginx with one worker and these ``server`` blocks (and what else stands in ``http``); its own files lie in ``place``.
+
+    Raises:
+        CalledProcessError: nginx does not accept them.
+    """
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = "".join(f"{kind}_temp_path {place}/nginx-{kind};\n" for kind in kinds)
+    user = "user root; " if os.geteuid() == 0 else ""
+    head = f"{user}daemon off; pid {place}/nginx.pid; error_log {place}/nginx.log; events {{}}"
+    (place / "nginx.conf").write_text(f"{head}\nhttp {{\n{folders}{servers}\n}}\n", "utf-8")
+    command = [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(place), "-c", str(place / "nginx.conf")]
+    subprocess.run([*command, "-q", "-t"], check=True)
+    return subprocess.Popen(command)
 
 
 class Server:

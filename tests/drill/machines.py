@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psycopg
+import serving
 from serving import free_port
 
 OPS = Path(__file__).resolve().parents[2] / "ops"
@@ -125,22 +125,10 @@ def make_certificate(place: Path) -> None:
 
 
 def start_nginx(platform: Platform) -> subprocess.Popen[bytes]:
-    place = platform.place
-    text = (OPS / "nginx" / "calock.conf").read_text("utf-8")
-    text = text.replace("server 127.0.0.1:8000", f"server 127.0.0.1:{platform.ports[0]}")
-    text = text.replace("server 127.0.0.1:8001", f"server [::1]:{platform.ports[1]}")
-    text = text.replace("/etc/nginx/", f"{place}/").replace("/var/log/nginx/", f"{place}/")
-    text = re.sub(r"^\s+listen \[::\].*\n", "", text, flags=re.MULTILINE)
-    text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
-    text = text.replace("listen 443", f"listen 127.0.0.1:{platform.tls}")
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    folders = "".join(f"{kind}_temp_path {place}/nginx-{kind};\n" for kind in kinds)
-    user = "user root; " if os.geteuid() == 0 else ""
-    head = f"{user}daemon off; pid {place}/nginx.pid; error_log {place}/nginx.log; events {{}}"
-    (place / "nginx.conf").write_text(f"{head}\nhttp {{\n{folders}{text}\n}}\n", "utf-8")
-    command = ["nginx", "-p", str(place), "-c", str(place / "nginx.conf")]
-    run(*command, "-t", env=dict(os.environ))
-    return subprocess.Popen(command)
+    first, second = platform.ports
+    return serving.start_nginx(
+        platform.place, serving.nginx_servers(platform.place, (f"127.0.0.1:{first}", f"[::1]:{second}"), platform.tls)
+    )
 
 
 def wipe(platform: Platform, database: str) -> None:

@@ -50,6 +50,46 @@ ANALYZE;
 """
 
 
+def locks(count: int) -> str:
+    """SQL (PostgreSQL, as superuser) for so many locks more, each with its certificate and its binding; ten to an account.
+
+    It needs a provider with a CA. Rows are written without the database's checks of what they refer to, and indexes afterwards: one
+    at a time, ten million would take hours.
+    """
+    tables = ("accounts_account", "locks_lock", "locks_lockcertificate", "locks_binding")
+    oids = ", ".join(f"'{table}'::regclass" for table in tables)
+    reindex = "\n".join(f"REINDEX TABLE {table};" for table in tables)
+    return f"""
+SET session_replication_role = replica;
+SET allow_system_table_mods = on;
+SET maintenance_work_mem = '1GB';
+CREATE FUNCTION pg_temp.numbered(kind text, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5(kind || n)::uuid $$;
+UPDATE pg_index SET indisready = false, indisvalid = false WHERE indrelid IN ({oids});
+INSERT INTO accounts_account (id, username, name, password, role, state, must_change_password, created_at, organisation_id)
+  SELECT pg_temp.numbered('account', n), 'inhaber' || n, '张' || n, '!', 'member', 'active', false, now(), o.id
+  FROM generate_series(0, {count} / 10) n CROSS JOIN (SELECT id FROM organisations_organisation LIMIT 1) o;
+INSERT INTO locks_lock (id, provider_id, lock_id, created_at)
+  SELECT pg_temp.numbered('lock', n), p.id, 'M' || lpad(n::text, 15, '0'), now() - n * interval '1 second'
+  FROM generate_series(1, {count}) n CROSS JOIN (SELECT id FROM providers_provider LIMIT 1) p;
+INSERT INTO locks_lockcertificate (id, lock_id, ca_record_id, serial, cert_sha256, spki_sha256, holder_hmac, holder_masked,
+    subject_cn, algorithm, not_before, not_after, sealed_der, current_since, created_at)
+  SELECT pg_temp.numbered('certificate', n), pg_temp.numbered('lock', n), c.id, md5('s' || n), md5('c' || n) || md5('d' || n),
+    md5('k' || n) || md5('l' || n), '', '', '单位' || n, 'EC', now(), now() + interval '1 year' + n * interval '1 second',
+    sha256('x')::bytea, now(), now()
+  FROM generate_series(1, {count}) n CROSS JOIN (
+    SELECT c.id FROM providers_carecord c LEFT JOIN locks_lockcertificate k ON k.ca_record_id = c.id
+    GROUP BY c.id ORDER BY count(k.id) DESC LIMIT 1
+  ) c;
+INSERT INTO locks_binding (id, lock_id, account_id, bound_by_id, bound_at, site, reason)
+  SELECT pg_temp.numbered('binding', n), pg_temp.numbered('lock', n), pg_temp.numbered('account', n / 10),
+    pg_temp.numbered('account', n / 10), now() - n * interval '1 second', 'shanxi', ''
+  FROM generate_series(1, {count}) n;
+{reindex}
+RESET session_replication_role;
+ANALYZE;
+"""
+
+
 PAGES = (
     "accounts/account/",
     "accounts/account/?p=10",
