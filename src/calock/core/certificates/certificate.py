@@ -195,12 +195,16 @@ class Certificate:
             return None
 
     @property
-    def has_compressed_point(self) -> bool:
-        """Whether the key is written as a compressed point of a curve (RFC 5480 clause 2.2)."""
+    def point_form(self) -> str:
+        """How a point of a curve is written as a key other than uncompressed: compressed or hybrid; empty = not so.
+
+        RFC 5480 clause 2.2, X9.62 clause 4.3.6.
+        """
         try:
-            return key_bits(self.spki_der)[:1] in (b"\x02", b"\x03")
+            first = key_bits(self.spki_der)[:1]
         except reader.DerError:
-            return False
+            return ""
+        return {b"\x02": "compressed", b"\x03": "compressed", b"\x06": "hybrid", b"\x07": "hybrid"}.get(first, "")
 
     @property
     def curve(self) -> str:

@@ -18,7 +18,6 @@ from calock.core.refusals import Reason
 FERMAT_ROUNDS = 100
 """The published scans found all weak keys within so many rounds (Böck 2022, CVE-2022-26320)."""
 
-_COMPRESSED = "the key's point is compressed: one key would have two hashes, and so two identities"
 _ROCA_PRIMES = (
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,
     127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -81,15 +80,16 @@ def key_fault(certificate: Certificate, policy: Policy, at: datetime) -> Fault |
     algorithm = certificate.algorithm
     if algorithm not in policy.algorithms:
         return Reason.KEY_NOT_ALLOWED, _kind_refused(algorithm)
+    if algorithm in ("SM2", "EC") and certificate.point_form:
+        return Reason.KEY_WEAK, _point_refused(algorithm, certificate.point_form)
     if algorithm == "SM2":
-        return None if sm2_public_key_valid(certificate.spki_der) else _unusable_sm2(certificate)
+        return None if sm2_public_key_valid(certificate.spki_der) else (Reason.KEY_WEAK, "not a point of the SM2 curve")
     key = certificate.public_key
     if is_rsa(key):
         return _rsa_fault(key, policy, at)
     if is_ec(key):
-        if key.curve.name not in policy.curves:
-            return Reason.KEY_NOT_ALLOWED, by_rule(f"curve {key.curve.name} is not allowed", "curves")
-        return (Reason.KEY_WEAK, _COMPRESSED) if certificate.has_compressed_point else None
+        refused = Reason.KEY_NOT_ALLOWED, by_rule(f"curve {key.curve.name} is not allowed", "curves")
+        return None if key.curve.name in policy.curves else refused
     return _unreadable(certificate)
 
 
@@ -104,6 +104,12 @@ def _kind_refused(algorithm: str) -> str:
     return by_rule(f"keys of kind {algorithm} are not allowed", "algorithms")
 
 
+def _point_refused(algorithm: str, form: str) -> str:
+    """One key in two forms would have two hashes, and so two identities."""
+    why = "; GM/T 0009 clause 7.1 wants it uncompressed" if algorithm == "SM2" else ": one key would have two hashes"
+    return f"the key's point is {form}{why}"
+
+
 def _small_rsa_rule(bits: int) -> str:
     return "legacy" if 1024 <= bits < 2048 else "rsa_min_bits"
 
@@ -112,17 +118,9 @@ def _unreadable(certificate: Certificate) -> Fault:
     curve = certificate.key_oids[1]
     if certificate.algorithm == "EC" and (curve == "explicit" or not curve):
         return Reason.KEY_NOT_ALLOWED, "explicit curve parameters"
-    if certificate.algorithm == "EC" and certificate.has_compressed_point:
-        return Reason.KEY_WEAK, _COMPRESSED
     if certificate.algorithm == "EC":
         return Reason.KEY_WEAK, "no key of an allowed curve: unknown curve or a point outside the curve"
     return Reason.KEY_WEAK, "the key cannot be read"
-
-
-def _unusable_sm2(certificate: Certificate) -> Fault:
-    if certificate.has_compressed_point:
-        return Reason.KEY_WEAK, "the key's point is compressed; GM/T 0009 clause 7.1 wants it uncompressed"
-    return Reason.KEY_WEAK, "not a point of the SM2 curve"
 
 
 def _rsa_fault(key: rsa.RSAPublicKey, policy: Policy, at: datetime) -> Fault | None:
