@@ -130,6 +130,25 @@ def test_an_unknown_entry_extension_only_matters_when_critical(critical):
         assert built(data).lookup(1) is not None
 
 
+@pytest.mark.parametrize("code", [7, 11, 200, -1])
+def test_a_reason_that_no_standard_names_revokes_and_shuts_out_nobody_else(code):
+    reason = ("2.5.29.21", False, der.tlv(0x0A, der.integer(code)[2:]))
+    index = built(crl([(1, AT, None)], entry_extra=[reason]))
+    entry = index.lookup(1)
+    assert entry is not None
+    assert entry.final
+    assert index.lookup(2) is None
+
+
+def test_a_number_without_its_sign_octet_is_the_unsigned_one():
+    written = crl(number=None, extra=[("2.5.29.20", False, der.tlv(0x02, b"\xc0\x01"))])
+    assert built(written).number == 0xC001
+
+
+def test_a_serial_that_no_certificate_may_have_is_told_as_one():
+    assert "at most 20 octets" in refused(crl([(1 << 170, AT, None)]))
+
+
 def idp(**fields) -> pki.Extension:
     values = {
         "full_name": None, "relative_name": None, "only_contains_user_certs": False, "only_contains_ca_certs": False,

