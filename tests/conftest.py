@@ -8,6 +8,7 @@ more.
 from __future__ import annotations
 
 import gc
+import os
 from typing import Any
 
 import pytest
@@ -58,11 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
-    """On SQLite the tests' database is there already, a copy of a migrated one; it goes with the data directory it lies in."""
+def django_db_keepdb(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> bool:
+    """The tests' database is there already, a copy of a migrated one; it goes with the data directory or with its server."""
     from django.db import connection  # noqa: PLC0415 - only tests of the server have settings for it
 
-    if connection.vendor != "sqlite":
-        return False
-    migrated.put(connection.settings_dict["TEST"]["NAME"])
+    if connection.vendor == "sqlite":
+        migrated.put(connection.settings_dict["TEST"]["NAME"])
+    else:
+        name = connection.creation._get_test_db_name()
+        migrated.put_on_postgresql(os.environ["CALOCK_TEST_DATABASE_URL"], name, tmp_path_factory)
     return True

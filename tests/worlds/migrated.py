@@ -1,4 +1,4 @@
-"""A migrated SQLite database, made anew when the server's code changed: migrating takes three seconds, a copy a moment."""
+"""A migrated database, of which each worker of the tests has a copy: migrating takes three seconds, a copy a moment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import django
+import psycopg
+import pytest
 from serving import calock
+from worlds.workers import made_once
 
 from calock import server
 
@@ -18,7 +21,7 @@ KEPT = Path(__file__).resolve().parents[2] / "build" / "migrated"
 
 
 def put(path: str | Path) -> None:
-    """Copy one to ``path``."""
+    """Copy one of SQLite to ``path``; it is made anew when the server's code changed."""
     code = hashlib.sha256(f"{django.VERSION} {sqlite3.sqlite_version}".encode())
     for module in sorted(Path(server.__file__).parent.rglob("*.py")):
         code.update(module.read_bytes())
@@ -39,3 +42,20 @@ def _make(kept: Path) -> None:
         for old in KEPT.glob("*.sqlite3"):
             old.unlink()
         Path(folder, "calock.sqlite3").rename(kept)
+
+
+def put_on_postgresql(server: str, name: str, factory: pytest.TempPathFactory) -> None:
+    """The database ``name`` of ``server`` (an address that ends with another one); the first worker of a run migrates."""
+
+    def make(folder: Path) -> None:
+        with psycopg.connect(server, autocommit=True) as making:
+            making.execute("DROP DATABASE IF EXISTS calock_migrated")
+            making.execute("CREATE DATABASE calock_migrated")
+        address = f"{server.rpartition('/')[0]}/calock_migrated"
+        done = calock(folder, "manage", "migrate", "--verbosity", "0", DATABASE_URL=address)
+        assert done.returncode == 0, done.stderr
+
+    made_once(factory, "migrated", make)
+    with psycopg.connect(server, autocommit=True) as copying:
+        copying.execute(f'DROP DATABASE IF EXISTS "{name}"')
+        copying.execute(f'CREATE DATABASE "{name}" TEMPLATE calock_migrated')

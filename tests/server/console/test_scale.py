@@ -1,4 +1,4 @@
-"""The console's lists on a platform of 60,000 accounts: what they visit does not grow with it (FLT11). Plans, not times."""
+"""The console's lists on a platform of 40,000 accounts: what they visit does not grow with it (FLT11). Plans, not times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BIG = {
     "audit_auditevent",
     "calock_sessions_session",
 }
-PEOPLE = 60_000
+PEOPLE = 40_000
 MOST = 4_000
 """Rows that one page may visit in all its queries: some times what a list leads to (1,000), and far less than there are."""
 

@@ -48,7 +48,7 @@ from calock.server.sessions.services import new_session
 from calock.server.sites.registry import sites
 from calock.server.tools import throttle
 
-SEQUENCES = int(os.environ.get("CALOCK_SEQUENCES") or 50)
+SEQUENCES = int(os.environ.get("CALOCK_SEQUENCES") or 25)
 SEED = int(os.environ.get("CALOCK_SEED") or 20261129)
 ACTS = 14
 PICK = st.integers(0, 59)

@@ -20,12 +20,12 @@ def _static(page: Page) -> list[str]:
     return sources + [element["href"] for element in page.all("link")]
 
 
-def _walk(client: Client, site: str, start: str) -> tuple[dict[str, Page], list[str]]:
+def _walk(client: Client, site: str, *starts: str) -> tuple[dict[str, Page], list[str]]:
     """Every HTML page reachable by links, and what was wrong on the way."""
     origin = f"http://{HOSTS[site]}"
     seen: dict[str, Page] = {}
     wrong: list[str] = []
-    waiting = [(start, "start")]
+    waiting = [(start, "start") for start in starts]
     fragments: list[tuple[str, str, str]] = []
     known: set[str] = set()
     while waiting:
@@ -66,11 +66,7 @@ def _walk(client: Client, site: str, start: str) -> tuple[dict[str, Page], list[
 def test_every_link_leads_somewhere(world: World, site: str, who: str):
     account = None if who == "anonymous" else getattr(world, who)
     client = page_client(site, account)
-    seen, wrong = _walk(client, site, "/")
-    if account is not None:
-        landed, more = _walk(client, site, "/apps/")
-        seen |= landed
-        wrong += more
+    seen, wrong = _walk(client, site, "/", *(() if account is None else ("/apps/",)))
     assert not wrong
     assert len(seen) >= (15 if account is None else 22)
     files = {source.removeprefix("/static/") for page in seen.values() for source in _static(page)}
