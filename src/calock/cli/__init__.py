@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from calock import __version__
 from calock.cli.output import UNWRITTEN, OutputError, complain, prepare, show
@@ -31,77 +32,17 @@ UNUSABLE = 2
 """Exit status for arguments that cannot be used."""
 
 
-def _serve(arguments: list[str]) -> int:
-    from calock.server.process.serve import main as run  # noqa: PLC0415 - the server's libraries only for the server
-
-    return run(arguments) or 0
-
-
-def _agent(arguments: list[str]) -> int:
-    from calock.agent.main import main as run  # noqa: PLC0415 - the driver's libraries only for the driver
-
-    return run(arguments) or 0
-
-
-def _demo(arguments: list[str]) -> int:
-    from calock.demo.command import main as run  # noqa: PLC0415 - the practice world only when asked for
-
-    return run(arguments) or 0
-
-
-def _manage(arguments: list[str]) -> int:
-    import os  # noqa: PLC0415 - with Django below
-
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 - Django only when asked for
-
-    from calock.server.process.startup_errors import MENDABLE, line_for  # noqa: PLC0415 - same
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "calock.server.process.settings")
-    try:
-        execute_from_command_line(["calock manage", *arguments])
-    except MENDABLE as error:
-        line = line_for(error)
-        if line is None or "--traceback" in arguments:
-            raise
-        sys.stderr.write(f"calock manage: {line}\n")
-        return 1
-    return 0
-
-
-def _packages(arguments: list[str]) -> int:
-    from calock.packages.command import main as run  # noqa: PLC0415 - the build only when asked for
-
-    return run(arguments)
-
-
-def _token(arguments: list[str]) -> int:
-    from calock.cli.explain import explain_token as run  # noqa: PLC0415 - verification only when asked for
-
-    return run(arguments)
-
-
-def _certificate(arguments: list[str]) -> int:
-    from calock.cli.explain import explain_certificate as run  # noqa: PLC0415 - verification only when asked for
-
-    return run(arguments)
-
-
-def _audit(arguments: list[str]) -> int:
-    from calock.cli.audit import main as run  # noqa: PLC0415 - verification only when asked for
-
-    return run(arguments)
-
-
-def _evidence(arguments: list[str]) -> int:
-    from calock.cli.evidence import evidence as run  # noqa: PLC0415 - verification only when asked for
-
-    return run(arguments)
-
-
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "serve": _serve, "agent": _agent, "demo": _demo, "manage": _manage, "token": _token, "certificate": _certificate,
-    "audit": _audit, "packages": _packages, "evidence": _evidence,
-}  # fmt: skip
+_COMMANDS = {
+    "serve": "calock.server.process.serve:main",
+    "agent": "calock.agent.main:main",
+    "demo": "calock.demo.command:main",
+    "manage": "calock.cli.manage:main",
+    "packages": "calock.packages.command:main",
+    "token": "calock.cli.explain:explain_token",
+    "certificate": "calock.cli.explain:explain_certificate",
+    "audit": "calock.cli.audit:main",
+    "evidence": "calock.cli.evidence:evidence",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,12 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(command: str, arguments: list[str]) -> int:
-    run = _COMMANDS.get(command)
-    if run is None:
+    if command not in _COMMANDS:
         complain(f"calock: no command {command!r}; calock --help lists them")
         return UNUSABLE
     try:
-        return run(arguments)
+        return pkgutil.resolve_name(_COMMANDS[command])(arguments) or 0
     except KeyboardInterrupt:
         return 130
     except ModuleNotFoundError as error:
