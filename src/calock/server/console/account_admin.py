@@ -22,7 +22,7 @@ from calock.server.console.decisions import lock_only
 from calock.server.console.decisions import operators as operator_decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
-from calock.server.console.pages.common import operator_and_context
+from calock.server.console.pages.common import asked_by, operator_and_context, reasoned_by
 from calock.server.console.pages.people import code_page, organisation_named
 from calock.server.locks.models import Binding
 from calock.server.organisations.models import Organisation
@@ -106,54 +106,39 @@ class AccountAdmin(ReadOnlyAdmin):
         return self.show(request, row, name=row.name)
 
     def step_reset(self, request: HttpRequest, row: Account) -> HttpResponse:
-        operator, context = operator_and_context(request)
-        code = reset_password(member=row, by=operator, context=context)
+        code = reset_password(member=row, **asked_by(request))
         return code_page(request, row, code)
 
     def step_disable(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        members.set_account_state(member=row, state=AccountState.DISABLED, by=operator, context=context)
+        members.set_account_state(member=row, state=AccountState.DISABLED, **asked_by(request))
 
     def step_enable(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        members.set_account_state(member=row, state=AccountState.ACTIVE, by=operator, context=context)
+        members.set_account_state(member=row, state=AccountState.ACTIVE, **asked_by(request))
 
     def step_rename(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        members.rename_account(member=row, name=request.POST.get("name", "").strip(), by=operator, context=context)
+        members.rename_account(member=row, name=request.POST.get("name", "").strip(), **asked_by(request))
 
     def step_demote(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        members.demote(member=row, by=operator, context=context)
+        members.demote(member=row, **asked_by(request))
 
     def step_promote(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        account_decisions.propose_administrator(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        account_decisions.propose_administrator(member=row, **reasoned_by(request))
 
     def step_move(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
         target = organisation_named(request.POST.get("uscc", ""))
-        account_decisions.propose_move(
-            member=row, organisation=target, reason=request.POST.get("reason", ""), by=operator, context=context
-        )
+        account_decisions.propose_move(member=row, organisation=target, **reasoned_by(request))
 
     def step_erase(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        account_decisions.propose_erasure(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        account_decisions.propose_erasure(member=row, **reasoned_by(request))
 
     def step_lock_only(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        members.set_lock_only(member=row, value=True, by=operator, context=context)
+        members.set_lock_only(member=row, value=True, **asked_by(request))
 
     def step_lock_only_less(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        account_decisions.propose_lock_only(
-            member=row, value=lock_only.chosen(request.POST), reason=request.POST.get("reason", ""), by=operator, context=context
-        )
+        account_decisions.propose_lock_only(member=row, value=lock_only.chosen(request.POST), **reasoned_by(request))
 
     def step_enrol(self, request: HttpRequest, row: Account) -> None:
-        operator, context = operator_and_context(request)
-        operator_decisions.propose_enrolment(member=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        operator_decisions.propose_enrolment(member=row, **reasoned_by(request))
 
     def step_operator_disable(self, request: HttpRequest, row: Account) -> None:
         self._propose_operator_state(request, row, AccountState.DISABLED)
@@ -163,7 +148,4 @@ class AccountAdmin(ReadOnlyAdmin):
 
     @staticmethod
     def _propose_operator_state(request: HttpRequest, row: Account, state: AccountState) -> None:
-        operator, context = operator_and_context(request)
-        operator_decisions.propose_operator_state(
-            member=row, state=state, reason=request.POST.get("reason", ""), by=operator, context=context
-        )
+        operator_decisions.propose_operator_state(member=row, state=state, **reasoned_by(request))

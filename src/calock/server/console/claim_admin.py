@@ -13,7 +13,7 @@ from calock.server.accounts.models import Account
 from calock.server.console.filters import choice_filter, provider_choices
 from calock.server.console.lists import ReadOnlyAdmin, field_column, keys_of, list_column
 from calock.server.console.lock_admin import person
-from calock.server.console.pages.common import operator_and_context
+from calock.server.console.pages.common import asked_by
 from calock.server.locks.claims import withdraw_claim
 from calock.server.locks.models import PendingBinding
 from calock.server.tools.masking import mask_name
@@ -55,6 +55,5 @@ class PendingBindingAdmin(ReadOnlyAdmin):
         return {"masked": mask_name(row.account.name)}
 
     def step_withdraw(self, request: HttpRequest, row: PendingBinding) -> HttpResponse:
-        operator, context = operator_and_context(request)
-        withdraw_claim(claim=row.pk, by=operator, context=context)
+        withdraw_claim(claim=row.pk, **asked_by(request))
         return HttpResponseRedirect(reverse("admin:locks_pendingbinding_changelist"))

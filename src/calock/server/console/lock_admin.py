@@ -17,7 +17,7 @@ from calock.server.console.decisions.emergency_unbind import EMERGENCY_UNBIND, p
 from calock.server.console.filters import DateRangeFilter, choice_filter, provider_choices, site_choices
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.lock_versions import attempts_of, versions_of
-from calock.server.console.pages.common import operator_and_context
+from calock.server.console.pages.common import reasoned_by
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.suspension import suspend_by_operator
 from calock.server.organisations.models import Organisation
@@ -159,9 +159,7 @@ class BindingAdmin(ReadOnlyAdmin):
         return {"masked": mask_name(row.account.name), "by_masked": mask_name(row.bound_by.name), "waiting_here": open_now.first()}
 
     def step_suspend(self, request: HttpRequest, row: Binding) -> None:
-        operator, context = operator_and_context(request)
-        suspend_by_operator(binding=row.pk, reason=request.POST.get("reason", ""), by=operator, context=context)
+        suspend_by_operator(binding=row.pk, **reasoned_by(request))
 
     def step_unbind(self, request: HttpRequest, row: Binding) -> None:
-        operator, context = operator_and_context(request)
-        propose_unbind(binding=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        propose_unbind(binding=row, **reasoned_by(request))

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.accounts.organisations import rename_organisation, set_lock_only, set_organisation_state
 from calock.server.approvals.models import Approval
@@ -18,7 +17,7 @@ from calock.server.console.decisions import lock_only
 from calock.server.console.decisions import organisations as decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
-from calock.server.console.pages.common import operator_and_context
+from calock.server.console.pages.common import asked_by, reasoned_by, version_of
 from calock.server.console.pages.people import organisation_named
 from calock.server.organisations.models import Organisation, OrganisationKind, OrganisationState
 from calock.server.tools.masking import mask_name
@@ -73,64 +72,37 @@ class OrganisationAdmin(ReadOnlyAdmin):
         }
 
     def step_disable(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
-        set_organisation_state(organisation=row, state=OrganisationState.DISABLED, by=operator, context=context)
+        set_organisation_state(organisation=row, state=OrganisationState.DISABLED, **asked_by(request))
 
     def step_enable(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
-        set_organisation_state(organisation=row, state=OrganisationState.ACTIVE, by=operator, context=context)
+        set_organisation_state(organisation=row, state=OrganisationState.ACTIVE, **asked_by(request))
 
     def step_lock_only(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
-        set_lock_only(organisation=row, value=True, by=operator, context=context)
+        set_lock_only(organisation=row, value=True, **asked_by(request))
 
     def step_lock_only_less(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
         decisions.propose_lock_only(
             organisation=row,
             value=lock_only.chosen(request.POST),
-            reason=request.POST.get("reason", ""),
-            by=operator,
-            context=context,
+            **reasoned_by(request),
         )
 
     def step_rename(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
-        rename_organisation(
-            organisation=row, name=request.POST.get("name", ""), version=version_of(request), by=operator, context=context
-        )
+        rename_organisation(organisation=row, name=request.POST.get("name", ""), version=version_of(request), **asked_by(request))
 
     def step_code(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
         decisions.propose_code(
             organisation=row,
             version=version_of(request),
             name=request.POST.get("name", ""),
             uscc=request.POST.get("uscc", ""),
-            reason=request.POST.get("reason", ""),
-            by=operator,
-            context=context,
+            **reasoned_by(request),
         )
 
     def step_merge(self, request: HttpRequest, row: Organisation) -> None:
-        operator, context = operator_and_context(request)
         decisions.propose_merger(
             source=row,
             version=version_of(request),
             target=organisation_named(request.POST.get("uscc", "")),
-            reason=request.POST.get("reason", ""),
-            by=operator,
-            context=context,
+            **reasoned_by(request),
         )
-
-
-def version_of(request: HttpRequest) -> int:
-    """The version that the form was made for.
-
-    Raises:
-        Refusal: REQUEST_MALFORMED.
-    """
-    text = request.POST.get("version", "")
-    if not text.isdecimal() or len(text) > 9:
-        raise Refusal(Reason.REQUEST_MALFORMED, "version")
-    return int(text)

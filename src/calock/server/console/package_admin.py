@@ -19,7 +19,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record_refusal
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, list_column
-from calock.server.console.pages.common import operator_and_context, take
+from calock.server.console.pages.common import operator_and_context, reasoned_by, take
 from calock.server.downloads.decisions import propose_publication
 from calock.server.downloads.keys import package_keys
 from calock.server.downloads.models import DriverPackage, PackageState, WeeklyDownloads
@@ -123,11 +123,9 @@ class DriverPackageAdmin(ReadOnlyAdmin):
         }
 
     def step_publish(self, request: HttpRequest, row: DriverPackage) -> None:
-        operator, context = operator_and_context(request)
         if request.POST.get("checked") != row.sha256:
             raise Refusal(Reason.REQUEST_MALFORMED, "the file that was looked at is not this one")
-        propose_publication(package=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        propose_publication(package=row, **reasoned_by(request))
 
     def step_withdraw(self, request: HttpRequest, row: DriverPackage) -> None:
-        operator, context = operator_and_context(request)
-        withdraw_package(package=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+        withdraw_package(package=row, **reasoned_by(request))

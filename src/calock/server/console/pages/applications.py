@@ -11,7 +11,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from calock.core.refusals import Reason, Refusal
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.applications.services import (
     new_secret,
@@ -23,7 +22,7 @@ from calock.server.applications.services import (
 from calock.server.applications.words import PROTOCOLS, described
 from calock.server.approvals.models import Approval
 from calock.server.console.application_form import ApplicationForm
-from calock.server.console.pages.common import operator_and_context, page, refusal_message, take
+from calock.server.console.pages.common import asked_by, form_page, page, reasoned_by, take, version_of
 from calock.server.grants.refused import last_refused
 from calock.server.sites.registry import sites
 from calock.server.tools import clock
@@ -80,21 +79,16 @@ def _issuer(request: SiteRequest, application: Application) -> str:
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     form = ApplicationForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
+
+    def send() -> HttpResponse:
         values, secret = form.values(), ""
         if "oidc" in values["protocols"] and values["auth_method"] != "private_key_jwt":
             secret = new_secret()
             values["secrets"] = [digest(secret)]
-        try:
-            propose_application(values=values, reason=form.cleaned_data["reason"], by=operator, context=context)
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-        else:
-            return _secret_page(request, values["name"], secret) if secret else HttpResponseRedirect(reverse("admin:approvals"))
-    return page(
-        request, "console/form.html", title="登记应用", form=form, back=reverse("admin:applications"), above=ABOVE, two=True
-    )
+        propose_application(values=values, reason=form.cleaned_data["reason"], **asked_by(request))
+        return _secret_page(request, values["name"], secret) if secret else HttpResponseRedirect(reverse("admin:approvals"))
+
+    return form_page(request, form, send, title="登记应用", back=reverse("admin:applications"), above=ABOVE, two=True)
 
 
 def _secret_page(request: HttpRequest, name: str, secret: str) -> HttpResponse:
@@ -106,24 +100,19 @@ def _secret_page(request: HttpRequest, name: str, secret: str) -> HttpResponse:
 def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     application = get_object_or_404(Application, pk=key)
     form = ApplicationForm(request.POST if request.method == "POST" else None, of=application)
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
-        version, reason = form.cleaned_data["version"], form.cleaned_data["reason"]
-        try:
-            propose_application(
-                values=form.values(),
-                reason=reason,
-                by=operator,
-                context=context,
-                of=application,
-                version=version,
-                state=ApplicationState(application.state),
-            )
-            return HttpResponseRedirect(reverse("admin:approvals"))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    title = "变更登记"
-    return page(request, "console/form.html", title=title, form=form, back=_address(application), above=application.name, two=True)
+
+    def send() -> HttpResponse:
+        propose_application(
+            values=form.values(),
+            reason=form.cleaned_data["reason"],
+            **asked_by(request),
+            of=application,
+            version=form.cleaned_data["version"],
+            state=ApplicationState(application.state),
+        )
+        return HttpResponseRedirect(reverse("admin:approvals"))
+
+    return form_page(request, form, send, title="变更登记", back=_address(application), above=application.name, two=True)
 
 
 @require_POST
@@ -142,19 +131,14 @@ def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 def _do(request: HttpRequest, application: Application, name: str) -> str:
     """A new secret when the step made one."""
-    operator, context = operator_and_context(request)
-    version, reason = request.POST.get("version", ""), request.POST.get("reason", "")
     if name == "suspend":
-        suspend_application(application=application, reason=reason, by=operator, context=context)
+        suspend_application(application=application, **reasoned_by(request))
         return ""
-    if not version.isdecimal() or len(version) > 9:
-        raise Refusal(Reason.REQUEST_MALFORMED, "version")
+    version = version_of(request)
     if name == "new_secret":
-        return propose_new_secret(application=application, version=int(version), reason=reason, by=operator, context=context)[1]
+        return propose_new_secret(application=application, version=version, **reasoned_by(request))[1]
     if name == "old_secret":
-        propose_without_old_secret(application=application, version=int(version), reason=reason, by=operator, context=context)
+        propose_without_old_secret(application=application, version=version, **reasoned_by(request))
     else:
-        propose_application(
-            values=application.content, reason=reason, by=operator, context=context, of=application, version=int(version)
-        )
+        propose_application(values=application.content, of=application, version=version, **reasoned_by(request))
     return ""

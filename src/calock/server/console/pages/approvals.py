@@ -10,11 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.kinds import kind_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve, reject, take_back
-from calock.server.console.pages.common import operator_and_context, page, take
+from calock.server.console.pages.common import asked_by, operator_and_context, page, take, version_of
 
 RECENT = 30
 
@@ -53,19 +52,16 @@ def decide(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def _decide(request: HttpRequest, approval: Approval) -> None:
-    operator, context = operator_and_context(request)
-    step, version = request.POST.get("step", ""), request.POST.get("version", "")
+    step = request.POST.get("step", "")
 
     def do() -> None:
-        if not version.isdecimal() or len(version) > 9:
-            raise Refusal(Reason.REQUEST_MALFORMED, "version")
-        key, seen, note = approval.pk, int(version), request.POST.get("note", "")
+        key, seen, note = approval.pk, version_of(request), request.POST.get("note", "")
         if step == "approve":
             sha256 = request.POST.get("sha256", "")
-            approve(approval_id=key, version=seen, sha256=sha256, by=operator, context=context, note=note)
+            approve(approval_id=key, version=seen, sha256=sha256, **asked_by(request), note=note)
         elif step == "reject":
-            reject(approval_id=key, version=seen, by=operator, context=context, note=note)
+            reject(approval_id=key, version=seen, **asked_by(request), note=note)
         else:
-            take_back(approval_id=key, version=seen, by=operator, context=context)
+            take_back(approval_id=key, version=seen, **asked_by(request))
 
     take(request, "approval", step, do)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 from django.contrib import admin, messages
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -30,6 +31,28 @@ def operator_and_context(request: HttpRequest) -> tuple[Account, RequestContext]
     return cast(Account, site_request.user), context_of(site_request)
 
 
+class Asked(TypedDict):
+    """What every service takes of whoever asks."""
+
+    by: Account
+    context: RequestContext
+
+
+class Reasoned(Asked):
+    reason: str
+
+
+def asked_by(request: HttpRequest) -> Asked:
+    """The operator and their request's context, by the names that services have for them."""
+    operator, context = operator_and_context(request)
+    return {"by": operator, "context": context}
+
+
+def reasoned_by(request: HttpRequest) -> Reasoned:
+    """The same, with the reason that was typed beside the button."""
+    return {**asked_by(request), "reason": request.POST.get("reason", "")}
+
+
 def refusal_message(request: HttpRequest, refusal: Refusal) -> str:
     """What the operator reads of a refusal, after the auditors' row about it was written."""
     refusals.audit(cast(SiteRequest, request), refusal)
@@ -37,6 +60,30 @@ def refusal_message(request: HttpRequest, refusal: Refusal) -> str:
         return f"未执行：{refusal.detail}"  # the usual sentence, reload and try again, would not help
     message: str = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
     return message + (f"（{refusal.detail}）" if refusal.detail else "")
+
+
+def version_of(request: HttpRequest) -> int:
+    """The version that the form was made for.
+
+    Raises:
+        Refusal: REQUEST_MALFORMED.
+    """
+    text = request.POST.get("version", "")
+    if not text.isdecimal() or len(text) > 9:
+        raise Refusal(Reason.REQUEST_MALFORMED, "version")
+    return int(text)
+
+
+def form_page(
+    request: HttpRequest, form: Form, send: Callable[[], HttpResponse], *, template: str = "console/form.html", **shown: Any
+) -> HttpResponse:
+    """The page of a form. Filled in well it is sent, and ``send`` answers; a refusal stands above it."""
+    if request.method == "POST" and form.is_valid():
+        try:
+            return send()
+        except Refusal as refusal:
+            form.add_error(None, refusal_message(request, refusal))
+    return page(request, template, form=form, **shown)
 
 
 def take(request: HttpRequest, name: str, step: str, do: Callable[[], T]) -> T | None:

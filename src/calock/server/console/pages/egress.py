@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.models import Approval
-from calock.server.console.pages.common import operator_and_context, page, take
+from calock.server.console.pages.common import asked_by, page, take
 from calock.server.egress.decisions import DESTINATION_ADD, propose_destination, remove_destination
 from calock.server.egress.models import Destination
 from calock.server.egress.purposes import listed_purposes
@@ -35,24 +35,21 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _add(request: HttpRequest) -> None:
-    operator, context = operator_and_context(request)
     posted = request.POST
     propose_destination(
         purpose=posted.get("purpose", ""),
         url=posted.get("url", ""),
         private_network=posted.get("private_network") == "on",
         reason=posted.get("reason", ""),
-        by=operator,
-        context=context,
+        **asked_by(request),
     )
 
 
 def _remove(request: HttpRequest) -> None:
-    operator, context = operator_and_context(request)
     try:
         row = Destination.objects.filter(pk=uuid.UUID(request.POST.get("destination", ""))).first()
     except ValueError as error:
         raise Refusal(Reason.REQUEST_MALFORMED, "destination") from error
     if row is None:
         raise Refusal(Reason.NOT_FOUND, "the address is gone")
-    remove_destination(destination=row, by=operator, context=context)
+    remove_destination(destination=row, **asked_by(request))

@@ -18,7 +18,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.console.pages.common import operator_and_context, page, take
+from calock.server.console.pages.common import asked_by, operator_and_context, page, reasoned_by, take
 from calock.server.imports.columns import COLUMNS, ImportKind
 from calock.server.imports.models import KIND_WORDS, ImportRun, RunState
 from calock.server.imports.outcomes import OUTCOME_WORDS, Outcome
@@ -48,16 +48,13 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    operator, context = operator_and_context(request)
     file: Any = request.FILES.get("list")
 
     def do() -> ImportRun:
         if file is None or request.POST.get("kind") not in {kind.value for kind in KIND_WORDS}:
             raise Refusal(Reason.REQUEST_MALFORMED, "请选择内容和文件")
         content = file.read(MAX_FILE + 1)
-        return take_upload(
-            kind=ImportKind(request.POST["kind"]), name=file.name or "", content=content, by=operator, context=context
-        )
+        return take_upload(kind=ImportKind(request.POST["kind"]), name=file.name or "", content=content, **asked_by(request))
 
     taken = take(request, "import_upload", "", do)
     return HttpResponseRedirect(reverse("admin:import_run", args=[taken.pk]) if taken else reverse("admin:imports"))
@@ -89,14 +86,13 @@ def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def _step(request: HttpRequest, row: ImportRun) -> HttpResponse:
-    operator, context = operator_and_context(request)
     step = request.POST.get("step", "")
 
     def do() -> None:
         if step == "discard":
-            discard(run=row, by=operator, context=context)
+            discard(run=row, **asked_by(request))
         else:
-            propose_import(run=row, reason=request.POST.get("reason", ""), by=operator, context=context)
+            propose_import(run=row, **reasoned_by(request))
 
     take(request, "import_run", step, do)
     gone = step == "discard"

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.console.pages.common import operator_and_context, page, take
+from calock.server.console.pages.common import asked_by, page, take
 from calock.server.outbox.kinds import kind_named
 from calock.server.outbox.models import Message, MessageQuerySet
 from calock.server.outbox.services import send_again
@@ -49,13 +49,11 @@ def _shown(rows: MessageQuerySet) -> list[tuple[Message, str]]:
 
 
 def _take(request: HttpRequest) -> None:
-    operator, context = operator_and_context(request)
-
     def do() -> None:
         try:
             message = uuid.UUID(request.POST.get("message", ""))
         except ValueError as error:
             raise Refusal(Reason.REQUEST_MALFORMED, "message") from error
-        send_again(message=message, by=operator, context=context)
+        send_again(message=message, **asked_by(request))
 
     take(request, "outbox", request.POST.get("step", ""), do)

@@ -12,7 +12,7 @@ from calock.server.accounts.creation import create_account
 from calock.server.accounts.handing_over import code_link
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.organisations import MAX_NAME, create_organisation
-from calock.server.console.pages.common import operator_and_context, page, refusal_message
+from calock.server.console.pages.common import asked_by, form_page, operator_and_context, page
 from calock.server.organisations.models import Organisation, OrganisationKind
 
 
@@ -37,41 +37,34 @@ class OrganisationForm(forms.Form):
 def account_new(request: HttpRequest) -> HttpResponse:
     given = {"uscc": request.GET.get("uscc", "")[:18], "role": Role.MEMBER}
     form = AccountForm(request.POST if request.method == "POST" else None, initial=given)
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
+
+    def send() -> HttpResponse:
         values = form.cleaned_data
-        try:
-            organisation = organisation_named(values["uscc"]) if values["uscc"] else None
-            account, code = create_account(
-                username=values["username"],
-                name=values["name"],
-                role=Role(values["role"]),
-                organisation=organisation,
-                by=operator,
-                context=context,
-            )
-            return code_page(request, account, code)
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    back = reverse("admin:accounts_account_changelist")
-    return page(request, "console/form.html", title="新增账户", form=form, back=back, above="账户")
+        organisation = organisation_named(values["uscc"]) if values["uscc"] else None
+        account, code = create_account(
+            username=values["username"],
+            name=values["name"],
+            role=Role(values["role"]),
+            organisation=organisation,
+            **asked_by(request),
+        )
+        return code_page(request, account, code)
+
+    return form_page(request, form, send, title="新增账户", back=reverse("admin:accounts_account_changelist"), above="账户")
 
 
 @require_http_methods(["GET", "POST"])
 def organisation_new(request: HttpRequest) -> HttpResponse:
     form = OrganisationForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
+
+    def send() -> HttpResponse:
         values = form.cleaned_data
-        try:
-            organisation = create_organisation(
-                name=values["name"], uscc=values["uscc"], kind=OrganisationKind(values["kind"]), by=operator, context=context
-            )
-            return HttpResponseRedirect(reverse("admin:organisations_organisation_change", args=[organisation.pk]))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
+        kind = OrganisationKind(values["kind"])
+        organisation = create_organisation(name=values["name"], uscc=values["uscc"], kind=kind, **asked_by(request))
+        return HttpResponseRedirect(reverse("admin:organisations_organisation_change", args=[organisation.pk]))
+
     back = reverse("admin:organisations_organisation_changelist")
-    return page(request, "console/form.html", title="新增单位", form=form, back=back, above="单位")
+    return form_page(request, form, send, title="新增单位", back=back, above="单位")
 
 
 def code_page(request: HttpRequest, account: Account, code: str) -> HttpResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from functools import partial
 from typing import IO, cast
 
 from django.contrib import messages
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from calock.core.refusals import Refusal
 from calock.server.approvals.models import Approval
 from calock.server.console.forms import LinksForm, ProviderForm, TrustForm, VendorForm
-from calock.server.console.pages.common import operator_and_context, page, refusal_message, take
+from calock.server.console.pages.common import asked_by, form_page, page, refusal_message, take
 from calock.server.console.pages.dashboard import provider_row
 from calock.server.console.register_steps import step_of, take_step
 from calock.server.console.rule_words import RULE_WORDS
@@ -85,14 +86,12 @@ def _waiting(provider: Provider, at: datetime) -> list[Approval]:
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     form = ProviderForm(request.POST if request.method == "POST" else None, creating=True)
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
-        try:
-            provider = create_provider(code=form.cleaned_data["code"], values=form.values(), by=operator, context=context)
-            return HttpResponseRedirect(_address(provider))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    return page(request, "console/form.html", title="新增 CA 服务商", form=form, back=reverse("admin:providers"), above="CA 服务商")
+
+    def send() -> HttpResponse:
+        provider = create_provider(code=form.cleaned_data["code"], values=form.values(), **asked_by(request))
+        return HttpResponseRedirect(_address(provider))
+
+    return form_page(request, form, send, title="新增 CA 服务商", back=reverse("admin:providers"), above="CA 服务商")
 
 
 @require_http_methods(["GET", "POST"])
@@ -105,63 +104,54 @@ def propose(request: HttpRequest) -> HttpResponse:
         messages.error(request, refusal_message(request, refusal))
         return HttpResponseRedirect(back)
     form = VendorForm(request.POST if request.method == "POST" else None, vendors=vendors)
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
+
+    def send() -> HttpResponse:
         code, reason = form.cleaned_data["vendor"], form.cleaned_data["reason"]
-        try:
-            return HttpResponseRedirect(_address(propose_vendor(code=code, reason=reason, by=operator, context=context)))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    return page(request, "console/form.html", title="按厂商目录新增", form=form, back=back, above="CA 服务商", two=True)
+        return HttpResponseRedirect(_address(propose_vendor(code=code, reason=reason, **asked_by(request))))
+
+    return form_page(request, form, send, title="按厂商目录新增", back=back, above="CA 服务商", two=True)
 
 
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
     form = ProviderForm(request.POST if request.method == "POST" else None, initial=ProviderForm.initial_of(provider))
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
-        try:
-            edit_provider(
-                provider=provider, version=form.cleaned_data["version"], values=form.values(), by=operator, context=context
-            )
-            return HttpResponseRedirect(_address(provider))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    return page(request, "console/form.html", title="名称与次序", form=form, back=_address(provider), above=provider.name)
+
+    def send() -> HttpResponse:
+        edit_provider(provider=provider, version=form.cleaned_data["version"], values=form.values(), **asked_by(request))
+        return HttpResponseRedirect(_address(provider))
+
+    return form_page(request, form, send, title="名称与次序", back=_address(provider), above=provider.name)
 
 
 @require_http_methods(["GET", "POST"])
 def links(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
     form = LinksForm(request.POST if request.method == "POST" else None, initial=LinksForm.initial_of(provider))
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
+
+    def send() -> HttpResponse:
         version, reason = form.cleaned_data["version"], form.cleaned_data["reason"]
-        try:
-            propose_links(provider=provider, version=version, values=form.values(), reason=reason, by=operator, context=context)
-            return HttpResponseRedirect(reverse("admin:approvals"))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    return page(request, "console/form.html", title="热线与网址", form=form, back=_address(provider), above=provider.name, two=True)
+        propose_links(provider=provider, version=version, values=form.values(), reason=reason, **asked_by(request))
+        return HttpResponseRedirect(reverse("admin:approvals"))
+
+    return form_page(request, form, send, title="热线与网址", back=_address(provider), above=provider.name, two=True)
 
 
 @require_http_methods(["GET", "POST"])
 def trust(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     provider = get_object_or_404(Provider, pk=key)
     form = TrustForm(request.POST if request.method == "POST" else None, initial=TrustForm.initial_of(provider))
-    if request.method == "POST" and form.is_valid():
-        operator, context = operator_and_context(request)
-        try:
-            propose_trust(provider=provider, **form.values(), by=operator, context=context)
-            return HttpResponseRedirect(reverse("admin:approvals"))
-        except Refusal as refusal:
-            form.add_error(None, refusal_message(request, refusal))
-    return page(
+
+    def send() -> HttpResponse:
+        propose_trust(provider=provider, **form.values(), **asked_by(request))
+        return HttpResponseRedirect(reverse("admin:approvals"))
+
+    return form_page(
         request,
-        "console/trust.html",
+        form,
+        send,
+        template="console/trust.html",
         title="状态、站点与规则",
-        form=form,
         back=_address(provider),
         above=provider.name,
         two=True,
@@ -178,11 +168,6 @@ def _file(request: HttpRequest) -> IO[bytes] | None:
 def step(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """One step on a provider, its CA certificates or its sources."""
     provider = get_object_or_404(Provider, pk=key)
-    operator, context = operator_and_context(request)
-    take(
-        request,
-        "provider_step",
-        step_of(request.POST),
-        lambda: take_step(provider, request.POST, _file(request), by=operator, context=context),
-    )
+    done = partial(take_step, provider, request.POST, _file(request), **asked_by(request))
+    take(request, "provider_step", step_of(request.POST), done)
     return HttpResponseRedirect(_address(provider))
