@@ -60,6 +60,11 @@ def rewritten(element: bytes, old: bytes, new: bytes) -> bytes:
     return der.tlv(element[0], *(rewritten(part, old, new) for part in parts))
 
 
+def lock_extensions(ca: pki.Authority) -> list[pki.Extension]:
+    key_id = pki.extension(x509.AuthorityKeyIdentifier(ca.key.key_id, None, None))
+    return [pki.key_usage("digital_signature"), key_id]
+
+
 def named_authority(kind: str, subject: bytes) -> pki.Authority:
     """A CA below the practice root, with any name."""
     here = world(kind)
@@ -121,6 +126,23 @@ def test_l06_a_ca_with_such_a_name_is_read_everywhere_that_it_stands(kind: str) 
         is None
     )
     assert judged(lock, ca, root, crls=revoked, policy=Policy()).reason is Reason.CERTIFICATE_REVOKED
+
+
+@pytest.mark.parametrize("kind", ["SM2", "EC"])
+def test_attributes_of_one_rdn_are_read_in_any_order(kind: str) -> None:
+    """A SET OF is sorted in DER; its order means nothing, so a CA that writes it otherwise is read, also as a CA's own name."""
+
+    def written(organisation: str) -> bytes:
+        pair = der.sequence(der.oid(ORGANISATION), der.utf8(organisation)), der.sequence(der.oid(CN), der.utf8("甲"))
+        assert pair[0] > pair[1]
+        return der.sequence(der.tlv(0x31, *pair))
+
+    root, ca = world(kind).root, named_authority(kind, written("练习"))
+    lock = ca.issue(written("乙"), key(kind).spki_der, not_before=START, not_after=END, serial=77, extensions=lock_extensions(ca))
+    times = {"this_update": AT - HOUR / 12, "next_update": AT + HOUR}
+    assert judged(lock, ca, root, crls=[root.crl(**times), ca.crl(**times)], policy=Policy()).reason is None
+    assert judged(lock, ca, root, crls=[root.crl(**times)], ocsp=[ca.ocsp(77, **times)], policy=Policy()).reason is None
+    assert (Certificate.parse(lock).subject_cn, Certificate.parse(lock).subject_o) == ("甲", "乙")
 
 
 @pytest.mark.parametrize(

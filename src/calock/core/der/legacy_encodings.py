@@ -4,6 +4,7 @@
 |---|---|---|
 | NULL parameters beside an ECDSA signature algorithm | RFC 5758 clause 3.2 wants them absent | Finnish identity cards (DVV) |
 | a DEFAULT written out: ``critical FALSE``, ``version v1`` | X.690 clause 11.5 leaves it out | TPM, e-id and CA certificates |
+| the attributes of an RDN in another order | X.690 clause 11.6 sorts a SET OF | CAs that write 姓名 and 编号 into one RDN |
 | other octets in a PrintableString than its characters (``@ _ & *``, also Chinese text) | X.680 clause 41.4 | Chinese CAs |
 
 A structure in one of these forms is parsed from a copy in which they are corrected. The copy is for *reading* fields:
@@ -26,7 +27,7 @@ from calock.core.der import reader, strings
 warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
 # Old encodings, of which it warns, are judged by the gate under their own names.
 
-_UTF8, _PRINTABLE = 0x0C, 0x13
+_UTF8, _PRINTABLE, _SET = 0x0C, 0x13, 0x31
 _CONSTRUCTED, _EXTENSIONS = 0x20, 0xA3
 _VERSION_1 = bytes.fromhex("a003020100")
 _ECDSA_NULL = {
@@ -101,7 +102,12 @@ def _one(element: bytes, depth: int, extensions: Collection[str] | None) -> byte
         return reader.encode(tag, _chosen(_all(contents, depth + 1, None), extensions))
     if tag == reader.SEQUENCE:
         contents = _readable(contents.removeprefix(_VERSION_1))
-    return reader.encode(tag, _all(contents, depth + 1, extensions))
+    better = _all(contents, depth + 1, extensions)
+    return reader.encode(tag, _in_order(better) if tag == _SET else better)
+
+
+def _in_order(contents: bytes) -> bytes:
+    return b"".join(sorted(contents[begin:end] for _, begin, _, end in reader.children(contents, 0, len(contents), _MAX_CHILDREN)))
 
 
 def _readable(contents: bytes) -> bytes:
@@ -134,7 +140,7 @@ _PARSE_ERROR = re.compile(r"ParseError \{ kind: (?P<kind>\w+)(?P<rest>.*)\}", re
 _LOCATION = re.compile(r'"([^"]+)"')
 _KINDS = {
     "ExtraData": "there are octets after its end",
-    "ShortData": "it is cut off",
+    "ShortData": "it is cut off, or a field is missing",
     "InvalidLength": "a length is not written as DER demands (X.690 clause 10.1)",
     "EncodedDefault": "a default value is written out where DER leaves it out (X.690 clause 11.5)",
     "UnexpectedTag": "a value is of another type than X.509 demands",
