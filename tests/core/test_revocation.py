@@ -318,9 +318,15 @@ def test_a_good_answer_is_enough_for_the_leaf(world):
     assert result.statuses[0].source == "ocsp"
 
 
-@pytest.mark.parametrize("digest", ["sha1", "sha256", "sm3"])
+@pytest.mark.parametrize("digest", ["sha1", "sha256", "sha384", "sha512", "sm3", "sm3 without key"])
 def test_certificate_ids_by_each_hash(world, digest):
     assert world.reason(ocsp=[world.answer(digest=digest)]) is None
+    assert world.reason(ocsp=[world.answer("revoked", digest=digest)]) is Reason.CERTIFICATE_REVOKED
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sm3"])
+def test_a_responder_may_be_named_by_another_hash_of_its_key(world, digest):
+    assert world.reason(ocsp=[world.answer(responder_digest=digest)]) is None
 
 
 def test_a_stapled_answer_is_judged_like_the_others(world):

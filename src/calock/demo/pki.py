@@ -47,10 +47,14 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-_DIGESTS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+Digest = Literal["sha1", "sha256", "sha384", "sha512", "sm3", "sm3 without key"]
+_DIGESTS: dict[Digest, tuple[str, Callable[[bytes], bytes]]] = {
     "sha1": ("1.3.14.3.2.26", _sha1),
     "sha256": ("2.16.840.1.101.3.4.2.1", _sha256),
+    "sha384": ("2.16.840.1.101.3.4.2.2", lambda data: hashlib.sha384(data).digest()),
+    "sha512": ("2.16.840.1.101.3.4.2.3", lambda data: hashlib.sha512(data).digest()),
     "sm3": ("1.2.156.10197.1.401", libcrypto.sm3),
+    "sm3 without key": ("1.2.156.10197.1.401.1", libcrypto.sm3),
 }
 
 Extension = tuple[str, bool, bytes]
@@ -295,12 +299,14 @@ class Authority:
         nonce: bytes | None = None,
         responder: Authority | None = None,
         responder_certificates: Sequence[bytes] | None = None,
-        digest: Literal["sha1", "sha256", "sm3"] = "sha1",
+        digest: Digest = "sha1",
         key: Key | None = None,
+        responder_digest: Digest = "sha1",
         more: Sequence[bytes] = (),
     ) -> bytes:
         """Sign an OCSP response for a certificate this CA issued. ``responder``: a delegated signer; ``key``: a wrong one.
 
+        ``responder_digest``: of the key hash that names the signer.
         ``more``: further DER SingleResponses, see :meth:`single_response`.
         """
         single = self.single_response(
@@ -311,7 +317,7 @@ class Authority:
             [responder.certificate] if responder and responder_certificates is None else list(responder_certificates or ())
         )
         tbs = der.sequence(
-            der.tlv(0xA2, der.octets(_sha1(_key_bits(signer.key.spki_der)))),
+            der.tlv(0xA2, der.octets(_DIGESTS[responder_digest][1](_key_bits(signer.key.spki_der)))),
             der.generalized_time(produced_at or this_update),
             der.sequence(single, *more),
             *([der.tlv(0xA1, _extensions([("1.3.6.1.5.5.7.48.1.2", False, der.octets(nonce))]))] if nonce is not None else []),
@@ -332,7 +338,7 @@ class Authority:
         next_update: datetime | None = None,
         revoked_at: datetime | None = None,
         reason: str | None = None,
-        digest: Literal["sha1", "sha256", "sm3"] = "sha1",
+        digest: Digest = "sha1",
     ) -> bytes:
         """DER of one SingleResponse (RFC 6960 clause 4.2.1)."""
         dotted, function = _DIGESTS[digest]

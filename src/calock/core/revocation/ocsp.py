@@ -9,7 +9,7 @@ Sources: RFC 6960 clauses 3.2, 4.1, 4.2; RFC 8954 (nonce of 32 octets); GM/T 001
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -34,6 +34,8 @@ MAX_CERTIFICATES = 8
 OID_SHA1 = "1.3.14.3.2.26"
 OID_SHA256 = "2.16.840.1.101.3.4.2.1"
 OID_SM3 = "1.2.156.10197.1.401"
+_OID_SM3_WITHOUT_KEY = "1.2.156.10197.1.401.1"
+"""The same hash, in the other way of naming it that GM/T 0006 has."""
 OID_NONCE = "1.3.6.1.5.5.7.48.1.2"
 _BASIC = reader.encode(reader.OID, bytes.fromhex("2b0601050507300101"))
 """id-pkix-ocsp-basic."""
@@ -43,7 +45,17 @@ _HASHES = {
     OID_SHA256: bytes.fromhex("300d06096086480165030402010500"),
     OID_SM3: bytes.fromhex("300c06082a811ccf550183110500"),
 }
-"""AlgorithmIdentifiers that a CertID may carry."""
+"""AlgorithmIdentifiers of the CertIDs that we ask by."""
+
+_DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    OID_SHA1: lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),  # an identifier, protected by the signature
+    OID_SHA256: lambda data: hashlib.sha256(data).digest(),
+    "2.16.840.1.101.3.4.2.2": lambda data: hashlib.sha384(data).digest(),
+    "2.16.840.1.101.3.4.2.3": lambda data: hashlib.sha512(data).digest(),
+    OID_SM3: libcrypto.sm3,
+    _OID_SM3_WITHOUT_KEY: libcrypto.sm3,
+}
+"""Hashes by which an answer may name a certificate, also one that was not asked by them."""
 
 
 class CertStatus(Enum):
@@ -95,18 +107,15 @@ class BasicOcspResponse:
 
 
 def digest(algorithm: str, data: bytes) -> bytes:
-    """Hash with one of the three algorithms that a CertID may name.
+    """Hash with one of the algorithms that a CertID may name.
 
     Raises:
         Refusal: REVOCATION_UNTRUSTED for another one.
     """
-    if algorithm == OID_SHA1:
-        return hashlib.sha1(data, usedforsecurity=False).digest()  # an identifier here, protected by the signature
-    if algorithm == OID_SHA256:
-        return hashlib.sha256(data).digest()
-    if algorithm == OID_SM3:
-        return libcrypto.sm3(data)
-    raise revocation_untrusted(f"certificate id by hash {algorithm}")
+    function = _DIGESTS.get(algorithm)
+    if function is None:
+        raise revocation_untrusted(f"certificate id by hash {algorithm}")
+    return function(data)
 
 
 def cert_id(issuer: Certificate, serial: int, algorithm: str = OID_SHA1) -> CertId:
@@ -117,7 +126,7 @@ def cert_id(issuer: Certificate, serial: int, algorithm: str = OID_SHA1) -> Cert
 
 def names_certificate(found: CertId, issuer: Certificate, serial: int) -> bool:
     """Whether a CertID means this serial of this issuer: both hashes and the serial equal."""
-    if found.serial != serial or found.algorithm not in _HASHES:
+    if found.serial != serial or found.algorithm not in _DIGESTS:
         return False
     try:
         return found == cert_id(issuer, serial, found.algorithm)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from calock.core import libcrypto
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.keys import key_fault
 from calock.core.checks.gate import form_fault
@@ -95,11 +96,21 @@ def _is_named(response: BasicOcspResponse, candidate: Certificate) -> bool:
             bits = key_bits(candidate.spki_der)
         except reader.DerError:
             return False
-        return hashlib.sha1(bits, usedforsecurity=False).digest() == response.responder_key_hash
+        return response.responder_key_hash in _key_hashes(bits, len(response.responder_key_hash))
     try:
         return response.responder_key is not None and response.responder_key == candidate.subject_key
     except Refusal:
         return False  # the name cannot be read
+
+
+def _key_hashes(bits: bytes, size: int) -> tuple[bytes, ...]:
+    """Hashes of so many octets by which a responderID may name a key: SHA-1 (RFC 6960 clause 4.2.1), else SHA-256 or SM3.
+
+    The hash only chooses the key that the signature is verified with.
+    """
+    if size == 20:
+        return (hashlib.sha1(bits, usedforsecurity=False).digest(),)
+    return hashlib.sha256(bits).digest(), libcrypto.sm3(bits)
 
 
 def _delegate_problem(candidate: Certificate, issuer: Certificate, *, policy: Policy, at: datetime) -> str:
