@@ -88,6 +88,8 @@ def test_prefix_is_matched_and_cut_off() -> None:
     [
         der.utf8(USCC), der.printable(USCC), der.tlv(0x16, USCC.encode()), der.tlv(0x1E, USCC.encode("utf-16-be")), USCC.encode(),
         der.octets(USCC.encode()), der.sequence(der.utf8(USCC)), der.tlv(0xA0, der.utf8(USCC)), der.tlv(0x80, USCC.encode()),
+        der.sequence(der.oid("1.2.3"), der.utf8(USCC)), der.utf8(USCC + "\0"), der.utf8("\ufeff" + USCC), USCC.encode() + b"\r\n",
+        USCC.encode() + b"\0",
     ],
 )  # fmt: skip
 def test_encodings_that_cas_use(value: bytes) -> None:
@@ -132,6 +134,20 @@ def test_a_number_that_cannot_be_read_is_not_nobody(text: str) -> None:
     _, found = _identify(world().lock(uscc=text), holder=(*IdentityRules().holder, as_text))
     assert found is not None
     assert (found.holder_kind, found.holder_id) == ("text", text)
+
+
+@pytest.mark.parametrize("value", [der.bits(USCC.encode()), der.integer(91350100), USCC.encode("utf-16-le"), b"\xff" * 20])
+def test_an_extension_that_is_no_text_is_not_nobody(value: bytes) -> None:
+    """It names somebody: the lock would pass for one without a holder."""
+    assert _identify(world().raw_lock((pki.USCC_OID, False, value))) == (Reason.HOLDER_ID_INVALID, None)
+    read = _identify(world().raw_lock((pki.USCC_OID, False, value), pki.text_extension(pki.PERSON_ID_OID, ID_CARD)))[1]
+    assert read is not None
+    assert read.holder_id == ID_CARD
+
+
+@pytest.mark.parametrize("value", [b"", der.utf8(""), der.tlv(0x05)])
+def test_an_empty_extension_names_nobody(value: bytes) -> None:
+    assert _identify(world().raw_lock((pki.USCC_OID, False, value)))[0] is None
 
 
 @pytest.mark.parametrize("text", [ID_CARD, ID_CARD.lower()])

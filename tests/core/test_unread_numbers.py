@@ -42,6 +42,7 @@ IN_A_SUBJECT = [
     (CN, f"某某公司 经办人张三@{USCC}", "uscc", USCC, r".*\@"),
     (CN, f"某某公司（{USCC}）", "uscc", USCC, None),
     (CN, f"{USCC}_张三", "uscc", USCC, None),
+    (CN, "代码：９１３５０１００Ｍ０００１００Ｙ４３", "uscc", USCC, ".*："),
     ("2.5.4.97", f"NTRCN-{USCC}", "uscc", USCC, r"NTRCN\-"),
 ]
 
@@ -90,6 +91,25 @@ def test_l03_a_number_that_a_rule_reads_is_not_named_wherever_it_stands_again() 
     assert found(world().raw_lock(extra, subject=subject(SERIAL_NUMBER, PERSON))) == [("id_card", PERSON, SERIAL_NUMBER, "")]
     elsewhere = IdentityRules(holder=(IdentityRule("dn", CN, kind="uscc"),))
     assert found(world().raw_lock(extra), elsewhere) == [("uscc", USCC, pki.USCC_OID, "")]
+
+
+def other_name(text: str) -> bytes:
+    return der.sequence(der.tlv(0xA0, der.oid("1.3.6.1.4.1.311.20.2.3"), der.tlv(0xA0, der.utf8(text))))
+
+
+@pytest.mark.parametrize(
+    ("value", "prefix"),
+    [
+        (other_name(USCC), ""),
+        (der.sequence(der.integer(1), der.utf8(USCC)), ""),
+        (der.sequence(der.utf8("太原"), der.utf8(USCC)), None),
+        (der.sequence(der.set_of(der.utf8("太原")), der.octets(der.printable(USCC))), None),
+    ],
+)
+def test_l03_a_number_behind_other_values_of_an_extension_is_named(value: bytes, prefix: str | None) -> None:
+    """A rule reads the first text of an extension: the number is named either way, with a rule where one reads it."""
+    lock = world().raw_lock(("2.5.29.17", False, value))
+    assert found(lock) == [("uscc", USCC, "2.5.29.17", prefix)]
 
 
 def test_l03_key_hashes_and_addresses_are_not_looked_at() -> None:

@@ -138,7 +138,7 @@ def _unread(verdict: Verdict, given: GivenInputs) -> Iterator[str]:
     rules = given.inputs.register.providers[0].policy.identity
     for number in unread_numbers(verdict.certificate, rules):
         rule = json.dumps(asdict(number.rule), ensure_ascii=False) if number.rule else ""
-        would = f"this one would: {rule}" if rule else "none can, since other text follows it"
+        would = f"this one would: {rule}" if rule else "none can, since other text stands beside it"
         what = f"{number.masked} in {number.place} has the check digits of a {_KINDS[number.kind]}"
         yield f"{what}, and no rule for the holder reads it; {would}"
 

@@ -19,6 +19,8 @@ from calock.core.refusals import Reason
 from calock.core.verdict import Check, Identity, Step, failed, passed, skipped
 
 _NO_HOLDER = "none of the provider's rules finds a holder id"
+_LEFT_OVER = "\0\ufeff\u200b\ufffd \t\r\n\u3000"
+"""What stands before or behind a number without belonging to it; U+FFFD is how such characters are shown."""
 MAX_TEXT = 256
 """Characters of an attribute that a rule looks at."""
 
@@ -112,9 +114,15 @@ def _holder(certificate: Certificate, rules: tuple[IdentityRule, ...]) -> tuple[
             return "", "", f"the check digits of {where} do not hold"
         if values:
             return values.pop(), rule.kind, ""
-        if texts and rule.kind != "text":
+        if (texts or _says_no_text(certificate, rule)) and rule.kind != "text":
             unreadable = unreadable or f"{where} cannot be read"
     return "", "", unreadable
+
+
+def _says_no_text(certificate: Certificate, rule: IdentityRule) -> bool:
+    """Whether the extension is there and holds something that cannot be read as text: then it names somebody unknown."""
+    value = certificate.value_of(rule.oid) if rule.source == "oid" else None
+    return value is not None and len(value) > 2 and strings.first_text(value) is None
 
 
 def accepted_values(certificate: Certificate, rule: IdentityRule) -> set[str]:
@@ -131,9 +139,13 @@ def accepted(kind: str, text: str) -> bool:
 
 
 def normalised(kind: str, text: str) -> str:
-    """A number as it is compared and hashed: CAs write it in small letters, in full width, with blanks and hyphens."""
+    """A number as it is compared and hashed.
+
+    CAs write it in small letters, in full width, with blanks and hyphens, and their programs leave a NUL or a byte order mark.
+    """
     if kind == "text":
         return text
+    text = text.strip(_LEFT_OVER)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return "".join(text.replace("-", " ").split()).upper()

@@ -7,8 +7,9 @@ the lock one without a holder's number. What is found here is told to operators;
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from calock.core.certificates.certificate import Certificate
@@ -35,7 +36,7 @@ class UnreadNumber:
     oid: str
     """Of the extension or of the subject attribute."""
     rule: IdentityRule | None
-    """The rule that would read it; None: other text follows it, so no rule can."""
+    """The rule that would read it; None: other text stands behind or before it, so no rule can."""
 
     @property
     def masked(self) -> str:
@@ -53,8 +54,8 @@ class UnreadNumber:
 def unread_numbers(certificate: Certificate, rules: IdentityRules) -> list[UnreadNumber]:
     """Every such number once for each place, in the certificate's order: the subject first."""
     read = set(chain.from_iterable(accepted_values(certificate, rule) for rule in rules.holder))
-    found = (number for place in _texts(certificate) for number in _numbers_in(*place))
-    return list(dict.fromkeys(number for number in found if number.value not in read))
+    found = [number for place in _texts(certificate) for number in _numbers_in(*place)]
+    return list(dict.fromkeys(number for number in [*found, *_further(certificate)] if number.value not in read))
 
 
 def _texts(certificate: Certificate) -> Iterator[tuple[Source, str, str]]:
@@ -68,6 +69,15 @@ def _texts(certificate: Certificate) -> Iterator[tuple[Source, str, str]]:
             yield "oid", extension.oid, first
 
 
+def _further(certificate: Certificate) -> Iterator[UnreadNumber]:
+    """Numbers in further texts of an extension: a rule reads the first alone."""
+    for extension in certificate.extensions:
+        if extension.oid in _NOT_LOOKED_AT or len(extension.value) > 4 * MAX_TEXT:
+            continue
+        for text in strings.texts_in(extension.value)[1:]:
+            yield from (replace(number, rule=None) for number in _numbers_in("oid", extension.oid, text))
+
+
 def _numbers_in(source: Source, oid: str, text: str) -> Iterator[UnreadNumber]:
     text = text.strip()[: MAX_TEXT + 1]
     whole = _kind_of(normalised("id_card", text))
@@ -75,11 +85,13 @@ def _numbers_in(source: Source, oid: str, text: str) -> Iterator[UnreadNumber]:
         yield UnreadNumber(whole, normalised(whole, text), source, oid, IdentityRule(source, oid, kind=whole))
         return
     place = 0
+    folded = unicodedata.normalize("NFKC", text)  # numbers in full width; one character stays one
+    folded = folded if len(folded) == len(text) else text
     while place + _LENGTH <= len(text):
-        number = text[place : place + _LENGTH].upper()
+        number = folded[place : place + _LENGTH].upper()
         kind = _kind_of(number)
-        behind = text[place + _LENGTH : place + _LENGTH + 1]
-        if kind is None or _word(behind) or len(_before(text[:place])) > _NEAR:
+        behind = folded[place + _LENGTH : place + _LENGTH + 1]
+        if kind is None or _word(behind) or len(_before(folded[:place])) > _NEAR:
             place += 1
             continue
         prefix = None if behind else prefix_for(text[:place])

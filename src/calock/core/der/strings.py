@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
+from itertools import islice
 
 from calock.core.der import reader
 
@@ -10,8 +12,8 @@ _CODECS = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
 _ONE_OCTET = frozenset({0x12, 0x13, 0x14, 0x16, 0x1A})
 """NumericString, PrintableString, T61String (TeletexString), IA5String, VisibleString."""
 _T61 = 0x14
-_SET = 0x31
 _NESTING = 6
+_MOST_TEXTS = 64
 
 
 def text(tag: int, contents: bytes) -> str | None:
@@ -67,27 +69,37 @@ def _decoded(contents: bytes, codec: str) -> str | None:
 
 
 def first_text(value: bytes) -> str | None:
-    """Find the text inside an extension value as CAs write it.
+    """The first of :func:`texts_in`; None when there is none."""
+    return next(iter(texts_in(value)), None)
 
-    A DER string, possibly inside SEQUENCEs, OCTET STRINGs or context tags (GM/T 0015 wraps some), or bare ASCII without any DER.
+
+def texts_in(value: bytes) -> list[str]:
+    """The texts inside an extension value as CAs write it, in their order.
+
+    DER strings, also inside SEQUENCEs, OCTET STRINGs or context tags (GM/T 0015 wraps some; an otherName has an OID before its
+    text), or bare ASCII without any DER.
     """
-    at, end = 0, len(value)
-    for _ in range(_NESTING):
+    found = [*islice(_texts(value, 0, len(value), _NESTING), _MOST_TEXTS)]
+    bare = None if found else _ascii(value)
+    return found if bare is None else [bare]
+
+
+def _texts(value: bytes, at: int, end: int, nesting: int) -> Iterator[str]:
+    while at < end:
         try:
-            tag, start, stop = reader.element(value, at, end)
+            tag, start, at = reader.element(value, at, end)
         except reader.DerError:
-            break
-        found = text(tag, value[start:stop])
+            return
+        contents = value[start:at]
+        found = text(tag, contents)
+        if found is None and (tag == reader.OCTET_STRING or tag & 0xE0 == 0x80):  # implicit context tag
+            found = _ascii(contents)
         if found is not None:
-            return found
-        bare = _ascii(value[start:stop]) if tag == reader.OCTET_STRING or tag & 0xE0 == 0x80 else None  # implicit context tag
-        if bare is not None:
-            return bare
-        if tag not in (reader.SEQUENCE, _SET, reader.OCTET_STRING) and not tag & 0x20:
-            return None
-        at, end = start, stop
-    return _ascii(value)
+            yield found
+        elif nesting > 1 and (tag == reader.OCTET_STRING or tag & 0x20):
+            yield from _texts(value, start, at, nesting - 1)
 
 
 def _ascii(value: bytes) -> str | None:
+    value = value.rstrip(b"\0\r\n")  # as programs leave it that write lines, or C strings
     return value.decode("ascii") if value and all(0x20 <= octet < 0x7F for octet in value) else None
