@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import smtplib
-import time
 from contextlib import suppress
 from email.utils import formataddr
 from typing import Any
@@ -18,30 +17,12 @@ from django.core.mail.backends.smtp import EmailBackend
 
 from calock.server.messaging.letters import Letter
 from calock.server.outbox.kinds import GiveUpError
-from calock.server.tools.bounded import Bounded
+from calock.server.tools.bounded import Bounded, Deadline
 
-STEP = 10.0
-"""Seconds that one step may take."""
 MOST_OCTETS = 64 * 1024
 """Of all answers to one mail, before TLS and again after: some hundred times as long as they are."""
 _ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 """An enhanced status code (RFC 3463 clause 2)."""
-
-
-class Deadline:
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds for the next step.
-
-        Raises:
-            TimeoutError: there are none.
-        """
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError(f"not done within {self._seconds:g} s")
-        return min(left, STEP)
 
 
 def _patient(base: type[smtplib.SMTP], deadline: Deadline) -> type[smtplib.SMTP]:

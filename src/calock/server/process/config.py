@@ -159,17 +159,6 @@ def _egress_proxy() -> str:
     return value
 
 
-def _heads_token() -> str:
-    named = os.environ.get("CALOCK_AUDIT_HEADS_TOKEN_FILE", "")
-    try:
-        token = Path(named).read_text().strip() if named else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"CALOCK_AUDIT_HEADS_TOKEN_FILE names {named}, which cannot be read: {error}") from error
-    if named and not (token.isascii() and token.isprintable() and token):
-        raise ConfigError(f"CALOCK_AUDIT_HEADS_TOKEN_FILE names {named}, which holds no line of ASCII")
-    return token
-
-
 def _heads_key() -> Key | None:
     named = os.environ.get("CALOCK_AUDIT_HEADS_S3_KEY_FILE", "")
     try:
@@ -322,8 +311,9 @@ def read_config() -> Config:
     data = _data()
     port = _number("CALOCK_PUBLIC_PORT", default=None, low=1, high=65535)
     insecure_http = _flag("CALOCK_INSECURE_HTTP")
-    heads_token, heads_key = _heads_token(), _heads_key()
+    heads_key = _heads_key()
     try:
+        heads_token = read_secret("CALOCK_AUDIT_HEADS_TOKEN_FILE")
         mail, sms_token = read_mail_server(), read_secret("CALOCK_SMS_TOKEN_FILE")
     except MailConfigError as error:
         raise ConfigError(str(error)) from error

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import socket
+import time
 from typing import Any, Protocol
 
 CHUNK = 64 * 1024
+STEP = 10.0
+"""Seconds that one step may take, whatever is left."""
 
 
 class Time(Protocol):
@@ -14,6 +17,29 @@ class Time(Protocol):
 
     def left(self) -> float:
         """Seconds that the next step may take; raises when there are none."""
+
+
+class Deadline:
+    """When the other side must be done."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Give it all of its seconds again."""
+        self._end = time.monotonic() + self._seconds
+
+    def left(self) -> float:
+        """Seconds for the next step.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"not done within {self._seconds:g} s")
+        return min(left, STEP)
 
 
 class Bounded:

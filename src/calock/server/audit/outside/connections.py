@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 import socket
-import time
 from urllib.parse import SplitResult
 
-from calock.server.audit.outside.addresses import PORTS, SECONDS, PlaceError
-
-
-class Deadline:
-    """When a place must be done, however slowly it speaks."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self.renew()
-
-    def renew(self) -> None:
-        """Give it all of its seconds again."""
-        self._end = time.monotonic() + self._seconds
-
-    def left(self) -> float:
-        """Seconds for the next step.
-
-        Raises:
-            PlaceError: there are none.
-        """
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise PlaceError(f"not done within {self._seconds:g} s")
-        return min(left, SECONDS)
+from calock.server.audit.outside.addresses import PORTS
+from calock.server.tools.bounded import Deadline
 
 
 def connected(parts: SplitResult, deadline: Deadline) -> socket.socket:

@@ -21,8 +21,8 @@ from django.conf import settings
 from calock.server.audit.models import AuditSeal
 from calock.server.audit.outside import objects, syslog, web
 from calock.server.audit.outside.addresses import SECONDS, Heads, Sender
-from calock.server.audit.outside.connections import Deadline
 from calock.server.audit.tree import own_key
+from calock.server.tools.bounded import Deadline
 from calock.server.tools.files import replacing
 
 AT_ONCE = 100

@@ -21,8 +21,8 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from calock.server.audit.outside.addresses import PORTS, SECONDS, Heads, Key, PlaceError, Sender, keeping
-from calock.server.audit.outside.connections import Deadline
 from calock.server.audit.outside.speaking import Answer, Headers, Web, speaking
+from calock.server.tools.bounded import Deadline
 
 MODE = "COMPLIANCE"
 """The lock that no account of the store can lift; GOVERNANCE gives way to whoever has a permission for it."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from urllib.parse import SplitResult
 
 from calock.server.audit.outside.addresses import PORTS, PlaceError
-from calock.server.audit.outside.connections import Deadline, connected
-from calock.server.tools.bounded import Bounded
+from calock.server.audit.outside.connections import connected
+from calock.server.tools.bounded import Bounded, Deadline
 
 MAX_ANSWER = 64 * 1024
 """Octets of an answer, or of a line of a log; pages that say why something was refused are shorter."""

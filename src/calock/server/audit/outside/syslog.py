@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import SplitResult
 
 from calock.server.audit.outside.addresses import PORTS, SECONDS
-from calock.server.audit.outside.connections import Deadline, connected
+from calock.server.audit.outside.connections import connected
+from calock.server.tools.bounded import Deadline
 
 PRIORITY = 13 * 8 + 5
 """Facility 13 (log audit), severity 5 (notice): RFC 5424 clause 6.2.1."""

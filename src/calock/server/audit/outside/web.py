@@ -10,8 +10,8 @@ from itertools import chain, count
 from urllib.parse import SplitResult
 
 from calock.server.audit.outside.addresses import SECONDS, Heads, PlaceError, Sender
-from calock.server.audit.outside.connections import Deadline
 from calock.server.audit.outside.speaking import MAX_ANSWER, Headers, Web, speaking
+from calock.server.tools.bounded import Deadline
 
 MAX_HEAD = 4096
 _OK = (200, 201, 202, 204)
