@@ -15,15 +15,15 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.models import Account, PasswordCode
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.contacts.models import CodePurpose, ContactCode
 from calock.server.contacts.services import REACH
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import tell
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account
-from calock.server.tools import throttle
 from calock.server.tools.digests import digest
 
 LIFE = timedelta(hours=72)
@@ -59,18 +59,12 @@ def choose_password(*, username: str, code: str, new: str, context: RequestConte
         Refusal: PASSWORD_CODE_WRONG for an unknown account and for a code that is wrong, used or expired; TOO_MANY_ATTEMPTS,
             SERVER_BUSY; PASSWORD_UNACCEPTABLE, which leaves the code usable.
     """
-    throttle.refuse_when_too_many("password-code", context.sender)
-    account: Account | None = None
-    try:
+    with counted("password-code", Event.ACCOUNT_PASSWORD_REFUSED, context=context) as about:
         found = _open_code(username, code, context.at)
-        account = found.account
+        account: Account = found.account
+        about |= {"actor": account, "subject": account.pk}
         chosen = passwords.require_acceptable(account, new)
         _set(found, chosen, context)
-    except Refusal as refusal:
-        throttle.count_failure("password-code", context.sender)
-        subject = account.pk if account else None
-        record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=subject)
-        raise
     return account
 
 

@@ -8,17 +8,17 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.locks.models import Awaits, Binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.providers.models import CaRecord, CaState
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import is_fresh, is_fresh_by_lock
+from calock.server.sessions.services import is_fresh_by_lock, require_fresh
 from calock.server.sites.registry import sites
-from calock.server.tools import throttle
 
 
 def awaited(*, member: Account, by: Account | None, ca: str) -> str:
@@ -51,20 +51,14 @@ def confirm_binding(*, binding: uuid.UUID, by: Account, context: RequestContext)
         Refusal: BINDING_NOT_FOUND for a binding that waits for no consent or for another person's; STEP_UP_REQUIRED,
             LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY. Each is audited. TOO_MANY_ATTEMPTS.
     """
-    throttle.refuse_when_too_many("bind", context.sender)
-    try:
+    details = {"binding": str(binding)}
+    with counted("bind", Event.BINDING_CONFIRM_REFUSED, context=context, actor=by, subject=by.pk, details=details):
         return _confirm(binding, by=by, context=context)
-    except Refusal as refusal:
-        throttle.count_failure("bind", context.sender)
-        details = {"binding": str(binding)}
-        record_refusal(Event.BINDING_CONFIRM_REFUSED, refusal, context=context, actor=by, subject=by.pk, details=details)
-        raise
 
 
 def _confirm(binding: uuid.UUID, *, by: Account, context: RequestContext) -> Binding:
-    if context.session is None or not is_fresh(context.session, at=context.at):
-        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
-    by_lock = is_fresh_by_lock(context.session, at=context.at)
+    session = require_fresh(context)
+    by_lock = is_fresh_by_lock(session, at=context.at)
     if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
     with transaction.atomic():
@@ -73,7 +67,7 @@ def _confirm(binding: uuid.UUID, *, by: Account, context: RequestContext) -> Bin
         if row is None or not may_confirm(row, by):
             raise Refusal(Reason.BINDING_NOT_FOUND, "nothing that waits for this account")
         if row.account_id != by.pk:
-            refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
+            refuse_power_after_reset(by, lock=session.proved_lock_id if by_lock else None, at=context.at)
         row.awaits = ""
         row.save(update_fields=["awaits"])
         event = record(

@@ -16,8 +16,9 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import acting, clean_reason, require_authority
 from calock.server.accounts.members import locked, write_account_state
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.challenges.services import Aim
 from calock.server.locks.claims import end_claim
 from calock.server.locks.models import Binding, PendingBinding
@@ -29,7 +30,6 @@ from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import hold_sessions
-from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
 
 
@@ -41,17 +41,12 @@ def leave(*, member: Account, reason: str, evidence: Evidence, by: Account, cont
             account is disabled and has no lock, STEP_UP_REQUIRED, STEP_UP_FAILED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY,
             PASSWORD_TRIES_USED_UP. Each is audited. TOO_MANY_ATTEMPTS, SERVER_BUSY.
     """
-    throttle.refuse_when_too_many("unbind", context.sender)
-    try:
+    with counted("unbind", Event.ACCOUNT_LEAVE_REFUSED, context=context, actor=by, subject=member.pk):
         _require_administrator(by, member)
         why = clean_reason(reason)
         proved = prove(by, evidence, aim=Aim(Purpose.STEPUP), context=context)
         refuse_power_after_reset(by, lock=proved.lock, at=context.at)
         return _leave(member, why, by=by, context=context)
-    except Refusal as refusal:
-        throttle.count_failure("unbind", context.sender)
-        record_refusal(Event.ACCOUNT_LEAVE_REFUSED, refusal, context=context, actor=by, subject=member.pk)
-        raise
 
 
 def _require_administrator(by: Account, member: Account) -> None:

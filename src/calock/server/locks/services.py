@@ -11,9 +11,10 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import acting
 from calock.server.accounts.members import locked
 from calock.server.accounts.models import Account, Role
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import Proof, answering, judge, provider_facts
 from calock.server.locks.claims import end_claims_on
@@ -44,8 +45,7 @@ from calock.server.notices.services import notify
 from calock.server.providers.models import Provider
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import is_fresh, is_fresh_by_lock
-from calock.server.tools import throttle
+from calock.server.sessions.services import is_fresh_by_lock, require_fresh
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
 from calock.server.tools.times import day_text
@@ -94,8 +94,8 @@ def bind_lock(
             BINDING_NOT_FOUND for a choice, KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED,
             OPERATOR_HOLDER_KNOWN. Each is audited.
     """
-    throttle.refuse_when_too_many("bind", context.sender)  # before anything is recorded: one row a minute says it
-    try:
+    details = {"chosen": provider} if provider else {}
+    with counted("bind", Event.BINDING_REFUSED, context=context, actor=by, subject=member.pk, details=details):
         require_may_bind(member=member, by=by, context=context)
         aim = Aim(Purpose.BIND, member=member.pk, provider=provider)
         with answering(challenge, token, aim=aim, context=context) as attempt:
@@ -105,11 +105,6 @@ def bind_lock(
                 attempt, context=context, device=device, provider=provider, driver=driver, expired_allowed=expired_allowed
             )
             return _bind_proven(proof, choice=choice, member=member, by=by, context=context)
-    except Refusal as refusal:
-        throttle.count_failure("bind", context.sender)
-        details = {"chosen": provider} if provider else {}
-        record_refusal(Event.BINDING_REFUSED, refusal, context=context, actor=by, subject=member.pk, details=details)
-        raise
 
 
 def require_may_bind(*, member: Account, by: Account, context: RequestContext) -> None:
@@ -120,14 +115,13 @@ def require_may_bind(*, member: Account, by: Account, context: RequestContext) -
     """
     if not Account.objects.bindable_by(by).filter(pk=member.pk).exists():
         raise Refusal(Reason.NOT_FOUND, "not an account that this one may bind for")
-    if context.session is None or not is_fresh(context.session, at=context.at):
-        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
-    by_lock = is_fresh_by_lock(context.session, at=context.at)
+    session = require_fresh(context)
+    by_lock = is_fresh_by_lock(session, at=context.at)
     if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
         require_enrolment(by, at=context.at)
     if member.pk != by.pk:
-        refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
+        refuse_power_after_reset(by, lock=session.proved_lock_id if by_lock else None, at=context.at)
 
 
 def _bind_proven(

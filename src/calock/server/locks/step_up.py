@@ -12,8 +12,9 @@ from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.accounts.services import prove_by_password
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.challenges.services import Aim, spend
 from calock.server.locks.answers import answering, judge, provider_facts
 from calock.server.locks.decision_record import Details
@@ -117,15 +118,10 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         Refusal: as ``prove``; STEP_UP_REQUIRED or LOCK_PROOF_REQUIRED without evidence.
     """
     account = session.account
-    throttle.refuse_when_too_many("step-up", context.sender)
-    try:
+    with counted("step-up", Event.STEP_UP_REFUSED, context=context, actor=account, subject=account.pk):
         if evidence.is_empty:
             _ask_for_evidence(account, context)
         proved = prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
-    except Refusal as refusal:
-        throttle.count_failure("step-up", context.sender)
-        record_refusal(Event.STEP_UP_REFUSED, refusal, context=context, actor=account, subject=account.pk)
-        raise
     with transaction.atomic():
         if proved.lock is not None:
             _require_still_there(proved.lock, account)

@@ -8,7 +8,7 @@ can stop a lock too, so the person and their administrators are told every time.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from django.db import transaction
 
@@ -17,10 +17,11 @@ from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account, Role
+from calock.server.audit.attempts import counted
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.challenges.services import Aim
 from calock.server.locks.decision_record import Details
 from calock.server.locks.ending_notices import withdraw_reminders
@@ -34,8 +35,7 @@ from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
-from calock.server.sessions.services import end_sessions_of_lock, is_fresh, is_fresh_by_lock
-from calock.server.tools import throttle
+from calock.server.sessions.services import end_sessions_of_lock, is_fresh_by_lock, require_fresh
 from calock.server.tools.masking import mask_name
 from calock.server.tools.retry import again_when_broken_off
 
@@ -52,14 +52,10 @@ def suspend_lock(*, binding: uuid.UUID, reason: str, by: Account, context: Reque
     Raises:
         Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, STEP_UP_REQUIRED, TOO_MANY_ATTEMPTS, OPERATOR_DAMAGED. Each is audited.
     """
-
-    def act() -> Binding:
+    with _counted(binding, by, context):
         row = _seen(binding, by)
-        if context.session is None or not is_fresh(context.session, at=context.at):
-            raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+        require_fresh(context)
         return _suspend(row, reason, by=by, context=context)
-
-    return _audited(act, binding=binding, by=by, context=context)
 
 
 def suspend_by_operator(*, binding: uuid.UUID, reason: str, by: Account, context: RequestContext) -> Binding:
@@ -90,27 +86,23 @@ def resume_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
             LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, REASON_MISSING, what the lock's answer is refused for, TOO_MANY_ATTEMPTS,
             OPERATOR_DAMAGED. Each is audited.
     """
-
-    def act() -> Binding:
+    with _counted(binding, by, context):
         row = _seen(binding, by)
         if row.suspended_at is None:
             raise Refusal(Reason.BINDING_NOT_FOUND, "not reported lost")
         proved = _may_resume(row, reason, evidence, by=by, context=context)
         return _resume(row, reason, by=by, context=context, proved=proved)
 
-    return _audited(act, binding=binding, by=by, context=context)
-
 
 def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, context: RequestContext) -> Proved | None:
-    if context.session is None or not is_fresh(context.session, at=context.at):
-        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
-    by_lock = is_fresh_by_lock(context.session, at=context.at)
+    session = require_fresh(context)
+    by_lock = is_fresh_by_lock(session, at=context.at)
     if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
         if lock_of_password(by, at=context.at) == row.lock_id:
             raise Refusal(Reason.LOCK_PROOF_REQUIRED, "a password that the lost lock chose proves nothing about it")
     if row.account_id != by.pk:
-        refuse_power_after_reset(by, lock=context.session.proved_lock_id if by_lock else None, at=context.at)
+        refuse_power_after_reset(by, lock=session.proved_lock_id if by_lock else None, at=context.at)
         if not reason.strip():
             raise Refusal(Reason.REASON_MISSING, "no reason given")
         return None
@@ -134,14 +126,8 @@ def _endable(row: Binding | None) -> Binding:
     return row
 
 
-def _audited(act: Callable[[], Binding], *, binding: uuid.UUID, by: Account, context: RequestContext) -> Binding:
-    throttle.refuse_when_too_many("suspend", context.sender)
-    try:
-        return act()
-    except Refusal as refusal:
-        throttle.count_failure("suspend", context.sender)
-        record_refusal(Event.BINDING_SUSPEND_REFUSED, refusal, context=context, actor=by, details={"binding": str(binding)})
-        raise
+def _counted(binding: uuid.UUID, by: Account, context: RequestContext) -> AbstractContextManager[object]:
+    return counted("suspend", Event.BINDING_SUSPEND_REFUSED, context=context, actor=by, details={"binding": str(binding)})
 
 
 def _taken(row: Binding) -> Binding:

@@ -12,9 +12,10 @@ from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
+from calock.server.audit.attempts import counted
 from calock.server.audit.canonical import clean
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.challenges.services import Aim
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding, Lock, LockCertificate
@@ -29,7 +30,6 @@ from calock.server.notices.services import notify
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_lock, is_fresh_by_lock
-from calock.server.tools import throttle
 from calock.server.tools.retry import again_when_broken_off
 
 MAX_REASON = 200
@@ -46,10 +46,10 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, LAST_LOCK, PASSWORD_RESET_LATELY, STEP_UP_REQUIRED,
             STEP_UP_FAILED, what a step-up answer can be refused for. Each is audited. TOO_MANY_ATTEMPTS.
     """
-    throttle.refuse_when_too_many("unbind", context.sender)
-    row: Binding | None = None
-    try:
+    with counted("unbind", Event.BINDING_END_REFUSED, context=context, actor=by, details={"binding": str(binding)}) as about:
         row = Binding.objects.visible_to(by).select_related("account", "lock__provider").filter(pk=binding).first()
+        if row is not None:
+            about |= {"subject": row.account_id, "lock": row.lock_id, "provider": row.lock.provider.code}
         why = _require_endable(row, _reason(reason))
         assert row is not None
         others = _other_ways_in(row, context) if row.account_id == by.pk else None
@@ -57,19 +57,6 @@ def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
         if row.account_id != by.pk:
             refuse_power_after_reset(by, lock=proved.lock, at=context.at)
         return _end(row, why, by=by, context=context, proved=proved, others=others)
-    except Refusal as refusal:
-        throttle.count_failure("unbind", context.sender)
-        record_refusal(
-            Event.BINDING_END_REFUSED,
-            refusal,
-            context=context,
-            actor=by,
-            subject=row.account_id if row else None,
-            lock=row.lock_id if row else None,
-            provider=row.lock.provider.code if row else "",
-            details={"binding": str(binding)},
-        )
-        raise
 
 
 def _require_endable(row: Binding | None, reason: str) -> str:

@@ -15,8 +15,9 @@ from calock.server.accounts import passwords
 from calock.server.accounts.codes import store_password
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.password_tries import NOBODY
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
 from calock.server.locks.password_rules import is_lock_only
 from calock.server.messaging import channels, code_limits
@@ -28,7 +29,7 @@ from calock.server.outbox.kinds import GiveUpError
 from calock.server.outbox.models import Message
 from calock.server.outbox.services import put
 from calock.server.sessions.context import RequestContext
-from calock.server.tools import clock, throttle
+from calock.server.tools import clock
 
 
 def ask_for_code(*, username: str, kind: str, language: str, context: RequestContext) -> None:
@@ -37,18 +38,13 @@ def ask_for_code(*, username: str, kind: str, language: str, context: RequestCon
     Raises:
         Refusal: CHANNEL_OFF, TOO_MANY_CODES, TOO_MANY_ATTEMPTS; each for every name alike.
     """
-    throttle.refuse_when_too_many("password-code", context.sender)
-    name = _named(username)
-    account = Account.objects.filter(username=name).values_list("pk", flat=True).first()
-    # a browser in which this account logged in has a count of its own: strangers do not keep the person from asking
-    asker = f" browser {context.known_browser.id}" if context.known_browser.knows(account or NOBODY) else ""
-    try:
+    with counted("password-code", Event.PASSWORD_CODE_REFUSED, context=context):
+        name = _named(username)
+        account = Account.objects.filter(username=name).values_list("pk", flat=True).first()
+        # a browser in which this account logged in has a count of its own: strangers do not keep the person from asking
+        asker = f" browser {context.known_browser.id}" if context.known_browser.knows(account or NOBODY) else ""
         channels.require_ready(kind)
         code_limits.take(code_limits.about(f"name {name}{asker}"), code_limits.from_address(context), at=context.at)
-    except Refusal as refusal:
-        throttle.count_failure("password-code", context.sender)
-        record_refusal(Event.PASSWORD_CODE_REFUSED, refusal, context=context)
-        raise
     body = {"kind": kind, "account": str(account or ""), "asker": asker, "browser": context.browser}
     with transaction.atomic():
         put(f"reset-{kind}", key=str(uuid.uuid4()), body={**body, "site": context.site, "language": language})
@@ -107,18 +103,12 @@ def reset_password(*, username: str, typed: str, new: str, context: RequestConte
         Refusal: CODE_WRONG for an unknown account too; PASSWORD_UNACCEPTABLE, which leaves the code usable; TOO_MANY_ATTEMPTS,
             SERVER_BUSY.
     """
-    throttle.refuse_when_too_many("password-code", context.sender)
-    account: Account | None = None
-    try:
+    with counted("password-code", Event.ACCOUNT_PASSWORD_REFUSED, context=context) as about:
         code = _right_code(_named(username), typed, context)
-        account = code.contact.account
+        account: Account = code.contact.account
+        about |= {"actor": account, "subject": account.pk}
         chosen = passwords.require_acceptable(account, new)
         _set(account, code, chosen, context)
-    except Refusal as refusal:
-        throttle.count_failure("password-code", context.sender)
-        subject = account.pk if account else None
-        record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=account, subject=subject)
-        raise
     return account
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TypeVar
 
 from django.db import transaction
 
@@ -13,8 +12,9 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
 from calock.server.accounts.services import prove_by_password
+from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
-from calock.server.audit.services import record, record_refusal
+from calock.server.audit.services import record
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
 from calock.server.contacts.values import ContactKind, masked, normalised
 from calock.server.locks.password_rules import refuse_password_as_proof
@@ -25,11 +25,8 @@ from calock.server.notices.services import tell
 from calock.server.outbox.services import put
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
-from calock.server.sessions.services import is_fresh, is_fresh_by_lock
-from calock.server.tools import throttle
+from calock.server.sessions.services import is_fresh_by_lock, require_fresh
 from calock.server.tools.encryption import NotOpenedError
-
-Result = TypeVar("Result")
 
 
 def add_contact(*, account: Account, kind: str, text: str, password: str, language: str, context: RequestContext) -> Contact:
@@ -42,8 +39,7 @@ def add_contact(*, account: Account, kind: str, text: str, password: str, langua
         Refusal: CHANNEL_OFF, CONTACT_UNUSABLE, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, CREDENTIALS_WRONG,
             PASSWORD_TRIES_USED_UP, TOO_MANY_CODES, TOO_MANY_ATTEMPTS, SERVER_BUSY. Each is audited.
     """
-
-    def act() -> Contact:
+    with _counted(account, context):
         require_may_change(account, context)
         channels.require_ready(kind)
         named = ContactKind(kind)
@@ -54,8 +50,6 @@ def add_contact(*, account: Account, kind: str, text: str, password: str, langua
             _require_password(account, password, context)
         code_limits.take(code_limits.about(f"account {account.pk}"), code_limits.to_contact(named, value), at=context.at)
         return _add(account, named, value, language=language, context=context)
-
-    return _audited(act, account, context)
 
 
 def _waits(account: Account, kind: ContactKind, value: str) -> bool:
@@ -118,8 +112,7 @@ def verify_contact(*, account: Account, contact: uuid.UUID, typed: str, context:
         Refusal: NOT_FOUND for another account's, or one that is verified; CODE_WRONG; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED,
             PASSWORD_RESET_LATELY, TOO_MANY_ATTEMPTS. Each is audited.
     """
-
-    def act() -> None:
+    with _counted(account, context):
         require_may_change(account, context)
         row = Contact.objects.kept().filter(pk=contact, account=account, verified_at__isnull=True).first()
         if row is None:
@@ -128,8 +121,6 @@ def verify_contact(*, account: Account, contact: uuid.UUID, typed: str, context:
         if code is None or not code.is_right(typed, at=context.at):
             raise Refusal(Reason.CODE_WRONG, "wrong, used or expired")
         _verify(row, code, account, context)
-
-    _audited(act, account, context)
 
 
 def _verify(row: Contact, code: ContactCode, account: Account, context: RequestContext) -> None:
@@ -153,8 +144,7 @@ def remove_contact(*, account: Account, contact: uuid.UUID, context: RequestCont
         Refusal: NOT_FOUND for another account's; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, TOO_MANY_ATTEMPTS.
             Each is audited.
     """
-
-    def act() -> None:
+    with _counted(account, context):
         require_may_change(account, context)
         with transaction.atomic():
             lock = _held(account, context)
@@ -162,8 +152,6 @@ def remove_contact(*, account: Account, contact: uuid.UUID, context: RequestCont
             if row is None:
                 raise Refusal(Reason.NOT_FOUND, "no contact of this account")
             _remove(row, account, lock, context)
-
-    _audited(act, account, context)
 
 
 def _remove(row: Contact, account: Account, lock: uuid.UUID | None, context: RequestContext) -> None:
@@ -184,17 +172,9 @@ def require_may_change(account: Account, context: RequestContext) -> None:
     Raises:
         Refusal: STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY.
     """
-    if context.session is None or not is_fresh(context.session, at=context.at):
-        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
-    if not is_fresh_by_lock(context.session, at=context.at):
+    if not is_fresh_by_lock(require_fresh(context), at=context.at):
         refuse_password_as_proof(account, site=context.site, at=context.at)
 
 
-def _audited(act: Callable[[], Result], account: Account, context: RequestContext) -> Result:
-    throttle.refuse_when_too_many("contact", context.sender)
-    try:
-        return act()
-    except Refusal as refusal:
-        throttle.count_failure("contact", context.sender)
-        record_refusal(Event.CONTACT_REFUSED, refusal, context=context, actor=account, subject=account.pk)
-        raise
+def _counted(account: Account, context: RequestContext) -> AbstractContextManager[object]:
+    return counted("contact", Event.CONTACT_REFUSED, context=context, actor=account, subject=account.pk)

@@ -90,6 +90,17 @@ def forget_proofs(sessions: QuerySet[Session]) -> None:
             listener([session.pk for session in concerned])
 
 
+def require_fresh(context: RequestContext) -> Session:
+    """The session that asks, whose person proved themselves in the last minutes.
+
+    Raises:
+        Refusal: STEP_UP_REQUIRED.
+    """
+    if context.session is None or not is_fresh(context.session, at=context.at):
+        raise Refusal(Reason.STEP_UP_REQUIRED, "the last proof is older than five minutes")
+    return context.session
+
+
 def touch(session: Session, *, at: datetime) -> None:
     """Note that the session is in use: once in half a minute, not for each request."""
     if abs(at - session.last_seen_at) > TOUCH:
