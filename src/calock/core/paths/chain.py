@@ -14,10 +14,11 @@ from typing import NamedTuple
 from OpenSSL import crypto
 
 from calock.core.certificates.certificate import Certificate
-from calock.core.certificates.extension_set import READ_BY_OPENSSL_ALONE, extension_set_of
+from calock.core.certificates.extension_set import extension_set_of
 from calock.core.certificates.signature_encoding import encoding_fault_text, signature_encoding_fault, with_der_signature
 from calock.core.der import reader
-from calock.core.der.extensions import OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, extension_name, unclear_domain
+from calock.core.der.extensions import OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, unclear_domain
+from calock.core.paths import chain_words
 from calock.core.paths.ca_path import CaPath
 from calock.core.paths.fast_path import verified_directly
 from calock.core.policy import by_rule
@@ -38,6 +39,8 @@ _SIGNATURE_FAILURE = 7
 """X509_V_ERR_CERT_SIGNATURE_FAILURE."""
 _NO_ISSUER = 20
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY."""
+_INVALID_CA = 79
+"""X509_V_ERR_INVALID_CA."""
 _UNHANDLED_CRITICAL = 34
 """X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION."""
 _NO_KEY_USAGE = 92
@@ -103,7 +106,8 @@ def _verify_leaf(leaf: Certificate, issuers: Sequence[Issuer], *, strict: bool) 
     try:
         target = crypto.load_certificate(crypto.FILETYPE_ASN1, with_der_signature(leaf) if tolerant else leaf.der)
     except crypto.Error:
-        return ChainFault(UNREADABLE, 0, "OpenSSL cannot read the certificate")
+        why = chain_words.unreadable(leaf)
+        return ChainFault(UNREADABLE, 0, f"OpenSSL cannot read the certificate{why and ': '}{why}")
     return _verify_chain(leaf, target, issuers, strict=strict)
 
 
@@ -140,6 +144,7 @@ def _explained(
     fault: ChainFault, chain: Sequence[Certificate], issuers: Sequence[Issuer], target: crypto.X509, flags: int
 ) -> ChainFault:
     """The same fault with what an operator can do about it, where OpenSSL's words do not say it."""
+    found = fault
     if not 0 <= fault.depth < len(chain):
         return fault
     certificate = chain[fault.depth]
@@ -147,13 +152,15 @@ def _explained(
         encoding = signature_encoding_fault(certificate)
         if encoding and _signed(certificate, issuers[fault.depth]):
             return fault._replace(text=encoding_fault_text(encoding))
-    suspects = READ_BY_OPENSSL_ALONE & certificate.by_oid.keys()
-    if fault.code == _NO_ISSUER and suspects:
-        names = ", ".join(map(extension_name, sorted(suspects)))
-        return fault._replace(text=f"{fault.text}, probably because OpenSSL cannot read its {names}")
+    if fault.code == _NO_ISSUER and fault.depth + 1 < len(chain):
+        why = chain_words.no_issuer(certificate, chain[fault.depth + 1])
+        return fault._replace(text=f"{fault.text}, {why}") if why else fault
+    why = chain_words.no_ca(certificate) if fault.code == _INVALID_CA else ""
+    if why:
+        fault = fault._replace(text=f"{fault.text}: {why}")
     if fault.code == _UNHANDLED_CRITICAL and _critical_fault(certificate):
         return fault._replace(text=_critical_fault(certificate))
-    if flags & STRICT and _verified(issuers, target, 0) != fault:
+    if flags & STRICT and _verified(issuers, target, 0) != found:
         return fault._replace(text=by_rule(fault.text, "strict_extensions"))
     return fault
 

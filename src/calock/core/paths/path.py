@@ -97,7 +97,7 @@ def validated_paths(
         path = _validate(leaf, above, above.provider, at=at, provider=provider, site=site)
         yield path if path.holds or not candidates.untried else _note_untried(path)
     if not candidates.paths:
-        none = CertificationPath((_no_path(leaf, register, cut=candidates.cut),))
+        none = CertificationPath((_no_path(leaf, register, candidates),))
         yield _note_untried(none) if candidates.untried else none
 
 
@@ -132,11 +132,15 @@ def provider_acceptable(trust: ProviderTrust | None, *, provider: str | None, si
     )
 
 
-def _no_path(leaf: Certificate, register: Register, *, cut: bool) -> Check:
-    if cut:
+def _no_path(leaf: Certificate, register: Register, candidates: CandidatePaths) -> Check:
+    if candidates.cut:
         return failed(Step.PATH, "issuer", Reason.PATH_TOO_LONG, "no anchor within the number of certificates that is allowed")
-    known = register.named(leaf.issuer_key)
-    detail = "its issuer's name is known, but not with this key" if known else "its issuer is none of the recognised CAs"
+    if candidates.first:
+        detail = "its issuer is a recognised CA, but no trust anchor stands above that"
+    elif register.named(leaf.issuer_key):
+        detail = f"its issuer's name is known, but not with its authority key identifier {leaf.authority_key_id}"
+    else:
+        detail = "its issuer is none of the recognised CAs"
     return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)
 
 
