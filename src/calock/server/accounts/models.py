@@ -34,10 +34,12 @@ class AccountQuerySet(models.QuerySet["Account"]):
 
         Never an operator's or another administrator's: with a lock bound to such an account one could log in as it.
         """
-        own = Q(pk=actor.pk)
-        if actor.role == Role.ORGANISATION_ADMIN and actor.organisation_id is not None:
-            return self.filter(own | Q(organisation_id=actor.organisation_id, role=Role.MEMBER))
-        return self.filter(own)
+        return self.overseen(actor.pk, actor.administers)
+
+    def overseen(self, account: Any, organisation: Any) -> AccountQuerySet:
+        """The same, by keys: of the account, and of the organisation that it administers if it does."""
+        own = Q(pk=account)
+        return self.filter(own if organisation is None else own | Q(organisation_id=organisation, role=Role.MEMBER))
 
     def bindable_by(self, actor: Account) -> AccountQuerySet:
         """Accounts for which ``actor`` may bind a lock: the active ones among :meth:`overseen_by`."""
@@ -103,6 +105,11 @@ class Account(AbstractBaseUser):
     @property
     def is_active(self) -> bool:  # type: ignore[override]
         return self.state == AccountState.ACTIVE
+
+    @property
+    def administers(self) -> uuid.UUID | None:
+        """The organisation whose ordinary members' locks they manage beside their own; None for whom it is only their own."""
+        return self.organisation_id if self.role == Role.ORGANISATION_ADMIN else None
 
     @property
     def is_operator(self) -> bool:

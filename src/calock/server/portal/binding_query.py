@@ -36,13 +36,15 @@ def narrowed(bindings: BindingQuerySet, status: str, at: datetime) -> BindingQue
     """Those whose lock's current certificate is in that state of ``STATUSES`` at ``at``; all for a state that is none."""
     if status == "lost":
         return bindings.filter(suspended_at__isnull=False)
-    current = LockCertificate.objects.filter(lock=OuterRef("lock"), superseded_at__isnull=True)
     states = {
-        "expiring": current.filter(revoked_at__isnull=True, not_after__gte=at, not_after__lte=at + SOON),
-        "expired": current.filter(revoked_at__isnull=True, not_after__lt=at),
-        "revoked": current.filter(revoked_at__isnull=False),
+        "expiring": Q(revoked_at__isnull=True, not_after__gte=at, not_after__lte=at + SOON),
+        "expired": Q(revoked_at__isnull=True, not_after__lt=at),
+        "revoked": Q(revoked_at__isnull=False),
     }
-    return bindings.filter(Exists(states[status])) if status in states else bindings
+    if status not in states:
+        return bindings
+    current = LockCertificate.objects.filter(states[status], lock=OuterRef("lock"), superseded_at__isnull=True)
+    return bindings.filter(Exists(current))
 
 
 def ordered(bindings: BindingQuerySet, order: str, *, ended: bool) -> BindingQuerySet:

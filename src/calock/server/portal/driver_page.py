@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
 from django.templatetags.static import static
 from django.urls import get_script_prefix, reverse
 from django.utils.html import json_script
@@ -18,6 +19,7 @@ from calock.server.locks.models import Binding
 from calock.server.portal.rows import label_of
 from calock.server.portal.site_api import offered_providers
 from calock.server.sites.registry import sites
+from calock.server.tools.prepared import prepared
 from calock.server.web import refusals
 from calock.server.web.http import SiteRequest
 from calock.wire import driver
@@ -138,10 +140,16 @@ def _labels_element(request: SiteRequest) -> SafeString:
     """What the person who is logged in calls their locks, for the cards of those that are plugged in; empty for none."""
     session = request.login_session
     found: dict[str, str] = {}
-    for binding in Binding.objects.live().filter(account=session.account).select_related("lock") if session else ():
+    for binding in _named_locks(session.account_id) if session else ():
         if called := label_of(binding):
             found |= {name: called for name in (binding.lock.lock_id, binding.lock.device) if name}
     return json_script(found, "lock-labels", encoder=_Unescaped) if found else SafeString()
+
+
+@prepared
+def _named_locks(account: Any) -> QuerySet[Binding]:
+    rows: QuerySet[Binding] = Binding.objects.live().filter(account=account)
+    return rows.exclude(label="", rank="").select_related("lock")
 
 
 class _Unescaped(DjangoJSONEncoder):

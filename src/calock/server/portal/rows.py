@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import F, Prefetch, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +17,7 @@ from calock.server.locks.binding_rows import LockStatus
 from calock.server.locks.consent import may_confirm
 from calock.server.locks.models import Awaits, Binding, LockCertificate, Rank
 from calock.server.sites.profile import Profile
+from calock.server.tools.prepared import prepared
 from calock.server.tools.times import day_text, second_text
 
 
@@ -173,19 +176,42 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer
     return Row(binding, certificate, status, tuple(cells), at, viewer is not None and may_confirm(binding, viewer))
 
 
+def _last_first() -> QuerySet[LockCertificate]:
+    found = LockCertificate.objects.select_related("ca_record__provider").defer("sealed_der")
+    return found.order_by(F("superseded_at").desc(nulls_first=True))
+
+
 def with_certificates(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
     """Everything a row reads, in two queries whatever the number of rows."""
-    last_first = LockCertificate.objects.select_related("ca_record__provider").defer("sealed_der")
-    last_first = last_first.order_by(F("superseded_at").desc(nulls_first=True))
     return bindings.select_related("lock__provider", "account", "bound_by", "unbound_by", "suspended_by").prefetch_related(
-        Prefetch("lock__certificates", queryset=last_first, to_attr="last_first")
+        Prefetch("lock__certificates", queryset=_last_first(), to_attr="last_first")
     )
 
 
+def live_bindings(account: Account) -> list[Binding]:
+    """The account's own live bindings, newest first, with everything a row reads: what most people's pages show."""
+    found, of_lock = _live(account.pk), defaultdict(list)
+    for certificate in _certificates(account.pk) if found else ():
+        of_lock[certificate.lock_id].append(certificate)
+    for binding in found:
+        binding.lock.last_first = of_lock[binding.lock_id]  # type: ignore[attr-defined]  # as ``with_certificates`` names it
+    return found
+
+
+@prepared
+def _live(account: Any) -> QuerySet[Binding]:
+    rows: QuerySet[Binding] = Binding.objects.live().filter(account=account).newest_first()
+    return rows.select_related("lock__provider", "account", "bound_by", "suspended_by")
+
+
+@prepared
+def _certificates(account: Any) -> QuerySet[LockCertificate]:
+    """Of the locks that are bound to the account."""
+    return _last_first().filter(lock__in=Binding.objects.live().filter(account=account).values("lock"))
+
+
 def rows_of(
-    bindings: QuerySet[Binding] | Iterable[Binding], *, site: Profile, at: datetime, first: int = 1, viewer: Account | None = None
+    bindings: Iterable[Binding], *, site: Profile, at: datetime, first: int = 1, viewer: Account | None = None
 ) -> list[Row]:
-    """Rows in the given order, numbered from ``first``; a queryset is put in the list's order, newest first."""
-    if isinstance(bindings, QuerySet):
-        bindings = with_certificates(bindings).order_by("-bound_at", "id")
+    """Rows in the given order, numbered from ``first``; of bindings that have their certificates."""
     return [row_of(binding, site=site, at=at, number=number, viewer=viewer) for number, binding in enumerate(bindings, start=first)]

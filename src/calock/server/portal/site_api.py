@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import HttpResponse
 from django.urls import path
 
 from calock.core.certificates.certificate import Certificate
 from calock.server.providers.models import CaState, Provider, ProviderState
 from calock.server.sites.profile import Profile
+from calock.server.tools.prepared import prepared
 from calock.server.web.api import call, reply
 from calock.server.web.http import SiteRequest
 
 
 def offered_providers(site: Profile) -> list[Provider]:
     """Enabled providers that this site recognises, in the profile's order."""
-    known = {
-        provider.code: provider for provider in Provider.objects.filter(state=ProviderState.ENABLED) if site.code in provider.sites
-    }
+    known = {provider.code: provider for provider in _enabled() if site.code in provider.sites}
     order = site.providers or tuple(known)
     return [known[code] for code in order if code in known]
+
+
+@prepared
+def _enabled() -> QuerySet[Provider]:
+    return Provider.objects.filter(state=ProviderState.ENABLED)
 
 
 def _provider(provider: Provider) -> dict[str, Any]:

@@ -78,15 +78,16 @@ class Prepared(Generic[Row]):
 
     def __init__(self, make: Callable[..., QuerySet[Any, Row]]) -> None:
         self._make = make
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[tuple[object, ...], _Plan] = {}
         update_wrapper(self, make)
 
-    def __call__(self, *values: str | uuid.UUID | datetime) -> list[Row]:
+    def __call__(self, *values: str | uuid.UUID | datetime | None) -> list[Row]:
         connection = connections[DEFAULT_DB_ALIAS]
-        plan = self._plans.get(connection.vendor)
+        form = (connection.vendor, *(value is None for value in values))
+        plan = self._plans.get(form)
         if plan is None:
-            slots = (Slot(place) for place in range(len(values)))
-            plan = self._plans[connection.vendor] = _plan_of(self._make(*slots), connection)
+            slots = (None if value is None else Slot(place) for place, value in enumerate(values))
+            plan = self._plans[form] = _plan_of(self._make(*slots), connection)
         given = [_as_stored(value, connection) for value in values]
         with connection.cursor() as cursor:
             cursor.execute(plan.statement, [given[value.place] if isinstance(value, Slot) else value for value in plan.values])
@@ -105,6 +106,7 @@ class Prepared(Generic[Row]):
 def prepared(make: Callable[..., QuerySet[Any, Row]]) -> Prepared[Row]:
     """For a function that makes a query and nothing else, at the first call, of arguments that it only compares columns with.
 
-    Values are bound at each call, as always. A query that has another form for other arguments is several functions.
+    Values are bound at each call, as always. An argument that is None is None in the function too: the query may have another form
+    without it.
     """
     return Prepared(make)

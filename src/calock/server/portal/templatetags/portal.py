@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.staticfiles import finders
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.templatetags.static import static
@@ -24,10 +26,12 @@ from calock.server.locks.last_lock import LastLock, last_lock
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.notices.words import Words, words_of
+from calock.server.portal.failures import SHORT, Failure
 from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
 from calock.server.tools import clock
+from calock.server.tools.prepared import prepared
 from calock.server.tools.times import day_text, minute_text, second_text
 from calock.server.web.http import SiteRequest
 from calock.server.web.links import portal_page
@@ -47,6 +51,8 @@ class Unread:
 
     count: int
     newest: list[tuple[Notice, Words]]
+    says_last_lock: bool = False
+    """One of them reminds of the only lock that is left."""
 
     @property
     def shown(self) -> str:
@@ -106,17 +112,28 @@ def open_notices(account: Account | AnonymousUser) -> Unread:
     """What the person has not read yet."""
     if not isinstance(account, Account):
         return Unread(0, [])
-    found = list(Notice.objects.open_for(account.pk).order_by("-created_at")[: MOST_COUNTED + 1])
-    return Unread(len(found), [(notice, words_of(notice)) for notice in found[:ABOVE_PAGES]])
+    found = _newest_open(account.pk)
+    said = any(notice.kind == NoticeKind.LOCK_EXPIRES and notice.facts.get("only") == "1" for notice in found)
+    return Unread(len(found), [(notice, words_of(notice)) for notice in found[:ABOVE_PAGES]], said)
+
+
+@prepared
+def _newest_open(account: Any) -> QuerySet[Notice]:
+    return Notice.objects.open_for(account).order_by("-created_at")[: MOST_COUNTED + 1]
 
 
 @register.simple_tag
-def only_lock(account: Account | AnonymousUser) -> LastLock | None:
-    """The account's last lock, when it is time to speak of it; not beside a reminder above the page that says so too."""
-    if not isinstance(account, Account):
+def only_lock(account: Account | AnonymousUser, unread: Unread) -> LastLock | None:
+    """The account's last lock, when it is time to speak of it; not beside a reminder among the unread notices that says so too."""
+    if not isinstance(account, Account) or unread.says_last_lock:
         return None
-    said = Notice.objects.open_for(account.pk).filter(kind=NoticeKind.LOCK_EXPIRES, facts__only="1")
-    return None if said.exists() else last_lock(account, at=clock.now())
+    return last_lock(account, at=clock.now())
+
+
+@register.simple_tag
+def short_failures() -> tuple[Failure, ...]:
+    """What keeps most people from logging in."""
+    return SHORT
 
 
 @register.filter
@@ -126,9 +143,8 @@ def hides_notices(request: SiteRequest) -> bool:
 
 
 @register.filter
-def seen_by(links: tuple[Link, ...], account: Account | AnonymousUser) -> list[Link]:
-    """Those of a profile's links that are for everybody, or for the account's role."""
-    role = account.role if isinstance(account, Account) else ""
+def seen_by(links: tuple[Link, ...], role: str) -> list[Link]:
+    """Those of a profile's links that are for everybody, or for this role."""
     return [link for link in links if link.role in (None, role)]
 
 

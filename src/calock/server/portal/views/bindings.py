@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -23,11 +25,12 @@ from calock.server.locks.password_rules import password_does
 from calock.server.portal.binding_query import ORDERS, STATUSES, file_rows, narrowed, ordered, searched
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
-from calock.server.portal.rows import row_of, rows_of, with_certificates
+from calock.server.portal.rows import live_bindings, row_of, rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.receipts.models import Receipt
 from calock.server.sessions.services import STEP_UP, is_fresh
 from calock.server.tools import clock
+from calock.server.tools.prepared import prepared
 from calock.server.web import exports
 from calock.server.web.http import SiteRequest, context_of, require_account
 
@@ -47,7 +50,8 @@ def binding_list(request: SiteRequest) -> HttpResponseBase:
     if request.GET.get("export") in exports.TYPES:
         rows = rows_of(list(found[: exports.MAX_ROWS]), site=request.site, at=now)
         return exports.file_of(str(request.site.bindings.list_name), request.GET["export"], file_rows(rows))
-    pages = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    as_it_opens = account.administers is None and not (ended or words or status or order)
+    pages = Paginator(live_bindings(account) if as_it_opens else found, PER_PAGE).get_page(request.GET.get("page"))
     rows = rows_of(list(pages), site=request.site, at=now, first=pages.start_index(), viewer=account)
     chosen = {"q": words, "state": "ended" if ended else "live", "status": status, "order": order}
     return page(
@@ -67,10 +71,21 @@ def binding_list(request: SiteRequest) -> HttpResponseBase:
         page_numbers=pages.paginator.get_elided_page_range(pages.number, on_each_side=2, on_ends=1),
         fresh_seconds=max(0, int((session.authenticated_at + STEP_UP - clock.now()).total_seconds())),
         password_does=password_does(account, site=request.site.code, at=timezone.now()),
-        claims=PendingBinding.objects.visible_to(account).select_related("account", "provider")[:SHOWN_CLAIMS] if not ended else (),
-        members=list(Account.objects.bindable_by(account).order_by("name", "username")),
+        claims=_claims(account.pk, account.administers) if not ended else (),
+        members=_members(account),
         **driver_context(request),
     )
+
+
+@prepared
+def _claims(account: Any, organisation: Any) -> QuerySet[PendingBinding]:
+    overseen = Account.objects.overseen(account, organisation).values("pk")
+    return PendingBinding.objects.filter(account__in=overseen).select_related("account", "provider")[:SHOWN_CLAIMS]
+
+
+def _members(account: Account) -> list[Account]:
+    """For whom the account may bind a lock."""
+    return [account] if account.administers is None else list(Account.objects.bindable_by(account).order_by("name", "username"))
 
 
 @require_POST

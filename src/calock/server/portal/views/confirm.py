@@ -14,7 +14,6 @@ from calock.server.grants.services import destination_of
 from calock.server.locks.password_rules import has_lock, password_does
 from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
 from calock.server.sessions import cookies
 from calock.server.web import refusals
@@ -67,7 +66,6 @@ def _show(request: SiteRequest, back: str, *, status: int = 200, refusal: object
         has_lock=has_lock(account),
         for_console=for_console,
         refusal=refusal,
-        failures=SHORT,
         **driver_context(request),
     )
     return allow_form_to(response, destination_of(back))

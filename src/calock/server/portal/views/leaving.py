@@ -14,12 +14,12 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.contacts.models import Contact
 from calock.server.locks.leaving import leave, leaver_of
-from calock.server.locks.models import Binding, PendingBinding
+from calock.server.locks.models import PendingBinding
 from calock.server.locks.password_rules import password_does
 from calock.server.locks.step_up import Evidence
 from calock.server.messaging.channels import ready_kinds
 from calock.server.portal.render import page
-from calock.server.portal.rows import rows_of
+from calock.server.portal.rows import live_bindings, rows_of
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import is_fresh_by_lock
@@ -64,7 +64,7 @@ def _page(request: SiteRequest, member: Account, *, status: int = 200, **context
         section="system",
         status=status,
         member=member,
-        rows=rows_of(Binding.objects.live().filter(account=member), site=request.site, at=at),
+        rows=rows_of(live_bindings(member), site=request.site, at=at),
         sessions=live,
         told=Contact.objects.verified().filter(account=member, kind__in=ready_kinds()).exists(),
         claims=PendingBinding.objects.filter(account=member).count(),

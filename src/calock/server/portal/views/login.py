@@ -14,7 +14,6 @@ from calock.server.grants.services import destination_of
 from calock.server.login import services
 from calock.server.login.views import landing
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.failures import SHORT
 from calock.server.portal.render import page
 from calock.server.sessions import cookies
 from calock.server.web import refusals
@@ -56,9 +55,7 @@ def _log_in(request: SiteRequest, wanted: str) -> HttpResponse:
 def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: Any) -> HttpResponse:
     over = OVER.get(request.GET.get("over", ""), "")
     context = {"username": request.GET.get("account", "")[:64], **context}
-    response = page(
-        request, "login", "login", status=status, next=wanted, over=over, failures=SHORT, **context, **driver_context(request)
-    )
+    response = page(request, "login", "login", status=status, next=wanted, over=over, **context, **driver_context(request))
     return allow_form_to(response, destination_of(wanted))
 
 

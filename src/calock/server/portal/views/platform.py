@@ -12,9 +12,8 @@ from django.views.decorators.http import require_safe
 from calock.server.accounts.models import Account, Role
 from calock.server.applications.catalogue import tiles_for
 from calock.server.applications.wishes import Wish
-from calock.server.locks.models import Binding
 from calock.server.portal.render import page
-from calock.server.portal.rows import Row, rows_of
+from calock.server.portal.rows import Row, live_bindings, rows_of
 from calock.server.web.http import SiteRequest, require_account
 
 SHOWN = 5
@@ -42,7 +41,7 @@ class LockCounts:
 
 def _own_locks(request: SiteRequest, account: Account) -> tuple[list[Row], LockCounts | None]:
     """The account's live bindings, those that need something first; no counts where there are none."""
-    rows = rows_of(Binding.objects.filter(account=account, unbound_at__isnull=True), site=request.site, at=timezone.now())
+    rows = rows_of(live_bindings(account), site=request.site, at=timezone.now())
     rows.sort(key=lambda row: row.status.tone == "good")
     tones = [row.status.tone for row in rows]
     return rows, LockCounts(len(rows), tones.count("warn"), tones.count("bad")) if rows else None
@@ -55,8 +54,11 @@ def _tiles(request: SiteRequest, account: Account) -> list[tuple[Wish, str]]:
 @require_safe
 def apps(request: SiteRequest) -> HttpResponse:
     account, _session = require_account(request)
+    elsewhere = _console(account)
+    if elsewhere is not None:
+        return elsewhere
     counts = _own_locks(request, account)[1]
-    return _console(account) or page(request, "apps", "apps", counts=counts, applications=_tiles(request, account))
+    return page(request, "apps", "apps", counts=counts, applications=_tiles(request, account))
 
 
 @require_safe
