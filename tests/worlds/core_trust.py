@@ -17,7 +17,7 @@ from calock.core import libcrypto
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.verify import VerificationInputs, verify_certificate, verify_token
-from calock.core.policy import Policy
+from calock.core.policy import Policy, RevocationRules
 from calock.core.register import CaCertificate, ProviderTrust, Register
 from calock.core.revocation.evidence import InMemoryEvidence
 from calock.core.verdict import Verdict
@@ -28,6 +28,8 @@ AT = datetime(2026, 6, 1, tzinfo=pki.EPOCH.tzinfo)
 START, END = pki.EPOCH, pki.years(pki.EPOCH, 3)
 ORIGIN, CHALLENGE = "https://login.example", "c2.login.test"
 KINDS = ("SM2", "EC", "RSA")
+DATES = {"not_before": START, "not_after": END}
+OFF = Policy(revocation=RevocationRules(mode="off"))
 USCC = "91350100M000100Y43"
 """The example of GB 32100-2015."""
 
@@ -123,3 +125,9 @@ def answer(der: bytes, signer: pki.Key, *, origin: str = ORIGIN, challenge: str 
         "signature": base64.b64encode(signature).decode(), **changes,
     }  # fmt: skip
     return AuthToken(**values)
+
+
+def trusting(*cas: bytes, policy: Policy = OFF) -> Register:
+    """A register of one provider: the practice root as anchor, and these CA certificates below it."""
+    anchor = CaCertificate.of(world().root.certificate, anchor=True)
+    return Register([ProviderTrust("p", (anchor, *map(CaCertificate.of, cas)), policy)])
