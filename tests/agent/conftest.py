@@ -43,6 +43,12 @@ def locks(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def driver(start, locks: Path) -> DriverProcess:
+    make_lock(locks)
+    return start(soft_dir=locks)
+
+
+@pytest.fixture
 def hsm(tmp_path: Path) -> SoftHsm:
     found = make_softhsm(tmp_path / "hsm")
     if found is None:

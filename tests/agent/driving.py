@@ -237,6 +237,24 @@ class DriverProcess:
         return self.call("/v1/authenticate", {"lock": lock, "challenge": challenge, "pin": pin, **more})
 
 
+def http_head(driver: DriverProcess, path: str, **headers: str) -> bytes:
+    """Head of a request that is otherwise in order; ``Content_Length`` is the header ``Content-Length``."""
+    lines = {"Host": f"127.0.0.1:{driver.port}", "Content-Type": "application/json", "X-Calock": "1", "Connection": "close"}
+    lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return "".join([f"POST {path} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in lines.items()), "\r\n"]).encode()
+
+
+def raw(driver: DriverProcess, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", driver.port), LONG) as connection:
+        connection.sendall(data)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+            if b"\r\n\r\n" in received and b"connection: close" in received.lower():
+                break
+        return received
+
+
 class Events:
     """A WebSocket to ``/v1/events`` with exactly the headers one wants; refused upgrades give ``accepted`` False."""
 
