@@ -204,6 +204,15 @@ def test_l15_of_a_pkcs7_chain_the_certificate_at_its_end_is_judged(place: Path) 
     assert (status, report["path"][0]["sha256"]) == (0, hashlib.sha256(lock).hexdigest())
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2, 0)])
+def test_of_a_chain_in_pem_the_certificate_at_its_end_is_judged_whatever_its_order(place: Path, order: tuple[int, ...]) -> None:
+    chain = (place / "lock.der").read_bytes(), world("SM2").ca.certificate, world("SM2").root.certificate
+    (place / "chain.pem").write_bytes(pem(*(chain[number] for number in order)))
+    status, report, _ = explain(place, "chain.pem", "--anchors", "root.pem", "--intermediates", "chain.pem")
+    assert report is not None
+    assert (status, report["path"][0]["sha256"]) == (0, hashlib.sha256(chain[0]).hexdigest())
+
+
 NO_CERTIFICATE = {
     "empty": "is empty", "text": "holds no certificate", "garbage": "holds no certificate", "key.der": "is a private key",
     "ec.der": "is a private key", "rsa.der": "is a private key", "key.pem": "holds PRIVATE KEY",

@@ -10,11 +10,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds.core_trust import world
+from worlds.core_trust import AT, world
 
 from calock.core.certificates.certificate import Certificate, lowest
 from calock.core.der.containers import ContainerError, certificates_in, values_in
-from calock.demo import der
+from calock.core.refusals import Refusal
+from calock.core.revocation.crl import read_crl
+from calock.demo import der, pki
 
 LEAF, CA, ROOT = world("EC").lock(), world("EC").ca.certificate, world("EC").root.certificate
 SM2_CHAIN = [world("SM2").lock(), world("SM2").ca.certificate, world("SM2").root.certificate]
@@ -65,12 +67,19 @@ ONE_FILE: dict[str, Callable[[bytes], bytes]] = {
     "bare base64 in lines of CR LF": lambda data: base64.encodebytes(data).replace(b"\n", b"\r\n"),
     "bare base64 behind an empty line": lambda data: b"\r\n" + base64.encodebytes(data),
     "bare base64 without padding": lambda data: base64.b64encode(data).rstrip(b"="),
+    "bare base64 as a program printed it": lambda data: b'"' + base64.encodebytes(data).replace(b"\n", b"\\r\\n") + b'"',
+    "bare base64 in UTF-16 without a mark": lambda data: base64.encodebytes(data).decode().encode("utf-16-le"),
+    "PEM in UTF-16 without a mark": lambda data: pem(data).decode().encode("utf-16-le"),
+    "PEM without padding": lambda data: pem(data).replace(b"=", b""),
+    "PEM as JSON has it": lambda data: pem(data).replace(b"\n", b"\\n"),
+    "DER behind an empty line": lambda data: b"\r\n" + data,
     "PKCS#7": signed_data,
     "PKCS#7 with a line end behind": lambda data: signed_data(data) + b"\n",
     "PKCS#7 of GM/T 0010": lambda data: signed_data(data, kind=GM_SIGNED_DATA),
     "PKCS#7 in PEM": lambda data: pem(signed_data(data), "PKCS7"),
     "CMS in PEM": lambda data: pem(signed_data(data), "CMS"),
     "PKCS#7 under the wrong label": lambda data: pem(signed_data(data)),
+    "PKCS#7 as a chain in PEM": lambda data: pem(signed_data(data), "CERTIFICATE CHAIN"),
     "PKCS#7 in bare base64": lambda data: base64.encodebytes(signed_data(data)),
 }
 
@@ -111,6 +120,9 @@ WITHOUT = {
     "is a PKCS#12 container": bytes.fromhex("308209a1020103308209"),
     "is a private key": bytes.fromhex("30770201010420"),
     "holds PRIVATE KEY": pem(b"\x30\x00", "PRIVATE KEY"),
+    "holds ATTRIBUTE CERTIFICATE": pem(LEAF, "ATTRIBUTE CERTIFICATE"),
+    "is a public key": Certificate.parse(LEAF).spki_der,
+    "is an OCSP response": world("SM2").ca.ocsp(1, this_update=AT),
     "holds a certificate without its end": pem(LEAF)[:-30],
 }
 
@@ -156,3 +168,35 @@ def test_l15_crls_and_ocsp_answers_are_read_from_the_same_forms() -> None:
         assert values_in(form(crl), b"X509 CRL") == [crl]
     assert values_in(pem(crl, "X509 CRL") * 2, b"X509 CRL") == [crl, crl]
     assert values_in(crl + b"\0", b"X509 CRL") == [crl + b"\0"]
+    assert values_in(pem(crl, "CRL"), b"X509 CRL") == [crl]
+
+
+REQUEST = der.sequence(der.integer(0), pki.name("x"), Certificate.parse(LEAF).spki_der, der.tlv(0xA0))
+OTHERS = {
+    "a certificate revocation list": world("SM2").crls()[1],
+    "a certificate request": der.sequence(REQUEST, pki.ECDSA_WITH_SHA256, der.bits(b"")),
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_another_signed_value_in_place_of_a_certificate_is_told(words: str) -> None:
+    (found,) = certificates_in(OTHERS[words])
+    with pytest.raises(Refusal, match=f"it is {words}, not a certificate"):
+        Certificate.parse(found.der)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html><title>404</title>", "it is a page of HTML"),
+        (pem(LEAF), "it is a PEM block CERTIFICATE"),
+        (pem(world("SM2").crls()[1], "X509 CRL")[:-40], "it is a PEM block X509 CRL, of another kind or cut off"),
+        (pem(LEAF, "X509 CRL").replace(b"M", b"!", 1), "it holds no DER value"),
+        (LEAF, "not those of a TBSCertList"),
+    ],
+)
+def test_l15_a_file_without_a_crl_says_what_it_is(file: bytes, words: str) -> None:
+    (value,) = values_in(file, b"X509 CRL")
+    with pytest.raises(Refusal, match=words):
+        read_crl(value)

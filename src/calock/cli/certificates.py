@@ -20,8 +20,6 @@ class FileCertificate:
     where: str
     settings: bytes = b""
     """OpenSSL's own trust settings behind it; empty = none."""
-    unordered: bool = False
-    """It comes from a container that keeps certificates in no particular order."""
 
 
 def certificates_in(name: str) -> list[FileCertificate]:
@@ -35,7 +33,7 @@ def certificates_in(name: str) -> list[FileCertificate]:
     except ContainerError as error:
         raise UsageError(f"{name} {error}") from error
     return [
-        FileCertificate(item.der, f"{name}, certificate {n}" if len(found) > 1 else name, item.settings, item.unordered)
+        FileCertificate(item.der, f"{name}, certificate {n}" if len(found) > 1 else name, item.settings)
         for n, item in enumerate(found, 1)
     ]
 

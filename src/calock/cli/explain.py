@@ -159,9 +159,7 @@ def _certificate(options: argparse.Namespace, given: GivenInputs) -> tuple[Verdi
 
 
 def _chosen(found: Sequence[FileCertificate]) -> bytes:
-    """The first certificate of a file; of a PKCS#7 container, which has no order, the one at the end of the chain."""
-    if not found[0].unordered:
-        return found[0].der
+    """The first certificate of a file that issued none of the others: chains stand in files in any order."""
     try:
         return lowest([Certificate.parse(item.der) for item in found])[0].der
     except (Refusal, IndexError):

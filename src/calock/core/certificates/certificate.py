@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from calock.core.certificates.key_types import is_ec, is_rsa
 from calock.core.der import extensions, legacy_encodings, names, reader, strings
+from calock.core.der.containers import other_signed
 from calock.core.der.distribution_points import ALL_REASONS, OID_CRL_DISTRIBUTION_POINTS, crl_distribution_points
 from calock.core.der.extensions import NO_AUTHORITY_KEY, OID_SUBJECT_KEY_ID, AuthorityKey, extension_name
 from calock.core.der.layout import Extension, algorithm_oid, key_bits, key_kind, key_oids, read_layout
@@ -60,7 +61,9 @@ class Certificate:
         except x509.InvalidVersion as error:
             raise Refusal(Reason.CERTIFICATE_VERSION, "unknown certificate version") from error
         except (ValueError, TypeError) as error:
-            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, str(error)[:200]) from error
+            other = other_signed(der_bytes)
+            detail = f"it is {other}, not a certificate" if other else str(error)[:200]
+            raise Refusal(Reason.CERTIFICATE_UNPARSABLE, detail) from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der

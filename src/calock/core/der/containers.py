@@ -1,9 +1,9 @@
 """Certificates and other DER values in the files in which CAs hand them out.
 
 Read are DER, PEM with any number of blocks and any text around them, certificates-only PKCS#7 (``.p7b``: RFC 2315 clause 9,
-GM/T 0010; DER or BER, also as PEM), and any of these as bare base64. White space at the end of a file is the file's; any other
-octet there stays with the value, whose reader refuses it. A file that begins with a SEQUENCE is one value, also when PEM text
-occurs inside it: its author chooses its contents.
+GM/T 0010; DER or BER, also as PEM), and any of these as bare base64; text also in UTF-16, and as it is copied out of JSON. White
+space around a file's value is the file's; any other octet behind it stays with the value, whose reader refuses it. A file that
+begins with a SEQUENCE is one value, also when PEM text occurs inside it: its author chooses its contents.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ _WHITE_SPACE = b" \t\r\n"
 _PEM = re.compile(rb"-----BEGIN (?P<label>[A-Z0-9 #]{1,40})-----(?P<body>[^-]*)-----END (?P=label)-----")
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
 _CERTIFICATE_LABELS = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"})
-_PKCS7_LABELS = frozenset({b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS"})
-_BARE = re.compile(rb"[A-Za-z0-9+/=\s]+")
+_PKCS7_LABELS = frozenset({b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS", b"CERTIFICATE CHAIN"})
+_BARE = re.compile(rb"[A-Za-z0-9+/=\s\\]+")
 _PKCS7 = bytes.fromhex("06092a864886f70d0107")
 _GM_PKCS7 = bytes.fromhex("060a2a811ccf5506010402")
 _OTHERS = {
     _PKCS7: "a PKCS#7 container",
+    bytes.fromhex("301306072a8648ce3d0201"): "a public key",
+    bytes.fromhex("305906072a8648ce3d0201"): "a public key",
+    bytes.fromhex("300d06092a864886f70d0101010500"): "a public key",
+    bytes.fromhex("0a0100a0"): "an OCSP response",
     bytes.fromhex("02010330"): "a PKCS#12 container",
     bytes.fromhex("02010030"): "a private key",
     bytes.fromhex("02010002"): "a private key",
@@ -33,6 +37,11 @@ _OTHERS = {
 }
 """Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
 MAX_CERTIFICATES = 256
+_ESCAPED_END = re.compile(rb"\\[nr]")
+"""Line ends as JSON has them."""
+_AROUND = _WHITE_SPACE + b"\"'\0"
+"""What stands around base64 that was copied out of a program."""
+_ATTRIBUTES = 0xA0
 _HEAD = 256
 """Octets at the beginning of a text among which white space is skipped."""
 _MAX_DEPTH = 32
@@ -48,8 +57,6 @@ class FileCertificate(NamedTuple):
     der: bytes
     settings: bytes = b""
     """OpenSSL's own trust settings behind it (X509_CERT_AUX, in ``TRUSTED CERTIFICATE`` blocks); empty = none."""
-    unordered: bool = False
-    """It comes from a PKCS#7 container, which keeps certificates in no particular order."""
 
 
 def certificates_in(data: bytes) -> list[FileCertificate]:
@@ -75,10 +82,34 @@ def values_in(data: bytes, label: bytes) -> list[bytes]:
     data = _as_octets(data)
     if data[:1] == _SEQUENCE:
         return [bytes(without_white_space(data))]
-    blocks = [_decoded(match["body"]) for match in _PEM.finditer(data) if match["label"] == label]
-    if blocks or b"-----BEGIN " + label + b"-----" in data:
-        return blocks
-    return [_bare(data) or data]
+    blocks = [_decoded(match["body"]) for match in _PEM.finditer(data) if label.endswith(match["label"])]
+    return blocks or [_bare(data) or data]
+
+
+def form_fault(data: reader.Bytes) -> str:
+    """What a file is that holds no DER value, for people; empty = it begins like one."""
+    if data[:1] == _SEQUENCE:
+        return ""
+    head = bytes(data[:_HEAD])
+    if b"<html" in head.lower() or b"<!doctype" in head.lower():
+        return "it is a page of HTML"
+    label = _BEGIN.search(head)
+    if label:
+        return f"it is a PEM block {label[1].decode()}, of another kind or cut off"
+    return "it holds no DER value" if head.strip() else "it is empty"
+
+
+def other_signed(data: bytes) -> str:
+    """Which other signed structure a DER value is that is no certificate, for people; empty = not known."""
+    try:
+        start, stop = reader.expect(data, *reader.element(data, 0, len(data))[1:], reader.SEQUENCE)
+        tags = [tag for tag, *_ in reader.children(data, start, stop)]
+    except reader.DerError:
+        return ""
+    after_name = tags[3] if len(tags) > 3 and tags[:3] == [reader.INTEGER, reader.SEQUENCE, reader.SEQUENCE] else 0
+    if after_name in (reader.UTC_TIME, reader.GENERALIZED_TIME):
+        return "a certificate revocation list"
+    return "a certificate request" if after_name == _ATTRIBUTES else ""
 
 
 def without_white_space(data: reader.Bytes) -> reader.Bytes:
@@ -91,10 +122,16 @@ def without_white_space(data: reader.Bytes) -> reader.Bytes:
 
 
 def _as_octets(data: bytes) -> bytes:
-    """Without the marks that editors put before text, and UTF-16 text as ASCII."""
+    """Without the marks and white space that editors put before a value, and UTF-16 text as ASCII."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").encode("ascii", "replace")
-    return data.removeprefix(b"\xef\xbb\xbf")
+    if data[1:2] == b"\0" and (data[:1].isalpha() or data[:1] == b"-"):
+        return data.decode("utf-16-le", "replace").encode("ascii", "replace")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    value = data[:_HEAD].lstrip()
+    if value[:1] == _SEQUENCE and value[1:2] > b"\x80":  # no text: a long length behind the tag
+        return data.lstrip()
+    return data
 
 
 def _in_block(label: bytes, body: bytes) -> list[FileCertificate]:
@@ -120,18 +157,19 @@ def _in_der(data: bytes) -> list[FileCertificate]:
 
 
 def _decoded(body: bytes) -> bytes:
+    text = b"".join(_ESCAPED_END.sub(b"", body).split()).rstrip(b"=")
     try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return b""  # refused by the value's own reader
+        return text  # refused by the value's own reader
 
 
 def _bare(data: bytes) -> bytes:
     """A DER SEQUENCE as bare base64; empty when the text is none."""
-    if data[:_HEAD].lstrip()[:1] != b"M" or not _BARE.fullmatch(data):
+    if data[:_HEAD].lstrip(_AROUND)[:1] != b"M":
         return b""
-    text = b"".join(data.split()).rstrip(b"=")
-    found = _decoded(text + b"=" * (-len(text) % 4))
+    data = data.strip(_AROUND)
+    found = _decoded(data) if _BARE.fullmatch(data) else b""
     return found if found[:1] == _SEQUENCE else b""
 
 
@@ -146,7 +184,7 @@ def _instead(data: bytes) -> str:
     label = _BEGIN.search(data)
     if label is None:
         return "holds no certificate"
-    if label[1].endswith(b"CERTIFICATE"):
+    if label[1] in _CERTIFICATE_LABELS:
         return "holds a certificate without its end"
     return f"holds {label[1].decode()}, not a certificate"
 
@@ -165,7 +203,7 @@ def _in_pkcs7(data: bytes) -> list[FileCertificate]:
         raise ContainerError(f"is a PKCS#7 container that cannot be read: {error}") from error
     if not found:
         raise ContainerError("is a PKCS#7 container without certificates")
-    return [FileCertificate(der, unordered=True) for der in found]
+    return [FileCertificate(der) for der in found]
 
 
 def _certificates_of(data: bytes) -> list[bytes]:

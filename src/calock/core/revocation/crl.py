@@ -18,6 +18,7 @@ from cryptography import x509
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import extensions, reader
+from calock.core.der.containers import form_fault
 from calock.core.der.layout import MAX_EXTENSIONS, Extension, read_extension
 from calock.core.der.legacy_encodings import parse_error_text, readable_copy
 from calock.core.policy import Policy
@@ -88,6 +89,9 @@ def read_crl(data: reader.Bytes) -> CrlHeader:
     """
     if len(data) > MAX_SIZE:
         raise revocation_untrusted(f"CRL of {len(data)} bytes; at most {MAX_SIZE}")
+    other = form_fault(data)
+    if other:
+        raise revocation_untrusted(f"not a CRL: {other}")
     try:
         layout = _layout(data)
     except reader.DerError as error:
@@ -130,13 +134,13 @@ def _layout(data: reader.Bytes) -> _Layout:
     start, end = reader.whole(data)
     parts = reader.children(data, start, end, 3)
     if [tag for tag, *_ in parts] != [reader.SEQUENCE, reader.SEQUENCE, reader.BIT_STRING]:
-        raise reader.DerError("CertificateList")
+        raise reader.DerError("no CertificateList")
     (_, tbs_position, tbs_start, tbs_end), (_, algorithm_position, _, algorithm_end), (_, _, bits_start, bits_end) = parts
     fields = reader.children(data, tbs_start, tbs_end, 8)
     tags = [tag for tag, *_ in fields]
     times = [index for index, tag in enumerate(tags) if tag in (reader.UTC_TIME, reader.GENERALIZED_TIME)]
     if len(times) not in (1, 2) or times[0] < 2:
-        raise reader.DerError("TBSCertList")
+        raise reader.DerError("its fields are not those of a TBSCertList")
     entries = (0, 0)
     kept = fields
     after = times[-1] + 1

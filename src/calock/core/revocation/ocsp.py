@@ -20,6 +20,7 @@ from cryptography.x509 import ocsp
 from calock.core import libcrypto
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import reader
+from calock.core.der.containers import form_fault
 from calock.core.der.layout import key_bits, read_extension
 from calock.core.der.legacy_encodings import parse_error_text, readable_copy
 from calock.core.der.names import NameKey, comparison_key
@@ -168,6 +169,9 @@ def read_response(data: bytes) -> BasicOcspResponse:
     """
     if len(data) > MAX_SIZE:
         raise revocation_untrusted(f"OCSP response of {len(data)} bytes; at most {MAX_SIZE}")
+    other = form_fault(data)
+    if other:
+        raise revocation_untrusted(f"not an OCSP response: {other}")
     try:
         parsed = _loaded(data)
         return (
