@@ -7,6 +7,7 @@ import io
 import random
 import re
 import zipfile
+from datetime import date
 
 import openpyxl
 import pytest
@@ -47,7 +48,7 @@ def taken(kind: ImportKind, text: str | bytes, by: Account | None = None) -> lis
 
 def workbook(*rows, formula: str = "") -> bytes:
     made = io.BytesIO()
-    book = xlsxwriter.Workbook(made)
+    book = xlsxwriter.Workbook(made, {"default_date_format": "yyyy-mm-dd"})
     sheet = book.add_worksheet()
     for number, row in enumerate(rows):
         sheet.write_row(number, 0, row)
@@ -186,6 +187,29 @@ def test_a_workbook_is_read_as_text_and_what_excel_made_of_it_is_an_error_line()
     assert set(Account.objects.values_list("external_id", flat=True)) == {"0012", "12"}
     formula = workbook(("账户", "姓名"), formula='=HYPERLINK("http://x")')
     assert judged(ImportKind.ACCOUNTS, formula) == {2: ("error", "第 1 列是公式或错误值，请粘贴为文本")}
+
+
+def test_a_csv_that_excel_has_written_is_read_as_what_was_meant_or_is_an_error_line():
+    lines = "neu1,张三,1.32E+17", 'neu2,李四,"=""0012"""', 'neu3,王五,="0013"', "  , ,", "neu4,赵六,E-9"
+    text = "\n".join(("*账户,姓 名：,外部编号", *lines, ""))
+    assert judged(ImportKind.ACCOUNTS, text) == {
+        2: ("error", "第 3 列是科学计数法的数字，Excel 已丢失末位，请设为文本后重新填写"),
+        3: ("new", "李四"), 4: ("new", "王五"), 6: ("new", "赵六"),
+    }  # fmt: skip
+    taken(ImportKind.ACCOUNTS, text)
+    assert set(Account.objects.values_list("external_id", flat=True)) == {"0012", "0013", "E-9"}
+
+
+def test_a_date_that_excel_made_of_a_number_is_an_error_line():
+    content = workbook(("账户", "姓名", "外部编号"), ("neu1", "张三", date(2024, 3, 1)))
+    assert judged(ImportKind.ACCOUNTS, content) == {2: ("error", "第 3 列是日期，Excel 已改写原文，请设为文本后重新填写")}
+
+
+@pytest.mark.parametrize("written", ["９１３５０１００Ｍ０００１００Ｙ４３", "9135 0100 m000 100y 43", "91350100-M000100Y43"])
+def test_a_code_in_another_way_of_writing_is_that_organisations(written):
+    text = "统一社会信用代码,单位名称\n"
+    assert taken(ImportKind.ORGANISATIONS, f"{text}91350100M000100Y43,甲公司\n") == ["new"]
+    assert taken(ImportKind.ORGANISATIONS, f"{text}{written},甲公司\n") == ["same"]
 
 
 def test_a_workbook_cannot_fill_the_memory():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from calock.core.checks.identity import normalised
 from calock.server.imports.tables import Line, malformed, read_table
 
 
@@ -76,7 +78,7 @@ def _names(kind: ImportKind, head: Line) -> list[str]:
     if head.fault:
         raise malformed(f"第 {head.number} 行（列名）：{head.fault}")
     known = {text.casefold(): column.name for column in COLUMNS[kind] for text in (column.name, column.title)}
-    cells = [cell.replace(" ", "").casefold() for cell in head.cells]
+    cells = [unicodedata.normalize("NFKC", cell).replace(" ", "").strip("*:").casefold() for cell in head.cells]
     while cells and not cells[-1]:
         cells.pop()
     names = [{key.replace(" ", ""): name for key, name in known.items()}.get(cell, "") for cell in cells]
@@ -98,5 +100,7 @@ def _record(kind: ImportKind, names: list[str], line: Line) -> Record:
     if len(line.cells) < len(names) or any(line.cells[len(names) :]):
         return Record(line.number, {}, f"该行有 {len(line.cells)} 列，列名有 {len(names)} 个")
     values = dict(zip(names, line.cells, strict=False))
+    if "uscc" in values:
+        values["uscc"] = normalised("uscc", values["uscc"])
     empty = [column.title for column in COLUMNS[kind] if column.needed and not values[column.name]]
     return Record(line.number, {} if empty else values, f"未填写{'、'.join(empty)}" if empty else "")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any, NamedTuple
 
 from calock.core.refusals import Reason, Refusal
@@ -29,6 +30,9 @@ MAX_CELL = 500
 MAX_DIGITS = 15
 """Digits that spreadsheet programs keep of a number; of longer ones they show others."""
 
+_SCIENTIFIC = re.compile(r"\d(\.\d+)?[Ee]\+\d{2}")
+"""How spreadsheet programs write a longer number into a CSV file."""
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TOO_LONG = "\x00long"
 _TOO_MANY_ROWS = "工作表超过 {} 行（含空行）"
@@ -82,8 +86,14 @@ def _text(content: bytes) -> Iterator[Line]:
         except csv.Error as error:
             yield Line(reader.line_num, [], f"无法读取该行：{error}")
         else:
-            if any(cells):
-                yield _checked(reader.line_num, cells)
+            if any(map(str.strip, cells)):
+                yield _checked(reader.line_num, [_without_formula(cell) for cell in cells])
+
+
+def _without_formula(cell: str) -> str:
+    """``="0012"`` is how exports keep Excel from reading a number; it means the text."""
+    found = _TEXT_FORMULA.fullmatch(cell)
+    return found[1] if found else cell
 
 
 def _encoding(content: bytes) -> str:
@@ -119,6 +129,8 @@ def _checked(number: int, cells: list[str]) -> Line:
     for place, cell in enumerate(made, start=1):
         if len(cell) > MAX_CELL:
             return Line(number, [], f"第 {place} 列超过 {MAX_CELL} 个字符")
+        if _SCIENTIFIC.fullmatch(cell):
+            return Line(number, [], f"第 {place} 列是科学计数法的数字，Excel 已丢失末位，请设为文本后重新填写")
         if not cell.isprintable():
             broken = any("\ud800" <= character <= "\udfff" for character in cell)
             return Line(number, [], f"第 {place} 列{'的编码有误' if broken else '含有控制字符'}")
@@ -174,6 +186,8 @@ def _row(number: int, row: tuple[Any, ...]) -> Line:
     for place, cell in enumerate(row, start=1):
         if cell.value is not None and cell.data_type in "ef":
             return Line(number, [], f"第 {place} 列是公式或错误值，请粘贴为文本")
+        if isinstance(cell.value, datetime | date | time):
+            return Line(number, [], f"第 {place} 列是日期，Excel 已改写原文，请设为文本后重新填写")
         if isinstance(cell.value, float | int) and abs(cell.value) >= 10**MAX_DIGITS:
             return Line(number, [], f"第 {place} 列是超过 {MAX_DIGITS} 位的数字，Excel 已丢失末位，请设为文本后重新填写")
         cells.append(_plain(cell.value))
@@ -185,4 +199,4 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return value.isoformat() if isinstance(value, datetime | date) else str(value)
+    return str(value)
