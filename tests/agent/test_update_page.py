@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from agent.chromium import chromium, chromium_path
 from agent.driving import DriverProcess, until
 from agent.update_platform import Platform, manifest_text
-from playwright.sync_api import sync_playwright
 from worlds.driver_packages import make_package
 
 from calock.agent.status import address, ask_code
 
-CHROMIUM = "/usr/bin/chromium"
 INSTALLER = b"import os, pathlib; pathlib.Path(os.environ['XDG_DATA_HOME'], 'installed').write_text('1')\n"
 
 
@@ -82,13 +81,12 @@ def test_a_platform_that_does_not_answer_is_said_so(driver, platform):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="no Chromium here")  # noqa: PTH110 - a string
+@pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed")
 def test_the_page_shows_it_and_the_click_starts_it(driver, platform, tmp_path):
     platform.offer(make_package(version="1.3.0", files={"installer/__main__.py": INSTALLER}))
     found = ask_code(driver.state)
     assert found
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1366, "height": 768})
         page.goto(address(*found))
         page.get_by_text("有新版本 1.3.0").wait_for()
@@ -100,5 +98,4 @@ def test_the_page_shows_it_and_the_click_starts_it(driver, platform, tmp_path):
         assert not marker(tmp_path).exists()
         page.get_by_role("button", name="更新到 1.3.0").click()
         page.get_by_text("正在下载并安装").wait_for()
-        browser.close()
     until(marker(tmp_path).exists, "the installer")

@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from agent.chromium import WINDOW_PAGE, Site, chromium, chromium_path, serving
+from agent.chromium import WINDOW_PAGE, Site, chromium_path, launched, serving
 from agent.driving import CHALLENGE, PIN, DriverProcess, make_certificate, make_lock, until
 from agent.softhsm import Shim, SoftHsm, Stored
 from agent.test_service import verify
 from agent.test_shared_computer import AnyPort, taken
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Playwright, Route, expect, sync_playwright
 from serving import free_port
 
 from calock.agent.backends.softlock import plug, unplug
@@ -30,8 +30,21 @@ needs_chromium = pytest.mark.skipif(not chromium_path(), reason="Chromium is not
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launched(playwright) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def whole_browser(playwright: Playwright) -> Iterator[Browser]:
+    """With an error page of its own for an empty refusal."""
+    with launched(playwright, whole=True) as found:
         yield found
 
 
@@ -211,8 +224,10 @@ def test_nothing_can_be_typed_before_the_locks_are_known(browser: Browser, drive
 
 @needs_chromium
 @pytest.mark.parametrize("host", ["evil", "shanxi.evil"])
-def test_another_origin_gets_an_empty_refusal_and_no_window(browser: Browser, driver: DriverProcess, site: Site, host: str) -> None:
-    page, window = opened(browser, driver, site.at(host))
+def test_another_origin_gets_an_empty_refusal_and_no_window(
+    whole_browser: Browser, driver: DriverProcess, site: Site, host: str
+) -> None:
+    page, window = opened(whole_browser, driver, site.at(host))
     wait_refused(window, page)
     assert page.evaluate("heard") == []
 
@@ -232,11 +247,11 @@ def test_a_page_that_replaces_its_own_content_does_not_get_anothers_answer(
 
 
 @needs_chromium
-def test_without_a_referrer_the_origin_is_null_and_refused(browser: Browser, start, locks: Path) -> None:
+def test_without_a_referrer_the_origin_is_null_and_refused(whole_browser: Browser, start, locks: Path) -> None:
     make_lock(locks)
     with serving(Site({"/": WINDOW_PAGE}, headers={"Referrer-Policy": "no-referrer"})) as site:
         driver = start(soft_dir=locks, origins=[site.at("shanxi")])
-        page, window = opened(browser, driver, site.at("shanxi"))
+        page, window = opened(whole_browser, driver, site.at("shanxi"))
         wait_refused(window, page)
         assert page.evaluate("heard") == []
 

@@ -10,12 +10,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from agent.chromium import chromium_path
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from calock.demo.ports import free_port
 from calock.demo.run import USUAL_PORTS
 from journeys.people import Person
-from journeys.platform import Platform, chromium, prepare, running
+from journeys.platform import Platform, prepare, running
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -54,7 +55,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    path = chromium()
+    path = chromium_path(whole=SHOWN)
     assert path, "these tests need Chromium"
     found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), headless=not SHOWN, slow_mo=400 if SHOWN else 0)
     yield found

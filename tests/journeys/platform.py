@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -220,8 +219,4 @@ def _configure_driver(place: Place, port: int, *, pkcs11: Path, skf: Iterable[Pa
     return {"XDG_CONFIG_HOME": str(place.driver_home), "XDG_STATE_HOME": str(place.driver_home / "state")}
 
 
-def chromium() -> str | None:
-    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-
-
-__all__ = ["PASSWORD", "SITES", "HardLock", "Platform", "chromium", "running"]
+__all__ = ["PASSWORD", "SITES", "HardLock", "Platform", "running"]

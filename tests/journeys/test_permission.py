@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from agent.chromium import chromium_path
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from calock.demo.children import Child
@@ -16,7 +17,7 @@ from calock.demo.ports import free_port
 from calock.demo.run import _answers, calock_command
 from journeys.conftest import ARGUMENTS, WIDE
 from journeys.people import PATIENCE
-from journeys.platform import Platform, chromium
+from journeys.platform import Platform
 from journeys.tls import gateway, self_signed
 
 HOST = "gov.example"
@@ -47,7 +48,7 @@ def public(platform: Platform, playwright: Playwright, tmp_path_factory: pytest.
     server = platform.children.add(Child("public server", command, log=platform.place.logs / "public.log", environment=environment))
     server.wait_until(lambda: _answers(behind, "/healthz") is not None)
     origin = f"https://{HOST}:{port}"
-    path = chromium()
+    path = chromium_path(whole=True)  # the shell knows of no permission for the local network
     assert path
     rules = [f"--host-resolver-rules=MAP {HOST} 127.0.0.1", f"--ip-address-space-overrides=127.0.0.1:{port}=public"]
     browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *rules])

@@ -60,7 +60,9 @@ DIFFERS = frozenset(
     {
         # rows that wait for each other, and who wins: also every test that commits, wherever it is
         "login",
-        "sessions",
+        "sessions/test_new_cookies.py",
+        "sessions/test_proofs.py",
+        "sessions/test_session_cookie.py",
         "locks/test_consent.py",
         "locks/test_claims.py",
         "imports/test_import_pages.py",

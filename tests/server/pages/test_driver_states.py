@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from agent.chromium import chromium_path
 from agent.driving import DriverProcess, make_lock
 from journeys.conftest import ARGUMENTS
-from journeys.platform import chromium
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from serving import free_port
 
@@ -51,7 +51,7 @@ def origin(live_server) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium()
+    path = chromium_path()
     assert path, "these tests need Chromium"
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in this thread; no query does while it waits
