@@ -14,6 +14,7 @@ from django.utils import timezone
 from worlds.browser import Browser, logged_in
 from worlds.locks import make_lock_world
 from worlds.practice import NOW, YEARS, id_card, make_lock
+from worlds.schemas import kept_copy
 
 from calock.core.certificates.certificate import Certificate
 from calock.server.locks import answers, predecessors
@@ -42,9 +43,10 @@ def brought_up_to_date() -> None:
 
 @pytest.fixture
 def world():
-    """Of which each test goes back to the tables of a version before; whatever a failing test left half-way is brought up again."""
+    """Of which each test goes back to the tables of a version before; afterwards they are today's."""
+    today = kept_copy()
     yield make_lock_world("EC", "RSA")
-    brought_up_to_date()
+    today()
 
 
 def stored(apps, lock, lock_id, account, *, sealed=False, **changed):

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from worlds.rows import operator
+from worlds.schemas import kept_copy
 
 from calock.server.approvals.models import Approval
 from calock.server.providers.trust import current_problems, current_register, forget_register
@@ -26,13 +27,25 @@ def mac(kind: str, *fields: object) -> str:
     return hmac.new(key_for("register"), text.encode(), "sha256").hexdigest()
 
 
+@pytest.fixture(scope="module")
+def copies():
+    """Of the database: today's and of the first version, made by the first test that goes back there."""
+    return {}
+
+
 @pytest.fixture
-def old(transactional_db):
+def old(transactional_db, copies):
     """The models of the first version, on their own schema; afterwards the database is today's again."""
-    executor = MigrationExecutor(connection)
-    executor.migrate(FIRST)
-    yield executor.loader.project_state(FIRST).apps.get_model
-    call_command("migrate", verbosity=0)
+    if copies:
+        copies["first"]()
+    else:
+        copies["today"] = kept_copy()
+        executor = MigrationExecutor(connection)
+        executor.migrate(FIRST)
+        copies["models"] = executor.loader.project_state(FIRST).apps.get_model
+        copies["first"] = kept_copy()
+    yield copies["models"]
+    copies["today"]()
 
 
 def upgrade() -> None:

@@ -121,15 +121,6 @@ def test_processes_told_to_end_while_they_still_load_end(data):
     assert said.count("\n") == 1, said
 
 
-def test_a_worker_that_does_not_hear_is_ended(data):
-    running = Server(data, "--workers", "2")
-    children = children_of(running.process.pid)
-    deaf = next(child for child in children if b"jobs" not in Path(f"/proc/{child}/cmdline").read_bytes())
-    os.kill(int(deaf), signal.SIGSTOP)
-    assert running.stop() in (0, 130)
-    assert not left_of(children)
-
-
 def test_nothing_goes_on_when_the_server_itself_is_killed(data):
     running = Server(data, "--workers", "2")
     children = children_of(running.process.pid)
@@ -141,12 +132,14 @@ def test_nothing_goes_on_when_the_server_itself_is_killed(data):
         ask(running.port, "/healthz")
 
 
-def test_jobs_that_do_not_end_when_told_are_ended_and_collected(data):
+def test_a_worker_and_jobs_that_do_not_hear_are_ended_and_collected(data):
     """Where nobody else collects the dead, as in most containers, one left would stay in the process table."""
-    running = Server(data, "--workers", "1")
+    running = Server(data, "--workers", "2")
     children = children_of(running.process.pid)
     jobs = next(child for child in children if b"jobs" in Path(f"/proc/{child}/cmdline").read_bytes())
-    os.kill(int(jobs), signal.SIGSTOP)
+    worker = next(child for child in children if child != jobs)
+    for deaf in (jobs, worker):
+        os.kill(int(deaf), signal.SIGSTOP)
     assert running.stop() in (0, 130)
     assert not left_of(children)
 
