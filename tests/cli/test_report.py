@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conformance.suite_cases import calock
 from worlds.core_trust import AT, CHALLENGE, ORIGIN, World, world
+from worlds.responses import ocsp_answer
 
 from calock.cli import main
 
@@ -34,7 +35,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def answer(here: World, serial: int) -> bytes:
-    return here.ca.ocsp(serial, "good", this_update=AT - timedelta(minutes=1), next_update=AT + timedelta(hours=1))
+    return ocsp_answer(here.ca, serial, "good", this_update=AT - timedelta(minutes=1), next_update=AT + timedelta(hours=1))
 
 
 def arguments(place: Path, *given: str, file: str = "lock.der") -> list[str]:

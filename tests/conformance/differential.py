@@ -15,6 +15,7 @@ from typing import Any
 from conformance.second_opinion import Question, second_opinion
 from conformance.suite_cases import Outcome
 from cryptography import x509
+from worlds.responses import ocsp_answer, ocsp_responder
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.decision.verify import VerificationInputs, verify_certificate
@@ -167,12 +168,12 @@ def _answered(make: Callable[[pki.Authority], bytes]) -> Fault:
 
 
 def _good(authority: pki.Authority, serial: int = LEAF_SERIAL, **changes: Any) -> bytes:
-    return authority.ocsp(serial, **{**TIMES, **changes})
+    return ocsp_answer(authority, serial, **{**TIMES, **changes})
 
 
 def _delegated(**changes: Any) -> Fault:
     def make(authority: pki.Authority) -> bytes:
-        return _good(authority, responder=authority.responder(**{**DELEGATE, **changes}))
+        return _good(authority, responder=ocsp_responder(authority, **{**DELEGATE, **changes}))
 
     return _answered(make)
 
@@ -180,7 +181,7 @@ def _delegated(**changes: Any) -> Fault:
 def _by_delegate_of_another(authority: pki.Authority) -> bytes:
     """The delegate's certificate is by a key of the same kind, under the CA's own name."""
     stranger = replace(authority, key=_key(authority.key.algorithm, "stranger"))
-    return _good(authority, responder=stranger.responder(**DELEGATE))
+    return _good(authority, responder=ocsp_responder(stranger, **DELEGATE))
 
 
 FAULTS |= {

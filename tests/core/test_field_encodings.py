@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds.core_trust import AT, END, START, answer, key, world
+from worlds.responses import ocsp_answer, ocsp_responder
 from worlds.signatures import fixed, padded, raw, resigned
 
 from calock.core.certificates import signatures
@@ -118,7 +119,7 @@ def test_l06_a_ca_with_such_a_name_is_read_everywhere_that_it_stands(kind: str) 
     lock = ca.issue_lock("x", key(kind), not_before=START, not_after=END, serial=77)
     times = {"this_update": AT - HOUR / 12, "next_update": AT + HOUR}
     crls = [root.crl(**times), ca.crl(**times)]
-    answered = [ca.ocsp(77, **times, responder=ca.responder(not_before=START, not_after=START + 600 * DAY))]
+    answered = [ocsp_answer(ca, 77, **times, responder=ocsp_responder(ca, not_before=START, not_after=START + 600 * DAY))]
     revoked = [root.crl(**times), ca.crl([(77, AT, None)], **times)]
     assert judged(lock, ca, root, crls=crls, policy=Policy()).reason is None
     assert (
@@ -141,7 +142,7 @@ def test_attributes_of_one_rdn_are_read_in_any_order(kind: str) -> None:
     lock = ca.issue(written("乙"), key(kind).spki_der, not_before=START, not_after=END, serial=77, extensions=lock_extensions(ca))
     times = {"this_update": AT - HOUR / 12, "next_update": AT + HOUR}
     assert judged(lock, ca, root, crls=[root.crl(**times), ca.crl(**times)], policy=Policy()).reason is None
-    assert judged(lock, ca, root, crls=[root.crl(**times)], ocsp=[ca.ocsp(77, **times)], policy=Policy()).reason is None
+    assert judged(lock, ca, root, crls=[root.crl(**times)], ocsp=[ocsp_answer(ca, 77, **times)], policy=Policy()).reason is None
     assert (Certificate.parse(lock).subject_cn, Certificate.parse(lock).subject_o) == ("甲", "乙")
 
 
@@ -294,10 +295,10 @@ def test_l05_the_rule_holds_for_ca_certificates_crls_ocsp_answers_and_their_sign
         crls = [crls[0], resigned(crls[1], write, until_written_otherwise=ca.key)]
     else:
         crls = crls[:1]
-        signer = ca.responder(not_before=AT - DAY, not_after=AT + DAY)
+        signer = ocsp_responder(ca, not_before=AT - DAY, not_after=AT + DAY)
         if what == "ocsp signer":
             signer = replace(signer, certificate=resigned(signer.certificate, write, until_written_otherwise=ca.key))
-        ocsp = [ca.ocsp(4242, **times, responder=signer)]
+        ocsp = [ocsp_answer(ca, 4242, **times, responder=signer)]
         if what == "ocsp":
             ocsp = [ocsp_resigned(ocsp[0], write, signer.key)]
     strict = judged(lock, ca, here.root, crls=crls, ocsp=ocsp, policy=Policy())
@@ -372,7 +373,7 @@ def test_l14_an_ocsp_signer_without_key_usage_may_sign() -> None:
         dates = {"not_before": AT - DAY, "not_after": AT + DAY}
         made = here.ca.issue(pki.name("r"), own.spki_der, extensions=[authority_key, nocheck, *extensions], **dates)
         signer = pki.Authority(own, pki.name("r"), made, (made, *here.ca.chain))
-        answered = here.ca.ocsp(4242, this_update=AT - HOUR / 12, next_update=AT + HOUR, responder=signer)
+        answered = ocsp_answer(here.ca, 4242, this_update=AT - HOUR / 12, next_update=AT + HOUR, responder=signer)
         return judged(here.lock(), here.ca, here.root, crls=here.crls()[:1], ocsp=[answered], policy=Policy()).reason
 
     assert reason(ocsp_signing) is None

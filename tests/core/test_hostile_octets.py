@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from worlds.core_trust import AT, END, START, World, answer, key, world
+from worlds.responses import ocsp_answer, single_answer
 
 from calock.cli import report
 from calock.core.certificates.certificate import Certificate
@@ -112,7 +113,7 @@ def test_days_of_grace_at_the_end_of_time() -> None:
 def test_the_ends_of_time_are_moments_like_others(moment: datetime) -> None:
     here = world()
     leaf, ca, root = map(Certificate.parse, (here.lock(), here.ca.certificate, here.root.certificate))
-    answers = [here.ca.ocsp(leaf.serial, this_update=AT, next_update=next_update) for next_update in (None, AT + HOUR)]
+    answers = [ocsp_answer(here.ca, leaf.serial, this_update=AT, next_update=next_update) for next_update in (None, AT + HOUR)]
     evidence = InMemoryEvidence(here.crls(), answers, anchors=[root], others=[ca], at=AT)
     assert check_revocation([leaf, ca, root], evidence=evidence, policy=Policy(), at=moment).reason is Reason.REVOCATION_STALE
     assert not verify_certificate(here.lock(), here.setting(at=moment)).accepted
@@ -138,7 +139,7 @@ class Told:
 
     def answer_by_name(self, name: bytes, *certificates: bytes, by: pki.Key | None = None, status: Any = "good") -> bytes:
         """An OCSP response whose responderID is a name."""
-        single = self.here.ca.single_response(self.leaf.serial, status, this_update=AT - HOUR / 60, next_update=AT + HOUR)
+        single = single_answer(self.here.ca, self.leaf.serial, status, this_update=AT - HOUR / 60, next_update=AT + HOUR)
         signer = by or key("EC", "attacker")
         tbs = der.sequence(der.tlv(0xA1, name), der.generalized_time(AT), der.sequence(single))
         sent = [der.tlv(0xA0, der.sequence(*certificates))] if certificates else []
@@ -215,11 +216,11 @@ def test_delegates_that_are_none(told: Told, name: str) -> None:
 
 def test_unknown_beats_good_in_one_answer_whatever_the_order(told: Told) -> None:
     good, unknown = (
-        told.here.ca.single_response(told.leaf.serial, status, this_update=AT, next_update=AT + HOUR)
+        single_answer(told.here.ca, told.leaf.serial, status, this_update=AT, next_update=AT + HOUR)
         for status in ("good", "unknown")
     )
     for first, second in (("good", unknown), ("unknown", good)):
-        blob = told.here.ca.ocsp(told.leaf.serial, first, this_update=AT, next_update=AT + HOUR, more=[second])
+        blob = ocsp_answer(told.here.ca, told.leaf.serial, first, this_update=AT, next_update=AT + HOUR, more=[second])
         assert told.reason(ocsp=[blob]) is Reason.REVOCATION_UNKNOWN
 
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.x509 import ocsp as reference
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds.responses import ocsp_answer, single_answer
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.policy import Policy
@@ -25,7 +26,7 @@ GRAPH = CaGraph([ISSUER], (), policy=Policy(), at=AT)
 
 
 def response(serial: int = 5, status: str = "good", **fields) -> bytes:
-    return CA.ocsp(serial, status, **{"this_update": AT, "next_update": AT + DAY, **fields})
+    return ocsp_answer(CA, serial, status, **{"this_update": AT, "next_update": AT + DAY, **fields})
 
 
 def judged(data: bytes, serial: int = 5):
@@ -99,13 +100,13 @@ def test_too_large():
 
 
 def test_too_many_answers():
-    more = [CA.single_response(serial, "good", this_update=AT) for serial in range(100)]
+    more = [single_answer(CA, serial, "good", this_update=AT) for serial in range(100)]
     with pytest.raises(Refusal):
         read_response(response(more=more))
 
 
 def test_an_unknown_critical_extension_of_one_answer():
-    single = CA.single_response(6, "good", this_update=AT)
+    single = single_answer(CA, 6, "good", this_update=AT)
     body = single[2:] if single[1] < 0x80 else single[3:]
     extension = der.sequence(der.oid("1.2.3.4"), der.boolean(True), der.octets(b"x"))
     critical = der.tlv(0x30, body + der.tlv(0xA1, der.sequence(extension)))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp as reference
+from worlds.responses import ocsp_answer, ocsp_responder, single_answer
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der.containers import values_in
@@ -48,7 +49,7 @@ class World:
 
     def answer(self, status: str = "good", *, serial: int | None = None, authority=None, **fields) -> bytes:
         values = {"this_update": AT - timedelta(minutes=5), "next_update": AT + HOUR, **fields}
-        return (authority or self.issuing).ocsp(self.leaf.serial if serial is None else serial, status, **values)
+        return ocsp_answer(authority or self.issuing, self.leaf.serial if serial is None else serial, status, **values)
 
     def judge(self, *crls, ocsp=(), stapled=(), at=AT, leaf=None, policy=None, root_crl=None, others=(), **rules):
         policy = policy or Policy(revocation=RevocationRules(**rules))
@@ -381,8 +382,8 @@ def test_a40_another_serial_is_no_answer(world):
 
 def test_a40_duplicates_the_newest_but_revoked_wins(world):
     def single(status, minutes):
-        return world.issuing.single_response(
-            world.leaf.serial, status, this_update=AT - timedelta(minutes=minutes), next_update=AT + HOUR
+        return single_answer(
+            world.issuing, world.leaf.serial, status, this_update=AT - timedelta(minutes=minutes), next_update=AT + HOUR
         )
 
     assert world.reason(ocsp=[world.answer(this_update=AT - 3 * HOUR, more=[single("good", 1)])]) is None
@@ -391,7 +392,7 @@ def test_a40_duplicates_the_newest_but_revoked_wins(world):
 
 def delegate(world, **fields):
     dates = {"not_before": AT - DAY, "not_after": AT + DAY, **fields}
-    return dates.pop("by", world.issuing).responder(**dates)
+    return ocsp_responder(dates.pop("by", world.issuing), **dates)
 
 
 def test_delegated_responder(world):

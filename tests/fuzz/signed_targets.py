@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from worlds.responses import ocsp_answer
+
 IMPORTS = ("calock.core.decision.verify", "calock.core.revocation.evidence", "calock.core.paths.chain")
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -114,7 +116,7 @@ def signed_delegate(data: bytes) -> None:
     here = world()
     certificate = pki.signed(data, here.ca.key)
     responder = pki.Authority(here.key, pki.name("responder"), certificate, ())
-    here.reason([], [here.ca.ocsp(7, this_update=AT, next_update=AT + DAY, responder=responder)], [])
+    here.reason([], [ocsp_answer(here.ca, 7, this_update=AT, next_update=AT + DAY, responder=responder)], [])
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from worlds.browser import Browser, logged_in, reason_of, refusal_row
 from worlds.practice import NOW, family, make_lock
+from worlds.responses import ocsp_answer
 from worlds.rows import USCC, install
 
 from calock.core.certificates.certificate import Certificate
@@ -81,7 +82,7 @@ def test_what_a_stapled_answer_says_against_it_counts(lock_world, lock, status, 
     at = timezone.now().replace(microsecond=0)
     serial = Certificate.parse(lock.certificate).serial
     why = {"reason": "keyCompromise"} if status == "revoked" else {}
-    said = lock.family.issuing.ocsp(serial, status, this_update=at, next_update=at + HOUR, **why)
+    said = ocsp_answer(lock.family.issuing, serial, status, this_update=at, next_update=at + HOUR, **why)
     refusal_row(bind(lock_world, lock, stapledOcsp=[base64.b64encode(said).decode()]), reason)
 
 

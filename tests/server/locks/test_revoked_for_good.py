@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from worlds.browser import Browser, bound, logged_in, reason_of, refusal_row
 from worlds.practice import NOW, family, make_lock
+from worlds.responses import ocsp_answer
 from worlds.rows import USCC
 
 from calock.core.certificates.certificate import Certificate
@@ -99,7 +100,8 @@ def test_an_answer_the_driver_brought_along_is_remembered_and_ends_the_sessions(
     inside = Browser()
     assert inside.log_in(lock).status_code == 200
     serial, at = Certificate.parse(lock.certificate).serial, timezone.now().replace(microsecond=0)
-    said = family("EC").issuing.ocsp(
+    said = ocsp_answer(
+        family("EC").issuing,
         serial, "revoked", this_update=at, next_update=at + timedelta(hours=1), reason="keyCompromise"
     )  # fmt: skip
     browser = Browser()

@@ -8,6 +8,7 @@ import pytest
 from worlds.browser import Browser, reason_of
 from worlds.locks import make_lock_world
 from worlds.practice import make_lock
+from worlds.responses import single_answer
 from worlds.revocation import HOUR, CrlWorld, moment, nonce_of
 
 from calock.core.certificates.certificate import Certificate
@@ -112,7 +113,7 @@ def bound(db, source):
 def ocsp_by(world, responder: bytes, request: bytes) -> bytes:
     """An answer whose responderID is ``responder``, signed by the CA."""
     at, issuing = moment(), world.family.issuing
-    single = issuing.single_response(world.leaf.serial, "good", this_update=at, next_update=at + HOUR)
+    single = single_answer(issuing, world.leaf.serial, "good", this_update=at, next_update=at + HOUR)
     nonce = der.sequence(der.oid("1.3.6.1.5.5.7.48.1.2"), der.octets(der.octets(nonce_of(request))))
     extensions = der.tlv(0xA1, der.sequence(nonce))
     tbs = der.sequence(der.tlv(0xA1, responder), der.generalized_time(at), der.sequence(single), extensions)

@@ -6,6 +6,7 @@ import tempfile
 from datetime import timedelta
 
 import pytest
+from worlds.responses import ocsp_answer, ocsp_responder
 from worlds.revocation import HOUR, CrlWorld, dripping, endless, moment, nonce_of
 
 from calock.core.decision.verify import VerificationInputs, verify_certificate
@@ -55,7 +56,7 @@ def answer_with(world, *, echo=True, **fields):
             values.setdefault("nonce", nonce_of(handler.body))
         authority = values.pop("authority", world.family.issuing)
         digest = "sm3" if world.family.issuing.key.algorithm == "SM2" else "sha1"
-        body = authority.ocsp(serial, status, **{"digest": digest, **values})
+        body = ocsp_answer(authority, serial, status, **{"digest": digest, **values})
         handler.send(body, Content_Type="application/ocsp-response")
 
     world.source.answers["/ocsp"] = answer
@@ -136,19 +137,19 @@ def test_a40_another_nonce(world):
 
 
 def test_a40_signer_without_ocsp_signing(world):
-    signer = world.family.issuing.responder(not_before=moment() - HOUR, not_after=moment() + HOUR, ekus=())
+    signer = ocsp_responder(world.family.issuing, not_before=moment() - HOUR, not_after=moment() + HOUR, ekus=())
     answer_with(world, responder=signer)
     expect_unavailable(world, "the OCSP signer's certificate is not for OCSP signing (id-kp-OCSPSigning)")
 
 
 def test_a40_delegated_signer(world):
-    signer = world.family.issuing.responder(not_before=moment() - HOUR, not_after=moment() + HOUR)
+    signer = ocsp_responder(world.family.issuing, not_before=moment() - HOUR, not_after=moment() + HOUR)
     answer_with(world, responder=signer)
     assert judged(world.lock.certificate).reason is None
 
 
 def test_a40_delegate_of_the_root_may_not_answer_for_the_ca_below(world):
-    signer = world.family.root.responder(not_before=moment() - HOUR, not_after=moment() + HOUR)
+    signer = ocsp_responder(world.family.root, not_before=moment() - HOUR, not_after=moment() + HOUR)
     answer_with(world, responder=signer)
     expect_unavailable(world, "the OCSP signer's certificate was not issued by the CA's own key")
 

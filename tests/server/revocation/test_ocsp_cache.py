@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import pytest
 from worlds.practice import family
+from worlds.responses import ocsp_answer
 from worlds.revocation import HOUR, CrlWorld, moment, nonce_of
 from worlds.rows import install
 
@@ -55,7 +56,7 @@ class OcspWorld:
     def _answer(self, handler) -> None:
         values = dict(self._values)
         values["nonce"] = nonce_of(handler.body) if values["nonce"] else None
-        handler.send(self.world.family.issuing.ocsp(self.world.leaf.serial, values.pop("status"), **values))
+        handler.send(ocsp_answer(self.world.family.issuing, self.world.leaf.serial, values.pop("status"), **values))
 
     @property
     def asked(self) -> int:
@@ -261,7 +262,9 @@ def test_many_writers_at_once_leave_the_strongest(ocsp, monkeypatch):
     for minute in range(8):
         reason = {"reason": "keyCompromise"} if minute == 3 else {}
         status = "revoked" if minute == 3 else "good"
-        body = ocsp.world.family.issuing.ocsp(serial, status, this_update=now - minute * MINUTE, next_update=now + HOUR, **reason)
+        body = ocsp_answer(
+            ocsp.world.family.issuing, serial, status, this_update=now - minute * MINUTE, next_update=now + HOUR, **reason
+        )
         message = ocsp_cache.read_response(body)
         made.append((ocsp_cache.responses_about(message, issuer, serial, graph=graph)[0], body))
     start = threading.Barrier(len(made))
@@ -405,7 +408,7 @@ def test_what_counts_by_one_providers_rules_is_nothing_to_another_with_the_same_
 
     def answer(handler) -> None:
         given = {"this_update": moment(), "next_update": moment() + HOUR, "nonce": nonce_of(handler.body)}
-        handler.send(family.issuing.ocsp(ocsp.world.leaf.serial, "good", responder=pinned, **given))
+        handler.send(ocsp_answer(family.issuing, ocsp.world.leaf.serial, "good", responder=pinned, **given))
 
     source.answers["/pinned"] = answer
 

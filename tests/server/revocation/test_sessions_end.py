@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from django.db import OperationalError
 from worlds.practice import YEARS, spare_key
+from worlds.responses import ocsp_answer
 from worlds.revocation import HOUR, CrlWorld, moment, nonce_of, session_with
 
 from calock.core.certificates.certificate import Certificate
@@ -362,7 +363,8 @@ def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(tra
     def answer(handler):
         reason = {"reason": "keyCompromise"} if status[0] == "revoked" else {}
         handler.send(
-            world.family.issuing.ocsp(
+            ocsp_answer(
+                world.family.issuing,
                 world.leaf.serial,
                 status[0],
                 this_update=moment(),
@@ -397,7 +399,7 @@ class TwoWays:
     def _answer(self, handler) -> None:
         reason = {"reason": "keyCompromise"} if self.status == "revoked" else {}
         times = {"this_update": moment(), "next_update": moment() + HOUR, "nonce": nonce_of(handler.body)}
-        handler.send(self.world.family.issuing.ocsp(self.world.leaf.serial, self.status, **times, **reason))
+        handler.send(ocsp_answer(self.world.family.issuing, self.world.leaf.serial, self.status, **times, **reason))
 
     def revoked_while_logged_in(self) -> int:
         session_with(self.world, self.world.leaf, "one")

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from worlds.responses import ocsp_answer
 from worlds.revocation import HOUR, CrlWorld, moment
 
 from calock.core.refusals import Reason
@@ -56,8 +57,8 @@ NARROWER = [
 def test_a_list_for_others_takes_no_ones_place(world, limits):
     world.publish(reason="keyCompromise")
     fetched(world)
-    before_revocation = world.family.issuing.ocsp(
-        world.leaf.serial, "good", this_update=moment() - 20 * MINUTE, next_update=moment() + HOUR
+    before_revocation = ocsp_answer(
+        world.family.issuing, world.leaf.serial, "good", this_update=moment() - 20 * MINUTE, next_update=moment() + HOUR
     )
     world.publish(world.crl(extra=[scope(**limits)]))
     outcome = refresh_crl(world.issuing)
