@@ -280,11 +280,16 @@ def test_people_read_a_table(place: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "REFUSED" in shown
 
 
-def _token(*arguments: str, **changes: str) -> tuple[int, dict[str, object] | None, str]:
+def _token(*arguments: str, codec: str = "utf-8", **changes: str) -> tuple[int, dict[str, object] | None, str]:
     made = answer(world("SM2").lock(), key("SM2"))
     fields = {"format": made.format, "unverifiedCertificate": made.unverified_certificate, "algorithm": made.algorithm,
               "signature": made.signature, **changes}  # fmt: skip
-    return calock("token", "explain", "--json", "--at", AT.isoformat(), *arguments, stdin=json.dumps(fields).encode())
+    return calock("token", "explain", "--json", "--at", AT.isoformat(), *arguments, stdin=json.dumps(fields).encode(codec))
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
+def test_an_answer_that_an_editor_has_saved_is_read(place: Path, codec: str) -> None:
+    assert _token("--anchors", str(place / "both.pem"), "--origin", ORIGIN, "--challenge", CHALLENGE, codec=codec)[0] == 0
 
 
 def test_token(place: Path) -> None:

@@ -270,11 +270,14 @@ def test_a39_idp_that_does_not_fit_the_certificate(ec):
     leaf = ec.issue(crl_url="http://ca.example/a.crl")
     for fields in (
         {"full_name": uri("http://ca.example/b.crl")},
+        {"full_name": uri("http://ca.example/A.crl")},
         {"only_contains_ca_certs": True},
         {"only_contains_attribute_certs": True},
     ):
         assert ec.reason(ec.crl(extra=idp(**fields)), leaf=leaf) is Reason.REVOCATION_UNAVAILABLE
-    for fields in ({"full_name": uri("http://ca.example/a.crl")}, {"only_contains_user_certs": True}):
+        assert "are about others" in ec.detail(ec.crl(extra=idp(**fields)), leaf=leaf)
+    same = ({"full_name": uri("http://ca.example/a.crl")}, {"full_name": uri("HTTP://CA.Example/a.crl")})  # RFC 5280 clause 7.4
+    for fields in (*same, {"only_contains_user_certs": True}):
         assert ec.reason(ec.crl(extra=idp(**fields)), leaf=leaf) is None
         revoked = ec.crl("keyCompromise", serial=leaf.serial, extra=idp(**fields))
         assert ec.reason(revoked, leaf=leaf) is Reason.CERTIFICATE_REVOKED

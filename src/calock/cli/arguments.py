@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -55,6 +56,13 @@ def read_file(name: str) -> bytes:
     if len(data) > MAX_FILE:
         raise UsageError(f"{name} has more than {MAX_FILE // 1024 // 1024} MiB")
     return data
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Text without the mark that editors and PowerShell put before it, UTF-16 as UTF-8."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16", "replace").encode("utf-8", "replace")
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def require_one_reader(names: Iterable[str | None], *, taken: bool) -> None:

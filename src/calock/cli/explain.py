@@ -168,7 +168,7 @@ def _chosen(found: Sequence[FileCertificate]) -> bytes:
 
 def _token(options: argparse.Namespace, given: GivenInputs) -> tuple[Verdict, tuple[str, ...]]:
     try:
-        token = parse_token(arguments.read_file("-"))
+        token = parse_token(arguments.as_utf8(arguments.read_file("-")))
         if not options.challenge or len(options.challenge) > 256:
             raise Refusal(Reason.CHALLENGE_MALFORMED, "a challenge of 1 to 256 characters is wanted")  # noqa: TRY301 - one outcome
     except Refusal as refusal:

@@ -6,6 +6,7 @@ refuses those, so it is never satisfied.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from calock.core.der import reader
@@ -14,7 +15,8 @@ from calock.core.der.names import comparison_bytes
 OID_CRL_DISTRIBUTION_POINTS = "2.5.29.31"
 MAX_POINTS = 64
 _POINT_NAME, _REASONS, _CRL_ISSUER = 0xA0, 0x81, 0xA2
-_FULL, _RELATIVE, _DIRECTORY, _SET = 0xA0, 0xA1, 0xA4, 0x31
+_FULL, _RELATIVE, _DIRECTORY, _URI, _SET = 0xA0, 0xA1, 0xA4, 0x86, 0x31
+_SCHEME_AND_HOST = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ONLY_USER, _ONLY_CA, _SOME_REASONS, _INDIRECT, _ONLY_ATTRIBUTE = 0x81, 0x82, 0x83, 0x84, 0x85
 
 ALL_REASONS = 0b1_1111_1110
@@ -96,9 +98,13 @@ def _point_names(data: bytes, start: int, stop: int, issuer: bytes) -> frozenset
 
 
 def _general_name(data: bytes, tag: int, position: int, first: int, last: int) -> bytes:
-    """One GeneralName: a directory name in the comparison form of RFC 5280 clause 7.1, any other octet for octet."""
+    """One GeneralName in the comparison form of RFC 5280: directory names of clause 7.1, addresses of 7.4, any other its octets."""
     if tag == _DIRECTORY:
         return comparison_bytes(data[first:last])
+    if tag == _URI:
+        host = _SCHEME_AND_HOST.match(data, first, last)
+        end = host.end() if host else first
+        return data[position:first] + data[first:end].lower() + data[end:last]
     return data[position:last]
 
 

@@ -183,8 +183,10 @@ def _dates(leaf: Certificate, above: CaPath | None, policy: Policy, at: datetime
     """Validity includes both ends, to the end of the last second (RFC 5280 clause 4.1.2.5)."""
     at = at.replace(microsecond=0)
     if above is not None and not above.start <= at <= above.end:
-        number = next(n for n, ca in enumerate(above.certificates, 1) if not ca.not_before <= at <= ca.not_after)
-        return failed(Step.PATH, "dates", Reason.PATH_EXPIRED, f"CA certificate {number} of the path is outside its dates")
+        number, ca = next((n, ca) for n, ca in enumerate(above.certificates, 1) if not ca.not_before <= at <= ca.not_after)
+        dates = f"{ca.not_before.isoformat()} to {ca.not_after.isoformat()}"
+        detail = f"CA certificate {number} of the path is outside its dates, {dates}"
+        return failed(Step.PATH, "dates", Reason.PATH_EXPIRED, detail)
     if at < leaf.not_before:
         return failed(Step.PATH, "dates", Reason.CERTIFICATE_NOT_YET_VALID, f"valid from {leaf.not_before.isoformat()}")
     if at > leaf.not_after and at > _end(leaf, policy):

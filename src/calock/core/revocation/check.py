@@ -32,6 +32,7 @@ from calock.core.verdict import Check, RevocationStatus, Step, failed, passed, s
 FETCH_MAY_HELP = frozenset({Reason.REVOCATION_UNAVAILABLE, Reason.REVOCATION_STALE, Reason.REVOCATION_UNTRUSTED})
 """Outcomes that newer data from the provider's own sources could change."""
 
+_OTHERS_ONLY = "the CRLs of its CA at hand are about others: another distribution point, or another kind of certificate"
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _REVOKED = frozenset({Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_ON_HOLD, Reason.CA_REVOKED})
 
@@ -169,7 +170,8 @@ class _StatusChecker:
                 for item in self.evidence.rejected_for(issuer)
             ]
         if not found:
-            return RevocationFinding(Reason.REVOCATION_UNAVAILABLE, detail="no revocation data at hand are about this certificate")
+            detail = _OTHERS_ONLY if self.evidence.crls_for(issuer) else "no revocation data at hand are about this certificate"
+            return RevocationFinding(Reason.REVOCATION_UNAVAILABLE, detail=detail)
         return strongest(found)
 
     def _by_single_complete_crl(self, certificate: Certificate, issuer: Certificate) -> RevocationFinding | None:
