@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -29,6 +32,14 @@ pytestmark = pytest.mark.django_db
 def test_a_password_is_kept_with_the_parameters_that_owasp_names():
     assert PasswordHasher().encode("Chang-Cheng-7-Li", "salt-of-16-bytes").startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
     assert settings.PASSWORD_HASHERS[0] == "calock.server.accounts.hashers.PasswordHasher"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a niceness of its own on Linux alone")
+def test_threads_that_hash_give_way_to_logins_with_locks():
+    PasswordHasher().encode("Chang-Cheng-7-Li", "salt-of-16-bytes")
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    others = [os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in Path("/proc/self/task").iterdir()]
+    assert max(others) == min(19, own + 15)
 
 
 def test_a_new_platform_gets_an_organisation_its_administrator_and_an_operator(capsys):

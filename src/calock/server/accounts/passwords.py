@@ -18,6 +18,7 @@ from django.db import transaction
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.foreign_passwords import is_foreign
+from calock.server.accounts.hashers import CONCURRENT
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.password_tries import NOBODY, Count, counts_of
 from calock.server.audit.events import Event
@@ -26,12 +27,10 @@ from calock.server.sessions.context import RequestContext
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1024
-CONCURRENT_CHECKS = 2
-"""Argon2 checks at once in one process: each takes 19 MiB and 20 ms of a core, a CA login a hundredth of that."""
 WAITING = 2
 """Checks that may wait for a place; later ones are refused at once, and hold no thread."""
-_places = threading.BoundedSemaphore(CONCURRENT_CHECKS)
-_present = threading.BoundedSemaphore(CONCURRENT_CHECKS + WAITING)
+_places = threading.BoundedSemaphore(CONCURRENT)
+_present = threading.BoundedSemaphore(CONCURRENT + WAITING)
 
 
 def normalised(password: str) -> str:
@@ -52,7 +51,7 @@ def normalised(password: str) -> str:
 @contextmanager
 def _place() -> Iterator[None]:
     if not _present.acquire(blocking=False):
-        raise Refusal(Reason.SERVER_BUSY, f"{CONCURRENT_CHECKS} password checks are running, {WAITING} are waiting")
+        raise Refusal(Reason.SERVER_BUSY, f"{CONCURRENT} password checks are running, {WAITING} are waiting")
     try:
         with _places:
             yield
