@@ -10,7 +10,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.demo import pki
 from calock.server.providers import trust
 from calock.server.providers.installation import CaToInstall, install_provider
-from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RegisterState
+from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RegisterState, RevocationSource
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.providers.trust import ProblemKind, check_at_start, current_problems, current_register, forget_register
 
@@ -84,6 +84,17 @@ def test_a_row_changed_without_the_seal_is_found_by_the_regular_reload(world, mo
     monkeypatch.setattr(trust, "CHECK_EVERY", 0.0)
     monkeypatch.setattr(trust, "RELOAD_EVERY", 0.0)
     assert world.intermediate.spki_sha256 not in keys()
+
+
+def test_rows_that_say_the_same_make_no_new_register(world, monkeypatch):
+    """What is kept of it, such as paths and stores, goes on serving logins."""
+    register = current_register()
+    monkeypatch.setattr(trust, "CHECK_EVERY", 0.0)
+    monkeypatch.setattr(trust, "RELOAD_EVERY", 0.0)
+    RevocationSource.objects.update(last_error="a timeout")  # what fetching wrote is nothing of the register's
+    assert current_register() is register
+    CaRecord.objects.filter(pk=world.intermediate.pk).update(subject="CN=somebody else")
+    assert current_register() is not register
 
 
 def stranger():

@@ -14,6 +14,7 @@ from calock.server.providers import rollback_guard, seal
 from calock.server.providers.models import CaRecord, Provider, RegisterState, RevocationSource
 from calock.server.providers.rollback_guard import RegisterSnapshot
 from calock.server.providers.seal import RegisterDamagedError
+from calock.server.providers.sealed import sealed_models
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,14 @@ def _read() -> Rows:
     state = stored_state()
     providers = Provider.objects.prefetch_related("ca_records__provider", "ca_records__revocation_sources__ca_record")
     return Rows(state, tuple(providers))
+
+
+def fingerprint() -> str:
+    """Of all that the rows of the register say now: while it is the same, reading and checking them gives the same register."""
+    found = hashlib.sha256(repr(stored_state()).encode())
+    for model in sealed_models():
+        found.update(repr(model.stored_values()).encode())
+    return found.hexdigest()
 
 
 def read_rows(*, restored: bool = False) -> Rows:

@@ -101,6 +101,13 @@ class Sealed(models.Model):
         return list(cls._base_manager.order_by().values_list("mac", flat=True))
 
     @classmethod
+    def stored_values(cls) -> list[tuple[object, ...]]:
+        """What every row says, but for what no seal covers: equal values, equal rows."""
+        names = [field.attname for field in cls._meta.concrete_fields if field.attname not in cls.UNSEALED]
+        found = cls._base_manager.order_by("pk").values_list(*names)
+        return [tuple(bytes(value) if isinstance(value, memoryview) else value for value in row) for row in found]
+
+    @classmethod
     def seal_stored(cls) -> None:
         """Give every row the MAC of what it says now: for the owner's command alone, who compared the list."""
         for row in cls._base_manager.select_for_update():

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -29,15 +30,43 @@ from calock.core.revocation.evidence import (
 )
 from calock.server.providers.trust import current_register
 from calock.server.revocation import ocsp_cache, store
-from calock.server.revocation.manifest import Manifest, StoreDamagedError, read_manifest, stamp
+from calock.server.revocation.manifest import Held, Manifest, StoreDamagedError, read_manifest, stamp
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the manifest: a new CRL works in every process of this machine after that."""
+
+LINKED_FOR = 55.0
+"""Seconds after which everything is linked again in any case: rules and responders' certificates have their dates."""
 
 _LOOK_AGAIN = (0, 0, -1)
 """A stamp that no manifest has."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The CRLs of one provider, by their files, and which of its CAs' certificates each answers for."""
+
+    files: tuple[str, ...]
+    graph: CaGraph
+    offers: dict[str, list[ApplicableCrl]]
+
+
+class _Stored:
+    """The CRLs of the store, by whose source they came from and by the key that signed them."""
+
+    def __init__(self, held: Iterable[Held]) -> None:
+        self._by: defaultdict[str, dict[int, Held]] = defaultdict(dict)
+        for place, item in enumerate(held):
+            self._by[item.provider][place] = self._by[item.ca][place] = item
+
+    def of(self, provider: ProviderTrust) -> list[Held]:
+        """In the store's order."""
+        found = {}
+        for name in (provider.code, *(ca.spki_sha256 for ca in provider.cas)):
+            found.update(self._by.get(name, {}))
+        return [found[place] for place in sorted(found)]
 
 
 class StoredEvidence:
@@ -47,7 +76,10 @@ class StoredEvidence:
     its CA's own words, whichever provider's source they came from.
     """
 
-    def __init__(self, register: Register, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
+    def __init__(
+        self, register: Register, manifest: Manifest, opened: dict[str, CrlIndex], linked: Mapping[str, Linked] | None = None
+    ) -> None:
+        """``linked``: what was linked to the same register before. A CRL of one provider is no work for a thousand others."""
         self._unusable: dict[str, list[RejectedEvidence]] = {}
         self.opened: dict[str, CrlIndex] = {}
         self._of: dict[str, _OfProvider] = {}
@@ -59,16 +91,14 @@ class StoredEvidence:
         }
         for item in manifest.troubles:
             self._note(item.ca, RejectedEvidence("CRL", "", Reason(item.reason), item.detail, frozenset((item.ca,))))
+        self.linked: dict[str, Linked] = {}
+        held = _Stored(manifest.held)
         for provider in register.providers:
-            self._add(provider, manifest, opened)
+            self._add(provider, held.of(provider), opened, (linked or {}).get(provider.code))
 
-    def _add(self, provider: ProviderTrust, manifest: Manifest, opened: dict[str, CrlIndex]) -> None:
-        graph = graph_of(provider)
-        own = {certificate.spki_sha256 for certificate in graph.certificates}
-        indexes = []
-        for item in manifest.held:
-            if item.provider != provider.code and item.ca not in own:
-                continue
+    def _add(self, provider: ProviderTrust, held: Iterable[Held], opened: dict[str, CrlIndex], before: Linked | None) -> None:
+        indexes = {}
+        for item in held:
             try:
                 index = self.opened.get(item.file) or opened.get(item.file) or store.open_index(item.file)
             except IndexDamagedError as error:
@@ -78,11 +108,14 @@ class StoredEvidence:
                     item.ca, RejectedEvidence("CRL", item.sha256, Reason.REVOCATION_UNTRUSTED, detail, frozenset((item.ca,)))
                 )
                 continue
-            self.opened[item.file] = index
-            indexes.append(index)
-        self._of[provider.code] = found = _OfProvider(self, link_crls(indexes, graph), graph)
-        for key in own:
-            self._any.setdefault(key, found)
+            self.opened[item.file] = indexes[item.file] = index
+        if before is None or before.files != tuple(indexes):
+            graph = graph_of(provider)
+            before = Linked(tuple(indexes), graph, link_crls(list(indexes.values()), graph))
+        self.linked[provider.code] = before
+        self._of[provider.code] = found = _OfProvider(self, before.offers, before.graph)
+        for ca in provider.cas:
+            self._any.setdefault(ca.spki_sha256, found)
 
     def _note(self, ca: str, item: RejectedEvidence) -> None:
         self._unusable.setdefault(ca, []).append(item)
@@ -163,9 +196,12 @@ def graph_of(provider: ProviderTrust) -> CaGraph:
 class _Kept:
     evidence: RevocationEvidence
     opened: dict[str, CrlIndex]
+    linked: Mapping[str, Linked]
     register: Register
     stamp: tuple[int, int, int]
     checked_at: float
+    linked_at: float
+    """When everything was last linked from the beginning."""
 
 
 class _Keeper:
@@ -193,23 +229,24 @@ class _Keeper:
             found = stamp()
         except OSError as error:
             return self._damaged(f"the store of revocation data cannot be read: {error}", register, _LOOK_AGAIN, now)
-        if kept is not None and kept.register is register and kept.stamp == found:
-            self._kept = replace(kept, checked_at=now)
-            return kept.evidence
+        same = kept if kept is not None and kept.register is register and now - kept.linked_at < LINKED_FOR else None
+        if same is not None and same.stamp == found:
+            self._kept = replace(same, checked_at=now)
+            return same.evidence
         if kept is None or kept.register.fingerprint != register.fingerprint:
             ocsp_cache.forget_memory()  # other keys or rules: what was verified under the old ones is verified again
         try:
-            stored = StoredEvidence(register, read_manifest(), kept.opened if kept else {})
+            stored = StoredEvidence(register, read_manifest(), kept.opened if kept else {}, same.linked if same else None)
         except StoreDamagedError:
             return self._damaged("the store of revocation data was changed outside the server", register, found, now)
         except OSError as error:
             return self._damaged(f"the store of revocation data cannot be read: {error}", register, _LOOK_AGAIN, now)
-        self._kept = _Kept(stored, stored.opened, register, found, now)
+        self._kept = _Kept(stored, stored.opened, stored.linked, register, found, now, same.linked_at if same else now)
         return self._kept.evidence
 
     def _damaged(self, detail: str, register: Register, found: tuple[int, int, int], now: float) -> RevocationEvidence:
         log.critical("crl_store_damaged", detail=detail)
-        self._kept = _Kept(DamagedEvidence(detail), {}, register, found, now)
+        self._kept = _Kept(DamagedEvidence(detail), {}, {}, register, found, now, now)
         return self._kept.evidence
 
 
