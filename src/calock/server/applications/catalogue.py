@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
+
+from django.db.models import QuerySet
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.applications.wishes import Wish
+from calock.server.tools.prepared import prepared
+
+
+@prepared
+def _of_client(client_id: Any, site: Any) -> QuerySet[Application]:
+    return Application.objects.filter(client_id=client_id, site=site).order_by()
 
 
 def kind_of(account: Account) -> str:
@@ -23,7 +32,7 @@ def application_of(client_id: str, *, site: str) -> Application:
     Raises:
         Refusal: APPLICATION_UNKNOWN; REGISTER_DAMAGED.
     """
-    row = Application.objects.filter(client_id=client_id[:51].replace("\0", ""), site=site).first()
+    row = _of_client.first(client_id[:51].replace("\0", ""), site)
     if row is None:
         raise Refusal(Reason.APPLICATION_UNKNOWN, "no application of this site has that identifier")
     _ = row.wish

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from typing import Any
 
 import msgspec
 from django.db import models
@@ -40,6 +41,8 @@ class Application(models.Model):
     changed_at = models.DateTimeField()
     mac = models.CharField(max_length=64, editable=False)
 
+    _wish: Wish | None = None
+
     class Meta:
         ordering = ("site", "name")
         verbose_name = verbose_name_plural = "应用"
@@ -49,14 +52,20 @@ class Application(models.Model):
 
     @property
     def wish(self) -> Wish:
-        """What was decided about it.
+        """What was decided about it. Judged once for each time that the row is read: a request asks often.
 
         Raises:
             Refusal: REGISTER_DAMAGED when somebody else than this server wrote the row.
         """
-        if not self.is_intact():
-            raise Refusal(Reason.REGISTER_DAMAGED, f"application {self.pk} is not the one that was sealed")
-        return msgspec.convert(self.content, Wish)
+        if self._wish is None:
+            if not self.is_intact():
+                raise Refusal(Reason.REGISTER_DAMAGED, f"application {self.pk} is not the one that was sealed")
+            self._wish = msgspec.convert(self.content, Wish)
+        return self._wish
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        self._wish = None
+        super().refresh_from_db(*args, **kwargs)
 
     def adopt(self, wish: Wish) -> None:
         """Let it be what was decided; the caller seals and saves."""
@@ -64,6 +73,7 @@ class Application(models.Model):
         self.client_id, self.site, self.name = wish.client_id, wish.site, wish.name
 
     def seal(self) -> None:
+        self._wish = None
         self.mac = self.expected_mac()
 
     def expected_mac(self) -> str:

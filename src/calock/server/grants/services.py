@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.applications.catalogue import kind_of
@@ -18,7 +18,7 @@ from calock.server.audit.services import build, record
 from calock.server.grants.decide import Enter
 from calock.server.grants.levels import LEVELS, acr, level_of, methods_of, proofs_of
 from calock.server.grants.models import Bearer, Grant, PendingRequest
-from calock.server.grants.store import live_session
+from calock.server.grants.store import when_unused, while_live
 from calock.server.locks.liveness import limit_of, why_over
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
@@ -96,12 +96,11 @@ def open_grant(grant: Grant, shown: Bearer, *, answers: PendingRequest | None, c
         lock=session.proved_lock_id if grant.acr == acr("lock") else session.lock_id,
         details={"client": application.client_id, "protocol": grant.protocol, "acr": grant.acr},
     )
-    with transaction.atomic():
+    with nullcontext() if answers is None else transaction.atomic():
         if answers is not None and not PendingRequest.objects.filter(pk=answers.pk).delete()[0]:
             raise Refusal(Reason.APPLICATION_REQUEST_OVER, "answered already")
-        if live_session.first(session.pk) is None:
+        if not insert_together([grant, row, shown], provided=while_live(session)):
             raise Refusal(Reason.SESSION_ENDED, "ended meanwhile")
-        insert_together([grant, row, shown])
 
 
 def is_live(grant: Grant, *, at: datetime) -> bool:
@@ -113,11 +112,14 @@ def is_live(grant: Grant, *, at: datetime) -> bool:
     application, session, level = grant.application, grant.session, level_of(grant.acr)
     if grant.revoked_at is not None or not grant.is_intact():
         return False
-    if application.state != ApplicationState.ENABLED or not application.is_intact():
+    try:
+        wish = application.wish
+    except Refusal:
+        return False
+    if application.state != ApplicationState.ENABLED:
         return False
     if why_over(session, at, limit_of(session)) or level not in proofs_of(session).levels:
         return False
-    wish = application.wish
     if kind_of(session.account) not in wish.audience or grant.protocol not in wish.protocols:
         return False
     return not wish.require_level or LEVELS.index(level) >= LEVELS.index(wish.require_level)
@@ -128,12 +130,9 @@ def spend(shown: Bearer, *, why: str, at: datetime, along: Sequence[Model] = ())
 
     ``why``: what is said of that then.
     """
-    rows: QuerySet[Any] = type(shown)._default_manager.filter(pk=shown.pk)  # noqa: SLF001 - Django's own
-    with transaction.atomic():
-        if rows.filter(used_at__isnull=True).update(used_at=at):
-            insert_together(along)
-            return True
-        revoke_grant(shown.grant, why=why, at=at)
+    if insert_together(along, provided=when_unused(shown, at=at)):
+        return True
+    revoke_grant(shown.grant, why=why, at=at)
     return False
 
 

@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from authlib.oidc.core.util import create_half_hash
+from django.db.models import QuerySet
 from joserfc import jwt
 
 from calock.server.accounts.models import Account
 from calock.server.applications.models import Application
 from calock.server.grants.models import Grant
-from calock.server.locks.models import Binding, LockCertificate
+from calock.server.locks.models import Binding
 from calock.server.oidc.keys import signing_key
 from calock.server.sessions.models import Session
 from calock.server.tools import seals
+from calock.server.tools.prepared import prepared
 
 ID_TOKEN_LIFE = timedelta(minutes=10)
 
@@ -88,16 +90,26 @@ def _calock(account: Account, session: Session) -> dict[str, Any]:
     return found
 
 
+@prepared
+def _bound(account: Any, lock: Any) -> QuerySet[Any, Any]:
+    """The binding of a lock that an account has, with what is told of it and of the certificate that the lock has now."""
+    bindings = Binding.objects.live().filter(account=account, lock=lock)
+    now = bindings.filter(lock__certificates__isnull=False, lock__certificates__superseded_at__isnull=True)
+    certificate = ("lock__certificates__cert_sha256", "lock__certificates__not_after")
+    rows: QuerySet[Any, Any] = now.values_list("pk", "lock__lock_id", "lock__provider__code", "lock__provider__name", *certificate)
+    return rows
+
+
 def _lock(account: Account, lock_id: uuid.UUID) -> dict[str, Any]:
-    binding = Binding.objects.live().select_related("lock__provider").filter(account=account, lock=lock_id).first()
-    certificate = LockCertificate.objects.filter(lock=lock_id, superseded_at__isnull=True).defer("sealed_der").first()
-    if binding is None or certificate is None:
+    found = _bound.first(account.pk, lock_id)
+    if found is None:
         return {}
+    binding, number, provider, provider_name, cert_sha256, not_after = found
     return {
-        "id": binding.lock.lock_id,
-        "provider": binding.lock.provider.code,
-        "provider_name": binding.lock.provider.name,
-        "binding": str(binding.pk),
-        "x5t#S256": certificate.cert_sha256,
-        "not_after": certificate.not_after.isoformat(),
+        "id": number,
+        "provider": provider,
+        "provider_name": provider_name,
+        "binding": str(binding),
+        "x5t#S256": cert_sha256,
+        "not_after": not_after.isoformat(),
     }

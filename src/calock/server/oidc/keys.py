@@ -12,6 +12,7 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from joserfc.jwk import ECKey, Key, RSAKey, import_key, thumbprint
 
 from calock.core.refusals import Reason, Refusal
@@ -19,6 +20,7 @@ from calock.server.oidc.models import KeyState, SigningKey
 from calock.server.sites.registry import sites
 from calock.server.tools import clock
 from calock.server.tools.keys import ring
+from calock.server.tools.prepared import prepared
 from calock.server.tools.rekeying import Rekeyed
 
 ALGORITHMS = ("RS256", "ES256")
@@ -61,6 +63,11 @@ def _open(bound_to: str, sealed: bytes) -> Key:
     raise Refusal(Reason.REGISTER_DAMAGED, f"signing key {bound_to} does not open: changed, or another secret")
 
 
+@prepared
+def _current(site: Any, alg: Any) -> QuerySet[SigningKey]:
+    return SigningKey.objects.filter(site=site, alg=alg, state=KeyState.CURRENT)
+
+
 _opened = lru_cache(maxsize=64)(_open)
 
 
@@ -74,7 +81,7 @@ def signing_key(site: str, alg: str) -> tuple[str, Key]:
     Raises:
         Refusal: REGISTER_DAMAGED when the stored key does not open.
     """
-    row = SigningKey.objects.filter(site=site, alg=alg, state=KeyState.CURRENT).first()
+    row = _current.first(site, alg)
     if row is None:
         try:
             with transaction.atomic():

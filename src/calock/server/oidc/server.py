@@ -174,7 +174,7 @@ class CodeExchange(AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
     def query_authorization_code(self, code: str, client: Client) -> StoredCode | None:
-        found = tokens.find_code(code, application_id=client.application.pk, at=self.server.at)
+        found = tokens.find_code(code, of=client.application, at=self.server.at)
         return StoredCode(found) if found is not None else None
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
@@ -206,7 +206,7 @@ class Refresh(RefreshTokenGrant):  # type: ignore[misc]
         text = self.request.form.get("refresh_token")
         if not text:
             raise InvalidRequestError("Missing refresh_token")
-        found = tokens.find_refresh(text, application_id=client.application.pk, at=self.server.at)
+        found = tokens.find_refresh(text, of=client.application, at=self.server.at)
         if found is None:
             raise InvalidGrantError("The refresh token is unknown, used or over")
         asked = self.request.form.get("scope") or found.scope
@@ -230,8 +230,8 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     def create_endpoint_response(self, request: TokenRequest) -> tuple[int, dict[str, Any], Iterable[tuple[str, str]]]:
         client = self.authenticate_endpoint_client(request)
         self.check_params(request, client)
-        token = tokens.find_token(request.form["token"], at=self.server.at)
-        if token is None or token.grant.application_id != client.application.pk or token.used_at is not None:
+        token = tokens.find_token(request.form["token"], of=client.application, at=self.server.at)
+        if token is None or token.used_at is not None:
             return 200, {"active": False}, []
         grant = token.grant
         return 200, {
@@ -257,8 +257,8 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
     def create_endpoint_response(self, request: TokenRequest) -> tuple[int, dict[str, Any], Iterable[tuple[str, str]]]:
         client = self.authenticate_endpoint_client(request)
         self.check_params(request, client)
-        token = tokens.find_token(request.form["token"], at=self.server.at)
-        if token is not None and token.grant.application_id == client.application.pk:
+        token = tokens.find_token(request.form["token"], of=client.application, at=self.server.at)
+        if token is not None:
             tokens.take_back(token, at=self.server.at)
         return 200, {}, []
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from joserfc import jwt
 
+from calock.server.applications.models import Application
 from calock.server.grants.models import Grant
 from calock.server.grants.services import is_live, revoke_grant
 from calock.server.grants.store import Shown
@@ -54,10 +54,10 @@ def new_code(grant: Grant, *, redirect_uri: str, nonce: str, code_challenge: str
     return text, row
 
 
-def find_code(text: str, *, application_id: uuid.UUID, at: datetime) -> Code | None:
+def find_code(text: str, *, of: Application, at: datetime) -> Code | None:
     """The code when it may be exchanged by this application. A second use revokes the grant (RFC 9700 clause 4.14.2)."""
-    code = _CODES.find(text)
-    if code is None or code.grant.application_id != application_id:
+    code = _CODES.find(text, of=of)
+    if code is None:
         return None
     if code.used_at is not None:
         revoke_grant(code.grant, why=CODE_TWICE, at=at)
@@ -109,18 +109,18 @@ def new_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetime)
     return text, row
 
 
-def find_token(text: str, *, at: datetime) -> Token | None:
-    """A token that is good now, with its live grant."""
-    token = _TOKENS.find(text)
+def find_token(text: str, *, of: Application | None = None, at: datetime) -> Token | None:
+    """A token that is good now, with its live grant. ``of``: the application that asks about a token of its own."""
+    token = _TOKENS.find(text, of=of)
     if token is None or token.revoked_at is not None or at >= token.expires_at:
         return None
     return token if is_live(token.grant, at=at) else None
 
 
-def find_refresh(text: str, *, application_id: uuid.UUID, at: datetime) -> Token | None:
+def find_refresh(text: str, *, of: Application, at: datetime) -> Token | None:
     """A refresh token of this application that was not used yet; a used one revokes the grant."""
-    token = find_token(text, at=at)
-    if token is None or token.kind != Token.Kind.REFRESH or token.grant.application_id != application_id:
+    token = find_token(text, of=of, at=at)
+    if token is None or token.kind != Token.Kind.REFRESH:
         return None
     if token.used_at is not None:
         revoke_grant(token.grant, why=REFRESH_TWICE, at=at)

@@ -33,8 +33,8 @@ class _Plan(NamedTuple):
     """A query as SQL, and how a row of its answer is read."""
 
     statement: str
-    values: Sequence[Any]
-    """Each a ``Slot``, or the value itself."""
+    values: dict[str, Any]
+    """By the name that each has in the statement: a ``Slot``, or the value itself."""
     converters: Sequence[tuple[int, Callable[..., Any], Any]]
     read: Callable[[list[Any]], Any]
 
@@ -45,7 +45,10 @@ def _plan_of(queryset: QuerySet[Any, Any], connection: Any) -> _Plan:
     converters = compiler.get_converters([column[0] for column in compiler.select])
     flat = [(place, convert, column) for place, (several, column) in converters.items() for convert in several]
     objects = queryset._iterable_class is ModelIterable  # noqa: SLF001 - else ``values_list``
-    return _Plan(statement, values, flat, _objects(compiler) if objects else tuple)
+    # for values without names Django searches the whole statement for their places, each time, when the database is SQLite
+    named = {f"value{place}": value for place, value in enumerate(values)}
+    statement = statement.replace("%%", "%%%%") % tuple(f"%({name})s" for name in named)
+    return _Plan(statement, named, flat, _objects(compiler) if objects else tuple)
 
 
 def _objects(compiler: Any) -> Callable[[list[Any]], Any]:
@@ -89,8 +92,9 @@ class Prepared(Generic[Row]):
             slots = (None if value is None else Slot(place) for place, value in enumerate(values))
             plan = self._plans[form] = _plan_of(self._make(*slots), connection)
         given = [_as_stored(value, connection) for value in values]
+        named = {name: given[value.place] if isinstance(value, Slot) else value for name, value in plan.values.items()}
         with connection.cursor() as cursor:
-            cursor.execute(plan.statement, [given[value.place] if isinstance(value, Slot) else value for value in plan.values])
+            cursor.execute(plan.statement, named)
             rows = [list(row) for row in cursor.fetchall()]
         for row in rows:
             for place, convert, column in plan.converters:
