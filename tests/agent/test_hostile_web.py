@@ -102,7 +102,7 @@ def test_b01_b11_a_thousand_hostile_requests_of_a_browser(start, locks: Path) ->
     driver = start(soft_dir=locks)
     untouched = made.path.stat().st_mtime_ns
     body = {"challenge": CHALLENGE, "state": "s" * 22, "lock": "x", "pin": PIN, "code": "x", "ticket": "x"}
-    with serving(Site({"/": EVIL})) as site, chromium(whole=True) as browser:
+    with serving(Site({"/": EVIL})) as site, chromium() as browser:
         page = browser.new_context().new_page()
         page.set_default_timeout(240_000)
         page.goto(site.at("evil"))
@@ -124,7 +124,7 @@ def test_b03_a_name_that_is_rebound_to_this_computer_reaches_nothing(start, lock
     make_lock(locks)
     driver = start(soft_dir=locks)
     without_its_own_defence = "--disable-features=LocalNetworkAccessChecks"  # not every browser has it
-    with chromium("--host-resolver-rules=MAP rebound.example 127.0.0.1", without_its_own_defence, whole=True) as browser:
+    with chromium("--host-resolver-rules=MAP rebound.example 127.0.0.1", without_its_own_defence) as browser:
         page = browser.new_context().new_page()
         place = f"http://rebound.example:{driver.port}/"
         page.route(
@@ -139,7 +139,7 @@ def test_b03_a_name_that_is_rebound_to_this_computer_reaches_nothing(start, lock
 def test_an_allowed_page_in_the_same_browser_works(start, locks: Path) -> None:
     """The control: the same browser, the same kind of page, but an allowed origin."""
     make_lock(locks)
-    with serving(Site({"/": EVIL})) as site, chromium(whole=True) as browser:
+    with serving(Site({"/": EVIL})) as site, chromium() as browser:
         driver = start(soft_dir=locks, origins=[site.at("shanxi")])
         page = browser.new_context().new_page()
         page.goto(site.at("shanxi"))

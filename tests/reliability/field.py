@@ -48,6 +48,10 @@ class Field:
         from django.core.management import call_command
         from django.db import connections
 
+        if self.small and self.url.startswith("sqlite"):
+            from worlds import migrated
+
+            migrated.put(self.place / "calock.sqlite3")
         call_command("migrate", interactive=False, verbosity=0)
         from people import make_people
 
