@@ -37,8 +37,11 @@ def warm_python() -> Warm:
     return Warm(
         "django.core.management", "django.db.backends.sqlite3.base", "django.db.models", "django.forms", "django.template.loader",
         "django.test.client", "django.views.generic", "xlsxwriter", "structlog", "limits.storage", "limits.strategies", "argon2",
-        "OpenSSL.crypto", "asyncio", "calock.core.selftest", "calock.core.decision", "calock.wire.message_types",
-        "calock.wire.vendors",
+        "django.db.migrations.operations", "django.middleware.csrf", "django.middleware.security",
+        "django.contrib.staticfiles.finders", "authlib.oauth2.rfc6749", "authlib.oauth2.rfc7636", "authlib.oauth2.rfc7662",
+        "authlib.oidc.core", "joserfc.jwt", "joserfc.jwk", "icalendar", "dateutil.rrule", "passlib.handlers.sha2_crypt",
+        "passlib.handlers.md5_crypt", "rfc3161_client", "segno", "uvloop", "whitenoise.middleware", "OpenSSL.crypto", "asyncio",
+        "calock.core.selftest", "calock.core.decision", "calock.wire.message_types", "calock.wire.vendors",
     )  # fmt: skip
 
 
