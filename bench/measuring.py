@@ -94,21 +94,24 @@ def postmaster(field: Field) -> int:
 
 def machine_without_jobs(field: Field, **environment: str) -> Replica:
     """One server process alone: the CRLs are those that the field's own process fetched, and no job takes its turn."""
-    return field.replica("--workers", "1", "--no-jobs", wait="/healthz", CALOCK_DATA=str(field.place / "harness"), **environment)
+    given = {"CALOCK_DATA": str(field.place / "harness"), **environment}
+    return field.replica("--workers", "1", "--no-jobs", wait="/healthz", **given)
 
 
 class Logins:
-    """People, each in a browser that the account used before, who log in on new connections at one machine, four at a time."""
+    """People, each in a browser that the account used before, who log in on new connections at one machine, some at a time."""
 
-    def __init__(self, port: int, people: Sequence[Any]) -> None:
+    def __init__(self, port: int, people: Sequence[Any], at_once: int = PEOPLE) -> None:
         from visitors import Visitor  # noqa: PLC0415 - the path comes first
 
         self._visitors = [(Visitor(port), person.lock) for person in people]
-        self._pool = ThreadPoolExecutor(PEOPLE)
+        self._at_once = at_once
+        self._pool = ThreadPoolExecutor(at_once)
 
     def run(self, count: int) -> None:
         """So many logins; each must succeed."""
-        for done in [self._pool.submit(self._some, self._visitors[number::PEOPLE], count // PEOPLE) for number in range(PEOPLE)]:
+        groups = [self._visitors[number :: self._at_once] for number in range(self._at_once)]
+        for done in [self._pool.submit(self._some, group, count // self._at_once) for group in groups]:
             done.result()
 
     @staticmethod
