@@ -142,7 +142,7 @@ lock:  ## write the locked versions anew; needs uv
 	$(LOCK) --upgrade pyproject.toml --extra agent --extra server --extra demo -o requirements/run.txt
 	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/test.txt
 	$(LOCK) --upgrade --group fuzz -o requirements/fuzz.txt
-	$(LOCK) --upgrade --group release -o requirements/release.txt
+	$(LOCK) --upgrade --group release -c requirements/test.txt -o requirements/release.txt  # one environment has both
 	npm update --package-lock-only
 
 clean:  ## remove the environment and the practice world
