@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 from django.utils import timezone
@@ -31,6 +32,24 @@ def lines(answer) -> list[list[str]]:
 def test_the_list_narrows_by_status(world: World, query: str, shown: set[str]):
     page = page_client("shanxi", world.admin).get(f"{SHANXI}?{query}").content.decode()
     assert {name for name in ("first", "second", "member") if f'data-binding="{world.bindings[name].pk}"' in page} == shown
+
+
+def test_what_the_list_was_narrowed_to_stays_chosen(world: World):
+    client = page_client("shanxi", world.admin)
+    for status, order in (("revoked", ""), ("", "expiry"), ("expired", "expiry"), ("revoked", ""), ("made-up", "made-up")):
+        page = client.get(f"{SHANXI}?status={status}&order={order}").content.decode()
+        chosen = re.findall(r'<option value="([a-z-]*)" selected>', page)
+        assert chosen[:2] == (["", ""] if status == "made-up" else [status, order])
+
+
+def test_a_members_list_shows_the_same_rows_as_it_opens_and_when_it_is_searched(world: World):
+    client, one = page_client("shanxi", world.member), f'data-binding="{world.bindings["member"].pk}"'
+    opened, searched = (client.get(f"{SHANXI}{query}").content.decode() for query in ("", f"?q={world.member.username}"))
+    rows = [re.search(r"<tbody>.*?</tbody>", page, re.DOTALL) for page in (opened, searched)]
+    assert rows[0] is not None
+    assert rows[1] is not None
+    assert one in rows[0][0]
+    assert rows[0][0] == rows[1][0]
 
 
 def test_what_expires_first_stands_first(world: World):

@@ -23,6 +23,11 @@ STATUSES: dict[str, str | Promise] = {
 ORDERS: dict[str, str | Promise] = {"": _("新绑定的在前"), "expiry": _("先到期的在前")}
 
 
+def known(chosen: str, choices: dict[str, str | Promise]) -> str:
+    """What was chosen, if it is one of these choices; else the first."""
+    return chosen if chosen in choices else next(iter(choices))
+
+
 def searched(bindings: BindingQuerySet, words: str) -> BindingQuerySet:
     """Those in whose account, lock id, CA or certificate ``words`` stand; all where there are none."""
     if not words:
@@ -33,7 +38,7 @@ def searched(bindings: BindingQuerySet, words: str) -> BindingQuerySet:
 
 
 def narrowed(bindings: BindingQuerySet, status: str, at: datetime) -> BindingQuerySet:
-    """Those whose lock's current certificate is in that state of ``STATUSES`` at ``at``; all for a state that is none."""
+    """Those whose lock's current certificate is in that state of ``STATUSES`` at ``at``."""
     if status == "lost":
         return bindings.filter(suspended_at__isnull=False)
     states = {

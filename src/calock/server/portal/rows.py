@@ -177,7 +177,8 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer
 
 
 def _last_first() -> QuerySet[LockCertificate]:
-    found = LockCertificate.objects.select_related("ca_record__provider").defer("sealed_der")
+    found = LockCertificate.objects.select_related("ca_record__provider")
+    found = found.defer("sealed_der", "ca_record__certificate", "ca_record__provider__rules")
     return found.order_by(F("superseded_at").desc(nulls_first=True))
 
 
@@ -201,7 +202,7 @@ def live_bindings(account: Account) -> list[Binding]:
 @prepared
 def _live(account: Any) -> QuerySet[Binding]:
     rows: QuerySet[Binding] = Binding.objects.live().filter(account=account).newest_first()
-    return rows.select_related("lock__provider", "account", "bound_by", "suspended_by")
+    return rows.select_related("lock__provider", "account", "bound_by", "suspended_by").defer("lock__provider__rules")
 
 
 @prepared

@@ -25,7 +25,7 @@ def offered_providers(site: Profile) -> list[Provider]:
 
 @prepared
 def _enabled() -> QuerySet[Provider]:
-    return Provider.objects.filter(state=ProviderState.ENABLED)
+    return Provider.objects.filter(state=ProviderState.ENABLED).defer("rules")
 
 
 def _provider(provider: Provider) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import get_script_prefix
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
@@ -26,6 +27,7 @@ from calock.server.locks.last_lock import LastLock, last_lock
 from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.notices.words import Words, words_of
+from calock.server.portal.binding_query import ORDERS, STATUSES
 from calock.server.portal.failures import SHORT, Failure
 from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
@@ -128,6 +130,18 @@ def only_lock(account: Account | AnonymousUser, unread: Unread) -> LastLock | No
     if not isinstance(account, Account) or unread.says_last_lock:
         return None
     return last_lock(account, at=clock.now())
+
+
+@register.simple_tag
+def list_statuses() -> dict[str, str | Promise]:
+    """What the list of bindings can be narrowed to."""
+    return STATUSES
+
+
+@register.simple_tag
+def list_orders() -> dict[str, str | Promise]:
+    """What it can be ordered by."""
+    return ORDERS
 
 
 @register.simple_tag

@@ -22,7 +22,7 @@ from calock.server.locks.claims import withdraw_claim
 from calock.server.locks.consent import confirm_binding
 from calock.server.locks.models import Binding, PendingBinding
 from calock.server.locks.password_rules import password_does
-from calock.server.portal.binding_query import ORDERS, STATUSES, file_rows, narrowed, ordered, searched
+from calock.server.portal.binding_query import ORDERS, STATUSES, file_rows, known, narrowed, ordered, searched
 from calock.server.portal.driver_page import driver_context
 from calock.server.portal.render import page
 from calock.server.portal.rows import live_bindings, row_of, rows_of, with_certificates
@@ -43,15 +43,18 @@ def binding_list(request: SiteRequest) -> HttpResponseBase:
     """``q``: search words, ``state`` live or ended, ``status``, ``order``, ``page``; ``export`` csv or xlsx: a file of all."""
     account, session = require_account(request)
     words = request.GET.get("q", "").replace("\0", "").strip()[:64]
-    status, order = request.GET.get("status", ""), request.GET.get("order", "")
+    status, order = known(request.GET.get("status", ""), STATUSES), known(request.GET.get("order", ""), ORDERS)
     ended, now = request.GET.get("state") == "ended", timezone.now()
-    bindings = searched(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
-    found = with_certificates(ordered(narrowed(bindings, status, now), order, ended=ended))
+
+    def found() -> QuerySet[Binding]:
+        bindings = searched(Binding.objects.visible_to(account).filter(unbound_at__isnull=not ended), words)
+        return with_certificates(ordered(narrowed(bindings, status, now), order, ended=ended))
+
     if request.GET.get("export") in exports.TYPES:
-        rows = rows_of(list(found[: exports.MAX_ROWS]), site=request.site, at=now)
+        rows = rows_of(list(found()[: exports.MAX_ROWS]), site=request.site, at=now)
         return exports.file_of(str(request.site.bindings.list_name), request.GET["export"], file_rows(rows))
     as_it_opens = account.administers is None and not (ended or words or status or order)
-    pages = Paginator(live_bindings(account) if as_it_opens else found, PER_PAGE).get_page(request.GET.get("page"))
+    pages = Paginator(live_bindings(account) if as_it_opens else found(), PER_PAGE).get_page(request.GET.get("page"))
     rows = rows_of(list(pages), site=request.site, at=now, first=pages.start_index(), viewer=account)
     chosen = {"q": words, "state": "ended" if ended else "live", "status": status, "order": order}
     return page(
@@ -63,8 +66,6 @@ def binding_list(request: SiteRequest) -> HttpResponseBase:
         pages=pages,
         words=words,
         ended=ended,
-        statuses=STATUSES.items(),
-        orders=ORDERS.items(),
         chosen=chosen,
         query=urlencode({name: value for name, value in chosen.items() if value}),
         narrowed=bool(words or status),
