@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -125,25 +126,31 @@ def picture(name: str) -> str:
     return static(f"portal/img/permission-{name}{'-en' if refusals.is_english() else ''}.svg")
 
 
-def driver_context(request: SiteRequest) -> dict[str, Any]:
-    """Context of a page with a device strip: ``providers``, and ``driver_data``, the JSON element that its script reads."""
+def driver_context(request: SiteRequest, own: Iterable[Binding] | None = None) -> dict[str, Any]:
+    """Context of a page with a device strip: ``providers``, and ``driver_data``, the JSON element that its script reads.
+
+    ``own``: the live bindings of the account that is logged in, where they are at hand.
+    """
     site = request.site
     language = get_language() or settings.LANGUAGE_CODE
     return {
         "providers": offered_providers(site),
         "driver_data": _data_element(site.code, language, tuple(settings.CALOCK.driver_ports), get_script_prefix()),
-        "lock_labels": _labels_element(request),
+        "lock_labels": _labels_element(_named_locks_of(request) if own is None else own),
     }
 
 
-def _labels_element(request: SiteRequest) -> SafeString:
+def _labels_element(own: Iterable[Binding]) -> SafeString:
     """What the person who is logged in calls their locks, for the cards of those that are plugged in; empty for none."""
-    session = request.login_session
     found: dict[str, str] = {}
-    for binding in _named_locks(session.account_id) if session else ():
+    for binding in own:
         if called := label_of(binding):
             found |= {name: called for name in (binding.lock.lock_id, binding.lock.device) if name}
     return json_script(found, "lock-labels", encoder=_Unescaped) if found else SafeString()
+
+
+def _named_locks_of(request: SiteRequest) -> list[Binding]:
+    return _named_locks(request.login_session.account_id) if request.login_session else []
 
 
 @prepared

@@ -28,7 +28,7 @@ from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.notices.words import Words, words_of
 from calock.server.portal.binding_query import ORDERS, STATUSES
-from calock.server.portal.failures import SHORT, Failure
+from calock.server.portal.failures import CATALOGUE, SHORT, Failure
 from calock.server.portal.packages import is_phone
 from calock.server.sites.profile import Link
 from calock.server.sites.registry import sites
@@ -145,9 +145,9 @@ def list_orders() -> dict[str, str | Promise]:
 
 
 @register.simple_tag
-def short_failures() -> tuple[Failure, ...]:
-    """What keeps most people from logging in."""
-    return SHORT
+def listed_failures(all_causes: object) -> tuple[Failure, ...]:
+    """What keeps people from using their lock: most of them, or each of them."""
+    return CATALOGUE if all_causes else SHORT
 
 
 @register.filter

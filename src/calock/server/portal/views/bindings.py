@@ -54,7 +54,8 @@ def binding_list(request: SiteRequest) -> HttpResponseBase:
         rows = rows_of(list(found()[: exports.MAX_ROWS]), site=request.site, at=now)
         return exports.file_of(str(request.site.bindings.list_name), request.GET["export"], file_rows(rows))
     as_it_opens = account.administers is None and not (ended or words or status or order)
-    pages = Paginator(live_bindings(account) if as_it_opens else found(), PER_PAGE).get_page(request.GET.get("page"))
+    own = live_bindings(account) if as_it_opens else None
+    pages = Paginator(found() if own is None else own, PER_PAGE).get_page(request.GET.get("page"))
     rows = rows_of(list(pages), site=request.site, at=now, first=pages.start_index(), viewer=account)
     chosen = {"q": words, "state": "ended" if ended else "live", "status": status, "order": order}
     return page(
@@ -74,7 +75,7 @@ def binding_list(request: SiteRequest) -> HttpResponseBase:
         password_does=password_does(account, site=request.site.code, at=timezone.now()),
         claims=_claims(account.pk, account.administers) if not ended else (),
         members=_members(account),
-        **driver_context(request),
+        **driver_context(request, own),
     )
 
 

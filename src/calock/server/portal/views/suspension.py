@@ -19,7 +19,6 @@ from calock.server.locks.models import Binding
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import resume_lock, suspend_lock
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.failures import CATALOGUE
 from calock.server.portal.render import page
 from calock.server.portal.rows import row_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
@@ -85,5 +84,5 @@ def _page(request: SiteRequest, act: str, row: Binding, account: Account, **cont
     by_lock = act == "resume" and row.account_id == account.pk
     shown = row_of(row, site=request.site, at=timezone.now(), number=1)
     falls = lock_of_password(row.account, at=timezone.now()) == row.lock_id
-    driver = {"failures": CATALOGUE, **driver_context(request)} if by_lock else {}
+    driver = {"all_causes": True, **driver_context(request)} if by_lock else {}
     return page(request, act, "bindings", section="system", row=shown, by_lock=by_lock, falls=falls, **context, **driver)
