@@ -78,10 +78,10 @@ def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes], log:
 
 def _takes_connections(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 0.2).close()
+        with socket.create_connection(("127.0.0.1", port), 0.2) as made:
+            return made.getsockname() != made.getpeername()  # else the port was free, and we called ourselves from it
     except OSError:
         return False
-    return True
 
 
 @pytest.fixture
