@@ -1,38 +1,22 @@
-"""CAS 3.0: which service an address belongs to, tickets, and what is said of the person (CAS Protocol 3.0.3)."""
+"""CAS 3.0: which service an address belongs to, whether a ticket holds, and what is said of its person (CAS Protocol 3.0.3)."""
 
 from __future__ import annotations
 
-import secrets
-import string
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.models import Account
-from calock.server.applications.catalogue import require_meant_for
 from calock.server.applications.models import Application, ApplicationState
 from calock.server.cas.models import ServiceTicket
-from calock.server.grants.decide import Enter
-from calock.server.grants.models import Grant, PendingRequest
-from calock.server.grants.refused import note_refused
-from calock.server.grants.services import is_live, new_grant, open_grant, spend
+from calock.server.grants.models import Grant
+from calock.server.grants.services import is_live, spend
 from calock.server.grants.store import Shown
-from calock.server.locks.password_rules import has_lock
-from calock.server.sessions.context import RequestContext
-from calock.server.sessions.models import Session
 from calock.server.tools.addresses import FetchRefusedError, split
 
 PROTOCOL = "cas"
-LIFE = timedelta(seconds=10)
-_LETTERS = string.ascii_letters + string.digits
-"""Clause 3.7 allows a hyphen too, but no underscore: one sends mod_auth_cas round in circles."""
-_LENGTH = 43
-"""256 bits of these letters."""
 MAX_SERVICE = 1000
 _TICKETS = Shown(ServiceTicket)
-
-
 ADDRESSES = {PROTOCOL: "cas_services", "gate": "gate_urls"}
 """Where the addresses of a protocol are registered; the gate (``server/gate``) sends people back by tickets too."""
 
@@ -103,40 +87,6 @@ def is_below(address: str, prefix: str) -> bool:
     if (one.scheme, one.netloc) != (other.scheme, other.netloc):
         return False
     return one.path == other.path or one.path.startswith(other.path.rstrip("/") + "/")
-
-
-def require_may(application: Application, account: Account, *, needs_lock: bool, context: RequestContext) -> None:
-    """Raise APPLICATION_NOT_FOR_YOU or LOCK_NEEDED_HERE, and write it down for whoever connects the application."""
-    try:
-        require_meant_for(account, application.wish)
-        if needs_lock and not has_lock(account):
-            raise Refusal(Reason.LOCK_NEEDED_HERE, "no lock is bound to the account")  # noqa: TRY301
-    except Refusal as refusal:
-        note_refused(application, refusal, context=context)
-        raise
-
-
-def issue_ticket(
-    *,
-    application: Application,
-    session: Session,
-    entered: Enter,
-    service: str,
-    renewed: bool,
-    answers: PendingRequest | None,
-    context: RequestContext,
-    protocol: str = PROTOCOL,
-) -> str:
-    """A ticket for one service. ``answers``: the request that waited for it, and ends.
-
-    Raises:
-        Refusal: as ``open_grant``.
-    """
-    ticket = "ST-" + "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
-    grant = new_grant(application=application, session=session, entered=entered, protocol=protocol, context=context)
-    row = ServiceTicket.new(ticket, ticket=ticket, grant=grant, service=service, renewed=renewed, expires_at=context.at + LIFE)
-    open_grant(grant, row, answers=answers, context=context)
-    return ticket
 
 
 def validate(*, ticket: str, service: str, renew: bool, site: str, at: datetime, protocol: str = PROTOCOL) -> Validated:

@@ -13,20 +13,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.cas import answers
+from calock.server.cas.entering import Wanted, ticket_or_page
 from calock.server.cas.services import (
     PROTOCOL,
     ValidationError,
     application_for,
     attributes_of,
-    issue_ticket,
-    require_may,
     validate,
 )
-from calock.server.grants.decide import Ask, Enter, LogIn, LoginRequired, decide
-from calock.server.grants.levels import proofs_of
+from calock.server.grants.decide import Ask
 from calock.server.grants.models import PendingRequest
 from calock.server.grants.refused import note_refused
-from calock.server.grants.services import pending_request, wait_for_person
+from calock.server.grants.services import pending_request
 from calock.server.login.services import logout as end_login
 from calock.server.sessions import cookies
 from calock.server.sessions.context import RequestContext
@@ -56,32 +54,16 @@ def proceed(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def _go_on(request: SiteRequest, parameters: dict[str, list[str]], pending: PendingRequest | None) -> HttpResponse:
-    context, service = context_of(request), parameters["service"][0]
+    context, service, renew = context_of(request), parameters["service"][0], "renew" in parameters
     application = application_for(service, site=context.site)
-    renew, session = "renew" in parameters, request.login_session
     before = pending.created_at if pending is not None else context.at
     ask = Ask(
         minimum=application.wish.require_level,
         proved_after=before if renew else None,
         silent="gateway" in parameters and not renew,
     )
-    decision = decide(ask, proofs_of(session) if session is not None else None)
-    if isinstance(decision, LoginRequired):
-        return _to(service, {})
-    if isinstance(decision, LogIn):
-        page, more = reverse("portal:login"), {}
-    else:
-        assert session is not None
-        require_may(application, session.account, needs_lock=getattr(decision, "level", "") == "lock", context=context)
-        if isinstance(decision, Enter):
-            ticket = issue_ticket(
-                application=application, session=session, entered=decision, service=service, renewed=renew, answers=pending,
-                context=context,
-            )  # fmt: skip
-            return _to(service, {"ticket": ticket})
-        page, more = reverse("portal:confirm"), {"by": decision.level}
-    pending = pending or wait_for_person(application, PROTOCOL, parameters, context=context)
-    return HttpResponseRedirect(f"{page}?{urlencode({'next': reverse('cas:continue', args=[pending.pk]), **more})}")
+    found = ticket_or_page(Wanted(PROTOCOL, application, service, parameters, ask, renew), pending=pending, context=context)
+    return found if isinstance(found, HttpResponse) else _to(service, {"ticket": found} if found else {})
 
 
 def _to(service: str, more: dict[str, str]) -> HttpResponse:

@@ -19,12 +19,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
-from calock.server.cas.services import MAX_SERVICE, ValidationError, application_for, issue_ticket, require_may
+from calock.server.cas.entering import Wanted, ticket_or_page
+from calock.server.cas.services import MAX_SERVICE, ValidationError, application_for
 from calock.server.gate.services import PROTOCOL, give_pass, grant_behind, headers_of
-from calock.server.grants.decide import Ask, Enter, LogIn, decide
-from calock.server.grants.levels import proofs_of
+from calock.server.grants.decide import Ask
 from calock.server.grants.models import PendingRequest
-from calock.server.grants.services import pending_request, wait_for_person
+from calock.server.grants.services import pending_request
 from calock.server.tools import clock
 from calock.server.web.http import SiteRequest, context_of
 
@@ -104,22 +104,11 @@ def _go_on(request: SiteRequest, parameters: dict[str, list[str]], pending: Pend
     if len(wanted) > MAX_SERVICE or not wanted.isprintable():
         raise Refusal(Reason.APPLICATION_REQUEST_WRONG, "url")
     application = application_for(_bare(wanted), site=context.site, protocol=PROTOCOL)
-    session = request.login_session
-    decision = decide(Ask(minimum=application.wish.require_level), proofs_of(session) if session is not None else None)
-    page, more = reverse("portal:login"), dict[str, str]()
-    if not isinstance(decision, LogIn):
-        assert session is not None
-        level = getattr(decision, "level", "")
-        require_may(application, session.account, needs_lock=level == "lock", context=context)
-        if isinstance(decision, Enter):
-            ticket = issue_ticket(
-                application=application, session=session, entered=decision, service=wanted, renewed=False, answers=pending,
-                context=context, protocol=PROTOCOL,
-            )  # fmt: skip
-            return _back(wanted, {"ticket": ticket, "state": parameters["state"][0], "url": wanted})
-        page, more = reverse("portal:confirm"), {"by": level}
-    pending = pending or wait_for_person(application, PROTOCOL, parameters, context=context)
-    return HttpResponseRedirect(f"{page}?{urlencode({'next': reverse('gate:continue', args=[pending.pk]), **more})}")
+    asked = Wanted(PROTOCOL, application, wanted, parameters, Ask(minimum=application.wish.require_level))
+    found = ticket_or_page(asked, pending=pending, context=context)
+    if isinstance(found, HttpResponse):
+        return found
+    return _back(wanted, {"ticket": found, "state": parameters["state"][0], "url": wanted})
 
 
 def _back(wanted: str, answer: dict[str, str]) -> HttpResponse:
