@@ -29,7 +29,6 @@ class Event(StrEnum):
     BINDING_SUSPEND_REFUSED = "binding:lock:suspend_refused"
     CERTIFICATE_RENEWED = "binding:certificate:renewed"
     CERTIFICATE_REVOKED = "binding:certificate:revoked"
-    LOCK_GIVEN_BACK = "binding:lock:given_back"
     LOCK_LABELLED = "binding:lock:labelled"
     LOCK_REMINDED = "binding:lock:reminded"
 

@@ -29,7 +29,6 @@ EVENT_NAMES: dict[str, str | Promise] = {
     Event.BINDING_REFUSED: _("绑定被拒"),
     Event.BINDING_END_REFUSED: _("解除绑定被拒"),
     Event.CERTIFICATE_RENEWED: _("续期沿用绑定"),
-    Event.LOCK_GIVEN_BACK: _("恢复被误替换的锁"),
     Event.LOCK_LABELLED: _("更改锁的备注"),
     Event.LOCK_REMINDED: _("到期提醒"),
     Event.CERTIFICATE_REVOKED: _("证书被吊销"),
