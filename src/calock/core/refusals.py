@@ -3,8 +3,7 @@
 The server maps each reason to one audit event and one translated sentence with one next action
 (``calock.server.web.refusals``); the driver sends the same names, with the same HTTP status (``calock.wire.statuses``);
 ``calock certificate explain`` prints them.
-A reason is part of the public interface: never rename one, never reuse one for another meaning. Used by earlier versions, and
-found in their audit rows: BUNDLE_MALFORMED, BUNDLE_TOO_LARGE, BUNDLE_SIGNER_UNKNOWN, BUNDLE_SIGNATURE_INVALID, BUNDLE_OLDER.
+A reason is part of the public interface: never rename one, never reuse one for another meaning.
 """
 
 from __future__ import annotations

@@ -8,18 +8,14 @@ from dataclasses import fields, replace
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.utils import timezone
 from worlds.register import AT_START, practice_root
 from worlds.rows import ca_session
 
 from calock.core.policy import IdentityRule, Policy
 from calock.demo import pki
 from calock.server.approvals.models import Approval, ApprovalState
-from calock.server.audit.canonical import mac_of
-from calock.server.audit.events import FORMER_REGISTER_CHANGES
 from calock.server.audit.models import AuditEvent
 from calock.server.providers.models import Provider, ProviderState, RevocationSource
-from calock.server.providers.register_audit import last_recorded
 from calock.server.providers.trust import current_register
 
 pytestmark = pytest.mark.django_db
@@ -350,41 +346,6 @@ def test_a_website_with_chinese_letters_is_kept_in_ascii(world, first, second):
     assert re.search(r'class="alarm">.*<del>无</del>.*<ins>https://xn--rht816h.xn--fiqs8s/</ins>', page)
     second.post(f"/console/approvals/{approval.pk}/", {"step": "approve", "version": 1, "sha256": approval.sha256})
     assert Provider.objects.get(pk=world.provider.pk).website == "https://xn--rht816h.xn--fiqs8s/"
-
-
-# --- what earlier versions left
-
-FORMER_WORDS = ("导入互认包", "固定互认包公钥", "停用互认包公钥")
-
-
-@pytest.mark.parametrize(("kind", "payload"), [("bundle.import", {"sha256": "c" * 64}), ("bundle.pin", {"name": "省平台"})])
-def test_a_decision_that_this_version_has_no_more_is_still_read_but_not_taken(world, first, second, kind, payload):
-    approval = Approval(kind=kind, target="t", summary="互认包", payload=payload, reason="r", proposed_by=world.first)
-    approval.proposed_at = timezone.now()
-    approval.seal()
-    approval.save()
-    assert "互认包" in read(second, "/console/approvals/")
-    assert next(iter(payload.values())) in read(second, f"/console/approvals/{approval.pk}/")
-    assert "该申请已处理、已撤销或已逾期" in decide(second, approval, "approve").content.decode()
-    decide(second, approval, "reject", note="不再支持")
-    approval.refresh_from_db()
-    assert (approval.state, approval.is_intact()) == (ApprovalState.REJECTED, True)
-    assert "不再支持" in read(first, f"/console/approvals/{approval.pk}/")
-
-
-@pytest.mark.parametrize(("event", "words"), [*zip(FORMER_REGISTER_CHANGES, FORMER_WORDS, strict=True)])
-def test_audit_rows_that_nobody_writes_any_more_are_shown_and_verified(world, first, event, words):
-    row = AuditEvent(
-        number="261129-AAAA-BBBB-CCCC", at=timezone.now(), event=event, reason="BUNDLE_OLDER", details={"revision": 10**6}
-    )
-    row.mac = mac_of(row)
-    row.save()
-    page = read(first, f"/console/audit/auditevent/{row.pk}/change/")
-    assert words in page
-    assert "BUNDLE_OLDER" in page
-    assert "与写入时一致" in page
-    assert words in read(first, "/console/audit/auditevent/")
-    assert last_recorded() == 10**6  # a register put back to before it is still noticed
 
 
 # --- from a vendor folder

@@ -115,7 +115,3 @@ class Event(StrEnum):
     REQUEST_REFUSED = "request:refused"
     REQUESTS_THROTTLED = "request:throttled"
     SERVER_FAILED = "server:failed"
-
-
-FORMER_REGISTER_CHANGES = ("provider:imported", "provider:bundle_key:pinned", "provider:bundle_key:retired")
-"""What earlier versions wrote when they took over the register of another server. Rows of them stay in the trail."""

@@ -32,10 +32,9 @@ def heads_path(at: datetime) -> Path:
 
 
 def heads_files() -> list[Path]:
-    """Every file with heads, the oldest first; the first one may be an earlier version's, which had one file alone."""
+    """Every file with heads, the oldest first."""
     data: Path = settings.CALOCK.data
-    former = data / "audit-heads.jsonl"
-    return [*([former] if former.exists() else []), *sorted(data.glob("audit-heads-????-??.jsonl"))]
+    return sorted(data.glob("audit-heads-????-??.jsonl"))
 
 
 def published() -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from calock.server.audit.events import FORMER_REGISTER_CHANGES, Event
+from calock.server.audit.events import Event
 
 EVENT_NAMES: dict[str, str | Promise] = {
     Event.LOGIN_CA_SUCCEEDED: _("CA 登录成功"),
@@ -108,8 +108,6 @@ EVENT_NAMES: dict[str, str | Promise] = {
     Event.REQUEST_REFUSED: _("请求被拒"),
     Event.REQUESTS_THROTTLED: _("请求过于频繁"),
     Event.SERVER_FAILED: _("服务器错误"),
-    # of earlier versions
-    **dict(zip(FORMER_REGISTER_CHANGES, ("导入互认包", "固定互认包公钥", "停用互认包公钥"), strict=True)),
 }
 
 

@@ -221,16 +221,6 @@ def _trust_facts(approval: Approval) -> list[tuple[str, str]]:
     return facts + rule_facts(provider.rules, payload["rules"])
 
 
-def _not_any_more(_approval: Approval, _operator: Account, _context: RequestContext | None) -> None:
-    raise Refusal(Reason.APPROVAL_CLOSED, "this version has no such decision")
-
-
-def _former_facts(approval: Approval) -> list[tuple[str, str]]:
-    """What an earlier version's proposal about a bundle of another server, or the key that signs them, was about."""
-    names = {"name": "名称", "public_key": "Ed25519 公钥", "sha256": "文件 SHA-256", "key_id": "签名公钥 SHA-256"}
-    return [(label, str(approval.payload[name])) for name, label in names.items() if name in approval.payload]
-
-
 def register_kinds() -> None:
     """Name the decisions of this domain; called once at start-up."""
     register_kind(Kind(CA_RECOGNISE, "互认 CA 证书", _recognise, _recognise_facts, _forget_proposed, open_register))
@@ -238,5 +228,3 @@ def register_kinds() -> None:
     register_kind(Kind(CA_WITHDRAW, "撤回 CA 证书", _change_state, _state_facts, ahead=open_register))
     register_kind(Kind(CA_RESUME, "恢复 CA 证书", _change_state, _state_facts, ahead=open_register))
     register_kind(Kind(PROVIDER_TRUST, "变更服务商的状态、站点或规则", _change_trust, _trust_facts, ahead=open_register))
-    register_kind(Kind("bundle.import", "导入互认包", _not_any_more, _former_facts))
-    register_kind(Kind("bundle.pin", "固定互认包签名公钥", _not_any_more, _former_facts))

@@ -10,7 +10,7 @@ from typing import Any
 
 from calock.server.accounts.models import Account
 from calock.server.audit.canonical import is_intact
-from calock.server.audit.events import FORMER_REGISTER_CHANGES, Event
+from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
 from calock.server.providers.models import Provider, RegisterState
@@ -20,7 +20,7 @@ from calock.server.sessions.context import RequestContext
 CHANGES = (
     Event.PROVIDER_CREATED, Event.PROVIDER_CHANGED, Event.PROVIDER_SUSPENDED, Event.PROVIDER_RESUMED,
     Event.REGISTER_RESEALED, Event.ANCHOR_APPROVED, Event.ANCHOR_SUSPENDED, Event.ANCHOR_RESUMED, Event.ANCHOR_WITHDRAWN,
-    Event.REVOCATION_SOURCE_CHANGED, *FORMER_REGISTER_CHANGES,
+    Event.REVOCATION_SOURCE_CHANGED,
 )  # fmt: skip
 """What changes the register."""
 

@@ -133,7 +133,7 @@ def _from_file(*, or_none: bool = False) -> RegisterSnapshot | None:
 
 def _open(text: str) -> RegisterSnapshot | None:
     body, _, tail = text.partition("\n")
-    mac = tail.strip().rpartition(" ")[2]  # earlier versions named the key before it
+    mac = tail.strip()
     if is_of_another_key(mac):
         log.warning("register_seen_under_another_key", file=str(file()))
         return None
