@@ -73,3 +73,14 @@ def test_a_found_row_can_be_changed_and_saved():
     found.name = "王芳"
     found.save()
     assert [person.name for person in named("li")] == ["王芳"]
+
+
+def test_a_query_may_have_another_form_for_what_is_not_given():
+    firm = supplier()
+    account("li", "李", organisation=firm)
+    member, alone = account("wang", "王", organisation=firm), account("zhao", "赵")
+    seen = prepared(lambda who, organisation: Account.objects.overseen(who, organisation).order_by("username"))
+    for _ in range(2):
+        assert [person.username for person in seen(alone.pk, firm.pk)] == ["li", "wang", "zhao"]
+        assert [person.username for person in seen(alone.pk, None)] == ["zhao"]
+        assert [person.username for person in seen(member.pk, None)] == ["wang"]
