@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from worlds import migrated
+from worlds import migrated, rsa_keys
+
+from calock.demo import pki
 
 settings.register_profile("same", derandomize=True, max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", derandomize=False, max_examples=5_000, parent=settings.get_profile("same"), print_blob=True)
 settings.load_profile("same")  # ``--hypothesis-profile=search`` comes later and wins
 
+pki.make_key = rsa_keys.make_key
 gc.disable()  # until all tests are collected: nothing of that is given back before the end
 
 

@@ -14,11 +14,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import Client
 from worlds.browser import Browser
 from worlds.practice import ORIGIN
 
+from calock.demo import pki
 from calock.server.applications.installation import install_application
 from calock.server.applications.models import Application
 from calock.server.oidc import keys
@@ -42,7 +44,7 @@ def own_key(number: int = 0) -> ec.EllipticCurvePrivateKey:
 
 @cache
 def _rsa() -> Any:
-    return keys.RSAKey.import_key(rsa.generate_private_key(65537, 2048))
+    return keys.RSAKey.import_key(serialization.load_der_private_key(pki.make_key("RSA").private_pkcs8, None))
 
 
 def cheap_keys(monkeypatch: Any) -> None:
