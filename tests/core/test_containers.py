@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds.core_trust import AT, world
+from worlds.responses import ocsp_answer
 
 from calock.core.certificates.certificate import Certificate, lowest
 from calock.core.der.containers import ContainerError, certificates_in, values_in
@@ -122,7 +123,7 @@ WITHOUT = {
     "holds PRIVATE KEY": pem(b"\x30\x00", "PRIVATE KEY"),
     "holds ATTRIBUTE CERTIFICATE": pem(LEAF, "ATTRIBUTE CERTIFICATE"),
     "is a public key": Certificate.parse(LEAF).spki_der,
-    "is an OCSP response": world("SM2").ca.ocsp(1, this_update=AT),
+    "is an OCSP response": ocsp_answer(world("SM2").ca, 1, this_update=AT),
     "holds a certificate without its end": pem(LEAF)[:-30],
 }
 
