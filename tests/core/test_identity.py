@@ -127,7 +127,7 @@ def test_ways_of_writing_one_number_are_one_holder(text: str) -> None:
     assert (found.holder_kind, found.holder_id) == ("uscc", USCC)
 
 
-@pytest.mark.parametrize("text", ["12345678-9", "E12345678", "?", "91350100M000100Y43X", "0" * 18])
+@pytest.mark.parametrize("text", ["12345678-9", "E12345678", "?", "91350100M000100Y43X", "0" * 18, "123456789012345678"])
 def test_a_number_that_cannot_be_read_is_not_nobody(text: str) -> None:
     assert _identify(world().lock(uscc=text)) == (Reason.HOLDER_ID_INVALID, None)
     as_text = IdentityRule("oid", pki.USCC_OID, kind="text")
@@ -143,6 +143,12 @@ def test_an_extension_that_is_no_text_is_not_nobody(value: bytes) -> None:
     read = _identify(world().raw_lock((pki.USCC_OID, False, value), pki.text_extension(pki.PERSON_ID_OID, ID_CARD)))[1]
     assert read is not None
     assert read.holder_id == ID_CARD
+
+
+def test_a_number_behind_an_empty_value_is_read() -> None:
+    _, found = _identify(world().raw_lock((pki.USCC_OID, False, der.sequence(der.utf8(" "), der.utf8(USCC)))))
+    assert found is not None
+    assert found.holder_id == USCC
 
 
 @pytest.mark.parametrize("value", [b"", der.utf8(""), der.tlv(0x05)])

@@ -253,3 +253,53 @@ def test_who_leaves_keeps_the_contact_that_tells_them(mailbox, lock_world, found
     before = len(mailbox.mails)
     background()
     assert [one["X-Envelope-To"] for one in mailbox.mails[before:]].count(MAIL) >= 1
+
+
+def test_a_lock_that_a_finder_binds_by_a_password_of_their_own_is_told_at_once(mailbox, lock_world, found):
+    member, (_binding, finder) = lock_world.member, found
+    contact(member, "own@supplier.example")
+    assert finder.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
+    later = Browser(host=finder.defaults["HTTP_HOST"])
+    later.client.defaults.update(finder.defaults)
+    assert later.client.post("/login/", {"username": member.username, "password": NEW}).status_code == 302
+    assert later.bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
+    background()
+    assert any("SX-0003" in text_of(one) for one in mailbox.mails if one["X-Envelope-To"] == "own@supplier.example")
+
+
+def test_what_a_finder_makes_with_a_lock_that_the_found_one_bound_ends_too_and_that_lock_is_named(mailbox, lock_world, found):
+    """Also to a contact that the finder had taken away before."""
+    member, (binding, finder) = lock_world.member, found
+    contact(member, "own@supplier.example")
+    assert finder.post(f"/contacts/{Contact.objects.get().pk}/remove/").status_code == 302
+    assert in_hand(lock_of(0)).bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
+    second = in_hand(lock_of(2)).client
+    add(second, mailbox)
+    assert second.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
+    background()
+    suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
+    background()
+    assert [one.value for one in Contact.objects.all()] == ["own@supplier.example"]
+    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+        login_with_password(username=member.username, password=NEW, context=context())
+    told = [text_of(one) for one in mailbox.mails if one["X-Envelope-To"] == "own@supplier.example"]
+    assert any("近 30 天内凭它绑定的 CA 锁 SX-0003 仍可登录" in text for text in told)
+    assert Browser().log_in(lock_of(2)).status_code == 200  # an honest spare would be shut out with it
+
+
+def test_who_left_and_comes_back_is_opened_by_nothing_that_a_lock_brought(mailbox, lock_world, found, stranger):
+    member, (_binding, finder) = lock_world.member, found
+    assert finder.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
+    add(finder, mailbox)
+    lock_world.admin.set_password(PASSWORD)
+    lock_world.admin.save()
+    admin = page_client("shanxi", lock_world.admin)
+    assert admin.post(f"/system/members/{member.pk}/leave/", {"reason": "合同到期", "password": PASSWORD}).status_code == 302
+    assert admin.post(f"/system/members/{member.pk}/", {"step": "enable"}).status_code == 302
+    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+        login_with_password(username=member.username, password=NEW, context=context())
+    background()
+    before = len(mailbox.mails)
+    ask(stranger, member.username)
+    background()
+    assert not any("重置账户密码" in text_of(one) for one in mailbox.mails[before:])

@@ -27,8 +27,8 @@ MAX_TEXT = 256
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_VALUES = {character: number for number, character in enumerate(_USCC_ALPHABET)}
 _USCC_WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
-_USCC_SHAPE = re.compile(rf"(?!0{{18}})[{_USCC_ALPHABET}]{{18}}")
-"""18 zeros fill an empty field, and have a right check character: every such lock would have the same holder."""
+_USCC_SHAPE = re.compile(rf"(?!0{{18}}|123456789012345678)[{_USCC_ALPHABET}]{{18}}")
+"""Zeros, and digits counted up, fill an empty field, and have a right check character: all such locks would have one holder."""
 _ID_CARD_SHAPE = re.compile(r"[1-9]\d{16}[\dXx]")
 _TEXT_SHAPE = re.compile(r"[\x21-\x7e一-鿿](?:[\x20-\x7e一-鿿]{0,62}[\x21-\x7e一-鿿])?")
 

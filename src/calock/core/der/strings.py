@@ -95,7 +95,8 @@ def _texts(value: bytes, at: int, end: int, nesting: int) -> Iterator[str]:
         if found is None and (tag == reader.OCTET_STRING or tag & 0xE0 == 0x80):  # implicit context tag
             found = _ascii(contents)
         if found is not None:
-            yield found
+            if found.strip():  # an empty one fills a field that is not used
+                yield found
         elif nesting > 1 and (tag == reader.OCTET_STRING or tag & 0x20):
             yield from _texts(value, start, at, nesting - 1)
 

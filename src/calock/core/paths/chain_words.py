@@ -64,7 +64,7 @@ def _mismatches(certificate: Certificate, issuer: Certificate) -> Iterator[str]:
     for tag, _, first, last in parts:
         contents = (value or b"")[first:last]
         if tag == _SERIAL and reader.integer(contents) != issuer.serial:
-            named = f"{int.from_bytes(contents, 'big'):x}"
+            named = f"{int.from_bytes(contents[:40], 'big'):x}"
             yield f"since its authorityKeyIdentifier names serial number {named}, and the CA certificate's is {issuer.serial_hex}"
         for general, _, begin, end in reader.children(contents, 0, len(contents)) if tag == _ISSUER else ():
             if general == _DIRECTORY and names.comparison_key(contents[begin:end]) != issuer.issuer_key:

@@ -138,7 +138,7 @@ def _no_path(leaf: Certificate, register: Register, candidates: CandidatePaths) 
     if candidates.first:
         detail = "its issuer is a recognised CA, but no trust anchor stands above that"
     elif register.named(leaf.issuer_key):
-        detail = f"its issuer's name is known, but not with its authority key identifier {leaf.authority_key_id}"
+        detail = f"its issuer's name is known, but not with its authority key identifier {leaf.authority_key_id[:80]}"
     else:
         detail = "its issuer is none of the recognised CAs"
     return failed(Step.PATH, "issuer", Reason.CERTIFICATE_UNTRUSTED, detail)

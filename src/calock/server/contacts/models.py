@@ -33,7 +33,7 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         return self.kept().filter(verified_at__isnull=False)
 
     def opening(self) -> ContactQuerySet:
-        """Those whose code sets another password: not one that was given back when a lock was lost, until it is verified anew."""
+        """Those whose code sets another password: not one in doubt for a lock's sake, till it is verified anew."""
         return self.verified().filter(removed_by_lock__isnull=True)
 
 
@@ -58,7 +58,7 @@ class Contact(models.Model):
     removed_by_lock = models.UUIDField(
         null=True,
         blank=True,
-        help_text="the lock that the proof of who took it away stands on; kept when it comes back because that one was lost",
+        help_text="the lock that the proof of who took it away stands on: it comes back with its loss, and opens nothing then",
     )
 
     objects = ContactQuerySet.as_manager()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from calock.server.contacts.models import Contact
 from calock.server.tools import encryption
@@ -15,22 +16,30 @@ REACH = timedelta(days=30)
 """For so long before it is reported lost somebody else may have had a lock. An older contact is believed to be the person's."""
 
 
-def end_contacts_of_lock(*, account: uuid.UUID, lock: uuid.UUID, at: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """End the contacts that stand on this lock by a proof of the last month, and give back those that were taken away so.
+def end_contacts_of_locks(
+    *, account: uuid.UUID, locks: Collection[uuid.UUID], at: datetime
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """End the contacts that stand on these locks by a proof of the last month, and give back those that were taken away so.
 
     Rows are deleted at once: nothing is told to whoever may be its finder. One that is given back is told, and opens nothing until
     it is verified anew: its person may have given the number up. What ended and what came back, as pages show it.
     """
     mine, since = Contact.objects.filter(account=account), at - REACH
-    ended = list(mine.filter(by_lock=lock, verified_at__gt=since))
+    ended = list(mine.filter(by_lock__in=locks, verified_at__gt=since))
     mine.filter(Q(pk__in=[row.pk for row in ended]) | Q(verified_at=None)).delete()
     restored = []
-    for row in mine.filter(removed_by_lock=lock, removed_at__gt=since).order_by("-removed_at"):
+    for row in mine.filter(removed_by_lock__in=locks, removed_at__gt=since).order_by("-removed_at"):
         if not mine.verified().filter(kind=row.kind).exists():
             row.removed_at = None
             row.save(update_fields=["removed_at"])
             restored.append(row.masked)
     return tuple(row.masked for row in ended if row.removed_at is None), tuple(restored)
+
+
+def doubt_contacts_of_locks(*, account: uuid.UUID, locks: Collection[uuid.UUID], at: datetime) -> None:
+    """Let those that would end open nothing until they are verified anew; they are told as before."""
+    found = Contact.objects.kept().filter(account=account, by_lock__in=locks, verified_at__gt=at - REACH)
+    found.update(removed_by_lock=F("by_lock"))
 
 
 def hand_contacts_on(*, account: uuid.UUID, lock: uuid.UUID, heir: uuid.UUID) -> None:

@@ -182,6 +182,10 @@ class Binding(models.Model):
     bound_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="bindings_made")
     bound_at = models.DateTimeField(db_index=True)
     site = models.CharField(max_length=32)
+    by_lock = models.ForeignKey(
+        Lock, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False,
+        help_text="another lock, that the proof of who bound it stands on",
+    )  # fmt: skip
     unbound_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="bindings_ended"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
@@ -9,6 +10,7 @@ from django.db import IntegrityError, transaction
 from calock.core.challenge import Challenge, Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import acting
+from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.members import locked
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.attempts import counted
@@ -215,6 +217,7 @@ def _bind_rows(judged: Judged, *, member: Account, by: Account, context: Request
 def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, context: RequestContext) -> Binding:
     awaits = awaited(member=member, by=by, ca=judged.proven.ca_spki_sha256)
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site, awaits=awaits)
+    binding.by_lock_id = _lock_behind(by, context) if by.pk == member.pk else None
     binding.save(force_insert=True)
     seal_binding(binding)
     _end_enrolment(member)
@@ -222,15 +225,18 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     event = _record(Event.BINDING_ADDED, binding, judged.proven, by=by, context=context)
     kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
     if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
-        notify(kind, account=member.pk, by=by, row=event, own=_by_lock_alone(context), lock=lock.lock_id)
+        notify(kind, account=member.pk, by=by, row=event, own=binding.by_lock_id is not None, lock=lock.lock_id)
     if judged.named is not None:
         end_replaced(judged.named, lock, by=by, context=context)
     return binding
 
 
-def _by_lock_alone(context: RequestContext) -> bool:
-    """Whether a lock is what lets the person bind another: a finder would get a way in of their own, so the person is told."""
-    return context.session is not None and is_fresh_by_lock(context.session, at=context.at)
+def _lock_behind(by: Account, context: RequestContext) -> uuid.UUID | None:
+    """The lock that the person's proof stands on, if any: its finder would get a lock of their own so, and the person is told."""
+    session = context.session
+    if session is not None and is_fresh_by_lock(session, at=context.at):
+        return session.proved_lock_id
+    return lock_of_password(by, at=context.at)
 
 
 def _end_enrolment(member: Account) -> None:

@@ -15,7 +15,6 @@ from django.db import transaction
 from calock.core.challenge import Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.attempts import counted
 from calock.server.audit.canonical import clean
@@ -28,7 +27,7 @@ from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
-from calock.server.locks.standing import end_what_stands_on, tell_what_fell
+from calock.server.locks.standing import end_what_stands_on, password_stands_on, tell_what_fell
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
@@ -99,7 +98,7 @@ def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, c
     by_lock = is_fresh_by_lock(session, at=context.at)
     if not by_lock:
         refuse_password_as_proof(by, site=context.site, at=context.at)
-        if lock_of_password(by, at=context.at) == row.lock_id:
+        if password_stands_on(row, by, at=context.at):
             raise Refusal(Reason.LOCK_PROOF_REQUIRED, "a password that the lost lock chose proves nothing about it")
     if row.account_id != by.pk:
         refuse_power_after_reset(by, lock=session.proved_lock_id if by_lock else None, at=context.at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
@@ -10,7 +11,6 @@ from django.db import transaction
 from calock.core.challenge import Purpose
 from calock.core.masking import mask_person_ids
 from calock.core.refusals import Reason, Refusal
-from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
 from calock.server.audit.attempts import counted
 from calock.server.audit.canonical import clean
@@ -21,7 +21,14 @@ from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.locks.password_rules import goes_by_lock, refuse_power_after_reset
 from calock.server.locks.predecessors import predecessor_status
-from calock.server.locks.standing import Fallen, end_what_stands_on, hand_on, tell_what_fell
+from calock.server.locks.standing import (
+    Fallen,
+    doubt_what_stands_on,
+    end_what_stands_on,
+    hand_on,
+    password_stands_on,
+    tell_what_fell,
+)
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.locks.ways_in import ways_in
@@ -92,7 +99,7 @@ def _require_other_way_in(account: Account, row: Binding, others: frozenset[uuid
     if left.filter(pk__in=others).exists():
         return
     # a password that stands on the lock ends with it
-    no_password = not account.has_usable_password() or lock_of_password(account, at=context.at) == row.lock_id
+    no_password = not account.has_usable_password() or password_stands_on(row, account, at=context.at)
     if no_password or (goes_by_lock(account, site=context.site) and left.exists()):
         raise Refusal(Reason.LAST_LOCK, "no password that does, and no other lock that logs in")
 
@@ -110,13 +117,13 @@ def _end(
     context: RequestContext,
     proved: Proved | None = None,
     others: frozenset[uuid.UUID] | None = None,
-    falls: bool = True,
+    fall: Callable[..., Fallen] = end_what_stands_on,
 ) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved themselves with.
 
     ``others``: the account's bindings with which it gets in; None: nobody asks for another way in.
 
-    ``falls``: what stands on the lock ends with it.
+    ``fall``: what becomes of what stands on the lock, called as ``end_what_stands_on``.
     """
     with transaction.atomic():
         account = row.account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
@@ -126,7 +133,7 @@ def _end(
             _require_other_way_in(account, row, others, context)  # asked again: two bindings may be ended at once
         if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
-        fallen = end_what_stands_on(row, by=by, context=context) if falls else Fallen()
+        fallen = fall(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
         event = record(
             Event.BINDING_ENDED,
@@ -168,12 +175,12 @@ def unbind_by_operators(*, binding: uuid.UUID, reason: str, by: Account, context
 def end_of_leaver(binding: Binding, reason: str, *, by: Account, context: RequestContext) -> None:
     """End a binding of somebody who leaves. Inside the caller's transaction, which has judged ``by`` and taken the lock's turn.
 
-    No lock is lost by that: password and contacts stay, and nobody gets in with them while the account is disabled.
+    Their contacts go on being told, and open nothing when the account is enabled again.
 
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context, falls=False)
+    _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context, fall=doubt_what_stands_on)
 
 
 def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestContext) -> None:
@@ -187,6 +194,5 @@ def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestC
     """
     session = context.session if by.pk == binding.account_id else None
     proved = session is not None and is_fresh_by_lock(session, at=context.at) and session.proved_lock_id == binding.lock_id
-    _end(binding, REPLACED, by=by, context=context, falls=not proved)
-    if proved:
-        hand_on(binding, heir)
+    handed_on = lambda row, **_: hand_on(row, heir)  # noqa: E731
+    _end(binding, REPLACED, by=by, context=context, fall=handed_on if proved else end_what_stands_on)

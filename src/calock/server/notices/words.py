@@ -90,6 +90,7 @@ _MORE = {
     "password_ended": _("登录密码已失效，请重新设置。"),
     "ended": _("已移除联系方式 %(ended)s。"),
     "restored": _("已恢复联系方式 %(restored)s。"),
+    "locks": _("近 30 天内凭它绑定的 CA 锁 %(locks)s 仍可登录：不是您绑定的，请立即解除。"),
 }
 """Sentences that are said when their fact is known."""
 _RENEW = _("去 CA 机构续期")

@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                     "removed_by_lock",
                     models.UUIDField(
                         blank=True,
-                        help_text="the lock that the proof of who took it away stands on; kept when it comes back because that one was lost",
+                        help_text="the lock that the proof of who took it away stands on: it comes back with its loss, and opens nothing then",
                         null=True,
                     ),
                 ),
