@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -22,11 +23,13 @@ B = TypeVar("B", bound=Bearer)
 class Shown(Generic[B]):
     """One kind of code, token, ticket or pass."""
 
-    def __init__(self, kind: type[B]) -> None:
+    def __init__(self, kind: type[B], more: Callable[[QuerySet[Any, Any]], QuerySet[Any, Any]] = lambda rows: rows) -> None:
+        """``more``: annotates the rows with what else is needed of the database when one is shown."""
+
         def by_digest(shown: Any, *application: str) -> QuerySet[Any, Any]:
             rows = kind._default_manager.filter(pk=shown)  # noqa: SLF001 - Django's own
             rows = rows.select_related("grant__session__account__organisation", *application)
-            return rows.annotate(has_binding=has_binding("grant__session__"))
+            return more(rows.annotate(has_binding=has_binding("grant__session__")))
 
         self._rows_alone: Prepared[Any] = prepared(by_digest)
         self._rows: Prepared[Any] = prepared(lambda shown: by_digest(shown, "grant__application"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from authlib.oidc.core.util import create_half_hash
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 from joserfc import jwt
 
 from calock.server.accounts.models import Account
@@ -16,9 +17,8 @@ from calock.server.applications.models import Application
 from calock.server.grants.models import Grant
 from calock.server.locks.models import Binding
 from calock.server.oidc.keys import signing_key
-from calock.server.sessions.models import Session
+from calock.server.oidc.models import Token
 from calock.server.tools import seals
-from calock.server.tools.prepared import prepared
 
 ID_TOKEN_LIFE = timedelta(minutes=10)
 
@@ -54,18 +54,19 @@ def id_token(grant: Grant, *, nonce: str, access_token: str, at: datetime) -> st
     return jwt.encode({"alg": wish.id_token_alg, "kid": kid, "typ": "JWT"}, claims, key, algorithms=[wish.id_token_alg])
 
 
-def user_info(grant: Grant, scope: str) -> dict[str, Any]:
-    """UserInfo of a live grant (OpenID Connect Core clause 5.3).
+def user_info(token: Token) -> dict[str, Any]:
+    """UserInfo of a live grant (OpenID Connect Core clause 5.3); ``token`` was found :func:`with_lock`.
 
     Where the application has names of its own for people, nothing goes along by which two applications would find them the same
     account (clause 8.1): no account name, no id of lock, binding or certificate.
     """
-    account, scopes = grant.account, scope.split()
+    grant: Grant = token.grant
+    account, scopes = grant.account, token.scope.split()
     found: dict[str, Any] = {"sub": subject_of(account.pk, grant.application)}
     if "profile" in scopes:
         found |= {"name": account.name, "preferred_username": account.username}
     if "calock" in scopes:
-        found |= _calock(account, grant.session)
+        found |= _calock(account, token.lock_now)  # type: ignore[attr-defined]  # annotated
     return _unlinked(found) if grant.application.wish.pairwise else found
 
 
@@ -75,7 +76,7 @@ def _unlinked(found: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **({"lock": lock} if lock else {})}
 
 
-def _calock(account: Account, session: Session) -> dict[str, Any]:
+def _calock(account: Account, lock: dict[str, str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {"role": str(account.role)}
     organisation = account.organisation
     if organisation is not None:
@@ -85,31 +86,36 @@ def _calock(account: Account, session: Session) -> dict[str, Any]:
             "uscc": organisation.uscc,
             "kind": str(organisation.kind),
         }
-    if session.proved_lock_id is not None:
-        found |= {"lock": lock} if (lock := _lock(account, session.proved_lock_id)) else {}
-    return found
+    return found | ({"lock": _lock(lock)} if lock else {})
 
 
-@prepared
-def _bound(account: Any, lock: Any) -> QuerySet[Any, Any]:
-    """The binding of a lock that an account has, with what is told of it and of the certificate that the lock has now."""
-    bindings = Binding.objects.live().filter(account=account, lock=lock)
+def with_lock(tokens: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+    """Annotate tokens with ``lock_now``: the lock that the person proved in the session, with the certificate that it has now.
+
+    None when they proved none there, or the account has it no longer.
+    """
+    bindings = Binding.objects.live().filter(account=OuterRef("grant__account"), lock=OuterRef("grant__session__proved_lock"))
     now = bindings.filter(lock__certificates__isnull=False, lock__certificates__superseded_at__isnull=True)
-    certificate = ("lock__certificates__cert_sha256", "lock__certificates__not_after")
-    rows: QuerySet[Any, Any] = now.values_list("pk", "lock__lock_id", "lock__provider__code", "lock__provider__name", *certificate)
+    told = JSONObject(
+        id="lock__lock_id",
+        provider="lock__provider__code",
+        provider_name="lock__provider__name",
+        binding="pk",
+        cert_sha256="lock__certificates__cert_sha256",
+        not_after="lock__certificates__not_after",
+    )
+    rows: QuerySet[Any, Any] = tokens.annotate(lock_now=Subquery(now.values_list(told)))
     return rows
 
 
-def _lock(account: Account, lock_id: uuid.UUID) -> dict[str, Any]:
-    found = _bound.first(account.pk, lock_id)
-    if found is None:
-        return {}
-    binding, number, provider, provider_name, cert_sha256, not_after = found
+def _lock(now: dict[str, str]) -> dict[str, str]:
+    """What was annotated, as each database writes ids and moments into JSON, as applications are told it."""
+    not_after = datetime.fromisoformat(now["not_after"])
     return {
-        "id": number,
-        "provider": provider,
-        "provider_name": provider_name,
-        "binding": str(binding),
-        "x5t#S256": cert_sha256,
-        "not_after": not_after.isoformat(),
+        "id": now["id"],
+        "provider": now["provider"],
+        "provider_name": now["provider_name"],
+        "binding": str(uuid.UUID(now["binding"])),
+        "x5t#S256": now["cert_sha256"],
+        "not_after": (not_after if not_after.tzinfo else not_after.replace(tzinfo=UTC)).isoformat(),
     }

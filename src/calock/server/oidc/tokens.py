@@ -12,7 +12,7 @@ from calock.server.applications.models import Application
 from calock.server.grants.models import Grant
 from calock.server.grants.services import is_live, revoke_grant
 from calock.server.grants.store import Shown
-from calock.server.oidc.claims import subject_of
+from calock.server.oidc.claims import subject_of, with_lock
 from calock.server.oidc.keys import signing_key
 from calock.server.oidc.models import Code, Token
 from calock.server.sessions.services import touch
@@ -31,7 +31,7 @@ class Issued(NamedTuple):
     row: Token | None
 
 
-_CODES, _TOKENS = Shown(Code), Shown(Token)
+_CODES, _TOKENS, _TOKENS_WITH_LOCK = Shown(Code), Shown(Token), Shown(Token, with_lock)
 CODE_TWICE, REFRESH_TWICE = "code used twice", "refresh token used twice"
 
 
@@ -109,9 +109,17 @@ def new_refresh(grant: Grant, *, scope: str, parent: Token | None, at: datetime)
     return text, row
 
 
-def find_token(text: str, *, of: Application | None = None, at: datetime) -> Token | None:
-    """A token that is good now, with its live grant. ``of``: the application that asks about a token of its own."""
-    token = _TOKENS.find(text, of=of)
+def find_token(text: str, *, of: Application, at: datetime) -> Token | None:
+    """A token that is good now, with its live grant; ``of``: the application that asks about a token of its own."""
+    return _if_good(_TOKENS.find(text, of=of), at)
+
+
+def find_token_with_lock(text: str, *, at: datetime) -> Token | None:
+    """The same, whichever application has it, for :func:`calock.server.oidc.claims.user_info`."""
+    return _if_good(_TOKENS_WITH_LOCK.find(text), at)
+
+
+def _if_good(token: Token | None, at: datetime) -> Token | None:
     if token is None or token.revoked_at is not None or at >= token.expires_at:
         return None
     return token if is_live(token.grant, at=at) else None

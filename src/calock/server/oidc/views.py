@@ -143,11 +143,11 @@ def _bearer(request: HttpRequest) -> str:
 @require_http_methods(["GET", "POST"])
 def userinfo(request: HttpRequest) -> HttpResponse:
     text = _bearer(request)
-    found = tokens.find_token(text, at=clock.now()) if text else None
+    found = tokens.find_token_with_lock(text, at=clock.now()) if text else None
     if found is None or found.kind != found.Kind.ACCESS or found.grant.issuer != cast(SiteRequest, request).site_origin:
         error = 'Bearer error="invalid_token"' if text else "Bearer"
         return HttpResponse(status=401, headers={"WWW-Authenticate": error, "Cache-Control": "no-store"})
-    return JsonResponse(user_info(found.grant, found.scope), headers={"Cache-Control": "no-store"})
+    return JsonResponse(user_info(found), headers={"Cache-Control": "no-store"})
 
 
 @csrf_exempt
