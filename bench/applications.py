@@ -1,8 +1,10 @@
+# ruff: noqa: E402 - the path comes first
 """What standing on the login costs the server: one entry into an application, and the end of 1,000 sessions.
 
-Run: ``python bench/applications.py [--entries N] [--sessions N]``. In process and on SQLite as ``login.py``, beside a CA login in
-the same run: CPU milliseconds of authorize, token and userinfo for somebody who is logged in. Then sessions that each entered an
-application end at once, and the job that sends what waits tells a receiver on this computer: seconds until the last one heard.
+Run: ``python bench/applications.py [--entries N] [--rounds N] [--sessions N]``. A PostgreSQL of its own and one server process: CPU
+milliseconds of both for authorize, token and userinfo of people who are logged in, beside their CA logins, in turns in the same
+run, every request on a new connection. Then sessions that each entered an application end at once, and the job that sends what
+waits tells a receiver on this computer: seconds until the last one heard.
 """
 
 from __future__ import annotations
@@ -10,117 +12,134 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import io
+import http.client
 import json
 import logging
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from login import answers, bind, call, environ, known_browser, publish, timed  # sets Django up
+from measuring import (
+    PEOPLE,
+    Goals,
+    Logins,
+    children,
+    cpu_milliseconds_each,
+    machine_without_jobs,
+    postmaster,
+    ratio,
+    turns,
+    use_this_checkout,
+)
 
-# isort: split
-from django.core.handlers.wsgi import WSGIHandler
-from django.core.management import call_command
-from django.utils import timezone
-from worlds.browser import context, session_of
-from worlds.locks import make_lock_world
-from worlds.practice import PracticeLock, make_lock
-from worlds.revocation import live_source
+use_this_checkout()
+from field import Field
+from visitors import Visitor
 
-from calock.server.applications.installation import install_application
-from calock.server.applications.models import Application
-from calock.server.grants.decide import Enter
-from calock.server.grants.services import new_grant
-from calock.server.jobs.outbox import Delivery
-from calock.server.jobs.runner import Job, Runner
-from calock.server.outbox.models import Message
-from calock.server.sessions.cookies import session_cookie
-from calock.server.sessions.models import Session
-from calock.server.sessions.services import end_sessions
-from calock.server.tools.digests import digest
+if TYPE_CHECKING:
+    from machines import Replica
 
-ROUNDS = 50
+GOAL = 2.5
+"""At most so many CA logins."""
 CALLBACK, SECRET = "https://caigou.example/callback", "calock-" + "s" * 43
 VERIFIER = "v" * 50
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+ALGORITHMS = ("RS256", "ES256")
 
 
-def register(**changed: Any) -> Application:
+def register(client_id: str, **changed: Any) -> Any:
+    from calock.server.applications.installation import install_application  # noqa: PLC0415 - the field sets Django up
+    from calock.server.tools.digests import digest  # noqa: PLC0415
+
     return install_application({
-        "site": "shanxi", "client_id": "caigou", "name": "项目采购", "protocols": ["oidc"], "audience": ["supplier"],
+        "site": "shanxi", "client_id": client_id, "name": "项目采购", "protocols": ["oidc"], "audience": ["supplier"],
         "redirect_uris": [CALLBACK], "auth_method": "client_secret_basic", "secrets": [digest(SECRET)], **changed,
     })  # fmt: skip
 
 
-def ask(application: Any, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[str, bytes, dict[str, str]]:
-    """One request: status, body, headers."""
-    where, _, query = path.partition("?")
-    given = environ(where, body, headers.pop("cookie", ""))
-    given.pop("HTTP_ORIGIN")
-    given |= {"REQUEST_METHOD": method, "QUERY_STRING": query, "CONTENT_TYPE": "application/x-www-form-urlencoded"}
-    given |= {f"HTTP_{name.upper()}": value for name, value in headers.items()} | {"wsgi.input": io.BytesIO(body)}
-    seen: list[Any] = []
-    answer = application(given, lambda status, sent: seen.extend((status, sent)))
-    text = b"".join(answer)
-    answer.close()
-    return seen[0], text, dict(seen[1])
+def call(visitor: Visitor, method: str, path: str, authorization: str, body: str = "") -> Any:
+    """A request of the application's own server: without cookies, on a connection of its own."""
+    headers = {"Host": visitor.origin.removeprefix("http://"), "Authorization": authorization}
+    headers |= {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    connection = http.client.HTTPConnection("127.0.0.1", visitor.port, timeout=30)
+    try:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        text = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise SystemExit(f"{path}: {answer.status} {text[:300]!r}")
+    return json.loads(text)
 
 
-def enter(application: Any, cookie: str) -> None:
+def enter(visitor: Visitor, client_id: str) -> None:
     """Authorize, token, userinfo."""
     query = urlencode({
-        "response_type": "code", "client_id": "caigou", "redirect_uri": CALLBACK, "scope": "openid profile calock", "state": "s",
+        "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile calock", "state": "s",
         "nonce": "n", "code_challenge": CHALLENGE, "code_challenge_method": "S256",
     })  # fmt: skip
-    status, text, headers = ask(application, "GET", f"/oidc/authorize?{query}", cookie=cookie)
-    assert status.startswith("303"), (status, text[:500])
-    (code,) = parse_qs(urlsplit(headers["Location"]).query)["code"]
-    body = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
-    basic = base64.b64encode(f"caigou:{SECRET}".encode()).decode()
-    status, text, _ = ask(application, "POST", "/oidc/token", urlencode(body).encode(), authorization=f"Basic {basic}")
-    assert status.startswith("200"), (status, text)
-    bearer = json.loads(text)["access_token"]
-    status, text, _ = ask(application, "GET", "/oidc/userinfo", authorization=f"Bearer {bearer}")
-    assert status.startswith("200"), (status, text)
+    reply = visitor.get(f"/oidc/authorize?{query}")
+    if reply.status != 303:
+        raise SystemExit(f"authorize: {reply.status} {reply.body[:300]!r}")
+    (code,) = parse_qs(urlsplit(reply.headers["location"]).query)["code"]
+    body = urlencode({"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER})
+    basic = base64.b64encode(f"{client_id}:{SECRET}".encode()).decode()
+    bearer = call(visitor, "POST", "/oidc/token", f"Basic {basic}", body)["access_token"]
+    told = call(visitor, "GET", "/oidc/userinfo", f"Bearer {bearer}")
+    assert told["lock"]["x5t#S256"], told
 
 
-def logged_in(application: Any, lock: PracticeLock, cookie: str) -> str:
-    """The session cookie of a login."""
-    text = json.loads(call(application, "/api/challenge", b'{"purpose":"login"}', cookie)[1])["challenge"]
-    status, told, headers = call(application, "/api/login", answers(lock, [text])[0], cookie)
-    assert status.startswith("200"), told
-    sent = [value.split(";")[0].strip() for name, value in headers if name.lower() == "set-cookie"]
-    (found,) = [value for value in sent if value.partition("=")[0] == session_cookie()]
-    return found
+class Entries:
+    """People who are logged in by their locks and enter one application again and again, all at once."""
+
+    def __init__(self, machine: Replica, people: list[Any]) -> None:
+        self._visitors = [Visitor(machine.port) for _ in people]
+        self._pool = ThreadPoolExecutor(len(people))
+        for visitor, person in zip(self._visitors, people, strict=True):
+            reply = visitor.log_in(person.lock)
+            if reply.status != 200:
+                raise SystemExit(f"a login: {reply.status} {reply.body[:300]!r}")
+
+    def run(self, client_id: str, count: int) -> None:
+        def some(visitor: Visitor) -> None:
+            for _ in range(count // len(self._visitors)):
+                enter(visitor, client_id)
+
+        list(self._pool.map(some, self._visitors))
 
 
-def entry_beside_login(application: Any, lock: PracticeLock, count: int) -> None:
-    """One table: a CA login (challenge and answer), an entry, and their ratio, each the best of 50 short rounds in turns.
+def entry_beside_login(field: Field, goals: Goals, count: int, rounds: int) -> None:
+    """One table: a CA login (challenge and answer), and an entry with each kind of ID token, in turns."""
+    machine, people = machine_without_jobs(field), field.people[:PEOPLE]
+    for algorithm in ALGORITHMS:
+        register(algorithm.lower(), id_token_alg=algorithm)
+    logins, entries = Logins(machine.port, people), Entries(machine, people)
+    acts = {"login": partial(logins.run, count), **{name: partial(entries.run, name.lower(), count) for name in ALGORITHMS}}
+    for act in acts.values():
+        act()
+    server, database = machine.children(), postmaster(field)
+    parts: dict[str, list[list[float]]] = {name: [] for name in acts}
 
-    Short, so that some of them fall where nobody else wants the processor.
-    """
-    cookie = known_browser(application, lock)
-    session = logged_in(application, lock, cookie)
-    print(f"CPU ms, one process, SQLite, best of {ROUNDS} × {count}")
-    print(f"{'ID token':<10}{'login':>8}{'entry':>8}{'entry / login (goal 2.5)':>26}")
-    for algorithm in ("RS256", "ES256"):
-        register(id_token_alg=algorithm)
-        enter(application, session)
-        login = entry = float("inf")
-        for _ in range(ROUNDS):
-            one = [b'{"purpose":"login"}'] * count
-            issued = timed(application, "/api/challenge", one, cookie)
-            texts = [json.loads(call(application, "/api/challenge", one[0], cookie)[1])["challenge"] for _ in range(count)]
-            login = min(login, issued + timed(application, "/api/login", answers(lock, texts), cookie))
-            start = time.process_time()
-            for _ in range(count):
-                enter(application, session)
-            entry = min(entry, (time.process_time() - start) * 1000 / count)
-        print(f"{algorithm:<10}{login:>8.2f}{entry:>8.2f}{entry / login:>26.2f}", flush=True)
+    def cost(name: str) -> float:
+        parts[name].append(cpu_milliseconds_each([lambda: server, lambda: children(database)], acts[name], count))
+        return sum(parts[name][-1])
+
+    found = turns({name: partial(cost, name) for name in acts}, rounds)
+    machine.stop()
+    print(f"CPU ms of one server process and PostgreSQL, least of {rounds} x {count}; the ratio is the median of the turns'")
+    for name, values in found.items():
+        ours, theirs = (min(part[place] for part in parts[name]) for place in (0, 1))
+        what = "CA login" if name == "login" else f"entry, {name}"
+        told = f"{what:<14}{min(values):>6.2f} (server {ours:.2f}, PostgreSQL {theirs:.2f})"
+        against = ratio(values, found["login"])
+        print(told if name == "login" else f"{told}, / login {against:.2f}   {goals.at_most(against, GOAL)}", flush=True)
 
 
 class Receiver(ThreadingHTTPServer):
@@ -147,12 +166,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def end_of_many(account: Any, count: int) -> None:
+def end_of_many(account: Any, goals: Goals, count: int) -> None:
     """Sessions of one account, each in one application; they end together, and the job of one machine tells them all."""
+    from django.utils import timezone  # noqa: PLC0415 - the field sets Django up
+    from worlds.browser import context, session_of  # noqa: PLC0415
+
+    from calock.server.grants.decide import Enter  # noqa: PLC0415
+    from calock.server.grants.services import new_grant  # noqa: PLC0415
+    from calock.server.jobs.outbox import Delivery  # noqa: PLC0415
+    from calock.server.jobs.runner import Job, Runner  # noqa: PLC0415
+    from calock.server.outbox.models import Message  # noqa: PLC0415
+    from calock.server.sessions.models import Session  # noqa: PLC0415
+    from calock.server.sessions.services import end_sessions  # noqa: PLC0415
+
     receiver = Receiver()
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{receiver.server_address[1]}/ended"
-    row = register(logout_url=address, logout_private=True)
+    row = register("tuichu", logout_url=address, logout_private=True)
     made, now = context(), timezone.now()
     for _ in range(count):
         session, _value = session_of(account, made)
@@ -168,26 +198,27 @@ def end_of_many(account: Any, count: int) -> None:
     thread.join()
     delivery.wait()
     taken = max(receiver.heard) - began
+    heard = goals.at_most(taken, 60.0)
     assert not Message.objects.filter(done_at__isnull=True).exists()
     spent = time.process_time() - cpu
-    print(f"{count} sessions ended in {ended:.1f} s; the last application heard after {taken:.1f} s (goal 60), {spent:.1f} CPU s")
+    print(f"{count} sessions ended in {ended:.1f} s; the last application heard after {taken:.1f} s, {spent:.1f} CPU s   {heard}")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--entries", type=int, default=8)
+    parser.add_argument("--entries", type=int, default=40, help="in each turn")
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sessions", type=int, default=1000)
     chosen = parser.parse_args()
     logging.disable(logging.INFO)  # what the job says of each turn
-    call_command("migrate", verbosity=0)
-    world = make_lock_world("EC")
-    lock = make_lock("EC", lock_id="B-EC")
-    with live_source() as source:
-        publish(world.families, source)
-        bind(world, lock)
-        entry_beside_login(WSGIHandler(), lock, chosen.entries)
-        end_of_many(world.colleague, chosen.sessions)
+    field, goals = Field("postgresql"), Goals()
+    try:
+        entry_beside_login(field, goals, chosen.entries, chosen.rounds)
+        end_of_many(field.world.colleague, goals, chosen.sessions)
+    finally:
+        field.close()
+    return goals.status()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
