@@ -58,7 +58,7 @@ def prepare(data: Path) -> None:
 
 
 def free_port() -> int:
-    return ports.free_port(0)
+    return ports.free_port()
 
 
 def ask(port: int, path: str, *, method: str = "GET", body: str | None = None, **headers: str):

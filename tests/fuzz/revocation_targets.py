@@ -34,7 +34,7 @@ def crl_entries(data: bytes) -> None:
 
     try:
         for serial, reason, seconds in walk_entries(data, 0, len(data)):
-            if len(serial) != 21 or not 0 <= reason <= 10 or not 0 <= seconds < 1 << 32:
+            if len(serial) != 21 or not 0 <= reason <= 255 or not 0 <= seconds < 1 << 32:
                 raise AssertionError("a record out of its bounds")
     except Refusal:
         pass

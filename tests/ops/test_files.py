@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from worlds.mail import free_port
+from serving import free_port
 
 from calock.server.process import config
 from calock.server.web.client_address import client_address

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from calock.demo.ports import free_port
 from calock.server.process.mail_config import MailServer
 
 
@@ -53,12 +54,6 @@ def text_of(mail: EmailMessage) -> str:
     body = mail.get_body(("plain",))
     assert body is not None
     return body.get_content()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @contextmanager

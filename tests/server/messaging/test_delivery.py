@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from server.messaging.conftest import MAIL, PHONE, add, background
+from serving import free_port
 from worlds.browser import page_client
-from worlds.mail import free_port, named, speaking, text_of
+from worlds.mail import named, speaking, text_of
 from worlds.races import in_parallel
 from worlds.rows import PASSWORD, account
 

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from django.utils import timezone
+from serving import free_port
 from worlds import relying
 from worlds.practice import HOST
 
@@ -22,12 +23,6 @@ from calock.server.sessions.models import Session
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 CONFIG = Path(__file__).parents[3] / "docs" / "examples" / "nginx-auth-request.conf"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Application(BaseHTTPRequestHandler):
