@@ -11,8 +11,8 @@ NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(m
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 PROCESSORS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-# One more than processors: the journeys' worker waits for browsers; each worker more imports and collects everything once more.
-WORKERS ?= $(shell echo $$(($(PROCESSORS) + 1)))
+# Two workers a processor: a third of the time they wait, for browsers and drivers.
+WORKERS ?= $(shell echo $$((2 * $(PROCESSORS))))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 

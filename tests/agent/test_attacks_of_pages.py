@@ -247,18 +247,18 @@ def test_b07_a_page_that_speaks_on_the_event_socket_is_cut_off(shared_driver, fr
 
 
 def test_b07_memory_stays_flat(driver) -> None:
-    def storm() -> None:
+    """What is kept of requests grows with every storm: 60 bodies are 3.6 MB. Code that is used for the first time grows once."""
+
+    def grown_by_a_storm() -> int:
+        before = rss_kib(driver)
         for _ in range(60):
             driver.request("POST", "/v1/hello", b"x" * 60_000, {"Origin": "https://evil.example"})
             driver.call("/v1/hello", {"x": "y" * 15_000})
             with Events(driver.port, origin="https://evil.example"):
                 pass
+        return rss_kib(driver) - before
 
-    storm()
-    storm()  # by now every page of it that requests need was touched
-    before = rss_kib(driver)
-    storm()
-    assert rss_kib(driver) - before < 2048
+    assert any(grown_by_a_storm() < 1024 for _ in range(8))
 
 
 def test_b07_a_slow_body_meets_a_deadline(monkeypatch) -> None:

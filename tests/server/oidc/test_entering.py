@@ -49,7 +49,7 @@ def test_an_entry_asks_nothing_twice_and_writes_its_rows_together(rp, by_passwor
         code = rp.answer(by_password, scope="openid profile calock")["code"]
         token = rp.exchange(code).json()["access_token"]
         assert rp.user_info(token).status_code == 200
-    frame = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+    frame = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "SELECT JSON(")  # the last: what Django asks SQLite once in a process
     asked = [query["sql"].split()[0] for query in queries if not query["sql"].startswith(frame)]
     if connection.vendor == "postgresql":
         authorize, token_request = ["SELECT", "SELECT", "WITH"], ["SELECT", "SELECT", "SELECT", "WITH"]
