@@ -113,7 +113,7 @@ def test_nothing_is_wider_than_320_pixels_nor_than_the_window_with_large_text(pe
     person.go("/")
     person.page.locator("footer").get_by_role("button", name="长辈版").click()
     expect(person.page.locator("html[data-size=large]")).to_have_count(1)
-    assert person.page.evaluate("getComputedStyle(document.body).fontSize") == "18.75px"
+    expect(person.page.locator("body")).to_have_css("font-size", "18.75px")
     person.page.set_viewport_size(PHONE)
     for path in PUBLIC:
         note(path)
@@ -123,7 +123,7 @@ def test_nothing_is_wider_than_320_pixels_nor_than_the_window_with_large_text(pe
     person.page.locator("footer").get_by_role("button", name="标准版").click()
     expect(person.page.locator("html[data-size=large]")).to_have_count(0)
     person.page.locator("footer").get_by_role("button", name="深色").click()
-    assert person.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    expect(person.page.locator("html")).to_have_css("color-scheme", "dark")
     person.picture("login-dark", phone=False)
     person.go("/")
     person.picture("home-dark", phone=False)
