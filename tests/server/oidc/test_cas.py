@@ -100,6 +100,7 @@ def test_renew_asks_again_and_gateway_asks_nobody(mall, browser, by_lock, lock):
     assert validated(ticket, renew="true")[0].tag == f"{CAS}authenticationSuccess"
 
 
+@pytest.mark.postgresql
 def test_a_ticket_is_good_once_for_its_service_and_ten_seconds(mall, by_password):
     assert refusal_of(validated(ticket_of(by_password), service="https://maichang.example/app/other")) == "INVALID_SERVICE"
     ticket = ticket_of(by_password)
@@ -191,6 +192,7 @@ def test_of_two_applications_registered_at_once_with_one_address_the_database_ke
     assert (answer.status_code, answer.has_header("Location")) == (503, False)
 
 
+@pytest.mark.postgresql
 def test_a_ticket_of_the_gate_is_none_of_cas_and_the_other_way_round(mall, by_password):
     address, known = "https://maichang.example/app/x", "https://maichang.example/app/"
     gate = registered(client_id="gate", protocols=["gate"], cas_services=[], gate_urls=[known.replace("app", "gate")])

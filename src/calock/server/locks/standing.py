@@ -89,7 +89,7 @@ def _end_password(row: Binding, *, by: Account, context: RequestContext) -> bool
     return True
 
 
-def hand_on(row: Binding, heir: Lock) -> Fallen:
+def hand_on(row: Binding, *, heir: Lock, **_: object) -> Fallen:
     """Another lock took this one's place by a proof with this one: what stood on it stands on the other. Inside the transaction."""
     account = row.account
     if account.password_by_lock_id == row.lock_id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
@@ -194,5 +195,5 @@ def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestC
     """
     session = context.session if by.pk == binding.account_id else None
     proved = session is not None and is_fresh_by_lock(session, at=context.at) and session.proved_lock_id == binding.lock_id
-    handed_on = lambda row, **_: hand_on(row, heir)  # noqa: E731
-    _end(binding, REPLACED, by=by, context=context, fall=handed_on if proved else end_what_stands_on)
+    fall = partial(hand_on, heir=heir) if proved else end_what_stands_on
+    _end(binding, REPLACED, by=by, context=context, fall=fall)
