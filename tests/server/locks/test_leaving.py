@@ -16,6 +16,7 @@ from calock.server.locks.leaving import leave
 from calock.server.locks.models import Binding, PendingBinding
 from calock.server.locks.step_up import Evidence
 from calock.server.notices.models import Notice
+from calock.server.notices.words import words_of
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +59,8 @@ def test_one_act_ends_sessions_bindings_claims_and_link_and_tells_the_person(loc
         account_of(token, context=context())
     row = AuditEvent.objects.get(event="account:left")
     assert (row.actor, row.subject, row.details["bindings"]) == (lock_world.admin.pk, member.pk, 2)
-    assert Notice.objects.filter(account=member, kind="left").count() == 1
+    told = words_of(Notice.objects.get(account=member, kind="left")).text
+    assert told.partition("：")[2].startswith("账户已停用，2 把 CA 锁已解除绑定。如")
 
 
 def test_whoever_comes_back_is_enabled_and_binds_anew(lock_world, member):

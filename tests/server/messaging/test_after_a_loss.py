@@ -277,6 +277,7 @@ def test_what_a_finder_makes_with_a_lock_that_the_found_one_bound_ends_too_and_t
     add(second, mailbox)
     assert second.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
     background()
+    assert "SX-0003 仍可登录" in page_client("shanxi", member).get(f"/system/ca/{binding.pk}/suspend/").content.decode()
     suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
     background()
     assert [one.value for one in Contact.objects.all()] == ["own@supplier.example"]

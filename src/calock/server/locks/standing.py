@@ -58,16 +58,21 @@ def _bound_by(row: Binding, *, at: datetime) -> frozenset[uuid.UUID]:
     return frozenset(found)
 
 
+def bound_by_it(row: Binding, *, at: datetime) -> tuple[str, ...]:
+    """The other live locks of the account that came by this one in the last month, as notices call them."""
+    left = Binding.objects.live().select_related("lock").filter(account=row.account_id, lock__in=_bound_by(row, at=at))
+    return tuple(other.called for other in left.exclude(pk=row.pk))
+
+
 def end_what_stands_on(row: Binding, *, by: Account, context: RequestContext) -> Fallen:
     """End what stands on the binding's lock. Inside the caller's transaction, which holds the account as ``row.account``.
 
     Locks that were bound with it stay bound, since an honest spare would be shut out: the person is told which.
     """
     locks = _bound_by(row, at=context.at)
-    left = Binding.objects.live().select_related("lock").filter(account=row.account_id, lock__in=locks).exclude(pk=row.pk)
     contacts, restored = end_contacts_of_locks(account=row.account_id, locks=locks, at=context.at)
     drop_link(row.account, context=context, since=context.at - REACH)
-    return Fallen(_end_password(row, by=by, context=context), contacts, restored, tuple(other.called for other in left))
+    return Fallen(_end_password(row, by=by, context=context), contacts, restored, bound_by_it(row, at=context.at))
 
 
 def doubt_what_stands_on(row: Binding, *, by: Account, context: RequestContext) -> Fallen:
@@ -102,6 +107,10 @@ def hand_on(row: Binding, *, heir: Lock, **_: object) -> Fallen:
 def tell_what_fell(fallen: Fallen, row: Binding, event: AuditEvent, *, by: Account) -> None:
     """Tell the person, on the pages and by the contacts that are left: by none that stood on the lock."""
     if fallen.details:
-        facts = {"ended": "、".join(fallen.contacts), "restored": "、".join(fallen.restored), "locks": "、".join(fallen.locks)}
+        facts = {
+            "ended": "、".join(fallen.contacts),
+            "restored": "、".join(fallen.restored),
+            "bound_by_it": "、".join(fallen.locks),
+        }
         facts |= {"password_ended": "1"} if fallen.password else {}
         notify(NoticeKind.ENDED_WITH_LOCK, account=row.account_id, by=by, row=event, own=True, lock=row.called, **facts)

@@ -90,7 +90,7 @@ _MORE = {
     "password_ended": _("登录密码已失效，请重新设置。"),
     "ended": _("已移除联系方式 %(ended)s。"),
     "restored": _("已恢复联系方式 %(restored)s。"),
-    "locks": _("近 30 天内凭它绑定的 CA 锁 %(locks)s 仍可登录：不是您绑定的，请立即解除。"),
+    "bound_by_it": _("近 30 天内凭它绑定的 CA 锁 %(bound_by_it)s 仍可登录：不是您绑定的，请立即解除。"),
 }
 """Sentences that are said when their fact is known."""
 _RENEW = _("去 CA 机构续期")
@@ -101,6 +101,8 @@ def words_of(notice: Notice) -> Words:
     """The sentence, who did it and when filled in, and the page to look at."""
     text, action, page = _TEXTS[NoticeKind(notice.kind)]
     facts = {name: str(value) for name, value in notice.facts.items()}
+    if facts.get("bound_by_it"):
+        action, page = _BINDINGS, "bindings"
     who = str(_WHO.get(facts.get("by_role", ""), _WHO[""])) % {"name": facts.get("by_name", "")}
     role = str(_ROLES.get(facts.get("value", ""), ""))
     known = {**facts, "role": role, "when": minute_text(notice.created_at), "who": who}

@@ -180,7 +180,7 @@ ENTRIES: dict[R, Entry] = {
     R.ACCOUNT_DISABLED: Entry(Words("账户已停用", "The account is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
     R.ACCOUNT_LOCKED: Entry(_LOCKED_OUT, Action("联系管理员", "Ask your administrator", "contact")),
     R.ORGANISATION_DISABLED: Entry(Words("账户所属单位已停用", "The account's organisation is disabled"), Action("联系管理员", "Ask your administrator", "contact")),
-    R.CREDENTIALS_WRONG: Entry(Words("账户或密码不正确。连续输错 5 次后，15 分钟内不能在此用密码登录，期间仍可使用 CA 锁登录", "The account or the password is wrong. After 5 wrong passwords in a row none is taken here for 15 minutes; a CA lock still works"), Action("用 CA 锁登录", "Log in with a CA lock", "login", "ca")),
+    R.CREDENTIALS_WRONG: Entry(Words("账户或密码不正确。连续输错 5 次后，15 分钟内此处不再接受密码，CA 锁不受影响", "The account or the password is wrong. After 5 wrong passwords in a row none is taken here for 15 minutes; a CA lock still works"), Action("用 CA 锁登录", "Log in with a CA lock", "login", "ca")),
     R.PASSWORD_CHANGE_REQUIRED: Entry(Words("首次登录请先修改密码", "Please change the password first"), PASSWORD),
     R.PASSWORD_UNACCEPTABLE: Entry(Words("新密码不符合要求：{why}", "The new password is not acceptable: {why}", "新密码不符合要求", "The new password is not acceptable"), PASSWORD),
     R.PASSWORD_CODE_WRONG: Entry(Words("账户或一次性代码不正确，或代码已使用、已过期，请向发放代码的管理员重新索取", "The account or the one-time code is wrong, or the code was used or has expired; ask whoever gave it to you for another"), CONTACT),

@@ -30,6 +30,7 @@ from calock.server.web.http import SiteRequest, context_of, require_account
 PROOF = (Reason.STEP_UP_REQUIRED, Reason.LOCK_PROOF_REQUIRED, Reason.PASSWORD_RESET_LATELY)
 LABELS = {ContactKind.MAIL: _("邮箱"), ContactKind.PHONE: _("手机号")}
 _REPLACE = {ContactKind.MAIL: _("更换邮箱"), ContactKind.PHONE: _("更换手机号")}
+_AGAIN = {ContactKind.MAIL: _("重新验证或更换邮箱"), ContactKind.PHONE: _("重新验证或更换手机号")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Shown:
 
     @property
     def replace(self) -> str:
-        return str(_REPLACE[self.code])
+        doubted = self.verified is not None and self.verified.removed_by_lock is not None
+        return str((_AGAIN if doubted else _REPLACE)[self.code])
 
 
 @require_safe

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.locks.models import Binding
-from calock.server.locks.standing import password_stands_on
+from calock.server.locks.standing import bound_by_it, password_stands_on
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import resume_lock, suspend_lock
 from calock.server.portal.driver_page import driver_context
@@ -82,7 +82,8 @@ def _refused(request: SiteRequest, act: str, row: Binding, account: Account, ref
 
 def _page(request: SiteRequest, act: str, row: Binding, account: Account, **context: Any) -> HttpResponse:
     by_lock = act == "resume" and row.account_id == account.pk
-    shown = row_of(row, site=request.site, at=timezone.now(), number=1)
-    falls = password_stands_on(row, row.account, at=timezone.now())
+    at = timezone.now()
+    ends = {"falls": password_stands_on(row, row.account, at=at), "brought": "、".join(bound_by_it(row, at=at))}
+    shown = row_of(row, site=request.site, at=at, number=1)
     driver = {"all_causes": True, **driver_context(request)} if by_lock else {}
-    return page(request, act, "bindings", section="system", row=shown, by_lock=by_lock, falls=falls, **context, **driver)
+    return page(request, act, "bindings", section="system", row=shown, by_lock=by_lock, **ends, **context, **driver)
