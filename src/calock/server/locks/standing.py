@@ -107,10 +107,7 @@ def hand_on(row: Binding, *, heir: Lock, **_: object) -> Fallen:
 def tell_what_fell(fallen: Fallen, row: Binding, event: AuditEvent, *, by: Account) -> None:
     """Tell the person, on the pages and by the contacts that are left: by none that stood on the lock."""
     if fallen.details:
-        facts = {
-            "ended": "、".join(fallen.contacts),
-            "restored": "、".join(fallen.restored),
-            "bound_by_it": "、".join(fallen.locks),
-        }
+        lists = {"ended": fallen.contacts, "restored": fallen.restored, "bound_by_it": fallen.locks}
+        facts = {name: "、".join(found) for name, found in lists.items()}
         facts |= {"password_ended": "1"} if fallen.password else {}
         notify(NoticeKind.ENDED_WITH_LOCK, account=row.account_id, by=by, row=event, own=True, lock=row.called, **facts)

@@ -83,7 +83,7 @@ def _refused(request: SiteRequest, act: str, row: Binding, account: Account, ref
 def _page(request: SiteRequest, act: str, row: Binding, account: Account, **context: Any) -> HttpResponse:
     by_lock = act == "resume" and row.account_id == account.pk
     at = timezone.now()
-    ends = {"falls": password_stands_on(row, row.account, at=at), "brought": "、".join(bound_by_it(row, at=at))}
+    ends: dict[str, Any] = {"falls": password_stands_on(row, row.account, at=at), "brought": "、".join(bound_by_it(row, at=at))}
     shown = row_of(row, site=request.site, at=at, number=1)
     driver = {"all_causes": True, **driver_context(request)} if by_lock else {}
     return page(request, act, "bindings", section="system", row=shown, by_lock=by_lock, **ends, **context, **driver)
