@@ -259,6 +259,7 @@ def test_an_update_is_shown_then_installed_on_the_users_word(computer, shanxi_pa
     newer = tmp_path / "newer.zip"
     newer.write_bytes(renumbered(shanxi_package, "1.0.1"))
     (tmp_path / "serve.py").write_text(SERVE)
+    said = tmp_path / "said.txt"  # the installer goes on after the command has ended: its words in a file mix with no others
     folder = unpack(shanxi_package, tmp_path / "o")
     home = '"$HOME/.local/share/calock-driver"'
     done = computer.sh(
@@ -266,12 +267,12 @@ def test_an_update_is_shown_then_installed_on_the_users_word(computer, shanxi_pa
         + python("import time, socket\nfor _ in range(100):\n    try: socket.create_connection(('127.0.0.1', 8000)); break\n"
                  "    except OSError: time.sleep(0.1)")
         + f"{home}/versions/1.0.0/bin/python -I -m calock.agent.update; echo status $?\ncat {home}/current-version; echo\n"
-        f"{home}/versions/1.0.0/bin/python -I -m calock.agent.update --install shanxi-huren; echo\n"
-        + python("import time, pathlib, os\np = pathlib.Path(os.environ['HOME'], '.local/share/calock-driver/current-version')\n"
-                 "for _ in range(600):\n    if p.read_text() == '1.0.1': break\n    time.sleep(0.1)\n"
+        f"{home}/versions/1.0.0/bin/python -I -m calock.agent.update --install shanxi-huren > {said} 2>&1\n"
+        + python(f"import time, pathlib\np = pathlib.Path({str(said)!r})\n"
+                 "for _ in range(1200):\n    if '驱动已启动' in p.read_text('utf-8'): break\n    time.sleep(0.1)\n"
                  "for _ in range(600):\n    try: print('hello', ask('/v1/hello', 'http://shanxi.localhost:8000')[0]); break\n"
                  "    except OSError: time.sleep(0.1)")
-        + f"cat {home}/current-version; echo; kill $server; sh {home}/uninstall.sh; ls -d /tmp/calock-update-* 2>/dev/null"
+        + f"cat {said} {home}/current-version; echo; kill $server; sh {home}/uninstall.sh; ls -d /tmp/calock-update-* 2>/dev/null"
     )  # fmt: skip
     out = done.stdout
     assert "有新版本 newer version 1.0.1\nstatus 3\n1.0.0\n" in out, out + done.stderr
