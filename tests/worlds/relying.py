@@ -192,6 +192,13 @@ def register(**changed: Any) -> RelyingParty:
     return RelyingParty(install_application(wish(**changed)))
 
 
+def refused(response: Any) -> str:
+    """The error that an endpoint told an application; no cache keeps it."""
+    assert response.status_code in (400, 401), response.content
+    assert response["Cache-Control"] == "no-store"
+    return str(response.json()["error"])
+
+
 def make_older(seconds: float) -> None:
     """As if every session's proofs lay so long ago."""
     for session in Session.objects.filter(ended_at__isnull=True):
