@@ -102,6 +102,22 @@ def test_what_was_uploaded_is_nowhere_in_clear(first):
         part.opened("lines")
 
 
+def test_a_list_that_waits_goes_on_under_a_new_secret_when_the_former_one_is_gone(world, first, second, settings):
+    upload(first)
+    propose(first)
+    decide(second, "approve")
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next secret key of this server, long enough"
+    made_anew = runs.rekey_lists()
+    assert (made_anew.done, made_anew.failed) == (2, [])
+    assert runs.rekey_lists().done == 0
+    settings.SECRET_KEY_FALLBACKS = []
+    runs.carry_on()
+    run = ImportRun.objects.get()
+    assert run.state == "done"
+    assert [line[2] for line in runs.lines_of(run, "result")] == ["new", "new", "error"]
+
+
 def test_a_list_that_was_broken_off_goes_on_at_the_part_where_it_stopped(world, first, second, monkeypatch):
     monkeypatch.setattr(outcomes, "BATCH", 1)
     upload(first)

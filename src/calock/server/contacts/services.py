@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q
 
 from calock.server.contacts.models import Contact
-from calock.server.tools import encryption
-from calock.server.tools.rekeying import Rekeyed, batches
+from calock.server.tools.rekeying import Rekeyed, batches, encrypt_anew
 
 REACH = timedelta(days=30)
 """For so long before it is reported lost somebody else may have had a lock. An older contact is believed to be the person's."""
@@ -51,16 +50,7 @@ def hand_contacts_on(*, account: uuid.UUID, lock: uuid.UUID, heir: uuid.UUID) ->
 def rekey_contacts() -> Rekeyed:
     """Encrypt contacts anew under the newest key."""
     found = Rekeyed("contacts")
-    newest = encryption.newest_prefix("contacts")
     for batch in batches(Contact.objects.all()):
         for row in batch:
-            kept = bytes(row.sealed)
-            if kept.startswith(newest):
-                continue
-            try:
-                row.value = row.value
-            except encryption.NotOpenedError as error:
-                found.failed.append(f"{row.pk}: {error}")
-            else:
-                found.done += Contact.objects.filter(pk=row.pk, sealed=kept).update(sealed=row.sealed)
+            encrypt_anew(found, row, "sealed", "contacts", row.about())
     return found

@@ -15,6 +15,8 @@ from calock.server.imports.columns import ImportKind
 from calock.server.tools import encryption
 
 KIND_WORDS = {ImportKind.ORGANISATIONS: "单位", ImportKind.ACCOUNTS: "账户", ImportKind.BINDINGS: "绑定"}
+SEALED = ("lines", "check", "result")
+"""What of a part is encrypted, each in a column of its own."""
 LIFE = timedelta(days=7)
 """How long an uploaded list waits to be decided about; then its lines are erased."""
 
@@ -75,9 +77,9 @@ class ImportPart(models.Model):
         return f"{self.run_id} {self.number}"
 
     def seal(self, what: str, values: Any) -> None:
-        """Keep ``values``: ``what`` is lines, check or result."""
+        """Keep ``values``; ``what`` is one of SEALED."""
         packed = zlib.compress(json.dumps(values, ensure_ascii=False).encode())
-        setattr(self, f"sealed_{what}", encryption.encrypt(packed, "imports", self._about(what)))
+        setattr(self, f"sealed_{what}", encryption.encrypt(packed, "imports", self.about(what)))
 
     def opened(self, what: str) -> Any:
         """What was kept; an empty list for nothing.
@@ -86,7 +88,8 @@ class ImportPart(models.Model):
             NotOpenedError: it was changed, or sealed under another secret.
         """
         sealed = getattr(self, f"sealed_{what}")
-        return json.loads(zlib.decompress(encryption.decrypt(bytes(sealed), "imports", self._about(what)))) if sealed else []
+        return json.loads(zlib.decompress(encryption.decrypt(bytes(sealed), "imports", self.about(what)))) if sealed else []
 
-    def _about(self, what: str) -> str:
+    def about(self, what: str) -> str:
+        """What is authenticated along with a column."""
         return f"{self.run_id} {self.number} {what}"

@@ -20,12 +20,13 @@ from calock.server.approvals.services import propose
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.imports.columns import ImportKind, Record
-from calock.server.imports.models import KIND_WORDS, LIFE, OPEN_STATES, ImportPart, ImportRun, RunState
+from calock.server.imports.models import KIND_WORDS, OPEN_STATES, SEALED, ImportPart, ImportRun, RunState
 from calock.server.imports.outcomes import OUTCOME_WORDS, Importing, Judged, Outcome, batches
 from calock.server.imports.services import ImportList, judge_batch, write_batch
 from calock.server.imports.tables import malformed
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.encryption import NotOpenedError
+from calock.server.tools.rekeying import Rekeyed, encrypt_anew
 
 CODE = "import.list"
 AT_ONCE = 2000
@@ -223,6 +224,16 @@ def _told(judged: Sequence[Judged]) -> list[Told]:
     return [(line.number, line.key, line.outcome.value, line.words) for line in judged]
 
 
+def rekey_lists() -> Rekeyed:
+    """Encrypt lists, checks and reports anew under the newest key, one part at a time: it may hold a thousand lines of each."""
+    found = Rekeyed("imports")
+    for pk in list(ImportPart.objects.order_by("pk").values_list("pk", flat=True)):
+        for part in ImportPart.objects.filter(pk=pk):
+            for what in SEALED:
+                encrypt_anew(found, part, f"sealed_{what}", "imports", part.about(what))
+    return found
+
+
 # --- what two operators decide
 
 
@@ -265,6 +276,3 @@ def _ended(approval: Approval) -> None:
 def register_kinds() -> None:
     """Name this decision; called once at start-up."""
     register_kind(Kind(CODE, "数据导入", _act, _facts, ended=_ended))
-
-
-__all__ = ["LIFE", "carry_on", "discard", "lines_of", "propose_import", "register_kinds", "upload"]

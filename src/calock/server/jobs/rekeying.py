@@ -15,6 +15,7 @@ from calock.server.contacts.services import rekey_contacts
 from calock.server.egress.models import Destination
 from calock.server.gate.models import Pass
 from calock.server.grants.models import Grant
+from calock.server.imports.runs import rekey_lists
 from calock.server.locks.operator_seals import rekey_operators
 from calock.server.locks.rekeying import rekey_certificates
 from calock.server.oidc.keys import rekey as rekey_signing_keys
@@ -61,5 +62,6 @@ def _rooms() -> Iterator[Rekeyed]:
     yield seal_anew("passes", Pass.objects.filter(grant__in=grants), is_intact=Pass.is_intact, expected=Pass.expected_mac)
     yield rekey_certificates()
     yield rekey_contacts()
+    yield rekey_lists()
     yield rekey_signing_keys()
     yield rekey_receipts()

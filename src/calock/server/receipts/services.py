@@ -24,7 +24,7 @@ from calock.server.receipts.models import Blob, Receipt
 from calock.server.receipts.positions import about_row, position_of
 from calock.server.receipts.timestamps import stamp_over
 from calock.server.tools import encryption
-from calock.server.tools.rekeying import Rekeyed, batches
+from calock.server.tools.rekeying import Rekeyed, batches, encrypt_anew
 
 SMALL = 48 * 1024
 """Octets of a CRL that goes into every file: the whole of it stays below what anybody may send to 存证核验."""
@@ -158,19 +158,6 @@ def rekey_receipts() -> Rekeyed:
     found = Rekeyed("receipts")
     for batch in batches(Receipt.objects.all()):
         for row in batch:
-            _rekey(row, "sealed", _about(row), found)
-            _rekey(row, "audit_row", about_row(row), found)
+            encrypt_anew(found, row, "sealed", "receipts", _about(row))
+            encrypt_anew(found, row, "audit_row", "receipts", about_row(row))
     return found
-
-
-def _rekey(row: Receipt, column: str, about: str, found: Rekeyed) -> None:
-    kept = getattr(row, column)
-    if kept is None or bytes(kept).startswith(encryption.newest_prefix("receipts")):
-        return
-    try:
-        plain = encryption.decrypt(bytes(kept), "receipts", about)
-    except ValueError as error:
-        found.failed.append(f"{row.number}: {error}")
-    else:
-        again = encryption.encrypt(plain, "receipts", about)
-        found.done += Receipt.objects.filter(pk=row.pk, **{column: kept}).update(**{column: again})

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from calock.server.tools.keys import key_ids
+from calock.server.tools import encryption
+from calock.server.tools.keys import Purpose, key_ids
 
 Row = TypeVar("Row", bound=Model)
 BATCH = 500
@@ -48,3 +49,18 @@ def seal_anew(what: str, rows: QuerySet[Row], *, is_intact: Callable[[Row], bool
             else:
                 found.done += manager.filter(pk=row.pk, mac=sealed.mac).update(mac=expected(row))
     return found
+
+
+def encrypt_anew(found: Rekeyed, row: Model, column: str, purpose: Purpose, about: str) -> None:
+    """Encrypt one column of a row under the newest key, unless that made it, it is empty, or it is written meanwhile."""
+    kept = getattr(row, column)
+    if not kept or bytes(kept).startswith(encryption.newest_prefix(purpose)):
+        return
+    try:
+        plain = encryption.decrypt(bytes(kept), purpose, about)
+    except encryption.NotOpenedError as error:
+        found.failed.append(f"{row.pk}: {error}")
+        return
+    again = encryption.encrypt(plain, purpose, about)
+    manager = type(row)._default_manager  # noqa: SLF001 - Django's public name for it
+    found.done += manager.filter(pk=row.pk, **{column: kept}).update(**{column: again})
