@@ -269,8 +269,19 @@ MANY = 1024 * 1024 // 7
         (STYLES, b"<font>", b"<font/>" * MANY + b"<font>"),
         (STYLES, b"<font>", (b"<row>" + b"<font/>" * 9000 + b"</row>") * 20 + b"<font>"),
         (STYLES, b"<font>", b"<font " + b" ".join(b"a%d=''" % number for number in range(200_000)) + b"/><font>"),
+        (STYLES, b"<font>", b"<font a='" + b"y" * 600_000 + b"'/>" + b"<font/>" * 20_000 + b"<font>"),
     ],
-    ids=["cells", "rows in a row", "rows of another kind", "between rows", "one row again", "fonts", "rows of fonts", "attributes"],
+    ids=[
+        "cells",
+        "rows in a row",
+        "rows of another kind",
+        "between rows",
+        "one row again",
+        "fonts",
+        "rows of fonts",
+        "attributes",
+        "behind a long tag",
+    ],
 )
 def test_a_small_workbook_that_unpacks_to_a_large_tree_is_refused(part, old, new):
     with pytest.raises(Refusal, match=r"结构过大|超过 100000 行"):

@@ -11,6 +11,7 @@ import io
 import zipfile
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import IO
 from xml.parsers import expat
@@ -90,14 +91,13 @@ class _Part:
     def read(self, part: IO[bytes]) -> None:
         """To the end, or to where it is no XML any more: no reader comes further."""
         fed = 0
-        while chunk := part.read(_CHUNK):
-            try:
+        with suppress(expat.ExpatError):
+            while chunk := part.read(_CHUNK):
                 self.parser.Parse(chunk, False)
-            except expat.ExpatError:
-                return
-            fed += len(chunk)
-            if fed - self.parser.CurrentByteIndex > MAX_TAG:
-                raise TooLargeError("a tag")
+                fed += len(chunk)
+                if fed - self.parser.CurrentByteIndex > MAX_TAG:
+                    raise TooLargeError("a tag")
+            self.parser.Parse(b"", True)  # what comes behind a long tag, Expat 2.6 and later keeps for the end
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name.endswith("Override"):  # in any namespace, as openpyxl reads them
