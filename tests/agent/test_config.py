@@ -29,6 +29,15 @@ def test_packages_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (found.package, found.log_level) == ("shanxi", "debug")
 
 
+def test_a_later_word_counts_also_when_it_is_the_usual_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "config_home", lambda: tmp_path)
+    (tmp_path / "agent.d").mkdir()
+    (tmp_path / "agent.toml").write_text('log_level = "debug"\ntls = true\npin_entry = ["window"]\n')
+    (tmp_path / "agent.d" / "10-quiet.toml").write_text("tls = false\n")
+    found = config.load(asked={"log_level": "info"})
+    assert (found.tls, found.log_level, found.pin_entry) == (False, "info", ("window",))
+
+
 @pytest.mark.parametrize(
     "text",
     [

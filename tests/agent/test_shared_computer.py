@@ -16,7 +16,7 @@ from agent.driving import DriverProcess, until, warm_python
 from serving import free_port
 
 from calock.agent import peer
-from calock.agent.config import ConfigError, load, load_file
+from calock.agent.config import ConfigError, load
 from calock.wire.driver import PORTS
 
 NOBODY = 65534
@@ -172,7 +172,7 @@ def test_a_file_of_ones_own_in_a_folder_like_tmp_is_read(tmp_path: Path) -> None
     file = tmp_path / "agent.toml"
     file.write_text("tls = true\n")
     file.chmod(0o600)
-    assert load_file(file).tls
+    assert load(file).tls
 
 
 def test_the_driver_does_not_start_with_such_a_file(home: Path, tmp_path: Path) -> None:

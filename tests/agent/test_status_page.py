@@ -158,7 +158,7 @@ def test_a_code_opens_once_and_only_this_users_programs_get_one(driver: DriverPr
     assert own(driver, "/status/session", {"code": found[1]}).reason == "SESSION_ENDED"
     view = own(driver, "/status/view", {}, **{"X-Calock-Session": session.json["session"]})
     assert view.json["locks"][0]["serial"] == "3301000045102205"
-    for secret in ("", "made-up", found[1]):
+    for secret in ("", "made-up", "\xe4", found[1]):
         assert own(driver, "/status/view", {}, **{"X-Calock-Session": secret}).reason == "SESSION_ENDED"
     plain = {"Content-Type": "application/json", "X-Calock": "1"}
     assert driver.request("POST", "/status/launch", b"{}", {**plain, "X-Calock-Control": "guess"}).reason == "NOT_ALLOWED"

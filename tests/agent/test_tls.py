@@ -26,7 +26,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto import events as wsevents
 
 import calock.server
-from calock.agent.config import Config, load_file
+from calock.agent.config import Config, load
 from calock.agent.instance import RunningInstance
 from calock.agent.status import ask_code
 from calock.agent.tls import LIFE, RENEW, TlsIdentity
@@ -88,7 +88,7 @@ def test_it_is_off_unless_asked_for(shared_driver: DriverProcess) -> None:
 def test_it_can_be_configured(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text("tls = true\ntls_port = 0\n")
-    config = Config().merged(load_file(file)).merged(Config())
+    config = load(file)
     assert (config.tls, config.tls_port) == (True, 0)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -66,17 +67,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One fixed port for that instead of the first free one of ``calock.wire.driver.TLS_PORTS``; 0 takes any."""
     compat: Compat = Compat()
 
-    def merged(self, later: Config) -> Config:
-        """Add ``later`` to this one."""
-        default = Config()
-        values: dict[str, object] = {}
-        for name in self.__struct_fields__:
-            mine, theirs = getattr(self, name), getattr(later, name)
-            if name in ("origins", "pkcs11", "skf", "pkcs11_names", "skf_names"):
-                values[name] = tuple(dict.fromkeys((*mine, *theirs)))
-            else:
-                values[name] = mine if theirs == getattr(default, name) else theirs
-        return msgspec.convert(values, Config)
+
+_LISTS = ("origins", "pkcs11", "skf", "pkcs11_names", "skf_names")
+
+
+def put_together(*layers: Mapping[str, Any]) -> Config:
+    """Add up the lists of several files; of a single value the last one counts that stands there, be it the usual one.
+
+    Each layer holds what one file, or the command line, says, and no other keys.
+    """
+    values: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            values[name] = list(dict.fromkeys((*values.get(name, ()), *value))) if name in _LISTS else value
+    return msgspec.convert(values, Config)
 
 
 def config_home() -> Path:
@@ -121,8 +125,8 @@ def check_origin(origin: str) -> str:
     return origin
 
 
-def load_file(path: Path) -> Config:
-    """Read one file.
+def _read(path: Path) -> dict[str, Any]:
+    """What one file says.
 
     Raises:
         ConfigError: not readable, not TOML, unknown keys, wrong types, bad origins; or others could have written it, and with
@@ -132,25 +136,24 @@ def load_file(path: Path) -> Config:
         for place in dict.fromkeys((path, path.parent, path.resolve().parent)):
             if why := why_not_own(place):
                 raise ConfigError(f"{path} is not read: {why}")
-        found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
+        found = tomllib.loads(path.read_text("utf-8"))
+        origins = put_together(found).origins
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    for origin in found.origins:
+    for origin in origins:
         check_origin(origin)
     return found
 
 
-def load(explicit: Path | None = None) -> Config:
-    """Read ``explicit`` alone, or the user's files.
+def load(explicit: Path | None = None, asked: Mapping[str, Any] | None = None) -> Config:
+    """Read ``explicit`` alone, or the user's files; ``asked`` is what the command line says, which comes last.
 
     Raises:
-        ConfigError: see ``load_file``.
+        ConfigError: see ``_read``.
     """
     if explicit is not None:
-        return load_file(explicit)
-    home = config_home()
-    files = [path for path in (home / "agent.toml",) if path.exists()] + sorted((home / "agent.d").glob("*.toml"))
-    config = Config()
-    for path in files:
-        config = config.merged(load_file(path))
-    return config
+        files = [explicit]
+    else:
+        home = config_home()
+        files = [path for path in (home / "agent.toml",) if path.exists()] + sorted((home / "agent.d").glob("*.toml"))
+    return put_together(*map(_read, files), asked or {})

@@ -49,7 +49,7 @@ class DriverKey:
 
     def prove(self, purpose: Purpose, *, origin: str, port: int, nonce: str) -> DriverProof:
         """Sign for one origin, which must be a configured one: each gets a key of its own."""
-        key = self._keys.setdefault(origin, self._key_for(origin))
+        key = self._keys.get(origin) or self._keys.setdefault(origin, self._key_for(origin))
         text = signed_text(purpose, origin=origin, port=port, version=__version__, nonce=nonce)
         signature = der_to_raw(key.sign(text, ec.ECDSA(hashes.SHA256())), 32)
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -56,14 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="calock agent",
         description="The CA driver: lets the platforms you allow ask your CA locks to log in. Listens on 127.0.0.1 only.",
         epilog=f"Without options it reads {configuration.config_home() / 'agent.toml'} and agent.d/*.toml beside it.",
+        argument_default=argparse.SUPPRESS,  # only what was asked for comes after what the files say
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="read this file instead of the user's own")
     parser.add_argument(
-        "--origin", action="append", default=[], metavar="URL", help="allow this platform, e.g. https://www.example.gov.cn"
+        "--origin", dest="origins", action="append", metavar="URL", help="allow this platform, e.g. https://www.example.gov.cn"
     )
     parser.add_argument("--soft-dir", metavar="DIR", help="directory of practice locks (created if missing)")
-    parser.add_argument("--pkcs11", action="append", default=[], metavar="MODULE", help="PKCS#11 library of a vendor")
-    parser.add_argument("--skf", action="append", default=[], metavar="LIB", help="SKF (GM/T 0016) library of a vendor")
+    parser.add_argument("--pkcs11", action="append", metavar="MODULE", help="PKCS#11 library of a vendor")
+    parser.add_argument("--skf", action="append", metavar="LIB", help="SKF (GM/T 0016) library of a vendor")
     parser.add_argument("--find-skf", action="store_true", help="also use the known vendors' SKF libraries found on this computer")
     parser.add_argument("--find-pkcs11", action="store_true", help="the same with their PKCS#11 libraries")
     parser.add_argument(
@@ -81,23 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--open", action="store_true", help="show the driver's status page, starting the driver if need be")
     parser.add_argument("--version", action="version", version=f"calock {__version__}")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # how a frozen program starts its workers
+    parser.set_defaults(config=None, state_dir=None, open=False, worker=False)
     return parser
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    asked = Config(
-        origins=tuple(configuration.check_origin(origin) for origin in arguments.origin),
-        soft_dir=arguments.soft_dir,
-        pkcs11=tuple(arguments.pkcs11),
-        skf=tuple(arguments.skf),
-        find_skf=arguments.find_skf,
-        find_pkcs11=arguments.find_pkcs11,
-        port=arguments.port,
-        tls=arguments.tls,
-        tls_port=arguments.tls_port,
-        log_level=arguments.log_level or "info",
-    )
-    return configuration.load(arguments.config).merged(asked)
+    asked = {name: value for name, value in vars(arguments).items() if name in Config.__struct_fields__}
+    for origin in asked.get("origins", ()):
+        configuration.check_origin(origin)
+    return configuration.load(arguments.config, asked)
 
 
 def _found(kind: LibraryKind, names: tuple[str, ...], *, known: bool) -> list[str]:

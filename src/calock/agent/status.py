@@ -91,7 +91,7 @@ class StatusPage:
 
     async def launch(self, request: Request) -> Response:
         """Give a code to another program of this user."""
-        if not hmac.compare_digest(request.headers.get(CONTROL_HEADER, ""), self._control):
+        if not _same(request.headers.get(CONTROL_HEADER, ""), self._control):
             raise Refusal(Reason.NOT_ALLOWED, "not this user's program")
         await read_message(request, EmptyRequest)
         return json_reply(_Code(self.new_code()))
@@ -112,7 +112,7 @@ class StatusPage:
             Refusal: SESSION_ENDED.
         """
         given = request.headers.get(SESSION_HEADER, "")
-        if not any(hmac.compare_digest(given, secret) for secret in self._sessions):
+        if not any(_same(given, secret) for secret in self._sessions):
             raise Refusal(Reason.SESSION_ENDED, "open the status page from the driver's menu entry")
 
     async def view(self, request: Request) -> Response:
@@ -152,6 +152,10 @@ class StatusPage:
             Route("/status/view", wrap(self.view), methods=["POST"]),
             Route("/status/pin", wrap(self.change_pin), methods=["POST"]),
         ]
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode(), secret.encode())  # as octets: a header may hold any, texts must be ASCII
 
 
 def address(port: int, code: str) -> str:
