@@ -15,7 +15,6 @@ from calock.server.audit.models import AuditEvent
 from calock.server.locks.last_lock import last_lock
 from calock.server.locks.models import Binding, LockCertificate
 from calock.server.locks.suspension import suspend_lock
-from calock.server.locks.unbinding import REPLACED
 from calock.server.notices.models import Notice
 
 pytestmark = pytest.mark.django_db
@@ -91,9 +90,9 @@ def test_the_last_lock_is_warned_of_from_30_days_before_its_end_and_after_anothe
         assert "只剩一把可以登录的 CA 锁 SX-0002" in logged_in(lock_world.member).client.get(path).content.decode()
     Binding.objects.filter(pk=first.pk).update(suspended_at=now - timedelta(days=31))
     assert last_lock(lock_world.member, at=now) is None
-    Binding.objects.filter(pk=first.pk).update(unbound_at=now)
-    assert last_lock(lock_world.member, at=now).binding == second
-    Binding.objects.filter(pk=first.pk).update(reason=REPLACED)  # by the second
+    Binding.objects.filter(pk=first.pk).update(unbound_at=now, reason="已由新锁替换")
+    assert last_lock(lock_world.member, at=now).binding == second, "what somebody typed as the reason says nothing"
+    Binding.objects.filter(pk=first.pk).update(replaced_by=second.lock_id)
     assert last_lock(lock_world.member, at=now) is None
     LockCertificate.objects.filter(lock=second.lock_id).update(not_after=now + timedelta(days=29))
     assert last_lock(lock_world.member, at=now).binding == second

@@ -110,6 +110,7 @@ def test_a_replaced_lock_logs_in_no_more_and_its_sessions_end(lock_world):
     assert logged_in(lock_world.member).bind(two, lock_world.member, choose="replace").status_code == 200
     old.refresh_from_db()
     assert (old.unbound_by, old.reason) == (lock_world.member, "已由新锁替换")
+    assert old.replaced_by == Binding.objects.live().get().lock
     assert not Session.objects.filter(lock=old.lock_id, ended_at=None).exists()
     assert reason_of(Browser().log_in(one)) == "LOCK_NOT_BOUND"
     assert Browser().log_in(two).status_code == 200

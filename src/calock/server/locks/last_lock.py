@@ -10,7 +10,6 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from calock.server.accounts.models import Account
 from calock.server.locks.binding_rows import SOON
 from calock.server.locks.models import CURRENT, Binding, LockCertificate
-from calock.server.locks.unbinding import REPLACED
 from calock.server.locks.ways_in import ways_in
 from calock.server.tools.prepared import prepared
 
@@ -51,5 +50,4 @@ def _ending_or_gone(account: Any, soon: Any, since: Any) -> QuerySet[Binding]:
 
 
 def _went(since: Any) -> Q:
-    unbound = Q(unbound_at__gt=since) & ~Q(reason=REPLACED)  # another one came for it
-    return unbound | Q(unbound_at__isnull=True, suspended_at__gt=since)
+    return Q(unbound_at__gt=since, replaced_by__isnull=True) | Q(unbound_at__isnull=True, suspended_at__gt=since)

@@ -190,6 +190,10 @@ class Binding(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="bindings_ended"
     )
     unbound_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.ForeignKey(
+        Lock, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False,
+        help_text="the lock that took its place, where one did",
+    )  # fmt: skip
     reason = models.CharField(max_length=200, blank=True)
     awaits = models.CharField(
         max_length=16,

@@ -41,8 +41,6 @@ from calock.server.sessions.services import end_sessions_of_lock, is_fresh_by_lo
 from calock.server.tools.retry import again_when_broken_off
 
 MAX_REASON = 200
-REPLACED = "已由新锁替换"
-LEFT = "离职"
 
 
 def unbind_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Account, context: RequestContext) -> Binding:
@@ -119,12 +117,15 @@ def _end(
     proved: Proved | None = None,
     others: frozenset[uuid.UUID] | None = None,
     fall: Callable[..., Fallen] = end_what_stands_on,
+    heir: Lock | None = None,
 ) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved themselves with.
 
     ``others``: the account's bindings with which it gets in; None: nobody asks for another way in.
 
     ``fall``: what becomes of what stands on the lock, called as ``end_what_stands_on``.
+
+    ``heir``: the lock that takes its place.
     """
     with transaction.atomic():
         account = row.account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
@@ -132,7 +133,7 @@ def _end(
         live = Binding.objects.live().filter(pk=row.pk)
         if others is not None and live.exists():
             _require_other_way_in(account, row, others, context)  # asked again: two bindings may be ended at once
-        if not live.update(unbound_at=context.at, unbound_by=by, reason=reason, awaits="", mac=""):
+        if not live.update(unbound_at=context.at, unbound_by=by, replaced_by=heir, reason=reason, awaits="", mac=""):
             raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
         fallen = fall(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock unbound", at=context.at)
@@ -181,7 +182,7 @@ def end_of_leaver(binding: Binding, reason: str, *, by: Account, context: Reques
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, f"{LEFT}：{reason}"[:MAX_REASON], by=by, context=context, fall=doubt_what_stands_on)
+    _end(binding, f"离职：{reason}"[:MAX_REASON], by=by, context=context, fall=doubt_what_stands_on)
 
 
 def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestContext) -> None:
@@ -196,4 +197,4 @@ def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestC
     session = context.session if by.pk == binding.account_id else None
     proved = session is not None and is_fresh_by_lock(session, at=context.at) and session.proved_lock_id == binding.lock_id
     fall = partial(hand_on, heir=heir) if proved else end_what_stands_on
-    _end(binding, REPLACED, by=by, context=context, fall=fall)
+    _end(binding, "已由新锁替换", by=by, context=context, fall=fall, heir=heir)
