@@ -66,7 +66,11 @@ def test_one_act_ends_sessions_bindings_claims_and_link_and_tells_the_person(loc
 def test_whoever_comes_back_is_enabled_and_binds_anew(lock_world, member):
     admin = logged_in(lock_world.admin)
     post(admin, member, password=PASSWORD)
-    admin.client.post(f"/system/members/{member.pk}/", {"step": "enable"}, headers={"origin": ORIGIN})
+    enabled = admin.client.post(f"/system/members/{member.pk}/", {"step": "enable"}, headers={"origin": ORIGIN})
+    assert (
+        "账户已启用，没有绑定的 CA 锁：请本人用密码登录后重新绑定。"
+        in admin.client.get(enabled.headers["Location"]).content.decode()
+    )
     back = Account.objects.get(pk=member.pk)
     assert back.is_active
     refusal_row(Browser().log_in(make_lock()), "LOCK_NOT_BOUND")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,7 @@ from calock.server.locks.unbinding import unbind_by_operators, unbind_lock
 from calock.server.login.services import login_with_password
 from calock.server.messaging.sending import sweep_contacts
 from calock.server.notices.models import Notice, NoticeKind
+from calock.server.notices.words import words_of
 from calock.server.sessions.models import Session
 from calock.server.tools import clock
 
@@ -95,7 +97,7 @@ def test_the_person_s_own_contact_comes_back_from_a_finder_and_is_told_and_the_f
     suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
     background()
     assert {one["X-Envelope-To"] for one in mailbox.mails[before:]} == {"own@supplier.example"}
-    words = "已移除联系方式 z***@supplier.example。已恢复联系方式 o***@supplier.example。"
+    words = "已移除凭它添加的联系方式 z***@supplier.example。已恢复凭它移除的联系方式 o***@supplier.example，请重新验证。"
     assert any(words in text_of(one) for one in mailbox.mails[before:])
     assert [one.value for one in Contact.objects.all()] == ["own@supplier.example"]
     row = AuditEvent.objects.get(event="binding:lock:suspended")
@@ -142,7 +144,8 @@ def test_what_a_finder_made_ends_with_the_binding_whoever_ends_it(mailbox, lock_
     with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
         login_with_password(username=lock_world.member.username, password=NEW, context=context())
     assert AuditEvent.objects.get(event="binding:lock:ended").details["password_ended"] is True
-    assert Notice.objects.filter(account=lock_world.member, kind=NoticeKind.ENDED_WITH_LOCK).exists()
+    told = Notice.objects.get(account=lock_world.member, kind=NoticeKind.LOCK_UNBOUND)
+    assert words_of(told).text.count("凭它设置的登录密码已失效") == 1
 
 
 def test_a_finder_does_not_unbind_the_lock_to_keep_the_password_that_it_chose(lock_world, found):
@@ -198,8 +201,11 @@ def test_a_lock_that_a_finder_binds_as_their_own_is_told_at_once(mailbox, lock_w
     contact(member, "own@supplier.example")
     assert in_hand(lock).bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
     background()
-    (mail,) = (one for one in mailbox.mails if one["X-Envelope-To"] == "own@supplier.example")
-    assert "SX-0003" in text_of(mail)
+    (mail,) = (
+        text_of(one) for one in mailbox.mails if one["X-Envelope-To"] == "own@supplier.example" and "SX-0003" in text_of(one)
+    )
+    assert "绑定前用 CA 锁 SX-0001 验证了身份。" in mail
+    assert re.search(r"查看 CA 绑定：http\S+/system/ca/\s", mail)  # where it is reported lost, or unbound
 
 
 @pytest.mark.parametrize(("days", "falls"), [(29, True), (31, False)])
@@ -221,7 +227,7 @@ def test_a_contact_that_came_back_is_told_and_opens_the_account_only_when_it_is_
     suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
     ask(stranger, member.username)
     background()
-    assert any("已恢复联系方式" in text_of(one) for one in mailbox.mails if one["X-Envelope-To"] == own)
+    assert any("已恢复凭它移除的联系方式" in text_of(one) for one in mailbox.mails if one["X-Envelope-To"] == own)
     assert not any("重置账户密码" in text_of(one) for one in mailbox.mails)
     member.set_password(PASSWORD)
     member.save()
@@ -304,3 +310,34 @@ def test_who_left_and_comes_back_is_opened_by_nothing_that_a_lock_brought(mailbo
     ask(stranger, member.username)
     background()
     assert not any("重置账户密码" in text_of(one) for one in mailbox.mails[before:])
+
+
+def test_one_report_is_one_notice_whatever_ended_with_the_lock(mailbox, lock_world, found):
+    member, (binding, finder) = lock_world.member, found
+    assert finder.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
+    contact(member, "own@supplier.example")
+    suspend_lock(binding=binding.pk, reason="", by=lock_world.admin, context=context(account=lock_world.admin))
+    background()
+    number = AuditEvent.objects.get(event="binding:lock:suspended").number
+    (notice,) = (one for one in Notice.objects.filter(account=member) if one.facts["number"] == number)
+    told = words_of(notice)
+    assert "由本单位管理员王管理挂失，不能再登录。" in told.text
+    assert "凭它设置的登录密码已失效，请重新设置。" in told.text
+    assert told.page == "password"
+    assert len([one for one in mailbox.to("own@supplier.example") if number in text_of(one)]) == 1
+
+
+def test_a_contact_that_a_lock_took_away_goes_on_learning_what_is_done_for_30_days(mailbox, lock_world, found):
+    """Where it was a finder: the person learns of the lock that the finder binds next. The mail of the removal says so."""
+    member, own = lock_world.member, "own@supplier.example"
+    contact(member, own)
+    assert found[1].post(f"/contacts/{Contact.objects.get().pk}/remove/").status_code == 302
+    assert in_hand(lock_of(0)).bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
+    background()
+    told = [text_of(one) for one in mailbox.to(own)]
+    assert any("此后 30 天内，CA 锁绑定和密码的变更仍会通知该联系方式。" in text for text in told)
+    assert any("绑定了 CA 锁 SX-0003" in text for text in told)
+    Contact.objects.update(removed_at=timezone.now() - timedelta(days=31))
+    assert in_hand(lock_of(0)).bind(lock_of(3), member, choice={"act": "another"}).status_code == 200
+    background()
+    assert not any("SX-0004" in text_of(one) for one in mailbox.to(own))

@@ -143,12 +143,13 @@ def test_a_session_alone_adds_no_contact(browser, mailbox, person):
     assert "当前密码" in browser.get("/contacts/").content.decode()
     for typed in ({}, {"password": "falsch-und-falsch"}):
         answer = browser.post("/contacts/add/", {"kind": "mail", "value": "mine@thief.example", **typed})
-        assert answer.status_code == 401
+        assert answer.status_code == 403
+    assert "登录密码不正确，请重新输入。连续输错 5 次后，15 分钟内不再接受密码，还剩 3 次" in answer.content.decode()
     assert browser.post("/contacts/add/", {"kind": "mail", "value": MAIL, "password": PASSWORD}).status_code == 302
     assert browser.post("/contacts/add/", {"kind": "mail", "again": "1"}).status_code == 302  # the same contact, another code
     background()
     assert {one["X-Envelope-To"] for one in mailbox.mails} == {MAIL}
-    assert set(AuditEvent.objects.filter(event="account:contact:refused").values_list("reason", flat=True)) == {"CREDENTIALS_WRONG"}
+    assert set(AuditEvent.objects.filter(event="account:contact:refused").values_list("reason", flat=True)) == {"STEP_UP_FAILED"}
 
 
 def test_a_removed_contact_learns_of_that_and_of_nothing_later_then_it_is_forgotten(browser, mailbox, person):

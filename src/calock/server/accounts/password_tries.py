@@ -75,6 +75,11 @@ class Count:
         """The right password ends a row of failures."""
         PasswordTries.objects.filter(key=self.key).delete()
 
+    def tries_left(self, at: datetime) -> int:
+        """How many more may fail before nothing is judged."""
+        failed = PasswordTries.objects.filter(key=self.key, until__gt=at).values_list("failures", flat=True).first() or 0
+        return max(0, self.most - failed)
+
     def minutes_left(self, at: datetime) -> int:
         """How long nothing is judged, at least one minute."""
         until = PasswordTries.objects.filter(key=self.key).values_list("until", flat=True).first() or at

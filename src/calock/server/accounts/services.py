@@ -13,6 +13,7 @@ from calock.server.accounts.authority import OWNER_ONLY, acting, require_authori
 from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.codes import issue_code, lock_of_password, store_password
 from calock.server.accounts.models import Account, Role
+from calock.server.accounts.password_tries import counts_of
 from calock.server.audit.events import Event
 from calock.server.audit.services import record, record_refusal
 from calock.server.notices.models import NoticeKind
@@ -29,7 +30,7 @@ def change_own_password(*, account: Account, old: str, new: str, context: Reques
     ``old`` may be empty where the lock does instead of it (``may_choose_without_old``): somebody who forgot the password.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG and PASSWORD_TRIES_USED_UP for the old one, PASSWORD_UNACCEPTABLE, TOO_MANY_ATTEMPTS,
+        Refusal: STEP_UP_FAILED and PASSWORD_TRIES_USED_UP for the old one, PASSWORD_UNACCEPTABLE, TOO_MANY_ATTEMPTS,
             SERVER_BUSY.
     """
     throttle.refuse_when_too_many("password", context.sender)
@@ -48,7 +49,7 @@ def _store_own(account: Account, chosen: str, *, by_lock: bool, context: Request
     """Store it, if what was proved still holds: judging takes a while, and a report of the lock or a reset may come between.
 
     Raises:
-        Refusal: SESSION_ENDED, STEP_UP_REQUIRED, CREDENTIALS_WRONG.
+        Refusal: SESSION_ENDED, STEP_UP_REQUIRED.
     """
     with transaction.atomic():
         now = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
@@ -59,7 +60,7 @@ def _store_own(account: Account, chosen: str, *, by_lock: bool, context: Request
         if by_lock and not may_choose_without_old(now, session, at=context.at):
             raise Refusal(Reason.STEP_UP_REQUIRED, "the lock proves nothing any more")
         if not by_lock and now.password != account.password:
-            raise Refusal(Reason.CREDENTIALS_WRONG, "the password was changed meanwhile")
+            raise Refusal(Reason.SESSION_ENDED, "the password was changed meanwhile")
         # what follows from a password that a lock chose stands on that lock as well
         lock = session.proved_lock_id if by_lock else lock_of_password(now, at=context.at)
         store_password(now, chosen, context=context, lock=lock)
@@ -77,13 +78,16 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
     """Check the password of an account that is logged in.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG, PASSWORD_TRIES_USED_UP, SERVER_BUSY.
+        Refusal: STEP_UP_FAILED with ``left``, the tries that are left; PASSWORD_TRIES_USED_UP, SERVER_BUSY.
     """
     try:
         passwords.require_right(account.username, account, passwords.normalised(password), context=context, by=account)
-    except Refusal:
+    except Refusal as refusal:
         throttle.count_failure("password", context.sender)
-        raise
+        if refusal.reason != Reason.CREDENTIALS_WRONG:
+            raise
+        own = counts_of(account.username, account, context, proof=True)[0]
+        raise Refusal(Reason.STEP_UP_FAILED, refusal.detail, {"left": own.tries_left(context.at)}) from refusal
 
 
 def _require_may_reset(by: Account, member: Account) -> None:

@@ -43,7 +43,7 @@ from calock.server.locks.versions import (
     take_version,
 )
 from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify
+from calock.server.notices.services import notify, notify_quietly
 from calock.server.providers.models import Provider
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
@@ -54,6 +54,7 @@ from calock.server.tools.times import day_text
 from calock.wire.driver import ReportedDevice
 from calock.wire.driver_key import DriverProof
 
+_BY_PASSWORD = {"by_password": "1"}
 ATTEMPTS = 4
 """How often a bind that lost a race is looked at again; the second look finds the winner's rows."""
 
@@ -223,9 +224,7 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     _end_enrolment(member)
     end_claims_on(judged.proven, member, by=by, context=context)
     event = _record(Event.BINDING_ADDED, binding, judged.proven, by=by, context=context)
-    kind = NoticeKind.LOCK_AWAITS if awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
-    if awaits != Awaits.ADMINISTRATOR:  # told when the other administrator consents
-        notify(kind, account=member.pk, by=by, row=event, own=binding.by_lock_id is not None, lock=lock.lock_id)
+    _tell(binding, event, by=by, context=context)
     if judged.named is not None:
         end_replaced(judged.named, lock, by=by, context=context)
     return binding
@@ -237,6 +236,21 @@ def _lock_behind(by: Account, context: RequestContext) -> uuid.UUID | None:
     if session is not None and is_fresh_by_lock(session, at=context.at):
         return session.proved_lock_id
     return lock_of_password(by, at=context.at)
+
+
+def _tell(binding: Binding, event: AuditEvent, *, by: Account, context: RequestContext) -> None:
+    """Tell whose lock it is, and by which proof it was bound; not yet where another administrator is to consent."""
+    account, lock_id = binding.account_id, binding.lock.lock_id
+    if by.pk != account:
+        kind = NoticeKind.LOCK_AWAITS if binding.awaits == Awaits.MEMBER else NoticeKind.LOCK_BOUND
+        if binding.awaits != Awaits.ADMINISTRATOR:
+            notify(kind, account=account, by=by, row=event, lock=lock_id)
+    elif binding.by_lock is None:
+        notify_quietly(NoticeKind.LOCK_BOUND, by=by, row=event, lock=lock_id, **_BY_PASSWORD)
+    else:
+        by_lock = context.session is not None and is_fresh_by_lock(context.session, at=context.at)
+        proof = {"by_lock": binding.by_lock.lock_id} if by_lock else _BY_PASSWORD
+        notify(NoticeKind.LOCK_BOUND, account=account, by=by, row=event, own=True, lock=lock_id, **proof)
 
 
 def _end_enrolment(member: Account) -> None:

@@ -13,12 +13,9 @@ from typing import NamedTuple
 from calock.server.accounts.calendar_links import drop_link
 from calock.server.accounts.codes import lock_of_password
 from calock.server.accounts.models import Account
-from calock.server.audit.models import AuditEvent
 from calock.server.contacts.services import REACH, doubt_contacts_of_locks, end_contacts_of_locks, hand_contacts_on
 from calock.server.locks.decision_record import Details
 from calock.server.locks.models import Binding, Lock
-from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_account, hold_sessions
 
@@ -41,6 +38,13 @@ class Fallen(NamedTuple):
             "locks_bound_by_it": list(self.locks),
         }
         return {name: value for name, value in said.items() if value}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For the notice of the act: each fact adds a sentence to it (``notices/words.py``)."""
+        lists = {"ended": self.contacts, "restored": self.restored, "bound_by_it": self.locks}
+        facts = {name: "、".join(found) for name, found in lists.items() if found}
+        return {**facts, "password_ended": "1"} if self.password else facts
 
 
 def password_stands_on(row: Binding, account: Account, *, at: datetime) -> bool:
@@ -102,12 +106,3 @@ def hand_on(row: Binding, *, heir: Lock, **_: object) -> Fallen:
         account.save(update_fields=["password_by_lock"])
     hand_contacts_on(account=account.pk, lock=row.lock_id, heir=heir.pk)
     return Fallen()
-
-
-def tell_what_fell(fallen: Fallen, row: Binding, event: AuditEvent, *, by: Account) -> None:
-    """Tell the person, on the pages and by the contacts that are left: by none that stood on the lock."""
-    if fallen.details:
-        lists = {"ended": fallen.contacts, "restored": fallen.restored, "bound_by_it": fallen.locks}
-        facts = {name: "、".join(found) for name, found in lists.items()}
-        facts |= {"password_ended": "1"} if fallen.password else {}
-        notify(NoticeKind.ENDED_WITH_LOCK, account=row.account_id, by=by, row=event, own=True, lock=row.called, **facts)

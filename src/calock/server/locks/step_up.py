@@ -68,12 +68,7 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
     throttle.refuse_when_too_many("password", context.sender)
     if evidence.password:
         refuse_password_as_proof(account, site=context.site, at=context.at)
-        try:
-            prove_by_password(account, evidence.password, context=context)
-        except Refusal as refusal:
-            if refusal.reason == Reason.CREDENTIALS_WRONG:
-                raise Refusal(Reason.STEP_UP_FAILED, refusal.detail) from refusal
-            raise
+        prove_by_password(account, evidence.password, context=context)
         return Proved(None, {})
     with answering(evidence.challenge, evidence.token, aim=aim, context=context) as attempt:
         proof = judge(attempt, context=context)

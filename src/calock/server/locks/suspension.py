@@ -27,7 +27,7 @@ from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding
 from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
-from calock.server.locks.standing import end_what_stands_on, password_stands_on, tell_what_fell
+from calock.server.locks.standing import Fallen, end_what_stands_on, password_stands_on
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
@@ -159,8 +159,7 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
         details = {"sessions_ended": ended, **fallen.details}
         event = _record(Event.BINDING_SUSPENDED, row, by=by, context=context, details=details)
         withdraw_reminders(row, at=context.at)
-        _tell(row, event, by=by)
-        tell_what_fell(fallen, row, event, by=by)
+        _tell(row, event, fallen, by=by)
     return row
 
 
@@ -194,12 +193,12 @@ def _record(event: Event, row: Binding, *, by: Account, context: RequestContext,
     )
 
 
-def _tell(row: Binding, event: AuditEvent, *, by: Account) -> None:
-    """The person, whoever did it, and the administrators of their organisation.
+def _tell(row: Binding, event: AuditEvent, fallen: Fallen, *, by: Account) -> None:
+    """The person, whoever did it, with what ended beside the lock, and the administrators of their organisation.
 
     These without the lock's label, which is forgotten when the person is erased.
     """
-    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.called)
+    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.called, **fallen.facts)
     administrators = Account.objects.filter(organisation=row.account.organisation_id, role=Role.ORGANISATION_ADMIN)
     if row.account.organisation_id is None:
         return

@@ -28,7 +28,6 @@ from calock.server.locks.standing import (
     end_what_stands_on,
     hand_on,
     password_stands_on,
-    tell_what_fell,
 )
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
@@ -156,8 +155,8 @@ def _end(
         if proved is not None and proved.draft is not None:
             keep(proved.draft, event, subject=row.account_id, binding=row.pk)
         withdraw_reminders(row, at=context.at)
-        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, lock=row.called)
-        tell_what_fell(fallen, row, event, by=by)
+        told = {"lock": row.called, **fallen.facts}
+        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, own=bool(fallen.facts), **told)
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -15,6 +14,7 @@ from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
 from calock.server.sites.profile import Profile
 from calock.server.sites.registry import origin_of, sites
+from calock.server.web.links import portal_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,11 @@ def letter_of_notice(notice: Notice, contact: Contact, *, id_: str) -> Letter:
     with override(contact.language):
         told, number = words_of(notice), str(notice.facts.get("number", ""))
         words, numbered = told.text, f"{_('编号')} {number}" if number else ""
-        link = f"{told.action}：{told.link}" if told.link else ""
-        look = f"{_('登录后在消息中心查看')}：{origin_of(site)}{reverse('portal:notices')}" if notice.account.is_active else ""
+        link = f"{told.action}{_('：')}{told.link or origin_of(site) + portal_page(told.page)}"
+        look = f"{_('登录后在消息中心查看')}{_('：')}{origin_of(site)}{portal_page('notices')}"
+        inside = (link, look) if notice.account.is_active else ()
         values = {"text": words, "number": number}
-        return _letter(id_, contact, site, Said(_("安全提醒"), (words, numbered, link, look), "notice", values))
+        return _letter(id_, contact, site, Said(_("安全提醒"), (words, numbered, *inside), "notice", values))
 
 
 def letter_of_more(contact: Contact, *, id_: str) -> Letter:
@@ -66,7 +67,7 @@ def letter_of_more(contact: Contact, *, id_: str) -> Letter:
     site = site_of(contact.site)
     with override(contact.language):
         words = _("您的账户近一小时内有较多提醒，不再逐条发送，请登录消息中心查看。")
-        look = f"{origin_of(site)}{reverse('portal:notices')}"
+        look = f"{origin_of(site)}{portal_page('notices')}"
         values = {"text": words, "number": ""}
         return _letter(id_, contact, site, Said(_("安全提醒"), (words, "", look), "notice", values))
 

@@ -35,10 +35,13 @@ ALWAYS = frozenset({
     NoticeKind.LOCK_RESUMED,
     NoticeKind.CONTACT_ADDED,
     NoticeKind.CONTACT_REMOVED,
-    NoticeKind.ENDED_WITH_LOCK,
     NoticeKind.LOCK_BOUND,
+    NoticeKind.LOCK_UNBOUND,
 })  # fmt: skip
-"""Sent beyond those too: nobody hides a way into the account behind thirty smaller things."""
+"""Sent beyond those too: nobody hides a way into the account behind thirty smaller things.
+
+And for ``REACH`` to a contact that a proof by a lock took away: where that was a finder's act, its person learns what else is done.
+"""
 
 
 def forward_notices() -> int:
@@ -62,9 +65,16 @@ def forward_notices() -> int:
 
 
 def is_for(notice: Notice, contact: Contact) -> bool:
-    """Whether the contact was the person's when the notice was left: a removed one learns of that, and of nothing later."""
-    mine = contact.account_id == notice.account_id and contact.verified_at is not None
-    return mine and (contact.removed_at is None or notice.created_at <= contact.removed_at)
+    """Whether the contact was the person's when the notice was left.
+
+    A removed one learns of that, and of nothing later, unless a lock removed it: then of what opens or closes the account.
+    """
+    if contact.account_id != notice.account_id or contact.verified_at is None:
+        return False
+    if contact.removed_at is None or notice.created_at <= contact.removed_at:
+        return True
+    told_on = contact.removed_by_lock is not None and notice.kind in ALWAYS
+    return told_on and notice.created_at <= contact.removed_at + REACH
 
 
 def _put_notice(notice: Notice, contact: Contact, *, at: datetime) -> None:

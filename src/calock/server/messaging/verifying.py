@@ -16,6 +16,7 @@ from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
+from calock.server.contacts.services import REACH
 from calock.server.contacts.values import ContactKind, masked, normalised
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.messaging import channels, code_limits
@@ -36,7 +37,7 @@ def add_contact(*, account: Account, kind: str, text: str, password: str, langua
     code: as for another password, a session alone does not do.
 
     Raises:
-        Refusal: CHANNEL_OFF, CONTACT_UNUSABLE, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, CREDENTIALS_WRONG,
+        Refusal: CHANNEL_OFF, CONTACT_UNUSABLE, STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, STEP_UP_FAILED,
             PASSWORD_TRIES_USED_UP, TOO_MANY_CODES, TOO_MANY_ATTEMPTS, SERVER_BUSY. Each is audited.
     """
     with _counted(account, context):
@@ -163,7 +164,8 @@ def _remove(row: Contact, account: Account, lock: uuid.UUID | None, context: Req
         return
     row.removed_at, row.removed_by_lock = event.at, lock
     row.save(update_fields=["removed_at", "removed_by_lock"])
-    tell(NoticeKind.CONTACT_REMOVED, account=account.pk, row=event, contact=shown)
+    reach = {"reach": str(REACH.days)} if lock else {}
+    tell(NoticeKind.CONTACT_REMOVED, account=account.pk, row=event, contact=shown, **reach)
 
 
 def require_may_change(account: Account, context: RequestContext) -> None:

@@ -39,7 +39,6 @@ class NoticeKind(models.TextChoices):
     NEW_PLACE = "new_place"
     CONTACT_ADDED = "contact_added"
     CONTACT_REMOVED = "contact_removed"
-    ENDED_WITH_LOCK = "ended_with_lock"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

@@ -11,6 +11,8 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.audit.models import AuditEvent
 from calock.server.notices.models import Notice, NoticeKind
 
+_SELF = {"by_role": "self"}
+
 
 class Person(Protocol):
     """Who did it: an account."""
@@ -32,8 +34,13 @@ def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: Audi
     own_act = by is not None and by.pk == account
     if own_act and not own:
         return
-    who = {**_who(by), "by_role": "self"} if own_act else _who(by)
+    who = {**_who(by), **_SELF} if own_act else _who(by)
     tell(kind, account=account, row=row, **facts, **who)
+
+
+def notify_quietly(kind: NoticeKind, *, by: Person, row: AuditEvent, **facts: str) -> None:
+    """Tell the person of an own act by mail and SMS, and in 消息中心; not above every page, where it would be in their way."""
+    _create(kind, by.pk, row, {**facts, **_who(by), **_SELF}, dismissed_at=row.at)
 
 
 def _who(by: Person | None) -> dict[str, str]:
@@ -43,7 +50,14 @@ def _who(by: Person | None) -> dict[str, str]:
 
 def tell(kind: NoticeKind, *, account: uuid.UUID, row: AuditEvent, **facts: str) -> None:
     """Tell ``account`` what happened to it, whoever did it: themselves, perhaps, or somebody in their name."""
-    Notice.objects.create(account_id=account, kind=kind, facts={**facts, "number": row.number}, created_at=row.at, site=row.site)
+    _create(kind, account, row, facts)
+
+
+def _create(
+    kind: NoticeKind, account: uuid.UUID, row: AuditEvent, facts: dict[str, str], *, dismissed_at: datetime | None = None
+) -> None:
+    facts = {**facts, "number": row.number}
+    Notice.objects.create(account_id=account, kind=kind, facts=facts, created_at=row.at, site=row.site, dismissed_at=dismissed_at)
 
 
 def dismiss(*, notice: uuid.UUID, by: uuid.UUID, at: datetime) -> None:

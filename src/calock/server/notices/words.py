@@ -31,6 +31,7 @@ _WHO = {
     "": _("平台管理方"),
 }
 _UNASKED = _("如非您要求，请立即联系平台，并报编号。")
+_UNASKED_LOCK = _("如非您要求，请立即在 CA 绑定列表挂失或解除绑定这把锁，修改密码，并联系平台报编号。")
 
 _BINDINGS = _("查看 CA 绑定")
 _CLAIMED = _("名单于 %(when)s 由%(who)s导入：您的账户有待激活的 CA 锁 %(lock)s，持有该锁的人可以登录您的账户。")
@@ -47,7 +48,6 @@ _CALENDAR_LINK = _("您的账户于 %(when)s 生成了到期日历的订阅链�
 _NEW_PLACE = _("您的账户于 %(when)s 用新的浏览器、从新的网络（%(address)s）登录。")
 _CONTACT_ADDED = _("您的账户于 %(when)s 添加了联系方式 %(contact)s。")
 _CONTACT_REMOVED = _("您的账户于 %(when)s 移除了联系方式 %(contact)s。")
-_ENDED = _("您的 CA 锁 %(lock)s 于 %(when)s 挂失或解除绑定，凭它设置的密码、添加的联系方式随之失效。")
 _TEXTS = {
     NoticeKind.PASSWORD_CHANGED: (_("您的密码于 %(when)s 由%(who)s修改。"), _("登录会话"), "sessions"),
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
@@ -72,9 +72,12 @@ _TEXTS = {
     NoticeKind.NEW_PLACE: (_NEW_PLACE, _("登录会话"), "sessions"),
     NoticeKind.CONTACT_ADDED: (_CONTACT_ADDED, _("联系方式"), "contacts"),
     NoticeKind.CONTACT_REMOVED: (_CONTACT_REMOVED, _("联系方式"), "contacts"),
-    NoticeKind.ENDED_WITH_LOCK: (_ENDED, _("联系方式"), "contacts"),
 }  # fmt: skip
 _ENDINGS = {
+    NoticeKind.LOCK_BOUND: _UNASKED_LOCK,
+    NoticeKind.LOCK_CLAIMED: _UNASKED_LOCK,
+    NoticeKind.LOCK_ACTIVATED: _UNASKED_LOCK,
+    NoticeKind.LOCK_RENEWED: _UNASKED_LOCK,
     NoticeKind.CALENDAR_LINK: _("如不是您本人，请停用该链接，修改密码，并联系平台报编号。"),
     NoticeKind.NEW_PLACE: _("如不是您本人，请结束不认识的会话，修改密码，并联系平台报编号。"),
     NoticeKind.CONTACT_ADDED: _("如不是您本人，请移除该联系方式，修改密码，并联系平台报编号。"),
@@ -85,12 +88,15 @@ _ENDINGS = {
     NoticeKind.LOCK_EXPIRED: _("续期后如仍是同一把锁，无需重新绑定。"),
 }
 _MORE = {
+    "by_lock": _("绑定前用 CA 锁 %(by_lock)s 验证了身份。"),
+    "by_password": _("绑定前用登录密码验证了身份。"),
     "only": _("这是您唯一可以登录的 CA 锁。"),
     "hotline": _("续期电话：%(hotline)s。"),
-    "password_ended": _("登录密码已失效，请重新设置。"),
-    "ended": _("已移除联系方式 %(ended)s。"),
-    "restored": _("已恢复联系方式 %(restored)s。"),
+    "password_ended": _("凭它设置的登录密码已失效，请重新设置。"),
+    "ended": _("已移除凭它添加的联系方式 %(ended)s。"),
+    "restored": _("已恢复凭它移除的联系方式 %(restored)s，请重新验证。"),
     "bound_by_it": _("近 30 天内凭它绑定的 CA 锁 %(bound_by_it)s 仍可登录：不是您绑定的，请立即解除。"),
+    "reach": _("此后 %(reach)s 天内，CA 锁绑定和密码的变更仍会通知该联系方式。"),
 }
 """Sentences that are said when their fact is known."""
 _RENEW = _("去 CA 机构续期")
@@ -101,8 +107,8 @@ def words_of(notice: Notice) -> Words:
     """The sentence, who did it and when filled in, and the page to look at."""
     text, action, page = _TEXTS[NoticeKind(notice.kind)]
     facts = {name: str(value) for name, value in notice.facts.items()}
-    if facts.get("bound_by_it"):
-        action, page = _BINDINGS, "bindings"
+    if facts.get("password_ended") and not facts.get("bound_by_it"):
+        action, page = _("修改密码"), "password"
     who = str(_WHO.get(facts.get("by_role", ""), _WHO[""])) % {"name": facts.get("by_name", "")}
     role = str(_ROLES.get(facts.get("value", ""), ""))
     known = {**facts, "role": role, "when": minute_text(notice.created_at), "who": who}

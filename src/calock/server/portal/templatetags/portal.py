@@ -40,8 +40,6 @@ from calock.server.web.links import portal_page
 
 register = template.Library()
 _IMPORT = re.compile(r'^import (?:.* from )?"\./([a-z-]+\.js)";', re.MULTILINE)
-ABOVE_PAGES = 3
-"""Unread notices that stand above every page; the others are counted."""
 MOST_COUNTED = 99
 MIN_DIGITS = 5
 """The shortest numbers that a hotline has."""
@@ -49,20 +47,29 @@ MIN_DIGITS = 5
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """How many notices a person has not read, and the newest of them with their words."""
+    """How many notices a person has not read, and the newest of them, which stands above every page, with its words."""
 
-    count: int
-    newest: list[tuple[Notice, Words]]
-    says_last_lock: bool = False
-    """One of them reminds of the only lock that is left."""
+    count: int = 0
+    newest: Notice | None = None
+    words: Words | None = None
 
     @property
     def shown(self) -> str:
-        return f"{MOST_COUNTED}+" if self.count > MOST_COUNTED else str(self.count)
+        return _bounded(self.count)
 
     @property
-    def more(self) -> bool:
-        return self.count > len(self.newest)
+    def more(self) -> str:
+        """How many beside the newest; empty for none."""
+        return _bounded(self.count - 1) if self.count > 1 else ""
+
+    @property
+    def says_last_lock(self) -> bool:
+        """The newest reminds of the only lock that is left."""
+        return self.newest is not None and self.newest.kind == NoticeKind.LOCK_EXPIRES and self.newest.facts.get("only") == "1"
+
+
+def _bounded(count: int) -> str:
+    return f"{MOST_COUNTED}+" if count > MOST_COUNTED else str(count)
 
 
 @register.simple_tag
@@ -113,10 +120,9 @@ def phone(number: str) -> SafeString:
 def open_notices(account: Account | AnonymousUser) -> Unread:
     """What the person has not read yet."""
     if not isinstance(account, Account):
-        return Unread(0, [])
+        return Unread()
     found = _newest_open(account.pk)
-    said = any(notice.kind == NoticeKind.LOCK_EXPIRES and notice.facts.get("only") == "1" for notice in found)
-    return Unread(len(found), [(notice, words_of(notice)) for notice in found[:ABOVE_PAGES]], said)
+    return Unread(len(found), found[0], words_of(found[0])) if found else Unread()
 
 
 @prepared
@@ -126,7 +132,7 @@ def _newest_open(account: Any) -> QuerySet[Notice]:
 
 @register.simple_tag
 def only_lock(account: Account | AnonymousUser, unread: Unread) -> LastLock | None:
-    """The account's last lock, when it is time to speak of it; not beside a reminder among the unread notices that says so too."""
+    """The account's last lock, when it is time to speak of it; not below a notice that says so too."""
     if not isinstance(account, Account) or unread.says_last_lock:
         return None
     return last_lock(account, at=clock.now())

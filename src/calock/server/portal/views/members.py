@@ -23,6 +23,7 @@ from calock.server.accounts.services import reset_password
 from calock.server.locks.password_rules import password_counts, refuse_power_after_reset
 from calock.server.organisations.models import Organisation
 from calock.server.portal.render import page
+from calock.server.portal.rows import live_bindings
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
 from calock.server.web import refusals
@@ -149,7 +150,8 @@ def _reset(request: SiteRequest, account: Account, member: Account) -> HttpRespo
 def _set_state(request: SiteRequest, account: Account, member: Account) -> HttpResponse:
     wanted = AccountState.ACTIVE if request.POST["step"] == "enable" else AccountState.DISABLED
     verbs.set_account_state(member=member, state=wanted, by=account, context=context_of(request))
-    return HttpResponseRedirect(f"{reverse('portal:members')}?done={request.POST['step']}")
+    bare = wanted == AccountState.ACTIVE and not live_bindings(member)  # 离职 ended them, and nothing brings them back
+    return HttpResponseRedirect(f"{reverse('portal:members')}?done={'enable_unbound' if bare else request.POST['step']}")
 
 
 def _rename(request: SiteRequest, account: Account, member: Account) -> HttpResponse:
