@@ -10,57 +10,35 @@ from pathlib import Path
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from calock.demo.applications import page
-from calock.demo.applications.sessions import Visitor, Visitors
-from calock.demo.applications.settings import Registration, SampleSettings, call, form_of, read_settings
+from calock.demo.applications.sample import LEVELS, Sample
+from calock.demo.applications.sessions import Visitor
+from calock.demo.applications.settings import Registration, call, form_of, read_settings
 
 CAS = "{http://www.yale.edu/tp/cas}"
 SAML = "{urn:oasis:names:tc:SAML:2.0:protocol}"
-LEVELS = {"urn:calock:acr:lock": "CA 锁", "urn:calock:acr:password": "密码"}
 
 
-class Mall:
+class Mall(Sample):
     """The application."""
 
-    def __init__(self, settings: SampleSettings) -> None:
-        self.settings = settings
-        self.visitors = Visitors("mall")
+    cookie = "mall"
 
-    def app(self) -> Starlette:
-        """Its addresses; ``{site}`` says which platform a person comes from."""
-        return Starlette(
-            routes=[
-                Route("/", self.home),
-                Route("/{site}/login", self.login),
-                Route("/{site}/logout", self.logout),
-                Route("/{site}/left", self.left),
-                Route("/{site}/ended", self.ended, methods=["POST"]),
-            ]
-        )
-
-    def _page(self, body: str, status: int = 200) -> Response:
-        return page.page(self.settings.name, self.settings.origin, body, status)
+    def own_routes(self) -> list[Route]:
+        return [Route("/{site}/ended", self.ended, methods=["POST"])]
 
     def service(self, site: str) -> str:
         return f"{self.settings.origin}/{site}/login"
-
-    def home(self, request: Request) -> Response:
-        visitor = self.visitors.of(request)
-        if visitor.person:
-            return self._page(page.logged_in(visitor.person, [("退出登录", f"/{visitor.site}/logout")]))
-        return self._page(page.welcome([(found.platform, f"/{found.site}/login") for found in self.settings.registrations]))
 
     def login(self, request: Request) -> Response:
         """Without a ticket to the platform; with one back from there."""
         registration = self.settings.of(request.path_params["site"])
         if registration is None:
-            return self._page(page.refused("没有这个平台", "/"), 404)
+            return self.page(page.refused("没有这个平台", "/"), 404)
         service, ticket = self.service(registration.site), request.query_params.get("ticket")
         if ticket is None:
             return RedirectResponse(f"{registration.issuer}/cas/login?{urlencode({'service': service})}", 303)
@@ -68,7 +46,7 @@ class Mall:
         told = ET.fromstring(text) if status == 200 else None  # noqa: S314 - the platform's own answer
         success = told.find(f"{CAS}authenticationSuccess") if told is not None else None
         if success is None:
-            return self._page(page.refused("平台不认可这张票据，请重新登录", service), 400)
+            return self.page(page.refused("平台不认可这张票据，请重新登录", service), 400)
         visitor = Visitor(site=registration.site, session=ticket, person=self._described(registration, success))
         return self.visitors.remember(RedirectResponse("/", 303), visitor)
 
@@ -93,9 +71,6 @@ class Mall:
         back = f"{self.settings.origin}/{registration.site}/left"
         return RedirectResponse(f"{registration.issuer}/cas/logout?{urlencode({'service': back})}", 303)
 
-    def left(self, _request: Request) -> Response:
-        return self._page("<section><h1>您已退出登录</h1><p>平台和其他应用也已退出。</p></section>")
-
     async def ended(self, request: Request) -> Response:
         """The platform says that the session of a ticket ended (CAS 3.0.3 clause 2.3.3). A ticket is a secret: who knows it may."""
         try:
@@ -108,8 +83,7 @@ class Mall:
 
 
 def main(arguments: list[str]) -> None:
-    settings = read_settings(Path(arguments[0]))
-    uvicorn.run(Mall(settings).app(), host="127.0.0.1", port=settings.port, log_level="warning")
+    Mall(read_settings(Path(arguments[0]))).serve()
 
 
 if __name__ == "__main__":

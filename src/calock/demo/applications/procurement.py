@@ -14,45 +14,38 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-import uvicorn
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from calock.demo.applications import page
-from calock.demo.applications.sessions import Visitor, Visitors
+from calock.demo.applications.sample import LEVELS, Sample
+from calock.demo.applications.sessions import Visitor
 from calock.demo.applications.settings import Registration, SampleSettings, call, form_of, read_settings
 
 SCOPE = "openid profile calock"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-LEVELS = {"urn:calock:acr:lock": "CA 锁", "urn:calock:acr:password": "密码"}
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
-class Procurement:
+class Procurement(Sample):
     """The application. What the platform says of itself is read once and kept."""
 
+    cookie = "procurement"
+
     def __init__(self, settings: SampleSettings, key: str) -> None:
-        self.settings, self.key = settings, key
-        self.visitors = Visitors("procurement")
+        super().__init__(settings)
+        self.key = key
         self._metadata: dict[str, dict[str, Any]] = {}
         self._spent: set[str] = set()
 
-    def app(self) -> Starlette:
-        """Its addresses; ``{site}`` says which platform a person comes from."""
-        return Starlette(
-            routes=[
-                Route("/", self.home),
-                Route("/{site}/login", self.login),
-                Route("/{site}/callback", self.callback),
-                Route("/{site}/logout", self.logout),
-                Route("/{site}/left", self.left),
-                Route("/{site}/backchannel", self.backchannel, methods=["POST"]),
-            ]
-        )
+    def own_routes(self) -> list[Route]:
+        return [Route("/{site}/callback", self.callback), Route("/{site}/backchannel", self.backchannel, methods=["POST"])]
+
+    def acts(self, visitor: Visitor) -> list[tuple[str, str]]:
+        return [("用 CA 锁再次确认", f"/{visitor.site}/login?lock=1"), *super().acts(visitor)]
 
     def metadata(self, registration: Registration) -> dict[str, Any]:
         """The discovery document of the platform, with its keys."""
@@ -65,22 +58,11 @@ class Procurement:
     def redirect_uri(self, site: str) -> str:
         return f"{self.settings.origin}/{site}/callback"
 
-    def home(self, request: Request) -> Response:
-        visitor = self.visitors.of(request)
-        if visitor.person:
-            site = visitor.site
-            acts = [("用 CA 锁再次确认", f"/{site}/login?lock=1"), ("退出登录", f"/{site}/logout")]
-            return self._page(page.logged_in(visitor.person, acts))
-        return self._page(page.welcome([(found.platform, f"/{found.site}/login") for found in self.settings.registrations]))
-
-    def _page(self, body: str, status: int = 200) -> Response:
-        return page.page(self.settings.name, self.settings.origin, body, status)
-
     def login(self, request: Request) -> Response:
         """Also where the tile of 应用中心 leads, with ``iss`` (OpenID Connect Core clause 4)."""
         registration = self.settings.of(request.path_params["site"])
         if registration is None or request.query_params.get("iss", registration.issuer) != registration.issuer:
-            return self._page(page.refused("没有这个平台", "/"), 404)
+            return self.page(page.refused("没有这个平台", "/"), 404)
         client = WebApplicationClient(registration.client_id)
         verifier = client.create_code_verifier(64)
         begun = {"state": secrets.token_urlsafe(24), "nonce": secrets.token_urlsafe(24), "verifier": verifier}
@@ -102,7 +84,7 @@ class Procurement:
         registration, visitor = self.settings.of(request.path_params["site"]), self.visitors.of(request)
         again = f"/{request.path_params['site']}/login"
         if registration is None or not visitor.begun or visitor.site != registration.site:
-            return self._page(page.refused("这次登录不是从本浏览器开始的", again), 400)
+            return self.page(page.refused("这次登录不是从本浏览器开始的", again), 400)
         begun, visitor.begun = visitor.begun, {}
         try:
             if request.query_params.get("iss") != registration.issuer:
@@ -112,7 +94,7 @@ class Procurement:
             answer = self._exchange(registration, client, code, begun["verifier"])
             claims = self._verified(registration, answer["id_token"], begun["nonce"])
         except (OAuth2Error, jwt.PyJWTError, ValueError, KeyError) as error:
-            return self._page(page.refused(f"平台的应答：{error}", again), 400)
+            return self.page(page.refused(f"平台的应答：{error}", again), 400)
         visitor.session, visitor.hint = str(claims["sid"]), answer["id_token"]
         visitor.person = self._described(registration, claims, answer["access_token"])
         return self.visitors.remember(RedirectResponse("/", 303), visitor)
@@ -192,9 +174,6 @@ class Procurement:
         query = urlencode({name: value for name, value in sent.items() if value})
         return RedirectResponse(f"{self.metadata(registration)['end_session_endpoint']}?{query}", 303)
 
-    def left(self, _request: Request) -> Response:
-        return self._page("<section><h1>您已退出登录</h1><p>平台和其他应用也已退出。</p></section>")
-
     async def backchannel(self, request: Request) -> Response:
         """The platform says that a session ended (Back-Channel Logout 1.0 clause 2.6)."""
         form = await form_of(request)
@@ -207,18 +186,17 @@ class Procurement:
             claims = self._claims(registration, token)
             if jwt.get_unverified_header(token).get("typ") != "logout+jwt" or "nonce" in claims or claims["jti"] in self._spent:
                 raise ValueError("not a logout token, or used before")  # noqa: TRY301
-            _ = claims["events"][LOGOUT_EVENT]
+            _, session = claims["events"][LOGOUT_EVENT], str(claims["sid"])
         except (jwt.PyJWTError, ValueError, KeyError, AssertionError) as error:
             return JSONResponse({"error": "invalid_request", "error_description": str(error)}, 400)
         self._spent.add(claims["jti"])
-        self.visitors.forget(registration.site, str(claims["sid"]))
+        self.visitors.forget(registration.site, session)
         return Response(status_code=200, headers={"Cache-Control": "no-store"})
 
 
 def main(arguments: list[str]) -> None:
-    settings = read_settings(Path(arguments[0]))
-    app = Procurement(settings, Path(arguments[1]).read_text("ascii")).app()
-    uvicorn.run(app, host="127.0.0.1", port=settings.port, log_level="warning")
+    settings, key = arguments
+    Procurement(read_settings(Path(settings)), Path(key).read_text("ascii")).serve()
 
 
 if __name__ == "__main__":
