@@ -9,7 +9,6 @@ waits tells a receiver on this computer: seconds until the last one heard.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import http.client
@@ -18,6 +17,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -25,18 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from measuring import (
-    PEOPLE,
-    Goals,
-    Logins,
-    children,
-    cpu_milliseconds_each,
-    machine_without_jobs,
-    postmaster,
-    ratio,
-    turns,
-    use_this_checkout,
-)
+from measuring import PEOPLE, Cost, Goals, Logins, chosen, database, machine_without_jobs, ratio, turns, use_this_checkout
 
 use_this_checkout()
 from field import Field
@@ -121,21 +110,19 @@ def entry_beside_login(field: Field, goals: Goals, count: int, rounds: int) -> N
     for algorithm in ALGORITHMS:
         register(algorithm.lower(), id_token_alg=algorithm)
     logins, entries = Logins(machine.port, people), Entries(machine, people)
-    acts = {"login": partial(logins.run, count), **{name: partial(entries.run, name.lower(), count) for name in ALGORITHMS}}
-    for act in acts.values():
-        act()
-    server, database = machine.children(), postmaster(field)
-    parts: dict[str, list[list[float]]] = {name: [] for name in acts}
-
-    def cost(name: str) -> float:
-        parts[name].append(cpu_milliseconds_each([lambda: server, lambda: children(database)], acts[name], count))
-        return sum(parts[name][-1])
-
-    found = turns({name: partial(cost, name) for name in acts}, rounds)
+    runs: dict[str, Callable[[int], None]] = {
+        "login": logins.run,
+        **{name: partial(entries.run, name.lower()) for name in ALGORITHMS},
+    }
+    for run in runs.values():
+        run(count)
+    servers, postgresql = machine.children(), database(field)
+    costs = {name: Cost([lambda: servers, postgresql], run) for name, run in runs.items()}
+    found = turns({name: partial(cost.of, count) for name, cost in costs.items()}, rounds)
     machine.stop()
     print(f"CPU ms of one server process and PostgreSQL, least of {rounds} x {count}; the ratio is the median of the turns'")
     for name, values in found.items():
-        ours, theirs = (min(part[place] for part in parts[name]) for place in (0, 1))
+        ours, theirs = (min(part[place] for part in costs[name].parts) for place in (0, 1))
         what = "CA login" if name == "login" else f"entry, {name}"
         told = f"{what:<14}{min(values):>6.2f} (server {ours:.2f}, PostgreSQL {theirs:.2f})"
         against = ratio(values, found["login"])
@@ -205,16 +192,12 @@ def end_of_many(account: Any, goals: Goals, count: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--entries", type=int, default=40, help="in each turn")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--sessions", type=int, default=1000)
-    chosen = parser.parse_args()
+    asked = chosen(entries=40, rounds=15, sessions=1000)
     logging.disable(logging.INFO)  # what the job says of each turn
     field, goals = Field("postgresql"), Goals()
     try:
-        entry_beside_login(field, goals, chosen.entries, chosen.rounds)
-        end_of_many(field.world.colleague, goals, chosen.sessions)
+        entry_beside_login(field, goals, asked.entries, asked.rounds)
+        end_of_many(field.world.colleague, goals, asked.sessions)
     finally:
         field.close()
     return goals.status()

@@ -8,20 +8,18 @@ of this process and of the database. A page's ratio is the median of its rounds.
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from measuring import children, cpu_seconds, postmaster, ratio, turns, use_this_checkout
+from measuring import LARGE, SMALL, Cost, Goals, chosen, database, ratio, turns, use_this_checkout
 
 use_this_checkout()
 from field import Field
 
 GOAL, LOGIN_GOAL = 2.0, 1.15
-SMALL, LARGE = "postgres", "large"
 
 
 class Platforms:
@@ -44,7 +42,7 @@ class Platforms:
                 cursor.execute(statements)
         self._client = console_client
         self.browser = Browser()
-        self.postmaster = postmaster(self.field)
+        self._groups = (lambda: [os.getpid()], database(self.field))
 
     def use(self, name: str) -> None:
         self.connection.close()
@@ -60,10 +58,7 @@ class Platforms:
         """CPU milliseconds of one."""
         self.use(name)
         act()  # the connection's first statement is prepared
-        began = time.process_time() + cpu_seconds(children(self.postmaster))
-        for _ in range(count):
-            act()
-        return (time.process_time() + cpu_seconds(children(self.postmaster)) - began) * 1000 / count
+        return Cost(self._groups, lambda times: [act() for _ in range(times)]).of(count)
 
     def page(self, name: str, path: str) -> Callable[[], object]:
         client = self._enter(name)
@@ -83,37 +78,27 @@ class Platforms:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, nargs=2, default=[1000, 100_000])
-    parser.add_argument("--rows", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=5)
-    chosen = parser.parse_args()
-    small, large = chosen.people
-    platforms = Platforms(small, large, chosen.rows)
+    asked, goals = chosen(people=[1000, 100_000], rows=10, rounds=5), Goals()
+    small, large = asked.people
+    platforms = Platforms(small, large, asked.rows)
     from worlds.crowd import PAGES
 
-    print(f"CPU ms: {small} people and rows of the trail, {large} people and {large * chosen.rows} rows; {chosen.rounds} rounds")
-    missed = 0
+    print(f"CPU ms: {small} people and rows of the trail, {large} people and {large * asked.rows} rows; {asked.rounds} rounds")
     try:
         for what in ("challenge + CA login", *PAGES):
             is_login = what not in PAGES
             acts = {name: platforms.login if is_login else platforms.page(name, what) for name in (SMALL, LARGE)}
             count = 20 if is_login else 2
-            found = turns({name: partial(platforms.cost, name, act, count) for name, act in acts.items()}, chosen.rounds)
+            found = turns({name: partial(platforms.cost, name, act, count) for name, act in acts.items()}, asked.rounds)
             reached = ratio(found[LARGE], found[SMALL])
-            over = reached > (LOGIN_GOAL if is_login else GOAL)
-            missed += over
-            print(
-                f"{what:<50} {min(found[SMALL]):8.1f} {min(found[LARGE]):8.1f}  {reached:5.2f}{'  missed' if over else ''}",
-                flush=True,
-            )
+            judged = goals.at_most(reached, LOGIN_GOAL if is_login else GOAL)
+            print(f"{what:<50} {min(found[SMALL]):8.1f} {min(found[LARGE]):8.1f}  {reached:5.2f}  {judged}", flush=True)
     finally:
         from django.db import connections
 
         connections.close_all()
         platforms.field.close()
-    print(f"goals: login {LOGIN_GOAL}, pages {GOAL}; missed: {missed}")
-    return 1 if missed else 0
+    return goals.status()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from measuring import Goals, ratio, turns, use_this_checkout
+from measuring import Goals, parser, ratio, turns, use_this_checkout
 
 use_this_checkout()
 from field import Field
@@ -65,25 +65,25 @@ class People:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.attack:
-        attack(chosen.attack)
+    words = parser()
+    words.add_argument("--seconds", type=float, default=10)
+    words.add_argument("--rounds", type=int, default=5)
+    words.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    asked = words.parse_args()
+    if asked.attack:
+        attack(asked.attack)
         return 0
     field, goals = Field("postgresql"), Goals()
     try:
-        people = People(field, field.replica(), chosen.seconds)
+        people = People(field, field.replica(), asked.seconds)
         people.quiet()
-        found = turns({"quiet": people.quiet, "flooded": people.flooded}, chosen.rounds)
+        found = turns({"quiet": people.quiet, "flooded": people.flooded}, asked.rounds)
     finally:
         field.close()
     reached = ratio(found["flooded"], found["quiet"])
     for name, values in found.items():
         print(f"{name:<8} logins a second: {', '.join(f'{value:.1f}' for value in values)}")
-    print(f"answers to wrong passwords, in each turn of {chosen.seconds:.0f} s: {'; '.join(people.answers)}")
+    print(f"answers to wrong passwords, in each turn of {asked.seconds:.0f} s: {'; '.join(people.answers)}")
     print(f"flooded / quiet {reached:.2f}   {goals.at_least(reached, GOAL)}")
     return goals.status()
 

@@ -8,29 +8,23 @@ database's own memory holds no page of those that log in, each of them once. Ten
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 
 import psycopg
-from measuring import Goals, Logins, children, cpu_milliseconds, machine_without_jobs, postmaster, ratio, turns, use_this_checkout
+from measuring import LARGE, SMALL, Cost, Goals, Logins, chosen, database, machine_without_jobs, ratio, turns, use_this_checkout
 
 use_this_checkout()
 from field import Field
-from machines import Replica
 from worlds.crowd import locks
 
 GOAL = 1.15
 STRANGERS = 20_000
-SMALL, LARGE = "postgres", "large"
 
 
-def filled(field: Field, name: str, count: int) -> str:
-    """The address of a database with so many locks; what it took is printed."""
-    assert field.postgres
-    url = str(field.postgres.url).replace("/postgres", f"/{name}")
+def fill(url: str, count: int) -> None:
+    """Put so many locks into a database; what it took is printed."""
     began = time.monotonic()
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in filter(str.strip, locks(count).split(";\n")):
@@ -38,7 +32,6 @@ def filled(field: Field, name: str, count: int) -> str:
         size = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
     assert size
     print(f"{count} locks: {size[0]}, filled in {time.monotonic() - began:.0f} s", flush=True)
-    return url
 
 
 def prepare(field: Field) -> None:
@@ -65,38 +58,34 @@ def strangers(url: str, count: int) -> None:
     assert found[0] == STRANGERS, found
 
 
-def cost(field: Field, machine: Replica, logins: Logins, others: Callable[[], None], count: int) -> float:
-    others()
-    return cpu_milliseconds(lambda: [*machine.children(), *children(postmaster(field))], lambda: logins.run(count), count)
+def cost_after(url: str, locks: int, cost: Cost, count: int) -> float:
+    strangers(url, locks)
+    return cost.of(count)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--locks", type=int, nargs=2, default=[10_000, 10_000_000])
-    parser.add_argument("--logins", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=9)
-    chosen = parser.parse_args()
+    asked = chosen(locks=[10_000, 10_000_000], logins=200, rounds=9)
     field, goals = Field("postgresql"), Goals()
     assert field.postgres
     try:
         prepare(field)
-        people = [*field.people, *(field.spare_person() for _ in range(chosen.logins - len(field.people)))]
-        field.copied_database(LARGE)
+        people = [*field.people, *(field.spare_person() for _ in range(asked.logins - len(field.people)))]
+        urls = {SMALL: field.url, LARGE: field.copied_database(LARGE)}
         acts = {}
-        for name, count in zip((SMALL, LARGE), chosen.locks, strict=True):
-            url = filled(field, name, count)
+        for (name, url), count in zip(urls.items(), asked.locks, strict=True):
+            fill(url, count)
             machine = machine_without_jobs(field, DATABASE_URL=url)
             logins = Logins(machine.port, people)
-            logins.run(chosen.logins)
-            acts[name] = partial(cost, field, machine, logins, partial(strangers, url, count), chosen.logins)
+            logins.run(asked.logins)
+            acts[name] = partial(cost_after, url, count, Cost([machine.children, database(field)], logins.run), asked.logins)
         with field.postgres.connect() as connection:
             connection.execute("CHECKPOINT")
-        found = turns(acts, chosen.rounds)
+        found = turns(acts, asked.rounds)
     finally:
         field.close()
     reached = ratio(found[LARGE], found[SMALL])
-    print(f"CPU ms of challenge + login, P-256, server and PostgreSQL, {chosen.rounds} x {chosen.logins} in turns")
-    print(f"{chosen.locks[0]} locks: best {min(found[SMALL]):.2f} ms; {chosen.locks[1]} locks: best {min(found[LARGE]):.2f} ms")
+    print(f"CPU ms of challenge + login, P-256, server and PostgreSQL, {asked.rounds} x {asked.logins} in turns")
+    print(f"{asked.locks[0]} locks: best {min(found[SMALL]):.2f} ms; {asked.locks[1]} locks: best {min(found[LARGE]):.2f} ms")
     print(f"ratio {reached:.3f}   {goals.at_most(reached, GOAL)}")
     return goals.status()
 

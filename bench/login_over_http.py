@@ -14,10 +14,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measuring import PEOPLE, ROOT, children, cpu_milliseconds, postmaster
+from measuring import PEOPLE, ROOT, Cost, Goals, children, database, parser, ratio, turns
 
 PAGES = ("/login/", "/system/ca/")
 GOALS = {("EC", "calock"): 1.3, ("SM2", "calock"): 1.6}
@@ -37,7 +38,7 @@ class Subjects:
         self.people = self.field.people[:PEOPLE]
         self.machine = self.field.replica("--workers", "1", wait="/healthz")
         self.reference, self.reference_port = self._start_reference()
-        self.postmaster = postmaster(self.field)
+        self.database = database(self.field)
         self.pool = ThreadPoolExecutor(PEOPLE)
 
     def _start_reference(self) -> tuple[subprocess.Popen[bytes], int]:
@@ -72,11 +73,11 @@ class Subjects:
         server = children(self.reference.pid) if what == "reference" else self.machine.children()
         acts = [self._act(what, port, person) for person in self.people]
 
-        def run(act: Callable[[], None]) -> None:
+        def some(act: Callable[[], None]) -> None:
             for _ in range(count // PEOPLE):
                 act()
 
-        return cpu_milliseconds(lambda: [*server, *children(self.postmaster)], lambda: list(self.pool.map(run, acts)), count)
+        return Cost([lambda: server, self.database], lambda _: list(self.pool.map(some, acts))).of(count)
 
     def _act(self, what: str, port: int, person: Any) -> Callable[[], None]:
         from visitors import Visitor  # noqa: PLC0415
@@ -147,46 +148,39 @@ class Child:
         self._process.wait()
 
 
-def compare(algorithm: str, chosen: argparse.Namespace) -> None:
+def compare(algorithm: str, asked: argparse.Namespace, goals: Goals) -> None:
     """One table: what each costs, and its ratio to the reference within the same turn (the median of the turns)."""
     here = Child(ROOT, algorithm)
-    turns = {what: (here, what) for what in ("reference", "calock", *PAGES)}
-    if chosen.against:
-        turns["there"] = (Child(chosen.against, algorithm), "calock")
-    found: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(chosen.rounds):
-        for name, (child, what) in turns.items():
-            found[name].append(child.do(what, chosen.logins))
-    for child in {id(child): child for child, _ in turns.values()}.values():
+    whose = {what: (here, what) for what in ("reference", "calock", *PAGES)}
+    if asked.against:
+        whose["there"] = (Child(asked.against, algorithm), "calock")
+    found = turns({name: partial(child.do, what, asked.logins) for name, (child, what) in whose.items()}, asked.rounds)
+    for child in {id(child): child for child, _ in whose.values()}.values():
         child.close()
     for name, values in found.items():
-        ratios = sorted(value / beside for value, beside in zip(values, found["reference"], strict=True))
-        logins = sorted(value / beside for value, beside in zip(values, found["calock"], strict=True))
-        middle = len(ratios) // 2
-        told = f"best {min(values):.2f} ms, / reference {ratios[middle]:.2f}, / our login {logins[middle]:.2f}"
+        of_reference, of_login = ratio(values, found["reference"]), ratio(values, found["calock"])
+        told = f"best {min(values):.2f} ms, / reference {of_reference:.2f}, / our login {of_login:.2f}"
         wanted = GOALS.get((algorithm, name)) or PAGE_GOALS.get(name)
-        reached = (logins if name in PAGE_GOALS else ratios)[middle]
-        goal = f"   goal {wanted}, {'met' if reached <= wanted else 'missed'}" if wanted else ""
-        print(f"{algorithm:<4} {name:<12} {told}{goal}")
+        judged = f"   {goals.at_most(of_login if name in PAGE_GOALS else of_reference, wanted)}" if wanted else ""
+        print(f"{algorithm:<4} {name:<12} {told}{judged}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algorithms", nargs="+", default=["EC", "SM2"])
-    parser.add_argument("--logins", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--against", type=Path, help="another checkout to measure in turns with this one")
-    parser.add_argument("--measure", metavar="ALGORITHM", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.measure:
-        measure(chosen.measure)
-        return
-    print(
-        f"CPU ms of challenge + login or of a page: one server process and PostgreSQL, {chosen.rounds} x {chosen.logins} in turns"
-    )
-    for algorithm in chosen.algorithms:
-        compare(algorithm, chosen)
+def main() -> int:
+    words = parser()
+    words.add_argument("--algorithms", nargs="+", default=["EC", "SM2"])
+    words.add_argument("--logins", type=int, default=200)
+    words.add_argument("--rounds", type=int, default=5)
+    words.add_argument("--against", type=Path, help="another checkout to measure in turns with this one")
+    words.add_argument("--measure", metavar="ALGORITHM", help=argparse.SUPPRESS)
+    asked, goals = words.parse_args(), Goals()
+    if asked.measure:
+        measure(asked.measure)
+        return 0
+    print(f"CPU ms of challenge + login or of a page: one server process and PostgreSQL, {asked.rounds} x {asked.logins} in turns")
+    for algorithm in asked.algorithms:
+        compare(algorithm, asked, goals)
+    return goals.status()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -16,11 +18,29 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = 4
+SMALL, LARGE = "postgres", "large"
+"""Two databases of one PostgreSQL: the field's own, and its copy that more is put into."""
+Processes = Callable[[], Sequence[int]]
+"""Ids of processes, which may come and go."""
 
 
 def use_this_checkout() -> None:
     """Let calock, the tests' worlds and the machines of the reliability tests be found."""
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "reliability")]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of the script that runs; its docstring is the help."""
+    about = sys.modules["__main__"].__doc__
+    return argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def chosen(**usual: int | list[int]) -> argparse.Namespace:
+    """Numbers that somebody may choose on the command line, by name, with what is usual."""
+    made = parser()
+    for name, value in usual.items():
+        made.add_argument(f"--{name}", type=int, nargs=len(value) if isinstance(value, list) else None, default=value)
+    return made.parse_args()
 
 
 def children(pid: int) -> list[int]:
@@ -36,16 +56,28 @@ def cpu_seconds(pids: list[int]) -> float:
     return found / 1e9
 
 
-def cpu_milliseconds(processes: Callable[[], list[int]], act: Callable[[], object], count: int) -> float:
-    """CPU milliseconds that these processes spend on one of ``count`` acts. One that ended meanwhile no longer counts."""
-    return cpu_milliseconds_each([processes], act, count)[0]
+class Cost:
+    """CPU milliseconds that groups of processes spend on one of many acts. A process that ended meanwhile no longer counts."""
 
+    def __init__(self, groups: Sequence[Processes], run: Callable[[int], object]) -> None:
+        """``run`` does so many."""
+        self._groups, self.run = groups, run
+        self.parts: list[list[float]] = []
+        """What each group spent, each time."""
 
-def cpu_milliseconds_each(groups: Sequence[Callable[[], list[int]]], act: Callable[[], object], count: int) -> list[float]:
-    """The same for each of several groups of processes."""
-    before = {pid: cpu_seconds([pid]) for processes in groups for pid in processes()}
-    act()
-    return [sum(max(0.0, cpu_seconds([pid]) - before.get(pid, 0.0)) for pid in processes()) * 1000 / count for processes in groups]
+    def of(self, count: int) -> float:
+        """Of all groups together."""
+        before = {pid: cpu_seconds([pid]) for processes in self._groups for pid in processes()}
+        self.run(count)
+        self.parts.append([
+            sum(max(0.0, cpu_seconds([pid]) - before.get(pid, 0.0)) for pid in processes()) * 1000 / count
+            for processes in self._groups
+        ])  # fmt: skip
+        return sum(self.parts[-1])
+
+    def medians(self) -> list[float]:
+        """Of each group."""
+        return [median(part) for part in zip(*self.parts, strict=True)]
 
 
 def resident(pid: int) -> float:
@@ -88,8 +120,9 @@ class Goals:
         return 1 if self.missed else 0
 
 
-def postmaster(field: Field) -> int:
-    return int((field.place / "postgres" / "postmaster.pid").read_text().split()[0])
+def database(field: Field) -> Processes:
+    """PostgreSQL's processes."""
+    return partial(children, int((field.place / "postgres" / "postmaster.pid").read_text().split()[0]))
 
 
 def machine_without_jobs(field: Field, **environment: str) -> Replica:

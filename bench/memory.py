@@ -7,13 +7,12 @@ guess wrong names; a tenth of all requests comes before the first figure.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from measuring import PEOPLE, Goals, resident, use_this_checkout
+from measuring import PEOPLE, Goals, chosen, resident, use_this_checkout
 
 use_this_checkout()
 from field import Field
@@ -52,9 +51,7 @@ def visit(machine: Replica, person: Any, requests: int, seed: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=100_000)
-    chosen = parser.parse_args()
+    asked = chosen(requests=100_000)
     field, goals = Field("postgresql"), Goals()
     try:
         machine = field.replica("--workers", "1", CALOCK_FAILURES_PER_MINUTE="100000")
@@ -62,7 +59,7 @@ def main() -> int:
         sizes = []
         with ThreadPoolExecutor(PEOPLE) as pool:
             for part in range(PARTS):
-                each = chosen.requests // PARTS // PEOPLE
+                each = asked.requests // PARTS // PEOPLE
                 work = [
                     pool.submit(visit, machine, person, each, part * PEOPLE + number)
                     for number, person in enumerate(field.people[:PEOPLE])
@@ -70,12 +67,12 @@ def main() -> int:
                 for done in work:
                     done.result()
                 sizes.append(resident(server))
-                print(f"{(part + 1) * chosen.requests // PARTS:>8} requests: {sizes[-1]:.1f} MiB", flush=True)
+                print(f"{(part + 1) * asked.requests // PARTS:>8} requests: {sizes[-1]:.1f} MiB", flush=True)
         assert machine.children() == [server], "the process was replaced"
     finally:
         field.close()
     grown = sizes[-1] / sizes[0]
-    print(f"after {chosen.requests} / after {chosen.requests // PARTS} requests: {grown:.3f}   {goals.at_most(grown, GOAL)}")
+    print(f"after {asked.requests} / after {asked.requests // PARTS} requests: {grown:.3f}   {goals.at_most(grown, GOAL)}")
     return goals.status()
 
 

@@ -8,21 +8,18 @@ what it costs to build the register of all of them, as at the start, and to see 
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 
-from measuring import Goals, Logins, children, cpu_milliseconds, machine_without_jobs, postmaster, ratio, turns, use_this_checkout
+from measuring import LARGE, SMALL, Cost, Goals, Logins, chosen, database, machine_without_jobs, ratio, turns, use_this_checkout
 
 use_this_checkout()
 from field import Field
-from machines import Replica
 
 GOAL = 1.05
-SMALL, LARGE = "postgres", "large"
 
 
 def recognise(count: int) -> None:
@@ -63,18 +60,9 @@ def milliseconds(act: Callable[[], object]) -> float:
     return (time.process_time() - began) * 1000
 
 
-def cost(field: Field, machine: Replica, logins: Logins, count: int) -> float:
-    return cpu_milliseconds(lambda: [*machine.children(), *children(postmaster(field))], partial(logins.run, count), count)
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--providers", type=int, nargs=2, default=[3, 1000])
-    parser.add_argument("--logins", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=9)
-    chosen = parser.parse_args()
+    asked = chosen(providers=[3, 1000], logins=200, rounds=9)
     field, goals = Field("postgresql"), Goals()
-    assert field.postgres
     from django.db import connection
 
     from calock.server.providers.register_rows import fingerprint
@@ -83,35 +71,34 @@ def main() -> int:
     from calock.server.revocation.manifest import read_manifest
 
     data = {SMALL: field.place / "small", LARGE: field.place / "harness"}
-    acts = {}
+    urls, acts = {SMALL: field.url}, {}
     try:
-        for name, count in zip((SMALL, LARGE), chosen.providers, strict=True):
+        for name, count in zip((SMALL, LARGE), asked.providers, strict=True):
             if name == SMALL:
                 recognise(count - 1)
                 shutil.copytree(data[LARGE], data[SMALL])  # with what this machine knows of the register so far
             else:
                 connection.close()
-                field.copied_database(LARGE)
+                urls[LARGE] = field.copied_database(LARGE)
                 connection.settings_dict["NAME"] = LARGE
-                recognise(count - chosen.providers[0])
+                recognise(count - asked.providers[0])
             register = load_register().register
             manifest = read_manifest()
             built, linked = milliseconds(load_register), milliseconds(partial(StoredEvidence, register, manifest, {}))
             seen = milliseconds(fingerprint)
             print(f"{count} providers, CPU: register {built:.0f} ms, evidence {linked:.0f} ms, seen to be the same {seen:.0f} ms")
         for name, folder in data.items():
-            url = str(field.postgres.url).replace("/postgres", f"/{name}")
-            machine = machine_without_jobs(field, DATABASE_URL=url, CALOCK_DATA=str(folder))
+            machine = machine_without_jobs(field, DATABASE_URL=urls[name], CALOCK_DATA=str(folder))
             logins = Logins(machine.port, field.people)
             logins.run(100)
-            acts[name] = partial(cost, field, machine, logins, chosen.logins)
-        found = turns(acts, chosen.rounds)
+            acts[name] = partial(Cost([machine.children, database(field)], logins.run).of, asked.logins)
+        found = turns(acts, asked.rounds)
     finally:
         field.close()
     reached = ratio(found[LARGE], found[SMALL])
-    print(f"CPU ms of challenge + login, P-256, server and PostgreSQL, {chosen.rounds} x {chosen.logins} in turns")
-    for name, count in zip((SMALL, LARGE), chosen.providers, strict=True):
-        print(f"{count:>5} providers: best {min(found[name]):.2f} ms, all turns together {sum(found[name]) / chosen.rounds:.2f} ms")
+    print(f"CPU ms of challenge + login, P-256, server and PostgreSQL, {asked.rounds} x {asked.logins} in turns")
+    for name, count in zip((SMALL, LARGE), asked.providers, strict=True):
+        print(f"{count:>5} providers: best {min(found[name]):.2f} ms, all turns together {sum(found[name]) / asked.rounds:.2f} ms")
     print(f"ratio {reached:.3f}   {goals.at_most(reached, GOAL)}")
     return goals.status()
 

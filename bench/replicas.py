@@ -9,7 +9,6 @@ cores do twice as much, unless they wait for each other's locks in the database;
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import threading
@@ -18,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import median
 
-from measuring import Goals, Logins, children, cpu_milliseconds_each, machine_without_jobs, postmaster, turns, use_this_checkout
+from measuring import Cost, Goals, Logins, chosen, database, machine_without_jobs, ratio, turns, use_this_checkout
 
 use_this_checkout()
 from field import Field
@@ -35,9 +34,9 @@ class Setting:
     """Machines, the people who log in at them, and what was seen of each turn."""
 
     def __init__(self, field: Field, logins: list[Logins], servers: list[int]) -> None:
-        self._field, self._logins, self._servers = field, logins, servers
+        self._field, self._logins = field, logins
         self._pool = ThreadPoolExecutor(len(logins))
-        self.parts: list[list[float]] = []
+        self._cost = Cost([lambda: servers, database(field)], self.run)
         self.speeds: list[float] = []
         self.waiting = self.seen = 0
 
@@ -50,13 +49,16 @@ class Setting:
         over = threading.Event()
         watch = threading.Thread(target=self._look, args=(over,))
         watch.start()
-        began, database = time.monotonic(), postmaster(self._field)
-        groups = [lambda: self._servers, lambda: children(database)]
-        self.parts.append(cpu_milliseconds_each(groups, lambda: self.run(count), count))
+        began = time.monotonic()
+        spent = self._cost.of(count)
         self.speeds.append(count / (time.monotonic() - began))
         over.set()
         watch.join()
-        return sum(self.parts[-1])
+        return spent
+
+    def medians(self) -> list[float]:
+        """CPU milliseconds of the servers and of the database."""
+        return self._cost.medians()
 
     def _look(self, over: threading.Event) -> None:
         assert self._field.postgres
@@ -67,10 +69,7 @@ class Setting:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--logins", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=7)
-    chosen = parser.parse_args()
+    asked = chosen(logins=400, rounds=7)
     field, goals = Field("postgresql"), Goals()
     people = field.people[:AT_ONCE]
     other = field.place / "other"
@@ -86,17 +85,16 @@ def main() -> int:
         }
         for setting in settings.values():
             setting.run(200)
-        found = turns({name: partial(setting.cost, chosen.logins) for name, setting in settings.items()}, chosen.rounds)
+        found = turns({name: partial(setting.cost, asked.logins) for name, setting in settings.items()}, asked.rounds)
     finally:
         field.close()
-    print(f"CPU ms of challenge + login, P-256, {AT_ONCE} people at once, {chosen.rounds} x {chosen.logins} in turns")
+    print(f"CPU ms of challenge + login, P-256, {AT_ONCE} people at once, {asked.rounds} x {asked.logins} in turns")
     for name, setting in settings.items():
-        server, database = (median(part) for part in zip(*setting.parts, strict=True))
-        print(
-            f"{name:<4} medians: servers {server:.2f} + PostgreSQL {database:.2f} ms; {median(setting.speeds):.0f} logins a second;"
-            f" in the database {setting.waiting} of {setting.seen} busy sessions waited for another"
-        )
-    reached = 2 * median(one / two for one, two in zip(found["one"], found["two"], strict=True))
+        servers, postgresql = setting.medians()
+        done = f"{median(setting.speeds):.0f} logins a second"
+        print(f"{name:<4} medians: servers {servers:.2f} + PostgreSQL {postgresql:.2f} ms; {done}")
+        print(f"     in the database {setting.waiting} of {setting.seen} busy sessions waited for another")
+    reached = 2 * ratio(found["one"], found["two"])
     print(f"two machines on two cores / one on one, by CPU: {reached:.2f}   {goals.at_least(reached, GOAL)}")
     return goals.status()
 
