@@ -1,4 +1,4 @@
-"""One reason, one status: docs/protocol.md says the one that the driver answers with."""
+"""docs/protocol.md names every purpose, and for each reason the one status that the driver answers with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from calock.core.challenge import Purpose
 from calock.core.refusals import Reason
 from calock.wire.statuses import status_of
 
@@ -24,6 +25,12 @@ def documented() -> list[tuple[str, int]]:
 
 def test_the_page_lists_what_an_answer_can_be_refused_with():
     assert {"PIN_WRONG", "PIN_LAST_TRY", "PIN_LOCKED", "LOCK_REMOVED", "MODULE_FAILED"} < {reason for reason, _ in documented()}
+
+
+@pytest.mark.parametrize("row", ["| purpose |", "| `POST /api/challenge` |"])
+def test_the_page_names_every_purpose_of_a_challenge(row):
+    (line,) = (line for line in PAGE.splitlines() if line.startswith(row))
+    assert [purpose for purpose in Purpose if purpose not in line] == []
 
 
 @pytest.mark.parametrize(("reason", "status"), documented())
