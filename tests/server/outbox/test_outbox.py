@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
-from worlds.browser import console_client
+from worlds.browser import console_client, context
 from worlds.races import in_parallel
 from worlds.register import make_world
 
@@ -16,7 +16,7 @@ from calock.server.jobs.outbox import HELD, OF_ONE, Delivery
 from calock.server.outbox import kinds
 from calock.server.outbox.kinds import GiveUpError, Kind, register_kind
 from calock.server.outbox.models import Message
-from calock.server.outbox.services import LEASE, claim, deliver, put, sweep_messages
+from calock.server.outbox.services import LEASE, claim, deliver, put, send_again, sweep_messages
 from calock.server.tools import clock
 
 WAITS = (timedelta(seconds=5), timedelta(minutes=5))
@@ -129,6 +129,23 @@ def test_a_message_of_a_process_that_died_while_sending_is_sent_after_its_lease_
     receiver.error = OSError("late")
     deliver(lost, kind)  # the first one wakes up: what the second one did stands
     assert Message.objects.get().done_at is not None
+
+
+@pytest.mark.django_db
+def test_who_was_overtaken_by_an_operators_send_again_decides_nothing(receiver, kind):
+    first = one()
+    (slow,) = claim(kind, limit=9)
+    send_again(message=first.pk, by=None, context=context())
+    due_now()
+    (quick,) = claim(kind, limit=9)
+    assert slow.attempts == quick.attempts
+    receiver.error = GiveUpError("gone")
+    deliver(slow, kind)
+    receiver.error = None
+    assert deliver(quick, kind)
+    row = Message.objects.get()
+    assert (row.failed_at, receiver.given_up) == (None, [])
+    assert row.done_at is not None
 
 
 @pytest.mark.django_db(transaction=True)

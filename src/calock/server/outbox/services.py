@@ -94,8 +94,8 @@ def _give_up(message: Message, kind: Kind, text: str, now: datetime) -> None:
 
 
 def _claimed(message: Message) -> MessageQuerySet:
-    """The row, while it is still as it was claimed: after the lease the outcome is the next worker's."""
-    return Message.objects.waiting().filter(pk=message.pk, attempts=message.attempts)
+    """The row, under this very claim: once another one moved ``due_at``, or an operator did, the outcome is the next worker's."""
+    return Message.objects.waiting().filter(pk=message.pk, due_at=message.due_at)
 
 
 def send_again(*, message: uuid.UUID, by: Actor, context: Where) -> None:
