@@ -6,18 +6,22 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 from worlds.browser import console_client
 from worlds.kept import kept
 from worlds.register import make_world
 from worlds.rows import USCC, account, supplier
 
+from calock.server.accounts.foreign_passwords import Foreign
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval, ApprovalState
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.imports import outcomes, runs
+from calock.server.imports.columns import ImportKind
 from calock.server.imports.models import ImportPart, ImportRun
+from calock.server.imports.services import ImportList
 from calock.server.locks.models import PendingBinding
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +104,27 @@ def test_what_was_uploaded_is_nowhere_in_clear(first):
     part.run = other
     with pytest.raises(ValueError, match="changed, or encrypted"):
         part.opened("lines")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_passwords_are_hashed_while_no_transaction_keeps_others_waiting(monkeypatch):
+    world, mine, real = make_world(), connections["default"], Foreign.form
+    first, second, seen = console_client(world.first), console_client(world.second), []
+
+    def form(self):
+        seen.append(mine.in_atomic_block)
+        return real(self)
+
+    monkeypatch.setattr(Foreign, "form", form)
+    upload(first, f"账户,姓名,密码哈希\nzhangsan,张三,{HASH}\n")
+    propose(first)
+    decide(second, "approve")
+    assert runs.carry_on() == 1
+    list(ImportList(ImportKind.ACCOUNTS, f"账户,姓名,密码哈希\nlisi,李四,{HASH}\n".encode()).written(by=None))
+    assert (seen, Account.objects.filter(username__in=("zhangsan", "lisi"), password__contains="argon2").count()) == (
+        [False] * 2,
+        2,
+    )
 
 
 def test_a_list_that_waits_goes_on_under_a_new_secret_when_the_former_one_is_gone(world, first, second, settings):

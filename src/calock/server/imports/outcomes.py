@@ -61,6 +61,8 @@ class Importing:
     site: str = ""
     ip: str | None = None
     user_agent: str = ""
+    passwords: dict[int, str] = field(default_factory=dict)
+    """Those of new accounts as the database keeps them, by line: made ahead of the transaction."""
 
     @property
     def actor(self) -> uuid.UUID | None:

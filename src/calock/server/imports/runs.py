@@ -22,7 +22,7 @@ from calock.server.audit.services import record
 from calock.server.imports.columns import ImportKind, Record
 from calock.server.imports.models import KIND_WORDS, OPEN_STATES, SEALED, ImportPart, ImportRun, RunState
 from calock.server.imports.outcomes import OUTCOME_WORDS, Importing, Judged, Outcome, batches
-from calock.server.imports.services import ImportList, judge_batch, write_batch
+from calock.server.imports.services import ImportList, judge_batch, prepare_batch, write_batch
 from calock.server.imports.tables import malformed
 from calock.server.sessions.context import RequestContext
 from calock.server.tools.encryption import NotOpenedError
@@ -167,9 +167,12 @@ def _check(run: ImportRun) -> int:
 
 def _write_next(run: ImportRun) -> bool:
     """Write the next part and say what became of its lines, in one transaction; False when there was none to write."""
+    kind, importing = ImportKind(run.kind), Importing(run.approved_by, timezone.now(), run.sha256)
+    ahead = _next_part(run)  # before the transaction, as hashing takes long: another machine may write it first
+    if ahead is not None:
+        prepare_batch(kind, _records(ahead), importing)
     with transaction.atomic():
-        row = _locked(run)
-        part = row.parts.filter(sealed_result__isnull=True).order_by("number").first()
+        row, part = _locked(run), _next_part(run)
         if row.state != RunState.RUNNING:
             return False
         if part is None:
@@ -177,13 +180,17 @@ def _write_next(run: ImportRun) -> bool:
             return False
         wrong = {number: words for number, _, outcome, words in part.opened("check") if outcome == Outcome.ERROR}
         records = [line._replace(fault=wrong.get(line.number, line.fault)) for line in _records(part)]
-        judged = write_batch(ImportKind(row.kind), records, Importing(row.approved_by, timezone.now(), row.sha256))
+        judged = write_batch(kind, records, importing)
         part.seal("result", _told(judged))
         part.sealed_lines = b""
         part.save(update_fields=["sealed_result", "sealed_lines"])
         row.written = dict(Counter(row.written) + Counter(line.outcome.value for line in judged))
         row.save(update_fields=["written"])
     return True
+
+
+def _next_part(run: ImportRun) -> ImportPart | None:
+    return run.parts.filter(sealed_result__isnull=True).order_by("number").first()
 
 
 def _is_stuck(row: ImportRun) -> bool:

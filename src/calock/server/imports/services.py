@@ -24,11 +24,13 @@ class _Steps(NamedTuple):
     keys: Keys
     judge: Callable[[Sequence[Record]], list[Judged]]
     write: Callable[[Sequence[Judged], Importing], None]
+    prepare: Callable[[Sequence[Judged], Importing], None] = lambda _judged, _importing: None
+    """What takes long and needs no transaction."""
 
 
 _STEPS = {
     ImportKind.ORGANISATIONS: _Steps(organisations.keys, organisations.judge, organisations.write),
-    ImportKind.ACCOUNTS: _Steps(accounts.keys, accounts.judge, accounts.write),
+    ImportKind.ACCOUNTS: _Steps(accounts.keys, accounts.judge, accounts.write, accounts.prepare),
     ImportKind.BINDINGS: _Steps(bindings.keys, bindings.judge, bindings.write),
 }
 
@@ -75,6 +77,11 @@ def judge_batch(kind: ImportKind, records: Sequence[Record]) -> list[Judged]:
     return _STEPS[kind].judge(records)
 
 
+def prepare_batch(kind: ImportKind, records: Sequence[Record], importing: Importing) -> None:
+    """Do ahead what needs no transaction, for a caller who opens one around ``write_batch``."""
+    _STEPS[kind].prepare(_STEPS[kind].judge(records), importing)
+
+
 def write_batch(kind: ImportKind, records: Sequence[Record], importing: Importing) -> list[Judged]:
     """One transaction: every line of the batch that is no error, with its audit rows.
 
@@ -84,6 +91,7 @@ def write_batch(kind: ImportKind, records: Sequence[Record], importing: Importin
     steps = _STEPS[kind]
     for _ in range(ATTEMPTS):
         judged = steps.judge(records)
+        steps.prepare(judged, importing)
         try:
             with transaction.atomic():
                 steps.write(judged, importing)
@@ -93,6 +101,7 @@ def write_batch(kind: ImportKind, records: Sequence[Record], importing: Importin
             if refusal.reason not in (Reason.VERSION_CHANGED, Reason.REQUEST_MALFORMED):
                 raise
             continue
+        importing.passwords.clear()
         return judged
     raise Refusal(Reason.SERVER_BUSY, "lost every race")
 
