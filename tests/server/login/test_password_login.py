@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,6 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import password_tries, passwords
 from calock.server.accounts.models import Account, AccountState, PasswordTries
 from calock.server.accounts.password_tries import LOCK_OUT, STRANGERS_OUT, sweep_password_tries
-from calock.server.accounts.places import Places
 from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.login import services
@@ -222,7 +222,8 @@ def test_the_row_of_a_full_count_is_not_lost(people, monkeypatch):
 def test_of_many_guesses_at_once_five_are_judged(committed_lock_world, monkeypatch):
     """Whatever each of them read of the account before its turn came."""
     give_password(committed_lock_world.member)
-    monkeypatch.setattr(passwords, "_places", Places(12, 0))
+    for places in ("_places", "_present"):
+        monkeypatch.setattr(passwords, places, threading.BoundedSemaphore(12))
     reasons = in_parallel([lambda: refusal_of("zhangsan", "wrong").reason for _ in range(12)])
     assert reasons.count(Reason.CREDENTIALS_WRONG) == 5
     assert reasons.count(Reason.PASSWORD_TRIES_USED_UP) == 7
@@ -327,8 +328,8 @@ def test_what_changes_while_a_password_is_checked_counts(people, monkeypatch, ch
 
 def test_sec11_more_checks_than_may_wait_are_refused_at_once(people, monkeypatch):
     """Nobody stands in a thread that a login with a lock needs."""
-    monkeypatch.setattr(passwords, "_places", Places(1, 0))
-    with passwords._places.one():
+    monkeypatch.setattr(passwords, "_present", threading.BoundedSemaphore(1))
+    with passwords._place():
         assert refusal_of("zhangsan", PASSWORD).reason == Reason.SERVER_BUSY
     assert attempt("zhangsan", PASSWORD)
 

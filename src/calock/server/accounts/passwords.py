@@ -5,8 +5,10 @@ Source: NIST SP 800-63B-4 clause 3.1.1 (length, blocklist, whole password verifi
 
 from __future__ import annotations
 
+import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 from django.contrib.auth.hashers import check_password, is_password_usable, make_password
@@ -19,7 +21,6 @@ from calock.server.accounts.foreign_passwords import is_foreign
 from calock.server.accounts.hashers import CONCURRENT
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.password_tries import NOBODY, Count, counts_of
-from calock.server.accounts.places import Places
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.sessions.context import RequestContext
@@ -27,7 +28,9 @@ from calock.server.sessions.context import RequestContext
 MIN_LENGTH = 10
 MAX_LENGTH = 1024
 WAITING = 2
-_places = Places(CONCURRENT, WAITING)
+"""Checks that may wait for a place; later ones are refused at once, and hold no thread."""
+_places = threading.BoundedSemaphore(CONCURRENT)
+_present = threading.BoundedSemaphore(CONCURRENT + WAITING)
 
 
 def normalised(password: str) -> str:
@@ -43,6 +46,17 @@ def normalised(password: str) -> str:
     except UnicodeEncodeError as error:
         raise Refusal(Reason.CREDENTIALS_WRONG, "not text") from error
     return unicodedata.normalize("NFC", password)
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not _present.acquire(blocking=False):
+        raise Refusal(Reason.SERVER_BUSY, f"{CONCURRENT} password checks are running, {WAITING} are waiting")
+    try:
+        with _places:
+            yield
+    finally:
+        _present.release()
 
 
 @cache
@@ -61,7 +75,7 @@ def require_right(name: str, account: Account | None, password: str, *, context:
         Refusal: CREDENTIALS_WRONG; PASSWORD_TRIES_USED_UP, whatever the password is; SERVER_BUSY.
     """
     counts = counts_of(name, account, context, proof=by is not None)
-    with _places.one() as check:
+    with _place():
         _take_turn(counts, context)
         stored = Account.objects.filter(pk=account.pk if account else NOBODY).values_list("password", flat=True).first() or ""
         usable = is_password_usable(stored) and bool(stored)
@@ -71,7 +85,6 @@ def require_right(name: str, account: Account | None, password: str, *, context:
             assert account is not None
             account.password = _in_our_form(account, stored, password)
             return
-        check.was_wrong = True
     _note_full(counts, account, context=context, by=by)
     raise Refusal(Reason.CREDENTIALS_WRONG, "wrong password" if usable else "no such account, or one without a password")
 
@@ -151,7 +164,7 @@ def require_acceptable(account: Account, password: str, *, english: bool = False
         Refusal: PASSWORD_UNACCEPTABLE with ``why``; SERVER_BUSY.
     """
     chosen = unicodedata.normalize("NFC", password[: MAX_LENGTH + 1])
-    with _places.one():
+    with _place():
         chinese_why, english_why = _reason_against(account, chosen)
     if chinese_why:
         raise Refusal(Reason.PASSWORD_UNACCEPTABLE, english_why, {"why": english_why if english else chinese_why})
