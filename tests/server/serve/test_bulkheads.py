@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import uuid
+from queue import SimpleQueue
 
 import pytest
 from django.urls import reverse
@@ -10,6 +12,8 @@ from django.urls import reverse
 from calock.server.process import bulkheads
 from calock.server.process.bulkheads import Bulkhead, FullError
 from calock.server.process.routes import bulkhead_of, is_upload, make_bulkheads
+from calock.server.sessions.cookies import known_browser_cookie
+from calock.server.sessions.known_browsers import UNKNOWN
 
 
 class Stuck:
@@ -26,11 +30,12 @@ class Stuck:
             assert self.busy.acquire(timeout=20)
 
     def send(self, name: str, address: str = "192.0.2.1") -> None:
-        def run() -> None:
+        def run() -> bool:
             self.busy.release()
             self.go.wait(20)
             self.done.append(name)
             self.ended.release()
+            return True
 
         def refuse() -> None:
             self.done.append(f"{name} refused")
@@ -74,6 +79,19 @@ def test_what_waited_too_long_is_refused_instead_of_done(monkeypatch):
     assert stuck.finish(2) == ["first 0", "late refused"]
 
 
+def test_only_many_requests_that_come_to_nothing_keep_their_places(monkeypatch):
+    rests: SimpleQueue[float] = SimpleQueue()
+    monkeypatch.setattr(bulkheads, "sleep", rests.put)
+    bulkhead = Bulkhead("test", threads=1, waiting=40, rest=1e9)
+    for number in range(6):
+        for came_to_something in (True, False):
+            bulkhead.submit(lambda came=came_to_something: came, lambda: None, lambda number=number: f"192.0.2.{number}")
+    taken = [rests.get(timeout=20) for _ in range(6)]
+    assert taken[:3] == [0, 0, 0]
+    assert [round(rest) for rest in taken[3:]] == [1, 2, 3]
+    assert rests.empty()
+
+
 def test_an_idle_bulkhead_asks_for_nobodys_address():
     bulkhead = Bulkhead("test", threads=1, waiting=1)
     ran = threading.Event()
@@ -114,6 +132,15 @@ def test_an_upload_has_a_kind_of_its_own_and_a_place():
     assert bulkhead_of("POST", "/console/downloads/driverpackage/upload/", "calock=x", streamed=True) == "uploads"
     assert is_upload("/console/downloads/driverpackage/upload/")
     assert not is_upload("/api/login")
+
+
+def test_strangers_who_guess_take_no_place_of_a_browser_that_saw_a_login_before():
+    known = f"a=1; {known_browser_cookie()}={UNKNOWN.with_account(uuid.uuid4())}"
+    assert bulkhead_of("POST", "/login/", known, streamed=False) == "known_passwords"
+    assert bulkhead_of("POST", "/login/", known[:-1] + "!", streamed=False) == "passwords"
+    first, _, rest = known.partition(":")
+    assert bulkhead_of("POST", "/login/", f"{first}:{rest[::-1]}", streamed=False) == "passwords"
+    assert "known_passwords" in make_bulkheads()
 
 
 @pytest.mark.parametrize("name", ["login", "password", "password_code", "confirm"])

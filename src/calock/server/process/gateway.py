@@ -14,6 +14,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, BinaryIO
 
 from django.conf import settings
@@ -53,8 +54,8 @@ class _Request:
         self.gateway, self.scope, self.protocol, self.body, self.length = gateway, scope, protocol, body, length
         self.kind, self.began = kind, time.monotonic()
 
-    def answer(self, marks: Environ | None = None) -> None:
-        """Ask the application, and send what it answers. ``marks`` are added to what it is told."""
+    def answer(self, marks: Environ | None = None) -> int:
+        """Ask the application, and send what it answers; the status. ``marks`` are added to what it is told."""
         number = request_id.new_request_id(self.scope.headers.get("traceparent") or "")
         request_id.begin(number)
         figures.queue_seconds.labels(self.kind).observe(time.monotonic() - self.began)
@@ -75,6 +76,7 @@ class _Request:
             _plain(self.protocol, 500, ["failed"], (request_id.HEADER, number))
         self._told(status, number)
         request_id.begin("")
+        return status
 
     def say_busy(self) -> None:
         """The site's own page that says so."""
@@ -174,13 +176,15 @@ class Gateway:
     def _hand_over(self, request: _Request, answered: asyncio.Future[None]) -> None:
         """Give a request to the threads of one bulkhead; one that finds no room is told so, by a thread of its own if possible."""
 
-        def run() -> None:
-            request.answer()
+        def run() -> bool:
+            status = request.answer()
             self._answered.append(answered)
+            return status < HTTPStatus.BAD_REQUEST
 
-        def refuse() -> None:
+        def refuse() -> bool:
             request.say_busy()
             self._answered.append(answered)
+            return True
 
         def refuse_at_once() -> None:
             request.say_busy_in_a_line()

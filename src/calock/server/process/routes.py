@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from calock.server.process.bulkheads import Bulkhead
-from calock.server.sessions.cookies import session_cookie
+from calock.server.sessions.cookies import session_cookie, shows_known_browser
 from calock.server.web.uploads import ANYBODY
 
 MAX_BODY = ANYBODY
 """Bytes of a body that is read before anybody works on it."""
 UPLOADS = "/console/"
 """Only operators send more than MAX_BODY, and only here; ``BoundedUploads`` refuses everybody else before a byte is read."""
+REST = 9.0
+"""How many times as long as a wrong password took no other is judged: a tenth of a core in each process for whoever guesses."""
 _READING = frozenset({"GET", "HEAD"})
 _PASSWORDS = frozenset({"/login/", "/password/", "/password/code/", "/password/forgotten/", "/confirm/"})
 _PREFIXES = (
@@ -26,7 +28,8 @@ def make_bulkheads() -> dict[str, Bulkhead]:
     sizes = {
         # name: (threads, places to wait)
         "logins": (4, 96),  # the JSON interface: challenges, answers of locks, bindings
-        "passwords": (2, 8),  # as many as are hashed at a time; each wait is 20 ms of a core
+        "passwords": (1, 8),  # each is 20 ms of a core for the hash
+        "known_passwords": (1, 8),  # in browsers that saw a login before: strangers who guess take nothing from those
         "pages": (3, 48),  # of people who are logged in
         "public": (2, 96),  # of everybody else
         "applications": (3, 192),  # what their servers ask, many people behind one address
@@ -36,7 +39,11 @@ def make_bulkheads() -> dict[str, Bulkhead]:
         "static": (1, 96),
         "refusals": (1, 64),  # the page that says that there is no room
     }
-    return {name: Bulkhead(name, threads=threads, waiting=waiting) for name, (threads, waiting) in sizes.items()}
+    rests = {"passwords": REST, "known_passwords": REST}
+    return {
+        name: Bulkhead(name, threads=threads, waiting=waiting, rest=rests.get(name, 0.0))
+        for name, (threads, waiting) in sizes.items()
+    }
 
 
 def bulkhead_of(method: str, path: str, cookies: str, *, streamed: bool) -> str:
@@ -46,7 +53,7 @@ def bulkhead_of(method: str, path: str, cookies: str, *, streamed: bool) -> str:
     if path.startswith("/api/"):
         return "public" if method in _READING else "logins"
     if method == "POST" and path in _PASSWORDS:
-        return "passwords"
+        return "known_passwords" if shows_known_browser(cookies) else "passwords"
     for prefix, name in _PREFIXES:
         if path.startswith(prefix):
             return name

@@ -12,7 +12,7 @@ import uuid
 from datetime import timedelta
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.http.response import HttpResponseBase
 
 from calock.server.sessions.known_browsers import LIFE, KnownBrowser
@@ -59,6 +59,11 @@ def pre_login_value(request: HttpRequest) -> str:
 def known_browser(request: HttpRequest) -> KnownBrowser:
     """What the browser shows of the logins it saw before."""
     return KnownBrowser.parse(request.COOKIES.get(known_browser_cookie(), ""))
+
+
+def shows_known_browser(header: str) -> bool:
+    """Whether a Cookie header is that of a browser in which somebody logged in before."""
+    return KnownBrowser.parse(parse_cookie(header).get(known_browser_cookie(), "")).is_known()
 
 
 def _set(response: HttpResponseBase, name: str, value: str, life: timedelta | None = None) -> None:
