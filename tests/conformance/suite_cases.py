@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,11 +145,11 @@ def pkits_index() -> list[dict[str, Any]]:
     return json.loads((SUITES / "pkits" / "pkits.json").read_text("utf-8"))
 
 
-def pkits(steps: str = "path,revocation") -> Iterator[Outcome]:
+@cache
+def pkits(steps: str = "path,revocation") -> tuple[Outcome, ...]:
     """NIST PKITS at the moment its maintainers use; the gate's own rules on form stay out (see docs/conformance.md)."""
     with tempfile.TemporaryDirectory() as scratch:
-        for number, case in enumerate(pkits_index()):
-            yield _pkits_case(case, Path(scratch) / f"{number}.json", steps)
+        return tuple(_pkits_case(case, Path(scratch) / f"{number}.json", steps) for number, case in enumerate(pkits_index()))
 
 
 def _pkits_case(case: dict[str, Any], policy: Path, steps: str) -> Outcome:
