@@ -109,6 +109,20 @@ def test_page_of_a_stranger_gets_nothing(tmp_path: Path, lock: Made, site: Site,
         assert browser_page.locator("#UserList option").count() == 0
 
 
+def test_a_name_in_a_certificate_makes_no_entry_of_its_own(tmp_path: Path, site: Site, browser_page: Page) -> None:
+    make_lock(tmp_path / "locks", "SM2", issue={"name": "甲||||假&&&&&&乙|"})
+    origin = site.at("old")
+    with start(tmp_path, origin) as driver:
+        site.pages["/"] = NEW_PAGE % (driver.port, driver.port)
+        browser_page.goto(origin + "/")
+        browser_page.wait_for_function("window.sof")
+        asked = json.dumps({"func": "SOF_GetUserList"}).encode()
+        reply = driver.request("POST", "/synctl", asked, {"Content-Type": "application/json", "Origin": origin})
+        for listed in (reply.json["retVal"], browser_page.evaluate("async () => await sof.SOF_GetUserList()")):
+            entry, end = listed.split("&&&")
+            assert (entry.split("||")[0], len(entry.split("||")), end) == ("甲｜｜｜｜假＆乙｜", 2, "")
+
+
 def test_sof_module_in_the_browser(tmp_path: Path, lock: Made, site: Site, browser_page: Page) -> None:
     origin = site.at("old")
     with start(tmp_path, origin) as driver:

@@ -8,6 +8,7 @@ takes a platform's challenge and returns the answer.
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -247,5 +248,5 @@ class Functions:
 
 
 def _plain(name: str) -> str:
-    """Return a name without the separators of the list."""
-    return name.replace("||", "|").replace("&&&", "&")
+    """Return a name without what separates the parts of the list: full-width characters stand in its place."""
+    return re.sub("&{3,}", "＆", name.replace("|", "｜"))

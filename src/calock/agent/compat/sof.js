@@ -173,7 +173,7 @@ class Sof {
   async #userList() {
     const locks = await this.#locks();
     if (locks.length === 0) this.#error = NO_CERTIFICATE;
-    const plain = (/** @type {string} */ name) => name.replaceAll("||", "|").replaceAll("&&&", "&");
+    const plain = (/** @type {string} */ name) => name.replaceAll("|", "｜").replaceAll(/&{3,}/gu, "＆");
     return locks.map((one) => `${plain(one.name)}${one.expired ? "(已过期)" : ""}||${one.id}&&&`).join("");
   }
 
