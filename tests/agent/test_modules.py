@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sys
 from pathlib import Path
 
 import pytest
 from agent.driving import PIN, Events, make_lock, until
 
+from calock.agent import pipe
 from calock.agent.backends.softlock import plug, unplug
 from calock.agent.modules import Module
+from calock.agent.pin_policy import WRONG_IN_A_ROW, WrongPins
+from calock.core.refusals import Reason, Refusal
 
 
 @pytest.fixture
@@ -158,3 +162,21 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_module_that_does_not_start_costs_a_page_no_tries() -> None:
+    """Nothing was tried: the page's next PIN is taken as before, by the module's next start."""
+
+    async def scenario() -> None:
+        wrong = WrongPins()
+        for _ in range(WRONG_IN_A_ROW):
+            module = Module("soft", "/nowhere", changed=lambda: None, command=[sys.executable, "-c", ""])
+            request = pipe.Reveal(id=module.next_id(), device="d", pin=bytearray(b"135790"), consent="page")
+            with pytest.raises(Refusal) as refused:
+                await module.reveal(request)
+            await module.close()
+            assert refused.value.reason is Reason.MODULE_CRASHED
+            wrong.note_failed("https://a.example", refused.value)
+        assert not wrong.window_only("https://a.example")
+
+    asyncio.run(scenario())

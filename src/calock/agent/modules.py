@@ -128,7 +128,11 @@ class Module:
 
     async def _ask(self, request: pipe.Request, seconds: float) -> pipe.FromWorker:
         async with self._turn:
-            await self._ensure()
+            try:
+                await self._ensure()
+            except Refusal as refusal:
+                refusal.facts[UNTRIED] = True
+                raise
             reply = await self._exchange(request, request.id, seconds)
         if isinstance(reply, pipe.Failed):
             raise _refusal(reply)
@@ -162,7 +166,7 @@ class Module:
             return
         wait = self._retry_at - time.monotonic()
         if wait > 0 or self._closed:
-            raise Refusal(*(self.failure or (Reason.MODULE_FAILED, "not running")), {UNTRIED: True})
+            raise Refusal(*(self.failure or (Reason.MODULE_FAILED, "not running")))
         await self._stop()
         try:
             self._process = await asyncio.create_subprocess_exec(
