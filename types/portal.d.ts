@@ -89,6 +89,7 @@ declare namespace Portal {
     | "choice_another_effect"
     | "choice_missing"
     | "other_locks"
+    | "bound_lock"
     | "bound_on"
     | "reason_missing"
     | "picture"

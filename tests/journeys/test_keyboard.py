@@ -70,6 +70,14 @@ def test_everything_with_the_keyboard_alone(person: Person) -> None:
     keys.press("Enter")
     person.expect_inside()
 
+    dialog = person.open_bind_dialog()
+    cards = dialog.locator("[data-locks] label")
+    expect(cards.filter(has_text=tail)).to_contain_text("已绑定")
+    assert cards.count() > 3
+    expect(cards.filter(has=page.locator(":checked"))).to_have_count(0)  # not the bound one that this browser used last
+    expect(dialog.locator("[data-pin]")).to_be_in_viewport()  # the locks scroll above it
+    keys.press("Escape")
+
     person.log_out()
     person.log_in("cssbjgys02")
     person.go("/system/ca/")

@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 from worlds.browser import Browser, bound, console_client, logged_in, refusal_row
 from worlds.practice import NOW, id_card, make_lock
@@ -54,6 +55,16 @@ def lock(world):
 def binding(world, member, lock):
     version(lock, world)
     return Binding.objects.create(lock=lock, account=member, bound_by=member, bound_at=timezone.now(), site="shanxi")
+
+
+def test_the_console_is_in_chinese_and_says_so_to_who_reads_the_pages_in_english(world, first):
+    first.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+    for path in ("/console/trust/", "/console/accounts/account/"):
+        answer = first.get(path)
+        assert '<html lang="zh-CN"' in answer.content.decode()
+        assert answer.headers["Content-Language"] == "zh-hans"
+        assert "Skip to the content" not in answer.content.decode()
+    assert '<html lang="en"' in first.get("/help/").content.decode()
 
 
 def test_names_are_masked_and_accounts_are_found(world, first, member):

@@ -11,6 +11,7 @@ from worlds.browser import page_client
 from worlds.manual import World
 from worlds.page import Page, read
 
+from calock.server.portal.templatetags.portal import whole_dates
 from calock.server.sites.registry import sites
 from calock.wire.driver import PORTS, TLS_PORTS
 
@@ -40,6 +41,20 @@ def test_nothing_runs_or_styles_inline(world: World, site: str):
             assert "style" not in attributes, (path, tag)
             assert not [name for name in attributes if name.startswith("on")], (path, tag)
             assert "javascript:" not in attributes.get("href", ""), path
+
+
+FULL_WIDTH = re.compile(r"[a-z]{2} ?[，。；：（）！？]|[，。；：（）！？] ?[A-Za-z]{2}")
+
+
+@pytest.mark.parametrize("site", sites())
+def test_english_sentences_have_english_punctuation(world: World, site: str):
+    """But for the name of a CA, which is the register's."""
+    for path, page in _pages(world, site, english=True).items():
+        assert FULL_WIDTH.findall(re.sub("（C=[^）]*）", "", page.text)) == [], path
+
+
+def test_a_date_in_a_sentence_is_broken_nowhere_and_a_label_stays_text():
+    assert whole_dates("绑定于 2026-11-30 <b>") == '绑定于 <span class="nowrap">2026-11-30</span> &lt;b&gt;'
 
 
 @pytest.mark.parametrize("site", sites())

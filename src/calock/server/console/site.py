@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from calock.server.approvals.models import Approval
 from calock.server.console.access import gate
@@ -40,7 +41,9 @@ class OperatorSite(AdminSite):
             if (elsewhere := gate(request)) is not None:
                 return elsewhere
             request.entered_console = True  # type: ignore[attr-defined]
+            translation.activate(settings.LANGUAGE_CODE)  # for this request: the console has Chinese words only, and says so
             shown: HttpResponseBase = inner(request, *args, **kwargs)
+            shown.headers["Content-Language"] = settings.LANGUAGE_CODE
             return shown
 
         return guarded

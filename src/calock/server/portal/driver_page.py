@@ -110,6 +110,7 @@ def _words() -> dict[str, str]:
         "choice_missing": _("请选择这把锁是哪一种"),
         "other_locks": _("换一把（共 {count} 把）"),
         "bound_on": _("绑定于 {day}"),
+        "bound_lock": _("已绑定；换了新证书的，选这把锁续期"),
         "reason_missing": _("请填写解除绑定的原因"),
         "picture": _("示意图：浏览器询问时点“允许”"),
         "cancelled": _("已取消"),

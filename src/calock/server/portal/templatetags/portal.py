@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import get_script_prefix
 from django.utils.functional import Promise
-from django.utils.html import format_html, format_html_join
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
@@ -252,6 +252,15 @@ def browser(user_agent: str) -> str:
     name = next((label for mark, label in _BROWSERS if mark in user_agent), "")
     system = next((label for mark, label in _SYSTEMS if mark in user_agent), "")
     return " · ".join(filter(None, (name, system))) or "-"
+
+
+@register.filter
+def whole_dates(text: str) -> SafeString:
+    """A sentence whose dates are on one line each: narrow places break them after a hyphen."""
+    return mark_safe(_DATE.sub(r'<span class="nowrap">\g<0></span>', conditional_escape(text)))  # noqa: S308 - escaped before
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @register.filter

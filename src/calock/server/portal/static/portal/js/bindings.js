@@ -26,7 +26,11 @@ const member = part(dialog, "[data-member]", HTMLSelectElement);
 /** Where a site asks for the PIN in a step of its own. */
 const later = maybe(dialog, "[data-pin-later]", HTMLElement);
 const busy = new BusyButton(button);
-const chooser = new Chooser(dialog, driver);
+const chooser = new Chooser(dialog, driver, ({ deviceSerial }) => {
+  const tail = deviceSerial.replace(/^\*+/, "");
+  const names = all(document, "[data-bound]", HTMLElement).flatMap((row) => row.dataset.bound?.split(" ") ?? []);
+  return tail !== "" && names.some((name) => name.endsWith(tail));
+});
 const stepUp = new StepUp(dialog);
 const question = new BindingQuestion(dialog);
 const problem = new Problem(part(dialog, "[data-problem]", HTMLElement), () => chooser.situation);
@@ -180,7 +184,7 @@ dialog.addEventListener("toggle", () => {
 });
 dialog.addEventListener("close", () => {
   driver.cancel();
-  chooser.clearPin();
+  chooser.forget();
   stepUp.clear();
   problem.clear();
   question.clear();

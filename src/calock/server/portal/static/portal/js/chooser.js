@@ -27,9 +27,10 @@ function markOf({ issuerKeyId, deviceSerial, notBefore }) {
  * else the person chooses.
  *
  * @param {Wire.LockInfo[]} locks
+ * @param {(lock: Wire.LockInfo) => boolean} isBound the lock is not offered among others: it is chosen to be renewed only
  */
-function offered(locks) {
-  const usable = locks.filter(({ expired }) => !expired);
+function offered(locks, isBound) {
+  const usable = locks.filter((lock) => !lock.expired && !isBound(lock));
   const last = usable.filter((lock) => markOf(lock) === recall("calock.lock"));
   if (last.length === 1 && last[0]) return last[0].id;
   const devices = new Set(locks.map(({ device }) => device));
@@ -59,18 +60,21 @@ export class Chooser {
   #group;
   #root;
   #driver;
+  #isBound;
   #select;
   #list;
 
   /**
    * @param {HTMLElement} root holds [data-pin], and perhaps [data-device], [data-locks], [data-provider] or [data-chips], [data-pin-facts]
    * @param {Driver} driver
+   * @param {(lock: Wire.LockInfo) => boolean} isBound where a lock is chosen to be bound: whether it is bound already
    */
-  constructor(root, driver) {
+  constructor(root, driver, isBound = () => false) {
     groups += 1;
     this.#group = `lock-${groups}`;
     this.#root = root;
     this.#driver = driver;
+    this.#isBound = isBound;
     this.#select = maybe(root, "select[data-provider]", HTMLSelectElement);
     this.#first = this.#select?.value ?? "";
     const locks = this.#part("locks");
@@ -139,6 +143,14 @@ export class Chooser {
    */
   hasLeft(lock) {
     return lock !== null && this.#chosen !== lock.id && this.#driver.locks.some(({ id }) => id === lock.id);
+  }
+
+  /** Nothing is chosen any more but what would be offered at first. */
+  forget() {
+    this.#chosen = "";
+    this.#wanted = "";
+    this.clearPin();
+    this.draw();
   }
 
   /** The chosen lock has been used: it is the one to offer in this browser next time. */
@@ -213,7 +225,7 @@ export class Chooser {
     const before = this.#chosen;
     const wanted = locks.filter((lock) => this.#wanted && markOf(lock) === this.#wanted);
     if (wanted.length === 1 && wanted[0]) this.#chosen = wanted[0].id;
-    else if (!locks.some(({ id }) => id === before)) this.#chosen = offered(locks);
+    else if (!locks.some(({ id }) => id === before)) this.#chosen = offered(locks, this.#isBound);
     const mark = this.lock ? markOf(this.lock) : "";
     if (this.#mark && mark && mark !== this.#mark && this.#chosen !== before) this.clearPin();
     this.#mark = mark || this.#mark;
@@ -263,7 +275,9 @@ export class Chooser {
     const empty = this.#part("locks-empty");
     part(this.#root, "[data-lock-field]", HTMLElement).hidden = empty ? this.#driver.state !== "ready" : shown.length === 0;
     if (empty) empty.hidden = locks.length > 0;
-    const cards = this.#ordered(shown).map((lock) => lockCard(lock, this.#group, lock.id === this.#chosen, this.#providerOf(lock)));
+    const cards = this.#ordered(shown).map((lock) =>
+      lockCard(lock, this.#group, { checked: lock.id === this.#chosen, bound: this.#isBound(lock), provider: this.#providerOf(lock) }),
+    );
     this.#list?.draw(cards);
   }
 

@@ -76,6 +76,7 @@ async function end(reason) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     problem.show({ ...error.shown, stay: true }, password ? { ...DOES, password: goToPassword } : DOES);
+    if (error.reason === "STEP_UP_FAILED") goToPassword(); // on a phone the problem would push the field out of sight
   } finally {
     submit.disabled = false;
   }

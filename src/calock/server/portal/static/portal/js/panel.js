@@ -148,16 +148,16 @@ function icon(markup) {
  *
  * @param {Wire.LockInfo} lock
  * @param {string} group name of its radio button
- * @param {boolean} checked
- * @param {Portal.Provider | undefined} provider
+ * @param {{ checked: boolean, bound: boolean, provider: Portal.Provider | undefined }} known
  */
-export function lockCard(lock, group, checked, provider) {
+export function lockCard(lock, group, { checked, bound, provider }) {
   const tail = lock.deviceSerial.replace(/^\*+/, "");
   const serial = tail ? say("serial", { serial: tail }) : "";
   const title = [labelOf(tail), serial, provider?.shortName ?? lock.issuer].filter(Boolean).join(" · "); // what tells locks apart
   const names = [...new Set([lock.name, lock.organisation])].filter(Boolean).join(" · ");
   const until = say("until", { day: day(lock.notAfter) });
   const lines = [names, lock.expired ? `${until} ${say("expired")}` : until].map((line) => element("small", {}, line));
+  if (bound) lines.push(element("small", { class: "bound" }, say("bound_lock")));
   return element(
     "label",
     { class: lock.expired ? "lock expired" : "lock" },
