@@ -42,20 +42,20 @@ def test_with_a_fresh_proof_by_lock_the_old_password_is_not_asked_for(lock_world
     assert login_with_password(username="zhangsan", password=NEW, context=context())
     assert elsewhere.client.get("/sessions/").status_code == 302  # whoever is there has to log in anew
     assert AuditEvent.objects.get(event="account:password:changed").details["how"] == "lock"
-    assert Notice.objects.get(account=lock_world.member).kind == "password_changed"
+    assert Notice.objects.filter(account=lock_world.member).latest("created_at").kind == "password_changed"
 
 
 def test_an_old_proof_by_lock_or_a_session_by_password_do_not_do(lock_world, by_lock):
     Session.objects.update(lock_proved_at=F("lock_proved_at") - timedelta(minutes=6))
     assert 'name="current"' in by_lock.client.get("/password/").content.decode()
-    assert choose(by_lock) == 401
-    assert choose(logged_in(lock_world.member)) == 401
+    assert choose(by_lock) == 403
+    assert choose(logged_in(lock_world.member)) == 403
     with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
         login_with_password(username="zhangsan", password=NEW, context=context())
 
 
 def test_a_wrong_old_password_is_wrong_with_a_lock_too(by_lock):
-    assert choose(by_lock, current="falsch-und-falsch") == 401
+    assert choose(by_lock, current="falsch-und-falsch") == 403
 
 
 def test_an_operator_needs_a_code_of_another_operator(lock_world, by_lock):
@@ -63,5 +63,5 @@ def test_an_operator_needs_a_code_of_another_operator(lock_world, by_lock):
     operator = Account.objects.get(pk=lock_world.member.pk)
     made = context(account=operator)
     made.session.lock_proved_at = made.at
-    with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
+    with pytest.raises(Refusal, match=Reason.STEP_UP_FAILED):
         change_own_password(account=operator, old="", new=NEW, context=made)

@@ -192,7 +192,7 @@ def test_a_session_has_no_endless_tries(people):
         with pytest.raises(Refusal) as caught:
             change_own_password(account=people.member, old="wrong", new=NEW, context=mine)
         reasons.append(caught.value.reason)
-    assert reasons == [Reason.CREDENTIALS_WRONG] * 5 + [Reason.PASSWORD_TRIES_USED_UP]
+    assert reasons == [Reason.STEP_UP_FAILED] * 5 + [Reason.PASSWORD_TRIES_USED_UP]
 
 
 def test_a_count_that_is_full_and_was_never_judged_holds_too(people):
@@ -380,7 +380,7 @@ def test_a_throttled_password_login_is_in_the_trail_once_a_minute(people, settin
 def test_the_old_password_is_asked_for(people):
     with pytest.raises(Refusal) as caught:
         change_own_password(account=people.member, old="wrong", new=NEW, context=context(account=people.member))
-    assert caught.value.reason == Reason.CREDENTIALS_WRONG
+    assert caught.value.reason == Reason.STEP_UP_FAILED
 
 
 def test_a_password_somebody_else_set_must_be_changed_first(people):
