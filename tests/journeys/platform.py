@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent import soft_skf
 from agent.softhsm import SoftHsm, make_softhsm
+from serving import MAIN, warm_python
 
 from calock.demo import pki
 from calock.demo.children import Child, Children
@@ -95,13 +96,8 @@ class Platform:
         return "".join(path.read_text("utf-8", "replace") for path in self.place.logs.glob("*.log"))
 
     def manage(self, *command: str) -> str:
-        done = subprocess.run(
-            [calock_command(), "manage", *command],
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = warm_python().run(["-c", MAIN, "manage", *command], environment={**os.environ, **self.environment})
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
 

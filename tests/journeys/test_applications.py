@@ -52,7 +52,7 @@ def applications(platform: Platform) -> Iterator[dict[str, str]]:
 
 def test_one_login_opens_both_applications_and_its_end_ends_both(person: Person, applications: dict[str, str]):
     page, context = person.page, person.page.context
-    person.log_in("zcycs02")
+    person.enter("zcycs02")
     person.go("/apps/")
     person.picture("applications")
     for name, words in (("procurement", "项目采购"), ("mall", "电子卖场")):
@@ -83,9 +83,9 @@ def test_a_lock_reported_lost_is_out_of_both_applications(person: Person, browse
     person.site = "zcy"
     person.platform.plug(name)
     tail, pin = tail_of(person.platform, name), lock(name).pin
-    elsewhere.log_in(owner)
+    elsewhere.enter(owner)
     elsewhere.unbind_all(owner)
-    elsewhere.bind(tail, pin)
+    elsewhere.bind(tail, pin, here=True)
     lost = str(elsewhere.expect_bound().get_by_role("link", name="挂失").get_attribute("href"))
     person.ca_login(tail, pin)
     person.expect_inside()

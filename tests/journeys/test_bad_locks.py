@@ -37,7 +37,7 @@ def test_a_locked_pin_leads_to_the_hotline_before_anything_is_typed(person: Pers
 
 @pytest.mark.parametrize(("name", "words"), [("expired", "过期"), ("revoked", "吊销"), ("outside", "互认范围")])
 def test_a_lock_that_must_not_be_bound(person: Person, name: str, words: str) -> None:
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.bind(tail_of(person.platform, name), lock(name).pin)
     problem = person.expect_refused(words).bounding_box()
     footer = person.page.locator("[data-bind] footer").bounding_box()
@@ -48,7 +48,7 @@ def test_a_lock_that_must_not_be_bound(person: Person, name: str, words: str) ->
 
 def test_a_lock_of_somebody_else(person: Person) -> None:
     """一把 CA 锁只能绑定一个用户: the other's name is masked."""
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.bind(tail_of(person.platform, "bound"), lock("bound").pin)
     shown = person.expect_refused("已绑定其他用户")
     expect(shown).to_contain_text("李*")
@@ -62,7 +62,7 @@ def test_the_bind_dialog_names_a_lock_that_cannot_be_read(person: Person) -> Non
         certificate_der=b"\x30\x82\x01\x00" + bytes(256), serial="3301000045107777", label="练习锁",
     )  # fmt: skip
     try:
-        person.log_in("cssbjgys02")
+        person.enter("cssbjgys02")
         dialog = person.open_bind_dialog()
         told = dialog.locator("[data-reason=CERTIFICATE_UNPARSABLE]")
         expect(told).to_contain_text("已插入 CA 锁，但其中的证书无法读取", timeout=PATIENCE)

@@ -26,7 +26,7 @@ def test_a_lock_that_was_bound_is_shown_though_the_list_could_not_be_asked_for(p
         else:
             route.continue_()
 
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.page.route("**/system/ca/", broken)
     person.bind(tail, lock("p256").pin)
     expect(person.expect_bound()).to_contain_text("测试供应商管理员")

@@ -57,7 +57,7 @@ def test_two_operators_recognise_a_new_root(person: Person, tmp_path):
 
 
 def test_a_supplier_finds_no_console(person: Person):
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.go("/console/trust/")
     expect(person.page.get_by_role("heading", name="信任总览")).to_have_count(0)
     person.go("/apps/")

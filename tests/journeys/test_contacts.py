@@ -44,7 +44,7 @@ def test_a_contact_tells_and_brings_back_who_forgot_the_password(person: Person,
     person.site = site
     owner, address = OWNERS[site]
     page = person.page
-    person.log_in(owner)
+    person.enter(owner)
     person.go("/contacts/")
     fits(person)
     page.get_by_role("textbox", name="邮箱").fill(address)

@@ -79,7 +79,7 @@ def test_everything_with_the_keyboard_alone(person: Person) -> None:
     keys.press("Escape")
 
     person.log_out()
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.go("/system/ca/")
     tab_to(person, page.locator("tr", has_text=tail).get_by_role("button", name=re.compile("解除绑定")))
     keys.press("Enter")
@@ -105,7 +105,7 @@ def test_the_dialog_asks_for_the_password_before_the_pin_and_what_the_lock_is_af
       const dialog = document.querySelector("[data-fresh]");
       if (dialog && dialog.dataset.fresh > 18) dialog.dataset.fresh = 18;
     }).observe(document, {childList: true, subtree: true})"""
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.page.add_init_script(nearly_over)
     person.page.route("**/api/bindings", lambda route: route.fulfill(json={"question": question}))
     dialog = person.open_bind_dialog()

@@ -32,9 +32,9 @@ def test_a_lock_gets_a_name_and_its_person_hears_of_its_end_on_the_page_and_in_a
     person.site = site
     owner, name = LOCKS[site]
     person.platform.plug(name)
-    person.log_in(owner)
+    person.enter(owner)
     person.unbind_all(owner)
-    person.bind(tail_of(person.platform, name), lock(name).pin)
+    person.bind(tail_of(person.platform, name), lock(name).pin, here=True)
     person.expect_bound().get_by_role("link", name="备注").click()
     person.page.get_by_label("备注", exact=True).fill("财务室")
     person.page.get_by_label("主锁", exact=True).check()
@@ -49,7 +49,7 @@ def test_a_lock_gets_a_name_and_its_person_hears_of_its_end_on_the_page_and_in_a
         _hears_of_it(person, site)
         if site == "shanxi":
             _operators_see_the_wave(person)
-            person.log_in(owner)
+            person.enter(owner)
     finally:  # other journeys use the lock
         person.platform.manage("shell", "-v", "0", "-c", AS_IF_IT_ENDED.format(serial=lock(name).serial, end=AS_ISSUED))
     person.unbind_all(owner)
@@ -107,7 +107,7 @@ def test_a_colleague_leaves_in_one_act_and_their_lock_logs_in_no_more(person: Pe
     owner, name = LOCKS[site]
     person.platform.plug(name)
     tail, pin = tail_of(person.platform, name), lock(name).pin
-    person.log_in(owner)
+    person.enter(owner)
     person.unbind_all(owner)
     person.go("/system/members/")
     person.page.get_by_role("button", name="新增人员").click()

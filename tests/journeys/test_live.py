@@ -21,7 +21,7 @@ def test_the_login_page_and_the_dialog_follow_the_lock(person: Person, site: str
     expect(cards).to_have_count(0)
     person.platform.plug(name)
     expect(cards).to_have_count(1)
-    person.log_in(owner)
+    person.enter(owner)
     dialog = person.open_bind_dialog()
     cards = dialog.locator("[data-locks] label", has_text=tail)
     expect(cards).to_have_count(1)

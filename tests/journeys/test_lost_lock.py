@@ -18,9 +18,9 @@ def test_a_lost_lock_logs_nobody_in_until_its_person_has_it_again(person: Person
     owner, name = LOCKS[site]
     person.platform.plug(name)
     tail, pin = tail_of(person.platform, name), lock(name).pin
-    person.log_in(owner)
+    person.enter(owner)
     person.unbind_all(owner)
-    person.bind(tail, pin)
+    person.bind(tail, pin, here=True)
     row = person.expect_bound()
     row.get_by_role("link", name="挂失").click()
     fits(person)

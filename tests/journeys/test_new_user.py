@@ -96,7 +96,7 @@ def test_from_the_download_page_to_a_login_and_back(person: Person, home: Path, 
         person.ca_login(tail, pin)
         person.expect_inside()
         person.log_out()
-        person.log_in("cssbjgys02")
+        person.enter("cssbjgys02")
         person.go("/system/ca/")
         person.unbind(person.page.locator("[data-list] tbody tr", has_text=tail))
         expect(person.page.locator("[data-list] tbody tr", has_text=tail)).to_have_count(0)

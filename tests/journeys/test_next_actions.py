@@ -28,7 +28,7 @@ def covered(part: Locator) -> list[str]:
 @pytest.mark.parametrize("site", ["shanxi", "zcy"])
 def test_no_action_of_a_refusal_in_a_dialog_is_covered(person: Person, site: str) -> None:
     person.site = site
-    person.log_in(OWNERS[site])
+    person.enter(OWNERS[site])
     for size in (WIDE, PHONE):
         person.page.set_viewport_size(size)
         person.bind(tail_of(person.platform, "revoked"), lock("revoked").pin)

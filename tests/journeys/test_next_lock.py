@@ -114,11 +114,11 @@ def enters(person: Person, tail: str) -> None:
 def test_two_locks_of_one_firm_on_two_accounts_and_on_one(person: Person, firms: dict[str, Firm]) -> None:
     firm = firms["colleagues"]
     one, two, three = (firm.lock(f"730140990000400{n}") for n in (1, 2, 3))
-    person.log_in(firm.user(1))
+    person.enter(firm.user(1))
     person.bind(one, PIN)
     person.expect_bound()
     person.log_out()
-    person.log_in(firm.user(2))
+    person.enter(firm.user(2))
     person.bind(two, PIN)
     person.expect_bound()
     person.bind(three, PIN)
@@ -131,7 +131,7 @@ def test_two_locks_of_one_firm_on_two_accounts_and_on_one(person: Person, firms:
 def test_a_lock_that_takes_the_place_of_another(person: Person, firms: dict[str, Firm]) -> None:
     firm = firms["replaced"]
     old, new = firm.lock("7301409900004011"), firm.lock("7301409900004012")
-    person.log_in(firm.user())
+    person.enter(firm.user())
     person.bind(old, PIN)
     person.expect_bound()
     person.bind(new, PIN)
@@ -148,14 +148,14 @@ def test_a_lock_that_takes_the_place_of_another(person: Person, firms: dict[str,
 def test_a_new_certificate_on_the_same_device(person: Person, firms: dict[str, Firm]) -> None:
     firm = firms["renewed"]
     tail = firm.lock("7301409900004021")
-    person.log_in(firm.user())
+    person.enter(firm.user())
     person.bind(tail, PIN)
     person.expect_bound()
     person.log_out()
     firm.lock("7301409900004021", days=700)
     person.ca_login(tail, PIN)
     person.expect_refused("检测到已续期的新证书")
-    person.log_in(firm.user())
+    person.enter(firm.user())
     person.bind(tail, PIN)
     answer(person, "续期：同一把锁换了新证书")
     expect(person.page.locator("[data-list] tbody tr")).to_have_count(1)
@@ -166,14 +166,14 @@ def test_the_move_to_a_lock_of_the_national_algorithms(person: Person, firms: di
     """Another CA of the provider: a renewal like others, and nobody is told of another holder."""
     firm = firms["sm2"]
     tail = firm.lock("7301409900004031")
-    person.log_in(firm.user())
+    person.enter(firm.user())
     person.bind(tail, PIN)
     person.expect_bound()
     person.log_out()
     firm.lock("7301409900004031", family="huren-sm2", days=700)
     person.ca_login(tail, PIN)
     person.expect_refused("检测到已续期的新证书")
-    person.log_in(firm.user())
+    person.enter(firm.user())
     person.bind(tail, PIN)
     answer(person, "续期：同一把锁换了新证书")
     person.page.locator("[data-list] tbody tr").first.get_by_role("link", name="详情").click()
@@ -185,7 +185,7 @@ def test_a_firm_that_changes_its_name_and_its_code(person: Person, firms: dict[s
     """Its lock goes on logging in; the one with the new name and code is bound like any other; the old code binds no more."""
     firm = firms["changed"]
     old = firm.lock("7301409900004041")
-    person.log_in(firm.user())
+    person.enter(firm.user())
     person.bind(old, PIN)
     person.expect_bound()
     name = "测试更名后有限公司"
@@ -197,6 +197,6 @@ def test_a_firm_that_changes_its_name_and_its_code(person: Person, firms: dict[s
     expect(person.expect_bound()).to_contain_text(new)
     enters(person, new)
     person.log_out()
-    person.log_in(firm.user(2))
+    person.enter(firm.user(2))
     person.bind(late, PIN)
     person.expect_refused("证书单位与当前账户单位不一致")

@@ -21,5 +21,5 @@ def test_locks_are_offered_for_login_and_for_binding(person: Person, site: str, 
     person.page.add_init_script(LATER)
     tail = tail_of(person.platform, "rsa")
     person.choose_lock(person.open_ca_login(), tail)
-    person.log_in(owner)
+    person.enter(owner)
     person.choose_lock(person.open_bind_dialog(), tail)

@@ -25,14 +25,14 @@ def stuck_database(person: Person):
 
 def test_a_login_waits_for_the_database_by_itself(person: Person, stuck_database: sqlite3.Connection) -> None:
     person.platform.plug("sm2")
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.bind(tail_of(person.platform, "sm2"), lock("sm2").pin)
     person.expect_bound()
     person.log_out()
     panel = person.open_ca_login()
     person.choose_lock(panel, tail_of(person.platform, "sm2"))
     panel.locator("[data-pin]").fill(lock("sm2").pin)
-    person.requests.clear()
+    requests = person.note_requests()
     stuck_database.execute("BEGIN IMMEDIATE")
     panel.locator("[data-ca-submit]").click()
     problem = panel.locator("[data-problem]")
@@ -42,10 +42,10 @@ def test_a_login_waits_for_the_database_by_itself(person: Person, stuck_database
     person.picture("outage")
     stuck_database.execute("ROLLBACK")
     person.page.wait_for_url(re.compile("/apps/"), timeout=OUTAGE)
-    signed = [request for request in person.requests if request.url.endswith("/v1/authenticate")]
+    signed = [request for request in requests if request.url.endswith("/v1/authenticate")]
     assert len(signed) == 1, "the PIN was asked for again"
     person.log_out()
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.go("/system/ca/")
     person.unbind(person.page.locator("[data-list] tbody tr", has_text=tail_of(person.platform, "sm2")))
     expect(person.page.locator("[data-end-dialog]")).to_be_hidden(timeout=PATIENCE)

@@ -39,9 +39,10 @@ def said(request: Request) -> str:
 
 def test_nothing_but_the_driver_ever_gets_the_pin(person: Person) -> None:
     plug_own_lock(person)
+    requests = person.note_requests()
     frames: list[str] = []
     person.page.on("websocket", lambda socket: socket.on("framesent", lambda payload: frames.append(str(payload))))
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.bind(SERIAL[-4:], PIN)
     person.expect_bound()
     expect(person.page.locator("[data-bind] [data-pin]")).to_have_value("")
@@ -53,8 +54,8 @@ def test_nothing_but_the_driver_ever_gets_the_pin(person: Person) -> None:
     person.expect_inside()
 
     forms = (PIN, quote(PIN), quote(PIN, safe=""), PIN.replace("#", "%23"))
-    to_driver = [request for request in person.requests if urlsplit(request.url).port != person.platform.port]
-    to_server = [request for request in person.requests if urlsplit(request.url).port == person.platform.port]
+    to_driver = [request for request in requests if urlsplit(request.url).port != person.platform.port]
+    to_server = [request for request in requests if urlsplit(request.url).port == person.platform.port]
     assert any(PIN in said(request) for request in to_driver), "the recording would not have noticed the PIN"
     assert len(to_server) > 20
     assert {urlsplit(request.url).hostname for request in to_driver} == {"127.0.0.1"}

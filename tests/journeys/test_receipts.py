@@ -18,9 +18,9 @@ def test_a_receipt_goes_from_the_list_to_somebody_who_judges_it(person: Person, 
     name, page = LOCKS[site], person.page
     person.platform.plug(name)
     tail = tail_of(person.platform, name)
-    person.log_in(OWNERS[site])
+    person.enter(OWNERS[site])
     person.unbind_all(OWNERS[site])
-    person.bind(tail, lock(name).pin)
+    person.bind(tail, lock(name).pin, here=True)
     person.expect_bound()
     person.platform.manage("seal_audit")
     person.go("/receipts/")

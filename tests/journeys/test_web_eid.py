@@ -60,9 +60,9 @@ def test_log_in_with_the_extension(person: Person) -> None:
 
     person.page.expose_binding("nativeApp", native_app)
     person.page.add_init_script(CONTENT_SCRIPT)
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.unbind_all("cssbjgys02")  # what journeys before left bound, or the page asks which of the firm's locks this one is
-    person.bind(SERIAL[-4:], PIN)
+    person.bind(SERIAL[-4:], PIN, here=True)
     person.expect_bound()
     person.log_out()
     panel = person.open_ca_login()

@@ -22,7 +22,7 @@ def enter_pin(window: Page, tail: str, pin: str) -> None:
 
 def test_bind_and_log_in_through_the_drivers_window(person: Person) -> None:
     tail, pin = tail_of(person.platform, "rsa"), lock("rsa").pin
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     dialog = person.open_bind_dialog()
     person.choose_lock(dialog, tail)
     with person.page.expect_popup() as opened:
@@ -42,7 +42,7 @@ def test_bind_and_log_in_through_the_drivers_window(person: Person) -> None:
     person.expect_inside()
 
     person.log_out()
-    person.log_in("cssbjgys02")
+    person.enter("cssbjgys02")
     person.go("/system/ca/")
     person.unbind(person.page.locator("[data-list] tbody tr", has_text=tail))
     expect(person.page.locator("[data-list] tbody tr", has_text=tail)).to_have_count(0)
