@@ -28,8 +28,16 @@ from calock.demo.story import story
 COMMAND = [sys.executable, "-c", "import sys; from calock.demo.command import main; sys.exit(main(sys.argv[1:]))"]
 
 
+OF_A_REAL_SERVER = {
+    "CALOCK_SECRET_KEY_FILE": "/etc/calock/secret.key",
+    "CALOCK_AUDIT_HEADS": "a place outside",
+    "CALOCK_EGRESS_PROXY": "http://127.0.0.1:9",
+}
+"""What the shell of its operator may say: with any of it the practice world would not come to be."""
+
+
 def run(root, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CALOCK_DATA": str(root)}
+    environment = {**os.environ, **OF_A_REAL_SERVER, "CALOCK_DATA": str(root)}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
     return subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
 

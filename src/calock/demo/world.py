@@ -106,10 +106,11 @@ def move_destination(purpose: str, address: str) -> None:
 def prepare_server(root: Path, database: str = "") -> None:
     """Point the server at ``root`` and set Django up, in a process where that has not happened yet.
 
-    What the environment says of another database or key is put aside: a demonstration never writes into a real server's.
+    What the environment says of a real server's database, key, outside places and proxy is put aside: a demonstration writes into
+    none of them, and asks this computer alone.
     ``database``: address of an empty one to use instead of SQLite below ``root``.
     """
-    for name in ("DATABASE_URL", "CALOCK_SECRET_KEY", "CALOCK_SECRET_KEY_FILE"):
+    for name in ("DATABASE_URL", "CALOCK_SECRET_KEY", "CALOCK_SECRET_KEY_FILE", "CALOCK_AUDIT_HEADS", "CALOCK_EGRESS_PROXY"):
         os.environ.pop(name, None)
     if database:
         os.environ["DATABASE_URL"] = database
