@@ -58,16 +58,14 @@ INSTALLED_APPS = [
 
 # outermost first; each one's place matters
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
     "calock.server.web.middleware.HeadersMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "calock.server.web.language.LanguageMiddleware",
     "calock.server.web.site_middleware.SiteMiddleware",
     "calock.server.web.busy_middleware.BusyMiddleware",
     "calock.server.login.session_middleware.SessionMiddleware",
     "calock.server.web.middleware.RefusalMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "calock.server.web.middleware.AddressMiddleware",
     "calock.server.web.middleware.OriginMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "calock.server.console.messages.ConsoleMessageMiddleware",
@@ -136,7 +134,6 @@ CONTENT_SECURITY_POLICY = "; ".join(" ".join((name, *sources)) for name, sources
 # the driver's window needs these two: docs/protocol.md, window mode
 SECURE_REFERRER_POLICY = "origin-when-cross-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin-allow-popups"
-SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_HSTS_SECONDS = 0 if CALOCK.insecure_http else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = CALOCK.hsts_subdomains
 X_FRAME_OPTIONS = "DENY"

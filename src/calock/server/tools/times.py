@@ -10,7 +10,7 @@ from django.utils import timezone
 def local(at: datetime) -> datetime:
     """``at`` in the server's time zone; "no end" (9999-12-31T23:59:59Z, RFC 5280 clause 4.1.2.5) has no later hour and stays."""
     try:
-        return timezone.localtime(at)
+        return timezone.localtime(at, timezone.get_default_timezone())
     except OverflowError:
         return at
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from calock.core.refusals import Reason, Refusal
@@ -47,15 +48,45 @@ class OriginMiddleware(MiddlewareMixin):
         return refusals.answer(site_request, Refusal(Reason.CSRF_FAILED, f"Origin {origin[:100]!r}"))
 
 
-class HeadersMiddleware(MiddlewareMixin):
-    """Headers of every response, refusals and static files included; personal pages are never kept by a cache."""
+class AddressMiddleware(CommonMiddleware):
+    """Sends who asks for an address without its final slash there, and tells an answer's length: Django's, after the view alone.
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        response.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
-        response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
-        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    What Django's looks at before the view (names of hosts and browsers that are not served) has no settings here.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Nothing."""
+
+
+class HeadersMiddleware:
+    """Headers of every response, refusals and static files included; personal pages are never kept by a cache.
+
+    Those of Django's SecurityMiddleware and XFrameOptionsMiddleware too: a layer of the chain costs more than its headers.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+        self._headers = {
+            "Content-Security-Policy": settings.CONTENT_SECURITY_POLICY,
+            "Permissions-Policy": PERMISSIONS_POLICY,
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+            "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": settings.X_FRAME_OPTIONS,
+        }
+        subdomains = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
+        self._only_https = f"max-age={settings.SECURE_HSTS_SECONDS}{subdomains}" if settings.SECURE_HSTS_SECONDS else ""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        headers = response.headers
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
+        if self._only_https and request.is_secure():
+            headers.setdefault("Strict-Transport-Security", self._only_https)
         if not request.path_info.startswith("/static/"):
-            response.setdefault("Cache-Control", "no-store" if getattr(request, "login_session", None) else "no-cache")
+            headers.setdefault("Cache-Control", "no-store" if getattr(request, "login_session", None) else "no-cache")
         return response
 
 
