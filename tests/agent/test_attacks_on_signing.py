@@ -111,15 +111,15 @@ def test_b27_an_answer_for_one_platform_is_worthless_at_another(shared_driver) -
 # --- B10, B12, B13: an allowed page gone bad
 
 
-def test_b10_a_thousand_signatures_are_not_given(start, locks: Path) -> None:
+def test_b10_ten_signatures_are_given_at_once_and_no_hundreds(start, locks: Path) -> None:
     make_lock(locks)
     driver = start(soft_dir=locks)
     lock = driver.locks()[0]["id"]
     began = time.monotonic()
-    reasons = [driver.authenticate(lock).reason for _ in range(1000)]
+    reasons = [driver.authenticate(lock).reason for _ in range(200)]
     minutes = (time.monotonic() - began) / 60
-    assert reasons.count("") <= 10 + 20 * minutes + 1
-    assert reasons.count("TOO_MANY_ATTEMPTS") > 900
+    assert 10 <= reasons.count("") <= 10 + 20 * minutes + 1
+    assert reasons.count("TOO_MANY_ATTEMPTS") == 200 - reasons.count("")
 
 
 def test_b12_guessing_ends_after_two_wrong_pins(start, locks: Path) -> None:
