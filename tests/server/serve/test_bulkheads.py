@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 import uuid
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 from django.urls import reverse
 
+from calock.server.jobs import crls, ocsp, outbox
+from calock.server.jobs.all import all_jobs
+from calock.server.outbox.kinds import kinds
 from calock.server.process import bulkheads
 from calock.server.process.bulkheads import Bulkhead, FullError
 from calock.server.process.routes import bulkhead_of, is_upload, make_bulkheads
@@ -146,3 +150,13 @@ def test_strangers_who_guess_take_no_place_of_a_browser_that_saw_a_login_before(
 @pytest.mark.parametrize("name", ["login", "password", "password_code", "confirm"])
 def test_every_page_that_takes_a_password_is_of_that_kind(name):
     assert bulkhead_of("POST", reverse(f"portal:{name}"), "calock=x", streamed=False) == "passwords"
+
+
+def test_the_manuals_tell_a_database_how_many_connections_to_allow():
+    beside = figures = 1
+    process = sum(bulkhead._threads for bulkhead in make_bulkheads().values()) + beside
+    fetching = crls.AT_ONCE + crls.FAILING_AT_ONCE + ocsp.AT_ONCE
+    machine = len(all_jobs()) + fetching + outbox.OF_ONE * len(kinds()) + figures
+    docs = Path(__file__).parents[3] / "docs"
+    assert f"({process} × processes + {machine}) × machines" in (docs / "operations.md").read_text("utf-8")
+    assert f"（{process} × 进程数 + {machine}）× 机器数" in (docs / "zh" / "operations.md").read_text("utf-8")
