@@ -206,3 +206,10 @@ def test_neither_backup_nor_restore_shows_a_password_of_the_database_among_proce
     assert arguments[:2] == ["--dbname", bare]
     assert not [word for word in arguments if "s3cr" in word]
     assert str(made / "database.dump") in arguments
+
+
+def test_the_databases_take_all_that_two_servers_of_four_processes_may_open():
+    manual = (OPS.parent / "docs" / "operations.md").read_text("utf-8")
+    process, machine = map(int, re.findall(r"\((\d+) × processes \+ (\d+)\)", manual)[0])
+    for pattern, file in ((r"max_connections=(\d+)", "compose/compose.yaml"), (r"max_connections: (\d+)", "patroni/patroni.yml")):
+        assert int(only(pattern, file)) > 2 * (4 * process + machine), file
