@@ -171,7 +171,8 @@ def test_the_driver_stops_in_the_middle(person: Person) -> None:
     person.platform.stop_driver()
     try:
         panel.locator("[data-ca-submit]").click()
-        expect(person.page.locator("[data-problem]:visible")).to_be_visible(timeout=PATIENCE)
+        told = person.expect_refused("CA 驱动刚才停止了，请重新打开驱动，再试一次")
+        expect(told.get_by_role("button", name="重试")).to_be_visible()
         assert "/login/" in person.page.url
     finally:
         person.platform.start_driver()

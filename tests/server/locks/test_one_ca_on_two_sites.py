@@ -51,6 +51,16 @@ def test_a_lock_bound_on_one_site_is_the_same_account_on_the_other(lock_world, z
     assert reason_of(own.bind(lock, lock_world.member, provider="lianxi-ec")) == "PROVIDER_MISMATCH"
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_the_list_of_a_site_that_does_not_recognise_the_ca_does_not_call_the_lock_good(lock_world, both, request):
+    if both:
+        request.getfixturevalue("zcy")
+    bound(make_lock("EC", uscc=USCC), lock_world.member)
+    shown = {site: logged_in(lock_world.member, site=site).client.get("/system/ca/").content.decode() for site in HOSTS}
+    assert "本平台不可用" not in shown["shanxi"]
+    assert ("本平台不可用" in shown["zcy"]) is not both
+
+
 def test_its_renewal_on_the_other_site_is_the_same_lock_on_both(lock_world, zcy):
     bound(make_lock("EC", uscc=USCC), lock_world.member)
     renewed = make_lock("EC", uscc=USCC, not_after=NOW + YEARS)

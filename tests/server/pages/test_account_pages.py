@@ -10,7 +10,7 @@ from django.utils import timezone
 from worlds.browser import page_client
 from worlds.manual import World
 from worlds.page import Page, read
-from worlds.rows import PASSWORD
+from worlds.rows import PASSWORD, account
 
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
@@ -21,9 +21,9 @@ from calock.server.tools.digests import digest
 
 @pytest.fixture
 def known(world: World) -> World:
-    for account in (world.admin, world.zcy_admin, world.member):
-        account.set_password(PASSWORD)
-        account.save()
+    for person in (world.admin, world.zcy_admin, world.member):
+        person.set_password(PASSWORD)
+        person.save()
     return world
 
 
@@ -61,6 +61,14 @@ def test_a_wrong_password_is_said_once_with_one_action(known: World):
     assert re.findall(r'href="([^"]*)"', alert) == ["/login/#ca"]
     assert [field.get("value", "") for field in page.all("input") if field.get("type") == "password"] == ["", ""]
     assert [field["value"] for field in page.all("input") if field.get("name") == "username"] == ["cssbjgys02"]
+
+
+def test_who_belongs_to_no_organisation_is_no_member_of_one(db: None):
+    client = page_client("shanxi", account("zhuanjia", "赵安"))
+    for path in ("/user-center/", "/personal-data/"):
+        shown = read(client, path)
+        assert "个人账户" in shown.text
+        assert "普通成员" not in shown.text
 
 
 def test_who_is_logged_in_is_not_asked_again(world: World):

@@ -134,7 +134,8 @@ def test_the_page_notices_a_driver_that_is_started_and_one_that_is_stopped(page:
     with DriverProcess(tmp_path, origins=[origin], port=port):
         expect_state(strip, "ready", "检测完成")
         expect(page.locator("[data-pin-facts]")).to_contain_text("PIN 码还可尝试 6 次")
-    expect_state(strip, "failed", "CA 客户端驱动未安装, 请下载", "DRIVER_ABSENT")
+    expect_state(strip, "failed", "CA 驱动刚才停止了，请重新打开驱动，再试一次", "DRIVER_STOPPED")  # not to be downloaded again
+    expect(strip.get_by_role("button", name="重新检测")).to_be_visible()
 
 
 def test_an_old_driver_is_told_apart_with_both_versions(page: Page, origin: str, stranger: Callable[..., None]):

@@ -183,6 +183,13 @@ def _data_element(site_code: str, _language: str, ports: tuple[int, ...], _prefi
         "cause": "F07",
         "action": {**refused["DRIVER_FAILED"]["action"], "href": reverse("portal:help_failures") + "#F07"},
     }
+    refused["DRIVER_STOPPED"] = {  # the same: a driver that answered the page, and does so no more
+        "message": _("CA 驱动刚才停止了，请重新打开驱动，再试一次"),
+        "plain": "",
+        "ca": False,
+        "cause": "F30",
+        "action": refused["DRIVER_BUSY"]["action"],
+    }
     for reason in _UNREADABLE:
         refused[reason] = {
             "message": _("已插入 CA 锁，但其中的证书无法读取，请联系发锁的 CA 机构"),

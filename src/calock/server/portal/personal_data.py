@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from calock.server.accounts.models import Account, AccountState, CalendarLink, Role
+from calock.server.accounts.models import Account, AccountState, CalendarLink
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact
 from calock.server.contacts.values import ContactKind
@@ -22,6 +22,7 @@ from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
 from calock.server.portal.event_names import event_name
 from calock.server.portal.receipt_words import purposes
+from calock.server.portal.roles import role_of
 from calock.server.portal.rows import rows_of, with_certificates
 from calock.server.portal.templatetags.portal import site_names
 from calock.server.receipts.models import Receipt
@@ -34,11 +35,6 @@ from calock.server.web.exports import plain
 MOST = 5000
 """Rows of one section, the newest; more are a matter of asking the platform."""
 Row = tuple[Any, ...]
-_ROLES = {
-    Role.MEMBER: gettext_lazy("普通成员"),
-    Role.ORGANISATION_ADMIN: gettext_lazy("机构管理员"),
-    Role.OPERATOR: gettext_lazy("平台运营"),
-}
 _KINDS = {ContactKind.MAIL: gettext_lazy("邮箱"), ContactKind.PHONE: gettext_lazy("手机号")}
 _STATES = {
     AccountState.ACTIVE: gettext_lazy("正常"),
@@ -80,7 +76,7 @@ def _facts(account: Account) -> Iterator[Row]:
     yield _("账户"), account.username
     yield _("姓名"), account.name
     yield _("单位"), account.organisation.name if account.organisation else "-"
-    yield _("角色"), str(_ROLES[Role(account.role)])
+    yield _("角色"), role_of(account)
     yield _("状态"), str(_STATES[AccountState(account.state)])
     yield _("外部编号"), account.external_id or "-"
     link = CalendarLink.objects.filter(account=account).first()

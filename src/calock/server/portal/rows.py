@@ -16,6 +16,7 @@ from calock.server.locks import binding_rows
 from calock.server.locks.binding_rows import LockStatus
 from calock.server.locks.consent import may_confirm
 from calock.server.locks.models import Awaits, Binding, LockCertificate, Rank
+from calock.server.providers.models import CaRecord, CaState, ProviderState
 from calock.server.sites.profile import Profile
 from calock.server.tools.prepared import prepared
 from calock.server.tools.times import day_text, second_text
@@ -41,6 +42,7 @@ _WORDS = {
 }
 
 
+_USABLE = (LockStatus.VALID, LockStatus.EXPIRING)
 _AWAITING = {
     Awaits.MEMBER: (_("待本人确认"), "warn", _("确认前不能用这把锁登录")),
     Awaits.ADMINISTRATOR: (_("待另一位管理员确认"), "warn", _("确认前不能用这把锁登录")),
@@ -51,18 +53,37 @@ RANKS = {Rank.NONE: _("不区分"), Rank.MAIN: _("主锁"), Rank.SPARE: _("备�
 
 
 def status_of(
-    certificate: LockCertificate | None, at: datetime, *, ended: bool = False, lost: bool = False, awaits: str = ""
+    certificate: LockCertificate | None,
+    at: datetime,
+    *,
+    ended: bool = False,
+    lost: bool = False,
+    awaits: str = "",
+    site: Profile | None = None,
 ) -> ShownStatus:
-    """The certificate's status in words. The login asks the revocation store again; this is what is known now."""
+    """The certificate's status in words, on ``site``. The login asks the revocation store again; this is what is known now."""
     if ended:
         return ShownStatus(str(_("已解除")), "")
     if lost:
         return ShownStatus(str(_("已挂失")), "bad", str(_("不能登录；找回后可以恢复使用，也请联系 CA 机构挂失或补办")))
     if awaits:
         return ShownStatus(*map(str, _AWAITING[Awaits(awaits)]))
-    word, tone, hint = _WORDS[binding_rows.status_of(certificate, at)]
+    status = binding_rows.status_of(certificate, at)
+    if site is not None and certificate is not None and status in _USABLE and not _is_recognised(certificate, site):
+        return ShownStatus(str(_("本平台不可用")), "warn", str(_("本平台不认可签发它的 CA；在绑定它的平台照常使用")))
+    word, tone, hint = _WORDS[status]
     days = (certificate.not_after - at).days if certificate else 0
     return ShownStatus(str(word), tone, str(hint) % {"days": days} if hint else "")
+
+
+def _is_recognised(certificate: LockCertificate, site: Profile) -> bool:
+    """Whether a provider of this site has the CA too: one CA may stand under two, each on a site of its own."""
+    record = certificate.ca_record
+    if site.code in record.provider.sites:
+        return True
+    same = CaRecord.objects.filter(spki_sha256=record.spki_sha256, state=CaState.RECOGNISED)
+    sites = same.filter(provider__state=ProviderState.ENABLED).values_list("provider__sites", flat=True)
+    return any(site.code in codes for codes in sites)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +192,12 @@ def row_of(binding: Binding, *, site: Profile, at: datetime, number: int, viewer
     if binding.unbound_at is not None:
         cells.insert(-1, _end_of(binding))
     status = status_of(
-        certificate, at, ended=binding.unbound_at is not None, lost=binding.suspended_at is not None, awaits=binding.awaits
+        certificate,
+        at,
+        ended=binding.unbound_at is not None,
+        lost=binding.suspended_at is not None,
+        awaits=binding.awaits,
+        site=site,
     )
     return Row(binding, certificate, status, tuple(cells), at, viewer is not None and may_confirm(binding, viewer))
 

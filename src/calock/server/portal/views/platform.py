@@ -6,23 +6,18 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from calock.server.accounts.models import Account, Role
 from calock.server.applications.catalogue import tiles_for
 from calock.server.applications.wishes import Wish
 from calock.server.portal.render import page
+from calock.server.portal.roles import role_of
 from calock.server.portal.rows import Row, live_bindings, rows_of
 from calock.server.web.http import SiteRequest, require_account
 
 SHOWN = 5
 """Locks on 用户中心; the list of locks has all of them."""
-ROLES = {
-    Role.MEMBER: gettext_lazy("普通成员"),
-    Role.ORGANISATION_ADMIN: gettext_lazy("机构管理员"),
-    Role.OPERATOR: gettext_lazy("平台运营"),
-}
 
 
 def _console(account: Account) -> HttpResponse | None:
@@ -81,6 +76,6 @@ def user_center(request: SiteRequest) -> HttpResponse:
         rows=rows[:SHOWN],
         counts=counts,
         login_session=session,
-        role=ROLES[Role(account.role)],
+        role=role_of(account),
         applications=_tiles(request, account),
     )

@@ -192,16 +192,17 @@ export class Driver extends EventTarget {
     } else if (refused) {
       this.#fail(refused.reason);
     } else {
-      this.#fail(timedOut ? "DRIVER_NOT_ANSWERING" : await Driver.#whyNone(replies));
+      this.#fail(timedOut ? "DRIVER_NOT_ANSWERING" : await this.#whyNone(replies));
       if (now !== "prompt" || !prompted) this.#later(AGAIN);
     }
   }
 
   /** @param {Reply[]} replies of programs that are not ours */
-  static async #whyNone(replies) {
+  async #whyNone(replies) {
     const taken = await takenPorts();
     if (data.ports.length > 1 && taken.length === data.ports.length) return "DRIVER_PORTS_TAKEN";
     if (taken.length > 0 || replies.length > 0) return "DRIVER_OTHER_VENDOR";
+    if (this.#at > 0) return "DRIVER_STOPPED"; // it answered this page before, so it is installed
     return PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT";
   }
 
@@ -281,7 +282,7 @@ export class Driver extends EventTarget {
       this.#become("ready");
     } catch (error) {
       const reason = error instanceof Refused ? error.reason : "DRIVER_FAILED";
-      if (reason === "DRIVER_ABSENT") this.#later(0);
+      if (reason === "DRIVER_STOPPED") this.#later(0);
       else this.#failForNow(reason);
     }
   }
@@ -302,7 +303,7 @@ export class Driver extends EventTarget {
       reply = await post(this.#at, path, body, signal);
     } catch (error) {
       if (isTimeout(error)) throw refuse("DRIVER_NOT_ANSWERING");
-      throw refuse(signal.aborted ? "OPERATION_CANCELLED" : "DRIVER_ABSENT");
+      throw refuse(signal.aborted ? "OPERATION_CANCELLED" : "DRIVER_STOPPED");
     }
     if (reply.status >= 200 && reply.status < 300) return /** @type {Wire.Calls[Path]["got"]} */ (reply.body);
     const error = errorOf(reply);

@@ -126,7 +126,7 @@ function howToStart() {
  * @param {Driver} driver
  */
 function notes(driver) {
-  if (driver.reason === "DRIVER_ABSENT" && howToStart()) return [element("p", { class: "hint" }, howToStart())];
+  if (["DRIVER_ABSENT", "DRIVER_STOPPED"].includes(driver.reason) && howToStart()) return [element("p", { class: "hint" }, howToStart())];
   const told = driver.state === "ready" ? problemsOf(driver).slice(driver.locks.length > 0 ? 0 : 1) : [];
   return told.map((problem) => {
     const { message, action } = describe(problem);
