@@ -66,8 +66,7 @@ MIDDLEWARE = [
     "calock.server.login.session_middleware.SessionMiddleware",
     "calock.server.web.middleware.RefusalMiddleware",
     "calock.server.web.middleware.AddressMiddleware",
-    "calock.server.web.middleware.OriginMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "calock.server.web.middleware.CsrfMiddleware",
     "calock.server.console.messages.ConsoleMessageMiddleware",
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 
@@ -27,6 +27,8 @@ class KnownBrowser:
 
     id: str = ""
     marks: tuple[str, ...] = ()
+    _known: dict[uuid.UUID, bool] = field(default_factory=dict, compare=False, repr=False)
+    """Accounts that were asked about before: a login asks twice."""
 
     @classmethod
     def parse(cls, text: str) -> KnownBrowser:
@@ -49,7 +51,9 @@ class KnownBrowser:
 
     def knows(self, account_id: uuid.UUID) -> bool:
         """Whether this account logged in here."""
-        return self.is_known() and any(_fits(mark, self.id, account_id) for mark in self.marks[1:])
+        if self.is_known() and account_id not in self._known:
+            self._known[account_id] = any(_fits(mark, self.id, account_id) for mark in self.marks[1:])
+        return self._known.get(account_id, False)
 
     def with_account(self, account_id: uuid.UUID) -> KnownBrowser:
         """The browser after a login of this account."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from calock.core.refusals import Reason, Refusal
@@ -28,24 +29,22 @@ class RefusalMiddleware(MiddlewareMixin):
         return None
 
 
-class OriginMiddleware(MiddlewareMixin):
-    """An unsafe request must say that it comes from this very origin; Django's CSRF check follows.
+class CsrfMiddleware(CsrfViewMiddleware):
+    """An unsafe request must say that it comes from this very origin, and bring the token of its cookie, which is Django's check.
 
     Every browser of this decade sends ``Origin`` with a POST. Demanding it closes the door on ``text/plain`` forms and on
     clients that strip it. Source: OWASP ASVS 5.0, 3.5.1-3.5.3.
     """
 
     def process_view(
-        self, request: HttpRequest, callback: Callable[..., Any], _args: tuple[object, ...], _kwargs: dict[str, object]
-    ) -> HttpResponse | None:
+        self, request: HttpRequest, callback: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> HttpResponseForbidden | None:
         safe = request.method in ("GET", "HEAD", "OPTIONS", "TRACE")
-        if safe or getattr(request, "_dont_enforce_csrf_checks", False) or getattr(callback, "csrf_exempt", False):
-            return None
-        site_request = cast(SiteRequest, request)
+        exempt = getattr(request, "_dont_enforce_csrf_checks", False) or getattr(callback, "csrf_exempt", False)
         origin = request.META.get("HTTP_ORIGIN", "")
-        if origin == site_request.site_origin:
-            return None
-        return refusals.answer(site_request, Refusal(Reason.CSRF_FAILED, f"Origin {origin[:100]!r}"))
+        if not (safe or exempt) and origin != cast(SiteRequest, request).site_origin:
+            return cast(HttpResponseForbidden, csrf_failure(request, f"Origin {origin[:100]!r}"))
+        return super().process_view(request, callback, args, kwargs)
 
 
 class AddressMiddleware(CommonMiddleware):
