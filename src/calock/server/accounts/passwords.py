@@ -125,9 +125,15 @@ def _note_full(counts: Sequence[Count], account: Account | None, *, context: Req
                 )
 
 
+@cache
+def _common_passwords() -> CommonPasswordValidator:
+    """Made once: it unpacks and reads twenty thousand words."""
+    return CommonPasswordValidator()
+
+
 def _is_common(password: str) -> bool:
     try:
-        CommonPasswordValidator().validate(password)
+        _common_passwords().validate(password)
     except ValidationError:
         return True
     return False
