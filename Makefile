@@ -11,8 +11,10 @@ NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(m
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 PROCESSORS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-# Two workers a processor: a third of the time they wait, for browsers and drivers.
-WORKERS ?= $(shell echo $$((2 * $(PROCESSORS))))
+# Of each two processors three workers, and one more on PostgreSQL: they wait for browsers and drivers a third of the time,
+# and each takes five seconds of a processor before its first test.
+WORKERS ?= $(shell echo $$((($(PROCESSORS) * 3 + 1) / 2)))
+WORKERS_ON_POSTGRESQL ?= $(shell echo $$((($(PROCESSORS) + 1) / 2)))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -39,7 +41,7 @@ tests-on-sqlite:
 tests-on-postgresql: REPEATED := postgresql and not browser
 tests-on-postgresql:
 	@mkdir -p build
-	@tools/with-postgres $(BIN)/pytest -q -n $(PROCESSORS) -m "$(REPEATED)" tests/server tests/upgrade >build/tests-on-postgresql.txt 2>&1; \
+	@tools/with-postgres $(BIN)/pytest -q -n $(WORKERS_ON_POSTGRESQL) -m "$(REPEATED)" tests/server tests/upgrade >build/tests-on-postgresql.txt 2>&1; \
 	status=$$?; echo "On PostgreSQL:"; cat build/tests-on-postgresql.txt; exit $$status
 
 # By itself: it needs an environment of its own, and what differs between Pythons changes seldom.
