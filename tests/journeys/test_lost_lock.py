@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
-from journeys.people import PASSWORD, Person, tail_of
+from journeys.people import PASSWORD, PATIENCE, Person, tail_of
 from journeys.test_pictures import fits
 
 LOCKS = {"shanxi": ("cssbjgys02", "sm2"), "zcy": ("yuhaiqin", "zcy-sm2")}
@@ -41,7 +41,7 @@ def test_a_lost_lock_logs_nobody_in_until_its_person_has_it_again(person: Person
     person.picture("lost-list")
     person.page.get_by_role("link", name="恢复使用").click()
     panel = person.page.locator("[data-ca-login]")
-    person.choose_lock(panel, tail)
+    expect(panel.locator("[data-locks] label:has(:checked)")).to_contain_text(tail, timeout=PATIENCE)  # the one the page is about
     fits(person)
     person.picture("lost-resume")
     panel.locator("[data-pin]").fill(pin)

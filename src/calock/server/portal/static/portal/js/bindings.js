@@ -7,7 +7,7 @@ import { reloadList } from "./binding-list.js";
 import { BindingQuestion } from "./binding-question.js";
 import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
-import { data, Refused } from "./data.js";
+import { data, isAmong, Refused } from "./data.js";
 import { closeDialog, openDialog, toast } from "./dialogs.js";
 import { all, maybe, part } from "./dom.js";
 import { Driver } from "./driver.js";
@@ -26,11 +26,9 @@ const member = part(dialog, "[data-member]", HTMLSelectElement);
 /** Where a site asks for the PIN in a step of its own. */
 const later = maybe(dialog, "[data-pin-later]", HTMLElement);
 const busy = new BusyButton(button);
-const chooser = new Chooser(dialog, driver, ({ deviceSerial }) => {
-  const tail = deviceSerial.replace(/^\*+/, "");
-  const names = all(document, "[data-bound]", HTMLElement).flatMap((row) => row.dataset.bound?.split(" ") ?? []);
-  return tail !== "" && names.some((name) => name.endsWith(tail));
-});
+const chooser = new Chooser(dialog, driver, (lock) =>
+  all(document, "[data-bound]", HTMLElement).some(({ dataset }) => isAmong(lock, dataset.bound ?? "")),
+);
 const stepUp = new StepUp(dialog);
 const question = new BindingQuestion(dialog);
 const problem = new Problem(part(dialog, "[data-problem]", HTMLElement), () => chooser.situation);

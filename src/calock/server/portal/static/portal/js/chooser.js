@@ -1,7 +1,7 @@
 // Which lock is meant, of which provider, and its PIN: shared by the login tab and the binding dialog.
 
 import { providers } from "./api.js";
-import { data, refuse, Refused } from "./data.js";
+import { data, isAmong, refuse, Refused } from "./data.js";
 import { all, element, maybe, part } from "./dom.js";
 import { describe, whyNoLock } from "./driver-problems.js";
 import { LockList, replace } from "./lock-list.js";
@@ -225,11 +225,20 @@ export class Chooser {
     const before = this.#chosen;
     const wanted = locks.filter((lock) => this.#wanted && markOf(lock) === this.#wanted);
     if (wanted.length === 1 && wanted[0]) this.#chosen = wanted[0].id;
-    else if (!locks.some(({ id }) => id === before)) this.#chosen = offered(locks, this.#isBound);
+    else if (!locks.some(({ id }) => id === before)) this.#chosen = this.#named(locks) ?? offered(locks, this.#isBound);
     const mark = this.lock ? markOf(this.lock) : "";
     if (this.#mark && mark && mark !== this.#mark && this.#chosen !== before) this.clearPin();
     this.#mark = mark || this.#mark;
     return this.#chosen === before && before !== "";
+  }
+
+  /**
+   * Of the lock that the page is about (`data-names`), where it is about one.
+   *
+   * @param {Wire.LockInfo[]} locks
+   */
+  #named(locks) {
+    return locks.find((lock) => isAmong(lock, this.#root.dataset.names ?? ""))?.id;
   }
 
   #drawFacts() {

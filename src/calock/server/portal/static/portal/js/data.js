@@ -24,6 +24,17 @@ export function labelOf(tail) {
 }
 
 /**
+ * Whether a plugged-in lock may be the one of these: a driver tells the end of its serial only.
+ *
+ * @param {Wire.LockInfo} lock
+ * @param {string} names serials and ids of locks, with blanks between them
+ */
+export function isAmong({ deviceSerial }, names) {
+  const tail = deviceSerial.replace(/^\*+/, "");
+  return tail !== "" && names.split(" ").some((name) => name.endsWith(tail));
+}
+
+/**
  * @param {string} text
  * @param {Portal.Facts} facts
  */

@@ -200,7 +200,8 @@ export function drawPinFacts(place, lock, provider, { known, needsWindow }) {
  */
 export function caLine(provider) {
   if (!provider?.hotline) return null;
-  return element("p", { class: "ca" }, say("lock_ca", { provider: provider.name, hotline: provider.hotline }));
+  const number = element("span", { class: "nowrap" }, provider.hotline); // last in every language
+  return element("p", { class: "ca" }, say("lock_ca", { provider: provider.name, hotline: "" }), number);
 }
 
 /**
