@@ -13,7 +13,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Exists, F, Q, Value, When
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Exists, F
 
 from calock.server.accounts.models import Account, PasswordTries
 from calock.server.sessions.context import RequestContext
@@ -29,6 +30,16 @@ STRANGERS_OUT = timedelta(hours=1)
 SWEEP_BATCH = 5000
 NOBODY = uuid.UUID(int=0)
 """In place of the id of an account that does not exist: the same is asked and computed for it."""
+
+TAKE = """
+INSERT INTO accounts_passwordtries AS t (key, failures, told, until) VALUES (%s, %s, %s, %s)
+ON CONFLICT (key) DO UPDATE SET
+    failures = CASE WHEN t.until <= %s THEN excluded.failures ELSE t.failures + 1 END,
+    told = CASE WHEN t.until <= %s THEN excluded.told ELSE t.told END,
+    until = excluded.until
+WHERE t.until <= %s OR t.failures < %s
+"""
+"""Hand-written because it was measured: the ORM's own statements were a third of what a wrong password costs beside its hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +60,11 @@ class Count:
     def take(self, at: datetime) -> bool:
         """Count a try before it is judged, so that no more are judged than may fail however many come at once; False when full."""
         self._bring_over()
-        PasswordTries.objects.bulk_create([PasswordTries(key=self.key, until=at)], ignore_conflicts=True)
-        over = Q(until__lte=at)
-        counted = Case(When(over, then=Value(1)), default=F("failures") + 1)
-        told = Case(When(over, then=Value(False)), default=F("told"))
-        rows = PasswordTries.objects.filter(over | Q(failures__lt=self.most), key=self.key)
-        return bool(rows.update(failures=counted, told=told, until=at + self.period))
+        connection = connections[DEFAULT_DB_ALIAS]
+        now, until = map(connection.ops.adapt_datetimefield_value, (at, at + self.period))
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, [self.key, 1, False, until, now, now, now, self.most])
+            return bool(cursor.rowcount)
 
     def _bring_over(self) -> None:
         """A change of the secret starts no count again: one that an earlier secret named goes on under the newest one's name."""
