@@ -5,19 +5,16 @@ import "./end-dialog.js";
 import { call, challenge } from "./api.js";
 import { reloadList } from "./binding-list.js";
 import { BindingQuestion } from "./binding-question.js";
-import { BusyButton } from "./busy-button.js";
-import { Chooser } from "./chooser.js";
-import { data, isAmong, Refused } from "./data.js";
+import { data, isAmong } from "./data.js";
 import { closeDialog, openDialog, toast } from "./dialogs.js";
 import { all, maybe, part } from "./dom.js";
-import { Driver } from "./driver.js";
+import { LockForm } from "./lock-form.js";
 import { drawStrip } from "./panel.js";
-import { onPermissionChange } from "./permission.js";
-import { Problem } from "./problem.js";
 import { StepUp } from "./step-up.js";
-import { askWindow, openWindow, windowOffered } from "./window-mode.js";
+import { windowOffered } from "./window-mode.js";
 
-const driver = new Driver();
+/** @import { Refused } from "./data.js" */
+
 const strip = part(document, "main > section [data-device]", HTMLElement);
 const dialog = part(document, "[data-bind]", HTMLDialogElement);
 const button = part(dialog, "[data-bind-submit]", HTMLButtonElement);
@@ -25,13 +22,12 @@ const windowWay = part(dialog, "[data-window-way]", HTMLElement);
 const member = part(dialog, "[data-member]", HTMLSelectElement);
 /** Where a site asks for the PIN in a step of its own. */
 const later = maybe(dialog, "[data-pin-later]", HTMLElement);
-const busy = new BusyButton(button);
-const chooser = new Chooser(dialog, driver, (lock) =>
+const form = new LockForm(dialog, button, (lock) =>
   all(document, "[data-bound]", HTMLElement).some(({ dataset }) => isAmong(lock, dataset.bound ?? "")),
 );
+const { busy, chooser, driver, problem } = form;
 const stepUp = new StepUp(dialog);
 const question = new BindingQuestion(dialog);
-const problem = new Problem(part(dialog, "[data-problem]", HTMLElement), () => chooser.situation);
 
 driver.addEventListener("change", () => {
   drawStrip(strip, driver);
@@ -85,56 +81,27 @@ function goToPassword() {
   (stepUp.asked ? stepUp.field : null)?.focus();
 }
 
-/** What this dialog does itself of what a refusal asks for. */
-const DOES = {
-  again: () => {
-    problem.clear();
-    if (question.asked) question.focus();
-    else if (chooser.pinField.value) button.click();
-    else chooser.focusPin();
-  },
-  pin: () => {
-    chooser.focusPin();
-  },
-  clean: () => {
-    chooser.cleanPin();
-  },
-  window: () => void attempt(throughWindow),
-  lock: () => {
-    chooser.focusLocks();
-  },
-  allow: () => {
-    problem.clear();
-    void driver.look(true);
-  },
-};
-
 /** @param {Refused} refused */
-async function show({ reason, shown }) {
-  const { lock } = chooser;
+function show({ reason, shown }) {
   if (reason !== "REQUEST") question.clear();
   drawSteps();
   if (reason === "STEP_UP_REQUIRED") stepUp.expire();
   stepUp.draw();
-  problem.show({ ...shown, stay: true }, stepUp.field ? { ...DOES, password: goToPassword } : DOES, chooser.lockProvider);
+  const acts = form.acts(() => void attempt(throughWindow));
+  const again = () => {
+    if (question.asked) {
+      problem.clear();
+      question.focus();
+    } else acts.again();
+  };
+  const own = stepUp.field ? { ...acts, again, password: goToPassword } : { ...acts, again };
+  problem.show({ ...shown, stay: true }, own, chooser.lockProvider);
   if (reason.startsWith("PIN") && !later?.hidden) chooser.refusePin();
-  if (driver.state === "ready") await driver.refresh();
-  if (chooser.hasLeft(lock)) problem.clear();
-  else problem.settle();
 }
 
 /** @param {() => Promise<void>} work */
 async function attempt(work) {
-  problem.clear();
-  busy.show("busy");
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    await show(error);
-  } finally {
-    busy.show("");
-  }
+  if (await form.attempt(work, show)) busy.show("");
 }
 
 async function throughPage() {
@@ -146,22 +113,18 @@ async function throughPage() {
   }
   chooser.requirePin();
   await stepUp.prove();
-  const { onReader } = lock.pin;
-  const { pin, asTyped } = chooser.takePin();
   const aimed = aim();
-  const asked = await challenge({ purpose: "bind", ...aimed });
-  busy.show(onReader ? "signing_reader" : "signing");
-  await bind(await driver.authenticate({ lock: lock.id, ...asked, pin, asTyped }, onReader), asked.challenge, aimed);
+  const { answer, text } = await form.throughPage(lock, () => challenge({ purpose: "bind", ...aimed }));
+  await bind(answer, text, aimed);
 }
 
 async function throughWindow() {
   const aimed = aim();
-  const opened = await openWindow(async () => {
+  const { answer, text } = await form.throughWindow(async () => {
     await stepUp.prove();
     return challenge({ purpose: "bind", ...aimed });
   });
-  busy.show("window_wait");
-  await bind(await askWindow(opened, chooser.lock?.id ?? "", driver.port), opened.challenge, aimed);
+  await bind(answer, text, aimed);
 }
 
 button.addEventListener("click", () => {
@@ -169,14 +132,8 @@ button.addEventListener("click", () => {
   else void attempt(data.pinEntry === "window" || chooser.needsWindow ? throughWindow : throughPage);
 });
 part(windowWay, "[data-window-bind]", HTMLElement).addEventListener("click", () => void attempt(throughWindow));
-chooser.pinField.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !button.disabled) button.click();
-});
 if (data.pinEntry === "window") part(dialog, "[data-pin-field]", HTMLElement).hidden = true;
-dialog.addEventListener("calock:drawn", () => {
-  drawSteps();
-  problem.follow();
-});
+dialog.addEventListener("calock:drawn", drawSteps);
 dialog.addEventListener("toggle", () => {
   if (dialog.open) stepUp.draw();
 });
@@ -192,5 +149,4 @@ dialog.addEventListener("close", () => {
 
 if (new URLSearchParams(location.search).has("bind")) openDialog(dialog); // who came to bind a lock is there
 
-void driver.start();
-void onPermissionChange(() => void driver.look());
+form.start();

@@ -2,26 +2,22 @@
 // one is there again (data-binding).
 
 import { call, challenge } from "./api.js";
-import { BusyButton } from "./busy-button.js";
-import { Chooser } from "./chooser.js";
-import { data, refusal, Refused } from "./data.js";
+import { data, refusal } from "./data.js";
 import { maybe, part } from "./dom.js";
-import { Driver } from "./driver.js";
 import { putFirst } from "./failure-help.js";
-import { onPermissionChange } from "./permission.js";
-import { Problem } from "./problem.js";
+import { LockForm } from "./lock-form.js";
 import { webEidAnswer, webEidPresent } from "./web-eid.js";
-import { askWindow, openWindow, windowOffered } from "./window-mode.js";
+import { windowOffered } from "./window-mode.js";
+
+/** @import { Refused } from "./data.js" */
 
 const root = part(document, "[data-ca-login]", HTMLElement);
 const button = part(root, "[data-ca-submit]", HTMLButtonElement);
 const webEidWay = part(root, "[data-web-eid-way]", HTMLElement);
 const windowWay = part(root, "[data-window-way]", HTMLElement);
 const cancel = part(root, "[data-ca-cancel]", HTMLButtonElement);
-const busy = new BusyButton(button);
-const driver = new Driver();
-const chooser = new Chooser(root, driver);
-const problem = new Problem(part(root, "[data-problem]", HTMLElement), () => chooser.situation);
+const form = new LockForm(root, button);
+const { busy, chooser, driver, problem } = form;
 const { binding } = root.dataset;
 const proof = root.dataset.purpose === "stepup" ? "stepup" : "login";
 const purpose = binding ? "resume" : proof;
@@ -31,8 +27,7 @@ let started = false;
 async function start() {
   if (started || root.hidden) return;
   started = true;
-  void driver.start();
-  void onPermissionChange(() => void driver.look());
+  form.start();
   if (data.webEid) webEidWay.hidden = !(await webEidPresent());
 }
 
@@ -86,72 +81,33 @@ async function enter(answer, text) {
   location.assign(destination);
 }
 
-/** What this page does itself of what a refusal asks for. */
-const DOES = {
-  again: () => {
-    problem.clear();
-    if (chooser.pinField.value) button.click();
-    else chooser.pinField.focus();
-  },
-  pin: () => {
-    chooser.focusPin();
-  },
-  clean: () => {
-    chooser.cleanPin();
-  },
-  window: () => void attempt(throughWindow),
-  lock: () => {
-    chooser.focusLocks();
-  },
-  allow: () => {
-    problem.clear();
-    void driver.look(true);
-  },
-};
-
 /** @param {Refused} refused */
-async function show({ reason, shown }) {
-  const { lock } = chooser;
+function show({ reason, shown }) {
   const password = maybe(document, "#password", HTMLInputElement);
-  const does = password ? { ...DOES, password: () => { password.focus(); } } : DOES;
-  problem.show(shown, does, chooser.lockProvider);
+  const acts = form.acts(() => void attempt(throughWindow));
+  problem.show(shown, password ? { ...acts, password: () => { password.focus(); } } : acts, chooser.lockProvider);
   if (reason.startsWith("PIN")) chooser.refusePin();
-  if (driver.state === "ready") await driver.refresh();
-  if (chooser.hasLeft(lock)) problem.clear();
-  else problem.settle();
 }
 
 /** @param {() => Promise<void>} work */
 async function attempt(work) {
-  problem.clear();
-  busy.show("busy");
-  try {
-    await work();
-  } catch (error) {
-    busy.show("");
-    if (!(error instanceof Refused)) throw error;
-    await show(error);
-  }
+  await form.attempt(work, show);
 }
 
 async function throughPage() {
   const lock = chooser.requireLock();
-  const { onReader } = lock.pin;
-  const { pin, asTyped } = chooser.takePin();
-  const asked = await ask();
-  busy.show(onReader ? "signing_reader" : "signing");
   cancel.hidden = false;
   try {
-    await enter(await driver.authenticate({ lock: lock.id, ...asked, pin, asTyped }, onReader), asked.challenge);
+    const { answer, text } = await form.throughPage(lock, ask);
+    await enter(answer, text);
   } finally {
     cancel.hidden = true;
   }
 }
 
 async function throughWindow() {
-  const opened = await openWindow(ask);
-  busy.show("window_wait");
-  await enter(await askWindow(opened, chooser.lock?.id ?? "", driver.port), opened.challenge);
+  const { answer, text } = await form.throughWindow(ask);
+  await enter(answer, text);
 }
 
 async function throughExtension() {
@@ -168,15 +124,9 @@ cancel.addEventListener("click", () => {
 });
 part(windowWay, "[data-window-login]", HTMLElement).addEventListener("click", () => void attempt(throughWindow));
 part(webEidWay, "[data-web-eid-login]", HTMLElement).addEventListener("click", () => void attempt(throughExtension));
-chooser.pinField.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !button.disabled) button.click();
-});
 part(root, "[data-pin-field]", HTMLElement).hidden = data.pinEntry === "window";
 
-root.addEventListener("calock:drawn", () => {
-  problem.follow();
-  putCursor();
-});
+root.addEventListener("calock:drawn", putCursor);
 
 // the window needs no permission
 driver.addEventListener("change", () => {
