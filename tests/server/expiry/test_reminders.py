@@ -22,6 +22,7 @@ from calock.server.locks.suspension import resume_lock, suspend_lock
 from calock.server.locks.unbinding import unbind_lock
 from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
+from calock.server.portal.templatetags.portal import whole_dates
 from calock.server.providers.models import Provider
 
 pytestmark = pytest.mark.django_db
@@ -115,7 +116,7 @@ def test_the_words_name_the_lock_and_the_next_act_by_the_register_and_say_when_i
     assert words.link == "https://ca.example.cn/renew"
     for site in ("shanxi", "zcy"):
         page = logged_in(lock_world.member, site=site).client.get("/system/ca/").content.decode()
-        assert words.text in page
+        assert whole_dates(words.text) in page
         assert 'href="https://ca.example.cn/renew" rel="noopener noreferrer"' in page
     give(lock_world.member, "SX-0002", end=END + 300 * DAY)
     remind(at=END - 7 * DAY)

@@ -42,7 +42,6 @@ _WORDS = {
 }
 
 
-_USABLE = (LockStatus.VALID, LockStatus.EXPIRING)
 _AWAITING = {
     Awaits.MEMBER: (_("待本人确认"), "warn", _("确认前不能用这把锁登录")),
     Awaits.ADMINISTRATOR: (_("待另一位管理员确认"), "warn", _("确认前不能用这把锁登录")),
@@ -69,7 +68,7 @@ def status_of(
     if awaits:
         return ShownStatus(*map(str, _AWAITING[Awaits(awaits)]))
     status = binding_rows.status_of(certificate, at)
-    if site is not None and certificate is not None and status in _USABLE and not _is_recognised(certificate, site):
+    if site is not None and certificate is not None and status == LockStatus.VALID and not _is_recognised(certificate, site):
         return ShownStatus(str(_("本平台不可用")), "warn", str(_("本平台不认可签发它的 CA；在绑定它的平台照常使用")))
     word, tone, hint = _WORDS[status]
     days = (certificate.not_after - at).days if certificate else 0
