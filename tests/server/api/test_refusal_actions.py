@@ -19,6 +19,7 @@ ASKS = {
     "重新选择": "lock",
     "重新选择驱动": "lock",
     "重新确认身份": "password",
+    "再试一次": "password",
     "刷新页面": "reload",
     "去登录": "return",
     "用 CA 锁确认身份": "return",

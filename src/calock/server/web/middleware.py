@@ -66,7 +66,6 @@ class HeadersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self._headers = {
-            "Content-Security-Policy": settings.CONTENT_SECURITY_POLICY,
             "Permissions-Policy": PERMISSIONS_POLICY,
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
@@ -80,6 +79,7 @@ class HeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         headers = response.headers
+        headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         for name, value in self._headers.items():
             headers.setdefault(name, value)
         if self._only_https and request.is_secure():
