@@ -105,7 +105,7 @@ async function attempt(work) {
 }
 
 async function throughPage() {
-  const lock = chooser.requireLock();
+  const lock = await chooser.requireLock();
   if (later?.hidden) {
     later.hidden = false;
     chooser.pinField.focus();

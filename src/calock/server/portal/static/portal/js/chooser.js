@@ -329,9 +329,10 @@ export class Chooser {
    *
    * @throws {Refused} why there is none
    */
-  requireLock() {
+  async requireLock() {
+    await this.#driver.settled();
     const { state, reason, facts, locks } = this.#driver;
-    if (state === "gesture" || state === "asking" || state === "searching") throw refuse("DRIVER_PERMISSION_PROMPT");
+    if (state === "gesture" || state === "asking") throw refuse("DRIVER_PERMISSION_PROMPT");
     if (state === "failed") {
       const { shown } = refuse(reason, facts);
       const missing = ["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(reason);

@@ -115,6 +115,11 @@ export class Driver extends EventTarget {
     }, delay);
   }
 
+  /** Until a search that is under way has found something, or waits for the person. */
+  async settled() {
+    while (this.state === "searching") await new Promise((found) => { this.addEventListener("change", found, { once: true }); });
+  }
+
   /**
    * Look for the driver.
    *

@@ -95,7 +95,7 @@ async function attempt(work) {
 }
 
 async function throughPage() {
-  const lock = chooser.requireLock();
+  const lock = await chooser.requireLock();
   cancel.hidden = false;
   try {
     const { answer, text } = await form.throughPage(lock, ask);
