@@ -11,9 +11,8 @@ NEWEST ?= $(firstword $(foreach minor,14 13 12,$(shell for python in python3.$(m
 	do $$python -c '' 2>/dev/null && echo $$python && break; done)))
 export CALOCK_SUITES ?= $(abspath ../shared/suites)
 PROCESSORS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-# Of each two processors three workers, and one more on PostgreSQL: they wait for browsers and drivers a third of the time,
-# and each takes five seconds of a processor before its first test.
-WORKERS ?= $(shell echo $$((($(PROCESSORS) * 3 + 1) / 2)))
+# Two workers a processor, and of each two processors one more on PostgreSQL: they wait for browsers and drivers a third of the time.
+WORKERS ?= $(shell echo $$((2 * $(PROCESSORS))))
 WORKERS_ON_POSTGRESQL ?= $(shell echo $$((($(PROCESSORS) + 1) / 2)))
 # Hundreds of processes are started by the tests; without compiled files each would compile calock again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -38,7 +38,9 @@ TOGETHER = {
     # packages are built once
     "tests/packaging/": "packages",
 }
-"""Folders and modules that one worker runs, one after the other. These take longest, so they are begun first."""
+"""Folders and modules that one worker runs, one after the other."""
+LONG = (*TOGETHER, "tests/server/serve/", "tests/reliability/")
+"""What takes or waits longest, so it is begun first: at the end one worker would wait alone."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -58,7 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(tuple(TOGETHER)))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(scope="session")
