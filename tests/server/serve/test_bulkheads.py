@@ -87,11 +87,11 @@ def test_only_many_requests_that_come_to_nothing_keep_their_places(monkeypatch):
     rests: SimpleQueue[float] = SimpleQueue()
     monkeypatch.setattr(bulkheads, "sleep", rests.put)
     bulkhead = Bulkhead("test", threads=1, waiting=40, rest=1e9)
-    for number in range(6):
+    for number in range(10):
         for came_to_something in (True, False):
             bulkhead.submit(lambda came=came_to_something: came, lambda: None, lambda number=number: f"192.0.2.{number}")
-    taken = [rests.get(timeout=20) for _ in range(6)]
-    assert [round(rest) for rest in taken] == [0, 1, 3, 5, 7, 9]
+    taken = [rests.get(timeout=20) for _ in range(10)]
+    assert [round(2 * rest) for rest in taken] == [0, 0, 0, 0, 0, 0, 1, 2, 3, 4]
     assert rests.empty()
 
 

@@ -19,8 +19,8 @@ PATIENCE = 4.0
 """Seconds that a request may wait for a thread."""
 FORGIVEN = 3.0
 """Seconds of rests that are not kept: a few people who mistype at the same time make nobody wait."""
-LONGEST_REST = 2.0
-"""Seconds; reached where the cores are so busy that a fifth of a second goes by for one request."""
+LONGEST_REST = 0.5
+"""Seconds: so short that what one address may have waiting is done within ``PATIENCE`` also where the cores are busy."""
 
 
 class FullError(RuntimeError):

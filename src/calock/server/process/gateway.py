@@ -26,6 +26,7 @@ from calock.server.process.bodies import BodyError, StreamedBody, give_up_late_o
 from calock.server.process.bulkheads import FullError
 from calock.server.process.wsgi_bridge import Answer, Application, Environ, Headers, HeadersError, ask, environ_of
 from calock.server.tools import figures, request_id
+from calock.server.tools.throttle import address_key
 from calock.server.web.client_address import client_address
 
 COME_AGAIN = 2
@@ -107,7 +108,7 @@ class _Request:
 
     def address(self) -> str:
         forwarded = self.scope.headers.get("x-forwarded-for") or ""
-        return client_address(self.scope.client.rpartition(":")[0].strip("[]"), forwarded).text
+        return address_key(client_address(self.scope.client.rpartition(":")[0].strip("[]"), forwarded).ip)
 
 
 class Gateway:
@@ -179,7 +180,7 @@ class Gateway:
         def run() -> bool:
             status = request.answer()
             self._answered.append(answered)
-            return status < HTTPStatus.BAD_REQUEST
+            return status != HTTPStatus.UNAUTHORIZED  # a wrong password: other refusals cost no hash
 
         def refuse() -> bool:
             request.say_busy()

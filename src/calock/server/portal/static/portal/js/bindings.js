@@ -105,7 +105,7 @@ async function attempt(work) {
 }
 
 async function throughPage() {
-  const lock = await chooser.requireLock();
+  const lock = chooser.requireLock();
   if (later?.hidden) {
     later.hidden = false;
     chooser.pinField.focus();

@@ -329,10 +329,10 @@ export class Chooser {
    *
    * @throws {Refused} why there is none
    */
-  async requireLock() {
-    await this.#driver.settled();
+  requireLock() {
     const { state, reason, facts, locks } = this.#driver;
-    if (state === "gesture" || state === "asking") throw refuse("DRIVER_PERMISSION_PROMPT");
+    if (state === "searching" && this.#driver.wasSeen) throw refuse("DRIVER_STOPPED");
+    if (state === "gesture" || state === "asking" || state === "searching") throw refuse("DRIVER_PERMISSION_PROMPT");
     if (state === "failed") {
       const { shown } = refuse(reason, facts);
       const missing = ["DRIVER_ABSENT", "DRIVER_TOO_OLD", "DRIVER_OTHER_VENDOR", "ORIGIN_NOT_ALLOWED"].includes(reason);

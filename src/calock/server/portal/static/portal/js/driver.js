@@ -115,9 +115,9 @@ export class Driver extends EventTarget {
     }, delay);
   }
 
-  /** Until a search that is under way has found something, or waits for the person. */
-  async settled() {
-    while (this.state === "searching") await new Promise((found) => { this.addEventListener("change", found, { once: true }); });
+  /** Whether it answered this page before: then it is installed, and the browser lets it. */
+  get wasSeen() {
+    return this.#at > 0;
   }
 
   /**
@@ -207,7 +207,7 @@ export class Driver extends EventTarget {
     const taken = await takenPorts();
     if (data.ports.length > 1 && taken.length === data.ports.length) return "DRIVER_PORTS_TAKEN";
     if (taken.length > 0 || replies.length > 0) return "DRIVER_OTHER_VENDOR";
-    if (this.#at > 0) return "DRIVER_STOPPED"; // it answered this page before, so it is installed
+    if (this.wasSeen) return "DRIVER_STOPPED";
     return PLAIN_BLOCKED ? "DRIVER_CERTIFICATE" : "DRIVER_ABSENT";
   }
 

@@ -95,7 +95,7 @@ async function attempt(work) {
 }
 
 async function throughPage() {
-  const lock = await chooser.requireLock();
+  const lock = chooser.requireLock();
   cancel.hidden = false;
   try {
     const { answer, text } = await form.throughPage(lock, ask);
