@@ -14,11 +14,15 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import django
+from worlds.kept_files import kept
 from worlds.warm_python import Warm
 
+from calock import server
 from calock.demo import ports
 
 START = 90.0
+SETTINGS = "calock.server.process.settings"
 MAIN = "import sys; from calock.cli import main; sys.exit(main())"
 
 
@@ -50,10 +54,25 @@ def calock(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
     return warm_python().run(["-c", MAIN, *arguments], environment=environment(data, **more))
 
 
+def put_static_files(data: Path) -> None:
+    """Put the collected static files of this code into a server's data: it finds that they are the right ones."""
+    if not (data / "static").exists():
+        files = (path for folder in Path(server.__file__).parent.rglob("static") for path in folder.rglob("*") if path.is_file())
+        shutil.copytree(kept("static", f"{django.VERSION}", files, _collect), data / "static")
+
+
+def _collect(folder: Path) -> Path:
+    code = "import django; django.setup(); from calock.server.web import static_files; static_files.collect()"
+    done = warm_python().run(["-c", code], environment=environment(folder, DJANGO_SETTINGS_MODULE=SETTINGS))
+    assert done.returncode == 0, done.stderr
+    return folder / "static"
+
+
 def prepare(data: Path) -> None:
     """What a server does on an empty directory before it serves."""
+    put_static_files(data)
     code = "from calock.server.process.serve import prepare; prepare()"
-    done = warm_python().run(["-c", code], environment=environment(data, DJANGO_SETTINGS_MODULE="calock.server.process.settings"))
+    done = warm_python().run(["-c", code], environment=environment(data, DJANGO_SETTINGS_MODULE=SETTINGS))
     assert done.returncode == 0, done.stderr
 
 
@@ -74,6 +93,14 @@ def ask(port: int, path: str, *, method: str = "GET", body: str | None = None, *
 def children_of(pid: int) -> list[str]:
     """Ids of the processes that any thread of a process started."""
     return [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+
+
+def name_of(pid: str) -> str:
+    """What ``ps`` calls a process; empty for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def left_of(children: list[str]) -> list[str]:
@@ -116,6 +143,7 @@ class Server:
     def __init__(self, data: Path, *arguments: str, **more: str) -> None:
         self.port, self.data = free_port(), data
         self.log = data / "serve.log"
+        put_static_files(data)
         self.process = warm_python().start(
             ["-c", MAIN, "serve", "--port", str(self.port), *arguments], output=self.log, environment=environment(data, **more)
         )
@@ -136,9 +164,8 @@ class Server:
         raise AssertionError(self.text())
 
     def children(self) -> list[int]:
-        """Ids of its server processes; the background process is another program."""
-        lines = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children_of(self.process.pid)}
-        return [child for child, line in lines.items() if b"jobs" not in line.split(b"\0")]
+        """Ids of its server processes."""
+        return [int(child) for child in children_of(self.process.pid) if name_of(child) == "calock-server"]
 
     def text(self) -> str:
         return self.log.read_text()

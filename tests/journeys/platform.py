@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent import soft_skf
 from agent.softhsm import SoftHsm, make_softhsm
-from serving import MAIN, warm_python
+from serving import MAIN, put_static_files, warm_python
 
 from calock.demo import pki
 from calock.demo.children import Child, Children
@@ -158,6 +158,8 @@ def _token_serial(hsm: SoftHsm, label: str) -> str:
 
 def prepare(root: Path) -> None:
     """Make the practice world on a migrated database, with the driver packages for this computer."""
+    root.mkdir(mode=0o700)
+    put_static_files(root)
     code = "import sys, pathlib; from calock.demo import place, run, world; from worlds import migrated; root = sys.argv[1]; "
     code += "world._migrate = lambda: migrated.put(f'{root}/calock.sqlite3'); "
     code += "run.prepare(place.Place(pathlib.Path(root)), packages=True, say=print)"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from serving import free_port
+from serving import free_port, name_of, put_static_files
 
 START = 120.0
 SITE = "shanxi.localhost"
@@ -132,6 +132,7 @@ class Replica:
         """``secret_file``: the secret lies in its data directory, as on a platform, instead of the environment."""
         self.data, self.port = data, free_port()
         data.mkdir(exist_ok=True, mode=0o700)
+        put_static_files(data)
         if secret_file:
             (data / "secret.key").write_text(SECRET)
             environment["CALOCK_SECRET_KEY"] = ""
@@ -182,20 +183,12 @@ class Replica:
         pids = [
             int(child) for path in Path(f"/proc/{self.process.pid}/task").glob("*/children") for child in path.read_text().split()
         ]
-        lines = {pid: _command_line(pid) for pid in pids}
-        return [pid for pid, line in lines.items() if line and (b" jobs " in line) == jobs]
+        return [pid for pid in pids if name_of(str(pid)) == ("calock-jobs" if jobs else "calock-server")]
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         if self.is_alive():
             self.process.send_signal(how)
         return self.process.wait(timeout=120)
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-    except OSError:
-        return b""
 
 
 class DatabaseBalancer:

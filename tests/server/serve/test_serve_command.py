@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from agent.driving import until
-from serving import START, Server, ask, calock, children_of, command, environment, free_port, left_of, warm_python
+from serving import START, Server, ask, calock, children_of, command, environment, free_port, left_of, name_of, warm_python
 
 from calock.server.process import serve
 from calock.server.process.ports import require_free
@@ -79,8 +79,7 @@ def test_concurrent_requests_are_all_answered(server):
 
 def test_the_jobs_run_beside_it(server):
     children = children_of(server.process.pid)
-    lines = [Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode() for child in children]
-    assert any(" django jobs " in f" {line} " for line in lines), lines
+    assert "calock-jobs" in map(name_of, children)
 
 
 def test_a_machine_whose_jobs_run_becomes_ready(server):
@@ -136,7 +135,7 @@ def test_a_worker_and_jobs_that_do_not_hear_are_ended_and_collected(data):
     """Where nobody else collects the dead, as in most containers, one left would stay in the process table."""
     running = Server(data, "--workers", "2")
     children = children_of(running.process.pid)
-    jobs = next(child for child in children if b"jobs" in Path(f"/proc/{child}/cmdline").read_bytes())
+    jobs = next(child for child in children if name_of(child) == "calock-jobs")
     worker = next(child for child in children if child != jobs)
     for deaf in (jobs, worker):
         os.kill(int(deaf), signal.SIGSTOP)
@@ -144,17 +143,25 @@ def test_a_worker_and_jobs_that_do_not_hear_are_ended_and_collected(data):
     assert not left_of(children)
 
 
+ORPHAN = """
+import django; django.setup()
+from calock.server.jobs import background
+background.run(parent=PARENT)
+"""
+
+
 def test_jobs_whose_server_ended_before_they_were_ready_end_too(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    done = calock(tmp_path, "manage", "jobs", "--with-parent", str(gone.pid))
+    told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
+    done = warm_python().run(["-c", ORPHAN.replace("PARENT", str(gone.pid))], environment=told)
     assert done.returncode == 0, done.stderr
 
 
 BUSY_WAITING = """
 import threading
 import django; django.setup()
-from calock.server.jobs.management.commands.jobs import stop_on_signal
+from calock.server.jobs.background import stop_on_signal
 stop = threading.Event()
 stop_on_signal(stop)
 print("waiting", flush=True)

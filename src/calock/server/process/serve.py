@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -125,10 +126,10 @@ def prepare() -> None:
     _wait_for_database(settings.CALOCK.database_wait)
     with _one_at_a_time():
         call_command("migrate", interactive=False, verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0)
-
     from calock.server.providers.trust import check_at_start  # noqa: PLC0415
+    from calock.server.web import static_files  # noqa: PLC0415
 
+    static_files.collect()
     check_at_start()
 
 
@@ -139,9 +140,14 @@ def _workers(wanted: int | None) -> int:
     return wanted or min(os.cpu_count() or 1, ceiling)
 
 
-def _jobs_command() -> list[str]:
-    parent = str(os.getpid())
-    return [sys.executable, "-m", "django", "jobs", "--with-parent", parent, "--settings", "calock.server.process.settings"]
+def _jobs(parent: int) -> None:
+    """The background process, forked with everything loaded: started anew by itself it would load all of it again."""
+    from calock.server.jobs import background  # noqa: PLC0415 - set up by prepare()
+    from calock.server.process import figure_files  # noqa: PLC0415
+
+    figure_files.make_room()
+    gc.freeze()  # what was loaded before the fork stays shared
+    background.run(parent=parent)
 
 
 def _serve(host: str, port: int, workers: int, *, jobs: bool) -> None:
@@ -149,16 +155,16 @@ def _serve(host: str, port: int, workers: int, *, jobs: bool) -> None:
     from django.conf import settings  # noqa: PLC0415 - set up by prepare()
 
     from calock.server.process import metrics, worker  # noqa: PLC0415 - with the whole application, which the forked processes share
-    from calock.server.process.supervisor import Child, Signals, Supervisor, forked, launched  # noqa: PLC0415
+    from calock.server.process.supervisor import Child, Signals, Supervisor, forked  # noqa: PLC0415
 
     parent, drain = os.getpid(), settings.CALOCK.drain_seconds
     serve = partial(worker.run, host, port, drain=drain, parent=parent)
-    children = [Child(f"server process {number + 1}", partial(forked, serve)) for number in range(workers)]
+    children = [Child(f"server process {number + 1}", partial(forked, "server", serve)) for number in range(workers)]
     if jobs:
-        children.insert(0, Child("background jobs", partial(launched, _jobs_command()), hurry=signal.SIGTERM))
+        children.insert(0, Child("background jobs", partial(forked, "jobs", partial(_jobs, parent)), hurry=signal.SIGTERM))
     if settings.CALOCK.metrics:
         tell = partial(metrics.run, *settings.CALOCK.metrics, parent=parent)
-        children.append(Child("metrics", partial(forked, tell), hurry=signal.SIGTERM))
+        children.append(Child("metrics", partial(forked, "metrics", tell), hurry=signal.SIGTERM))
     shown = f"[{host}]" if ":" in host else host
     with Signals() as signals:
         sys.stdout.write(f"calock serve: http://{shown}:{port}/, {workers} processes, data in {Path(settings.CALOCK.data)}\n")

@@ -5,11 +5,11 @@ It has no threads, so that it can fork at any time, and does nothing else, so th
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -81,7 +81,13 @@ def _be_deaf() -> None:
         signal.signal(signo, signal.SIG_DFL)
 
 
-def forked(run: Callable[[], None]) -> int:
+def _call_this_process(name: str) -> None:
+    """Have ``ps`` and ``top`` show ``name`` (prctl(2), PR_SET_NAME): forked processes have the same command line."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(15, f"calock-{name}".encode())
+
+
+def forked(name: str, run: Callable[[], None]) -> int:
     """Start ``run`` in a forked process; its id. SIGTERM and SIGINT wait there until it has handlers and unblocks them."""
     told = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, told)
@@ -92,6 +98,7 @@ def forked(run: Callable[[], None]) -> int:
     status = 1
     try:
         _be_deaf()
+        _call_this_process(name)
         run()
         status = 0
     except BaseException:
@@ -100,11 +107,6 @@ def forked(run: Callable[[], None]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def launched(command: Sequence[str]) -> int:
-    """Start another program; its id. In a session of its own: Ctrl-C at the terminal reaches this process, which passes it on."""
-    return subprocess.Popen(command, start_new_session=True).pid  # noqa: S603 - our own interpreter and command
 
 
 class Supervisor:

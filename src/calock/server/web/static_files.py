@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
 from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+from calock.server.tools.files import replacing
+
+MARK = "collected.json"
+"""Of which sources the collected files were made, and what they were; among them, and written when they are whole."""
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # no type information published
-    """``calock serve`` collects at every start; a process that never did still shows pages."""
+    """``calock serve`` has them collected before it serves; a process that never did still shows pages."""
 
     manifest_strict = False
 
@@ -33,3 +46,36 @@ class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # no
         if address is None:
             address = self._addresses[name] = str(super().url(name))
         return address
+
+
+def collect() -> None:
+    """Collect all static files into STATIC_ROOT; where those of these very sources lie there unchanged nothing is done.
+
+    Hashing and compressing takes a third of a start; reading both sides again takes a fiftieth.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    mark = Path(settings.STATIC_ROOT, MARK)
+    sources = _digest((path, source.path(path)) for finder in get_finders() for path, source in finder.list([]))
+    if not mark.exists() or mark.read_bytes() != _mark(sources):
+        mark.unlink(missing_ok=True)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        collected = _mark(sources)
+        with replacing(mark) as file:
+            file.write(collected)
+
+
+def _mark(sources: str) -> bytes:
+    root = Path(settings.STATIC_ROOT)
+    made = ((str(path.relative_to(root)), path) for path in root.rglob("*") if path.is_file() and path.name != MARK)
+    return json.dumps({"whitenoise": version("whitenoise"), "sources": sources, "made": _digest(made)}).encode()
+
+
+def _digest(files: Iterable[tuple[str, str | Path]]) -> str:
+    """SHA-256 of names and contents."""
+    found = hashlib.sha256()
+    for name, path in sorted(files):
+        content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        found.update(f"{content} {name}\n".encode())
+    return found.hexdigest()
