@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from agent.chromium import chromium_path
 from agent.driving import DriverProcess, make_lock
@@ -19,6 +20,7 @@ from journeys.conftest import ARGUMENTS
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from serving import free_port
 
+from calock.agent.driver_key import DriverKey
 from calock.demo import pki
 
 pytestmark = pytest.mark.browser
@@ -84,7 +86,8 @@ def expect_state(strip: Locator, state: str, words: str, reason: str = "") -> No
 def stranger(port: int) -> Iterator[Callable[..., list[bytes]]]:
     """Start another program on a driver's port: what it says to each call, and whether it lets foreign pages read that.
 
-    Starting it gives the list of what it is told.
+    What it says may be a function of the path and of what it is told; bytes are no JSON. Starting it gives the list of what it is
+    told.
     """
     servers: list[ThreadingHTTPServer] = []
 
@@ -109,7 +112,8 @@ def stranger(port: int) -> Iterator[Callable[..., list[bytes]]]:
 
             def do_POST(self) -> None:
                 heard.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                self._send(json.dumps(answer).encode())
+                said = answer(self.path, heard[-1]) if callable(answer) else answer
+                self._send(said if isinstance(said, bytes) else json.dumps(said).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -153,7 +157,14 @@ def test_a_driver_of_a_later_protocol_is_not_spoken_to(page: Page, origin: str, 
 
 @pytest.mark.parametrize(
     ("answer", "readable"),
-    [({"driver": "xtxapp", "version": "3.2"}, True), ({"retVal": True}, True), ([], True), (None, True), ({"retVal": True}, False)],
+    [
+        ({"driver": "xtxapp", "version": "3.2"}, True),
+        ({"driver": "calock"}, True),
+        ({"retVal": True}, True),
+        ([], True),
+        (None, True),
+        ({"retVal": True}, False),
+    ],
 )
 def test_another_vendors_program_is_told_apart(
     page: Page, origin: str, stranger: Callable[..., None], answer: object, *, readable: bool
@@ -234,6 +245,24 @@ def test_another_driver_than_before_is_told_before_a_pin_is_typed(page: Page, or
 
 
 # --- a driver that does not answer
+
+
+@pytest.mark.parametrize("broken", [b'{"locks": [', {}, None])
+def test_a_driver_that_answers_and_gives_no_list_of_locks_is_told_as_broken(
+    page: Page, origin: str, port: int, tmp_path: Path, stranger: Callable[..., list[bytes]], broken: object
+):
+    key = DriverKey(tmp_path)
+
+    def answer(path: str, asked: bytes) -> object:
+        if path != "/v1/hello":
+            return broken
+        proof = key.prove("hello", origin=origin, port=port, nonce=json.loads(asked)["nonce"])
+        return pretended(port, msgspec.to_builtins(proof))
+
+    stranger(answer, readable=True)
+    strip = open_tab(page, origin)
+    expect_state(strip, "failed", "CA 驱动出现错误，请重启驱动后重试", "DRIVER_FAILED")
+    expect(strip.get_by_role("button", name="重新检测")).to_be_visible()
 
 
 def test_a_port_that_is_taken_and_silent_is_not_told_as_not_installed(page: Page, origin: str, port: int):

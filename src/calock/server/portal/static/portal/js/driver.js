@@ -40,7 +40,7 @@ function older(version, required) {
  */
 function helloOf(reply, nonce) {
   const hello = /** @type {Wire.Hello | null} */ (reply.body);
-  return hello?.driver === "calock" ? [{ ...reply, hello, nonce }] : [];
+  return hello?.driver === "calock" && typeof hello.version === "string" ? [{ ...reply, hello, nonce }] : [];
 }
 
 /** @param {unknown} failure */
@@ -85,6 +85,8 @@ export class Driver extends EventTarget {
   #asked = 0;
   #drawn = 0;
   #search = 0;
+  /** The search after which a list was broken off first; 0 when the last one came whole. */
+  #brokenOff = 0;
   #at = 0;
   #socketBlocked = false;
 
@@ -281,15 +283,24 @@ export class Driver extends EventTarget {
     const turn = this.#asked;
     try {
       const { locks, problems, windowOnly } = await this.call("/v1/locks", {}, AbortSignal.timeout(data.limits.list));
+      if (!Array.isArray(locks) || !Array.isArray(problems)) throw refuse("DRIVER_FAILED");
       if (turn < this.#drawn) return; // an answer to a later question came first
       this.#drawn = turn;
+      this.#brokenOff = 0;
       Object.assign(this, { locks, problems, windowOnly });
       this.#become("ready");
     } catch (error) {
       const reason = error instanceof Refused ? error.reason : "DRIVER_FAILED";
-      if (reason === "DRIVER_STOPPED") this.#later(0);
+      if (reason === "DRIVER_STOPPED") this.#lookWhy();
       else this.#failForNow(reason);
     }
+  }
+
+  /** The list was broken off: by a driver that ended, or by one that answers `hello` and does so each time. */
+  #lookWhy() {
+    this.#brokenOff ||= this.#search;
+    if (this.#brokenOff === this.#search) this.#later(0);
+    else this.#failForNow("DRIVER_FAILED");
   }
 
   /**
