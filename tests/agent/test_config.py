@@ -44,6 +44,9 @@ def test_a_later_word_counts_also_when_it_is_the_usual_one(tmp_path: Path, monke
         "orgins = []",
         "origins = 'x'",
         "origins = ['http://a.example']",
+        "skf = 'abc'",
+        "pkcs11 = 5",
+        "skf = [['a']]",
         "=",
         "port = 'x'",
         "port = 99999",
@@ -55,10 +58,11 @@ def test_a_later_word_counts_also_when_it_is_the_usual_one(tmp_path: Path, monke
         "log_level = 'all'",
     ],
 )
-def test_what_is_not_understood_is_refused_with_the_files_name(tmp_path: Path, text: str) -> None:
+def test_what_is_not_understood_is_refused_with_the_names_of_file_and_key(tmp_path: Path, text: str) -> None:
     path = tmp_path / "agent.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"agent\.toml|origin"):
+    key = text.lstrip("[").replace("]", "=").split("=")[0].strip(" s")  # one of the origins is an origin
+    with pytest.raises(ConfigError, match=rf"agent\.toml: .*{key}"):
         config.load(path)
 
 

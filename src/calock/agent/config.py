@@ -133,14 +133,17 @@ def _read(path: Path) -> dict[str, Any]:
             it name a library that sees the user's PIN.
     """
     try:
-        for place in dict.fromkeys((path, path.parent, path.resolve().parent)):
-            if why := why_not_own(place):
-                raise ConfigError(f"{path} is not read: {why}")
-        found = tomllib.loads(path.read_text("utf-8"))
-        origins = put_together(found).origins
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        return _checked(path)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, ConfigError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    for origin in origins:
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    for place in dict.fromkeys((path, path.parent, path.resolve().parent)):
+        if why := why_not_own(place):
+            raise ConfigError(f"not read: {why}")
+    found = tomllib.loads(path.read_text("utf-8"))
+    for origin in msgspec.convert(found, Config).origins:
         check_origin(origin)
     return found
 
