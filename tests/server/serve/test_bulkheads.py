@@ -15,7 +15,7 @@ from calock.server.jobs.all import all_jobs
 from calock.server.outbox.kinds import kinds
 from calock.server.process import bulkheads
 from calock.server.process.bulkheads import Bulkhead, FullError
-from calock.server.process.routes import bulkhead_of, is_upload, make_bulkheads
+from calock.server.process.routes import bulkhead_of, is_upload, make_bulkheads, shares_of
 from calock.server.sessions.cookies import known_browser_cookie
 from calock.server.sessions.known_browsers import UNKNOWN
 
@@ -33,7 +33,7 @@ class Stuck:
             self.send(f"first {number}")
             assert self.busy.acquire(timeout=20)
 
-    def send(self, name: str, address: str = "192.0.2.1") -> None:
+    def send(self, name: str, address: str = "192.0.2.1", cookies: str = "") -> None:
         def run() -> bool:
             self.busy.release()
             self.go.wait(20)
@@ -45,7 +45,7 @@ class Stuck:
             self.done.append(f"{name} refused")
             self.ended.release()
 
-        self.bulkhead.submit(run, refuse, lambda: address)
+        self.bulkhead.submit(run, refuse, lambda: shares_of(address, cookies))
 
     def finish(self, count: int) -> list[str]:
         self.go.set()
@@ -76,6 +76,18 @@ def test_one_address_gets_at_most_half_of_the_places():
         assert stuck.ended.acquire(timeout=20)
 
 
+def test_one_browser_gets_at_most_half_of_the_places_from_however_many_addresses():
+    stuck = Stuck(threads=1, waiting=4)
+    mine, another = (f"{known_browser_cookie()}={UNKNOWN.with_account(uuid.uuid4())}" for _ in range(2))
+    stuck.send("a", address="192.0.2.1", cookies=mine)
+    stuck.send("b", address="192.0.2.2", cookies=mine)
+    with pytest.raises(FullError):
+        stuck.send("c", address="192.0.2.3", cookies=mine)
+    stuck.send("d", address="192.0.2.3", cookies=another)
+    stuck.send("e", address="192.0.2.4", cookies=mine[:-1] + "!")  # nobody's
+    assert sorted(stuck.finish(5)) == ["a", "b", "d", "e", "first 0"]
+
+
 def test_what_waited_too_long_is_refused_instead_of_done(monkeypatch):
     stuck = Stuck(threads=1, waiting=4)
     stuck.send("late")
@@ -89,7 +101,7 @@ def test_only_many_requests_that_come_to_nothing_keep_their_places(monkeypatch):
     bulkhead = Bulkhead("test", threads=1, waiting=40, rest=1e9)
     for number in range(10):
         for came_to_something in (True, False):
-            bulkhead.submit(lambda came=came_to_something: came, lambda: None, lambda number=number: f"192.0.2.{number}")
+            bulkhead.submit(lambda came=came_to_something: came, lambda: None, lambda number=number: (f"192.0.2.{number}",))
     taken = [rests.get(timeout=20) for _ in range(10)]
     assert [round(2 * rest) for rest in taken] == [0, 0, 0, 0, 0, 0, 1, 2, 3, 4]
     assert rests.empty()

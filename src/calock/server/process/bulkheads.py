@@ -33,8 +33,8 @@ class Job(NamedTuple):
     run: Callable[[], bool]
     """Tells whether it came to something."""
     refuse: Callable[[], object]
-    address: str
-    """Whose request it is, when it had to wait: one address gets at most half of the places."""
+    shares: tuple[str, ...]
+    """Whose request it is, when it had to wait: one address, and one browser, gets at most half of the places."""
     since: float
 
 
@@ -55,22 +55,22 @@ class Bulkhead:
         self._started = 0
         self._present = 0
         """Requests that wait or are worked on."""
-        self._addresses: Counter[str] = Counter()
+        self._shares: Counter[str] = Counter()
 
-    def submit(self, run: Callable[[], bool], refuse: Callable[[], object], address: Callable[[], str]) -> None:
-        """Queue one request. ``address`` is only asked when it matters: when all threads are busy.
+    def submit(self, run: Callable[[], bool], refuse: Callable[[], object], shares: Callable[[], tuple[str, ...]]) -> None:
+        """Queue one request. ``shares`` is only asked when it matters: when all threads are busy.
 
         Raises:
             FullError: neither a thread nor a place in the queue is free.
         """
-        whose = ""
+        whose: tuple[str, ...] = ()
         with self._lock:
             if self._present >= self._threads:
-                whose = address()
+                whose = shares()
                 full = self._present >= self._threads + self._waiting
-                if full or self._addresses[whose] >= max(1, self._waiting // 2):
+                if full or any(self._shares[one] >= max(1, self._waiting // 2) for one in whose):
                     raise FullError(self.name)
-                self._addresses[whose] += 1
+                self._shares.update(whose)
             self._present += 1
             if self._started < min(self._present, self._threads):
                 self._started += 1
@@ -88,8 +88,7 @@ class Bulkhead:
             finally:
                 with self._lock:
                     self._present -= 1
-                    if job.address:
-                        self._leave(job.address)
+                    self._leave(job.shares)
 
     def _run(self, job: Job) -> None:
         began = monotonic()
@@ -101,7 +100,8 @@ class Bulkhead:
             until = self._rested_until = max(self._rested_until, now - FORGIVEN) + rest
         sleep(max(0.0, until - now))
 
-    def _leave(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+    def _leave(self, shares: tuple[str, ...]) -> None:
+        self._shares.subtract(shares)
+        for one in shares:
+            if not self._shares[one]:
+                del self._shares[one]

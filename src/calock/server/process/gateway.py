@@ -110,6 +110,9 @@ class _Request:
         forwarded = self.scope.headers.get("x-forwarded-for") or ""
         return address_key(client_address(self.scope.client.rpartition(":")[0].strip("[]"), forwarded).ip)
 
+    def shares(self) -> tuple[str, ...]:
+        return routes.shares_of(self.address(), self.scope.headers.get("cookie") or "")
+
 
 class Gateway:
     """The RSGI application. ``readiness`` is asked, in a thread of its own, for the lines of ``/readyz``."""
@@ -192,10 +195,10 @@ class Gateway:
             self._answered.append(answered)
 
         try:
-            self._bulkheads[request.kind].submit(run, refuse, request.address)
+            self._bulkheads[request.kind].submit(run, refuse, request.shares)
         except FullError:
             try:
-                self._bulkheads["refusals"].submit(refuse, refuse_at_once, request.address)
+                self._bulkheads["refusals"].submit(refuse, refuse_at_once, request.shares)
             except FullError:
                 refuse_at_once()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calock.server.process.bulkheads import Bulkhead
-from calock.server.sessions.cookies import session_cookie, shows_known_browser
+from calock.server.sessions.cookies import known_browser_id, session_cookie
 from calock.server.web.uploads import ANYBODY
 
 MAX_BODY = ANYBODY
@@ -53,11 +53,16 @@ def bulkhead_of(method: str, path: str, cookies: str, *, streamed: bool) -> str:
     if path.startswith("/api/"):
         return "public" if method in _READING else "logins"
     if method == "POST" and path in _PASSWORDS:
-        return "known_passwords" if shows_known_browser(cookies) else "passwords"
+        return "known_passwords" if known_browser_id(cookies) else "passwords"
     for prefix, name in _PREFIXES:
         if path.startswith(prefix):
             return name
     return "pages" if f"{session_cookie()}=" in cookies else "public"
+
+
+def shares_of(address: str, cookies: str) -> tuple[str, ...]:
+    """Whose shares of the places a request takes: its address's and a known browser's, whose cookie many addresses may send."""
+    return tuple(filter(None, (address, known_browser_id(cookies))))
 
 
 def is_upload(path: str) -> bool:

@@ -61,9 +61,10 @@ def known_browser(request: HttpRequest) -> KnownBrowser:
     return KnownBrowser.parse(request.COOKIES.get(known_browser_cookie(), ""))
 
 
-def shows_known_browser(header: str) -> bool:
-    """Whether a Cookie header is that of a browser in which somebody logged in before."""
-    return KnownBrowser.parse(parse_cookie(header).get(known_browser_cookie(), "")).is_known()
+def known_browser_id(header: str) -> str:
+    """The id of the browser that sent a Cookie header, if somebody logged in there before; else empty."""
+    browser = KnownBrowser.parse(parse_cookie(header).get(known_browser_cookie(), ""))
+    return browser.id if browser.is_known() else ""
 
 
 def _set(response: HttpResponseBase, name: str, value: str, life: timedelta | None = None) -> None:
