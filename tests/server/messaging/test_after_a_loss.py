@@ -22,6 +22,7 @@ from calock.server.accounts.models import Account, CalendarLink
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact, ContactCode
+from calock.server.contacts.services import REACH
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators, unbind_lock
@@ -330,7 +331,7 @@ def test_one_report_is_one_notice_whatever_ended_with_the_lock(mailbox, lock_wor
 def test_a_contact_that_a_lock_took_away_goes_on_learning_what_is_done_for_30_days(mailbox, lock_world, found):
     """Where it was a finder: the person learns of the lock that the finder binds next. The mail of the removal says so."""
     member, own = lock_world.member, "own@supplier.example"
-    contact(member, own)
+    contact(member, own, age=REACH)
     assert found[1].post(f"/contacts/{Contact.objects.get().pk}/remove/").status_code == 302
     assert in_hand(lock_of(0)).bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
     background()
@@ -341,3 +342,16 @@ def test_a_contact_that_a_lock_took_away_goes_on_learning_what_is_done_for_30_da
     assert in_hand(lock_of(0)).bind(lock_of(3), member, choice={"act": "another"}).status_code == 200
     background()
     assert not any("SX-0004" in text_of(one) for one in mailbox.to(own))
+
+
+def test_a_thief_s_contact_that_the_person_s_lock_took_away_learns_of_that_and_of_nothing_later(mailbox, lock_world, found):
+    member = lock_world.member
+    member.set_password(PASSWORD)
+    member.save()
+    add(page_client("shanxi", member), mailbox, "own@thief.example")
+    assert found[1].post(f"/contacts/{Contact.objects.get().pk}/remove/").status_code == 302
+    assert in_hand(lock_of(0)).bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
+    background()
+    told = [text_of(one) for one in mailbox.to("own@thief.example")]
+    assert any("移除了联系方式" in text for text in told)
+    assert not any("此后 30 天内" in text or "SX-0003" in text for text in told)

@@ -29,9 +29,11 @@ from calock.server.tools import clock
 pytestmark = pytest.mark.django_db
 
 
-def contact(person, value: str = MAIL, kind: str = "mail", language: str = "zh-hans", site: str = "shanxi") -> Contact:
-    now = timezone.now()
-    made = Contact(account=person, kind=kind, site=site, language=language, added_at=now, verified_at=now)
+def contact(
+    person, value: str = MAIL, kind: str = "mail", language: str = "zh-hans", site: str = "shanxi", age: timedelta = timedelta()
+) -> Contact:
+    added = timezone.now() - age
+    made = Contact(account=person, kind=kind, site=site, language=language, added_at=added, verified_at=added)
     made.value = value
     made.save()
     return made

@@ -35,6 +35,17 @@ def end_contacts_of_locks(
     return tuple(row.masked for row in ended if row.removed_at is None), tuple(restored)
 
 
+def is_told_on(contact: Contact) -> bool:
+    """Whether a contact that was taken away goes on being told of locks and passwords for ``REACH``.
+
+    A proof by lock took it away, which a finder has, and it is older than anything that somebody else may have made: a young one
+    may be a thief's, whom the person's own lock turned out.
+    """
+    if contact.removed_by_lock is None or contact.removed_at is None or contact.verified_at is None:
+        return False
+    return contact.verified_at <= contact.removed_at - REACH
+
+
 def doubt_contacts_of_locks(*, account: uuid.UUID, locks: Collection[uuid.UUID], at: datetime) -> None:
     """Let those that would end open nothing until they are verified anew; they are told as before."""
     found = Contact.objects.kept().filter(account=account, by_lock__in=locks, verified_at__gt=at - REACH)

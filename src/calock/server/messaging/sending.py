@@ -15,7 +15,7 @@ from django.db.models import Q
 from calock.server.accounts.models import AccountState
 from calock.server.accounts.password_tries import Count, keys_of
 from calock.server.contacts.models import Contact, ContactCode
-from calock.server.contacts.services import REACH
+from calock.server.contacts.services import REACH, is_told_on
 from calock.server.messaging import channels
 from calock.server.messaging.letters import letter_of_code, letter_of_more, letter_of_notice
 from calock.server.notices.models import Notice, NoticeKind
@@ -40,7 +40,8 @@ ALWAYS = frozenset({
 })  # fmt: skip
 """Sent beyond those too: nobody hides a way into the account behind thirty smaller things.
 
-And for ``REACH`` to a contact that a proof by a lock took away: where that was a finder's act, its person learns what else is done.
+And for ``REACH`` to an old contact that a proof by a lock took away: where that was a finder's act, its person learns what else
+is done.
 """
 
 
@@ -67,14 +68,13 @@ def forward_notices() -> int:
 def is_for(notice: Notice, contact: Contact) -> bool:
     """Whether the contact was the person's when the notice was left.
 
-    A removed one learns of that, and of nothing later, unless a lock removed it: then of what opens or closes the account.
+    A removed one learns of that, and of nothing later, unless it is told on: then of what opens or closes the account.
     """
     if contact.account_id != notice.account_id or contact.verified_at is None:
         return False
     if contact.removed_at is None or notice.created_at <= contact.removed_at:
         return True
-    told_on = contact.removed_by_lock is not None and notice.kind in ALWAYS
-    return told_on and notice.created_at <= contact.removed_at + REACH
+    return notice.kind in ALWAYS and notice.created_at <= contact.removed_at + REACH and is_told_on(contact)
 
 
 def _put_notice(notice: Notice, contact: Contact, *, at: datetime) -> None:

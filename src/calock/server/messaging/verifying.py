@@ -16,7 +16,7 @@ from calock.server.audit.attempts import counted
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
-from calock.server.contacts.services import REACH
+from calock.server.contacts.services import REACH, is_told_on
 from calock.server.contacts.values import ContactKind, masked, normalised
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.messaging import channels, code_limits
@@ -164,7 +164,7 @@ def _remove(row: Contact, account: Account, lock: uuid.UUID | None, context: Req
         return
     row.removed_at, row.removed_by_lock = event.at, lock
     row.save(update_fields=["removed_at", "removed_by_lock"])
-    reach = {"reach": str(REACH.days)} if lock else {}
+    reach = {"reach": str(REACH.days)} if is_told_on(row) else {}
     tell(NoticeKind.CONTACT_REMOVED, account=account.pk, row=event, contact=shown, **reach)
 
 
