@@ -11,6 +11,7 @@ import pytest
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver
 from django.utils import timezone
+from server.messaging.test_delivery import contact
 from worlds.browser import console_client
 from worlds.driver_packages import make_package, package_key, public
 from worlds.rows import OTHER_USCC, USCC
@@ -294,6 +295,9 @@ EXAMPLES = {
         account(world.member), {"step": "lock_only_less", "value": "off", **WHY}
     ),
     ("accounts_account_change", "erase"): lambda world: (erasable(world), {"step": "erase", **WHY}),
+    ("accounts_account_change", "take_contact"): lambda world: (
+        account(world.member), {"step": "take_contact", "contact": str(contact(world.member).pk), **WHY}
+    ),
     ("accounts_account_change", "show_name"): lambda world: (account(world.member), {"step": "show_name"}),
     ("account_new", ""): lambda world: ("/console/accounts/new/", {"username": "neu", "name": "新", "uscc": "", "role": "member"}),
     ("organisations_organisation_change", "disable"): lambda world: (organisation_page(world), {"step": "disable"}),

@@ -24,7 +24,9 @@ from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
 from calock.server.console.pages.common import asked_by, operator_and_context, reasoned_by
 from calock.server.console.pages.people import code_page, organisation_named
+from calock.server.contacts.models import Contact
 from calock.server.locks.models import Binding
+from calock.server.messaging.operator_removal import take_contact_away
 from calock.server.organisations.models import Organisation
 from calock.server.tools.masking import mask_name
 
@@ -94,6 +96,7 @@ class AccountAdmin(ReadOnlyAdmin):
             "sessions": row.sessions.filter(ended_at__isnull=True, expires_at__gt=at).order_by("-last_seen_at")[:20],
             "strangers_out_until": closed_to_strangers_until(row.username, at=at),
             "open_code": row.password_codes.filter(used_at__isnull=True, expires_at__gt=at).first(),
+            "contacts": list(Contact.objects.kept().filter(account=row).order_by("kind", "added_at")),
             "way_in": lock_only.WORDS[row.lock_only],
             "less": lock_only.less(row.lock_only),
             "waiting_here": Approval.objects.open_at(at).filter(target=str(row.pk)).select_related("proposed_by"),
@@ -108,6 +111,9 @@ class AccountAdmin(ReadOnlyAdmin):
     def step_reset(self, request: HttpRequest, row: Account) -> HttpResponse:
         code = reset_password(member=row, **asked_by(request))
         return code_page(request, row, code)
+
+    def step_take_contact(self, request: HttpRequest, row: Account) -> None:
+        take_contact_away(member=row, contact=request.POST.get("contact", ""), **reasoned_by(request))
 
     def step_disable(self, request: HttpRequest, row: Account) -> None:
         members.set_account_state(member=row, state=AccountState.DISABLED, **asked_by(request))

@@ -86,6 +86,7 @@ ACTS: dict[str, dict[str, Act]] = {
         "lock_only": Act(1, Event.ACCOUNT_LOCK_ONLY_CHANGED, "绑定 CA 锁后不再允许密码登录"),
         "lock_only_less": Act(2, Event.ACCOUNT_LOCK_ONLY_CHANGED, _proposed("变更登录方式")),
         "erase": Act(2, Event.ACCOUNT_ERASED, _proposed("注销账户")),
+        "take_contact": Act(1, Event.CONTACT_REMOVED, "联系方式已移除，已通知本人"),
         "show_name": Act(1, Event.ACCOUNT_NAME_SHOWN),
     },
     "account_new": {"": Act(1, Event.ACCOUNT_CREATED)},

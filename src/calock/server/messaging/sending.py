@@ -35,6 +35,7 @@ ALWAYS = frozenset({
     NoticeKind.LOCK_RESUMED,
     NoticeKind.CONTACT_ADDED,
     NoticeKind.CONTACT_REMOVED,
+    NoticeKind.CONTACT_TAKEN,
     NoticeKind.LOCK_BOUND,
     NoticeKind.LOCK_UNBOUND,
 })  # fmt: skip

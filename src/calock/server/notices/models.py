@@ -39,6 +39,7 @@ class NoticeKind(models.TextChoices):
     NEW_PLACE = "new_place"
     CONTACT_ADDED = "contact_added"
     CONTACT_REMOVED = "contact_removed"
+    CONTACT_TAKEN = "contact_taken"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

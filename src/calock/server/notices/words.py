@@ -48,6 +48,7 @@ _CALENDAR_LINK = _("您的账户于 %(when)s 生成了到期日历的订阅链�
 _NEW_PLACE = _("您的账户于 %(when)s 用新的浏览器、从新的网络（%(address)s）登录。")
 _CONTACT_ADDED = _("您的账户于 %(when)s 添加了联系方式 %(contact)s。")
 _CONTACT_REMOVED = _("您的账户于 %(when)s 移除了联系方式 %(contact)s。")
+_CONTACT_TAKEN = _("您账户的联系方式 %(contact)s 于 %(when)s 由%(who)s移除。")
 _TEXTS = {
     NoticeKind.PASSWORD_CHANGED: (_("您的密码于 %(when)s 由%(who)s修改。"), _("登录会话"), "sessions"),
     NoticeKind.PASSWORD_RESET: (_("您的密码于 %(when)s 由%(who)s重置。"), _("登录会话"), "sessions"),
@@ -72,6 +73,7 @@ _TEXTS = {
     NoticeKind.NEW_PLACE: (_NEW_PLACE, _("登录会话"), "sessions"),
     NoticeKind.CONTACT_ADDED: (_CONTACT_ADDED, _("联系方式"), "contacts"),
     NoticeKind.CONTACT_REMOVED: (_CONTACT_REMOVED, _("联系方式"), "contacts"),
+    NoticeKind.CONTACT_TAKEN: (_CONTACT_TAKEN, _("联系方式"), "contacts"),
 }  # fmt: skip
 _ENDINGS = {
     NoticeKind.LOCK_BOUND: _UNASKED_LOCK,

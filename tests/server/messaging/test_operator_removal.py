@@ -1,0 +1,62 @@
+"""An operator takes a contact away: with a reason, told to its person, and of nobody but ordinary accounts."""
+
+from __future__ import annotations
+
+import pytest
+from server.messaging.conftest import MAIL, PHONE, background
+from server.messaging.test_delivery import contact
+from server.messaging.test_recovery import ask
+from worlds.browser import console_client, page_client
+from worlds.mail import text_of
+from worlds.rows import account, operator
+
+from calock.core.refusals import Reason
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
+from calock.server.contacts.models import Contact
+
+pytestmark = pytest.mark.django_db
+
+
+def take(browser, member, chosen, reason: str = "号码已换人，电话核实") -> str:
+    page = f"/console/accounts/account/{member.pk}/change/"
+    asked = {"step": "take_contact", "contact": str(chosen.pk), "reason": reason}
+    return browser.post(page, asked, follow=True).content.decode()
+
+
+def test_the_person_is_told_on_what_is_left_and_the_contact_opens_nothing_more(mailbox, gateway, person):
+    mail = contact(person)
+    contact(person, PHONE, "phone")
+    by = operator("yunying")
+    browser = console_client(by)
+    assert "z***@supplier.example" in browser.get(f"/console/accounts/account/{person.pk}/change/").content.decode()
+    assert "联系方式已移除，已通知本人" in take(browser, person, mail)
+    background()
+    row = AuditEvent.objects.get(event=Event.CONTACT_REMOVED)
+    assert (row.actor, row.subject, row.details["reason"]) == (by.pk, person.pk, "号码已换人，电话核实")
+    for told in (
+        gateway.got[-1]["text"],
+        text_of(mailbox.to(MAIL)[-1]),
+        page_client("shanxi", person).get("/notices/").content.decode(),
+    ):
+        assert "您账户的联系方式 z***@supplier.example 于" in told
+        assert "由平台运营人员移除" in told
+        assert row.number in told
+    before = len(mailbox.mails)
+    ask(page_client("shanxi"), person.username)
+    background()
+    assert len(mailbox.mails) == before
+
+
+def test_without_a_reason_of_an_operator_or_of_somebody_else_nothing_is_taken(mailbox, person):
+    by, colleague, other = operator("yunying"), operator("yunying2"), account("lisi", "李四")
+    mine, theirs = contact(person), contact(colleague, "colleague@platform.example")
+    browser = console_client(by)
+    assert 'value="take_contact"' not in browser.get(f"/console/accounts/account/{colleague.pk}/change/").content.decode()
+    take(browser, person, mine, reason=" ")
+    take(browser, colleague, theirs)
+    take(browser, other, mine)
+    take(page_client("shanxi", other), person, mine)
+    assert Contact.objects.verified().count() == 2
+    reasons = AuditEvent.objects.filter(event=Event.CONTACT_REFUSED).order_by("id").values_list("reason", flat=True)
+    assert list(reasons) == [Reason.REASON_MISSING, Reason.NOT_ALLOWED, Reason.NOT_FOUND]
