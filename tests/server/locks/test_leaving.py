@@ -59,7 +59,7 @@ def test_one_act_ends_sessions_bindings_claims_and_link_and_tells_the_person(loc
         account_of(token, context=context())
     row = AuditEvent.objects.get(event="account:left")
     assert (row.actor, row.subject, row.details["bindings"]) == (lock_world.admin.pk, member.pk, 2)
-    told = words_of(Notice.objects.get(account=member, kind="left")).text
+    told = words_of(Notice.objects.get(account=member, created_at__gte=row.at)).text  # one act, one notice
     assert told.partition("：")[2].startswith("账户已停用，2 把 CA 锁已解除绑定。重新启用后，CA 锁须重新绑定。如")
 
 

@@ -303,6 +303,9 @@ def test_who_left_and_comes_back_is_opened_by_nothing_that_a_lock_brought(mailbo
     lock_world.admin.save()
     admin = page_client("shanxi", lock_world.admin)
     assert admin.post(f"/system/members/{member.pk}/leave/", {"reason": "合同到期", "password": PASSWORD}).status_code == 302
+    (left,) = Notice.objects.filter(account=member, created_at__gte=AuditEvent.objects.get(event=Event.ACCOUNT_LEFT).at)
+    assert "1 把 CA 锁已解除绑定" in words_of(left).text
+    assert "凭它设置的登录密码已失效" in words_of(left).text
     assert admin.post(f"/system/members/{member.pk}/", {"step": "enable"}).status_code == 302
     with pytest.raises(Refusal, match=Reason.CREDENTIALS_WRONG):
         login_with_password(username=member.username, password=NEW, context=context())

@@ -66,6 +66,7 @@ def _leave(member: Account, reason: str, *, by: Account, context: RequestContext
         for binding in bindings:
             take_turn(binding.lock)  # all of them before the first session
         hold_sessions(account.pk)
+        had_password = account.has_usable_password()
         for binding in bindings:
             end_of_leaver(binding, reason, by=by, context=context)
         for claim in PendingBinding.objects.filter(account=account).select_related("account", "provider"):
@@ -79,7 +80,9 @@ def _leave(member: Account, reason: str, *, by: Account, context: RequestContext
             organisation=account.organisation_id,
             details={"bindings": len(bindings), "reason": reason},
         )
-        notify(NoticeKind.LEFT, account=account.pk, by=by, row=row, locks=str(len(bindings)))
+        account.refresh_from_db(fields=["password"])
+        ended = "1" if had_password and not account.has_usable_password() else ""
+        notify(NoticeKind.LEFT, account=account.pk, by=by, row=row, locks=str(len(bindings)), password_ended=ended)
     return len(bindings)
 
 

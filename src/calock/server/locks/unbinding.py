@@ -117,6 +117,7 @@ def _end(
     others: frozenset[uuid.UUID] | None = None,
     fall: Callable[..., Fallen] = end_what_stands_on,
     heir: Lock | None = None,
+    told: bool = True,
 ) -> Binding:
     """``proved``: what is known of the lock that ``by`` proved themselves with.
 
@@ -125,6 +126,8 @@ def _end(
     ``fall``: what becomes of what stands on the lock, called as ``end_what_stands_on``.
 
     ``heir``: the lock that takes its place.
+
+    ``told``: False where the act that it belongs to leaves a notice of all that ended.
     """
     with transaction.atomic():
         account = row.account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
@@ -155,8 +158,9 @@ def _end(
         if proved is not None and proved.draft is not None:
             keep(proved.draft, event, subject=row.account_id, binding=row.pk)
         withdraw_reminders(row, at=context.at)
-        told = {"lock": row.called, **fallen.facts}
-        notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, own=bool(fallen.facts), **told)
+        if told:
+            facts = {"lock": row.called, **fallen.facts}
+            notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, own=bool(fallen.facts), **facts)
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
 
@@ -181,7 +185,7 @@ def end_of_leaver(binding: Binding, reason: str, *, by: Account, context: Reques
     Raises:
         Refusal: BINDING_ALREADY_ENDED.
     """
-    _end(binding, f"离职：{reason}"[:MAX_REASON], by=by, context=context, fall=doubt_what_stands_on)
+    _end(binding, f"离职：{reason}"[:MAX_REASON], by=by, context=context, fall=doubt_what_stands_on, told=False)
 
 
 def end_replaced(binding: Binding, heir: Lock, *, by: Account, context: RequestContext) -> None:

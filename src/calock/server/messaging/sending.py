@@ -38,6 +38,7 @@ ALWAYS = frozenset({
     NoticeKind.CONTACT_TAKEN,
     NoticeKind.LOCK_BOUND,
     NoticeKind.LOCK_UNBOUND,
+    NoticeKind.LEFT,
 })  # fmt: skip
 """Sent beyond those too: nobody hides a way into the account behind thirty smaller things.
 
