@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from datetime import timedelta
@@ -53,6 +54,27 @@ def jobs_run():
 def test_a_machine_whose_jobs_run_is_ready():
     write(crl=(5.0, 4.0, ""), sessions=(10.0, 29.0, ""), audit_seal=(60.0, 179.0, ""))
     assert readiness.problems() == []
+
+
+def test_a_job_that_is_at_work_on_a_long_list_is_not_late_before_a_run_may_end():
+    imports = next(job for job in every_job.all_jobs() if job.name == "imports")
+    working, go_on = threading.Event(), threading.Event()
+
+    def work():
+        working.set()
+        go_on.wait(60)
+
+    runner = Runner([dataclasses.replace(imports, run=work)])
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    try:
+        assert working.wait(20)
+        late = [health.problems(at=timezone.now() + timedelta(seconds=seconds)) for seconds in (40, imports.bound + 1)]
+    finally:
+        go_on.set()
+        runner.stop.set()
+        thread.join(20)
+    assert [[problem.kind for problem in found] for found in late] == [[], [ProblemKind.LATE]]
 
 
 @pytest.mark.django_db

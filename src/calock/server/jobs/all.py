@@ -28,6 +28,9 @@ from calock.server.receipts.timestamps import ask_for_timestamp
 from calock.server.revocation import ocsp_cache, store
 from calock.server.tools.clock import database_now, require_agreement
 
+LONG_LIST = 600.0
+"""Seconds that checking the longest list may take, or hashing the passwords of one part, where other work fills the cores."""
+
 
 def _sessions() -> Sweep:
     require_agreement()
@@ -98,7 +101,7 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("notices", 2.0, forward_notices),
         Job("sent-messages", 3600.0, sweep_messages),
         Job("spent-challenges", 60.0, _spent_challenges),
-        Job("imports", 5.0, carry_on),
+        Job("imports", 5.0, carry_on, bound=LONG_LIST),
         Job("retention", 3600.0, _retention),
         Job("reminders", 3600.0, _reminders),
         Job("password-tries", 600.0, _password_tries),

@@ -23,7 +23,7 @@ class ProblemKind(StrEnum):
     """What can be wrong with the background work."""
 
     UNKNOWN = "unknown"  # nothing says that it ever ran, or what does cannot be read
-    LATE = "late"  # not started for three periods: dead, or hanging in its last run
+    LATE = "late"  # not started for three periods, nor for as long as a run may take: dead, or hanging in its last run
     FAILED = "failed"  # its last run ended with an error
 
 
@@ -54,6 +54,13 @@ class State(msgspec.Struct, rename="camel"):
     every: float
     last_started: str
     last_error: str
+    bound: float = 0.0
+    """Seconds that a run may take; a runner of before says none."""
+
+    @property
+    def patience(self) -> timedelta:
+        """After its last start it is not late for so long."""
+        return max(timedelta(seconds=max(PERIODS * self.every, self.bound)), PATIENCE)
 
 
 def read_states() -> dict[str, State]:
@@ -86,7 +93,7 @@ def _of(name: str, state: State, at: datetime) -> list[JobProblem]:
     found = []
     try:
         started = datetime.fromisoformat(state.last_started)
-        late = abs(at - started) > max(PERIODS * timedelta(seconds=state.every), PATIENCE)
+        late = abs(at - started) > state.patience
     except (ValueError, TypeError, OverflowError):
         late = True
     if late:

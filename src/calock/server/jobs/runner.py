@@ -43,11 +43,14 @@ class Job:
     """Waits for what ``run`` started, for those who run it once."""
     wake: threading.Event = field(default_factory=threading.Event)
     """Set it to have the job run now; it is cleared before the run, so nothing that happens during one is missed."""
+    bound: float = 0.0
+    """Seconds that one run may take, where that is longer than a job may be silent otherwise."""
 
 
 @dataclass(slots=True)
 class _State:
     every: float
+    bound: float
     last_started: str
     runs: int = 0
     failures: int = 0
@@ -68,7 +71,7 @@ class Runner:
         with locked(Path(settings.CALOCK.data) / "jobs.lock", wait=lambda: alive() and not self.stop.wait(1.0)) as first:
             if not first:
                 return
-            self._states = {job.name: _State(job.every, timezone.now().isoformat()) for job in self.jobs}
+            self._states = {job.name: _State(job.every, job.bound, timezone.now().isoformat()) for job in self.jobs}
             threads = [threading.Thread(target=self._loop, args=(job,), name=job.name, daemon=True) for job in self.jobs]
             for thread in threads:
                 thread.start()
@@ -96,7 +99,7 @@ class Runner:
     def once(self, job: Job) -> None:
         """One run of one job, whatever it does."""
         with self._guard:
-            state = self._states.setdefault(job.name, _State(job.every, ""))
+            state = self._states.setdefault(job.name, _State(job.every, job.bound, ""))
         state.runs += 1
         state.last_started = timezone.now().isoformat()
         self._write_states()
@@ -130,7 +133,7 @@ class Runner:
         text = json.dumps(
             {
                 name: {
-                    "every": s.every, "runs": s.runs, "failures": s.failures, "lastStarted": s.last_started,
+                    "every": s.every, "bound": s.bound, "runs": s.runs, "failures": s.failures, "lastStarted": s.last_started,
                     "lastError": s.last_error,
                 }
                 for name, s in self._states.items()
