@@ -44,6 +44,10 @@ class FaultBackend:
             raise RuntimeError("PIN 012345 of 张三 was wrong")
         if name == "print garbage":
             os.write(1, b"\xff" * 5000)
+        if name == "slow":
+            (self._directory / f"{call}ing").touch()
+            while not (self._directory / "go").exists():
+                time.sleep(0.01)
         return name
 
     def list_locks(self) -> Listing:
@@ -64,11 +68,6 @@ class FaultBackend:
 
     def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, consent: Consent) -> bytes:
         name = self._misbehave("sign")
-        if name == "slow":
-            gate = self._directory / "go"
-            (self._directory / "signing").touch()
-            while not gate.exists():
-                time.sleep(0.01)
         if name == "pulled out":
             for path in (self._directory / "plugged").iterdir():
                 path.unlink()
@@ -81,8 +80,10 @@ class FaultBackend:
         }.get(name, signature)
 
     def change_pin(self, key: str, *, certificate: bytes, old: bytearray, new: bytearray, consent: Consent) -> None:
-        self._misbehave("change")
+        name = self._misbehave("change")
         self._inner.change_pin(key, certificate=certificate, old=old, new=new, consent=consent)
+        if name == "slow list":
+            (self._directory / "fault").write_text("slow in list")
 
     def reveal(self, device: str, *, pin: bytearray, consent: Consent) -> None:
         self._inner.reveal(device, pin=pin, consent=consent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,24 @@ def abandon(driver: DriverProcess, folder: Path, pin: str) -> None:
     until((folder / "signing").exists, "the signature to begin")
     connection.close()
     until(lambda: driver.call("/v1/cancel").json == {"cancelled": False}, "the operation to end")
+
+
+def test_closing_one_tab_leaves_the_operation_of_another_tab_alone(slow, pool: ThreadPoolExecutor) -> None:
+    """The one tab's PIN is changed, and its list is read anew; meanwhile the other asks for a signature."""
+    driver, folder = slow
+    lock = until(driver.locks, "the lock")[0]["id"]
+    (folder / "fault").write_text("slow list in change")
+    connection = http.client.HTTPConnection("127.0.0.1", driver.port)
+    headers = {"Content-Type": "application/json", "X-Calock": "1", "Origin": ORIGIN}
+    connection.request("POST", "/v1/pin/change", json.dumps({"lock": lock, "oldPin": PIN, "newPin": "135791"}), headers)
+    until((folder / "listing").exists, "the list to be read")
+    answers = {pool.submit(driver.authenticate, lock, "135791") for _ in range(2)}
+    busy, waiting = wait(answers, return_when=FIRST_COMPLETED)
+    assert [answer.result().reason for answer in busy] == ["DRIVER_BUSY"]
+    connection.close()
+    assert driver.call("/v1/hello").status == 200
+    (folder / "go").touch()
+    assert [answer.result().status for answer in waiting] == [200]
 
 
 def test_wrong_pins_are_not_hidden_by_closing_the_request(slow) -> None:

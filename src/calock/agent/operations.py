@@ -28,6 +28,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class _Running:
     origin: str
+    asker: asyncio.Task[Any] | None
+    """The task that waits for it: that of one request."""
     task: asyncio.Task[Any]
 
 
@@ -48,6 +50,11 @@ class Operations:
         if self._running is None or self._running.origin != origin:
             return False
         return self._running.task.cancel()
+
+    def give_up(self, asker: asyncio.Task[Any]) -> None:
+        """The same for the operation that ``asker`` waits for; one of another tab of the same origin goes on."""
+        if self._running is not None and self._running.asker is asker:
+            self._running.task.cancel()
 
     async def authenticate(
         self, origin: str, request: wire.AuthenticateRequest, *, consent: Consent = "page"
@@ -138,7 +145,7 @@ class Operations:
             work.close()
             raise Refusal(Reason.PIN_WINDOW_ONLY, "two wrong PINs in a row came from this page")
         task = asyncio.ensure_future(work)
-        self._running = _Running(origin, task)
+        self._running = _Running(origin, asyncio.current_task(), task)
         try:
             done = await self._uncancelled(task)
         except Refusal as refusal:

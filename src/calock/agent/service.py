@@ -101,7 +101,7 @@ class Service:
     async def authenticate(self, request: Request) -> Response:
         message = await read_message(request, wire.AuthenticateRequest)
         origin = self._page(request)
-        answer = await self.while_asked(request, origin, self.operations.authenticate(origin, message))
+        answer = await self.while_asked(request, self.operations.authenticate(origin, message))
         return json_reply(self.with_proof(request, origin, message.challenge, answer))
 
     def with_proof(self, request: Request, origin: str, challenge: str, answer: wire.AuthenticateReply) -> wire.AuthenticateReply:
@@ -111,12 +111,12 @@ class Service:
     async def change_pin(self, request: Request) -> Response:
         message = await read_message(request, wire.ChangePinRequest)
         origin = self._page(request)
-        return json_reply(await self.while_asked(request, origin, self.operations.change_pin(origin, message)))
+        return json_reply(await self.while_asked(request, self.operations.change_pin(origin, message)))
 
     async def reveal(self, request: Request) -> Response:
         message = await read_message(request, wire.RevealRequest)
         origin = self._page(request)
-        await self.while_asked(request, origin, self.operations.reveal(origin, message))
+        await self.while_asked(request, self.operations.reveal(origin, message))
         return self._view(origin)
 
     async def cancel(self, request: Request) -> Response:
@@ -135,14 +135,14 @@ class Service:
         self.require_rate(origin)
         return origin
 
-    async def while_asked(self, request: Request, origin: str, operation: Coroutine[Any, Any, T]) -> T:
+    async def while_asked(self, request: Request, operation: Coroutine[Any, Any, T]) -> T:
         """Wait for an operation, and end it when the browser closes the request: the page was left, or gave up."""
-        working = asyncio.ensure_future(operation)
+        working = asyncio.create_task(operation)
         leaving = asyncio.ensure_future(_left(request))
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
         if not working.done():
-            self.operations.cancel(origin)
+            self.operations.give_up(working)
         return await working
 
     async def diagnosis(self, request: Request) -> Response:

@@ -141,7 +141,7 @@ class StatusPage:
         self._service.require_rate(STATUS_PAGE)
         consent: Consent = "released" if message.use_last_try else "window"
         operation = self._service.operations.change_pin(STATUS_PAGE, message, consent=consent)
-        return json_reply(await self._service.while_asked(request, STATUS_PAGE, operation))
+        return json_reply(await self._service.while_asked(request, operation))
 
     def routes(self) -> list[BaseRoute]:
         wrap = self._service.endpoint

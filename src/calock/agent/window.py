@@ -154,7 +154,7 @@ class PinWindow:
                 lock=message.lock, challenge=ticket.challenge, pin=message.pin, as_typed=message.as_typed
             )
             operation = self._service.operations.authenticate(ticket.origin, asked, consent=_consent(message.use_last_try))
-            answer = await self._service.while_asked(request, ticket.origin, operation)
+            answer = await self._service.while_asked(request, operation)
         except Refusal as refusal:
             if refusal.reason not in _FINAL:
                 self.tickets.put_back(message.ticket, ticket)
@@ -169,7 +169,7 @@ class PinWindow:
         self._service.require_rate(ticket.origin)
         asked = wire.RevealRequest(lock=message.lock, pin=message.pin, as_typed=message.as_typed)
         operation = self._service.operations.reveal(ticket.origin, asked, consent=_consent(message.use_last_try))
-        await self._service.while_asked(request, ticket.origin, operation)
+        await self._service.while_asked(request, operation)
         return json_reply(self._service.table.view(ticket.origin))
 
     async def cancel(self, request: Request) -> Response:
