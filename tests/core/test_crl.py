@@ -72,6 +72,13 @@ def test_serials_that_only_their_sign_tells_apart():
     assert index.lookup(-1) is None
 
 
+@pytest.mark.parametrize("serial", [0x80, 0x8234567890ABCDEF, (1 << 160) - 1])
+def test_an_entry_without_its_sign_octet_revokes_the_unsigned_number(serial):
+    index = built(crl([(serial - (1 << serial.bit_length()), AT, "keyCompromise")]))
+    assert index.lookup(serial) is not None
+    assert index.lookup(serial - 1) is None
+
+
 def test_a_serial_twice_keeps_what_is_final():
     entries = [(5, AT, "certificateHold"), (5, AT - DAY, "superseded"), (5, AT, "certificateHold")]
     found = built(crl(entries)).lookup(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -37,6 +38,19 @@ def test_a36_revoked_held_and_taken_off_hold_by_a_delta(world):
     assert world.reason(held, delta("removeFromCRL"), delta=False) is Reason.CERTIFICATE_ON_HOLD
     assert world.reason(world.crl(number=5), delta("keyCompromise")) is Reason.CERTIFICATE_REVOKED
     assert world.reason(world.crl("keyCompromise", number=5), delta("removeFromCRL")) is Reason.CERTIFICATE_REVOKED
+
+
+def test_the_status_rests_on_the_crl_that_lists_the_certificate(world):
+    def on(reason, crl, other):
+        status = world.judge(other, crl).statuses[0]
+        assert status.detail == reason
+        return status.evidence_sha256 == hashlib.sha256(crl).hexdigest()
+
+    later = {"number": 7, "this_update": AT - HOUR / 2}
+    delta = {**later, "extra": [("2.5.29.27", True, der.integer(5))]}
+    assert on("keyCompromise", world.crl("keyCompromise", **delta), world.crl(number=5))
+    assert on("certificateHold", world.crl("certificateHold", **delta), world.crl(number=5))
+    assert on("superseded", world.crl("superseded", number=5), world.crl(**later))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from calock.core.policy import Policy, RevocationRules, by_rule
 from calock.core.refusals import Reason, Refusal
 from calock.core.revocation.ca_graph import MAX_DEPTH, CaGraph
 from calock.core.revocation.crl_entries import HOLD
-from calock.core.revocation.crl_index import CrlEntry
+from calock.core.revocation.crl_index import CrlEntry, CrlIndex
 from calock.core.revocation.evidence import ApplicableCrl, RevocationEvidence, VerifiedSingleResponse, responses_about
 from calock.core.revocation.findings import RevocationFinding, about_revocation, revoked, strongest
 from calock.core.revocation.ocsp import CertStatus, read_response
@@ -295,30 +295,30 @@ class _StatusChecker:
     ) -> RevocationFinding:
         crl = applicable.crl
 
-        def finding(reason: Reason | None, detail: str, entry: CrlEntry | None = None) -> RevocationFinding:
+        def finding(reason: Reason, detail: str, on: CrlIndex = crl, entry: CrlEntry | None = None) -> RevocationFinding:
             revoked_at = entry.revoked_at if entry else None
-            return RevocationFinding(reason, "crl", detail, crl.this_update, crl.next_update, crl.sha256, revoked_at)
+            return RevocationFinding(reason, "crl", detail, on.this_update, on.next_update, on.sha256, revoked_at)
 
         problem = self._signature_problem(applicable) or self._signer_problem(applicable, seen)
         if problem:
             return finding(Reason.REVOCATION_UNTRUSTED, problem)
         if crl.this_update - self.at > self._skew:
             return finding(Reason.REVOCATION_STALE, "the CRL is from the future")
-        entry = crl.lookup(certificate.serial)
+        on, entry = crl, crl.lookup(certificate.serial)
         if entry is None or not entry.final:
             final = self._final_entry(applicable, certificate.serial)
             if final is not None:
-                return finding(*revoked(final.reason), final)
+                return finding(*revoked(final[1].reason), *final)
             late = self._crl_age_problem(applicable, issuer, is_ca=certificate.is_ca)
             if late:
                 return finding(Reason.REVOCATION_STALE, late)
-            entry = self._delta_entry(applicable, certificate.serial) or entry
+            on, entry = self._delta_entry(applicable, certificate.serial) or (crl, entry)
         if entry is None or entry.removed:
             return crl.good
-        return finding(*revoked(entry.reason), entry)
+        return finding(*revoked(entry.reason), on, entry)
 
-    def _final_entry(self, applicable: ApplicableCrl, serial: int) -> CrlEntry | None:
-        """A final revocation on the delta or on another CRL of the series. It counts whatever the age of that CRL."""
+    def _final_entry(self, applicable: ApplicableCrl, serial: int) -> tuple[CrlIndex, CrlEntry] | None:
+        """A final revocation on the delta or on another CRL of the series, and that CRL, whatever its age."""
         others = (
             applicable.same_series_crls
             if applicable.delta is None or not self.rules.delta
@@ -327,15 +327,16 @@ class _StatusChecker:
         for crl in others:
             entry = crl.lookup(serial) if crl.this_update - self.at <= self._skew else None
             if entry is not None and entry.final:
-                return entry
+                return crl, entry
         return None
 
-    def _delta_entry(self, applicable: ApplicableCrl, serial: int) -> CrlEntry | None:
-        """Entry of a current delta CRL, which may add a revocation or lift a hold."""
+    def _delta_entry(self, applicable: ApplicableCrl, serial: int) -> tuple[CrlIndex, CrlEntry] | None:
+        """A current delta CRL and its entry, which may add a revocation or lift a hold."""
         delta = applicable.delta
         if delta is None or not self.rules.delta or delta.this_update - self.at > self._skew or self.at > delta.next_update:
             return None
-        return delta.lookup(serial)
+        entry = delta.lookup(serial)
+        return None if entry is None else (delta, entry)
 
     def _crl_age_problem(self, applicable: ApplicableCrl, issuer: Certificate, *, is_ca: bool) -> str:
         crl, rules = applicable.crl, self.rules

@@ -147,7 +147,15 @@ class CrlIndex:
         return self.base_number is not None
 
     def lookup(self, serial: int) -> CrlEntry | None:
-        """Find the entry of a serial; None = not on this CRL."""
+        """Find the entry of a serial; None = not on this CRL.
+
+        No serial is negative (RFC 5280 clause 4.1.2.2): an entry that lacks its sign octet means the unsigned number.
+        """
+        found = self._entry(serial)
+        bits = serial.bit_length()
+        return self._entry(serial - (1 << bits)) if found is None and serial > 0 and bits % 8 == 0 else found
+
+    def _entry(self, serial: int) -> CrlEntry | None:
         try:
             wanted = serial.to_bytes(SERIAL_SIZE, "little", signed=True)
         except OverflowError:
