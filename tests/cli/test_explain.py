@@ -213,6 +213,16 @@ def test_of_a_chain_in_pem_the_certificate_at_its_end_is_judged_whatever_its_ord
     assert (status, report["path"][0]["sha256"]) == (0, hashlib.sha256(chain[0]).hexdigest())
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_locks_two_certificates_the_one_for_signatures_is_judged(place: Path, order: int) -> None:
+    here = world("SM2")
+    both = here.lock(), here.lock(serial=4244, usages=("key_encipherment", "data_encipherment"))
+    (place / "both_keys.pem").write_bytes(pem(*both[::order], DAMAGED))
+    status, report, _ = explain(place, "both_keys.pem", "--anchors", "both.pem")
+    assert report is not None
+    assert (status, report["path"][0]["sha256"]) == (0, hashlib.sha256(both[0]).hexdigest())
+
+
 NO_CERTIFICATE = {
     "empty": "is empty", "text": "holds no certificate", "garbage": "holds no certificate", "key.der": "is a private key",
     "ec.der": "is a private key", "rsa.der": "is a private key", "key.pem": "holds PRIVATE KEY",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Callable
 
 import pytest
@@ -73,6 +74,13 @@ ONE_FILE: dict[str, Callable[[bytes], bytes]] = {
     "PEM in UTF-16 without a mark": lambda data: pem(data).decode().encode("utf-16-le"),
     "PEM without padding": lambda data: pem(data).replace(b"=", b""),
     "PEM as JSON has it": lambda data: pem(data).replace(b"\n", b"\\n"),
+    "PEM in big-endian UTF-16 without a mark": lambda data: pem(data).decode().encode("utf-16-be"),
+    "PEM as a page shows it": lambda data: pem(data).replace(b"\n", b"\xc2\xa0\n"),
+    "bare base64 as it is copied out of a page": lambda data: (
+        b"\xe2\x80\x8b" + base64.encodebytes(data).replace(b"\n", b"\xe3\x80\x80")
+    ),
+    "hexadecimal": lambda data: data.hex().upper().encode() + b"\r\n",
+    "hexadecimal in pairs": lambda data: data.hex(":").encode(),
     "DER behind an empty line": lambda data: b"\r\n" + data,
     "PKCS#7": signed_data,
     "PKCS#7 with a line end behind": lambda data: signed_data(data) + b"\n",
@@ -89,6 +97,12 @@ ONE_FILE: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("certificate", [LEAF, SM2_CHAIN[0]], ids=["P-256", "SM2"])
 def test_l15_a_certificate_is_read_from_a_file_as_people_have_it(form: str, certificate: bytes) -> None:
     assert [item.der for item in certificates_in(ONE_FILE[form](certificate))] == [certificate]
+
+
+@pytest.mark.parametrize("between", [b"", b"\r\n\r\n"])
+@pytest.mark.parametrize("form", [base64.encodebytes, base64.b64encode])
+def test_l15_certificates_in_base64_one_after_the_other_are_read(form: Callable[[bytes], bytes], between: bytes) -> None:
+    assert [item.der for item in certificates_in(between.join(map(form, SM2_CHAIN)))] == SM2_CHAIN
 
 
 def test_l15_a_chain_of_another_program_is_read() -> None:
@@ -116,6 +130,8 @@ def test_l15_other_octets_behind_a_certificate_stay_a_fault(behind: bytes) -> No
 WITHOUT = {
     "is empty": b" \r\n",
     "holds no certificate": b"a letter",
+    "is a page of HTML": b"<!DOCTYPE html><title>404</title>",
+    "is compressed": gzip.compress(LEAF),
     "is a PKCS#7 container without certificates": signed_data(),
     "is a PKCS#7 container that cannot be read": CHAIN[:40],
     "is a PKCS#12 container": bytes.fromhex("308209a1020103308209"),
@@ -172,6 +188,17 @@ def test_l15_crls_and_ocsp_answers_are_read_from_the_same_forms() -> None:
     assert values_in(pem(crl, "CRL"), b"X509 CRL") == [crl]
 
 
+def test_l15_crls_are_read_from_pkcs7() -> None:
+    crls = [*world("SM2").crls()]
+    body = der.sequence(
+        der.integer(1), der.set_of(), der.sequence(der.oid("1.2.840.113549.1.7.1")), der.tlv(0xA1, *crls), der.set_of()
+    )  # fmt: skip
+    container = der.sequence(der.oid(PKCS7_SIGNED_DATA), der.tlv(0xA0, body))
+    for form in (container, pem(container, "PKCS7"), base64.encodebytes(container)):
+        assert values_in(form, b"X509 CRL") == crls
+    assert values_in(CHAIN, b"X509 CRL") == [CHAIN]
+
+
 REQUEST = der.sequence(der.integer(0), pki.name("x"), Certificate.parse(LEAF).spki_der, der.tlv(0xA0))
 OTHERS = {
     "a certificate revocation list": world("SM2").crls()[1],
@@ -191,6 +218,7 @@ def test_another_signed_value_in_place_of_a_certificate_is_told(words: str) -> N
     [
         (b"", "it is empty"),
         (b"<!DOCTYPE html><title>404</title>", "it is a page of HTML"),
+        (gzip.compress(LEAF), "it is compressed"),
         (pem(LEAF), "it is a PEM block CERTIFICATE"),
         (pem(world("SM2").crls()[1], "X509 CRL")[:-40], "it is a PEM block X509 CRL, of another kind or cut off"),
         (pem(LEAF, "X509 CRL").replace(b"M", b"!", 1), "it holds no DER value"),

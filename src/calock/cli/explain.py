@@ -7,6 +7,7 @@ import json
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -159,11 +160,25 @@ def _certificate(options: argparse.Namespace, given: GivenInputs) -> tuple[Verdi
 
 
 def _chosen(found: Sequence[FileCertificate]) -> bytes:
-    """The first certificate of a file that issued none of the others: chains stand in files in any order."""
+    """Of a file's certificates that issued none of the others the first to sign with, as a lock's holder would.
+
+    Chains stand in files in any order, and a lock's two certificates, for signatures and for encryption, beside one another.
+    """
+    readable = []
+    for item in found:
+        with suppress(Refusal):
+            certificate = Certificate.parse(item.der)
+            _ = certificate.subject_key, certificate.issuer_key
+            readable.append(certificate)
+    ends = lowest(readable)
+    return next((item.der for item in (*filter(_may_sign, ends), *ends)), found[0].der)
+
+
+def _may_sign(certificate: Certificate) -> bool:
     try:
-        return lowest([Certificate.parse(item.der) for item in found])[0].der
-    except (Refusal, IndexError):
-        return found[0].der
+        return "digital_signature" in (certificate.key_usage or ())
+    except Refusal:
+        return False
 
 
 def _token(options: argparse.Namespace, given: GivenInputs) -> tuple[Verdict, tuple[str, ...]]:

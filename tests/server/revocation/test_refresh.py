@@ -276,9 +276,9 @@ def test_a39_a_bundle_that_holds_other_cas_crls_too(world):
     assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 
 
-def test_pem(world):
-    body = b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(world.crl(reason="superseded")) + b"-----END X509 CRL-----\n"
-    world.publish(body)
+@pytest.mark.parametrize(("before", "behind"), [(b"-----BEGIN X509 CRL-----\n", b"-----END X509 CRL-----\n"), (b"", b"")])
+def test_a_source_that_serves_text(world, before, behind):
+    world.publish(before + base64.encodebytes(world.crl(reason="superseded")) + behind)
     refresh_both(world)
     assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 

@@ -1,9 +1,10 @@
 """Certificates and other DER values in the files in which CAs hand them out.
 
-Read are DER, PEM with any number of blocks and any text around them, certificates-only PKCS#7 (``.p7b``: RFC 2315 clause 9,
-GM/T 0010; DER or BER, also as PEM), and any of these as bare base64; text also in UTF-16, and as it is copied out of JSON. White
-space around a file's value is the file's; any other octet behind it stays with the value, whose reader refuses it. A file that
-begins with a SEQUENCE is one value, also when PEM text occurs inside it: its author chooses its contents.
+Read are DER, PEM with any number of blocks and any text around them, PKCS#7 that holds certificates or CRLs alone (``.p7b``: RFC
+2315 clause 9, GM/T 0010; DER or BER, also as PEM), and any of these as bare base64 or hexadecimal; text also in UTF-16, and as it
+is copied out of JSON or a page. White space around a file's value is the file's; any other octet behind it stays with the value,
+whose reader refuses it. A file that begins with a SEQUENCE is one value, also when PEM text occurs inside it: its author chooses
+its contents.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _PEM = re.compile(rb"-----BEGIN (?P<label>[A-Z0-9 #]{1,40})-----(?P<body>[^-]*)-
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
 _CERTIFICATE_LABELS = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"})
 _PKCS7_LABELS = frozenset({b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS", b"CERTIFICATE CHAIN"})
-_BARE = re.compile(rb"[A-Za-z0-9+/=\s\\]+")
+_BARE = re.compile(rb"[A-Za-z0-9+/=\s]+")
+_HEX = re.compile(rb"30[0-9A-Fa-f:\s]+")
 _PKCS7 = bytes.fromhex("06092a864886f70d0107")
 _GM_PKCS7 = bytes.fromhex("060a2a811ccf5506010402")
 _OTHERS = {
@@ -37,11 +39,13 @@ _OTHERS = {
 }
 """Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
 MAX_CERTIFICATES = 256
-_ESCAPED_END = re.compile(rb"\\[nr]")
-"""Line ends as JSON has them."""
+_NO_TEXT = re.compile(rb"\\[nr]|\xc2\xa0|\xe2\x80[\x8b-\x8f]|\xe3\x80\x80|\xef\xbb\xbf")
+"""Line ends as JSON has them; blanks and marks that no one sees, as pages have them (UTF-8)."""
 _AROUND = _WHITE_SPACE + b"\"'\0"
 """What stands around base64 that was copied out of a program."""
 _ATTRIBUTES = 0xA0
+_CONTENT, _CERTIFICATES, _CRLS = 0xA0, 0xA0, 0xA1
+"""Tags in ContentInfo and SignedData (RFC 2315 clauses 7 and 9.1)."""
 _HEAD = 256
 """Octets at the beginning of a text among which white space is skipped."""
 _MAX_DEPTH = 32
@@ -71,9 +75,9 @@ def certificates_in(data: bytes) -> list[FileCertificate]:
     blocks = [match for match in _PEM.finditer(data) if match["label"] in _CERTIFICATE_LABELS | _PKCS7_LABELS]
     if blocks:
         return [certificate for match in blocks for certificate in _in_block(match["label"], match["body"])]
-    bare = _bare(data)
+    bare = [certificate for value in _bare(data) for certificate in _in_der(value)]
     if bare:
-        return _in_der(bare)
+        return bare
     raise ContainerError(f"{_instead(data)} (PEM, DER or PKCS#7 is wanted)")
 
 
@@ -81,9 +85,11 @@ def values_in(data: bytes, label: bytes) -> list[bytes]:
     """DER values of another kind in a file, e.g. ``X509 CRL``; what is none of the forms above comes back whole."""
     data = _as_octets(data)
     if data[:1] == _SEQUENCE:
-        return [bytes(without_white_space(data))]
-    blocks = [_decoded(match["body"]) for match in _PEM.finditer(data) if label.endswith(match["label"])]
-    return blocks or [_bare(data) or data]
+        values = [bytes(without_white_space(data))]
+    else:
+        blocks = [match for match in _PEM.finditer(data) if match["label"] in _PKCS7_LABELS or label.endswith(match["label"])]
+        values = [_decoded(match["body"]) for match in blocks] or _bare(data) or [data]
+    return [inner for value in values for inner in _crls_in(value)]
 
 
 def form_fault(data: reader.Bytes) -> str:
@@ -91,12 +97,20 @@ def form_fault(data: reader.Bytes) -> str:
     if data[:1] == _SEQUENCE:
         return ""
     head = bytes(data[:_HEAD])
-    if b"<html" in head.lower() or b"<!doctype" in head.lower():
-        return "it is a page of HTML"
+    other = _other_file(head)
+    if other:
+        return f"it is {other}"
     label = _BEGIN.search(head)
     if label:
         return f"it is a PEM block {label[1].decode()}, of another kind or cut off"
     return "it holds no DER value" if head.strip() else "it is empty"
+
+
+def _other_file(head: bytes) -> str:
+    """Which kind of file begins so, that people save or pack a certificate or a CRL as; empty = not known."""
+    if b"<html" in head.lower() or b"<!doctype" in head.lower():
+        return "a page of HTML"
+    return "compressed (gzip)" if head[:2] == b"\x1f\x8b" else "a ZIP archive" if head[:4] == b"PK\x03\x04" else ""
 
 
 def other_signed(data: bytes) -> str:
@@ -125,8 +139,10 @@ def _as_octets(data: bytes) -> bytes:
     """Without the marks and white space that editors put before a value, and UTF-16 text as ASCII."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").encode("ascii", "replace")
-    if data[1:2] == b"\0" and (data[:1].isalpha() or data[:1] == b"-"):
-        return data.decode("utf-16-le", "replace").encode("ascii", "replace")
+    for place, codec in ((0, "utf-16-le"), (1, "utf-16-be")):
+        letter, other = data[place : place + 1], data[1 - place : 2 - place]
+        if other == b"\0" and (letter.isalpha() or letter == b"-"):
+            return data.decode(codec, "replace").encode("ascii", "replace")
     data = data.removeprefix(b"\xef\xbb\xbf")
     value = data[:_HEAD].lstrip()
     if value[:1] == _SEQUENCE and value[1:2] > b"\x80":  # no text: a long length behind the tag
@@ -157,20 +173,40 @@ def _in_der(data: bytes) -> list[FileCertificate]:
 
 
 def _decoded(body: bytes) -> bytes:
-    text = b"".join(_ESCAPED_END.sub(b"", body).split()).rstrip(b"=")
+    """Base64 text as octets; of several texts, each with its own padding, one after the other."""
+    text = b"".join(_NO_TEXT.sub(b"", body).split())
     try:
-        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        return b"".join(base64.b64decode(part + b"=" * (-len(part) % 4), validate=True) for part in text.split(b"="))
     except (binascii.Error, ValueError):
         return text  # refused by the value's own reader
 
 
-def _bare(data: bytes) -> bytes:
-    """A DER SEQUENCE as bare base64; empty when the text is none."""
-    if data[:_HEAD].lstrip(_AROUND)[:1] != b"M":
-        return b""
-    data = data.strip(_AROUND)
-    found = _decoded(data) if _BARE.fullmatch(data) else b""
-    return found if found[:1] == _SEQUENCE else b""
+def _bare(data: bytes) -> list[bytes]:
+    """DER SEQUENCEs as bare base64, one after the other, or one in hexadecimal; none when the text is neither."""
+    head = _NO_TEXT.sub(b"", data[:_HEAD]).lstrip(_AROUND)
+    if not head.startswith((b"M", b"30")):
+        return []
+    text = _NO_TEXT.sub(b"\n", data).strip(_AROUND)
+    if _HEX.fullmatch(text):
+        digits = b"".join(text.replace(b":", b" ").split())
+        return [bytes.fromhex(digits.decode())] if len(digits) % 2 == 0 else []
+    return _in_a_row(_decoded(text)) if _BARE.fullmatch(text) else []
+
+
+def _in_a_row(data: bytes) -> list[bytes]:
+    """SEQUENCEs one after the other; the whole as one when they do not fill it."""
+    found: list[bytes] = []
+    position = 0
+    try:
+        while position < len(data) and len(found) < MAX_CERTIFICATES:
+            end = reader.element(data, position, len(data))[2]
+            found.append(data[position:end])
+            position = end
+    except reader.DerError:
+        pass
+    if position < len(data) or any(value[:1] != _SEQUENCE for value in found):
+        found = [data]
+    return found if data[:1] == _SEQUENCE else []
 
 
 def _header(data: bytes) -> int:
@@ -183,7 +219,8 @@ def _instead(data: bytes) -> str:
         return "is empty"
     label = _BEGIN.search(data)
     if label is None:
-        return "holds no certificate"
+        other = _other_file(data[:_HEAD])
+        return f"is {other}" if other else "holds no certificate"
     if label[1] in _CERTIFICATE_LABELS:
         return "holds a certificate without its end"
     return f"holds {label[1].decode()}, not a certificate"
@@ -198,7 +235,7 @@ def _is_pkcs7(data: bytes) -> bool:
 
 def _in_pkcs7(data: bytes) -> list[FileCertificate]:
     try:
-        found = _certificates_of(data)
+        found = _parts_of(data, _CERTIFICATES)
     except reader.DerError as error:
         raise ContainerError(f"is a PKCS#7 container that cannot be read: {error}") from error
     if not found:
@@ -206,18 +243,26 @@ def _in_pkcs7(data: bytes) -> list[FileCertificate]:
     return [FileCertificate(der) for der in found]
 
 
-def _certificates_of(data: bytes) -> list[bytes]:
-    """Certificates of ContentInfo {OID, [0] SignedData {version, digests, content, [0] certificates …}}."""
+def _crls_in(data: bytes) -> list[bytes]:
+    """The CRLs of a PKCS#7 container; what is none, or cannot be read, comes back whole."""
+    try:
+        return (_parts_of(data, _CRLS) if _is_pkcs7(data) else []) or [data]
+    except reader.DerError:
+        return [data]
+
+
+def _parts_of(data: bytes, tag: int) -> list[bytes]:
+    """Of ContentInfo {OID, [0] SignedData {version, digests, content, [0] certificates, [1] CRLs …}} those in this tag."""
     content = _ber_children(data, _ber(data, 0, len(data), 0))
-    tagged = next((item for item in content if item.tag == 0xA0), None)
+    tagged = next((item for item in content if item.tag == _CONTENT), None)
     if tagged is None:
         raise reader.DerError("no content")
     signed = _ber_children(data, tagged)
     fields = _ber_children(data, signed[0]) if signed else []
-    certificates = next((item for item in fields[2:] if item.tag == 0xA0), None)
-    if certificates is None:
+    parts = next((item for item in fields[2:] if item.tag == tag), None)
+    if parts is None:
         return []
-    return [data[item.begin : item.after] for item in _ber_children(data, certificates) if item.tag == reader.SEQUENCE]
+    return [data[item.begin : item.after] for item in _ber_children(data, parts) if item.tag == reader.SEQUENCE]
 
 
 class _Ber(NamedTuple):

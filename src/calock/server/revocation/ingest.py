@@ -142,8 +142,8 @@ def _note_how_it_comes(held: Held, got: Fetched, begins: str, mark: Mark) -> Non
 
 
 def _ders(data: Bytes) -> list[Bytes]:
-    """Take the DER out of PEM when the source serves that, however many there are."""
-    if bytes(data[:11]) != b"-----BEGIN ":
+    """The CRLs in what a source serves: one in DER, or any number in the forms of a file."""
+    if bytes(data[:1]) == b"\x30":
         return [without_white_space(data)]
     found = values_in(bytes(data), b"X509 CRL")
     if not 1 <= len(found) <= MAX_BUNDLE:
