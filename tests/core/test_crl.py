@@ -8,7 +8,8 @@ from io import BytesIO
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -190,15 +191,53 @@ def test_sha_1_only_by_a_dated_exception():
         der.tlv(0xA0, der.sequence(der.sequence(der.oid("2.5.29.20"), der.octets(der.integer(1))))),
     )  # fmt: skip
     data = der.sequence(tbs, tbs_algorithm, der.bits(root.key.sign(tbs, digest=hashes.SHA1())))
-    assert refused(data, root) == "CRL signature: SHA-1 is not allowed"
+    assert refused(data, root) == "CRL signature: SHA-1 is not allowed (by the rule legacy)"
     assert built(data, root, legacy=(("SHA1", AT + DAY),)).count == 0
-    assert refused(data, root, legacy=(("SHA1", AT - DAY),)) == "CRL signature: SHA-1 is not allowed"
+    assert refused(data, root, legacy=(("SHA1", AT - DAY),)) == "CRL signature: SHA-1 is not allowed (by the rule legacy)"
 
 
 def test_a_short_rsa_key_is_refused():
     key = pki.make_key("RSA", rsa_bits=1024)
     small = pki.make_root("small", key=key, not_before=AT - DAY, not_after=AT + DAY)
-    assert refused(crl(authority=small), small) == "CRL signature: RSA key of fewer than 2048 bits"
+    assert refused(crl(authority=small), small) == "CRL signature: RSA key of fewer than 2048 bits (by the rule legacy)"
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"algorithms": ("SM2",)}, "EC keys are not allowed (by the rule algorithms)"),
+        ({"curves": ("secp384r1",)}, "curve secp256r1 is not allowed (by the rule curves)"),
+    ],
+)
+def test_a_refusal_by_a_rule_names_the_rule(rules, words):
+    assert words in refused(crl(), **rules)
+
+
+def signed_by(authority, algorithm: bytes, sign) -> bytes:
+    tbs = der.sequence(der.integer(1), algorithm, authority.subject, der.time(AT - DAY), der.time(AT + DAY))
+    return der.sequence(tbs, algorithm, der.bits(sign(tbs)))
+
+
+def test_a_null_beside_an_ecdsa_algorithm_is_read_as_in_certificates():
+    algorithm = der.sequence(der.oid("1.2.840.10045.4.3.2"), der.tlv(0x05))
+    assert built(signed_by(ROOT, algorithm, ROOT.key.sign)).count == 0
+
+
+@pytest.mark.parametrize("salt", [0, 20, 32, 222])  # 222 fill a block of 2048 bits, as OpenSSL 1.1 and 3.0 sign
+def test_a_pss_salt_may_have_any_length_that_is_said(salt):
+    sha256 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.tlv(0x05))
+    generator = der.sequence(der.oid("1.2.840.113549.1.1.8"), sha256)
+    said = [der.tlv(0xA2, der.integer(salt))] if salt != 20 else []  # the default of RSASSA-PSS-params
+    parameters = der.sequence(der.tlv(0xA0, sha256), der.tlv(0xA1, generator), *said)
+    private = serialization.load_der_private_key(ROOTS["RSA"].key.private_pkcs8, None)
+
+    def sign(length):
+        scheme = padding.PSS(padding.MGF1(hashes.SHA256()), length)
+        algorithm = der.sequence(der.oid("1.2.840.113549.1.1.10"), parameters)
+        return signed_by(ROOTS["RSA"], algorithm, lambda tbs: private.sign(tbs, scheme, hashes.SHA256()))
+
+    assert built(sign(salt), ROOTS["RSA"]).count == 0
+    assert "does not hold" in refused(sign(salt + 1 if salt < 222 else 1), ROOTS["RSA"])
 
 
 def test_too_large_is_refused_before_it_is_read():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from cryptography import x509
 from worlds.core_trust import END, START, key, world
@@ -9,7 +11,7 @@ from worlds.field_certificates import CN, LAX, ORGANISATION, UTF8, judged, name
 
 from calock.core.certificates import signatures
 from calock.core.der import reader
-from calock.core.policy import Policy
+from calock.core.policy import Policy, RevocationRules
 from calock.core.refusals import Reason, Refusal
 from calock.demo import der, pki
 
@@ -83,6 +85,27 @@ def test_a_ca_without_an_anchor_above_it_is_told_apart_from_an_unknown_key() -> 
     refused = judged(here.lock(), here.ca, strange, policy=Policy()).failure
     assert refused is not None
     assert (refused.reason, "no trust anchor stands above" in refused.detail) == (Reason.CERTIFICATE_UNTRUSTED, True)
+
+
+# --- refusals by a rule of the provider name the rule
+
+
+BY_RULES = [
+    (Policy(algorithms=("RSA",)), "algorithms"),
+    (Policy(max_depth=2), "max_depth"),
+    (Policy(require_explicit_policy=True), "require_explicit_policy"),
+    (Policy(required_policies=("1.2.3",)), "required_policies"),
+    (Policy(curves=("secp384r1",)), "curves"),
+    (Policy(ekus=("1.3.6.1.5.5.7.3.1",)), "ekus"),
+    (replace(Policy(), identity=replace(Policy().identity, holder=(), holder_required=True)), "holder_required"),
+]
+
+
+@pytest.mark.parametrize(("policy", "rule"), BY_RULES)
+def test_a_refusal_by_a_rule_names_the_rule(policy: Policy, rule: str) -> None:
+    refused = world().judge(world().lock(), replace(policy, revocation=RevocationRules(mode="off"))).failure
+    assert refused is not None
+    assert refused.detail.endswith(f"(by the rule {rule})")
 
 
 # --- forms of keys and serial numbers that stay refused, in words

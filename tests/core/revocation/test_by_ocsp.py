@@ -147,6 +147,7 @@ def test_nocheck_is_believed_of_short_lives_only(world):
         made = world.answer(responder=delegate(world, nocheck=nocheck, **fields))
         assert world.reason(ocsp=[made]) is expected
         if expected is not None:  # then its own status decides, by CRL
+            assert ("by the rule nocheck_max_days" in world.detail(ocsp=[made])) is nocheck
             assert world.reason(world.crl(), ocsp=[made]) is None
 
 

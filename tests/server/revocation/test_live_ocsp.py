@@ -123,7 +123,7 @@ def _ocsp_row(monkeypatch):
 
 def test_a40_an_old_answer_replayed_without_nonce(world):
     answer_with(world, echo=False, this_update=moment() - timedelta(minutes=30))
-    expect_unavailable(world, "the OCSP answer is older than 600 s")
+    expect_unavailable(world, "the OCSP answer is older than 600 s (by the rule ocsp_live_max_age)")
 
 
 def test_a40_a_fresh_answer_without_nonce_counts_by_its_age(world):

@@ -303,7 +303,7 @@ def test_an_answer_without_our_nonce_is_not_let_in_by_asking_twice(ocsp):
     ocsp.says("good", at=moment() - 30 * MINUTE, nonce=False)
     for _ in range(2):
         assert ocsp.log_in() is Reason.REVOCATION_UNAVAILABLE
-    assert ocsp.error == "the OCSP answer is older than 600 s"
+    assert ocsp.error == "the OCSP answer is older than 600 s (by the rule ocsp_live_max_age)"
     assert ocsp.at_hand() == "nothing"
 
 

@@ -90,9 +90,11 @@ def _signature_algorithm(certificate: Certificate, policy: Policy, at: datetime)
     oid = certificate.signature_algorithm
     if not certificate.signature_algorithms_agree:
         return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, "the signature algorithm inside differs from the one outside"
-    for kind in policy.algorithms:
-        if oid in _SIGNATURES[kind]:
-            return _pss(certificate) if oid == OID_PSS else None
+    kind = next((kind for kind, oids in _SIGNATURES.items() if oid in oids), "")
+    if kind in policy.algorithms:
+        return _pss(certificate) if oid == OID_PSS else None
+    if kind:
+        return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, by_rule(f"signed by a key of kind {kind} ({oid})", "algorithms")
     if oid in SHA1_SIGNATURES:
         return (
             None

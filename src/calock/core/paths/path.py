@@ -134,7 +134,8 @@ def provider_acceptable(trust: ProviderTrust | None, *, provider: str | None, si
 
 def _no_path(leaf: Certificate, register: Register, candidates: CandidatePaths) -> Check:
     if candidates.cut:
-        return failed(Step.PATH, "issuer", Reason.PATH_TOO_LONG, "no anchor within the number of certificates that is allowed")
+        detail = by_rule("no anchor within the number of certificates that is allowed", "max_depth")
+        return failed(Step.PATH, "issuer", Reason.PATH_TOO_LONG, detail)
     if candidates.first:
         detail = "its issuer is a recognised CA, but no trust anchor stands above that"
     elif register.named(leaf.issuer_key):
@@ -219,7 +220,8 @@ def _policies(certificates: tuple[Certificate, ...], above: CaPath | None, polic
         check_policies(certificates, policy)
     except PolicyFault as fault:
         if not policy.required_policies:
-            return failed(Step.PATH, "certificate policies", Reason.PATH_INVALID, str(fault))
+            detail = by_rule(str(fault), "require_explicit_policy") if policy.require_explicit_policy else str(fault)
+            return failed(Step.PATH, "certificate policies", Reason.PATH_INVALID, detail)
         detail = by_rule(str(fault), "required_policies")
         return failed(Step.PATH, "certificate policies", Reason.POLICY_NOT_ALLOWED, detail)
     return _POLICIES_GOOD

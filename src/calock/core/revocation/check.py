@@ -25,7 +25,7 @@ from calock.core.revocation.crl_index import CrlEntry, CrlIndex
 from calock.core.revocation.evidence import ApplicableCrl, RevocationEvidence, VerifiedSingleResponse, responses_about
 from calock.core.revocation.findings import RevocationFinding, about_revocation, revoked, strongest
 from calock.core.revocation.ocsp import CertStatus, read_response
-from calock.core.revocation.responder import ResponderAuthorization
+from calock.core.revocation.responder import OCSP_NOCHECK, ResponderAuthorization
 from calock.core.revocation.signed_data import SignatureRejectedError, refuse_exceptions
 from calock.core.verdict import Check, RevocationStatus, Step, failed, passed, skipped
 
@@ -130,6 +130,14 @@ def _name(depth: int) -> str:
 @lru_cache(maxsize=64)
 def _good_check(depth: int, detail: str) -> Check:
     return passed(Step.REVOCATION, _name(depth), detail)
+
+
+def _own_status(reason: Reason, signer: Certificate) -> str:
+    """Why the status of an OCSP signer's own certificate lets it answer for nobody."""
+    problem = f"the OCSP signer's own status: {reason}"
+    if reason is Reason.REVOCATION_UNAVAILABLE and OCSP_NOCHECK in signer.by_oid:
+        return by_rule(f"{problem}; its certificate lives too long for its nocheck to count", "nocheck_max_days")
+    return problem
 
 
 def later(moment: datetime, seconds: int) -> datetime:
@@ -237,11 +245,13 @@ class _StatusChecker:
         end = single.next_update or later(single.this_update, rules.ocsp_no_next_update_age)
         skew = timedelta(seconds=rules.ocsp_skew) if single.next_update else timedelta()
         if self.at - end > skew:
-            return "the OCSP answer is past its nextUpdate" if single.next_update else "the OCSP answer is too old"
-        limit = rules.ocsp_live_max_age if item.live else rules.ocsp_max_age
-        if self._too_old(single.this_update, limit, issuer):
-            return f"the OCSP answer is older than {limit} s"
-        return ""
+            if single.next_update:
+                return "the OCSP answer is past its nextUpdate"
+            without = f"the OCSP answer has no nextUpdate and is older than {rules.ocsp_no_next_update_age} s"
+            return by_rule(without, "ocsp_no_next_update_age")
+        rule, limit = ("ocsp_live_max_age", rules.ocsp_live_max_age) if item.live else ("ocsp_max_age", rules.ocsp_max_age)
+        too_old = self._too_old(single.this_update, limit, issuer)
+        return by_rule(f"the OCSP answer is older than {limit} s", rule) if too_old else ""
 
     def _too_old(self, this_update: datetime, limit: int | None, issuer: Certificate) -> bool:
         """Whether data of this CA are past the age limit (seconds), and no emergency of that CA lifts it."""
@@ -266,7 +276,7 @@ class _StatusChecker:
         if not found and self.rules.mode == "if_available":
             return ""
         own = strongest(found or [RevocationFinding(Reason.REVOCATION_UNAVAILABLE)])
-        return "" if own.reason is None else f"the OCSP signer's own status: {own.reason}"
+        return "" if own.reason is None else _own_status(own.reason, certificate)
 
     # --- CRL
 

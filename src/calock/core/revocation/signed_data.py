@@ -25,13 +25,17 @@ from calock.core.certificates.key_types import is_ec, is_rsa
 from calock.core.certificates.signature_encoding import NOT_HELD, signature_fault
 from calock.core.der import reader
 from calock.core.libcrypto import SPKI_PREFIX
-from calock.core.policy import Legacy, Policy
+from calock.core.policy import Legacy, Policy, by_rule
 from calock.core.refusals import Reason, Refusal
 
 SM2_WITH_SM3 = "1.2.156.10197.1.501"
 RSA_PSS = "1.2.840.113549.1.1.10"
 
 _NULL = b"\x05\x00"
+_SALT, _TRAILER = reader.encode_integer(20), reader.encode_integer(1)
+"""What RSASSA-PSS-params leave out (RFC 4055 clause 3.1); there is no other trailerField."""
+_MAX_SALT = 2048
+"""Octets of the longest RSA key that rules may allow."""
 _START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _RSA: dict[str, type[hashes.HashAlgorithm]] = {
     "1.2.840.113549.1.1.5": hashes.SHA1,
@@ -133,7 +137,7 @@ def exceptions_needed(spki_der: bytes, algorithm_der: bytes, *, policy: Policy) 
     """
     dotted = _readable(algorithm_der)[0]
     if dotted == SM2_WITH_SM3:
-        _require_sm2(policy)
+        _require_kind("SM2", policy)
         return frozenset()
     return _exceptions(_loaded(spki_der), dotted, policy)
 
@@ -147,7 +151,7 @@ def refuse_exceptions(needed: frozenset[Legacy], *, policy: Policy, at: datetime
     for what in sorted(needed):
         if not policy.allows_legacy(what, at):
             words = {"SHA1": "SHA-1 is not allowed", "RSA1024": f"RSA key of fewer than {policy.rsa_min_bits} bits"}
-            raise SignatureRejectedError(words[what])
+            raise SignatureRejectedError(by_rule(words[what], "legacy"))
 
 
 def _readable(algorithm_der: bytes) -> tuple[str, bytes]:
@@ -167,22 +171,23 @@ def _loaded(spki_der: bytes) -> PublicKeyTypes:
 def _exceptions(key: PublicKeyTypes, dotted: str, policy: Policy) -> frozenset[Legacy]:
     needed: set[Legacy] = set()
     if is_rsa(key):
-        if "RSA" not in policy.algorithms:
-            raise SignatureRejectedError("RSA is not allowed by this provider's rules")
+        _require_kind("RSA", policy)
         if not 1024 <= key.key_size <= policy.rsa_max_bits:
-            raise SignatureRejectedError(f"RSA key of {key.key_size} bits")
+            raise SignatureRejectedError(f"RSA key of {key.key_size} bits; 1024 to {policy.rsa_max_bits} may be allowed")
         if key.key_size < policy.rsa_min_bits:
             needed.add("RSA1024")
-    elif is_ec(key) and ("EC" not in policy.algorithms or key.curve.name not in policy.curves):
-        raise SignatureRejectedError(f"curve {key.curve.name} is not allowed by this provider's rules")
+    elif is_ec(key):
+        _require_kind("EC", policy)
+        if key.curve.name not in policy.curves:
+            raise SignatureRejectedError(by_rule(f"curve {key.curve.name} is not allowed", "curves"))
     if hashes.SHA1 in (_RSA.get(dotted), _ECDSA.get(dotted)):
         needed.add("SHA1")
     return frozenset(needed)
 
 
-def _require_sm2(policy: Policy) -> None:
-    if "SM2" not in policy.algorithms:
-        raise SignatureRejectedError("SM2 is not allowed by this provider's rules")
+def _require_kind(kind: str, policy: Policy) -> None:
+    if kind not in policy.algorithms:
+        raise SignatureRejectedError(by_rule(f"signatures by {kind} keys are not allowed", "algorithms"))
 
 
 def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
@@ -192,7 +197,7 @@ def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
 
 
 def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: bytes, policy: Policy) -> None:
-    _require_sm2(policy)
+    _require_kind("SM2", policy)
     if parameters not in (b"", _NULL):  # both are in the field; neither changes what is verified
         raise SignatureRejectedError("SM2 signature with parameters")
     if not spki_der.startswith(SPKI_PREFIX):
@@ -227,7 +232,7 @@ def _check_ecdsa(  # noqa: PLR0917 - what is signed, and by what
     key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes, policy: Policy
 ) -> None:
     digest = _digest(_ECDSA.get(dotted), dotted)
-    if parameters:
+    if parameters not in (b"", _NULL):
         raise SignatureRejectedError("ECDSA signature with parameters")
     method = ec.ECDSA(digest)
 
@@ -242,22 +247,22 @@ def _check_ecdsa(  # noqa: PLR0917 - what is signed, and by what
 
 
 def _pss(parameters: bytes) -> tuple[hashes.HashAlgorithm, padding.PSS]:
-    """RSASSA-PSS-params (RFC 4055 clause 3.1): one hash for both uses, salt as long as it; anything else is refused."""
+    """RSASSA-PSS-params (RFC 4055 clause 3.1): one hash for both uses, a salt of any length; anything else is refused."""
     try:
         start, end = reader.whole(parameters)
         parts = {tag: parameters[first:stop] for tag, _, first, stop in reader.children(parameters, start, end, 4)}
         outer = _hash_of(parts.get(0xA0, b""))
         generator, inner = _algorithm(parts.get(0xA1, b""))
-        salt_start, salt_end = reader.whole(parts.get(0xA2, b""), reader.INTEGER)
-        salt = reader.integer(parts[0xA2][salt_start:salt_end])
-    except (reader.DerError, KeyError) as error:
+        given = parts.get(0xA2, _SALT)
+        salt = reader.integer(given[slice(*reader.whole(given, reader.INTEGER))])
+    except reader.DerError as error:
         raise SignatureRejectedError("RSASSA-PSS parameters are not acceptable") from error
-    if generator != "1.2.840.113549.1.1.8" or outer is None or _hash_of(inner) is not outer or 0xA3 in parts:
+    trailer = parts.get(0xA3, _TRAILER)
+    if generator != "1.2.840.113549.1.1.8" or outer is None or _hash_of(inner) is not outer:
         raise SignatureRejectedError("RSASSA-PSS parameters are not acceptable")
-    digest = outer()
-    if salt != digest.digest_size:
-        raise SignatureRejectedError("RSASSA-PSS salt length is not the hash length")
-    return digest, padding.PSS(padding.MGF1(outer()), salt)
+    if trailer != _TRAILER or not 0 <= salt <= _MAX_SALT:
+        raise SignatureRejectedError("RSASSA-PSS parameters are not acceptable")
+    return outer(), padding.PSS(padding.MGF1(outer()), salt)
 
 
 def _hash_of(algorithm_der: bytes) -> type[hashes.HashAlgorithm] | None:
