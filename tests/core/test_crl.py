@@ -151,6 +151,14 @@ def test_a_reason_that_no_standard_names_revokes_and_shuts_out_nobody_else(code)
 def test_a_number_without_its_sign_octet_is_the_unsigned_one():
     written = crl(number=None, extra=[("2.5.29.20", False, der.tlv(0x02, b"\xc0\x01"))])
     assert built(written).number == 0xC001
+    assert built(crl(number=None, extra=[("2.5.29.20", False, der.tlv(0x02, b"\0\0\0\x07"))])).number == 7
+    assert "without octets" in refused(crl(number=None, extra=[("2.5.29.20", False, der.tlv(0x02))]))
+
+
+def test_a_time_in_another_form_is_told_as_one():
+    entry = der.sequence(der.integer(7), der.tlv(0x17, b"261122120000+0800"))
+    with pytest.raises(Refusal, match="with seconds, Z and no fraction"):
+        list(walk_entries(entry, 0, len(entry)))
 
 
 def test_a_serial_that_no_certificate_may_have_is_told_as_one():

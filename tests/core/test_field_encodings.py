@@ -186,6 +186,13 @@ def test_l07_version_1_written_out_is_told_as_that_version(kind: str) -> None:
     """X.509 leaves v1 out; a certificate that says so is readable, and refused for its version."""
     lock = with_tbs(world(kind).lock(), der.tlv(0xA0, der.integer(2)), der.tlv(0xA0, der.integer(0)), world(kind).ca.key)
     assert world(kind).judge(lock).reason is Reason.CERTIFICATE_VERSION
+    for version in (2, 4):
+        lock = with_tbs(
+            world(kind).lock(), der.tlv(0xA0, der.integer(2)), der.tlv(0xA0, der.integer(version - 1)), world(kind).ca.key
+        )
+        refused = world(kind).judge(lock).failure
+        assert refused is not None
+        assert refused.detail == f"version {version}; 3 is wanted"
 
 
 @pytest.mark.parametrize("value", [b"\x01", b"\x7f", b"", b"\xff\xff"])

@@ -144,6 +144,20 @@ def test_l18_an_sm2_key_that_names_the_curve_as_its_algorithm_is_told_what_is_wa
     assert "1.2.840.10045.2.1" in refused.detail
 
 
+def test_a_key_without_a_curve_is_no_key_with_explicit_parameters() -> None:
+    spki = der.sequence(der.sequence(der.oid("1.2.840.10045.2.1"), der.tlv(0x05)), der.bits(key("SM2").spki_der[-65:]))
+    refused = world("SM2").judge(world("SM2").lock(key=spki)).failure
+    assert refused is not None
+    assert (refused.reason, refused.detail) == (Reason.KEY_NOT_ALLOWED, "the key names no curve")
+
+
+def test_an_authority_key_identifier_by_issuer_and_serial_alone_is_told_as_one() -> None:
+    parts = der.tlv(0xA1, der.tlv(0xA4, world().root.subject)), der.tlv(0x82, b"\x63")
+    refused = world().judge(world().raw_lock(("2.5.29.35", False, der.sequence(*parts)), drop=("2.5.29.35",))).failure
+    assert refused is not None
+    assert (refused.reason, "that names the key" in refused.detail) == (Reason.CERTIFICATE_EXTENSION, True)
+
+
 def test_l22_an_rsa_key_for_pss_alone_is_refused() -> None:
     spki = key("RSA").spki_der
     bits = reader.children(spki, *reader.whole(spki))[1]

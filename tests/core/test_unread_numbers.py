@@ -47,6 +47,11 @@ IN_A_SUBJECT = [
 ]
 
 
+def test_no_rule_that_is_proposed_holds_a_number() -> None:
+    lock = world().raw_lock(subject=subject(CN, f"{PERSON}|{USCC}"))
+    assert [(value, prefix) for _, value, _, prefix in found(lock)] == [(PERSON, None), (USCC, r".*\|")]
+
+
 @pytest.mark.parametrize(("oid", "text", "kind", "value", "prefix"), IN_A_SUBJECT)
 def test_l03_a_number_in_the_subject_is_named_with_the_rule_that_reads_it(
     oid: str, text: str, kind: str, value: str, prefix: str | None

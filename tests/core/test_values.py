@@ -61,6 +61,12 @@ def test_policy_refuses_what_is_not_meant(value: object) -> None:
         Policy.from_json(value)
 
 
+@pytest.mark.parametrize(("key", "value"), [("grace_days", 367), ("max_depth", 9), ("required_policies", ["1.2.x"])])
+def test_a_value_outside_its_range_is_refused_with_the_name_of_its_key_alone(key: str, value: object) -> None:
+    with pytest.raises(PolicyError, match=rf"^policy\.{key}: [^;]*$"):
+        Policy.from_json({key: value})
+
+
 @pytest.mark.parametrize(
     "text",
     ['{"grace_days":1,"grace_days":1}', '{"revocation":{"mode":"require"},"revocation":{"mode":"off"}}', '[{"a":{"b":1,"b":2}}]',

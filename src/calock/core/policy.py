@@ -315,13 +315,15 @@ def _check_policy(value: Policy) -> None:
         raise PolicyError("policy.rsa_min_bits, rsa_max_bits: 2048 to 16384; smaller keys only by a dated legacy exception")
     if not set(value.curves) <= set(CURVES):
         raise PolicyError(f"policy.curves: of {', '.join(CURVES)}")
-    if not 1 <= value.max_depth <= MAX_DEPTH or not 0 <= value.grace_days <= 366:
-        raise PolicyError(f"policy.max_depth: 1 to {MAX_DEPTH}; policy.grace_days: 0 to 366")
+    if not 1 <= value.max_depth <= MAX_DEPTH:
+        raise PolicyError(f"policy.max_depth: 1 to {MAX_DEPTH}")
+    if not 0 <= value.grace_days <= 366:
+        raise PolicyError("policy.grace_days: 0 to 366")
     if not value.ekus or ANY_EXTENDED_KEY_USAGE in value.ekus:
         raise PolicyError("policy.ekus: at least one, and not anyExtendedKeyUsage")
-    for oids in (value.ekus, value.required_policies, value.initial_policies, value.disallowed_policies, value.hardware_policies):
-        if not all(_OID.fullmatch(text) for text in oids):
-            raise PolicyError("policy: an object identifier is not dotted decimal")
+    for key in ("ekus", "required_policies", "initial_policies", "disallowed_policies", "hardware_policies"):
+        if not all(_OID.fullmatch(text) for text in getattr(value, key)):
+            raise PolicyError(f"policy.{key}: an object identifier is not dotted decimal")
     if ANY_POLICY in value.hardware_policies:
         raise PolicyError("policy.hardware_policies: anyPolicy says nothing about the key")
 

@@ -76,6 +76,7 @@ def test_on_hold(world):
         ({"this_update": AT - 9 * timedelta(minutes=1), "next_update": None}, None),
         ({"this_update": AT + 4 * timedelta(minutes=1)}, None),
         ({"this_update": AT + 6 * timedelta(minutes=1)}, Reason.REVOCATION_STALE),
+        ({"this_update": AT - HOUR / 60, "next_update": AT - HOUR / 30}, Reason.REVOCATION_UNTRUSTED),
     ],
 )
 def test_a40_ages(world, fields, expected):
@@ -181,8 +182,10 @@ def test_a40_wrong_responder_id(ec):
 
 
 def test_a40_error_answers_are_unavailable(world):
-    for code in (1, 2, 3, 5, 6):
+    for code in (1, 2, 3, 4, 5, 6, 7):  # 4 is unused, 7 no standard's (RFC 6960 clause 4.2.1)
         assert world.reason(ocsp=[bytes([0x30, 3, 0x0A, 1, code])]) is Reason.REVOCATION_UNAVAILABLE
+    assert "status 7" in world.detail(ocsp=[bytes([0x30, 3, 0x0A, 1, 7])])
+    assert "holds no answer" in world.detail(ocsp=[bytes([0x30, 3, 0x0A, 1, 0])])
 
 
 def test_the_request_says_what_we_mean(world):

@@ -59,7 +59,7 @@ class Certificate:
         try:
             return cls(der_bytes, legacy_encodings.load(der_bytes))
         except x509.InvalidVersion as error:
-            raise Refusal(Reason.CERTIFICATE_VERSION, "unknown certificate version") from error
+            raise Refusal(Reason.CERTIFICATE_VERSION, f"version {error.parsed_version + 1}; 3 is wanted") from error
         except (ValueError, TypeError) as error:
             other = other_signed(der_bytes)
             detail = f"it is {other}, not a certificate" if other else str(error)[:200]

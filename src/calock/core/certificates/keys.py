@@ -117,7 +117,7 @@ def _small_rsa_rule(bits: int) -> str:
 def _unreadable(certificate: Certificate) -> Fault:
     curve = certificate.key_oids[1]
     if certificate.algorithm == "EC" and (curve == "explicit" or not curve):
-        return Reason.KEY_NOT_ALLOWED, "explicit curve parameters"
+        return Reason.KEY_NOT_ALLOWED, "explicit curve parameters" if curve else "the key names no curve"
     if certificate.algorithm == "EC":
         return Reason.KEY_WEAK, "no key of an allowed curve: unknown curve or a point outside the curve"
     return Reason.KEY_WEAK, "the key cannot be read"

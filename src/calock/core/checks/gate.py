@@ -132,7 +132,7 @@ def _strict(certificate: Certificate, carried: ExtensionSet) -> str:
     if carried.strict_fault:
         return carried.strict_fault
     if not carried.authority.key_id and not certificate.self_issued:
-        return "no authority key identifier"
+        return "no authority key identifier" + (" that names the key (keyIdentifier)" if carried.names_authority else "")
     if certificate.subject_der == _NO_NAME and (carried.is_ca or not carried.critical_alternative):
         return "empty subject without a critical subjectAltName"
     return ""

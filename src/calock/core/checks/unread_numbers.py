@@ -84,7 +84,7 @@ def _numbers_in(source: Source, oid: str, text: str) -> Iterator[UnreadNumber]:
     if whole:
         yield UnreadNumber(whole, normalised(whole, text), source, oid, IdentityRule(source, oid, kind=whole))
         return
-    place = 0
+    place = after = 0
     folded = unicodedata.normalize("NFKC", text)  # numbers in full width; one character stays one
     folded = folded if len(folded) == len(text) else text
     while place + _LENGTH <= len(text):
@@ -94,10 +94,10 @@ def _numbers_in(source: Source, oid: str, text: str) -> Iterator[UnreadNumber]:
         if kind is None or _word(behind) or len(_before(folded[:place])) > _NEAR:
             place += 1
             continue
-        prefix = None if behind else prefix_for(text[:place])
+        prefix = None if behind else prefix_for(text[:place], literal=not after)
         rule = IdentityRule(source, oid, prefix, kind) if prefix else None
         yield UnreadNumber(kind, number, source, oid, rule)
-        place += _LENGTH
+        place = after = place + _LENGTH
 
 
 def _kind_of(number: str) -> Kind | None:
@@ -115,12 +115,13 @@ def _before(text: str) -> str:
     return found[0] if found else ""
 
 
-def prefix_for(text: str) -> str | None:
+def prefix_for(text: str, *, literal: bool = True) -> str | None:
     """A rule's prefix that matches ``text``; None = there is none that could not match something else as well.
 
-    A short code such as ``1@5013SF0`` is taken literally. Other text may be a person's name: only the separator at its end counts.
+    A short code such as ``1@5013SF0`` is taken literally. Other text may be a person's name, or hold one's number (``literal``
+    False): only the separator at its end counts.
     """
-    if text.isascii() and text.isprintable() and len(text) <= _MAX_LITERAL:
+    if literal and text.isascii() and text.isprintable() and len(text) <= _MAX_LITERAL:
         return "".join(character if character.isalnum() or character == " " else "\\" + character for character in text)
     if _word(text[-1]) or text[-1].isspace():
         return None

@@ -154,9 +154,10 @@ def octets(value: bytes) -> str:
 
 
 def number(value: bytes) -> int:
-    """INTEGER (CRLNumber, deltaCRLIndicator), never negative (RFC 5280 clause 5.2.3): a missing sign octet changes nothing."""
+    """INTEGER (CRLNumber, deltaCRLIndicator), never negative (RFC 5280 clause 5.2.3): zero octets in front change nothing."""
     start, stop = reader.whole(value, reader.INTEGER)
-    reader.integer(value[start:stop])
+    if start == stop:
+        raise reader.DerError("an INTEGER without octets")
     return int.from_bytes(value[start:stop], "big")
 
 

@@ -17,6 +17,7 @@ ENUMERATED = 0x0A
 UTC_TIME = 0x17
 GENERALIZED_TIME = 0x18
 SEQUENCE = 0x30
+_NO_TIME = "a time that is not written as RFC 5280 clause 4.1.2.5 demands: with seconds, Z and no fraction"
 
 Bytes = bytes | memoryview
 
@@ -184,13 +185,13 @@ def time(tag: int, contents: Bytes) -> datetime:
     if tag == UTC_TIME and len(text) == 13:
         text = (b"19" if text[:2] >= b"50" else b"20") + text
     elif tag != GENERALIZED_TIME or len(text) != 15:
-        raise DerError("time")
+        raise DerError(_NO_TIME)
     digits = text[:14]
     if text[14:] != b"Z" or not digits.isdigit():
-        raise DerError("time")
+        raise DerError(_NO_TIME)
     try:
         return datetime(
             int(digits[:4]), int(digits[4:6]), int(digits[6:8]), int(digits[8:10]), int(digits[10:12]), int(digits[12:]), tzinfo=UTC
         )
     except ValueError as error:
-        raise DerError("time") from error
+        raise DerError(_NO_TIME) from error

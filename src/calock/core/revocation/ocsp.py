@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import NoReturn
 
 from cryptography.x509 import ocsp
 
@@ -173,18 +172,24 @@ def read_response(data: bytes) -> BasicOcspResponse:
     if other:
         raise revocation_untrusted(f"not an OCSP response: {other}")
     try:
-        parsed = _loaded(data)
-        return (
-            _basic_response_of(data, parsed) if parsed.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else _no_answer(parsed)
-        )
+        _require_answer(data)
+        return _basic_response_of(data, _loaded(data))
     except Refusal:
         raise
     except Exception as error:  # beside ValueError some ten kinds, not all documented, on hostile octets
         raise revocation_untrusted(f"not an OCSP response: {parse_error_text(error)[:120]}") from error
 
 
-def _no_answer(parsed: ocsp.OCSPResponse) -> NoReturn:
-    raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {parsed.response_status.name.lower()}")
+def _require_answer(data: bytes) -> None:
+    """Check that the responder says that it answers, and does."""
+    start, stop = reader.whole(data)
+    first, after = reader.expect(data, start, stop, reader.ENUMERATED)
+    status = reader.integer(data[first:after])
+    if status:
+        said = {item.value: item.name.lower() for item in ocsp.OCSPResponseStatus}.get(status, f"status {status}")
+        raise Refusal(Reason.REVOCATION_UNAVAILABLE, f"the OCSP responder answered {said}")
+    if after == stop:
+        raise reader.DerError("it says successful and holds no answer")
 
 
 def _loaded(data: bytes) -> ocsp.OCSPResponse:
@@ -318,6 +323,8 @@ def _single_response(tbs: bytes, start: int, end: int) -> SingleResponse:
         else:
             raise reader.DerError("SingleResponse")
     this_update = reader.time(reader.GENERALIZED_TIME, tbs[parts[2][2] : parts[2][3]])
+    if next_update is not None and next_update < this_update:
+        raise revocation_untrusted("OCSP answer whose nextUpdate is before its thisUpdate")
     return SingleResponse(_cert_id(tbs, parts[0][2], parts[0][3]), status, this_update, next_update, revoked_at, reason)
 
 
