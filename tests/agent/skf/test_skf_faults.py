@@ -88,6 +88,36 @@ def test_one_broken_lock_does_not_hide_the_other(ports: SoftSkf, backend: SkfBac
     assert [problem.reason for problem in listing.problems] == [Reason.LOCK_WITHOUT_CERTIFICATE]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "OpenApplication fails-for=ESEAL",
+        "OpenContainer fails-for=a",
+        "ExportCertificate nothing-fails",
+        "ExportCertificate nothing-ok",
+    ],
+)
+def test_what_a_lock_does_not_open_hides_nothing_else_in_it(
+    ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair], fault: str
+) -> None:
+    """Seal applications and containers that were never filled: vendors answer for them as they like."""
+    ports.add("key0", {"a": (None, None), "b": (pairs["SM2"], None)})
+    ports.add("key0", {"s": (None, None)}, application="ESEAL")
+    ports.add("key0", {"t": (pairs["RSA"], None)}, application="ZZ")
+    ports.fault(fault)
+    listing = backend.list_locks()
+    assert [record.certificate for record in listing.locks] == [pairs["SM2"].certificate, pairs["RSA"].certificate]
+    assert listing.problems == ()
+    for record in listing.locks:
+        assert sign_once(backend, record)
+
+
+def test_a_lock_of_which_nothing_opens_says_why(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
+    ports.add("key0", {"a": (None, None), "b": (pairs["SM2"], None)})
+    ports.fault("OpenContainer fails-for=b")
+    assert [problem.reason for problem in backend.list_locks().problems] == [Reason.MODULE_FAILED]
+
+
 def test_noise_instead_of_device_information(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair], width: Width) -> None:
     ports.add("key0", {"c": (pairs["SM2"], None)})
     ports.fault("GetDevInfo noise")

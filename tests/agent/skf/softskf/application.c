@@ -35,6 +35,7 @@ SKF_EXPORT SKF_OpenApplication(DEVHANDLE handle, LPSTR name, HAPPLICATION *out) 
     ULONG code = check_device(handle);
     if (code != SAR_OK) return code;
     if (!safe_name(name) || out == NULL) return SAR_INVALIDPARAMERR;
+    if (fails_for("OpenApplication", name)) return SAR_FAIL;
     Application *application = calloc(1, sizeof *application);
     if (application == NULL) return SAR_FAIL;
     application->magic = APPLICATION_MAGIC;

@@ -29,6 +29,7 @@ SKF_EXPORT SKF_OpenContainer(HAPPLICATION handle, LPSTR name, HCONTAINER *out) {
     ULONG code = check_application(handle);
     if (code != SAR_OK) return code;
     if (!safe_name(name) || out == NULL) return SAR_INVALIDPARAMERR;
+    if (fails_for("OpenContainer", name)) return SAR_FAIL;
     Container *container = calloc(1, sizeof *container);
     if (container == NULL) return SAR_FAIL;
     container->magic = CONTAINER_MAGIC;
@@ -69,7 +70,7 @@ SKF_EXPORT SKF_GetContainerType(HCONTAINER handle, ULONG *type) {
     return SAR_OK;
 }
 
-/* Faults: null-crash, null-refused, wrong-length (claims 2 GiB), short (half of it), noise (random bytes of the right length). */
+/* Faults: nothing-fails (SAR_FAIL where no certificate is), nothing-ok (SAR_OK and no octets there), null-crash, null-refused, wrong-length (claims 2 GiB), short (half of it), noise (random bytes of the right length). */
 SKF_EXPORT SKF_ExportCertificate(HCONTAINER handle, BOOL signing, BYTE *out, ULONG *size) {
     char path[PATH_SIZE];
     size_t length = 0;
@@ -80,6 +81,8 @@ SKF_EXPORT SKF_ExportCertificate(HCONTAINER handle, BOOL signing, BYTE *out, ULO
     if (out == NULL && fault("ExportCertificate", "null-crash")) *(volatile int *)8 = 1;
     if (out == NULL && fault("ExportCertificate", "null-refused")) return SAR_INVALIDPARAMERR;
     unsigned char *bytes = read_whole(path, &length);
+    if (bytes == NULL && fault("ExportCertificate", "nothing-fails")) return SAR_FAIL;
+    if (bytes == NULL && fault("ExportCertificate", "nothing-ok")) return *size = 0, SAR_OK;
     if (bytes == NULL) return SAR_CERTNOTFOUNDERR;
     if (fault("ExportCertificate", "short")) length /= 2;
     if (fault("ExportCertificate", "noise")) for (size_t at = 0; at < length; at++) bytes[at] = (unsigned char)rand();

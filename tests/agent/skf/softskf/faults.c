@@ -29,6 +29,11 @@ static bool find_fault(const char *function, const char *name, char *value, size
 
 bool fault(const char *function, const char *name) { return find_fault(function, name, NULL, 0); }
 
+bool fails_for(const char *function, const char *name) {
+    char value[256];
+    return find_fault(function, "fails-for=", value, sizeof value) && strcmp(value, name) == 0;
+}
+
 static void trace(const char *function) {
     char path[PATH_SIZE];
     if (!join(path, softskf_root(), "trace") || access(path, W_OK) != 0) return;

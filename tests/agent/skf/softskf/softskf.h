@@ -38,6 +38,7 @@ size_t list_directories(const char *path, char *list, size_t size, bool (*wanted
 
 /* faults.c: SKF_ENTER is the first line of every exported function */
 bool fault(const char *function, const char *name);
+bool fails_for(const char *function, const char *name); /* the line says fails-for=NAME */
 ULONG enter(const char *function);
 typedef struct { const char *function; uint64_t begun; } Span;
 Span begin(const char *function);

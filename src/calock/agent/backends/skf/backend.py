@@ -54,6 +54,21 @@ class _Device:
     records: list[LockRecord] = field(default_factory=list)
     problem: Reason | None = None
 
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note that a part does not open: a seal's application, a container that was never filled. The other parts count.
+
+        Raises:
+            SkfError: the device is gone.
+        """
+        try:
+            yield
+        except SkfError as error:
+            if error.reason is Reason.LOCK_REMOVED:
+                raise
+            if error.reason is not Reason.LOCK_WITHOUT_CERTIFICATE:
+                self.problem = self.problem or error.reason
+
 
 class SkfBackend:
     """All locks of one vendor library. Loads it at once: to be made inside a worker process.
@@ -143,34 +158,32 @@ class SkfBackend:
             raise error.refusal() from error
 
     def _read_device(self, name: bytes) -> _Device:
-        """Read one device; what could be read before something failed stays usable."""
+        """Read one device. Its problem is told where nothing in it can be used."""
         found = _Device()
         try:
-            with opening.device(self._library, name) as device:
+            with found.noting(), opening.device(self._library, name) as device:
                 info = self._library.device_info(device)
                 found.serial, found.label = info.serial, info.label
                 for application_name in self._library.applications(device):
-                    with opening.application(self._library, device, application_name) as application:
-                        found.records.extend(self._read_application(application, _Key(name, application_name, b""), info))
-        except SkfError as error:
-            found.problem = None if error.reason is Reason.LOCK_REMOVED else error.reason
+                    with found.noting(), opening.application(self._library, device, application_name) as application:
+                        self._read_application(application, _Key(name, application_name, b""), info, found)
+        except SkfError:  # pulled out meanwhile
+            found.problem = None
         else:
-            found.problem = None if found.records else Reason.LOCK_WITHOUT_CERTIFICATE
+            found.problem = None if found.records else found.problem or Reason.LOCK_WITHOUT_CERTIFICATE
         return found
 
-    def _read_application(self, application: Application, where: _Key, info: DeviceInfo) -> Iterator[LockRecord]:
+    def _read_application(self, application: Application, where: _Key, info: DeviceInfo, found: _Device) -> None:
         pin: PinState | None = None
         for name in self._library.containers(application):
-            with opening.container(self._library, application, name) as container:
-                try:
-                    certificate = self._library.certificate(container, signing=True)
-                except SkfError as error:
-                    if error.reason is not Reason.LOCK_WITHOUT_CERTIFICATE:
-                        raise
-                    continue  # an encryption key alone, or a container not yet filled
+            certificate = b""
+            with found.noting(), opening.container(self._library, application, name) as container:
+                certificate = self._library.certificate(container, signing=True)
+            if not certificate:
+                continue
             if pin is None:  # one PIN for the whole application
                 pin = self._pin_state(application, where)
-            yield LockRecord(
+            record = LockRecord(
                 key=str(_Key(where.device, where.application, name)),
                 device=quote_from_bytes(where.device),
                 certificate=certificate,
@@ -179,6 +192,7 @@ class SkfBackend:
                 manufacturer=info.manufacturer,
                 pin=pin,
             )
+            found.records.append(record)
 
     def _pin_state(self, application: Application, where: _Key) -> PinState:
         place = (where.device, where.application)

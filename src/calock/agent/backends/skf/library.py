@@ -148,8 +148,10 @@ class SkfLibrary:
     def certificate(self, container: Container, *, signing: bool) -> bytes:
         """DER of the signing or the encryption certificate, without the filling some locks add; not parsed.
 
+        Empty where a library says so that there is none.
+
         Raises:
-            SkfError: SAR_CERTNOTFOUNDERR when there is none.
+            SkfError: SAR_CERTNOTFOUNDERR when there is none; some libraries have other codes for that.
         """
         return strip_padding(self._sized("ExportCertificate", container, int(signing)))
 
