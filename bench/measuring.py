@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ SMALL, LARGE = "postgres", "large"
 """Two databases of one PostgreSQL: the field's own, and its copy that more is put into."""
 Processes = Callable[[], Sequence[int]]
 """Ids of processes, which may come and go."""
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that each script stops what it started: servers, a PostgreSQL
 
 
 def use_this_checkout() -> None:

@@ -11,9 +11,11 @@ import ast
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -48,12 +50,19 @@ def first_line(path: Path) -> str:
     return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or path.stem).partition("\n")[0]
 
 
+def _end(process: subprocess.Popen[str], *_: object) -> None:
+    """Let the script stop what it started before this one ends."""
+    process.terminate()
+    sys.exit(1)
+
+
 def measured(path: Path, arguments: list[str]) -> tuple[str, int]:
     """The section of one script, and its exit status (1: a goal was missed, or it failed)."""
     before = os.getloadavg()[0]
     lines = []
     with subprocess.Popen([sys.executable, str(path), *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
+        signal.signal(signal.SIGTERM, partial(_end, process))
         for line in process.stdout:
             print(line, end="", flush=True)
             lines.append(line.rstrip())

@@ -39,7 +39,12 @@ class Field:
         self._number = 0
         self._spares = 0
         self.people: list[Any] = []
-        self._make_people()
+        try:
+            self._make_people()
+        except BaseException:  # told to end, too: the database is a process of its own
+            if served:
+                served.stop()
+            raise
 
     def _make_people(self) -> None:
         import django
