@@ -11,16 +11,16 @@ from journeys.people import PATIENCE, Person, tail_of
 from journeys.platform import PASSWORD
 
 OWNERS = {"shanxi": "cssbjgys02", "zcy": "yuhaiqin"}
-COVERED = """part => [...part.querySelectorAll("a, button")].filter((act) => {
+COVERED = """part => [...part.querySelectorAll("a, button, select, input")].filter((act) => {
   const { left, top, width, height } = act.getBoundingClientRect();
   if (!width) return false;
   const at = document.elementFromPoint(left + width / 2, top + height / 2);
   return !act.contains(at);
-}).map((act) => act.textContent.trim())"""
+}).map((act) => act.id || act.textContent.trim())"""
 
 
 def covered(part: Locator) -> list[str]:
-    """Actions inside ``part`` of whose middle something else is seen, or that lie outside of the window."""
+    """Actions and fields inside ``part`` of whose middle something else is seen, or that lie outside of the window."""
     found: list[str] = part.evaluate(COVERED)
     return found
 

@@ -14,6 +14,8 @@ from journeys.test_next_actions import covered
 
 ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Mobile Safari/537.36"
 
+LARGE_ENGLISH = {"size": "large", "language": "en"}
+
 
 @pytest.fixture
 def caller(browser: Browser, platform: Platform) -> Iterator[Person]:
@@ -46,4 +48,10 @@ def test_a_phone_looks_after_an_account_and_is_sent_to_a_computer_for_the_lock(c
     expect(dialog.locator("[data-end-what]")).to_contain_text("CA锁ID 3301000045102208")
     assert covered(dialog.locator("footer")) == []
     dialog.get_by_role("button", name="取消").tap()
+    page.context.add_cookies([{"name": name, "value": value, "url": page.url} for name, value in LARGE_ENGLISH.items()])
+    page.reload()
+    page.locator("[data-list] [data-end]").first.tap()
+    expect(dialog.locator("[data-end-what]")).to_be_in_viewport(ratio=1)
+    assert covered(dialog) == []  # what is to be filled in is seen before what it leads to in full
+    dialog.get_by_role("button", name="Cancel").tap()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
