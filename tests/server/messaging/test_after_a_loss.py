@@ -358,3 +358,19 @@ def test_a_thief_s_contact_that_the_person_s_lock_took_away_learns_of_that_and_o
     told = [text_of(one) for one in mailbox.to("own@thief.example")]
     assert any("移除了联系方式" in text for text in told)
     assert not any("此后 30 天内" in text or "SX-0003" in text for text in told)
+
+
+def test_a_contact_that_is_verified_anew_is_told_once_of_each_thing(mailbox, lock_world, found):
+    """It is not taken for one that was removed, opens what it opened before, and is no younger unless it was in doubt."""
+    member, (binding, finder) = lock_world.member, found
+    contact(member, MAIL, age=REACH)
+    for doubt in (None, binding.lock_id):
+        Contact.objects.update(removed_by_lock=doubt)
+        add(finder, mailbox)
+        assert Contact.objects.get().by_lock == doubt
+    assert in_hand(lock_of(0)).bind(lock_of(2), member, choice={"act": "another"}).status_code == 200
+    background()
+    told = [text_of(one) for one in mailbox.to(MAIL)]
+    assert not any("移除了联系方式" in text for text in told)
+    assert [text.count("绑定了 CA 锁 SX-0003") for text in told].count(1) == 1
+    assert Contact.objects.opening().filter(account=member).count() == 1

@@ -55,8 +55,12 @@ def add_contact(*, account: Account, kind: str, text: str, password: str, langua
 
 def _waits(account: Account, kind: ContactKind, value: str) -> bool:
     row = Contact.objects.kept().filter(account=account, kind=kind, verified_at__isnull=True).first()
+    return row is not None and _has_value(row, value)
+
+
+def _has_value(row: Contact, value: str) -> bool:
     try:
-        return row is not None and row.value == value
+        return row.value == value
     except NotOpenedError:
         return False
 
@@ -129,9 +133,14 @@ def _verify(row: Contact, code: ContactCode, account: Account, context: RequestC
         lock = _held(account, context)
         if not code.use(at=context.at):
             raise Refusal(Reason.CODE_WRONG, "used a moment ago")
-        for former in Contact.objects.verified().filter(account=account, kind=row.kind):
-            _remove(former, account, lock, context)
         row.verified_at, row.by_lock = context.at, lock
+        for former in Contact.objects.verified().filter(account=account, kind=row.kind):
+            if not _has_value(former, row.value):
+                _remove(former, account, lock, context)
+                continue
+            former.delete()  # verified anew: it is told of nothing twice, nor that it was removed
+            if former.removed_by_lock is None:  # it was in no doubt, and is as old as it was
+                row.verified_at, row.by_lock = former.verified_at, former.by_lock
         row.save(update_fields=["verified_at", "by_lock"])
         details = {"kind": row.kind, "contact": row.masked}
         event = record(Event.CONTACT_VERIFIED, context=context, actor=account, subject=account.pk, details=details)
