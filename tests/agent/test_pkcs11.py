@@ -11,6 +11,7 @@ from agent.softhsm import SoftHsm
 from agent.test_service import verify
 
 from calock.agent.backends.pkcs11 import sm2_mechanisms
+from calock.agent.backends.pkcs11.tokens import usable_lengths
 from calock.demo import pki
 
 
@@ -120,6 +121,29 @@ def test_change_pin(begin, hsm: SoftHsm) -> None:
     assert driver.call("/v1/pin/change", change).reason == "PIN_WRONG"
     assert driver.in_window(None, "000111", useLastTry=True).status == 200
     assert driver.authenticate(lock["id"], pin="000111").status == 200
+
+
+def test_a_pin_is_as_long_as_the_token_takes_it_and_a_new_one_as_those_of_most_locks(begin, hsm: SoftHsm) -> None:
+    """SoftHSM2 takes 4 to 255 octets; a PIN of another length costs no try."""
+    key = pki.make_key("EC")
+    hsm.add_token("锁", "1234")
+    hsm.put("锁", "1234", key, make_certificate(key))
+    driver = begin()
+    [lock] = until(driver.locks, "the token")
+    assert driver.authenticate(lock["id"], pin="123").reason == "PIN_LENGTH"
+    assert driver.authenticate(lock["id"], pin="1234").status == 200
+    change = {"lock": lock["id"], "oldPin": "1234", "newPin": "4321"}
+    assert driver.call("/v1/pin/change", change).reason == "PIN_LENGTH"
+    assert driver.call("/v1/pin/change", {**change, "newPin": "0" * 20}).status == 200
+    assert driver.authenticate(lock["id"], pin="0" * 20).status == 200
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [((4, 32), (4, 32)), ((6, 2**64 - 1), (6, 255)), ((0, 0), (6, 16)), ((8, 4), (6, 16)), ((2**64 - 1, 2**64 - 1), (6, 16))],
+)
+def test_lengths_that_no_pin_has_are_not_believed(told: tuple[int, int], taken: tuple[int, int]) -> None:
+    assert usable_lengths(*told) == taken
 
 
 def test_a_token_without_certificates_is_told(begin, hsm: SoftHsm) -> None:

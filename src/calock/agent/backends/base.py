@@ -170,3 +170,12 @@ def require_length(pin: bytearray, state: PinState) -> None:
         raise Refusal(Reason.PIN_LENGTH, f"the lock takes {state.min_length} to {state.max_length} bytes", facts)
     if 0 in pin:
         raise Refusal(Reason.PIN_LENGTH, "NUL in the PIN")  # C libraries would stop reading there
+
+
+def require_new_length(pin: bytearray, state: PinState) -> None:
+    """The same for a new PIN, which is not shorter than those of most locks, whatever the token would take.
+
+    Raises:
+        Refusal: PIN_MISSING, PIN_LENGTH.
+    """
+    require_length(pin, msgspec.structs.replace(state, min_length=max(state.min_length, PinState().min_length)))

@@ -63,9 +63,9 @@ class Pkcs11Backend:
     def __init__(self, path: Path) -> None:
         try:
             self._library: Any = pkcs11.lib(str(path))
+            self._calls = ReaderCalls(str(path))
         except (errors.PKCS11Error, RuntimeError, OSError) as error:
             raise load_refusal(str(path), OSError(str(error))) from error
-        self._path = str(path)
         self._first = True
         self._revealed: dict[str, TokenObjects] = {}
         """What tokens showed after a login, by device, as long as they stay plugged in."""
@@ -76,7 +76,7 @@ class Pkcs11Backend:
         if not self._first:
             self._library.reinitialize()
         self._first = False
-        tokens = present_tokens(self._library)
+        tokens = present_tokens(self._library, self._calls.pin_lengths)
         self._forget_all_but(tokens)
         return tokens
 
@@ -101,7 +101,7 @@ class Pkcs11Backend:
                             label=token.label,
                             serial=token.serial,
                             device=token.device if problem is Reason.LOCK_CERTIFICATE_HIDDEN else "",
-                            pin=pin_state(token.token),
+                            pin=token.pin,
                         )
                     )
         return Listing(locks=tuple(locks), problems=tuple(problems))
@@ -153,13 +153,13 @@ class Pkcs11Backend:
             token, seen, stored = self._holder(key, certificate)
             if seen.has_key(stored) is False:
                 raise Refusal(Reason.LOCK_WITHOUT_KEY, "the token shows its keys, and none is this certificate's")
-            state = pin_state(token.token)
+            state = token.pin
             base.require_try_allowed(pin, state, consent=consent)
             with self._login(token, pin, state) as session:
                 logged_in = objects.read_objects(session)
                 if logged_in.find(certificate) is None:  # it was hidden before, and another token may have come in its place
                     raise Refusal(Reason.LOCK_CHANGED, "the certificate is not in this token")
-                reader = ReaderCalls(self._path) if state.on_reader else None
+                reader = self._calls if state.on_reader else None
                 mechanism = signatures.mechanism_for(signing_input, token.manufacturer)
                 signer = signatures.Signer(signing_input, mechanism, pin, reader)
                 return signer.sign_with(logged_in.signing_keys(stored), Certificate.parse(certificate))
@@ -167,13 +167,13 @@ class Pkcs11Backend:
     def change_pin(self, key: str, *, certificate: bytes, old: bytearray, new: bytearray, consent: Consent) -> None:
         with _refusing():
             token, _, _ = self._holder(key, certificate)
-            state = pin_state(token.token)
+            state = token.pin
             if not state.on_reader:
-                base.require_length(new, state)
+                base.require_new_length(new, state)
             base.require_try_allowed(old, state, consent=consent)
             if state.on_reader:
                 with token.token.open(rw=True) as session:
-                    ReaderCalls(self._path).change_pin(session)
+                    self._calls.change_pin(session)
                 return
             with self._login(token, old, state, write=True) as session:
                 session.set_pin(old.decode(), new.decode())
@@ -186,7 +186,7 @@ class Pkcs11Backend:
             if len(candidates) > 1:  # no certificate can prove which one is meant
                 raise Refusal(Reason.LOCKS_ALIKE, "several plugged-in locks say the same of themselves")
             [token] = candidates
-            state = pin_state(token.token)
+            state = token.pin
             base.require_try_allowed(pin, state, consent=consent)
             with self._login(token, pin, state) as session:
                 seen = objects.read_objects(session)
@@ -198,7 +198,7 @@ class Pkcs11Backend:
         try:
             session = token.token.open(user_pin=PROTECTED_AUTH if state.on_reader else pin.decode(), rw=write)
         except errors.PinIncorrect as error:
-            state = pin_state(self._fresh(token.token))
+            state = pin_state(self._fresh(token.token), *token.pin_lengths)
             if state.locked:
                 raise Refusal(Reason.PIN_LOCKED, "PKCS#11 PinLocked", {"tries_left": 0}) from error
             facts = {"tries_left": 1} if state.last_try else {}
@@ -214,7 +214,7 @@ class Pkcs11Backend:
 
     def fingerprint(self) -> str:
         try:
-            tokens = present_tokens(self._library)
+            tokens = present_tokens(self._library, self._calls.pin_lengths)
         except errors.PKCS11Error as error:
             return type(error).__name__
         self._forget_all_but(tokens)
@@ -237,5 +237,5 @@ def _record(token: PresentToken, stored: StoredCertificate) -> LockRecord:
         serial=token.serial,
         label=token.label,
         manufacturer=token.manufacturer,
-        pin=pin_state(token.token),
+        pin=token.pin,
     )

@@ -1,7 +1,8 @@
-"""Calls of PKCS#11 with a NULL PIN, for tokens whose PIN is typed on the reader (CKF_PROTECTED_AUTHENTICATION_PATH).
+"""Calls of PKCS#11 that python-pkcs11 does not have.
 
-python-pkcs11 logs in so, but has no way to change a PIN or to log in once more for a single signature without one. The functions
-are taken from the same loaded library, by their place in CK_FUNCTION_LIST (PKCS#11 2.40 clause 3.6).
+With a NULL PIN, for tokens whose PIN is typed on the reader (CKF_PROTECTED_AUTHENTICATION_PATH): it logs in so, but cannot change
+a PIN, or log in once more for a single signature without one. And how long a token's PIN may be. The functions are taken from the
+same loaded library, by their place in CK_FUNCTION_LIST (PKCS#11 2.40 clause 3.6).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from pkcs11 import exceptions as errors
 
-_PLACES: Final = {"C_Login": 18, "C_SetPIN": 11, "C_SignInit": 42, "C_Sign": 43}
+_PLACES: Final = {"C_GetTokenInfo": 6, "C_Login": 18, "C_SetPIN": 11, "C_SignInit": 42, "C_Sign": 43}
 _CONTEXT_SPECIFIC: Final = 2
 _MAX_SIGNATURE: Final = 1024
 _FAILURES: Final[dict[int, type[Exception]]] = {
@@ -33,6 +34,17 @@ class _Mechanism(ctypes.Structure):
     _fields_ = (("mechanism", ctypes.c_ulong), ("parameter", ctypes.c_void_p), ("length", ctypes.c_ulong))
 
 
+class _TokenInfo(ctypes.Structure):
+    """CK_TOKEN_INFO (PKCS#11 2.40 clause 3.2) as far as it is read, with room for the rest."""
+
+    if sys.platform == "win32":
+        _pack_ = 1
+    _fields_ = (
+        ("texts", ctypes.c_char * 96), ("flags", ctypes.c_ulong), ("sessions", ctypes.c_ulong * 4), ("longest_pin", ctypes.c_ulong),
+        ("shortest_pin", ctypes.c_ulong), ("rest", ctypes.c_char * 256),
+    )  # fmt: skip
+
+
 class ReaderCalls:
     """The functions of one library. Sessions and objects are those of python-pkcs11."""
 
@@ -41,13 +53,13 @@ class ReaderCalls:
         listed = ctypes.c_void_p()
         _require_ok(library.C_GetFunctionList(ctypes.byref(listed)))
         assert listed.value
-        width = ctypes.sizeof(ctypes.c_void_p)
-        first = listed.value + (2 if sys.platform == "win32" else width)  # behind CK_VERSION
-        self._functions: dict[str, Any] = {}
-        for name, place in _PLACES.items():
-            address = ctypes.c_void_p.from_address(first + place * width).value
-            assert address
-            self._functions[name] = ctypes.CFUNCTYPE(ctypes.c_ulong)(address)
+        self._first: int = listed.value + (2 if sys.platform == "win32" else ctypes.sizeof(ctypes.c_void_p))  # behind CK_VERSION
+
+    def pin_lengths(self, slot: int) -> tuple[int, int]:
+        """Octets of the shortest and of the longest PIN that the token in a slot takes, as it tells them."""
+        info = _TokenInfo()
+        self._call("C_GetTokenInfo", ctypes.c_ulong(slot), ctypes.byref(info))
+        return info.shortest_pin, info.longest_pin
 
     def change_pin(self, session: Any) -> None:
         """C_SetPIN: the reader asks for the old PIN and twice for the new one."""
@@ -64,7 +76,10 @@ class ReaderCalls:
         return signature.raw[: length.value]
 
     def _call(self, name: str, *arguments: Any) -> None:
-        _require_ok(self._functions[name](*arguments))
+        address = ctypes.c_void_p.from_address(self._first + _PLACES[name] * ctypes.sizeof(ctypes.c_void_p)).value
+        if not address:
+            raise errors.FunctionNotSupported(name)
+        _require_ok(ctypes.CFUNCTYPE(ctypes.c_ulong)(address)(*arguments))
 
 
 def _require_ok(code: int) -> None:

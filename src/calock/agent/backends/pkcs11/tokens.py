@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from pkcs11 import exceptions as errors
 
 from calock.agent.backends.base import PinState
 from calock.agent.backends.serials import own_serials
+
+_LONGEST_PIN = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,19 @@ class PresentToken:
     """Its serial number, empty when it tells none of its own."""
     label: str
     manufacturer: str
+    pin_lengths: tuple[int, int]
+    """Octets of the shortest and of the longest PIN."""
+
+    @property
+    def pin(self) -> PinState:
+        return pin_state(self.token, *self.pin_lengths)
 
 
-def present_tokens(library: Any) -> list[PresentToken]:
-    """Read every slot; a token that is pulled out meanwhile, or was never initialised, is left out."""
+def present_tokens(library: Any, told_lengths: Callable[[int], tuple[int, int]]) -> list[PresentToken]:
+    """Read every slot; a token that is pulled out meanwhile, or was never initialised, is left out.
+
+    ``told_lengths``: the lengths of its PIN that the token in a slot tells.
+    """
     tokens = []
     for slot in library.get_slots(token_present=True):
         with contextlib.suppress(errors.PKCS11Error):
@@ -54,6 +66,7 @@ def present_tokens(library: Any) -> list[PresentToken]:
             serial=serial,
             label=field_text(token.label),
             manufacturer=field_text(token.manufacturer_id),
+            pin_lengths=_pin_lengths(told_lengths, token.slot.slot_id),
         )
         for token, name, serial in zip(tokens, names, serials, strict=True)
     ]
@@ -76,10 +89,26 @@ def field_text(value: Any) -> str:
     return text.rstrip("\0 ")
 
 
-def pin_state(token: Any) -> PinState:
-    """PKCS#11 tells no numbers, only warnings (PKCS#11 2.40 clause 3.2, CK_TOKEN_INFO)."""
+def _pin_lengths(told_lengths: Callable[[int], tuple[int, int]], slot: int) -> tuple[int, int]:
+    try:
+        return usable_lengths(*told_lengths(slot))
+    except errors.PKCS11Error:
+        return usable_lengths(0, 0)
+
+
+def usable_lengths(shortest: int, longest: int) -> tuple[int, int]:
+    """Bounds of a PIN as a token tells them, or those of most locks where they can be none (CK_UNAVAILABLE_INFORMATION, zeros)."""
+    if not 0 < shortest <= min(longest, _LONGEST_PIN):
+        return PinState().min_length, PinState().max_length
+    return shortest, min(longest, _LONGEST_PIN)
+
+
+def pin_state(token: Any, shortest: int, longest: int) -> PinState:
+    """PKCS#11 tells no numbers of tries, only warnings (PKCS#11 2.40 clause 3.2, CK_TOKEN_INFO)."""
     flags = token.flags
     return PinState(
+        min_length=shortest,
+        max_length=longest,
         locked=TokenFlag.USER_PIN_LOCKED in flags,
         last_try=TokenFlag.USER_PIN_FINAL_TRY in flags,
         wrong_before=TokenFlag.USER_PIN_COUNT_LOW in flags,

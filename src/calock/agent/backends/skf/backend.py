@@ -127,7 +127,7 @@ class SkfBackend:
         where = _Key.parse(key)
         with self._operation(where, certificate) as (application, _):
             state = self._pin_state(application, where)
-            base.require_length(new, state)
+            base.require_new_length(new, state)
             base.require_try_allowed(old, state, consent=consent)
             with self._one_try(application, where):
                 self._library.change_pin(application, old, new)
