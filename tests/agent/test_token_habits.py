@@ -148,6 +148,25 @@ def test_a_key_of_the_vendors_own_type_signs(begin, hsm: SoftHsm) -> None:
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
 
+def test_a_key_that_does_not_tell_whether_it_signs_is_tried(begin, hsm: SoftHsm) -> None:
+    store(hsm, "锁")
+    driver = begin("hidesign")
+    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
+
+
+def test_a_key_that_must_not_sign_is_told_as_that_and_not_as_a_dead_driver(begin, hsm: SoftHsm) -> None:
+    key = pki.make_key("EC")
+    hsm.add_token("锁", PIN)
+    objects = (
+        ("private", key.private_pkcs8, {"ID": "01", "SIGN": False}),
+        ("certificate", make_certificate(key, "锁"), {"ID": "01"}),
+    )
+    hsm.store("锁", PIN, *objects)
+    driver = begin()
+    reply = driver.authenticate(listed(driver)["锁"]["id"])
+    assert reply.reason == "KEY_USAGE_NOT_SIGNING"
+
+
 def test_a_certificate_whose_key_is_not_there_is_told_before_a_pin_is_asked(begin, hsm: SoftHsm) -> None:
     """The token shows its keys, and none is this certificate's."""
     key, other = pki.make_key("EC"), pki.make_key("EC")

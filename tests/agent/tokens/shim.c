@@ -6,6 +6,7 @@
  *   pinpad=PIN         the PIN is typed on the reader: a PIN from the program is refused, a NULL PIN is answered with PIN
  *   newpin=PIN         what is typed there as the new PIN when a PIN is changed
  *   vendorkeys         key objects have a key type of the vendor's own
+ *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
  *   hang=C_X crash=C_X the function C_X never comes back, or ends the process
  * Places in CK_FUNCTION_LIST: PKCS#11 2.40 clause 3.6.
  */
@@ -20,7 +21,7 @@ typedef unsigned char byte;
 
 enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION,
        LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
-enum { OK = 0, GENERAL_ERROR = 5, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, VENDOR_KEY_TYPE = 0x80008001,
+enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
        PROTECTED_AUTHENTICATION_PATH = 0x100 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
@@ -153,6 +154,12 @@ static ulong_ get_attribute_value(ulong_ session, ulong_ object, struct attribut
         for (ulong_ index = 0; index < count; index++)
             if (attributes[index].type == KEY_TYPE && attributes[index].value)
                 *(ulong_ *)attributes[index].value = VENDOR_KEY_TYPE;
+    if (habit("hidesign"))
+        for (ulong_ index = 0; index < count; index++)
+            if (attributes[index].type == SIGNS) {
+                attributes[index].length = (ulong_)-1;
+                answer = ATTRIBUTE_TYPE_INVALID;
+            }
     return answer;
 }
 

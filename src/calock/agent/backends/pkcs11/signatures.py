@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pkcs11 import Attribute, KeyType, Mechanism
+from pkcs11 import Attribute, KeyType, Mechanism, _pkcs11
 from pkcs11 import exceptions as errors
 
 from calock.agent import signing
@@ -28,6 +28,9 @@ MAX_KEYS = 8
 """Keys that are tried for one certificate."""
 _NEXT_KEY = (errors.MechanismInvalid, errors.KeyTypeInconsistent, errors.KeyHandleInvalid, errors.FunctionFailed)
 """Errors of one key after which another one may still be the right one."""
+_native: Any = _pkcs11
+_SigningKey: Any = type("_SigningKey", (_native.PrivateKey, _native.SignMixin, _native.Object), {})
+"""A private key that may be asked to sign: python-pkcs11 asks only those that tell CKA_SIGN TRUE, and some tokens tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Signer:
         raise failure
 
     def _signature(self, key: StoredKey) -> bytes:
-        private = key.handle
+        private = key.handle if hasattr(key.handle, "sign") else _silent_key(key.handle)
         if key.is_rsa is None:
             private.__dict__.setdefault("key_type", KeyType.EC)  # python-pkcs11 asks for it and knows no vendor's own types
         try:
@@ -78,6 +81,18 @@ class Signer:
         if self.reader is not None:
             return self.reader.sign(private, int(self.mechanism), data)
         return bytes(private.sign(data, mechanism=self.mechanism, pin=self.pin.decode()))
+
+
+def _silent_key(private: Any) -> Any:
+    """A key that does not tell that it signs, as one that may be asked to.
+
+    Raises:
+        Refusal: KEY_USAGE_NOT_SIGNING, it tells that it does not.
+    """
+    with contextlib.suppress(errors.AttributeTypeInvalid, errors.AttributeSensitive, errors.FunctionFailed):
+        if not private[Attribute.SIGN]:
+            raise Refusal(Reason.KEY_USAGE_NOT_SIGNING, "the token says of this certificate's key that it does not sign")
+    return _SigningKey(private.wrapper)
 
 
 def mechanism_for(signing_input: SigningInput, manufacturer: str) -> Any:
