@@ -92,6 +92,15 @@ def test_l04_a_cross_certificate_carries_the_path_when_the_own_root_revoked_its_
         assert verdict.path[-1] == twins(kind)["other root"].certificate
 
 
+def test_more_expired_certificates_than_are_tried_keep_none_from_its_path() -> None:
+    root, own = world("EC").root, key("EC", "twin")
+    gone = [root.intermediate("twin CA", own, not_before=START, not_after=AT - timedelta(days=n)).certificate for n in range(1, 30)]
+    for chosen in ([*gone, twins("EC")["old"].certificate], [twins("EC")["old"].certificate, *gone]):
+        rows = CaCertificate.of(root.certificate, anchor=True), *map(CaCertificate.of, chosen)
+        register = Register([ProviderTrust("p", rows, OFF)])
+        assert verify_certificate(lock("EC"), VerificationInputs(register, AT)).reason is None
+
+
 HOPELESS: list[tuple[tuple[str, ...], dict[str, str] | None, Reason]] = [
     (("old", "new", "mail"), {"old": "superseded", "new": "superseded", "mail": "superseded"}, Reason.CA_REVOKED),
     (("old", "new", "mail", "expired"), {"old": "superseded", "new": "cessationOfOperation"}, Reason.PATH_INVALID),

@@ -77,9 +77,10 @@ class Issuer:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
 
 
-def _newest_first(issuer: Issuer) -> tuple[float, bytes, str]:
+def _newest_first(issuer: Issuer) -> tuple[float, float, bytes, str]:
     """One order of CA certificates, whatever the order of the register's rows: nothing that is decided may depend on that."""
-    return -issuer.certificate.not_before.timestamp(), issuer.ca.der, issuer.provider.code
+    certificate = issuer.certificate
+    return -certificate.not_before.timestamp(), -certificate.not_after.timestamp(), issuer.ca.der, issuer.provider.code
 
 
 class Register:

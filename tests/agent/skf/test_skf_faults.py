@@ -159,6 +159,12 @@ def test_lock_that_tells_its_tries_only_after_a_wrong_pin(ports: SoftSkf, backen
     assert backend.list_locks().locks[0].pin.tries_left is None
 
 
+def test_a_wrong_pin_counts_as_one_whichever_code_says_it(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    ports.fault("VerifyPIN fail=0A000026")  # SAR_PIN_INVALID
+    assert refusal_of(backend, sm2).reason is Reason.PIN_WRONG
+    assert backend.list_locks().locks[0].pin.wrong_before is True
+
+
 def test_unreadable_pin_state_is_no_licence_to_try(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
     ports.fault("GetPINInfo fail=0A000001")
     ports.start_trace()

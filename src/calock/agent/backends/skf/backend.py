@@ -15,7 +15,7 @@ from calock.agent.backends import base, watchdog
 from calock.agent.backends.base import Consent, Listing, LockRecord, PinState, TokenProblem
 from calock.agent.backends.serials import own_serials
 from calock.agent.backends.skf import opening, rsa
-from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_INCORRECT, PIN_LOCKED, PIN_REASONS, SkfError
+from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_LOCKED, PIN_REASONS, SkfError
 from calock.agent.backends.skf.library import Application, Container, SkfLibrary
 from calock.agent.backends.skf.structures import DeviceInfo, UlongSize
 from calock.agent.backends.skf.watch import DeviceWatch
@@ -232,7 +232,7 @@ class SkfBackend:
         try:
             yield
         except SkfError as error:
-            if error.code not in (PIN_INCORRECT, PIN_LOCKED):
+            if error.reason not in (Reason.PIN_WRONG, Reason.PIN_LOCKED):
                 raise
             left = 0 if error.code == PIN_LOCKED else error.tries_left
             if left is None:
