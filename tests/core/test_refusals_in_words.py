@@ -33,6 +33,12 @@ def test_what_openssl_cannot_read_in_a_name_is_told(attribute: tuple[str, int, b
     assert (refused.reason, words in refused.detail) == (Reason.PATH_INVALID, True)
 
 
+def test_a_name_in_another_character_set_is_shown() -> None:
+    verdict = world().judge(world().raw_lock(subject=name((CN, UTF8, "练习持有人".encode("gb18030")))))
+    assert verdict.certificate is not None
+    assert "CN=练习持有人" in verdict.certificate.subject_text
+
+
 def authority_key(*parts: bytes) -> pki.Extension:
     return "2.5.29.35", False, der.sequence(der.tlv(0x80, world().ca.key.key_id), *parts)
 

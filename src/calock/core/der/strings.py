@@ -11,7 +11,7 @@ from calock.core.der import reader
 _CODECS = {0x0C: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
 _ONE_OCTET = frozenset({0x12, 0x13, 0x14, 0x16, 0x1A})
 """NumericString, PrintableString, T61String (TeletexString), IA5String, VisibleString."""
-_T61 = 0x14
+_UTF8, _T61 = 0x0C, 0x14
 _NESTING = 6
 _MOST_TEXTS = 64
 
@@ -20,12 +20,14 @@ def text(tag: int, contents: bytes) -> str | None:
     """Read a character string of any of ASN.1's types; None when it is no string or not decodable.
 
     The types of one octet a character are read as UTF-8 (which ASCII is), then as GB 18030, then as latin-1 (ISO 8859-1): CAs
-    write all three into T61String, whose own character set is unused in practice, and some into the others.
+    write all three into T61String, whose own character set is unused in practice, and some into the others. A UTF8String of other
+    octets is read as GB 18030, to be shown: as part of a name OpenSSL refuses it.
     """
     if tag in _ONE_OCTET:
         return _one_octet_text(contents)
     codec = _CODECS.get(tag)
-    return _decoded(contents, codec) if codec else None
+    found = _decoded(contents, codec) if codec else None
+    return _decoded(contents, "gb18030") if found is None and tag == _UTF8 else found
 
 
 def _one_octet_text(contents: bytes) -> str:
@@ -51,6 +53,8 @@ def _mixes_alphabets(found: str) -> bool:
 
 def exact_text(tag: int, contents: bytes) -> str | None:
     """Like :func:`text`, but None also for octets that other software may read as another text."""
+    if tag == _UTF8:
+        return _decoded(contents, "utf-8")
     return None if tag in _ONE_OCTET and not contents.isascii() else text(tag, contents)
 
 
