@@ -73,7 +73,7 @@ def test_serials_that_only_their_sign_tells_apart():
     assert index.lookup(-1) is None
 
 
-@pytest.mark.parametrize("serial", [0x80, 0x8234567890ABCDEF, (1 << 160) - 1])
+@pytest.mark.parametrize("serial", [0x8234567890ABCDEF, (1 << 160) - 1])
 def test_an_entry_without_its_sign_octet_revokes_the_unsigned_number(serial):
     index = built(crl([(serial - (1 << serial.bit_length()), AT, "keyCompromise")]))
     assert index.lookup(serial) is not None

@@ -41,6 +41,7 @@ _FANOUT_FROM: Final = 2048
 """Entries from which the fan-out pays."""
 _MOST_SORTED: Final = 1 << 14
 """Records that are sorted as objects, each of which takes three times its octets."""
+_BITS_OF_A_RANDOM_SERIAL: Final = 64
 _TAIL: Final = Struct(">BI")
 _RECORD: Final = SERIAL_SIZE + _TAIL.size
 _MAC: Final = 32
@@ -149,11 +150,13 @@ class CrlIndex:
     def lookup(self, serial: int) -> CrlEntry | None:
         """Find the entry of a serial; None = not on this CRL.
 
-        No serial is negative (RFC 5280 clause 4.1.2.2): an entry that lacks its sign octet means the unsigned number.
+        An entry that lacks its sign octet means the unsigned number where that has 8 octets or more, which no other certificate of
+        the CA has by accident. A shorter one may be a negative serial of its own (RFC 5280 clause 4.1.2.2, PKITS 4.4.14).
         """
         found = self._entry(serial)
         bits = serial.bit_length()
-        return self._entry(serial - (1 << bits)) if found is None and serial > 0 and bits % 8 == 0 else found
+        may_lack_sign = serial > 0 and bits % 8 == 0 and bits >= _BITS_OF_A_RANDOM_SERIAL
+        return self._entry(serial - (1 << bits)) if found is None and may_lack_sign else found
 
     def _entry(self, serial: int) -> CrlEntry | None:
         try:
