@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from worlds.core_trust import USCC, world
 
 from calock.core.checks import identity
-from calock.core.policy import IdentityRule, IdentityRules, Policy, RevocationRules
+from calock.core.policy import IdentityRule, IdentityRules, Kind, Policy, RevocationRules
 from calock.core.refusals import Reason
 from calock.demo import der, pki
 
@@ -51,6 +51,28 @@ def _identify(certificate: bytes, *, serial: str = "", **rules: object) -> tuple
     policy = Policy(identity=IdentityRules(**rules), revocation=OFF)  # type: ignore[arg-type]
     verdict = world().judge(certificate, policy, device_serial=serial)
     return verdict.reason, verdict.identity
+
+
+FIRM_OF_FIGURES, PERSON_OF_FIGURES = "911401001234500003", "140102199003071235"
+"""Numbers of figures alone: each has the other's shape, and not its check digit."""
+
+
+@pytest.mark.parametrize("kinds", [("uscc", "id_card"), ("id_card", "uscc")])
+@pytest.mark.parametrize(("number", "kind"), [(FIRM_OF_FIGURES, "uscc"), (PERSON_OF_FIGURES, "id_card"), (USCC, "uscc")])
+def test_a_place_that_holds_a_firms_or_a_persons_number_is_read_by_two_rules(
+    number: str, kind: Kind, kinds: tuple[Kind, Kind]
+) -> None:
+    rules = tuple(IdentityRule("dn", "2.5.4.5", kind=each) for each in kinds)
+
+    def lock(text: str) -> bytes:
+        return world().raw_lock(subject=der.sequence(der.set_of(der.sequence(der.oid("2.5.4.5"), der.printable(text)))))
+
+    reason, found = _identify(lock(number), holder=rules)
+    assert reason is None
+    assert found is not None
+    assert (found.holder_kind, found.holder_id) == (kind, number)
+    wrong = number[:-1] + ("1" if number[-1] != "1" else "2")
+    assert _identify(lock(wrong), holder=rules) == (Reason.HOLDER_ID_INVALID, None)
 
 
 def test_wrong_check_digit_is_refused_and_not_passed_over() -> None:

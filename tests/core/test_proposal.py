@@ -38,6 +38,13 @@ def dn_lock(text: str, oid: str = "2.5.4.5") -> bytes:
     return world("SM2").raw_lock(subject=subject)
 
 
+def test_a_firm_and_a_person_in_one_place_are_both_read() -> None:
+    """Numbers of figures alone, so that each has the other's shape."""
+    proposal = proposed(dn_lock("911401001234500003"), dn_lock("140102199003071235"), dn_lock(USCC))
+    assert proposal.accepts_all
+    assert [sample.holder_kind for sample in proposal.samples] == ["uscc", "id_card", "uscc"]
+
+
 def test_l11_samples_that_the_rules_take_need_no_change() -> None:
     proposal = proposed(world("SM2").lock(), world("SM2").lock())
     assert (proposal.changes, proposal.rules, proposal.accepts_all, proposal.unread) == ((), {}, True, ())

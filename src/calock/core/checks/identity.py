@@ -107,16 +107,24 @@ def _holder(certificate: Certificate, rules: tuple[IdentityRule, ...]) -> tuple[
             continue  # a device names itself; it never names a person
         texts = [normalised(rule.kind, text) for text in _texts(certificate, rule, "")]
         values = {text for text in texts if accepted(rule.kind, text)}
-        where = f"the {rule.kind} in {rule.oid or rule.source}"
+        place = rule.oid or rule.source
         if len(values) > 1:
-            return "", "", f"several different values of {rule.oid or rule.source}"
-        if any(_shape(rule.kind).fullmatch(text) and text not in values for text in texts):
-            return "", "", f"the check digits of {where} do not hold"
+            return "", "", f"several different values of {place}"
+        wrong = [text for text in texts if _shape(rule.kind).fullmatch(text) and text not in values]
+        if any(not _is_another_number(text, certificate, rules) for text in wrong):
+            return "", "", f"the check digits of the {rule.kind} in {place} do not hold"
         if values:
             return values.pop(), rule.kind, ""
-        if (texts or _says_no_text(certificate, rule)) and rule.kind != "text":
-            unreadable = unreadable or f"{where} cannot be read"
+        if texts and rule.kind != "text":
+            unreadable = unreadable or f"{place} holds no number of kind {rule.kind}; a rule of kind text would read it"
+        elif rule.kind != "text" and _says_no_text(certificate, rule):
+            unreadable = unreadable or f"the {rule.kind} in {place} cannot be read"
     return "", "", unreadable
+
+
+def _is_another_number(text: str, certificate: Certificate, rules: tuple[IdentityRule, ...]) -> bool:
+    """Whether a rule for the other kind of number reads this one: CAs write a firm's or a person's into the same place."""
+    return any(text in accepted_values(certificate, rule) for rule in rules if rule.kind != "text" and rule.source != "device")
 
 
 def _says_no_text(certificate: Certificate, rule: IdentityRule) -> bool:
