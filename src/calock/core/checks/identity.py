@@ -116,7 +116,7 @@ def _holder(certificate: Certificate, rules: tuple[IdentityRule, ...]) -> tuple[
         if values:
             return values.pop(), rule.kind, ""
         if texts and rule.kind != "text":
-            unreadable = unreadable or f"{place} holds no number of kind {rule.kind}; a rule of kind text would read it"
+            unreadable = unreadable or f"{place} holds text that is no number of kind {rule.kind}"
         elif rule.kind != "text" and _says_no_text(certificate, rule):
             unreadable = unreadable or f"the {rule.kind} in {place} cannot be read"
     return "", "", unreadable

@@ -39,8 +39,9 @@ _OTHERS = {
 }
 """Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
 MAX_CERTIFICATES = 256
-_NO_TEXT = re.compile(rb"\\[nr]|\xc2\xa0|\xe2\x80[\x8b-\x8f]|\xe3\x80\x80|\xef\xbb\xbf")
-"""Line ends as JSON has them; blanks and marks that no one sees, as pages have them (UTF-8)."""
+_NO_TEXT = b"\\n", b"\\r", *(character.encode() for character in "\u00a0\u200b\u200c\u200d\u200e\u200f\u3000\ufeff")
+"""Line ends as JSON has them; blanks and marks that no one sees, as pages have them."""
+_BLANKS = b" \t\r\n\v\f"
 _AROUND = _WHITE_SPACE + b"\"'\0"
 """What stands around base64 that was copied out of a program."""
 _ATTRIBUTES = 0xA0
@@ -88,7 +89,7 @@ def values_in(data: bytes, label: bytes) -> list[bytes]:
         values = [bytes(without_white_space(data))]
     else:
         blocks = [match for match in _PEM.finditer(data) if match["label"] in _PKCS7_LABELS or label.endswith(match["label"])]
-        values = [_decoded(match["body"]) for match in blocks] or _bare(data) or [data]
+        values = [_decoded(_text_of(match["body"])) for match in blocks] or _bare(data) or [data]
     return [inner for value in values for inner in _crls_in(value)]
 
 
@@ -151,7 +152,7 @@ def _as_octets(data: bytes) -> bytes:
 
 
 def _in_block(label: bytes, body: bytes) -> list[FileCertificate]:
-    der = _decoded(body)
+    der = _decoded(_text_of(body))
     if label in _PKCS7_LABELS or _is_pkcs7(der):
         return _in_pkcs7(der)
     if label.startswith(b"TRUSTED"):
@@ -172,23 +173,30 @@ def _in_der(data: bytes) -> list[FileCertificate]:
     return [FileCertificate(bytes(without_white_space(data)))]
 
 
-def _decoded(body: bytes) -> bytes:
+def _text_of(data: bytes) -> bytes:
+    """Without what stands between letters and is none. It takes no memory for each, whatever a source serves."""
+    for item in _NO_TEXT:
+        data = data.replace(item, b"")
+    return data
+
+
+def _decoded(text: bytes) -> bytes:
     """Base64 text as octets; of several texts, each with its own padding, one after the other."""
-    text = b"".join(_NO_TEXT.sub(b"", body).split())
+    text = text.translate(None, _BLANKS)
+    parts = text.split(b"=", 2 * MAX_CERTIFICATES)
     try:
-        return b"".join(base64.b64decode(part + b"=" * (-len(part) % 4), validate=True) for part in text.split(b"="))
+        return b"".join(base64.b64decode(part + b"=" * (-len(part) % 4), validate=True) for part in parts)
     except (binascii.Error, ValueError):
         return text  # refused by the value's own reader
 
 
 def _bare(data: bytes) -> list[bytes]:
     """DER SEQUENCEs as bare base64, one after the other, or one in hexadecimal; none when the text is neither."""
-    head = _NO_TEXT.sub(b"", data[:_HEAD]).lstrip(_AROUND)
-    if not head.startswith((b"M", b"30")):
+    if not _text_of(data[:_HEAD]).lstrip(_AROUND).startswith((b"M", b"30")):
         return []
-    text = _NO_TEXT.sub(b"\n", data).strip(_AROUND)
+    text = _text_of(data).strip(_AROUND)
     if _HEX.fullmatch(text):
-        digits = b"".join(text.replace(b":", b" ").split())
+        digits = text.translate(None, b":" + _BLANKS)
         return [bytes.fromhex(digits.decode())] if len(digits) % 2 == 0 else []
     return _in_a_row(_decoded(text)) if _BARE.fullmatch(text) else []
 
