@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import cache, partial, wraps
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.signals import post_migrate
 from worlds import kept
 from worlds.locks import LockWorld, make_lock_world
 
+from calock import server
+from calock.server.accounts import sealed_rows
+from calock.server.accounts.sealed_rows import SealedRow
 from calock.server.locks import answers, predecessors
 from calock.server.providers import rollback_guard
 from calock.server.providers.trust import forget_register
@@ -25,6 +30,7 @@ def _nothing_left_over():
     throttle.reset()
     forget_register()
     rollback_guard.forget()
+    sealed_rows.forget()
     blobs.forget()
     yield
     forget_register()
@@ -53,6 +59,37 @@ def _what_is_left(style: object, tables: Iterable[str], **options: bool) -> list
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in quoted))
         return [f"DELETE FROM {table}" for (table,) in cursor.fetchall()]
+
+
+SERVER = str(Path(server.__file__).parent)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _whoever_writes_under_a_seal_seals():
+    """``save`` seals; what else the server writes into a sealed column must bring the seal along, or nobody believes the row."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("update", "bulk_create", "bulk_update"):
+            patch.setattr(QuerySet, name, _held(getattr(QuerySet, name)))
+        yield
+
+
+def _held(method):
+    def writing(rows, *args, **values):
+        if issubclass(rows.model, SealedRow) and _caller().startswith(SERVER):
+            columns = {*values} if method.__name__ == "update" else {"mac"}
+            assert "mac" in columns or not columns & {*rows.model.SEALED}, f"{columns} of {rows.model.__name__} without a seal"
+            assert all(row.mac for row in (args[0] if args else ())), f"{rows.model.__name__} without a seal"
+        return method(rows, *args, **values)
+
+    return wraps(method)(writing)
+
+
+def _caller() -> str:
+    """The file of who asked Django to write."""
+    frame = sys._getframe(2)
+    while "/django/db/" in frame.f_code.co_filename and frame.f_back:
+        frame = frame.f_back
+    return frame.f_code.co_filename
 
 
 HERE = Path(__file__).parent

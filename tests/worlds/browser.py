@@ -15,7 +15,6 @@ from worlds.practice import HOST, ORIGIN, PracticeLock
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding, Lock
-from calock.server.locks.operator_seals import seal_binding
 from calock.server.providers.models import Provider, ProviderState
 from calock.server.sessions import cookies
 from calock.server.sessions.context import RequestContext
@@ -133,8 +132,7 @@ def lock_of_operator(account: Account) -> Lock:
         code="yunying", name="运营 CA", short_name="运营 CA", state=ProviderState.SUSPENDED
     )
     lock = Lock.objects.create(provider=provider, lock_id=f"YY-{secrets.token_hex(8)}")
-    binding = Binding.objects.create(lock=lock, account=account, bound_by=account, bound_at=timezone.now(), site="shanxi")
-    seal_binding(binding)
+    Binding.objects.create(lock=lock, account=account, bound_by=account, bound_at=timezone.now(), site="shanxi")
     return lock
 
 

@@ -110,6 +110,7 @@ class Reason(StrEnum):
     LOCK_ENROLMENT_CLOSED = "LOCK_ENROLMENT_CLOSED"  # an operator binds a first lock only in a time that was given
     OPERATOR_HOLDER_KNOWN = "OPERATOR_HOLDER_KNOWN"  # another operator has a lock of the same person: one person, one vote
     OPERATOR_DAMAGED = "OPERATOR_DAMAGED"  # an operator's row or binding is not the one that the server sealed
+    RECORD_DAMAGED = "RECORD_DAMAGED"  # the same of anybody's account, binding, lock, claim or code
     PASSWORD_RESET_LATELY = "PASSWORD_RESET_LATELY"  # somebody else reset it within 24 hours: a lock must prove who this is
     STEP_UP_REQUIRED = "STEP_UP_REQUIRED"  # the last proof of who this is lies too far back
     STEP_UP_FAILED = "STEP_UP_FAILED"

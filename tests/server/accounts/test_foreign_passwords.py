@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from django.contrib.auth.hashers import get_hasher, make_password
 from passlib.hash import md5_crypt, sha256_crypt, sha512_crypt
 from worlds.browser import Browser, context
-from worlds.rows import account
+from worlds.rows import account, rewrite
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.foreign_passwords import read_foreign
@@ -71,7 +71,7 @@ def kept(form) -> str:
 def test_another_systems_hash_is_good_for_one_login_and_is_ours_afterwards(form):
     encoded = kept(form)
     member = account("zhangsan", "张三")
-    Account.objects.filter(pk=member.pk).update(password=encoded)
+    rewrite(member, password=encoded)
     with pytest.raises(Refusal, match="CREDENTIALS_WRONG"):
         login_with_password(username="zhangsan", password=PASSWORD + "x", context=context())
     assert Account.objects.get().password == encoded
@@ -96,7 +96,7 @@ def test_no_fast_digest_is_kept_bare(form):
 
 def test_a_password_that_would_not_be_accepted_here_is_to_be_changed_after_the_login():
     member = account("zhangsan", "张三")
-    Account.objects.filter(pk=member.pk).update(password=kept((hashlib.md5(b"123456").hexdigest(), "md5", "")))
+    rewrite(member, password=kept((hashlib.md5(b"123456").hexdigest(), "md5", "")))
     browser = Browser()
     login_with_password(username="zhangsan", password="123456", context=context())
     assert Account.objects.get().must_change_password

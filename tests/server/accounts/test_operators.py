@@ -223,7 +223,7 @@ def test_sec10_a_certificate_moved_to_the_operators_lock_opens_nothing(operator,
     LockCertificate.objects.filter(lock=binding.lock).update(lock=target)
     LockKey.objects.filter(lock=binding.lock).update(lock=target)
     refusal_row(Browser().log_in(lock), "OPERATOR_DAMAGED")
-    refusal_row(logged_in(operator).step_up(lock), "OPERATOR_DAMAGED")
+    refusal_row(logged_in(operator).step_up(lock), "RECORD_DAMAGED")
 
 
 def test_sec10_an_ended_binding_is_not_brought_back_in_the_database(operator, own):
@@ -279,8 +279,8 @@ def test_after_a_change_of_the_secret_the_owner_seals_the_list(operator, own, se
     settings.SECRET_KEY = secrets.token_urlsafe(48)
     assert not Account.objects.get(pk=operator.pk).is_operator
     with pytest.raises(CommandError):
-        call_command("operators", "seal")
-    call_command("operators", "seal", "--yes-the-list-is-right")
+        call_command("sealed_rows", "seal")
+    call_command("sealed_rows", "seal", "--yes-the-list-is-right")
     assert Account.objects.get(pk=operator.pk).is_operator
     call_command("operators", "list")
     assert AuditEvent.objects.filter(event="account:operators:resealed").count() == 1

@@ -14,7 +14,7 @@ from django.utils import timezone
 from server.messaging.test_delivery import contact
 from worlds.browser import console_client
 from worlds.driver_packages import make_package, package_key, public
-from worlds.rows import OTHER_USCC, USCC
+from worlds.rows import OTHER_USCC, USCC, rewrite
 
 from calock.demo import pki
 from calock.server.accounts.models import Account, AccountState, Role
@@ -189,7 +189,7 @@ def links(world):
 
 
 def disabled(world, row):
-    Account.objects.filter(pk=row.pk).update(state=AccountState.DISABLED)
+    rewrite(Account.objects.get(pk=row.pk), state=AccountState.DISABLED)
     return account(row)
 
 

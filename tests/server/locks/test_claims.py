@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in, page_client, refusal_row
 from worlds.practice import make_lock
-from worlds.rows import OTHER_USCC, install
+from worlds.rows import OTHER_USCC, install, rewrite
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.models import Account
@@ -86,13 +86,23 @@ def test_a_claim_opens_nothing_that_a_binding_would_not(lock_world, what):
         reason = "CERTIFICATE_REVOKED"
         lock_world.revoke(lock)
     elif what == "operator":
-        PendingBinding.objects.update(account=lock_world.operator)
+        rewrite(claim, account=lock_world.operator)
     else:
-        Account.objects.filter(pk=lock_world.member.pk).update(state="disabled")
+        rewrite(Account.objects.get(pk=lock_world.member.pk), state="disabled")
     refusal_row(Browser().log_in(lock), reason)
     assert not Binding.objects.exists()
     assert not Session.objects.filter(method="ca").exists()
     assert PendingBinding.objects.exists()
+
+
+@pytest.mark.parametrize("change", [{"imported_by": None}, {"account": "colleague"}, {"mac": ""}])
+def test_a_claim_that_somebody_wrote_or_changed_makes_no_binding(lock_world, change):
+    lock = make_lock()
+    claimed(lock_world, lock)
+    values = {name: getattr(lock_world, value) if value else value for name, value in change.items()}
+    PendingBinding.objects.update(**values)
+    refusal_row(Browser().log_in(lock), "RECORD_DAMAGED")
+    assert not Binding.objects.exists()
 
 
 def test_where_only_the_device_names_the_lock_the_password_is_asked_once(lock_world):

@@ -9,7 +9,7 @@ from worlds.bindings import end, refused, with_password
 from worlds.browser import Browser, logged_in, reason_of
 from worlds.practice import NOW, make_lock
 from worlds.races import in_parallel
-from worlds.rows import PASSWORD
+from worlds.rows import PASSWORD, rewrite
 
 from calock.server.accounts.models import Account
 from calock.server.audit.models import AuditEvent
@@ -187,7 +187,7 @@ def test_a_password_is_no_other_way_in_where_a_dead_lock_keeps_it_from_counting(
     lock, dead = make_lock(), make_lock("EC", number=1, lock_id="SX-0002")
     browser = logged_in(with_password(lock_world.member))
     ids = [browser.bind(one, lock_world.member).json()["binding"]["id"] for one in (lock, dead)]
-    Account.objects.filter(pk=lock_world.member.pk).update(lock_only=True)
+    rewrite(Account.objects.get(pk=lock_world.member.pk), lock_only=True)
     LockCertificate.objects.filter(lock__lock_id="SX-0002").update(revoked_at=NOW)
 
     def unbind(binding):

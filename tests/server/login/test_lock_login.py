@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from worlds.browser import Browser, context, reason_of
 from worlds.practice import NOW, family, id_card, make_lock, spare_key
-from worlds.rows import USCC, install
+from worlds.rows import USCC, install, rewrite
 
 from calock.core.verdict import RevocationStatus
 from calock.server.accounts.members import set_account_state
@@ -218,7 +218,7 @@ def test_a_lock_nobody_bound_is_refused(lock_world):
 def test_a_disabled_account_stays_out_and_keeps_its_lock(lock_world):
     lock = make_lock()
     bound(lock_world, lock)
-    Account.objects.filter(pk=lock_world.member.pk).update(state=AccountState.DISABLED)
+    rewrite(Account.objects.get(pk=lock_world.member.pk), state=AccountState.DISABLED)
     refused(Browser().log_in(lock), "ACCOUNT_DISABLED")
     browser = Browser()
     browser.enter(lock_world.colleague)

@@ -172,6 +172,17 @@ def test_who_may_not_be_opened_so_gets_no_code(mailbox, person, stranger, why):
     assert not Message.objects.waiting().exists()
 
 
+def test_a_contact_that_somebody_turns_to_another_account_sets_no_password_there(mailbox, person, stranger):
+    attacker = account("mallory", "马某")
+    contact(attacker)
+    ask(stranger, "mallory")
+    background()
+    code = mailbox.code(MAIL)
+    Contact.objects.update(account=person)  # in the database, after the code was sent
+    assert reset(stranger, code).status_code == 401
+    assert Account.objects.get(pk=person.pk).password == person.password
+
+
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_an_account_that_goes_by_its_lock_alone_is_opened_by_no_code(mailbox, lock_world, stranger, when):
     member = lock_world.member

@@ -29,11 +29,12 @@ def acting(by: Account) -> Account:
     """``by`` as the database has it now, locked: the first lock of a transaction, before the rows it acts on.
 
     Raises:
-        Refusal: NOT_ALLOWED when it was disabled a moment ago.
+        Refusal: NOT_ALLOWED when it was disabled a moment ago; RECORD_DAMAGED, OPERATOR_DAMAGED.
     """
     account: Account = Account.objects.select_for_update(no_key=True).get(pk=by.pk)
     if not account.is_active:
         raise Refusal(Reason.NOT_ALLOWED, "the acting account is disabled")
+    account.require_believed()
     return account
 
 
@@ -42,7 +43,7 @@ def has_authority(by: Account, member: Account) -> bool:
     if by.is_operator:
         return by.pk != member.pk
     same = by.organisation_id is not None and by.organisation_id == member.organisation_id
-    return by.role == Role.ORGANISATION_ADMIN and same and member.role == Role.MEMBER
+    return by.administers is not None and same and member.role == Role.MEMBER
 
 
 def require_authority(by: Account, member: Account) -> None:

@@ -57,7 +57,7 @@ def choose_password(*, username: str, code: str, new: str, context: RequestConte
 
     Raises:
         Refusal: PASSWORD_CODE_WRONG for an unknown account and for a code that is wrong, used or expired; TOO_MANY_ATTEMPTS,
-            SERVER_BUSY; PASSWORD_UNACCEPTABLE, which leaves the code usable.
+            SERVER_BUSY; PASSWORD_UNACCEPTABLE, which leaves the code usable; RECORD_DAMAGED.
     """
     with counted("password-code", Event.ACCOUNT_PASSWORD_REFUSED, context=context) as about:
         found = _open_code(username, code, context.at)
@@ -73,6 +73,7 @@ def _open_code(username: str, code: str, at: datetime) -> PasswordCode:
     found = open_at.filter(digest=_digest(code[:64])).first()
     if found is None or found.account.username != username.strip() or not found.account.is_active:
         raise Refusal(Reason.PASSWORD_CODE_WRONG, "no open code of this account")
+    found.require_believed()
     return found
 
 
@@ -80,7 +81,7 @@ def _set(found: PasswordCode, password: str, context: RequestContext) -> None:
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=found.account_id)
         # two at once: one of them finds the code used
-        if not PasswordCode.objects.filter(pk=found.pk, used_at__isnull=True).update(used_at=context.at):
+        if not PasswordCode.objects.filter(pk=found.pk, used_at__isnull=True).update(used_at=context.at, mac=""):
             raise Refusal(Reason.PASSWORD_CODE_WRONG, "used a moment ago")
         is_first = account.password_changed_at is None and account.password_reset_at is None
         store_password(account, password, context=context)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 
-from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.sealed_rows import SealedRow, SealedSince
 from calock.server.organisations.models import Organisation
 from calock.server.tools import seals
+from calock.server.tools.keys import Purpose
+
+__all__ = ["Account", "AccountState", "CalendarLink", "PasswordCode", "PasswordTries", "Role", "SealedSince"]
 
 
 class Role(models.TextChoices):
@@ -26,6 +28,26 @@ class AccountState(models.TextChoices):
     ACTIVE = "active", "正常"
     DISABLED = "disabled", "停用"
     ERASED = "erased", "已注销"
+
+
+def account_content(
+    key: uuid.UUID,
+    *,
+    username: str,
+    role: str,
+    state: str,
+    password: str,
+    enrolment: datetime | None,
+    organisation: uuid.UUID | None,
+    lock_only: bool | None,
+) -> bytes:
+    """What the seal of an account covers: what decides who gets in, and over whom they have power."""
+    return seals.canonical([
+        "account", str(key), username, str(role), str(state), password,
+        enrolment.astimezone(UTC).isoformat(timespec="microseconds") if enrolment else "",
+        *([f"organisation {organisation}"] if organisation else []),
+        *([f"lock only {bool(lock_only)}"] if lock_only is not None else []),
+    ])  # fmt: skip
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
@@ -58,7 +80,7 @@ class AccountManager(BaseUserManager["Account"].from_queryset(AccountQuerySet)):
         return account
 
 
-class Account(AbstractBaseUser):
+class Account(SealedRow, AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = models.CharField("账户", max_length=64, unique=True)
     name = models.CharField("姓名", max_length=64, db_index=True)
@@ -82,7 +104,6 @@ class Account(AbstractBaseUser):
     lock_enrolment_until = models.DateTimeField(
         null=True, blank=True, help_text="until then an operator may bind a first lock with the password"
     )
-    mac = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False, help_text="operators only")
     password_reset_at = models.DateTimeField(null=True, blank=True, help_text="when somebody else last had it chosen anew")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -91,6 +112,8 @@ class Account(AbstractBaseUser):
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+    PURPOSE: ClassVar[Purpose] = "operators"  # only their rows were sealed once
+    SEALED = frozenset({"username", "role", "state", "password", "lock_enrolment_until", "organisation", "lock_only"})
 
     class Meta:
         verbose_name = verbose_name_plural = "账户"
@@ -109,45 +132,27 @@ class Account(AbstractBaseUser):
     @property
     def administers(self) -> uuid.UUID | None:
         """The organisation whose ordinary members' locks they manage beside their own; None for whom it is only their own."""
-        return self.organisation_id if self.role == Role.ORGANISATION_ADMIN else None
+        return self.organisation_id if self.role == Role.ORGANISATION_ADMIN and self.is_believed() else None
 
     @property
     def is_operator(self) -> bool:
         """Only with a seal that fits: a role written into the database makes nobody an operator."""
         return self.role == Role.OPERATOR and self.is_intact()
 
-    def is_intact(self) -> bool:
-        """Whether an operator's row is the one that this server wrote."""
-        return seals.fits(self.mac, "operators", self._sealed_content())
+    def is_an_operators(self) -> bool:
+        return self.role == Role.OPERATOR
 
-    def expected_mac(self) -> str:
-        """The seal that fits what the row says now."""
-        return seals.mac("operators", self._sealed_content())
-
-    def _sealed_content(self) -> bytes:
-        until = self.lock_enrolment_until
-        return seals.canonical([
-            "account", str(self.pk), self.username, str(self.role), str(self.state), self.password,
-            until.astimezone(UTC).isoformat(timespec="microseconds") if until else "",
-        ])  # fmt: skip
-
-    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Save, and seal an operator's row. ``QuerySet.update`` does not: what it changed there is not believed.
-
-        Raises:
-            Refusal: OPERATOR_DAMAGED when the stored row is not one we wrote; sealing it would hide that.
-        """
-        if self.role == Role.OPERATOR:
-            if not self._state.adding:
-                self._require_stored_intact()
-            self.mac = self.expected_mac()
-            update_fields = update_fields if update_fields is None else {*update_fields, "mac"}
-        super().save(*args, update_fields=update_fields, **kwargs)
-
-    def _require_stored_intact(self) -> None:
-        stored: Account | None = Account.objects.filter(pk=self.pk).first()
-        if stored is None or stored.role != Role.OPERATOR or not stored.is_intact():
-            raise Refusal(Reason.OPERATOR_DAMAGED, f"account {self.pk} is not the one that was sealed", about={"account": self.pk})
+    def sealed_content(self) -> bytes:
+        return account_content(
+            self.pk,
+            username=self.username,
+            role=self.role,
+            state=self.state,
+            password=self.password,
+            enrolment=self.lock_enrolment_until,
+            organisation=self.organisation_id,
+            lock_only=self.lock_only,
+        )
 
     # what django.contrib.admin asks of a user
     @property
@@ -161,8 +166,8 @@ class Account(AbstractBaseUser):
         return self.is_active and self.is_operator
 
 
-class PasswordCode(models.Model):
-    """A one-time code to choose a password with. Only its SHA-256 is kept."""
+class PasswordCode(SealedRow):
+    """A one-time code to choose a password with. Only its SHA-256 is kept. One that was used has no seal."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="password_codes")
@@ -171,6 +176,9 @@ class PasswordCode(models.Model):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
 
+    PURPOSE: ClassVar[Purpose] = "codes"
+    SEALED = frozenset({"digest", "account", "expires_at"})
+
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("account",), condition=Q(used_at__isnull=True), name="one_open_code_per_account"),
@@ -178,6 +186,10 @@ class PasswordCode(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.created_at:%Y-%m-%d %H:%M}"
+
+    def sealed_content(self) -> bytes:
+        until = self.expires_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return seals.canonical(["password code", self.digest, str(self.account_id), until])
 
 
 class CalendarLink(models.Model):

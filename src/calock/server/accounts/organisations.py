@@ -224,14 +224,16 @@ def merge_organisation(
     if into.state == OrganisationState.MERGED:
         raise Refusal(Reason.REQUEST_MALFORMED, "目标单位已并入其他单位")
     members = Account.objects.filter(organisation=row)
-    moved = list(members.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    members.update(organisation=into, role=Role.MEMBER)
+    moved = list(members.select_for_update(no_key=True).order_by("pk"))
+    for member in moved:
+        member.organisation, member.role = into, Role.MEMBER
+        member.save(update_fields=["organisation", "role"])
     row.state, row.merged_into, row.version = OrganisationState.MERGED, into, row.version + 1
     row.save(update_fields=["state", "merged_into", "version"])
     details: dict[str, str | int] = {"into": str(into.pk), "members": len(moved)}
     event = record(Event.ORGANISATION_MERGED, context=context, actor=by, subject=row.pk, organisation=into.pk, details=details)
-    for key in moved:
-        notify(NoticeKind.MOVED, account=key, by=by, row=event, value=into.name)
+    for member in moved:
+        notify(NoticeKind.MOVED, account=member.pk, by=by, row=event, value=into.name)
     return len(moved)
 
 

@@ -72,17 +72,20 @@ def require_right(name: str, account: Account | None, password: str, *, context:
     gets the hash that was checked.
 
     Raises:
-        Refusal: CREDENTIALS_WRONG; PASSWORD_TRIES_USED_UP, whatever the password is; SERVER_BUSY.
+        Refusal: CREDENTIALS_WRONG; PASSWORD_TRIES_USED_UP, whatever the password is; SERVER_BUSY; RECORD_DAMAGED, OPERATOR_DAMAGED.
     """
     counts = counts_of(name, account, context, proof=by is not None)
     with _place():
         _take_turn(counts, context)
-        stored = Account.objects.filter(pk=account.pk if account else NOBODY).values_list("password", flat=True).first() or ""
+        now: Account | None = Account.objects.filter(pk=account.pk if account else NOBODY).first()
+        stored = now.password if now else ""
         usable = is_password_usable(stored) and bool(stored)
         if check_password(password, stored if usable else _dummy_hash()) and usable:
             for count, end in zip(counts, (Count.forget, Count.take_back), strict=False):
                 end(count)
             assert account is not None
+            assert now is not None
+            now.require_believed()
             account.password = _in_our_form(account, stored, password)
             return
     _note_full(counts, account, context=context, by=by)
@@ -94,13 +97,17 @@ def _in_our_form(account: Account, stored: str, password: str) -> str:
 
     A password that would not be acceptable here is to be changed; who logs in is told so.
     """
-    if account.role == Role.OPERATOR or not is_foreign(stored):  # an operator's row is sealed, and never was another system's
+    if account.role == Role.OPERATOR or not is_foreign(stored):  # an operator's never was another system's
         return stored
     made = make_password(password)
-    changes: dict[str, str | bool] = {"password": made}
-    if _broken_rule(account, password) is not None:
-        changes["must_change_password"] = True
-    return made if Account.objects.filter(pk=account.pk, password=stored).update(**changes) else stored
+    broken = _broken_rule(account, password) is not None
+    with transaction.atomic():
+        now: Account | None = Account.objects.select_for_update(no_key=True).filter(pk=account.pk, password=stored).first()
+        if now is None:
+            return stored
+        now.password, now.must_change_password = made, now.must_change_password or broken
+        now.save(update_fields=["password", "must_change_password"])
+    return made
 
 
 def _take_turn(counts: Sequence[Count], context: RequestContext) -> None:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
 from calock.server.locks.models import Binding
-from calock.server.locks.operator_seals import require_intact
+from calock.server.locks.row_seals import require_intact
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.models import Session
 from calock.server.tools import clock

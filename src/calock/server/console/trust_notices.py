@@ -15,7 +15,7 @@ from django.utils.timesince import timesince
 from calock.core.policy import Policy, PolicyError
 from calock.server.audit.outside.delivery import Standing, standings
 from calock.server.jobs import health as jobs_health
-from calock.server.locks.operator_seals import damaged as damaged_operators
+from calock.server.locks.row_seals import damaged_operators
 from calock.server.outbox.models import Message
 from calock.server.providers.emergencies import Emergency, running
 from calock.server.providers.models import CaRecord, CaState, Provider, ProviderState, RevocationSource, SourceKind

@@ -98,13 +98,17 @@ class Contact(models.Model):
     def value(self, text: str) -> None:
         self.sealed = encryption.encrypt(text.encode(), "contacts", self.about())
 
+    def opens(self) -> bool:
+        """Whether the value is one that this server encrypted for this account."""
+        try:
+            return bool(self.value)
+        except encryption.NotOpenedError:
+            return False
+
     @property
     def masked(self) -> str:
         """As pages and the trail show it; a dash when it does not open."""
-        try:
-            return masked(ContactKind(self.kind), self.value)
-        except encryption.NotOpenedError:
-            return "-"
+        return masked(ContactKind(self.kind), self.value) if self.opens() else "-"
 
 
 class CodePurpose(models.TextChoices):

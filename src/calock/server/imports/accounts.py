@@ -127,6 +127,7 @@ def write(judged: Iterable[Judged], importing: Importing) -> None:
     for line in judged:
         if line.outcome == Outcome.NEW:
             line.row.password = importing.passwords[line.number]
+            line.row.mac = line.row.expected_mac()
             new.append(line.row)
     Account.objects.bulk_create(new)
     record_all(

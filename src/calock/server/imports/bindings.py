@@ -110,6 +110,7 @@ def write(judged: Iterable[Judged], importing: Importing) -> None:
     new: list[PendingBinding] = [line.row for line in judged if line.outcome == Outcome.NEW]
     for claim in new:
         claim.imported_by, claim.imported_at = importing.by, importing.at
+        claim.mac = claim.expected_mac()
     PendingBinding.objects.bulk_create(new)
     rows = [
         build(

@@ -23,8 +23,8 @@ from calock.server.audit.sealing_keys import known_keys
 from calock.server.audit.tree import own_key
 from calock.server.jobs.health import WARNING
 from calock.server.jobs.health import problems as job_problems
-from calock.server.locks.operator_seals import damaged as damaged_operators
 from calock.server.locks.rekeying import foreign_keys
+from calock.server.locks.row_seals import damaged_operators
 from calock.server.providers.trust import current_register
 from calock.server.revocation.evidence import LOOK_EVERY, current_evidence
 from calock.server.revocation.refresh import crl_sources

@@ -16,8 +16,8 @@ from calock.server.egress.models import Destination
 from calock.server.gate.models import Pass
 from calock.server.grants.models import Grant
 from calock.server.imports.runs import rekey_lists
-from calock.server.locks.operator_seals import rekey_operators
 from calock.server.locks.rekeying import rekey_certificates
+from calock.server.locks.row_seals import rekey_rows
 from calock.server.oidc.keys import rekey as rekey_signing_keys
 from calock.server.oidc.models import Token
 from calock.server.providers.sealed import rekey_register
@@ -48,7 +48,7 @@ def _rooms() -> Iterator[Rekeyed]:
         yield rekey_register()
     except Refusal as error:
         yield Rekeyed("register", failed=[error.detail])
-    yield from rekey_operators()
+    yield from rekey_rows()
     yield seal_anew("applications", Application.objects.all(), is_intact=Application.is_intact, expected=Application.expected_mac)
     yield seal_anew("approvals", Approval.objects.all(), is_intact=Approval.is_intact, expected=Approval.expected_mac)
     yield seal_anew("egress", Destination.objects.all(), is_intact=Destination.is_intact, expected=Destination.expected_mac)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils import timezone
 
 
 class LocksConfig(AppConfig):
@@ -11,3 +13,12 @@ class LocksConfig(AppConfig):
         from calock.server.providers.enforcement import register_dependents  # noqa: PLC0415 - same
 
         register_dependents(end_unrecognised_sessions)
+        post_migrate.connect(_begin_under_seal, sender=self)
+
+
+def _begin_under_seal(*, using: str, **_: object) -> None:
+    """A database without accounts is new: all its rows are under seal from the first one."""
+    from calock.server.accounts.models import Account, SealedSince  # noqa: PLC0415 - models load first
+
+    if not Account.objects.using(using).exists():
+        SealedSince.objects.using(using).get_or_create(defaults={"at": timezone.now()})

@@ -72,7 +72,7 @@ def activate(claim: PendingBinding, proof: Proof, proven: ProvenCertificate, *, 
 
     Raises:
         Refusal: LOCK_NOT_ACTIVATED, LOCK_NOT_BOUND for a claim that has ended or names an operator, HOLDER_NOT_ORGANISATION,
-            CERTIFICATE_SUPERSEDED, LOCK_HOLDER_CHANGED.
+            CERTIFICATE_SUPERSEDED, LOCK_HOLDER_CHANGED, RECORD_DAMAGED.
         RacedError: the lock came to be bound, or known, at the same moment.
     """
     accounts = Account.objects.select_for_update(of=("self",), no_key=True).select_related("organisation")
@@ -80,6 +80,8 @@ def activate(claim: PendingBinding, proof: Proof, proven: ProvenCertificate, *, 
     row = PendingBinding.objects.select_for_update(of=("self",), no_key=True).filter(pk=claim.pk, account=member).first()
     if row is None:
         raise RacedError
+    row.require_believed()
+    member.require_believed()
     if member.role == Role.OPERATOR or not member.is_active:
         raise Refusal(Reason.LOCK_NOT_BOUND, "claimed for an operator, or for a disabled account")
     if not is_signed(row, proven):

@@ -155,6 +155,8 @@ class Found:
     account_role: str
     organisation_id: uuid.UUID | None
     organisation_state: str
+    sealed: bool
+    """Whether the seals of certificate, binding and account fit."""
     driver_known: bool
     """Whether the driver that gave the answer gave one for this account before."""
     challenge_spent: bool

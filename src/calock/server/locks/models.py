@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from django.conf import settings
@@ -10,9 +11,12 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from calock.server.accounts.models import Account
+from calock.server.accounts.models import Account, Role
+from calock.server.accounts.sealed_rows import SealedRow, all_sealed
 from calock.server.locks.sealed import seal, unseal
 from calock.server.providers.models import CaRecord, Provider
+from calock.server.tools import seals
+from calock.server.tools.keys import Purpose
 
 
 class Lock(models.Model):
@@ -40,7 +44,12 @@ class Lock(models.Model):
 CURRENT = Q(superseded_at__isnull=True)
 
 
-class LockCertificate(models.Model):
+def certificate_content(cert_sha256: str, lock: uuid.UUID, key: str, holder: str) -> bytes:
+    """What the seal of a lock's certificate covers: whose it is, its key, and the keyed hash of its holder's id."""
+    return seals.canonical(["certificate", cert_sha256, str(lock), key, holder])
+
+
+class LockCertificate(SealedRow):
     """One version of a lock's signing certificate. The newest that is not superseded is the current one."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -62,6 +71,9 @@ class LockCertificate(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    PURPOSE: ClassVar[Purpose] = "locks"
+    SEALED = frozenset({"cert_sha256", "lock", "spki_sha256", "holder_hmac"})
+
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("ca_record", "serial"), name="one_row_per_issuer_serial"),
@@ -72,6 +84,9 @@ class LockCertificate(models.Model):
 
     def __str__(self) -> str:
         return self.subject_cn
+
+    def sealed_content(self) -> bytes:
+        return certificate_content(self.cert_sha256, self.lock_id, self.spki_sha256, self.holder_hmac)
 
     @property
     def der(self) -> bytes:
@@ -87,14 +102,20 @@ class LockCertificate(models.Model):
         self.sealed_der = seal(value, self.cert_sha256)
 
 
-class LockKey(models.Model):
+class LockKey(SealedRow):
     """A key names its lock: the database keeps a key from standing under two."""
 
     key_sha256 = models.CharField(max_length=64, primary_key=True, help_text="of the modulus for RSA, else of the SPKI")
     lock = models.ForeignKey(Lock, on_delete=models.PROTECT, related_name="keys")
 
+    PURPOSE: ClassVar[Purpose] = "locks"
+    SEALED = frozenset({"key_sha256", "lock"})
+
     def __str__(self) -> str:
         return self.key_sha256
+
+    def sealed_content(self) -> bytes:
+        return seals.canonical(["key", self.key_sha256, str(self.lock_id)])
 
 
 class RevokedCertificate(models.Model):
@@ -173,7 +194,17 @@ class BindingManager(models.Manager["Binding"].from_queryset(BindingQuerySet)): 
     pass
 
 
-class Binding(models.Model):
+def binding_content(
+    key: uuid.UUID, lock: uuid.UUID, account: uuid.UUID, bound_at: datetime, awaits: str, *, suspended: bool
+) -> bytes:
+    """What the seal of a live binding covers: whose lock it is since when, and whether it logs in. One that ended has no seal."""
+    return seals.canonical([
+        "binding", str(key), str(lock), str(account), bound_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        f"awaits {awaits}", *(["suspended"] if suspended else []),
+    ])  # fmt: skip
+
+
+class Binding(SealedRow):
     """Lock ↔ account. Ended by 解除绑定, never deleted."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -211,13 +242,12 @@ class Binding(models.Model):
     )
     suspend_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
     resumed_at = models.DateTimeField(null=True, blank=True, help_text="last resumed; sessions from before stay over")
-    mac = models.CharField(
-        max_length=64, blank=True, default="", db_default="", editable=False, help_text="live bindings of operators only"
-    )
     label = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="what its people call the lock")
     rank = models.CharField(max_length=8, blank=True, default="", db_default="", choices=Rank.choices)
 
     objects: ClassVar[BindingManager] = BindingManager()
+    PURPOSE: ClassVar[Purpose] = "locks"
+    SEALED = frozenset({"lock", "account", "bound_at", "awaits", "suspended_at"})
 
     class Meta:
         constraints = (
@@ -230,6 +260,34 @@ class Binding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lock_id} ↔ {self.account_id}"
+
+    def sealed_content(self) -> bytes:
+        suspended = self.suspended_at is not None
+        return binding_content(self.pk, self.lock_id, self.account_id, self.bound_at, self.awaits, suspended=suspended)
+
+    def is_an_operators(self) -> bool:
+        return self.account.role == Role.OPERATOR
+
+    def is_intact(self) -> bool:
+        return super().is_intact() or (self._is_as_before() and seals.fits(self.mac, "operators", self._content_before()))
+
+    def expected_mac(self) -> str:
+        return seals.mac("operators", self._content_before()) if self._is_as_before() else super().expected_mac()
+
+    def _is_as_before(self) -> bool:
+        """Whether it is an operator's in a database that the version before may still use: sealed as that one does."""
+        return not all_sealed() and self.is_an_operators()
+
+    def _content_before(self) -> bytes:
+        """As the version before sealed the live bindings of operators alone, with the certificates and keys of the lock."""
+        certificates = LockCertificate.objects.filter(lock=self.lock_id).order_by("cert_sha256")
+        keys = LockKey.objects.filter(lock=self.lock_id).order_by("key_sha256")
+        return seals.canonical([
+            "binding", str(self.pk), str(self.lock_id), str(self.account_id),
+            self.bound_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            list(certificates.values_list("cert_sha256", flat=True)), list(keys.values_list("key_sha256", flat=True)),
+            *(["suspended"] if self.suspended_at else []),
+        ])  # fmt: skip
 
     @property
     def called(self) -> str:
@@ -249,7 +307,7 @@ class PendingBindingQuerySet(models.QuerySet["PendingBinding"]):
         return self.filter(account__in=Account.objects.overseen_by(account).values("pk"))
 
 
-class PendingBinding(models.Model):
+class PendingBinding(SealedRow):
     """What a list of another system says: that this account has the lock of this id. A claim, with which nobody logs in.
 
     The first time that a verified certificate yields the id, or with the person's proof of the account, it becomes a binding; the
@@ -267,6 +325,8 @@ class PendingBinding(models.Model):
     imported_at = models.DateTimeField("导入时间")
 
     objects = PendingBindingQuerySet.as_manager()
+    PURPOSE: ClassVar[Purpose] = "locks"
+    SEALED = frozenset({"account", "provider", "lock_id", "imported_by"})
 
     class Meta:
         verbose_name = verbose_name_plural = "待激活绑定"
@@ -276,3 +336,7 @@ class PendingBinding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lock_id} ? {self.account_id}"
+
+    def sealed_content(self) -> bytes:
+        by = str(self.imported_by_id or "")
+        return seals.canonical(["claim", str(self.pk), str(self.account_id), str(self.provider_id), self.lock_id, by])

@@ -25,12 +25,12 @@ from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.known_drivers import is_known_driver, note_new_driver
 from calock.server.locks.models import Awaits, Binding, Lock
 from calock.server.locks.operator_rules import require_enrolment, require_own_person
-from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.renewals import Act, BindingQuestion, Choice, candidates, chosen
 from calock.server.locks.revocations import require_not_revoked
+from calock.server.locks.row_seals import require_intact, seal_as_before
 from calock.server.locks.unbinding import end_replaced
 from calock.server.locks.versions import (
     current_version,
@@ -220,7 +220,6 @@ def _new_binding(lock: Lock, judged: Judged, *, member: Account, by: Account, co
     binding = Binding(lock=lock, account=member, bound_by=by, bound_at=context.at, site=context.site, awaits=awaits)
     binding.by_lock_id = _lock_behind(by, context) if by.pk == member.pk else None
     binding.save(force_insert=True)
-    seal_binding(binding)
     _end_enrolment(member)
     end_claims_on(judged.proven, member, by=by, context=context)
     event = _record(Event.BINDING_ADDED, binding, judged.proven, by=by, context=context)
@@ -273,7 +272,7 @@ def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account
     require_heir(current, proven, judged.predecessor, at=context.at)
     require_intact(live)
     take_version(live.lock, proven, current, at=context.at)
-    seal_binding(live)
+    seal_as_before(live)
     _end_enrolment(member)
     event = _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
     notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.called)

@@ -20,10 +20,10 @@ from calock.server.locks.answers import answering, judge, provider_facts
 from calock.server.locks.decision_record import Details
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, Lock
-from calock.server.locks.operator_seals import live_binding, require_intact
 from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import refuse_password_as_proof
 from calock.server.locks.revocations import require_not_revoked
+from calock.server.locks.row_seals import live_binding, require_intact
 from calock.server.locks.versions import lock_of, stands_for, take_turn
 from calock.server.receipts.drafts import Draft
 from calock.server.receipts.services import keep

@@ -25,8 +25,8 @@ from calock.server.challenges.services import Aim
 from calock.server.locks.decision_record import Details
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.models import Binding
-from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
+from calock.server.locks.row_seals import require_intact
 from calock.server.locks.standing import Fallen, end_what_stands_on, password_stands_on
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
@@ -153,7 +153,6 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
         row.suspended_at, row.suspended_by = context.at, by
         row.suspend_reason = clean(mask_person_ids(reason.strip()), MAX_REASON)
         row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
-        seal_binding(row)
         fallen = end_what_stands_on(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
         details = {"sessions_ended": ended, **fallen.details}
@@ -171,7 +170,6 @@ def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, 
             raise Refusal(Reason.BINDING_NOT_FOUND, "resumed, or reported lost again, meanwhile")
         row.suspended_at, row.suspended_by, row.suspend_reason, row.resumed_at = None, None, "", context.at
         row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason", "resumed_at"])
-        seal_binding(row)
         why = {"reason": clean(mask_person_ids(reason.strip()), MAX_REASON)} if reason.strip() else {}
         event = _record(Event.BINDING_RESUMED, row, by=by, context=context, details={**why, **(proved.details if proved else {})})
         if proved is not None and proved.draft is not None:

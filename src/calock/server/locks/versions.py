@@ -13,8 +13,8 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.locks.ending_notices import withdraw_reminders
 from calock.server.locks.holder import ProvenCertificate
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
-from calock.server.locks.operator_seals import require_intact, seal_binding
 from calock.server.locks.predecessors import PredecessorStatus, RacedError, predecessor_status
+from calock.server.locks.row_seals import require_intact, seal_as_before
 from calock.server.providers.models import CaRecord, Provider
 
 
@@ -55,22 +55,29 @@ def lock_of(proven: ProvenCertificate) -> Lock | None:
     """The lock that this certificate or its key belongs to.
 
     Raises:
-        Refusal: KEY_ALREADY_KNOWN when the key stands under a lock of another provider, to which this certificate's CA is none.
+        Refusal: KEY_ALREADY_KNOWN when the key stands under a lock of another provider, to which this certificate's CA is none;
+            RECORD_DAMAGED.
     """
     certificate = known_version(proven)
-    return lock_of_key(proven) if certificate is None else certificate.lock
+    if certificate is None:
+        return lock_of_key(proven)
+    certificate.require_believed()
+    return certificate.lock
 
 
 def lock_of_key(proven: ProvenCertificate) -> Lock | None:
     """The lock of a certificate that is in no row, by its key.
 
     Raises:
-        Refusal: KEY_ALREADY_KNOWN, as ``lock_of``.
+        Refusal: KEY_ALREADY_KNOWN, RECORD_DAMAGED, as ``lock_of``.
     """
     key = LockKey.objects.select_related("lock__provider").filter(pk=proven.key_sha256).first()
-    if key is not None and not _is_of(key.lock.provider, proven):
+    if key is None:
+        return None
+    key.require_believed()
+    if not _is_of(key.lock.provider, proven):
         raise Refusal(Reason.KEY_ALREADY_KNOWN, "the key stands under a lock of another provider", about={"lock": key.lock_id})
-    return key.lock if key is not None else None
+    return key.lock
 
 
 def _is_of(provider: Provider, proven: ProvenCertificate) -> bool:
@@ -128,10 +135,11 @@ def require_heir(current: LockCertificate, proven: ProvenCertificate, standing: 
     """Return when ``proven`` may take the place of the lock's ``current`` certificate, given a fresh proof of the person.
 
     Raises:
-        Refusal: LOCK_HOLDER_CHANGED, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED for one that is older.
+        Refusal: LOCK_HOLDER_CHANGED, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED for one that is older; RECORD_DAMAGED.
         RacedError: ``standing`` is not about ``current``.
     """
     about = {"lock": current.lock_id}
+    current.require_believed()
     if not continues(current, proven):
         raise Refusal(Reason.LOCK_HOLDER_CHANGED, "another holder's certificate on a bound lock", about=about)
     if standing is None or standing.version != current.pk:
@@ -149,6 +157,8 @@ def stands_for(lock: Lock, proven: ProvenCertificate, *, at: datetime) -> bool:
     A lock is also found by its earlier keys, and its key may have come into another holder's certificate.
     """
     current = current_version(lock)
+    if current is not None:
+        current.require_believed()
     if current is None or is_same(current, proven.certificate):
         return current is not None
     if not _needs_no_person(current, proven) or not continues(current, proven):
@@ -247,5 +257,5 @@ def renew_at_login(proven: ProvenCertificate, lock: Lock, standing: PredecessorS
         raise Refusal(Reason.RENEWAL_NEEDS_STEP_UP, f"the certificate before it: {standing.doubt}", about=about)
     require_intact(live)
     version = add_version(lock, proven, previous, at=at)
-    seal_binding(live)
+    seal_as_before(live)
     return version

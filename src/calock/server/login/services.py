@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
-from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.models import Account, AccountState
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import build, record, record_refusal
@@ -22,12 +22,12 @@ from calock.server.locks.holder import Found, ProvenCertificate
 from calock.server.locks.known_drivers import note_new_driver
 from calock.server.locks.known_places import is_new_place, tell_of_place
 from calock.server.locks.models import Binding, Lock, LockCertificate
-from calock.server.locks.operator_seals import require_intact
 from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.password_rules import is_lock_only
 from calock.server.locks.predecessors import PredecessorStatus, RacedError
 from calock.server.locks.renewals import probably_renewed
 from calock.server.locks.revocations import require_not_revoked
+from calock.server.locks.row_seals import require_intact
 from calock.server.locks.versions import is_same, lock_of_key, predecessor_of, renew_at_login
 from calock.server.login import store
 from calock.server.organisations.models import OrganisationState
@@ -258,8 +258,8 @@ def _require_open(found: Found, proof: Proof) -> None:
     """The very certificate, then binding, account and organisation.
 
     Raises:
-        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, OPERATOR_DAMAGED, ACCOUNT_DISABLED,
-            ORGANISATION_DISABLED, HOLDER_NOT_ORGANISATION, and as ``_require_binding``.
+        Refusal: LOCK_HOLDER_CHANGED, CERTIFICATE_REVOKED, CERTIFICATE_SUPERSEDED, RECORD_DAMAGED, OPERATOR_DAMAGED,
+            ACCOUNT_DISABLED, ORGANISATION_DISABLED, HOLDER_NOT_ORGANISATION, and as ``_require_binding``.
     """
     about = {"lock": found.lock_id}
     if found.cert_sha256 != proof.certificate.sha256 and not _is_stored(found, proof):
@@ -270,8 +270,9 @@ def _require_open(found: Found, proof: Proof) -> None:
     if found.superseded_by_other_key:
         raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "a renewed certificate with another key took its place", about=about)
     _require_binding(found, proof)
-    if found.account_role == Role.OPERATOR:
-        require_intact(Binding.objects.select_related("account").get(pk=found.binding_id))
+    if not found.sealed:
+        binding = Binding.objects.select_related("account").get(pk=found.binding_id)
+        require_intact(binding, LockCertificate.objects.get(pk=found.certificate_id))
     if found.account_state != AccountState.ACTIVE:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the bound account is disabled", about=about)
     if found.organisation_id is not None and found.organisation_state != OrganisationState.ACTIVE:
@@ -306,7 +307,7 @@ def login_with_password(*, username: str, password: str, context: RequestContext
 
     Raises:
         Refusal: CREDENTIALS_WRONG, PASSWORD_TRIES_USED_UP, TOO_MANY_ATTEMPTS, SERVER_BUSY; only after the right password
-            ACCOUNT_DISABLED, ORGANISATION_DISABLED, PASSWORD_LOGIN_OFF, OPERATOR_DAMAGED.
+            ACCOUNT_DISABLED, ORGANISATION_DISABLED, PASSWORD_LOGIN_OFF, RECORD_DAMAGED, OPERATOR_DAMAGED.
     """
     throttle.refuse_when_too_many("password", context.sender)
     name = username[:64].replace("\0", "")
@@ -337,8 +338,7 @@ def _require_still_right(account: Account, context: RequestContext) -> None:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the account is disabled")
     if now.organisation is not None and now.organisation.state != OrganisationState.ACTIVE:
         raise Refusal(Reason.ORGANISATION_DISABLED, "the account's organisation is disabled")
-    if now.role == Role.OPERATOR and not now.is_intact():
-        raise Refusal(Reason.OPERATOR_DAMAGED, f"account {now.pk} is not the one that was sealed")
+    now.require_believed()
     if is_lock_only(now, site=context.site, at=context.at):
         raise Refusal(Reason.PASSWORD_LOGIN_OFF, "a lock is bound, and the account goes by it alone")
 

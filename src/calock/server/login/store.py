@@ -7,17 +7,22 @@ ORM's own statements (docs/decisions).
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from calock.core.challenge import Challenge
+from calock.server.accounts.models import Account, account_content
 from calock.server.challenges.models import SpentChallenge
 from calock.server.locks.holder import Found
+from calock.server.locks.models import Binding, LockCertificate, binding_content, certificate_content
+from calock.server.tools import seals
 
 FIND = """
 SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, b.suspended_at, a.id, a.state, a.role,
     o.id, o.state, p.code, d.id, s.digest,
-    c.revoked_at, v.id, n.revoked_at
+    c.revoked_at, v.id, n.revoked_at,
+    c.holder_hmac, c.mac, b.bound_at, b.mac, a.username, a.password, a.lock_enrolment_until, a.organisation_id, a.lock_only, a.mac
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
 JOIN providers_provider p ON p.id = r.provider_id
@@ -41,6 +46,10 @@ def _uuid(value: uuid.UUID | str | None) -> uuid.UUID | None:
     return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
+def _moment(value: datetime | None) -> datetime | None:
+    return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)  # SQLite has no time zones
+
+
 def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: str = "") -> Found | None:
     """The lock, binding, account and organisation of a certificate, by its issuing key and serial number.
 
@@ -53,10 +62,32 @@ def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: s
     if row is None:
         return None
     certificate, lock, cert_sha256, key, newest_key, binding, awaits, lost, account, account_state, account_role, *more = row
-    organisation, organisation_state, provider, driver, spent, *revoked = more
-    certificate_id, lock_id = _uuid(certificate), _uuid(lock)
+    organisation, organisation_state, provider, driver, spent, *more = more
+    revoked, (holder, certificate_mac, bound_at, binding_mac, *sealed_of_account, account_mac) = more[:3], more[3:]
+    certificate_id, lock_id, binding_id, account_id = _uuid(certificate), _uuid(lock), _uuid(binding), _uuid(account)
     assert certificate_id is not None
     assert lock_id is not None
+    sealed = False
+    if binding_id is not None and account_id is not None:
+        since = _moment(bound_at)
+        assert since is not None
+        username, password, enrolment, member_of, lock_only = sealed_of_account
+        of_account = account_content(
+            account_id,
+            username=username,
+            role=account_role,
+            state=account_state,
+            password=password,
+            enrolment=_moment(enrolment),
+            organisation=_uuid(member_of),
+            lock_only=lock_only,
+        )
+        of_binding = binding_content(binding_id, lock_id, account_id, since, awaits, suspended=lost is not None)
+        sealed = (
+            seals.fits(certificate_mac, LockCertificate.PURPOSE, certificate_content(cert_sha256, lock_id, key, holder))
+            and seals.fits(binding_mac, Binding.PURPOSE, of_binding)
+            and seals.fits(account_mac, Account.PURPOSE, of_account)
+        )
     return Found(
         certificate_id=certificate_id,
         lock_id=lock_id,
@@ -64,14 +95,15 @@ def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: s
         provider=provider,
         revoked=any(value is not None for value in revoked),
         superseded_by_other_key=newest_key is not None and newest_key != key,
-        binding_id=_uuid(binding),
+        binding_id=binding_id,
         binding_awaits=awaits or "",
         reported_lost=lost is not None,
-        account_id=_uuid(account),
+        account_id=account_id,
         account_state=account_state or "",
         account_role=account_role or "",
         organisation_id=_uuid(organisation),
         organisation_state=organisation_state or "",
+        sealed=sealed,
         driver_known=driver is not None,
         challenge_spent=spent is not None,
     )

@@ -135,7 +135,7 @@ def _set(account: Account, code: ContactCode, password: str, context: RequestCon
     with transaction.atomic():
         now = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         contact = Contact.objects.opening().filter(pk=code.contact_id, account=now).first()
-        if contact is None or not _may_reset(now) or is_lock_only(now, site=context.site, at=context.at):
+        if contact is None or not contact.opens() or not _may_reset(now) or is_lock_only(now, site=context.site, at=context.at):
             raise Refusal(Reason.CODE_WRONG, "the account may not be opened so any more")
         if not code.use(at=context.at):
             raise Refusal(Reason.CODE_WRONG, "used a moment ago")

@@ -57,7 +57,7 @@ class Session(models.Model):
         return seals.mac("session", self._sealed_content())
 
     def is_intact(self) -> bool:
-        """Asked where a session opens the console; elsewhere a forged row opens nothing that its account cannot."""
+        """Asked where it counts what was proved in the session."""
         return seals.fits(self.mac, "session", self._sealed_content())
 
     def _sealed_content(self) -> bytes:

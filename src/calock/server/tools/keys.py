@@ -24,6 +24,7 @@ Purpose = Literal[
     "imports",
     "certificates",
     "operators",
+    "locks",
     "session",
     "browser",
     "tries",

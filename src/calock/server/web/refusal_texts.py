@@ -190,6 +190,7 @@ ENTRIES: dict[R, Entry] = {
     R.LOCK_ENROLMENT_CLOSED: Entry(Words("运营人员绑定 CA 锁须在开通的时限内进行，请由另外两位运营人员或服务器所有者开通", "An operator binds a lock within a time that two other operators or the server's owner give"), CONTACT),
     R.OPERATOR_HOLDER_KNOWN: Entry(Words("该证书的持有人已是另一位运营人员，一个人不能以两个账户完成双人复核，请使用本人的 CA 锁", "The certificate's holder is another operator already; one person cannot be both of two, use your own CA lock"), CONTACT),
     R.OPERATOR_DAMAGED: Entry(Words("运营人员记录的完整性校验未通过，已停止使用，请联系服务器所有者", "The operator's record failed its integrity check and is not used; tell the server's owner"), CONTACT, Event.ACCESS_REFUSED),
+    R.RECORD_DAMAGED: Entry(Words("账户或 CA 锁记录的完整性校验未通过，已停止使用，请联系平台处理", "The record of the account or of its CA lock failed its integrity check and is not used; please contact the platform"), CONTACT, Event.ACCESS_REFUSED),
     R.STEP_UP_FAILED: Entry(Words("登录密码不正确，请重新输入。连续输错 5 次后，15 分钟内不再接受密码，还剩 {left} 次", "The login password is wrong, please type it again. After 5 wrong ones in a row none is taken for 15 minutes; {left} left", "未能确认是您本人：这把 CA 锁没有绑定到您的账户，或不是要恢复使用的那一把，请换锁再试", "That did not prove it is you: this lock is not bound to your account, or is not the one to resume; try the right one"), Action("再试一次", "Try again", "confirm", does="password")),
     R.STEP_UP_REQUIRED: Entry(Words("请再次输入密码，确认是您本人操作", "Please give your password again to confirm that it is you"), CONFIRM),
     R.NOT_ALLOWED: Entry(Words("您没有进行此操作的权限", "You are not allowed to do this"), HOME, Event.ACCESS_REFUSED),

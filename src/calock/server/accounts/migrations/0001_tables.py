@@ -81,9 +81,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "mac",
-                    models.CharField(
-                        blank=True, db_default="", default="", editable=False, help_text="operators only", max_length=64
-                    ),
+                    models.CharField(blank=True, db_default="", default="", editable=False, max_length=64),
                 ),
                 (
                     "password_reset_at",

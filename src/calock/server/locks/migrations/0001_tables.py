@@ -141,7 +141,6 @@ class Migration(migrations.Migration):
                         db_default="",
                         default="",
                         editable=False,
-                        help_text="live bindings of operators only",
                         max_length=64,
                     ),
                 ),

@@ -13,13 +13,13 @@ from calock.server.accounts.members import write_account_state, write_name
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.operators import ENROLMENT, open_enrolment
 from calock.server.locks.models import Binding
-from calock.server.locks.operator_seals import damaged, seal_all
+from calock.server.locks.row_seals import damaged_operators
 
 HOURS = int(ENROLMENT.total_seconds() // 3600)
 
 
 class Command(BaseCommand):
-    help = "Create an operator, let one bind a CA lock, disable, enable or rename one, list and seal their rows."
+    help = "Create an operator, let one bind a CA lock, disable, enable or rename one, list them."
 
     def add_arguments(self, parser: CommandParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
@@ -36,8 +36,6 @@ class Command(BaseCommand):
         rename.add_argument("username")
         rename.add_argument("name", help="姓名")
         steps.add_parser("list", help="every operator, whether the row is as it was sealed; status 1 when one is not")
-        seal = steps.add_parser("seal", help="after a change of the server's secret: seal every operator's row as it is now")
-        seal.add_argument("--yes-the-list-is-right", action="store_true", required=True, help="you compared `operators list`")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         try:
@@ -69,12 +67,9 @@ class Command(BaseCommand):
         for row in Account.objects.filter(role=Role.OPERATOR).order_by("username"):
             held = " ".join(binding.lock.lock_id for binding in locks.filter(account=row)) or "-"
             self.stdout.write(f"{row.username}  {row.name}  {row.state}  locks: {held}")
-        found = damaged()
+        found = damaged_operators()
         if found:
             raise CommandError("not as it was sealed: " + "; ".join(found))
-
-    def _seal(self, options: dict[str, Any]) -> None:  # noqa: ARG002 - like its neighbours
-        self.stdout.write(f"{seal_all()} rows sealed")
 
 
 def _operator(username: str) -> Account:

@@ -1,0 +1,112 @@
+"""Accounts, bindings and what names a lock under seal, together (:mod:`calock.server.accounts.sealed_rows`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from calock.server.accounts.models import Account, PasswordCode, Role
+from calock.server.accounts.sealed_rows import SealedRow, SealedSince, all_sealed, damaged
+from calock.server.audit.events import Event
+from calock.server.audit.services import record
+from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, PendingBinding
+from calock.server.tools import clock
+from calock.server.tools.rekeying import Rekeyed, batches, seal_anew
+
+
+def require_intact(binding: Binding, *rows: LockCertificate | LockKey) -> None:
+    """Raise when the binding, its account or one of the lock's ``rows`` is not the one that was sealed.
+
+    Raises:
+        Refusal: RECORD_DAMAGED, OPERATOR_DAMAGED.
+    """
+    for row in (binding.account, binding, *rows):
+        if not row.is_believed():
+            raise damaged(f"{row._meta.model_name} {row.pk}", operator=binding.is_an_operators(), lock=binding.lock_id)  # noqa: SLF001 - Django's public name for it
+
+
+def seal_as_before(binding: Binding) -> None:
+    """While the version before may use the database: seal an operator's binding with its lock's certificates, which changed."""
+    if not all_sealed() and binding.is_an_operators():
+        Binding.objects.filter(pk=binding.pk).update(mac=binding.expected_mac())
+
+
+def live_binding(lock: Lock, account: Account) -> Binding | None:
+    found: Binding | None = Binding.objects.live().select_related("account").filter(lock=lock, account=account).first()
+    return found
+
+
+ROOMS: dict[str, tuple[str, QuerySet[Any]]] = {
+    "account": ("username", Account.objects.all()),
+    "certificate": ("pk", LockCertificate.objects.defer("sealed_der")),
+    "key": ("pk", LockKey.objects.all()),
+    "claim": ("pk", PendingBinding.objects.all()),
+    "code": ("pk", PasswordCode.objects.filter(used_at=None)),
+    "binding": ("pk", Binding.objects.live().select_related("account")),
+}
+"""All that is sealed, by kind, and by what people name one. What has ended or was used has no seal."""
+
+
+def seal_all() -> int:
+    """Seal every row as it is, and from then on believe no other: for the owner's command alone. How many were sealed.
+
+    Meanwhile people log in: what they change is sealed by that. No machine of the version before may run any more.
+    """
+    count = sum(_seal(row) for _, rows in ROOMS.values() for batch in batches(rows) for row in batch)
+    with transaction.atomic():
+        SealedSince.objects.get_or_create(defaults={"at": clock.now()})
+        assert all_sealed()  # so operators' bindings are sealed as others are
+        count += sum(_seal(row) for row in ROOMS["binding"][1].filter(account__role=Role.OPERATOR))
+        record(Event.ROWS_SEALED, details={"rows": count})
+    return count
+
+
+def seal_one(kind: str, key: str) -> bool:
+    """The same for one row that somebody changed, and the owner looked at; whether there was one."""
+    column, rows = ROOMS[kind]
+    with transaction.atomic():
+        row = next((row for row in rows.filter(**{column: key}) if not row.is_believed()), None)
+        if row is not None:
+            record(Event.ROWS_SEALED, details={"rows": _seal(row), "row": f"{kind} {row.pk}"})
+    return row is not None
+
+
+def _seal(row: SealedRow) -> int:
+    if row.is_intact():
+        return 0
+    rows = type(row)._base_manager.filter(pk=row.pk, mac=row.mac)  # noqa: SLF001 - Django's public name for it
+    return rows.update(mac=row.expected_mac())
+
+
+def rekey_rows() -> list[Rekeyed]:
+    """Seal all of them under the newest key; not those that are damaged."""
+    return [
+        seal_anew(f"{kind}s", rows, is_intact=SealedRow.is_intact, expected=SealedRow.expected_mac)
+        for kind, (_, rows) in ROOMS.items()
+    ]
+
+
+def damaged_rows() -> Iterator[str]:
+    """What somebody changed behind the server's back, one line each; of a large platform it takes minutes."""
+    return (line for kind, (_, rows) in ROOMS.items() for line in _damaged(kind, rows))
+
+
+def damaged_operators() -> list[str]:
+    """The same of operators and their locks alone."""
+    bindings = ROOMS["binding"][1].filter(account__role=Role.OPERATOR)
+    locks = {"lock__in": bindings.order_by().values("lock")}
+    among: dict[str, dict[str, Any]] = {"account": {"role": Role.OPERATOR}, "certificate": locks, "key": locks}
+    found = [line for kind, only in among.items() for line in _damaged(kind, ROOMS[kind][1].filter(**only))]
+    return [*found, *_damaged("binding", bindings)]
+
+
+def _damaged(kind: str, rows: QuerySet[Any]) -> Iterator[str]:
+    column = ROOMS[kind][0]
+    for batch in batches(rows):
+        for row in batch:
+            if not row.is_believed():
+                whose = f" of {row.account.username}" if kind == "binding" else ""
+                yield f"{kind} {getattr(row, column)}{whose}"
