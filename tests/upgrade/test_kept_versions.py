@@ -28,6 +28,9 @@ call_command("migrate", verbosity=0)
 call_command("migrate", "--check")
 call_command("register", "check")
 call_command("operators", "list")
+call_command("sealed_rows", "seal", "--yes-the-list-is-right")
+call_command("sealed_rows", "list")
+call_command("operators", "list")
 call_command("verify_audit")
 """
 
@@ -84,6 +87,7 @@ def require_taken_over(data: Path, **more: str) -> None:
     done = subprocess.run([sys.executable, "-c", LOOK], env=run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "of the register is intact" in done.stdout
+    assert "every row is as it was sealed" in done.stdout
     assert "whole: " in done.stdout
 
 

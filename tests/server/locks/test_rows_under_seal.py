@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
-from worlds.browser import Browser, bound, context, logged_in, reason_of, refusal_row
+from worlds.browser import Browser, bound, console_client, context, logged_in, reason_of, refusal_row
 from worlds.practice import NOW, make_lock
 from worlds.rows import PASSWORD, rewrite
 
@@ -20,10 +20,15 @@ from calock.server.accounts.models import Account, AccountState, Role, SealedSin
 from calock.server.accounts.operators import open_enrolment
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
+from calock.server.audit.services import record
+from calock.server.jobs import readiness
+from calock.server.jobs import sealed_rows as sealed_rows_job
 from calock.server.locks.labels import label_lock
 from calock.server.locks.models import Binding, LockCertificate, LockKey
+from calock.server.locks.put_back import put_back_bindings
 from calock.server.locks.row_seals import ROOMS, damaged_rows
 from calock.server.locks.suspension import suspend_lock
+from calock.server.locks.unbinding import unbind_by_operators
 from calock.server.login.services import login_with_password
 from calock.server.tools import seals
 
@@ -44,6 +49,13 @@ def victim(lock_world):
     lock_world.lock = make_lock()
     lock_world.binding = bound(lock_world.lock, lock_world.member)
     return lock_world
+
+
+@pytest.fixture
+def operator_page(lock_world):
+    sealed_rows_job.file().unlink(missing_ok=True)
+    yield console_client(lock_world.operator)
+    sealed_rows_job.file().unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -315,3 +327,43 @@ def test_the_owner_sees_what_is_damaged_and_has_one_row_sealed_that_was_looked_a
         call_command("sealed_rows", "seal", yes, "--row", "account", victim.member.username)
     call_command("sealed_rows", "seal", yes)
     call_command("sealed_rows", "list")
+
+
+# --- found before anybody uses it
+
+
+def test_a_job_finds_what_nobody_uses_and_operators_are_told(mine, operator_page):
+    assert sealed_rows_job.look() == 0
+    sql("UPDATE locks_binding SET account_id = %s WHERE id = %s", mine.member.pk, mine.own.pk)
+    assert sealed_rows_job.look() == 1
+    assert sealed_rows_job.look() == 1
+    row = AuditEvent.objects.get(event=Event.ROW_DAMAGED)
+    assert row.details["row"] == f"binding {mine.own.pk} of {mine.member.username}"
+    warning = "warning: rows: 1 of accounts, bindings or locks are not as they were sealed"
+    assert warning in readiness.problems()
+    html = operator_page.get("/console/trust/").content.decode()
+    assert "账户或 CA 锁记录被改动" in html
+    assert str(mine.own.pk) in html
+    sql("UPDATE locks_binding SET account_id = %s WHERE id = %s", mine.colleague.pk, mine.own.pk)
+    assert sealed_rows_job.look() == 0
+    assert warning not in readiness.problems()
+
+
+@pytest.mark.parametrize("what", ["ended", "lost", "resumed"])
+def test_a_binding_put_back_with_its_older_seal_is_found_by_the_trail(mine, what):
+    """The seal fits, so the lock logs in until somebody is told."""
+    kept = Binding.objects.get(pk=mine.own.pk)
+    by = {"by": mine.colleague, "context": context(account=mine.colleague)}
+    if what == "ended":
+        unbind_by_operators(binding=kept.pk, reason="离职", by=mine.operator, context=context())
+    else:
+        suspend_lock(binding=kept.pk, reason="遗失", **by)
+    if what == "resumed":
+        rewrite(Binding.objects.get(pk=kept.pk), suspended_at=None)
+        now = AuditEvent.objects.get(event=Event.BINDING_SUSPENDED)
+        record(Event.BINDING_RESUMED, lock=now.lock, details={"binding": str(kept.pk)})
+    sql("UPDATE locks_binding SET unbound_at = NULL, suspended_at = NULL, mac = %s WHERE id = %s", kept.mac, kept.pk)
+    assert [*damaged_rows()] == []
+    expected = {"ended": ["it ended"], "lost": ["it was reported lost"], "resumed": []}[what]
+    assert [line.rpartition(": ")[2] for line in put_back_bindings()] == expected
+    assert sealed_rows_job.look() == len(expected)

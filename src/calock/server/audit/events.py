@@ -44,6 +44,7 @@ class Event(StrEnum):
     PERSONAL_DATA_EXPORTED = "account:data:exported"
     ACCOUNT_MOVED = "account:moved"
     ACCOUNT_LOCK_ONLY_CHANGED = "account:lock_only:changed"
+    ROW_DAMAGED = "account:row:damaged"
     ROWS_SEALED = "account:operators:resealed"  # once of operators alone
     ACCOUNT_ENROLMENT_OPENED = "account:enrolment:opened"
     ACCOUNT_NAME_SHOWN = "account:name:shown"

@@ -15,6 +15,7 @@ from django.utils.timesince import timesince
 from calock.core.policy import Policy, PolicyError
 from calock.server.audit.outside.delivery import Standing, standings
 from calock.server.jobs import health as jobs_health
+from calock.server.jobs import sealed_rows
 from calock.server.locks.row_seals import damaged_operators
 from calock.server.outbox.models import Message
 from calock.server.providers.emergencies import Emergency, running
@@ -57,7 +58,9 @@ _PROBLEMS: dict[ProblemKind, tuple[str, str]] = {
 def server_notices(problems: Sequence[Problem], at: datetime) -> list[Notice]:
     """What concerns the whole server rather than one provider: its register, and its background work."""
     found = [notice_of(problem) for problem in problems if not problem.provider]
-    found += [_operator(line) for line in damaged_operators()]
+    operators = damaged_operators()
+    found += [_operator(line) for line in operators]
+    found += [_row(line) for line in sealed_rows.found() if line not in operators]
     found += [_away(address, place) for address, place in standings().items() if place.away_since]
     unsent = Message.objects.failed().filter(failed_at__gt=at - UNSENT).count()
     found += [_unsent(unsent)] if unsent else []
@@ -77,6 +80,11 @@ def _samples(code: str) -> Notice:
 def _operator(line: str) -> Notice:
     effect = "该运营人员不能登录，也不能进入控制台；请查明谁写入了数据库"
     return Notice("bad", "运营人员记录被改动", effect, "operator_damaged", line)
+
+
+def _row(line: str) -> Notice:
+    effect = "该记录不予采用，使用它的登录会被拒绝；请查明谁写入了数据库，再按运维手册纠正"
+    return Notice("bad", "账户或 CA 锁记录被改动", effect, "record_damaged", line)
 
 
 def _away(address: str, place: Standing) -> Notice:

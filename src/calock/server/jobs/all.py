@@ -14,6 +14,7 @@ from calock.server.challenges.services import sweep_spent_challenges
 from calock.server.expiry.reminders import remind
 from calock.server.grants.ending import end_idle_sessions
 from calock.server.imports.runs import carry_on
+from calock.server.jobs import sealed_rows
 from calock.server.jobs.crls import CrlSchedule
 from calock.server.jobs.ocsp import OcspRenewal
 from calock.server.jobs.outbox import Delivery
@@ -111,4 +112,5 @@ def all_jobs(clock: Callable[[], float] = time.monotonic) -> list[Job]:
         Job("signing-keys", 3600.0, _signing_keys),
         Job("timestamps", 300.0, _timestamps),
         Job("revocation-files", 3600.0, _files),
+        Job("sealed-rows", sealed_rows.EVERY, sealed_rows.look),
     ]

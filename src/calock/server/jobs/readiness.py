@@ -21,6 +21,7 @@ from calock.server.audit.models import AuditEvent, AuditSeal
 from calock.server.audit.outside.delivery import standings
 from calock.server.audit.sealing_keys import known_keys
 from calock.server.audit.tree import own_key
+from calock.server.jobs import sealed_rows
 from calock.server.jobs.health import WARNING
 from calock.server.jobs.health import problems as job_problems
 from calock.server.locks.rekeying import foreign_keys
@@ -88,6 +89,8 @@ def _warnings() -> Iterable[str]:
     away = sum(bool(place.away_since) for place in standings().values())
     if away:
         yield f"{WARNING}audit: heads do not arrive at {away} of {len(settings.CALOCK.heads_places)} places outside"
+    if damaged_rows := sealed_rows.found():
+        yield f"{WARNING}rows: {len(damaged_rows)} of accounts, bindings or locks are not as they were sealed"
 
 
 def _clock() -> Iterable[str]:

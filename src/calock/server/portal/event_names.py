@@ -42,6 +42,7 @@ EVENT_NAMES: dict[str, str | Promise] = {
     Event.PERSONAL_DATA_EXPORTED: _("下载个人信息"),
     Event.ACCOUNT_MOVED: _("账户转入其他单位"),
     Event.ACCOUNT_LOCK_ONLY_CHANGED: _("变更账户登录方式"),
+    Event.ROW_DAMAGED: _("发现被改动的账户或 CA 锁记录"),
     Event.ROWS_SEALED: _("封存账户和 CA 锁记录"),
     Event.ACCOUNT_ENROLMENT_OPENED: _("允许运营人员绑定 CA 锁"),
     Event.ORGANISATION_LOCK_ONLY_CHANGED: _("变更单位登录方式"),
