@@ -15,7 +15,7 @@ from django.utils import timezone
 from worlds.browser import Browser, bound, context
 from worlds.practice import make_lock
 from worlds.races import in_parallel
-from worlds.rows import PASSWORD
+from worlds.rows import PASSWORD, rewrite
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import password_tries, passwords
@@ -294,10 +294,10 @@ def test_strange_account_names_are_nobody(people, username):
 
 
 def test_a_disabled_account_learns_so_only_with_its_password(people):
-    Account.objects.filter(pk=people.member.pk).update(state=AccountState.DISABLED)
+    rewrite(people.member, state=AccountState.DISABLED)
     assert refusal_of("zhangsan", "wrong").reason == Reason.CREDENTIALS_WRONG
     assert refusal_of("zhangsan", PASSWORD).reason == Reason.ACCOUNT_DISABLED
-    Account.objects.filter(pk=people.member.pk).update(state=AccountState.ACTIVE)
+    rewrite(people.member, state=AccountState.ACTIVE)
     Organisation.objects.filter(pk=people.organisation.pk).update(state=OrganisationState.DISABLED)
     assert refusal_of("zhangsan", PASSWORD).reason == Reason.ORGANISATION_DISABLED
     assert not Session.objects.exists()
