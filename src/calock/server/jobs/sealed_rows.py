@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from django.conf import settings
 
+from calock.server.accounts.sealed_rows import all_sealed
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.put_back import put_back_bindings
@@ -38,6 +39,7 @@ def found() -> list[str]:
 
 def look() -> int:
     """Look at all rows; how many were damaged or put back, at most MOST. Each is written into the trail when it is first seen."""
+    all_sealed()  # each machine notes it before somebody takes the mark away
     before, now = found(), list(islice(chain(damaged_rows(), put_back_bindings()), MOST))
     for line in now:
         if line not in before:

@@ -17,8 +17,10 @@ class LocksConfig(AppConfig):
 
 
 def _begin_under_seal(*, using: str, **_: object) -> None:
-    """A database without accounts is new: all its rows are under seal from the first one."""
+    """A database without accounts is new: all its rows are under seal from the first one. Each start notes what is so."""
     from calock.server.accounts.models import Account, SealedSince  # noqa: PLC0415 - models load first
+    from calock.server.accounts.sealed_rows import all_sealed  # noqa: PLC0415 - same
 
     if not Account.objects.using(using).exists():
         SealedSince.objects.using(using).get_or_create(defaults={"at": timezone.now()})
+    all_sealed()

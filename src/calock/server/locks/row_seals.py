@@ -55,11 +55,11 @@ def seal_all() -> int:
 
     Meanwhile people log in: what they change is sealed by that. No machine of the version before may run any more.
     """
-    count = sum(_seal(row) for _, rows in ROOMS.values() for batch in batches(rows) for row in batch)
+    count = sum(_seal(rows.filter(pk__in=[row.pk for row in batch])) for _, rows in ROOMS.values() for batch in batches(rows))
     with transaction.atomic():
         SealedSince.objects.get_or_create(defaults={"at": clock.now()})
         assert all_sealed()  # so operators' bindings are sealed as others are
-        count += sum(_seal(row) for row in ROOMS["binding"][1].filter(account__role=Role.OPERATOR))
+        count += _seal(ROOMS["binding"][1].filter(account__role=Role.OPERATOR))
         record(Event.ROWS_SEALED, details={"rows": count})
     return count
 
@@ -68,17 +68,21 @@ def seal_one(kind: str, key: str) -> bool:
     """The same for one row that somebody changed, and the owner looked at; whether there was one."""
     column, rows = ROOMS[kind]
     with transaction.atomic():
-        row = next((row for row in rows.filter(**{column: key}) if not row.is_believed()), None)
-        if row is not None:
-            record(Event.ROWS_SEALED, details={"rows": _seal(row), "row": f"{kind} {row.pk}"})
-    return row is not None
+        found = _seal(rows.filter(**{column: key}))
+        if found:
+            record(Event.ROWS_SEALED, details={"rows": found, "row": f"{kind} {key}"})
+    return bool(found)
 
 
-def _seal(row: SealedRow) -> int:
-    if row.is_intact():
-        return 0
-    rows = type(row)._base_manager.filter(pk=row.pk, mac=row.mac)  # noqa: SLF001 - Django's public name for it
-    return rows.update(mac=row.expected_mac())
+def _seal(rows: QuerySet[Any]) -> int:
+    """Those of ``rows`` whose seal does not fit; nobody changes them meanwhile."""
+    with transaction.atomic():
+        held = rows.select_for_update(of=("self",), no_key=True).order_by("pk")
+        wrong = [row for row in held if not row.is_intact()]
+        for row in wrong:
+            row.mac = row.expected_mac()
+        rows.model._base_manager.bulk_update(wrong, ["mac"])  # noqa: SLF001 - Django's public name for it
+    return len(wrong)
 
 
 def rekey_rows() -> list[Rekeyed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calock.server.locks.row_seals import ROOMS, damaged_rows, seal_all, seal_one
@@ -44,7 +45,14 @@ class Command(BaseCommand):
     def _seal(self, row: list[str] | None) -> None:
         if row is None:
             self.stdout.write(f"{seal_all()} rows sealed")
-        elif row[0] not in ROOMS or not seal_one(*row):
-            raise CommandError(f"no row that is not as it was sealed: {' '.join(row)}")
-        else:
+        elif self._seal_one(*row):
             self.stdout.write("sealed")
+        else:
+            raise CommandError(f"no row that is not as it was sealed: {' '.join(row)}")
+
+    @staticmethod
+    def _seal_one(kind: str, key: str) -> bool:
+        try:
+            return kind in ROOMS and seal_one(kind, key)
+        except ValidationError:  # no id
+            return False
