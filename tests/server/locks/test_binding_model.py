@@ -36,8 +36,10 @@ from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.locks import answers, consent, predecessors
 from calock.server.locks.consent import confirm_binding
 from calock.server.locks.models import Binding, Lock
+from calock.server.locks.put_back import put_back_bindings
 from calock.server.locks.renewals import Act, BindingQuestion, Choice
 from calock.server.locks.revocations import note_revoked
+from calock.server.locks.row_seals import damaged_rows
 from calock.server.locks.services import bind_lock
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import resume_lock, suspend_by_operator, suspend_lock
@@ -96,6 +98,8 @@ class Bindings(RuleBasedStateMachine):
         counts["sequences"] += 1
 
     def teardown(self):
+        assert [*damaged_rows()] == []
+        assert [*put_back_bindings()] == []
         transaction.set_rollback(True)
         self.rows.__exit__(None, None, None)
 

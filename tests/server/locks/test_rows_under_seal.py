@@ -309,6 +309,13 @@ def test_who_takes_the_mark_away_changes_nothing_on_a_machine_that_saw_it(before
     refusal_row(Browser().log_in(before.lock), "RECORD_DAMAGED")
 
 
+def test_who_puts_an_older_backup_back_is_told_that_its_rows_have_no_seal(before, capsys):
+    sealed_now()
+    SealedSince.objects.all().delete()
+    call_command("restored", "--yes-the-backup-is-meant")
+    assert "sealed_rows seal" in capsys.readouterr().out
+
+
 def test_a_new_database_is_under_seal_from_its_first_row(lock_world):
     assert SealedSince.objects.count() == 1
     bound(make_lock(), lock_world.member)

@@ -31,7 +31,7 @@ from calock.server.tools import clock
 
 KEPT = 10.0
 """Seconds for which what was looked up is told again: several Prometheus servers ask one machine."""
-PARTS = ("jobs", "job", "register", "operators", "keys", "database", "clock", "revocation", "audit", "disk", "addresses")
+PARTS = ("jobs", "job", "register", "operators", "keys", "database", "clock", "revocation", "audit", "disk", "addresses", "rows")
 """What the lines of ``/readyz`` begin with."""
 
 Family = GaugeMetricFamily | InfoMetricFamily

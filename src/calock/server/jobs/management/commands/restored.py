@@ -9,11 +9,18 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
+from calock.server.accounts.models import SealedSince
+from calock.server.accounts.sealed_rows import all_sealed
 from calock.server.audit.restores import record_restored
 from calock.server.providers.register_rows import read_rows
 from calock.server.providers.seal import RegisterDamagedError
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions
+
+UNSEALED = (
+    "the backup is older than the seals of accounts, bindings and locks, and this machine believes no row without one: nobody can "
+    "log in until you compare `calock manage operators list` and run `calock manage sealed_rows seal --yes-the-list-is-right`"
+)
 
 
 class Command(BaseCommand):
@@ -36,6 +43,8 @@ class Command(BaseCommand):
             row = record_restored(sessions_ended=ended)
         told = row.details
         self.stdout.write(f"{told['sessions_ended']} sessions ended; audit row {row.number} tells of it")
+        if all_sealed() and not SealedSince.objects.exists():
+            self.stdout.write(UNSEALED)
         self.stdout.write(f"the backup holds seals to {told['kept_seal']}; heads to {told['last_head_here']} were published here")
 
     @staticmethod
