@@ -34,7 +34,11 @@ def rewrite(*rows: Model, **changes: Any) -> None:
     for row in rows:
         for name, value in changes.items():
             setattr(row, name, value)
-        row.save(update_fields=[*changes])
+        if isinstance(row, Session):
+            row.seal()
+            row.save()
+        else:
+            row.save(update_fields=[*changes])
 
 
 def supplier(name: str = "测试供应商有限公司", uscc: str = USCC) -> Organisation:

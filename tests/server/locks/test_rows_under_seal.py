@@ -221,14 +221,14 @@ def test_a_code_that_was_used_is_not_made_good_again(typed):
     assert code_refused(typed.member.username, code) == "RECORD_DAMAGED"
 
 
-def test_a_session_that_somebody_inserts_binds_no_lock(lock_world):
-    browser = logged_in(lock_world.member)
-    sql(
-        "UPDATE calock_sessions_session SET mac = '', lock_proved_at = %s WHERE account_id = %s",
-        timezone.now(),
-        lock_world.member.pk,
-    )
-    assert reason_of(browser.bind(make_lock(), lock_world.member)) == "STEP_UP_REQUIRED"
+@pytest.mark.parametrize(
+    "change", ["account_id = %s", "lock_proved_at = '2099-01-01', account_id = %s", "mac = '', account_id = %s"]
+)
+def test_a_session_turned_to_the_victim_is_none(lock_world, change):
+    browser = logged_in(lock_world.colleague)
+    assert browser.client.get("/sessions/").status_code == 200
+    sql(f"UPDATE calock_sessions_session SET {change}", lock_world.member.pk)
+    assert browser.client.get("/sessions/")["Location"].startswith("/login/")
 
 
 # --- rows of the version before, the owner's command, and who takes the mark away

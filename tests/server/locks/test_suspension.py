@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 from worlds.browser import Browser, context, lock_of_operator, logged_in, reason_of, refusal_row
 from worlds.practice import ORIGIN, make_lock
-from worlds.rows import PASSWORD
+from worlds.rows import PASSWORD, rewrite
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
@@ -95,7 +95,7 @@ def test_it_comes_back_with_the_lock_and_the_password(lock_world, lock):
 def test_its_finder_cannot_bring_it_back(lock_world, lock):
     member = logged_in(lock_world.member)
     lose(member)
-    Session.objects.update(password_proved_at=None, authenticated_at=F("authenticated_at") - timedelta(hours=1))
+    rewrite(*Session.objects.all(), password_proved_at=None, authenticated_at=timezone.now() - timedelta(hours=1))
     assert reason_of(resume(member, lock)) == "STEP_UP_REQUIRED"  # the lock alone, in a session that somebody left open
     another = make_lock(number=1, lock_id="SX-0002")
     fresh = logged_in(lock_world.member)

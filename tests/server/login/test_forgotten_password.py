@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db.models import F
+from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in
 from worlds.practice import ORIGIN, make_lock
+from worlds.rows import rewrite
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
@@ -46,7 +47,7 @@ def test_with_a_fresh_proof_by_lock_the_old_password_is_not_asked_for(lock_world
 
 
 def test_an_old_proof_by_lock_or_a_session_by_password_do_not_do(lock_world, by_lock):
-    Session.objects.update(lock_proved_at=F("lock_proved_at") - timedelta(minutes=6))
+    rewrite(Session.objects.get(method="ca"), lock_proved_at=timezone.now() - timedelta(minutes=6))
     assert 'name="current"' in by_lock.client.get("/password/").content.decode()
     assert choose(by_lock) == 403
     assert choose(logged_in(lock_world.member)) == 403

@@ -10,6 +10,7 @@ from django.utils import timezone
 from worlds.browser import HOSTS, page_client
 from worlds.manual import World
 from worlds.page import read
+from worlds.rows import rewrite
 
 from calock.server.accounts.models import Account, AccountState, PasswordCode, Role
 from calock.server.audit.models import AuditEvent
@@ -89,7 +90,7 @@ def test_other_accounts_are_not_there(world: World):
 def test_an_old_proof_is_asked_for_again_first(world: World):
     client = page_client("shanxi", world.admin)
     old = timezone.now() - timedelta(minutes=6)
-    Session.objects.update(authenticated_at=old, password_proved_at=old)
+    rewrite(*Session.objects.all(), authenticated_at=old, password_proved_at=old)
     for address, form in ((MEMBERS, {"username": "wangwu", "name": "王五"}), (f"{MEMBERS}{world.member.pk}/", {"step": "disable"})):
         assert client.post(address, form)["Location"] == "/confirm/?next=%2Fsystem%2Fmembers%2F"
     assert not Account.objects.filter(username="wangwu").exists()

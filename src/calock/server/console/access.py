@@ -50,8 +50,6 @@ def _back(request: HttpRequest) -> str:
 
 
 def _is_proved(account: Account, session: Session, at: datetime) -> bool:
-    if not session.is_intact():
-        return False  # of an older version, or written by somebody else: what it says was proved does not count
     if not settings.CALOCK.operators_need_lock:
         return at - session.authenticated_at <= PROOF_LIFE
     if session.lock_proved_at is None or at - session.lock_proved_at > PROOF_LIFE:

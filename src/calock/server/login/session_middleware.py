@@ -56,7 +56,7 @@ class SessionMiddleware:
         if not value:
             return None, ""
         session = session_of_cookie.first(request.site.code, digest(value))
-        if session is None:
+        if session is None or not session.is_intact():
             return None, ""
         now = clock.now()
         limit = idle_limit(request.site.idle_minutes, operator=session.account.is_operator)

