@@ -7,10 +7,9 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.deprecation import MiddlewareMixin
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.web import refusals
@@ -20,8 +19,21 @@ _FORBIDDEN = ("accelerometer", "camera", "display-capture", "geolocation", "gyro
 PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in _FORBIDDEN)
 
 
-class RefusalMiddleware(MiddlewareMixin):
-    """A ``Refusal`` raised by any view becomes its answer."""
+class RefusalMiddleware:
+    """Refusals become answers: those that views raise, and the gateway's, which had no room for the request.
+
+    The gateway marks what it refuses: ``calock.refused`` in the environment is a ``Reason``. Its answer touches no database.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        reason = request.META.get("calock.refused")
+        if reason is None:
+            return self.get_response(request)
+        refusal = Refusal(reason, "refused before any work", {"seconds": request.META["calock.retry_after"]})
+        return refusals.answer(cast(SiteRequest, request), refusal, audited=False)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Refusal):
@@ -65,7 +77,8 @@ class HeadersMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self._headers = {
+        always = {
+            "Content-Security-Policy": settings.CONTENT_SECURITY_POLICY,
             "Permissions-Policy": PERMISSIONS_POLICY,
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
@@ -73,15 +86,14 @@ class HeadersMiddleware:
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": settings.X_FRAME_OPTIONS,
         }
+        self._always = ResponseHeaders(always)._store  # noqa: SLF001 - as below
         subdomains = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
         self._only_https = f"max-age={settings.SECURE_HSTS_SECONDS}{subdomains}" if settings.SECURE_HSTS_SECONDS else ""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         headers = response.headers
-        headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
-        for name, value in self._headers.items():
-            headers.setdefault(name, value)
+        headers._store = self._always | headers._store  # noqa: SLF001 - what Django has looked at once: else each, for each answer
         if self._only_https and request.is_secure():
             headers.setdefault("Strict-Transport-Security", self._only_https)
         if not request.path_info.startswith("/static/"):
