@@ -56,9 +56,9 @@ def calock(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
 
 def put_static_files(data: Path) -> None:
     """Put the collected static files of this code into a server's data: it finds that they are the right ones."""
-    if not (data / "static").exists():
+    if not (data / "static" / "staticfiles.json").exists():
         files = (path for folder in Path(server.__file__).parent.rglob("static") for path in folder.rglob("*") if path.is_file())
-        shutil.copytree(kept("static", f"{django.VERSION}", files, _collect), data / "static")
+        shutil.copytree(kept("static", f"{django.VERSION}", files, _collect), data / "static", dirs_exist_ok=True)
 
 
 def _collect(folder: Path) -> Path:

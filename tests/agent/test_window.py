@@ -48,6 +48,15 @@ def whole_browser(playwright: Playwright) -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def _everything_closed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pages of the tests before would go on working: the browsers stay open."""
+    yield
+    for name in {"browser", "whole_browser"}.intersection(request.fixturenames):
+        for context in request.getfixturevalue(name).contexts:
+            context.close()
+
+
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serving(Site({"/": WINDOW_PAGE})) as found:

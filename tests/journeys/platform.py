@@ -158,8 +158,6 @@ def _token_serial(hsm: SoftHsm, label: str) -> str:
 
 def prepare(root: Path) -> None:
     """Make the practice world on a migrated database, with the driver packages for this computer."""
-    root.mkdir(mode=0o700)
-    put_static_files(root)
     code = "import sys, pathlib; from calock.demo import place, run, world; from worlds import migrated; root = sys.argv[1]; "
     code += "world._migrate = lambda: migrated.put(f'{root}/calock.sqlite3'); "
     code += "run.prepare(place.Place(pathlib.Path(root)), packages=True, say=print)"
@@ -194,6 +192,7 @@ def running(root: Path, tokens: Path, *, port: int) -> Iterator[Platform]:
         moves = [sys.executable, "-c", moved, str(root), base, f"{platform.mailbox}sms"]
         subprocess.run(moves, env={**os.environ, **environment}, check=True)
         platform.start_driver()
+        put_static_files(root)
         command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
         server = children.add(Child("server", command, log=place.logs / "server.log", environment=environment))
         server.wait_until(lambda: _answers(port, "/api/site") is not None)
