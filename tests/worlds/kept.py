@@ -23,17 +23,20 @@ _open: dict[str, Callable[[], None]] = {}
 """What is kept now, each inside the one before, with the way to take it back."""
 
 
-def kept(make: Callable[[], Any]) -> Any:
-    """A fixture that keeps what ``make`` writes; it gives a function that copies what ``make`` returned, for one test each."""
+def kept(make: Callable[..., Any], *, params: Sequence[object] | None = None) -> Any:
+    """A fixture that keeps what ``make`` writes; it gives a function that copies what ``make`` returned, for one test each.
 
-    @pytest.fixture(scope="module")
+    With ``params`` each test runs once for each of them, on what ``make`` writes when it is given that one.
+    """
+
+    @pytest.fixture(scope="module", params=params)
     def fixture(
         request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker
     ) -> Iterator[Callable[[], Any]]:
         name = str(request.fixturename)
         with django_db_blocker.unblock(), ExitStack() as making:
             making.enter_context(transaction.atomic())
-            made = make()
+            made = make() if params is None else make(request.param)
             opened = making.pop_all()
 
         def undo() -> None:
@@ -63,6 +66,12 @@ def wanted(item: pytest.Item) -> set[str]:
     return {name for name in getattr(item, "fixturenames", ()) if name.startswith(PREFIX)}
 
 
+def _rows_of(item: pytest.Item) -> list[tuple[str, str]]:
+    """The kept rows that it wants, by fixture and parameter."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return [(name, str(params.get(name))) for name in sorted(wanted(item))]
+
+
 def commits(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
     return "transactional_db" in getattr(item, "fixturenames", ()) or bool(marker and marker.kwargs.get("transaction"))
@@ -79,7 +88,7 @@ def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
             raise pytest.UsageError(f"{item.nodeid} commits: it cannot ask for rows that are kept for others")
     found: list[pytest.Item] = []
     for _, module in groupby(items, lambda item: item.path):
-        found += sorted(module, key=lambda item: (not wanted(item), sorted(wanted(item))))
+        found += sorted(module, key=lambda item: (not wanted(item), _rows_of(item)))
     return found
 
 

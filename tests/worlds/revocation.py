@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from cryptography.x509 import ocsp
-from worlds.practice import Family, family, make_lock
+from worlds.browser import bound
+from worlds.locks import make_lock_world
+from worlds.practice import Family, PracticeLock, family, make_lock
 from worlds.rows import ca_session, install
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.revocation.ocsp import OID_NONCE
+from calock.server.locks import answers
 from calock.server.providers.models import CaRecord, RevocationSource
 from calock.server.providers.trust import forget_register
 from calock.server.sessions.models import Session
@@ -55,15 +61,16 @@ class LiveSource(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        self.allow_reuse_port = bool(port)
+        super().__init__(("127.0.0.1", port), Handler)
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         self.over = threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+        return url(self.server_address[1], path)
 
     def serve(self, path: str, body: bytes, **headers: str) -> None:
         self.answers[path] = lambda handler: handler.send(body, **headers)
@@ -74,9 +81,13 @@ class LiveSource(ThreadingHTTPServer):
         self.server_close()
 
 
+def url(port: int, path: str) -> str:
+    return f"http://127.0.0.1:{port}{path}"
+
+
 @contextmanager
-def live_source() -> Iterator[LiveSource]:
-    source = LiveSource()
+def live_source(port: int = 0) -> Iterator[LiveSource]:
+    source = LiveSource(port)
     try:
         yield source
     finally:
@@ -146,31 +157,58 @@ def moment() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-class CrlWorld:
-    """One installed provider whose sources are a live server's paths ``/issuing.crl``, ``/root.crl`` and ``/ocsp``."""
+@cache
+def _held() -> socket.socket:
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
-    def __init__(self, source: LiveSource, algorithm: str = "EC", *, rules: object = None, ocsp: bool = False) -> None:
+
+def held_port() -> int:
+    """A port that nobody but this process's tests gets, and that refuses connections while none of them listens on it.
+
+    The source of every test can stand there, so rows with its addresses can be kept from one test to the next.
+    """
+    return int(_held().getsockname()[1])
+
+
+def install_ca(algorithm: str = "EC", *, port: int | None = None, rules: object = None, ocsp: bool = False) -> str:
+    """Write the provider of a ``CrlWorld`` whose source stands at ``port``, or where sources of kept rows do; its algorithm."""
+    address = partial(url, port or held_port())
+    install(
+        family(algorithm),
+        values={"name": "练习平台", "short_name": "练习 CA", "hotline": ""},
+        rules=rules or {},
+        groups=("", ""),
+        addresses=(
+            {"crl_urls": (address("/root.crl"),), "private_network": True},
+            {
+                "crl_urls": (address("/issuing.crl"),),
+                "ocsp_urls": (address("/ocsp"),) if ocsp else (),
+                "private_network": True,
+            },
+        ),
+    )
+    return algorithm
+
+
+class CrlWorld:
+    """The provider that ``install_ca`` wrote; a live server's ``/issuing.crl``, ``/root.crl`` and ``/ocsp`` are its sources."""
+
+    def __init__(self, source: LiveSource, algorithm: str = "EC", *, lock: PracticeLock | None = None) -> None:
         self.source = source
         self.family: Family = family(algorithm)
         self.number = 10
-        install(
-            self.family,
-            values={"name": "练习平台", "short_name": "练习 CA", "hotline": ""},
-            rules=rules or {},
-            groups=("", ""),
-            addresses=(
-                {"crl_urls": (source.url("/root.crl"),), "private_network": True},
-                {
-                    "crl_urls": (source.url("/issuing.crl"),),
-                    "ocsp_urls": (source.url("/ocsp"),) if ocsp else (),
-                    "private_network": True,
-                },
-            ),
-        )
         forget_register()
-        self.lock = make_lock(algorithm)
+        self.lock = lock or make_lock(algorithm)
         self.leaf = Certificate.parse(self.lock.certificate)
         self.publish()
+
+    @classmethod
+    def installed(cls, source: LiveSource, algorithm: str = "EC", *, rules: object = None, ocsp: bool = False) -> CrlWorld:
+        """For a test that commits, or has rules of its own: with the rows written now."""
+        return cls(source, install_ca(algorithm, port=source.server_address[1], rules=rules, ocsp=ocsp))
 
     @property
     def path(self) -> list[Certificate]:
@@ -202,6 +240,18 @@ class CrlWorld:
         if "/root.crl" not in self.source.answers:
             self.source.serve("/root.crl", self.crl(authority=self.family.root))
         return body
+
+
+def install_bound_lock(algorithm: str, *, ocsp: bool = False) -> PracticeLock:
+    """Write a provider as ``install_ca`` does, and the binding of a lock that its member bound; nobody is logged in."""
+    people = make_lock_world(algorithm)
+    install_ca(algorithm, ocsp=ocsp)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "with_live_answers", lambda verify: verify(people.evidence()))
+        lock = make_lock(algorithm, lock_id="LIVE-1")
+        bound(lock, people.member)
+    Session.objects.all().delete()
+    return lock
 
 
 def session_with(world: CrlWorld | None, certificate: Certificate, name: str, record: CaRecord | None = None) -> Session:

@@ -36,7 +36,7 @@ def place(db):
     shutil.rmtree(store.directory(), ignore_errors=True)
     forget_evidence()
     with live_source() as server:
-        world = CrlWorld(server)
+        world = CrlWorld.installed(server)
         world.first, world.second = operator("jia"), operator("yi")
         yield world
     forget_evidence()

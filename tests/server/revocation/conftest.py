@@ -3,7 +3,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from worlds.revocation import CrlWorld, live_source
+from worlds.kept import kept
+from worlds.revocation import CrlWorld, held_port, install_ca, live_source
 
 from calock.server.revocation import manifest, ocsp_cache
 from calock.server.revocation.evidence import forget_evidence
@@ -23,15 +24,19 @@ def _empty_store():
 
 @pytest.fixture
 def source():
-    with live_source() as server:
+    with live_source(held_port()) as server:
         yield server
 
 
-@pytest.fixture
-def world(db, source):
-    return CrlWorld(source)
+kept_ca = kept(install_ca)
+kept_each_ca = kept(install_ca, params=["EC", "SM2"])
 
 
 @pytest.fixture
-def sm2_world(db, source):
-    return CrlWorld(source, "SM2")
+def world(kept_ca, db, source):
+    return CrlWorld(source, kept_ca())
+
+
+@pytest.fixture
+def each_world(kept_each_ca, db, source):
+    return CrlWorld(source, kept_each_ca())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from worlds.revocation import CrlWorld, moment, session_with
+from worlds.revocation import moment, session_with
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
@@ -18,11 +18,10 @@ from calock.server.revocation.refresh import forget_removed_sources, refresh_crl
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["EC", "SM2"])
-def world(db, source, request):
-    made = CrlWorld(source, request.param)
-    assert refresh_crl(made.issuing).ok
-    return made
+@pytest.fixture
+def world(each_world):
+    assert refresh_crl(each_world.issuing).ok
+    return each_world
 
 
 def root_publishes(world, reason: str | None) -> None:

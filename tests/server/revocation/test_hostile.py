@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import pytest
 from worlds.browser import Browser, reason_of
-from worlds.locks import make_lock_world
-from worlds.practice import make_lock
+from worlds.kept import kept
 from worlds.responses import single_answer
-from worlds.revocation import HOUR, CrlWorld, moment, nonce_of
+from worlds.revocation import HOUR, CrlWorld, install_bound_lock, moment, nonce_of
 
-from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason
 from calock.demo import der
 from calock.server.audit.models import AuditEvent
@@ -91,18 +90,15 @@ def test_a_source_that_was_taken_away_meanwhile(world):
     assert refresh_crl(row).error == "the source was taken away"
 
 
+kept_bound = kept(partial(install_bound_lock, "EC", ocsp=True))
+
+
 @pytest.fixture
-def bound(db, source):
+def bound(kept_bound, db, source):
     """A bound lock whose CA answers by OCSP alone; every login asks."""
-    people = make_lock_world("EC")
-    world = CrlWorld(source, "EC", ocsp=True)
-    world.lock = make_lock("EC", lock_id="LIVE-1")
-    world.leaf = Certificate.parse(world.lock.certificate)
+    world = CrlWorld(source, "EC", lock=kept_bound())
     assert refresh_crl(world.root).ok
     assert refresh_crl(world.issuing).ok
-    browser = Browser()
-    browser.enter(people.member)
-    assert browser.bind(world.lock, people.member).status_code == 200
     world.issuing.delete()
     assert forget_removed_sources() == 1
     source.answers.pop("/issuing.crl")

@@ -80,7 +80,7 @@ def test_health(source, health):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_schedule_fetches_what_is_due_once(source):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     clock = [1000.0]
     schedule = CrlSchedule(clock=lambda: clock[0])
     assert schedule.tick() == 2
@@ -95,7 +95,7 @@ def test_the_schedule_fetches_what_is_due_once(source):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_slow_source_delays_no_other_and_is_not_asked_twice(source):
-    CrlWorld(source)
+    CrlWorld.installed(source)
     slow = threading.Event()
 
     def wait(handler):
@@ -118,7 +118,7 @@ def test_a_slow_source_delays_no_other_and_is_not_asked_twice(source):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_source_without_validators_is_looked_at_by_its_first_octets_and_read_whole_now_and_then(source):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     body = world.crl(entries=1000)
     sent = []
 
@@ -157,7 +157,7 @@ def test_a_source_without_validators_is_looked_at_by_its_first_octets_and_read_w
 @pytest.mark.django_db(transaction=True)
 def test_the_first_octets_do_not_hide_a_new_crl_of_the_same_length(source):
     """One more second of thisUpdate is all that changes, and stands in the first hundred octets."""
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     now = moment()
     fields = {"number": 40, "next_update": now + HOUR, "entries": 1000}
     world.publish(world.crl(this_update=now - 10 * timedelta(seconds=1), **fields))
@@ -169,7 +169,7 @@ def test_the_first_octets_do_not_hide_a_new_crl_of_the_same_length(source):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("issuer_is_long", [False, True])
 def test_the_first_octets_of_a_bundle_or_behind_a_long_name_decide_nothing(source, issuer_is_long):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     parts = [world.crl(entries=1000, number=50), world.crl(number=51)]
     if issuer_is_long:
         body = world.publish(parts[0])
@@ -187,7 +187,7 @@ def test_the_first_octets_of_a_bundle_or_behind_a_long_name_decide_nothing(sourc
 @pytest.mark.django_db(transaction=True)
 def test_sources_that_let_us_wait_keep_no_other_from_being_fetched(source):
     """As many as there were threads for, once: then nobody's CRL came any more."""
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     for number in range(8):
         row = RevocationSource(ca_record=world.root.ca_record, kind="crl", url=source.url(f"/{number}.crl"), private_network=True)
         row.save()
@@ -210,7 +210,7 @@ def test_sources_that_let_us_wait_keep_no_other_from_being_fetched(source):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_disk_that_takes_nothing_keeps_no_crl_from_being_fetched(source, monkeypatch):
-    CrlWorld(source)
+    CrlWorld.installed(source)
 
     def full():
         raise OSError(28, "No space left on device")
@@ -225,7 +225,7 @@ def test_a_disk_that_takes_nothing_keeps_no_crl_from_being_fetched(source, monke
 
 @pytest.mark.django_db(transaction=True)
 def test_a_fault_in_one_attempt_is_logged_and_the_next_comes_in_time(source):
-    CrlWorld(source)
+    CrlWorld.installed(source)
     asked = []
 
     def refresh(row, *, peek):
@@ -245,7 +245,7 @@ def test_a_fault_in_one_attempt_is_logged_and_the_next_comes_in_time(source):
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_fetch_a_source_one_after_the_other(source):
     """Single-flight: eight at once cost one download when the source can say that nothing changed."""
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     source.answers["/issuing.crl"] = conditional(world.crl())
     row = world.issuing
     outcomes: list[Outcome] = []
@@ -266,7 +266,7 @@ def test_many_at_once_fetch_a_source_one_after_the_other(source):
 
 @pytest.mark.django_db(transaction=True)
 def test_an_ageing_crl_is_warned_of_once_in_a_while(source, monkeypatch):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     now = moment()
     world.publish(world.crl(this_update=now - 8 * HOUR, next_update=now + 2 * HOUR))
     warned = []
@@ -282,7 +282,7 @@ def test_an_ageing_crl_is_warned_of_once_in_a_while(source, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_command_runs_every_job_once_for_who_asks(source):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     SpentChallenge.objects.create(digest="0" * 64, spent_at=moment() - 25 * HOUR)
     out = StringIO()
     call_command("jobs", "--once", stdout=out)
@@ -290,9 +290,7 @@ def test_the_command_runs_every_job_once_for_who_asks(source):
     assert world.issuing.last_ok_at is not None
 
 
-@pytest.mark.django_db
-def test_the_refresh_command_says_how_each_source_went(source):
-    world = CrlWorld(source)
+def test_the_refresh_command_says_how_each_source_went(world, source):
     out = StringIO()
     call_command("refresh_revocation", stdout=out)
     assert out.getvalue().count("new CRL, 0 entries") == 2
@@ -304,7 +302,7 @@ def test_the_refresh_command_says_how_each_source_went(source):
 
 @pytest.mark.django_db(transaction=True)
 def test_sources_that_hang_keep_none_waiting_that_answer(source):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     for number in range(2 * FAILING_AT_ONCE):
         url = source.url(f"/{number}.crl")
         RevocationSource(
@@ -336,7 +334,7 @@ def test_sources_that_hang_keep_none_waiting_that_answer(source):
 
 @pytest.mark.django_db(transaction=True)
 def test_every_source_gets_its_turn_however_many_a_provider_has(source):
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     for number in range(3 * AT_ONCE):
         RevocationSource(ca_record=world.root.ca_record, kind="crl", url=source.url(f"/{number}.crl"), private_network=True).save()
     asked = []

@@ -6,8 +6,9 @@ import tempfile
 from datetime import timedelta
 
 import pytest
+from worlds.kept import kept
 from worlds.responses import ocsp_answer, ocsp_responder
-from worlds.revocation import HOUR, CrlWorld, dripping, endless, moment, nonce_of
+from worlds.revocation import HOUR, CrlWorld, dripping, endless, install_ca, moment, nonce_of
 
 from calock.core.decision.verify import VerificationInputs, verify_certificate
 from calock.core.refusals import Reason
@@ -16,7 +17,7 @@ from calock.core.verdict import Step
 from calock.demo import pki
 from calock.server.egress.connections import Limits
 from calock.server.providers.models import RevocationSource
-from calock.server.providers.trust import current_register, forget_register
+from calock.server.providers.trust import current_register
 from calock.server.revocation import live, ocsp_cache
 from calock.server.revocation.evidence import forget_evidence
 from calock.server.revocation.live import with_live_answers
@@ -25,12 +26,19 @@ from calock.server.revocation.refresh import refresh_crl
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["EC", "SM2"])
-def world(db, source, request):
+def _by_ocsp_alone(algorithm: str) -> str:
+    install_ca(algorithm, ocsp=True)
+    RevocationSource.objects.get(url__endswith="/issuing.crl").delete()
+    return algorithm
+
+
+kept_each_ca = kept(_by_ocsp_alone, params=["EC", "SM2"])
+
+
+@pytest.fixture
+def world(kept_each_ca, db, source):
     """The root publishes a CRL; the locks' CA answers by OCSP alone."""
-    made = CrlWorld(source, request.param, ocsp=True)
-    made.issuing.delete()
-    forget_register()
+    made = CrlWorld(source, kept_each_ca())
     assert refresh_crl(made.root).ok
     forget_evidence()
     source.asked.clear()
@@ -222,8 +230,8 @@ def test_an_expired_certificate_causes_no_request(world):
     assert world.source.asked == []
 
 
-def test_the_crl_is_fetched_live_when_nobody_answers_by_ocsp(db, source):
-    world = CrlWorld(source)
+def test_the_crl_is_fetched_live_when_nobody_answers_by_ocsp(kept_ca, db, source):
+    world = CrlWorld(source, kept_ca())
     assert judged(world.lock.certificate).reason is None
     assert sorted(source.asked) == ["GET /issuing.crl", "GET /root.crl"]
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from worlds.kept import kept
 from worlds.practice import family
 from worlds.responses import ocsp_answer
-from worlds.revocation import HOUR, CrlWorld, moment, nonce_of
+from worlds.revocation import HOUR, CrlWorld, install_ca, moment, nonce_of
 from worlds.rows import install
 
 from calock.core.certificates.certificate import Certificate
@@ -38,10 +39,8 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 class OcspWorld:
     """A CA that answers by OCSP alone, as the test says; and processes that have memories of their own."""
 
-    def __init__(self, source, rules=None) -> None:
-        self.world = CrlWorld(source, "EC", ocsp=True, rules=rules)
-        self.world.issuing.delete()
-        forget_register()
+    def __init__(self, source) -> None:
+        self.world = CrlWorld(source)
         assert refresh_crl(self.world.root).ok
         forget_evidence()
         self.says("good")
@@ -121,8 +120,17 @@ def later(monkeypatch, *, seconds):
         yield
 
 
+def _install(rules=None) -> None:
+    install_ca(ocsp=True, rules=rules)
+    RevocationSource.objects.get(url__endswith="/issuing.crl").delete()
+
+
+kept_ca = kept(_install)
+
+
 @pytest.fixture
-def ocsp(db, source):
+def ocsp(kept_ca, db, source):
+    kept_ca()
     return OcspWorld(source)
 
 
@@ -355,7 +363,8 @@ def test_a_hold_stays_one_while_nobody_can_be_asked(ocsp, monkeypatch):
 def test_an_emergency_lifts_the_age_limit_of_answers_as_well(db, source):
     issuing = Certificate.parse(family("EC").issuing.certificate).spki_sha256
     rules = {"revocation": {"emergencies": [f"{issuing}:{(moment() + 3 * HOUR).isoformat()}"]}}
-    ocsp = OcspWorld(source, rules)
+    _install(rules)
+    ocsp = OcspWorld(source)
     ocsp.says("good", at=moment() - 2 * HOUR, life=24 * HOUR)
     assert ocsp.log_in() is None
 
@@ -366,13 +375,15 @@ def test_without_an_emergency_the_age_limit_holds(ocsp):
 
 
 def test_rules_that_do_without_data_ask_for_them_first(db, source):
-    ocsp = OcspWorld(source, {"revocation": {"mode": "if_available"}})
+    _install({"revocation": {"mode": "if_available"}})
+    ocsp = OcspWorld(source)
     ocsp.says("revoked", reason="keyCompromise")
     assert ocsp.log_in() is Reason.CERTIFICATE_REVOKED
 
 
 def test_and_go_on_when_there_are_none(db, source):
-    ocsp = OcspWorld(source, {"revocation": {"mode": "if_available"}})
+    _install({"revocation": {"mode": "if_available"}})
+    ocsp = OcspWorld(source)
     del source.answers["/ocsp"]
     assert ocsp.log_in() is None
     assert ocsp.asked == 1

@@ -47,9 +47,8 @@ def hanging():
 
 
 @pytest.fixture
-def four(db, source, hanging):
+def four(world, source, hanging):
     """The lock's CA published its CRL; that of the CA above is to come from one of four sources, and none of them answers."""
-    world = CrlWorld(source)
     assert refresh_crl(world.issuing).ok
     forget_evidence()
     for number in range(3):
@@ -82,7 +81,7 @@ def test_f20_a_source_that_lives_is_reached_behind_one_that_is_dead(four, source
 
 
 def test_f20_ocsp_and_crls_share_the_deadline(db, source, hanging, monkeypatch):
-    world = CrlWorld(source, ocsp=True)
+    world = CrlWorld.installed(source, ocsp=True)
     assert refresh_crl(world.root).ok
     forget_evidence()
     for path in ("/ocsp", "/issuing.crl"):
@@ -94,8 +93,7 @@ def test_f20_ocsp_and_crls_share_the_deadline(db, source, hanging, monkeypatch):
     assert source.asked == ["POST /ocsp"]
 
 
-def test_f20_what_is_fetched_for_the_lock_and_then_for_its_ca_shares_the_deadline_too(db, source, monkeypatch):
-    world = CrlWorld(source)
+def test_f20_what_is_fetched_for_the_lock_and_then_for_its_ca_shares_the_deadline_too(world, source, monkeypatch):
     begun = []
 
     def patience(seconds):
@@ -108,8 +106,7 @@ def test_f20_what_is_fetched_for_the_lock_and_then_for_its_ca_shares_the_deadlin
     assert begun == [live.WAIT]
 
 
-def test_f20_what_would_take_long_to_read_is_left_to_the_background(db, source):
-    world = CrlWorld(source)
+def test_f20_what_would_take_long_to_read_is_left_to_the_background(world, source):
     assert refresh_crl(world.root).ok
     forget_evidence()
     source.answers["/issuing.crl"] = endless(9 << 20, announced=True)
@@ -120,7 +117,7 @@ def test_f20_what_would_take_long_to_read_is_left_to_the_background(db, source):
 
 
 def test_f20_a_responder_that_nobody_had_the_time_to_ask_did_not_fail(db, source):
-    world = CrlWorld(source, ocsp=True)
+    world = CrlWorld.installed(source, ocsp=True)
     issuer = current_register().with_key(world.path[1].spki_sha256)[0]
     spent = Patience(0.0)
     graph = graph_of(issuer.provider)
@@ -165,7 +162,7 @@ def test_f20_a_second_person_does_not_wait_for_the_source_that_lets_the_first_wa
     monkeypatch.setattr(live, "WAIT", 50.0)
     monkeypatch.setattr(live_crl, "CRL_LIVE_LIMITS", Limits(1 << 20, 50.0))
     monkeypatch.setattr(live_crl, "JOIN", 0.1)
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     assert refresh_crl(world.issuing).ok
     asked, go = threading.Event(), threading.Event()
 
@@ -189,7 +186,7 @@ def test_f20_a_second_person_does_not_wait_for_the_source_that_lets_the_first_wa
 def test_people_who_come_at_once_to_a_machine_without_data_are_all_let_in_by_one_fetch(source, monkeypatch):
     monkeypatch.setattr(live_crl, "JOIN", 20.0)
     monkeypatch.setattr(live, "WAIT", 50.0)
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     assert refresh_crl(world.issuing).ok
     everybody = threading.Barrier(4)
     body = world.crl(authority=world.family.root)
@@ -214,7 +211,7 @@ def test_people_who_come_at_once_to_a_machine_without_data_are_all_let_in_by_one
 @pytest.mark.django_db
 def test_what_another_machine_fetched_a_moment_ago_is_fetched_here_as_well(source):
     """The row is shared, the files are not: its "just now" is no reason to refuse people on this machine."""
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     for row in (world.root, world.issuing):
         assert refresh_crl(row).ok
     store.forget({(world.issuing.ca_record.spki_sha256, world.issuing.url)})  # as it is on a new machine

@@ -70,7 +70,7 @@ def without_validators(source, body):
 )
 def test_r8_whenever_a_lock_is_revoked_its_sessions_are_over_within_the_promised_minute(source, publish, entries, wakes):
     """The worst moment to be revoked: just after its CA's source was looked at. The sweep may stand anywhere in its period then."""
-    world = CrlWorld(source)
+    world = CrlWorld.installed(source)
     session = session_with(world, world.leaf, "one")
     machine = Machine(wakes=wakes)
     sweep = machine.jobs[0]

@@ -43,9 +43,8 @@ def test_nothing_fetched_yet_refuses(world):
     assert user_sees(world) is Reason.REVOCATION_UNAVAILABLE
 
 
-@pytest.mark.parametrize("fixture", ["world", "sm2_world"])
-def test_a_fetched_crl_counts_and_is_written_down(fixture, request):
-    world = request.getfixturevalue(fixture)
+def test_a_fetched_crl_counts_and_is_written_down(each_world):
+    world = each_world
     _, outcome = refresh_both(world)
     assert outcome.changed
     assert user_sees(world) is None
@@ -55,9 +54,8 @@ def test_a_fetched_crl_counts_and_is_written_down(fixture, request):
     assert AuditEvent.objects.filter(event="provider:revocation:fetched", provider=world.family.provider).count() == 2
 
 
-@pytest.mark.parametrize("fixture", ["world", "sm2_world"])
-def test_revoked_means_out_at_the_next_refresh(fixture, request):
-    world = request.getfixturevalue(fixture)
+def test_revoked_means_out_at_the_next_refresh(each_world):
+    world = each_world
     refresh_both(world)
     world.publish(reason="keyCompromise")
     refresh_both(world)

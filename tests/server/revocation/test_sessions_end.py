@@ -38,11 +38,10 @@ pytestmark = pytest.mark.django_db
 END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-@pytest.fixture(params=["EC", "SM2"])
-def world(db, source, request):
-    made = CrlWorld(source, request.param)
-    refresh(made)
-    return made
+@pytest.fixture
+def world(each_world):
+    refresh(each_world)
+    return each_world
 
 
 def refresh(world):
@@ -289,7 +288,7 @@ def test_what_is_kept_of_paths_is_bounded(world, monkeypatch):
 @pytest.fixture
 def ocsp_only(transactional_db, source):
     """Locks with sessions whose CA answers by OCSP alone; what is asked takes ten of the twenty seconds of a turn."""
-    world = CrlWorld(source, "EC", ocsp=True)
+    world = CrlWorld.installed(source, "EC", ocsp=True)
     sessions_of = many(world, 7)
     world.issuing.delete()
     forget_register()
@@ -354,7 +353,7 @@ def test_one_that_cannot_be_asked_about_costs_no_other_its_turn(ocsp_only):
 
 
 def test_a45_a_ca_that_answers_by_ocsp_alone_is_asked_anew_for_live_sessions(transactional_db, source):
-    world = CrlWorld(source, "EC", ocsp=True)
+    world = CrlWorld.installed(source, "EC", ocsp=True)
     record = world.issuing.ca_record
     world.issuing.delete()
     assert refresh_crl(world.root).ok
@@ -391,7 +390,7 @@ class TwoWays:
     """A CA that publishes a CRL and answers by OCSP, as the test says."""
 
     def __init__(self, source) -> None:
-        self.world = CrlWorld(source, "EC", ocsp=True)
+        self.world = CrlWorld.installed(source, "EC", ocsp=True)
         self.status = "good"
         source.answers["/ocsp"] = self._answer
         assert refresh_crl(self.world.root).ok
@@ -436,7 +435,10 @@ def test_where_the_crl_at_hand_speaks_for_the_lock_nobody_is_asked(transactional
 
 @pytest.mark.django_db(transaction=True)
 def test_one_cas_slow_responder_uses_up_no_other_cas_time(source):
-    for world, name in ((CrlWorld(source, "EC", ocsp=True), "one"), (CrlWorld(source, "SM2", ocsp=True), "two")):
+    for world, name in (
+        (CrlWorld.installed(source, "EC", ocsp=True), "one"),
+        (CrlWorld.installed(source, "SM2", ocsp=True), "two"),
+    ):
         record = CaRecord.objects.get(provider__code=world.family.provider, spki_sha256=world.path[1].spki_sha256)
         session_with(world, world.leaf, name, record)
     both, answered = threading.Barrier(2), []

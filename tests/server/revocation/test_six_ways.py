@@ -9,15 +9,14 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from django.utils import timezone
 from worlds.browser import Browser
-from worlds.locks import make_lock_world
-from worlds.practice import make_lock
-from worlds.revocation import HOUR, CrlWorld, LiveSource, dripping, endless, moment
+from worlds.kept import kept
+from worlds.revocation import HOUR, CrlWorld, LiveSource, dripping, endless, install_bound_lock, moment
 
-from calock.core.certificates.certificate import Certificate
 from calock.demo import pki
 from calock.server.audit.models import AuditEvent
 from calock.server.egress.connections import Limits
@@ -26,7 +25,6 @@ from calock.server.revocation.evidence import forget_evidence
 from calock.server.revocation.health import Health, health_of
 from calock.server.revocation.live import forget_failures
 from calock.server.revocation.refresh import refresh_crl
-from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
 NO_STATUS = "暂时无法核验证书状态"
@@ -102,21 +100,16 @@ WAYS = [
 ]
 
 
+kept_bound = kept(partial(install_bound_lock, "SM2"))
+
+
 @pytest.fixture
-def bound(source, db, monkeypatch):
+def bound(kept_bound, source, db, monkeypatch):
     """An SM2 lock that its member bound, with the CRLs of its CA served live."""
     monkeypatch.setattr(live_crl, "CRL_LIVE_LIMITS", Limits(8 << 20, 0.9))  # of a login: the drip is not waited for
-    people = make_lock_world("SM2")
-    world = CrlWorld(source, "SM2")
-    world.lock = make_lock("SM2", lock_id="LIVE-1")
-    world.leaf = Certificate.parse(world.lock.certificate)
+    world = CrlWorld(source, "SM2", lock=kept_bound())
     for row in (world.root, world.issuing):
         assert refresh_crl(row).ok
-    browser = Browser()
-    browser.enter(people.member)
-    assert browser.bind(world.lock, people.member).status_code == 200
-    Session.objects.all().delete()
-    forget_failures()
     return world
 
 

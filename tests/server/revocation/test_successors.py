@@ -75,7 +75,7 @@ def test_nor_does_it_lock_anybody_out(world):
 
 
 def test_where_rules_do_without_data_the_revoked_stay_out_too(db, source):
-    world = CrlWorld(source, rules={"revocation": {"mode": "if_available"}})
+    world = CrlWorld.installed(source, rules={"revocation": {"mode": "if_available"}})
     world.publish(reason="keyCompromise")
     fetched(world)
     world.publish(world.crl(extra=[scope(only_contains_ca_certs=True)]))
@@ -160,7 +160,7 @@ class _Sha1:
 
 def test_a_held_list_counts_no_longer_than_the_exception_its_signature_rests_on(db, source):
     rules = {"legacy": [{"what": "SHA1", "until": (moment() + 2 * MINUTE).isoformat()}]}
-    world = CrlWorld(source, "EC", rules=rules)
+    world = CrlWorld.installed(source, "EC", rules=rules)
     world.publish(world.crl(key=_Sha1(world.family.issuing.key)))
     fetched(world)
     assert sees(world) is None

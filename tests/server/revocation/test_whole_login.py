@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def bound(source, request, db):
     """A lock that its member bound, with the CRLs of its CA served live."""
     people = make_lock_world(request.param)
-    world = CrlWorld(source, request.param)
+    world = CrlWorld.installed(source, request.param)
     world.lock = make_lock(request.param, lock_id="LIVE-1")
     refresh(world)
     browser = Browser()
