@@ -17,7 +17,7 @@ import pytest
 from agent.chromium import chromium_path
 from agent.driving import DriverProcess, make_lock
 from journeys.conftest import ARGUMENTS
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 from serving import free_port
 
 from calock.agent.driver_key import DriverKey
@@ -283,12 +283,20 @@ def test_a_driver_that_stops_answering_can_be_given_up_and_comes_back(page: Page
         page.locator("[data-pin]").fill("012345")
         driver.process.send_signal(signal.SIGSTOP)
         try:
+            cancel, seen = page.locator("[data-ca-cancel]"), []
+
+            def look(route: Route) -> None:
+                seen.append(cancel.is_visible())
+                route.continue_()
+
+            page.route("**/api/challenge", look)
             page.locator("[data-ca-submit]").click()
             expect(page.locator("[data-ca-submit]")).to_contain_text("正在用 CA 锁签名…")
-            page.get_by_role("button", name="取消", exact=True).click()
+            assert seen == [False]  # there was nothing to cancel yet
+            cancel.click()
             expect(page.locator("[data-problem]")).to_contain_text("操作已取消")
             expect(page.locator("[data-ca-submit]")).to_be_enabled()
-            expect(page.get_by_role("button", name="取消", exact=True)).to_be_hidden()
+            expect(cancel).to_be_hidden()
             page.reload()
             expect_state(strip, "failed", "没有响应", "DRIVER_NOT_ANSWERING")
         finally:

@@ -290,6 +290,7 @@ export class Driver extends EventTarget {
       Object.assign(this, { locks, problems, windowOnly });
       this.#become("ready");
     } catch (error) {
+      if (turn < this.#drawn) return;
       const reason = error instanceof Refused ? error.reason : "DRIVER_FAILED";
       if (reason === "DRIVER_STOPPED") this.#lookWhy();
       else this.#failForNow(reason);

@@ -95,14 +95,16 @@ async function attempt(work) {
 }
 
 async function throughPage() {
-  const lock = chooser.requireLock();
-  cancel.hidden = false;
-  try {
-    const { answer, text } = await form.throughPage(lock, ask);
-    await enter(answer, text);
-  } finally {
-    cancel.hidden = true;
-  }
+  const { answer, text } = await form
+    .throughPage(chooser.requireLock(), async () => {
+      const asked = await ask();
+      cancel.hidden = false; // from here on there is something to cancel, until the lock has answered
+      return asked;
+    })
+    .finally(() => {
+      cancel.hidden = true;
+    });
+  await enter(answer, text);
 }
 
 async function throughWindow() {
