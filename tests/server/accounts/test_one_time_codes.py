@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in, refusal_row
 from worlds.practice import ORIGIN, make_lock
-from worlds.rows import PASSWORD
+from worlds.rows import PASSWORD, rewrite
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import LIFE, choose_password
@@ -148,7 +148,7 @@ def test_sec03_a_reset_password_neither_unbinds_nor_binds_for_24_hours(people, b
     refusal_row(browser.post(f"/api/bindings/{binding.pk}/end", end), "PASSWORD_RESET_LATELY")
     refusal_row(browser.bind(make_lock("EC", lock_id="SX-9"), people.member), "PASSWORD_RESET_LATELY")
     assert Binding.objects.live().get() == binding
-    Account.objects.update(password_reset_at=timezone.now() - RESET_HOLD - timedelta(seconds=1))
+    rewrite(*Account.objects.all(), password_reset_at=timezone.now() - RESET_HOLD - timedelta(seconds=1))
     assert browser.post(f"/api/bindings/{binding.pk}/end", end).status_code == 200
 
 
@@ -195,7 +195,7 @@ def test_whoever_had_an_administrators_password_reset_gets_no_power_over_the_mem
     others_of(browser, people, binding)
     assert Binding.objects.live().filter(account=people.member).get() == binding
     assert people.member.has_usable_password()
-    Account.objects.filter(pk=admin.pk).update(password_reset_at=timezone.now() - RESET_HOLD - timedelta(seconds=1))
+    rewrite(Account.objects.get(pk=admin.pk), password_reset_at=timezone.now() - RESET_HOLD - timedelta(seconds=1))
     assert logged_in(Account.objects.get(pk=admin.pk)).bind(make_lock("EC", lock_id="SX-9"), people.colleague).status_code == 200
 
 

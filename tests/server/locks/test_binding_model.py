@@ -36,7 +36,7 @@ from calock.server.challenges.services import Aim, issue_challenge
 from calock.server.locks import answers, consent, predecessors
 from calock.server.locks.consent import confirm_binding
 from calock.server.locks.models import Binding, Lock
-from calock.server.locks.put_back import put_back_bindings
+from calock.server.locks.put_back import put_back_rows
 from calock.server.locks.renewals import Act, BindingQuestion, Choice
 from calock.server.locks.revocations import note_revoked
 from calock.server.locks.row_seals import damaged_rows
@@ -99,7 +99,7 @@ class Bindings(RuleBasedStateMachine):
 
     def teardown(self):
         assert [*damaged_rows()] == []
-        assert [*put_back_bindings()] == []
+        assert [*put_back_rows()] == []
         transaction.set_rollback(True)
         self.rows.__exit__(None, None, None)
 

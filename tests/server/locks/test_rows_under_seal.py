@@ -18,6 +18,7 @@ from calock.server.accounts import sealed_rows
 from calock.server.accounts.codes import choose_password, issue_code
 from calock.server.accounts.models import Account, AccountState, Role, SealedSince
 from calock.server.accounts.operators import open_enrolment
+from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
@@ -25,7 +26,7 @@ from calock.server.jobs import readiness
 from calock.server.jobs import sealed_rows as sealed_rows_job
 from calock.server.locks.labels import label_lock
 from calock.server.locks.models import Binding, LockCertificate, LockKey
-from calock.server.locks.put_back import put_back_bindings
+from calock.server.locks.put_back import put_back_rows
 from calock.server.locks.row_seals import ROOMS, damaged_rows
 from calock.server.locks.suspension import suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators
@@ -379,5 +380,25 @@ def test_a_binding_put_back_with_its_older_seal_is_found_by_the_trail(mine, what
     sql("UPDATE locks_binding SET unbound_at = NULL, suspended_at = NULL, mac = %s WHERE id = %s", kept.mac, kept.pk)
     assert [*damaged_rows()] == []
     expected = {"ended": ["it ended"], "lost": ["it was reported lost"], "resumed": []}[what]
-    assert [line.rpartition(": ")[2] for line in put_back_bindings()] == expected
+    assert [line.rpartition(": ")[2] for line in put_back_rows()] == expected
     assert sealed_rows_job.look() == len(expected)
+
+
+@pytest.mark.parametrize("how", ["changed", "reset"])
+def test_a_former_password_put_back_with_its_seal_is_found_by_the_trail(typed, how):
+    code = issue_code(typed.member, by=None, at=timezone.now())
+    then = context(at=timezone.now() - timedelta(hours=2))
+    choose_password(username=typed.member.username, code=code, new=PASSWORD + "1", context=then)
+    kept = Account.objects.get(pk=typed.member.pk)
+    if how == "changed":
+        now = context(account=kept)
+        change_own_password(account=kept, old=PASSWORD + "1", new=PASSWORD + "2", context=now)
+    else:
+        reset_password(member=kept, by=None, context=None)
+    assert [*put_back_rows()] == []
+    statement = (
+        "UPDATE accounts_account SET password = %s, password_changed_at = %s, password_reset_at = NULL, mac = %s WHERE id = %s"
+    )
+    sql(statement, kept.password, kept.password_changed_at, kept.mac, kept.pk)
+    assert [*damaged_rows()] == []
+    assert [*put_back_rows()] == [f"account {kept.username}: its password was chosen anew"]

@@ -14,7 +14,7 @@ from server.messaging.test_recovery import NEW, ask, reset
 from worlds.browser import Browser, bound, context, logged_in, page_client
 from worlds.mail import text_of
 from worlds.practice import NOW, make_lock
-from worlds.rows import PASSWORD, USCC
+from worlds.rows import PASSWORD, USCC, rewrite
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.calendar_links import make_link
@@ -213,7 +213,7 @@ def test_a_lock_that_a_finder_binds_as_their_own_is_told_at_once(mailbox, lock_w
 def test_a_password_of_a_month_ago_is_believed_to_be_the_persons(lock_world, found, days, falls):
     member, (binding, finder) = lock_world.member, found
     assert finder.post("/password/", {"current": "", "new": NEW, "again": NEW}).status_code == 302
-    Account.objects.update(password_changed_at=timezone.now() - timedelta(days=days))
+    rewrite(*Account.objects.all(), password_changed_at=timezone.now() - timedelta(days=days))
     suspend_lock(binding=binding.pk, reason="", by=member, context=context(account=member))
     member.refresh_from_db()
     assert member.has_usable_password() is not falls

@@ -40,14 +40,26 @@ def account_content(
     enrolment: datetime | None,
     organisation: uuid.UUID | None,
     lock_only: bool | None,
+    changed: datetime | None,
+    reset: datetime | None,
 ) -> bytes:
-    """What the seal of an account covers: what decides who gets in, and over whom they have power."""
+    """What the seal of an account covers: what decides who gets in, and over whom they have power.
+
+    When the password was chosen: by that the trail tells a former one that was put back. Not of operators, whose seals the version
+    before reads.
+    """
+    times = () if role == Role.OPERATOR else (("changed", changed), ("reset", reset))
     return seals.canonical([
         "account", str(key), username, str(role), str(state), password,
-        enrolment.astimezone(UTC).isoformat(timespec="microseconds") if enrolment else "",
+        _text(enrolment) if enrolment else "",
         *([f"organisation {organisation}"] if organisation else []),
         *([f"lock only {bool(lock_only)}"] if lock_only is not None else []),
+        *(f"{what} {_text(at)}" for what, at in times if at),
     ])  # fmt: skip
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
@@ -113,7 +125,10 @@ class Account(SealedRow, AbstractBaseUser):
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
     PURPOSE: ClassVar[Purpose] = "operators"  # only their rows were sealed once
-    SEALED = frozenset({"username", "role", "state", "password", "lock_enrolment_until", "organisation", "lock_only"})
+    SEALED = frozenset({
+        "username", "role", "state", "password", "lock_enrolment_until", "organisation", "lock_only",
+        "password_changed_at", "password_reset_at",
+    })  # fmt: skip
 
     class Meta:
         verbose_name = verbose_name_plural = "账户"
@@ -152,6 +167,8 @@ class Account(SealedRow, AbstractBaseUser):
             enrolment=self.lock_enrolment_until,
             organisation=self.organisation_id,
             lock_only=self.lock_only,
+            changed=self.password_changed_at,
+            reset=self.password_reset_at,
         )
 
     # what django.contrib.admin asks of a user
@@ -188,8 +205,7 @@ class PasswordCode(SealedRow):
         return f"{self.account_id} {self.created_at:%Y-%m-%d %H:%M}"
 
     def sealed_content(self) -> bytes:
-        until = self.expires_at.astimezone(UTC).isoformat(timespec="microseconds")
-        return seals.canonical(["password code", self.digest, str(self.account_id), until])
+        return seals.canonical(["password code", self.digest, str(self.account_id), _text(self.expires_at)])
 
 
 class CalendarLink(models.Model):

@@ -10,6 +10,7 @@ the start. Each machine that saw it once notes it below ``CALOCK_DATA``: who tak
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -118,7 +119,7 @@ class SealedRow(models.Model):
             Refusal: RECORD_DAMAGED, OPERATOR_DAMAGED.
         """
         if not self.is_believed():
-            raise damaged(f"{self._meta.model_name} {self.pk}", operator=self.is_an_operators())
+            raise damaged(self, operator=self.is_an_operators())
 
     def _stored_with(self, changed: Iterable[str]) -> Self:
         stored = type(self)._base_manager.select_for_update(no_key=True).get(pk=self.pk)  # noqa: SLF001 - Django's public name for it
@@ -129,7 +130,8 @@ class SealedRow(models.Model):
         return stored
 
 
-def damaged(what: str, *, operator: bool, lock: Any = None) -> Refusal:
+def damaged(row: SealedRow, *, operator: bool, lock: uuid.UUID | None = None) -> Refusal:
     """The refusal of a row that may not be used."""
     reason = Reason.OPERATOR_DAMAGED if operator else Reason.RECORD_DAMAGED
+    what = f"{row._meta.model_name} {row.pk}"  # noqa: SLF001 - Django's public name for it
     return Refusal(reason, f"{what} is not the one that was sealed", about={"lock": lock} if lock else {})

@@ -15,7 +15,7 @@ from django.conf import settings
 from calock.server.accounts.sealed_rows import all_sealed
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
-from calock.server.locks.put_back import put_back_bindings
+from calock.server.locks.put_back import put_back_rows
 from calock.server.locks.row_seals import damaged_rows
 from calock.server.tools.files import make_folder, replacing
 
@@ -40,7 +40,7 @@ def found() -> list[str]:
 def look() -> int:
     """Look at all rows; how many were damaged or put back, at most MOST. Each is written into the trail when it is first seen."""
     all_sealed()  # each machine notes it before somebody takes the mark away
-    before, now = found(), list(islice(chain(damaged_rows(), put_back_bindings()), MOST))
+    before, now = found(), list(islice(chain(damaged_rows(), put_back_rows()), MOST))
     for line in now:
         if line not in before:
             log.error("sealed_row_damaged", row=line)

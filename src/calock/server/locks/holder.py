@@ -152,7 +152,6 @@ class Found:
     reported_lost: bool
     account_id: uuid.UUID | None
     account_state: str
-    account_role: str
     organisation_id: uuid.UUID | None
     organisation_state: str
     sealed: bool

@@ -22,7 +22,8 @@ FIND = """
 SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, b.suspended_at, a.id, a.state, a.role,
     o.id, o.state, p.code, d.id, s.digest,
     c.revoked_at, v.id, n.revoked_at,
-    c.holder_hmac, c.mac, b.bound_at, b.mac, a.username, a.password, a.lock_enrolment_until, a.organisation_id, a.lock_only, a.mac
+    c.holder_hmac, c.mac, b.bound_at, b.mac, a.username, a.password, a.lock_enrolment_until, a.organisation_id, a.lock_only,
+    a.password_changed_at, a.password_reset_at, a.mac
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
 JOIN providers_provider p ON p.id = r.provider_id
@@ -71,7 +72,7 @@ def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: s
     if binding_id is not None and account_id is not None:
         since = _moment(bound_at)
         assert since is not None
-        username, password, enrolment, member_of, lock_only = sealed_of_account
+        username, password, enrolment, member_of, lock_only, changed, reset = sealed_of_account
         of_account = account_content(
             account_id,
             username=username,
@@ -81,6 +82,8 @@ def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: s
             enrolment=_moment(enrolment),
             organisation=_uuid(member_of),
             lock_only=lock_only,
+            changed=_moment(changed),
+            reset=_moment(reset),
         )
         of_binding = binding_content(binding_id, lock_id, account_id, since, awaits, suspended=lost is not None)
         sealed = (
@@ -100,7 +103,6 @@ def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: s
         reported_lost=lost is not None,
         account_id=account_id,
         account_state=account_state or "",
-        account_role=account_role or "",
         organisation_id=_uuid(organisation),
         organisation_state=organisation_state or "",
         sealed=sealed,
