@@ -148,6 +148,26 @@ def test_a_key_of_the_vendors_own_type_signs(begin, hsm: SoftHsm) -> None:
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
 
+def test_a_login_of_another_program_stands_in_for_no_pin(begin, hsm: SoftHsm, shim: Shim) -> None:
+    store(hsm, "锁")
+    driver = begin("loggedin")
+    lock = listed(driver)["锁"]["id"]
+    verify(driver.authenticate(lock).json)
+    shim.habits()
+    assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [("100", "DRIVER_BUSY"), ("104", "DRIVER_BUSY"), ("B1", "DRIVER_BUSY"), ("102", "LOCK_WITHOUT_CERTIFICATE")]
+)
+def test_what_keeps_a_login_from_being_tried_is_told_as_that(begin, hsm: SoftHsm, shim: Shim, code: str, reason: str) -> None:
+    store(hsm, "锁")
+    driver = begin()
+    lock = listed(driver)["锁"]["id"]
+    shim.habits(f"login={code}")
+    assert driver.authenticate(lock).reason == reason
+
+
 def test_a_key_that_does_not_tell_whether_it_signs_is_tried(begin, hsm: SoftHsm) -> None:
     store(hsm, "锁")
     driver = begin("hidesign")

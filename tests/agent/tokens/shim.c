@@ -6,6 +6,8 @@
  *   pinpad=PIN         the PIN is typed on the reader: a PIN from the program is refused, a NULL PIN is answered with PIN
  *   newpin=PIN         what is typed there as the new PIN when a PIN is changed
  *   vendorkeys         key objects have a key type of the vendor's own
+ *   loggedin           another program is logged in, until somebody logs out
+ *   login=RV           C_Login answers with this code (hexadecimal)
  *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
  *   hang=C_X crash=C_X the function C_X never comes back, or ends the process
  * Places in CK_FUNCTION_LIST: PKCS#11 2.40 clause 3.6.
@@ -20,8 +22,8 @@ typedef unsigned long ulong_;
 typedef unsigned char byte;
 
 enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION,
-       LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
-enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
+       LOGIN = 18, LOGOUT, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
+enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, USER_ALREADY_LOGGED_IN = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
        PROTECTED_AUTHENTICATION_PATH = 0x100 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
@@ -30,7 +32,7 @@ struct attribute { ulong_ type; void *value; ulong_ length; };
 
 static struct function_list *real, mine;
 static ulong_ first_slots[2];
-static int slots_known;
+static int slots_known, logged_out;
 
 /* The value of a habit, "" for one without a value, NULL when it is off. */
 static const char *habit(const char *name)
@@ -122,6 +124,10 @@ static ulong_ open_session(ulong_ slot, ulong_ flags, void *application, void *n
 static ulong_ login(ulong_ session, ulong_ user, const byte *pin, ulong_ length)
 {
     misbehave("C_Login");
+    if (habit("login"))
+        return strtoul(habit("login"), NULL, 16);
+    if (habit("loggedin") && !logged_out)
+        return USER_ALREADY_LOGGED_IN;
     const char *typed = habit("pinpad");
     if (typed) {
         if (pin)
@@ -130,6 +136,15 @@ static ulong_ login(ulong_ session, ulong_ user, const byte *pin, ulong_ length)
         length = strlen(typed);
     }
     return ((ulong_ (*)(ulong_, ulong_, const byte *, ulong_))real->at[LOGIN])(session, user, pin, length);
+}
+
+static ulong_ logout(ulong_ session)
+{
+    ulong_ answer = ((ulong_ (*)(ulong_))real->at[LOGOUT])(session);
+    if (!habit("loggedin") || logged_out)
+        return answer;
+    logged_out = 1;
+    return OK;
 }
 
 static ulong_ set_pin(ulong_ session, const byte *old, ulong_ old_length, const byte *new, ulong_ new_length)
@@ -185,6 +200,7 @@ ulong_ C_GetFunctionList(struct function_list **list)
         mine.at[GET_MECHANISM_LIST] = (void *)get_mechanism_list;
         mine.at[OPEN_SESSION] = (void *)open_session;
         mine.at[LOGIN] = (void *)login;
+        mine.at[LOGOUT] = (void *)logout;
         mine.at[SET_PIN] = (void *)set_pin;
         mine.at[GET_ATTRIBUTE_VALUE] = (void *)get_attribute_value;
         mine.at[SIGN] = (void *)sign;

@@ -39,6 +39,10 @@ _ERRORS: dict[type[Exception], Reason] = {
     errors.SlotIDInvalid: Reason.LOCK_REMOVED,
     errors.SessionHandleInvalid: Reason.LOCK_REMOVED,
     errors.FunctionCancelled: Reason.PIN_CANCELLED,
+    errors.UserPinNotInitialized: Reason.LOCK_WITHOUT_CERTIFICATE,  # as empty as that: only the CA can help
+    errors.UserAlreadyLoggedIn: Reason.DRIVER_BUSY,  # another program on this computer uses the lock
+    errors.AnotherUserAlreadyLoggedIn: Reason.DRIVER_BUSY,
+    errors.SessionCount: Reason.DRIVER_BUSY,
 }
 _GONE = (errors.DeviceRemoved, errors.TokenNotPresent)
 
@@ -196,7 +200,7 @@ class Pkcs11Backend:
     def _login(self, token: PresentToken, pin: bytearray, state: PinState, *, write: bool = False) -> Iterator[Any]:
         """Log in once; after a wrong PIN, say how many tries are left as far as the token tells."""
         try:
-            session = token.token.open(user_pin=PROTECTED_AUTH if state.on_reader else pin.decode(), rw=write)
+            session = self._logged_in(token, PROTECTED_AUTH if state.on_reader else pin.decode(), write=write)
         except errors.PinIncorrect as error:
             state = pin_state(self._fresh(token.token), *token.pin_lengths)
             if state.locked:
@@ -205,6 +209,15 @@ class Pkcs11Backend:
             raise Refusal(Reason.PIN_WRONG, "PKCS#11 PinIncorrect", facts) from error
         with session:  # closing the only session logs out (PKCS#11 2.40 clause 5.6, C_CloseSession)
             yield session
+
+    def _logged_in(self, token: PresentToken, pin: Any, *, write: bool) -> Any:
+        try:
+            return token.token.open(user_pin=pin, rw=write)
+        except errors.UserAlreadyLoggedIn:
+            # another program left the lock open: no PIN was verified by this call, and an open login must not replace it
+            with token.token.open() as session:
+                self._calls.log_out(session)
+            return token.token.open(user_pin=pin, rw=write)
 
     def _fresh(self, token: Any) -> Any:
         try:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pkcs11 import exceptions as errors
 
-_PLACES: Final = {"C_GetTokenInfo": 6, "C_Login": 18, "C_SetPIN": 11, "C_SignInit": 42, "C_Sign": 43}
+_PLACES: Final = {"C_GetTokenInfo": 6, "C_Login": 18, "C_Logout": 19, "C_SetPIN": 11, "C_SignInit": 42, "C_Sign": 43}
 _CONTEXT_SPECIFIC: Final = 2
 _MAX_SIGNATURE: Final = 1024
 _FAILURES: Final[dict[int, type[Exception]]] = {
@@ -60,6 +60,10 @@ class ReaderCalls:
         info = _TokenInfo()
         self._call("C_GetTokenInfo", ctypes.c_ulong(slot), ctypes.byref(info))
         return info.shortest_pin, info.longest_pin
+
+    def log_out(self, session: Any) -> None:
+        """End a login that this program did not make."""
+        self._call("C_Logout", ctypes.c_ulong(session.handle))
 
     def change_pin(self, session: Any) -> None:
         """C_SetPIN: the reader asks for the old PIN and twice for the new one."""
