@@ -232,6 +232,16 @@ def test_a39_idp_that_does_not_fit_the_certificate(ec):
         assert ec.reason(revoked, leaf=leaf) is Reason.CERTIFICATE_REVOKED
 
 
+@pytest.mark.parametrize(("named", "expected"), [("own", None), ("other", Reason.REVOCATION_UNAVAILABLE)])
+def test_a39_a_distribution_point_that_names_its_own_issuer_is_no_indirect_one(ec, named, expected):
+    names = {"own": Certificate.parse(ec.issuing.certificate), "other": Certificate.parse(ec.root.certificate)}
+    issuer = [x509.DirectoryName(names[named].parsed.subject)]
+    point = x509.DistributionPoint(uri("http://ca.example/a.crl"), None, None, issuer)
+    leaf = ec.issue(extra=[pki.extension(x509.CRLDistributionPoints([point]))])
+    crl = ec.crl(extra=idp(full_name=uri("http://ca.example/a.crl")))
+    assert ec.reason(crl, leaf=leaf) is expected
+
+
 def test_a39_reasons_must_be_covered_together(ec):
     some = frozenset({x509.ReasonFlags.key_compromise, x509.ReasonFlags.ca_compromise})
     rest = frozenset(x509.ReasonFlags) - some - {x509.ReasonFlags.unspecified, x509.ReasonFlags.remove_from_crl}

@@ -1,7 +1,7 @@
 """cRLDistributionPoints and issuingDistributionPoint: which CRLs a certificate names, and which certificates a CRL is about.
 
 Source: RFC 5280 clauses 4.2.1.13 and 5.2.5. A distribution point that names another ``cRLIssuer`` means an indirect CRL; calock
-refuses those, so it is never satisfied.
+refuses those, so it is never satisfied. One that names the certificate's own issuer there says nothing new.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def crl_distribution_points(value: bytes, issuer: bytes) -> list[tuple[frozenset
         parts = {part: (inner, end) for part, _, inner, end in reader.children(value, first, last, 3)}
         if not parts.keys() <= {_POINT_NAME, _REASONS, _CRL_ISSUER}:
             raise reader.DerError("malformed distribution point")
-        if _CRL_ISSUER in parts:
+        if _CRL_ISSUER in parts and _names_in(value, *parts[_CRL_ISSUER]) != {comparison_bytes(issuer)}:
             continue  # an indirect CRL is meant
         names = _point_names(value, *parts[_POINT_NAME], issuer) if _POINT_NAME in parts else frozenset()
         found.append((names, _reasons(value[slice(*parts[_REASONS])]) if _REASONS in parts else ALL_REASONS))
@@ -91,10 +91,14 @@ def _point_names(data: bytes, start: int, stop: int, issuer: bytes) -> frozenset
         return frozenset((comparison_bytes(reader.encode(reader.SEQUENCE, issuer[inner:end] + rdn)),))
     if tag != _FULL:
         raise reader.DerError("malformed distribution point name")
-    found = frozenset(_general_name(data, *element) for element in reader.children(data, first, last, MAX_POINTS))
+    found = _names_in(data, first, last)
     if not found:
         raise reader.DerError("a distribution point without a name")
     return found
+
+
+def _names_in(data: bytes, first: int, last: int) -> frozenset[bytes]:
+    return frozenset(_general_name(data, *element) for element in reader.children(data, first, last, MAX_POINTS))
 
 
 def _general_name(data: bytes, tag: int, position: int, first: int, last: int) -> bytes:
