@@ -148,6 +148,14 @@ def test_a_key_of_the_vendors_own_type_signs(begin, hsm: SoftHsm) -> None:
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
 
+def test_a_signature_that_the_library_writes_in_der_is_one(begin, hsm: SoftHsm) -> None:
+    store(hsm, "锁")
+    driver = begin("dersignatures")
+    lock = listed(driver)["锁"]["id"]
+    for _ in range(4):  # r and s of 31 to 33 octets
+        verify(driver.authenticate(lock).json)
+
+
 def test_a_login_of_another_program_stands_in_for_no_pin(begin, hsm: SoftHsm, shim: Shim) -> None:
     store(hsm, "锁")
     driver = begin("loggedin")

@@ -9,6 +9,7 @@
  *   loggedin           another program is logged in, until somebody logs out
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
+ *   dersignatures      a signature of r and s is written in DER
  *   hang=C_X crash=C_X the function C_X never comes back, or ends the process
  * Places in CK_FUNCTION_LIST: PKCS#11 2.40 clause 3.6.
  */
@@ -178,10 +179,35 @@ static ulong_ get_attribute_value(ulong_ session, ulong_ object, struct attribut
     return answer;
 }
 
+/* r and s, each of half the size, as SEQUENCE of two INTEGERs: for sizes up to 112, so that every length has one octet. */
+static ulong_ as_der(byte *signature, ulong_ size)
+{
+    byte raw[128], *out = signature + 2;
+    memcpy(raw, signature, size);
+    for (int number = 0; number < 2; number++) {
+        byte *first = raw + number * size / 2, *end = first + size / 2;
+        while (first < end - 1 && *first == 0)
+            first++;
+        int sign_octet = *first >= 0x80;
+        *out++ = 2;
+        *out++ = (byte)(end - first + sign_octet);
+        if (sign_octet)
+            *out++ = 0;
+        memcpy(out, first, end - first);
+        out += end - first;
+    }
+    signature[0] = 0x30;
+    signature[1] = (byte)(out - signature - 2);
+    return out - signature;
+}
+
 static ulong_ sign(ulong_ session, byte *data, ulong_ length, byte *signature, ulong_ *size)
 {
     misbehave("C_Sign");
-    return ((ulong_ (*)(ulong_, byte *, ulong_, byte *, ulong_ *))real->at[SIGN])(session, data, length, signature, size);
+    ulong_ answer = ((ulong_ (*)(ulong_, byte *, ulong_, byte *, ulong_ *))real->at[SIGN])(session, data, length, signature, size);
+    if (answer == OK && signature && habit("dersignatures"))
+        *size = as_der(signature, *size);
+    return answer;
 }
 
 ulong_ C_GetFunctionList(struct function_list **list)

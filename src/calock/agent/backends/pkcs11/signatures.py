@@ -24,6 +24,8 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.libcrypto import der_to_raw
 from calock.core.refusals import Reason, Refusal
 
+_FIELD = {"SM2": 32, "ES256": 32, "ES384": 48, "ES512": 66}
+"""Octets of r and of s in a signature (PKCS#11 2.40 clause 2.3.1)."""
 MAX_KEYS = 8
 """Keys that are tried for one certificate."""
 _NEXT_KEY = (errors.MechanismInvalid, errors.KeyTypeInconsistent, errors.KeyHandleInvalid, errors.FunctionFailed)
@@ -68,9 +70,10 @@ class Signer:
             signature = self._sign(private, logging_in=_wants_login(private))
         except errors.UserNotLoggedIn:  # it wants a login of its own and did not say so
             signature = self._sign(private, logging_in=True)
-        if self.signing_input.algorithm == "SM2" and len(signature) != 64 and signature[:1] == b"\x30":
+        size = _FIELD.get(self.signing_input.algorithm, 0)
+        if size and len(signature) != 2 * size and signature[:1] == b"\x30":
             with contextlib.suppress(ValueError, OverflowError):
-                return der_to_raw(signature)
+                return der_to_raw(signature, size)
         return signature
 
     def _sign(self, private: Any, *, logging_in: bool) -> bytes:
