@@ -205,6 +205,12 @@ def test_l07_a_boolean_that_is_neither_true_nor_false_stays_refused(value: bytes
     assert world().judge(with_tbs(lock, plain, other, world().ca.key)).reason is Reason.CERTIFICATE_UNPARSABLE
 
 
+@pytest.mark.parametrize(("tag", "contents"), [(UTF8, "练习持有人\0\0".encode()), (0x1E, "\ufeff练习持有人".encode("utf-16-be"))])
+def test_what_a_program_leaves_around_a_name_is_not_shown(tag: int, contents: bytes) -> None:
+    lock = world().raw_lock(subject=name((CN, tag, contents)))
+    assert Certificate.parse(lock).subject_cn == "练习持有人"
+
+
 # --- signers of OCSP answers
 
 

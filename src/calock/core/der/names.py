@@ -17,6 +17,7 @@ _SHORT = {
     "1.2.840.113549.1.9.1": "emailAddress", "0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID",
 }  # fmt: skip
 _MAX_ATTRIBUTES = 64
+_LEFT_OVER = "\0\ufeff"
 _FOLDED = 1024
 """Octets of one value up to which case and width are folded: X.520 allows 64 characters, and folding long texts is slow."""
 _KEPT = 1024
@@ -140,8 +141,14 @@ def _escape(value: str) -> str:
 
 
 def printable(value: str) -> str:
-    """Without control, format (also right-to-left marks) and unassigned characters, which could forge what is shown."""
+    """Without control, format (also right-to-left marks) and unassigned characters, which could forge what is shown.
+
+    The NULs and byte order marks that programs leave around a text are no part of it.
+    """
     if value.isascii() and value.isprintable():
         return value[:200]
-    safe = (letter if unicodedata.category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for letter in value[:200])
+    safe = (
+        letter if unicodedata.category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for letter in value.strip(_LEFT_OVER)[:200]
+    )
     return "".join(safe)
