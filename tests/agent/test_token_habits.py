@@ -142,6 +142,19 @@ def test_a_key_is_found_by_its_public_key_whatever_the_ids_say(
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
 
+@pytest.mark.parametrize("attribute", ["102", "180", "120"], ids=["CKA_ID", "CKA_EC_POINT", "CKA_MODULUS"])
+def test_an_attribute_that_the_token_refuses_is_one_it_does_not_have(begin, hsm: SoftHsm, attribute: str) -> None:
+    store(hsm, "锁")
+    driver = begin(f"refuses={attribute}")
+    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
+
+
+def test_certificates_that_the_token_refuses_are_a_fault_of_it(begin, hsm: SoftHsm) -> None:
+    store(hsm, "锁")
+    driver = begin("refuses=11")  # CKA_VALUE
+    assert until(driver.problems, "the problem") == [("libshim.so", "MODULE_FAILED")]
+
+
 def test_a_key_of_the_vendors_own_type_signs(begin, hsm: SoftHsm) -> None:
     store(hsm, "锁")
     driver = begin("vendorkeys")

@@ -10,6 +10,7 @@
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
  *   dersignatures      a signature of r and s is written in DER
+ *   refuses=TYPE       attributes of this type (hexadecimal) are answered with CKR_GENERAL_ERROR
  *   hang=C_X crash=C_X the function C_X never comes back, or ends the process
  * Places in CK_FUNCTION_LIST: PKCS#11 2.40 clause 3.6.
  */
@@ -170,6 +171,9 @@ static ulong_ get_attribute_value(ulong_ session, ulong_ object, struct attribut
         for (ulong_ index = 0; index < count; index++)
             if (attributes[index].type == KEY_TYPE && attributes[index].value)
                 *(ulong_ *)attributes[index].value = VENDOR_KEY_TYPE;
+    for (ulong_ index = 0; index < count && habit("refuses"); index++)
+        if (attributes[index].type == strtoul(habit("refuses"), NULL, 16))
+            return GENERAL_ERROR;
     if (habit("hidesign"))
         for (ulong_ index = 0; index < count; index++)
             if (attributes[index].type == SIGNS) {

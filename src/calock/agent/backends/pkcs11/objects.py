@@ -24,6 +24,7 @@ MAX_OBJECTS = 512
 MAX_OCTETS = 1024 * 1024
 MAX_CERTIFICATE = 64 * 1024
 """Bounds of what is read of one token."""
+_GONE = (errors.DeviceRemoved, errors.TokenNotPresent, errors.SessionHandleInvalid)
 _SIGNING = frozenset({"digital_signature", "content_commitment"})
 
 
@@ -177,7 +178,7 @@ def _certificates(session: Any) -> tuple[tuple[StoredCertificate, ...], bool]:
         if len(der) > MAX_CERTIFICATE:
             cut = True
         elif der and der not in found:
-            found[der] = StoredCertificate(_octets(item, Attribute.ID), der, _parsed(der))
+            found[der] = StoredCertificate(_shown(item, Attribute.ID), der, _parsed(der))
     return tuple(found.values()), cut
 
 
@@ -192,8 +193,8 @@ def _parsed(der: bytes) -> Certificate | None:
 
 def _keys(session: Any, kind: ObjectClass) -> Iterator[StoredKey]:
     for item in _objects(session, kind)[:MAX_OBJECTS]:
-        public = _octets(item, Attribute.MODULUS) or _octets(item, Attribute.EC_POINT)
-        yield StoredKey(item, _octets(item, Attribute.ID), public, _is_rsa(item))
+        public = _shown(item, Attribute.MODULUS) or _shown(item, Attribute.EC_POINT)
+        yield StoredKey(item, _shown(item, Attribute.ID), public, _is_rsa(item))
 
 
 def _objects(session: Any, kind: ObjectClass) -> list[Any]:
@@ -210,6 +211,16 @@ def _octets(item: Any, attribute: Attribute) -> bytes:
     with contextlib.suppress(errors.AttributeTypeInvalid, errors.AttributeSensitive, errors.FunctionFailed, NotImplementedError):
         return bytes(item[attribute])
     return b""
+
+
+def _shown(item: Any, attribute: Attribute) -> bytes:
+    """An attribute that an object may lack; empty then. Libraries have many codes for that, CKR_GENERAL_ERROR among them."""
+    try:
+        return _octets(item, attribute)
+    except errors.PKCS11Error as error:
+        if isinstance(error, _GONE):
+            raise
+        return b""
 
 
 def _is_rsa(item: Any) -> bool | None:
