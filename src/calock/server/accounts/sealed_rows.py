@@ -4,8 +4,8 @@ A row that a login relies on carries a MAC over the columns that say who gets in
 where the row is used (GB/T 22239-2019, 8.1.4.7: integrity). ``QuerySet.update`` makes none: what it changed there is not believed.
 
 Rows of a version before have none, and one that still runs beside this one writes more of them. They are believed until the
-server's owner has had all rows sealed (``calock manage sealed_rows seal``) and :class:`SealedSince` says so; a new database says so from
-the start. Each machine that saw it once notes it below ``CALOCK_DATA``: who takes the row away changes nothing there.
+server's owner has had all rows sealed (``calock manage sealed_rows seal``) and :class:`SealedSince` says so; a new database says
+so from the start. Each machine that saw it once notes it below ``CALOCK_DATA``: who takes the row away changes nothing there.
 """
 
 from __future__ import annotations
