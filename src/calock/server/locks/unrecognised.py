@@ -25,7 +25,8 @@ def end_unrecognised_sessions(provider: Provider, at: datetime) -> int:
     opened, proved = _without_ground(provider)
     live = Session.objects.filter(ended_at__isnull=True)
     with transaction.atomic():
-        list(live.filter(opened | proved).select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+        if not list(live.filter(opened | proved).select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)):
+            return 0
         count = end_sessions(live.filter(opened), reason="ca not recognised", at=at)
         forget_proofs(live.filter(proved))
     return count
