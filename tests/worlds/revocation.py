@@ -23,7 +23,6 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.revocation.ocsp import OID_NONCE
 from calock.server.locks import answers
 from calock.server.providers.models import CaRecord, RevocationSource
-from calock.server.providers.trust import forget_register
 from calock.server.sessions.models import Session
 
 Answer = Callable[["Handler"], None]
@@ -200,7 +199,6 @@ class CrlWorld:
         self.source = source
         self.family: Family = family(algorithm)
         self.number = 10
-        forget_register()
         self.lock = lock or make_lock(algorithm)
         self.leaf = Certificate.parse(self.lock.certificate)
         self.publish()
