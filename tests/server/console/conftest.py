@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from worlds.browser import console_client
+from worlds.browser import console_client, lock_of_operator
 from worlds.kept import kept
-from worlds.register import make_world
+from worlds.register import World, make_world
 
 from calock.server.accounts.models import Account, Role
 from calock.server.console import trust_notices
 from calock.server.organisations.models import Organisation
 from calock.server.revocation.health import HeldHere
 
-kept_world = kept(make_world)
+
+def _make_world() -> World:
+    """Its operators have their locks already."""
+    world = make_world()
+    for operator in (world.first, world.second):
+        lock_of_operator(operator)
+    return world
+
+
+kept_world = kept(_make_world)
 
 
 @pytest.fixture
