@@ -7,6 +7,9 @@ the account, also a new key of the same holder on the same device (``renewals``)
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
@@ -16,6 +19,7 @@ from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey
 from calock.server.locks.predecessors import PredecessorStatus, RacedError, predecessor_status
 from calock.server.locks.row_seals import require_intact, seal_as_before
 from calock.server.providers.models import CaRecord, Provider
+from calock.server.tools.prepared import prepared
 
 
 def take_turn(lock: Lock) -> None:
@@ -27,14 +31,29 @@ def take_turn(lock: Lock) -> None:
     Lock.objects.select_for_update(no_key=True).get(pk=lock.pk)
 
 
+@prepared
+def _current(lock: Any) -> QuerySet[LockCertificate]:
+    return LockCertificate.objects.select_related("ca_record__provider").filter(lock=lock, superseded_at__isnull=True)
+
+
+@prepared
+def _known(ca: Any, serial: Any) -> QuerySet[LockCertificate]:
+    rows = LockCertificate.objects.select_related("lock__provider")
+    return rows.filter(ca_record__spki_sha256=ca, serial=serial).order_by("pk")[:1]
+
+
+@prepared
+def _key(key: Any) -> QuerySet[LockKey]:
+    return LockKey.objects.select_related("lock__provider").filter(pk=key)
+
+
 def current_version(lock: Lock) -> LockCertificate | None:
-    return LockCertificate.objects.select_related("ca_record__provider").filter(lock=lock, superseded_at__isnull=True).first()
+    return _current.first(lock.pk)
 
 
 def known_version(proven: ProvenCertificate) -> LockCertificate | None:
     """The row of its issuing key and serial number, current or not; ``is_same`` says whether it is this certificate."""
-    rows = LockCertificate.objects.select_related("lock__provider")
-    return rows.filter(ca_record__spki_sha256=proven.ca_spki_sha256, serial=proven.serial).first()
+    return _known.first(proven.ca_spki_sha256, proven.serial)
 
 
 def is_same(version: LockCertificate, certificate: Certificate) -> bool:
@@ -71,7 +90,7 @@ def lock_of_key(proven: ProvenCertificate) -> Lock | None:
     Raises:
         Refusal: KEY_ALREADY_KNOWN, RECORD_DAMAGED, as ``lock_of``.
     """
-    key = LockKey.objects.select_related("lock__provider").filter(pk=proven.key_sha256).first()
+    key = _key.first(proven.key_sha256)
     if key is None:
         return None
     key.require_believed()
