@@ -410,6 +410,26 @@ def test_a_table_row_names_an_event_and_one_or_two_operators():
             assert isinstance(act.event, Event)
 
 
+@pytest.mark.postgresql  # which keeps no NUL
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        (("accounts_account_change", "move"), "uscc"),
+        (("accounts_account_change", "take_contact"), "contact"),
+        (("organisations_organisation_change", "merge"), "uscc"),
+        (("organisations_organisation_change", "code"), "name"),
+        (("downloads_driverpackage_change", "withdraw"), "reason"),
+    ],
+)
+def test_a_text_that_no_database_keeps_is_refused_in_words(place, first, key, field):
+    address, form = EXAMPLES[key](place)
+    before = events()
+    answer = first.post(address, {**form, field: "a\0b"}, follow=True)
+    assert answer.status_code == 200
+    assert 'class="alert bad' in answer.content.decode()
+    assert events() == before
+
+
 def test_nothing_is_done_by_a_step_that_no_table_names(place, first):
     before = AuditEvent.objects.filter(reason="").count()
     for address in (

@@ -212,3 +212,10 @@ def test_a_change_of_the_secret_keeps_contacts_readable_and_codes_usable(browser
     settings.SECRET_KEY_FALLBACKS = []
     assert {row.value for row in Contact.objects.all()} == {MAIL, "new@b.example"}
     assert rekey_contacts().done == 0
+
+
+@pytest.mark.postgresql  # which looks for no NUL
+def test_a_code_for_a_contact_of_no_kind_is_refused(browser, mailbox):
+    answer = browser.post("/contacts/add/", {"kind": "a\0b", "again": "1"})
+    assert answer.status_code == 503
+    assert not Contact.objects.exists()

@@ -106,6 +106,13 @@ def test_one_that_is_not_sealed_yet_is_not_handed_out(made, lock_world):
     assert client.get(f"/receipts/{receipt.number}/file/").status_code == 409
 
 
+@pytest.mark.postgresql  # which looks for no NUL
+def test_what_is_no_number_is_no_receipt(lock_world):
+    browser = logged_in(lock_world.member)
+    for address in ("/receipts/a%00b/", "/receipts/a%00b/file/"):
+        assert browser.client.get(address).status_code == 404
+
+
 def test_anybody_has_a_file_judged(file):
     assert "回执成立" in body(send(file))
     answer = send(file.replace(b"192.0.2.7", b"192.0.2.8"))

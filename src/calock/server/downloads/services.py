@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts.authority import clean_reason
 from calock.server.accounts.models import Account
 from calock.server.audit import services as audit
 from calock.server.audit.events import Event
@@ -121,9 +122,7 @@ def withdraw_package(*, package: DriverPackage, reason: str, by: Account | None,
         Refusal: NOT_ALLOWED; REASON_MISSING; PACKAGE_REFUSED: withdrawn already.
     """
     _require_operator(by)
-    reason = reason.strip()[:200]
-    if not reason:
-        raise Refusal(Reason.REASON_MISSING, "a withdrawal needs a reason")
+    reason = clean_reason(reason)
     with transaction.atomic():
         locked = DriverPackage.objects.select_for_update().get(pk=package.pk)
         if locked.state == PackageState.WITHDRAWN:

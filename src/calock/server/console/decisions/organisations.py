@@ -6,7 +6,14 @@ from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, Role
-from calock.server.accounts.organisations import change_code, clean_uscc, merge_organisation, require_unused, write_lock_only
+from calock.server.accounts.organisations import (
+    change_code,
+    clean_organisation_name,
+    clean_uscc,
+    merge_organisation,
+    require_unused,
+    write_lock_only,
+)
 from calock.server.approvals.kinds import Alarm, Change, Kind, register_kind
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import propose
@@ -39,7 +46,7 @@ def propose_code(
         kind=CODE,
         target=str(organisation.pk),
         target_version=version,
-        payload={"name": " ".join(name.split()) or organisation.name, "uscc": uscc},
+        payload={"name": clean_organisation_name(name.strip() or organisation.name), "uscc": uscc},
         summary=f"变更“{organisation.name}”的统一社会信用代码",
         reason=reason,
         by=by,

@@ -11,7 +11,7 @@ from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.creation import create_account
 from calock.server.accounts.handing_over import code_link
 from calock.server.accounts.models import Account, Role
-from calock.server.accounts.organisations import MAX_NAME, create_organisation
+from calock.server.accounts.organisations import MAX_NAME, clean_uscc, create_organisation
 from calock.server.console.pages.common import asked_by, form_page, operator_and_context, page
 from calock.server.organisations.models import Organisation, OrganisationKind
 
@@ -80,7 +80,7 @@ def organisation_named(uscc: str) -> Organisation:
     Raises:
         Refusal: REQUEST_MALFORMED.
     """
-    found = Organisation.objects.filter(uscc=uscc.strip().upper()[:18]).first()
+    found = Organisation.objects.filter(uscc=clean_uscc(uscc)).first()
     if found is None:
         raise Refusal(Reason.REQUEST_MALFORMED, "没有使用该统一社会信用代码的单位")
     return found

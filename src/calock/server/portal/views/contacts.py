@@ -73,7 +73,8 @@ def add(request: SiteRequest) -> HttpResponse:
 
 
 def _waiting(account: Account, kind: str) -> str:
-    row = Contact.objects.kept().filter(account=account, kind=kind, verified_at__isnull=True).first()
+    known = kind if kind in ContactKind.values else ""  # PostgreSQL refuses to look for some texts
+    row = Contact.objects.kept().filter(account=account, kind=known, verified_at__isnull=True).first()
     try:
         return row.value if row else ""
     except NotOpenedError:

@@ -48,7 +48,7 @@ def _own(request: SiteRequest, number: str) -> tuple[Receipt, dict[str, str]]:
         Refusal: NOT_FOUND also for one that exists and is somebody else's.
     """
     account, _session = require_account(request)
-    found = Receipt.objects.of(account.pk).filter(pk=number).first()
+    found = Receipt.objects.of(account.pk).filter(pk=number).first() if _NUMBER.fullmatch(number) else None
     if found is None or not found.opens_for(account.pk):
         raise Refusal(Reason.NOT_FOUND, "no receipt that this account may read")
     return found, _names(found, viewer=account)
