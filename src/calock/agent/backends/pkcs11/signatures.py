@@ -92,7 +92,7 @@ def _silent_key(private: Any) -> Any:
     Raises:
         Refusal: KEY_USAGE_NOT_SIGNING, it tells that it does not.
     """
-    with contextlib.suppress(errors.AttributeTypeInvalid, errors.AttributeSensitive, errors.FunctionFailed):
+    with contextlib.suppress(errors.PKCS11Error):
         if not private[Attribute.SIGN]:
             raise Refusal(Reason.KEY_USAGE_NOT_SIGNING, "the token says of this certificate's key that it does not sign")
     return _SigningKey(private.wrapper)
