@@ -47,11 +47,12 @@ def ocsp_answer(
     digest: Digest = "sha1",
     key: Key | None = None,
     responder_digest: Digest = "sha1",
+    responder_key_hash: bytes | None = None,
     more: Sequence[bytes] = (),
 ) -> bytes:
     """Sign an OCSP response for a certificate the CA issued. ``responder``: a delegated signer; ``key``: a wrong one.
 
-    ``responder_digest``: of the key hash that names the signer.
+    ``responder_digest``: of the key hash that names the signer. ``responder_key_hash``: another name than that.
     ``more``: further DER SingleResponses, see :func:`single_answer`.
     """
     single = single_answer(
@@ -67,7 +68,7 @@ def ocsp_answer(
     signer = responder or authority
     certificates = [responder.certificate] if responder and responder_certificates is None else list(responder_certificates or ())
     tbs = der.sequence(
-        der.tlv(0xA2, der.octets(_DIGESTS[responder_digest][1](_key_bits(signer.key.spki_der)))),
+        der.tlv(0xA2, der.octets(responder_key_hash or _DIGESTS[responder_digest][1](_key_bits(signer.key.spki_der)))),
         der.generalized_time(produced_at or this_update),
         der.sequence(single, *more),
         *([der.tlv(0xA1, pki._extensions([("1.3.6.1.5.5.7.48.1.2", False, der.octets(nonce))]))] if nonce is not None else []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -179,6 +180,14 @@ def test_a40_wrong_responder_id(ec):
     impostor = replace(ec.issuing, key=pki.make_key("EC"))
     made = ec.answer(responder=impostor, responder_certificates=[], key=ec.issuing.key)
     assert "neither the CA nor sent along" in ec.detail(ocsp=[made])
+
+
+def test_a_responder_may_be_named_by_its_key_identifier_or_a_hash_of_its_whole_key(world):
+    key_id = bytes.fromhex(Certificate.parse(world.issuing.certificate).subject_key_id)
+    whole = hashlib.sha256(world.issuing.key.spki_der).digest()
+    for named in (key_id, whole):
+        assert world.reason(ocsp=[world.answer(responder_key_hash=named)]) is None
+    assert world.reason(ocsp=[world.answer(responder_key_hash=b"x" * 20)]) is Reason.REVOCATION_UNTRUSTED
 
 
 def test_a40_error_answers_are_unavailable(world):

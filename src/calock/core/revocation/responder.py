@@ -91,22 +91,23 @@ def find_responder(
 
 def _is_named(response: BasicOcspResponse, candidate: Certificate) -> bool:
     """Whether the responderID of the response means this certificate."""
-    if response.responder_key_hash is not None:
-        try:
-            bits = key_bits(candidate.spki_der)
-        except reader.DerError:
-            return False
-        return response.responder_key_hash in _key_hashes(bits, len(response.responder_key_hash))
+    named = response.responder_key_hash
     try:
-        return response.responder_key is not None and response.responder_key == candidate.subject_key
-    except Refusal:
-        return False  # the name cannot be read
+        return response.responder_key == candidate.subject_key if named is None else _names_key(named, candidate)
+    except (Refusal, reader.DerError):
+        return False  # the name or the key cannot be read
+
+
+def _names_key(named: bytes, candidate: Certificate) -> bool:
+    hashes = *_key_hashes(key_bits(candidate.spki_der), len(named)), *_key_hashes(candidate.spki_der, len(named))
+    return named in hashes or named.hex() == candidate.subject_key_id
 
 
 def _key_hashes(bits: bytes, size: int) -> tuple[bytes, ...]:
     """Hashes of so many octets by which a responderID may name a key: SHA-1 (RFC 6960 clause 4.2.1), else SHA-256 or SM3.
 
-    The hash only chooses the key that the signature is verified with.
+    Some responders hash the whole SubjectPublicKeyInfo, or take the key identifier of their certificate. It only chooses the key
+    that the signature is verified with.
     """
     if size == 20:
         return (hashlib.sha1(bits, usedforsecurity=False).digest(),)
