@@ -173,7 +173,7 @@ def test_a_number_behind_an_empty_value_is_read() -> None:
     assert found.holder_id == USCC
 
 
-@pytest.mark.parametrize("value", [b"", der.utf8(""), der.tlv(0x05)])
+@pytest.mark.parametrize("value", [b"", der.utf8(""), der.tlv(0x05), der.utf8("  "), der.tlv(0x1E, b"\0 ")])
 def test_an_empty_extension_names_nobody(value: bytes) -> None:
     assert _identify(world().raw_lock((pki.USCC_OID, False, value)))[0] is None
 

@@ -128,9 +128,12 @@ def _is_another_number(text: str, certificate: Certificate, rules: tuple[Identit
 
 
 def _says_no_text(certificate: Certificate, rule: IdentityRule) -> bool:
-    """Whether the extension is there and holds something that cannot be read as text: then it names somebody unknown."""
+    """Whether the extension is there and holds something that cannot be read as text: then it names somebody unknown.
+
+    Nothing, and blanks, fill a field that is not used.
+    """
     value = certificate.value_of(rule.oid) if rule.source == "oid" else None
-    return value is not None and len(value) > 2 and strings.first_text(value) is None
+    return value is not None and value[2:].strip(b" \0") != b"" and strings.first_text(value) is None
 
 
 def accepted_values(certificate: Certificate, rule: IdentityRule) -> set[str]:
