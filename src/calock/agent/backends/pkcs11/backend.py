@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,20 @@ class Pkcs11Backend:
     def __init__(self, path: Path) -> None:
         try:
             self._library: Any = pkcs11.lib(str(path))
-            self._calls = ReaderCalls(str(path))
         except (errors.PKCS11Error, RuntimeError, OSError) as error:
             raise load_refusal(str(path), OSError(str(error))) from error
+        self._path = str(path)
         self._first = True
         self._revealed: dict[str, TokenObjects] = {}
         """What tokens showed after a login, by device, as long as they stay plugged in."""
+
+    @cached_property
+    def _calls(self) -> ReaderCalls:
+        """The same library once more. Where that cannot be had, only what needs it fails: most tokens do without."""
+        return ReaderCalls(self._path)
+
+    def _told_lengths(self, slot: int) -> tuple[int, int]:
+        return self._calls.pin_lengths(slot)
 
     # --- listing
 
@@ -80,7 +89,7 @@ class Pkcs11Backend:
         if not self._first:
             self._library.reinitialize()
         self._first = False
-        tokens = present_tokens(self._library, self._calls.pin_lengths)
+        tokens = present_tokens(self._library, self._told_lengths)
         self._forget_all_but(tokens)
         return tokens
 
@@ -227,7 +236,7 @@ class Pkcs11Backend:
 
     def fingerprint(self) -> str:
         try:
-            tokens = present_tokens(self._library, self._calls.pin_lengths)
+            tokens = present_tokens(self._library, self._told_lengths)
         except errors.PKCS11Error as error:
             return type(error).__name__
         self._forget_all_but(tokens)

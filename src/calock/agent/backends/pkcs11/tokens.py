@@ -92,7 +92,7 @@ def field_text(value: Any) -> str:
 def _pin_lengths(told_lengths: Callable[[int], tuple[int, int]], slot: int) -> tuple[int, int]:
     try:
         return usable_lengths(*told_lengths(slot))
-    except errors.PKCS11Error:
+    except (errors.PKCS11Error, OSError):
         return usable_lengths(0, 0)
 
 
