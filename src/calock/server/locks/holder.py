@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -134,8 +135,7 @@ def lock_ids_of(identity: Identity, spki_sha256: str) -> tuple[str, ...]:
     return (f"{mask_person_ids(identity.lock_id)[-DEVICE:]}-{spki_sha256[:8].upper()}",)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What the database knows about a certificate at login: its lock, and the live binding if there is one."""
 
     certificate_id: uuid.UUID
@@ -154,9 +154,9 @@ class Found:
     account_state: str
     organisation_id: uuid.UUID | None
     organisation_state: str
-    sealed: bool
-    """Whether the seals of certificate, binding and account fit."""
     driver_known: bool
     """Whether the driver that gave the answer gave one for this account before."""
     challenge_spent: bool
     """Whether the challenge that was answered had been used before."""
+    sealed: bool
+    """Whether the seals of certificate, binding and account fit."""

@@ -7,7 +7,9 @@ ORM's own statements (docs/decisions).
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -19,11 +21,11 @@ from calock.server.locks.models import Binding, LockCertificate, binding_content
 from calock.server.tools import seals
 
 FIND = """
-SELECT c.id, c.lock_id, c.cert_sha256, c.spki_sha256, n.spki_sha256, b.id, b.awaits, b.suspended_at, a.id, a.state, a.role,
-    o.id, o.state, p.code, d.id, s.digest,
-    c.revoked_at, v.id, n.revoked_at,
-    c.holder_hmac, c.mac, b.bound_at, b.mac, a.username, a.password, a.lock_enrolment_until, a.organisation_id, a.lock_only,
-    a.password_changed_at, a.password_reset_at, a.mac
+SELECT c.id, c.lock_id, c.cert_sha256, p.code, c.revoked_at IS NOT NULL OR v.id IS NOT NULL OR n.revoked_at IS NOT NULL,
+    COALESCE(n.spki_sha256 <> c.spki_sha256, FALSE), b.id, COALESCE(b.awaits, ''), b.suspended_at IS NOT NULL,
+    a.id, COALESCE(a.state, ''), COALESCE(a.role, ''), o.id, COALESCE(o.state, ''), d.id IS NOT NULL, s.digest IS NOT NULL,
+    c.spki_sha256, c.holder_hmac, c.mac, b.bound_at, b.mac, a.username, a.password, a.lock_enrolment_until, a.organisation_id,
+    a.lock_only, a.password_changed_at, a.password_reset_at, a.mac
 FROM locks_lockcertificate c
 JOIN providers_carecord r ON r.id = c.ca_record_id
 JOIN providers_provider p ON p.id = r.provider_id
@@ -36,6 +38,10 @@ LEFT JOIN locks_knowndriver d ON d.account_id = a.id AND d.key_sha256 = %s
 LEFT JOIN challenges_spentchallenge s ON s.digest = %s
 WHERE r.spki_sha256 = %s AND c.serial = %s
 """
+"""The fields of ``Found`` but the last, then those of ``_UnderSeal``, in their order."""
+
+
+_FACTS = len(Found._fields) - 1
 
 
 def is_spent(challenge: Challenge) -> bool:
@@ -43,12 +49,22 @@ def is_spent(challenge: Challenge) -> bool:
     return SpentChallenge.objects.filter(pk=challenge.digest).exists()
 
 
-def _uuid(value: uuid.UUID | str | None) -> uuid.UUID | None:
-    return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
+class _UnderSeal(NamedTuple):
+    """What the seals of certificate, binding and account cover and ``Found`` does not tell, and the seals."""
 
-
-def _moment(value: datetime | None) -> datetime | None:
-    return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)  # SQLite has no time zones
+    key: str
+    holder: str
+    certificate_mac: str
+    bound_at: datetime
+    binding_mac: str
+    username: str
+    password: str
+    enrolment: datetime | None
+    member_of_id: uuid.UUID | None
+    lock_only: bool | None
+    changed: datetime | None
+    reset: datetime | None
+    account_mac: str
 
 
 def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: str = "") -> Found | None:
@@ -57,55 +73,48 @@ def find(ca_spki_sha256: str, serial: str, driver_key: str = "", *, challenge: s
     ``driver_key``: of the driver that gave the answer; whether the account knows it. ``challenge``: the digest of the one that was
     answered; whether it was used.
     """
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+    connection = connections[DEFAULT_DB_ALIAS]
+    with connection.cursor() as cursor:
         cursor.execute(FIND, [driver_key, challenge, ca_spki_sha256, serial])
         row = cursor.fetchone()
     if row is None:
         return None
-    certificate, lock, cert_sha256, key, newest_key, binding, awaits, lost, account, account_state, account_role, *more = row
-    organisation, organisation_state, provider, driver, spent, *more = more
-    revoked, (holder, certificate_mac, bound_at, binding_mac, *sealed_of_account, account_mac) = more[:3], more[3:]
-    certificate_id, lock_id, binding_id, account_id = _uuid(certificate), _uuid(lock), _uuid(binding), _uuid(account)
-    assert certificate_id is not None
-    assert lock_id is not None
-    sealed = False
-    if binding_id is not None and account_id is not None:
-        since = _moment(bound_at)
-        assert since is not None
-        username, password, enrolment, member_of, lock_only, changed, reset = sealed_of_account
-        of_account = account_content(
-            account_id,
-            username=username,
-            role=account_role,
-            state=account_state,
-            password=password,
-            enrolment=_moment(enrolment),
-            organisation=_uuid(member_of),
-            lock_only=lock_only,
-            changed=_moment(changed),
-            reset=_moment(reset),
-        )
-        of_binding = binding_content(binding_id, lock_id, account_id, since, awaits, suspended=lost is not None)
-        sealed = (
-            seals.fits(certificate_mac, LockCertificate.PURPOSE, certificate_content(cert_sha256, lock_id, key, holder))
-            and seals.fits(binding_mac, Binding.PURPOSE, of_binding)
-            and seals.fits(account_mac, Account.PURPOSE, of_account)
-        )
-    return Found(
-        certificate_id=certificate_id,
-        lock_id=lock_id,
-        cert_sha256=cert_sha256,
-        provider=provider,
-        revoked=any(value is not None for value in revoked),
-        superseded_by_other_key=newest_key is not None and newest_key != key,
-        binding_id=binding_id,
-        binding_awaits=awaits or "",
-        reported_lost=lost is not None,
-        account_id=account_id,
-        account_state=account_state or "",
-        organisation_id=_uuid(organisation),
-        organisation_state=organisation_state or "",
-        sealed=sealed,
-        driver_known=driver is not None,
-        challenge_spent=spent is not None,
+    facts, rest = row[:_FACTS], row[_FACTS:]
+    if connection.vendor != "postgresql":
+        facts, rest = _read(Found, facts), _read(_UnderSeal, rest)
+    found = Found._make([*facts, False])
+    return found._replace(sealed=_is_sealed(found, _UnderSeal(*rest)))
+
+
+def _read(fields: type[NamedTuple], row: Sequence[Any]) -> list[Any]:
+    """Where the database has texts for ids, and moments without a time zone."""
+    return [
+        uuid.UUID(value) if value and name.endswith("_id") else value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+        for name, value in zip(fields._fields, row, strict=False)
+    ]
+
+
+def _is_sealed(found: Found, row: _UnderSeal) -> bool:
+    if found.binding_id is None or found.account_id is None:
+        return False
+    of_certificate = certificate_content(found.cert_sha256, found.lock_id, row.key, row.holder)
+    of_binding = binding_content(
+        found.binding_id, found.lock_id, found.account_id, row.bound_at, found.binding_awaits, suspended=found.reported_lost
+    )
+    of_account = account_content(
+        found.account_id,
+        username=row.username,
+        role=found.account_role,
+        state=found.account_state,
+        password=row.password,
+        enrolment=row.enrolment,
+        organisation=row.member_of_id,
+        lock_only=row.lock_only,
+        changed=row.changed,
+        reset=row.reset,
+    )
+    return (
+        seals.fits(row.certificate_mac, LockCertificate.PURPOSE, of_certificate)
+        and seals.fits(row.binding_mac, Binding.PURPOSE, of_binding)
+        and seals.fits(row.account_mac, Account.PURPOSE, of_account)
     )

@@ -57,7 +57,12 @@ def _key(secret: str, purpose: Purpose) -> Key:
 
 def ring(purpose: Purpose) -> tuple[Key, ...]:
     """The keys for ``purpose`` and for nothing else, the newest first."""
-    return tuple(_key(secret, purpose) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+    return _ring(purpose, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+
+
+@cache
+def _ring(purpose: Purpose, *secrets: str) -> tuple[Key, ...]:
+    return tuple(_key(secret, purpose) for secret in secrets)
 
 
 def key_for(purpose: Purpose) -> bytes:
