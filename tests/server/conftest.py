@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.signals import post_migrate
+from django.dispatch import receiver
+from django.test.signals import setting_changed
 from worlds import kept
 from worlds.locks import LockWorld, make_lock_world
 
@@ -22,7 +24,7 @@ from calock.server.accounts.sealed_rows import SealedRow
 from calock.server.locks import answers, predecessors
 from calock.server.providers import rollback_guard, trust
 from calock.server.receipts import blobs
-from calock.server.tools import throttle
+from calock.server.tools import keys, throttle
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,12 @@ def _look_at_the_register_again() -> None:
     """At its seal, as a process does every few seconds: sealed rows that are kept for many tests are read and checked once."""
     if trust._keeper._kept is not None:
         trust._keeper._kept = replace(trust._keeper._kept, checked_at=float("-inf"))
+
+
+@receiver(setting_changed)
+def _the_keys_of_another_secret(*, setting: str, **_: object) -> None:
+    if setting.startswith("SECRET_KEY"):
+        keys.ring.cache_clear()
 
 
 @pytest.fixture(scope="session")

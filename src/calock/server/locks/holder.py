@@ -152,6 +152,7 @@ class Found(NamedTuple):
     reported_lost: bool
     account_id: uuid.UUID | None
     account_state: str
+    account_role: str
     organisation_id: uuid.UUID | None
     organisation_state: str
     driver_known: bool

@@ -88,9 +88,9 @@ def _revocation(status: RevocationStatus) -> Revocation:
 def _checks(checks: Iterable[Check]) -> Iterable[tuple[str, str, str, str, str]]:
     for check in checks:
         yield (
-            check.step.value if check.step else "",
+            str(check.step or ""),
             check.name,
             "passed" if check.passed else "skipped",
-            check.reason.value if check.reason else "",
+            str(check.reason or ""),
             check.detail,
         )

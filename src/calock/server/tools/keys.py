@@ -55,19 +55,15 @@ def _key(secret: str, purpose: Purpose) -> Key:
     return Key(f"k{_derive(secret, 'id', 4).hex()[: ID_LENGTH - 1]}", _derive(secret, purpose))
 
 
-def ring(purpose: Purpose) -> tuple[Key, ...]:
-    """The keys for ``purpose`` and for nothing else, the newest first."""
-    return _ring(purpose, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-
-
 @cache
-def _ring(purpose: Purpose, *secrets: str) -> tuple[Key, ...]:
-    return tuple(_key(secret, purpose) for secret in secrets)
+def ring(purpose: Purpose) -> tuple[Key, ...]:
+    """The keys for ``purpose`` and for nothing else, the newest first. A process keeps the secrets that it began with."""
+    return tuple(_key(secret, purpose) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 def key_for(purpose: Purpose) -> bytes:
     """The newest of them, 32 bytes: what is made now is made with it."""
-    return _key(settings.SECRET_KEY, purpose).octets
+    return ring(purpose)[0].octets
 
 
 def key_ids() -> tuple[str, ...]:
