@@ -46,7 +46,7 @@ with token.open(rw=True, user_pin=pin) as session:
             attributes = decode_x509_certificate(data)
         attributes[Attribute.TOKEN] = True
         for name, value in extra.items():
-            attributes[Attribute[name]] = bytes.fromhex(value) if name == "ID" else value
+            attributes[Attribute[name]] = bytes.fromhex(value) if name in ("ID", "VALUE") else value
         session.create_object(attributes)
 """
 

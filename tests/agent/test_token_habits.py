@@ -155,6 +155,17 @@ def test_certificates_that_the_token_refuses_are_a_fault_of_it(begin, hsm: SoftH
     assert until(driver.problems, "the problem") == [("libshim.so", "MODULE_FAILED")]
 
 
+@pytest.mark.parametrize("filling", [bytes(40), b"\xff" * 40])
+def test_a_certificate_in_a_field_of_fixed_size_is_the_certificate(begin, hsm: SoftHsm, filling: bytes) -> None:
+    key = pki.make_key("EC")
+    certificate = make_certificate(key, "锁")
+    hsm.add_token("锁", PIN)
+    stored = {"ID": "01", "VALUE": (certificate + filling).hex()}
+    hsm.store("锁", PIN, ("private", key.private_pkcs8, {"ID": "01"}), ("certificate", certificate, stored))
+    driver = begin()
+    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
+
+
 def test_a_key_of_the_vendors_own_type_signs(begin, hsm: SoftHsm) -> None:
     store(hsm, "锁")
     driver = begin("vendorkeys")

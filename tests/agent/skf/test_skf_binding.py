@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calock.agent import signing
+from calock.agent.backends.base import strip_padding
 from calock.agent.backends.module_file import architecture_here, architectures
 from calock.agent.backends.skf import SkfBackend, probe
 from calock.agent.backends.skf.errors import SkfContractError, SkfError
-from calock.agent.backends.skf.library import SkfLibrary, strip_padding
+from calock.agent.backends.skf.library import SkfLibrary
 from calock.agent.backends.skf.probe import ulong_size, width_from
 from calock.agent.backends.skf.structures import DEVINFO_SIZE, UlongSize, parse_device_info, raw_signature, text
 from calock.core.certificates.certificate import Certificate

@@ -10,10 +10,10 @@ from agent.soft_skf import Pair
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calock.agent.backends.base import Listing, LockRecord, PinState
+from calock.agent.backends.base import Listing, LockRecord, PinState, strip_padding
 from calock.agent.backends.skf.binding import GuardedBuffer, OutParameter, SkfFunctions
 from calock.agent.backends.skf.errors import SkfError
-from calock.agent.backends.skf.library import Container, Device, SkfLibrary, strip_padding
+from calock.agent.backends.skf.library import Container, Device, SkfLibrary
 from calock.agent.backends.skf.structures import text
 from calock.agent.locks import _usable
 

@@ -128,6 +128,15 @@ class Backend(Protocol):
         ...
 
 
+def strip_padding(raw: bytes) -> bytes:
+    """Cut the zero or 0xFF bytes off that follow a complete DER SEQUENCE; anything else stays as it is."""
+    if len(raw) < 4 or raw[0] != 0x30 or raw[1] not in (0x81, 0x82):
+        return raw
+    header = 2 + raw[1] - 0x80
+    end = header + int.from_bytes(raw[2:header], "big")
+    return raw[:end] if end < len(raw) and not raw[end:].strip(b"\0\xff") else raw
+
+
 def require_same_certificate(found: bytes, shown: bytes) -> None:
     """Refuse when the token no longer holds the certificate the user was shown.
 

@@ -15,6 +15,7 @@ from typing import Any
 from pkcs11 import Attribute, KeyType, ObjectClass
 from pkcs11 import exceptions as errors
 
+from calock.agent.backends.base import strip_padding
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Refusal
 
@@ -171,7 +172,7 @@ def _certificates(session: Any) -> tuple[tuple[StoredCertificate, ...], bool]:
     items = _objects(session, ObjectClass.CERTIFICATE)
     cut = len(items) > MAX_OBJECTS
     for item in items[:MAX_OBJECTS]:
-        der = _octets(item, Attribute.VALUE)
+        der = strip_padding(_octets(item, Attribute.VALUE))
         octets += len(der)
         if octets > MAX_OCTETS:
             return tuple(found.values()), True

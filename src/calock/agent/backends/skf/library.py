@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NewType
 
+from calock.agent.backends.base import strip_padding
 from calock.agent.backends.skf import probe
 from calock.agent.backends.skf.binding import GuardedBuffer, OutParameter, SkfFunctions, load
 from calock.agent.backends.skf.errors import BUFFER_TOO_SMALL, OK, SkfContractError, SkfError
@@ -209,15 +210,6 @@ class SkfLibrary:
             names.append(raw[at:end])
             at = end + 1
         return names
-
-
-def strip_padding(raw: bytes) -> bytes:
-    """Cut the zero or 0xFF bytes off that follow a complete DER SEQUENCE; anything else stays as it is."""
-    if len(raw) < 4 or raw[0] != 0x30 or raw[1] not in (0x81, 0x82):
-        return raw
-    header = 2 + raw[1] - 0x80
-    end = header + int.from_bytes(raw[2:header], "big")
-    return raw[:end] if end < len(raw) and not raw[end:].strip(b"\0\xff") else raw
 
 
 def _c_text(name: bytes) -> bytes:
