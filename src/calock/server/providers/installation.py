@@ -29,7 +29,6 @@ from calock.server.providers.models import (
 )
 from calock.server.providers.register_audit import record_change
 from calock.server.providers.services import DESCRIPTION_FIELDS, LINK_FIELDS, clean_row, clean_rules
-from calock.server.providers.shared_keys import require_own_on_each_site
 from calock.server.providers.validators import clean_address, clean_links, clean_sites
 
 
@@ -90,7 +89,6 @@ def install_provider(
 def _install_ca(provider: Provider, wanted: CaToInstall) -> str:
     at = timezone.now()
     ca = read_ca_certificate(wanted.certificate, at=at, crl_signer=wanted.crl_signer)
-    require_own_on_each_site(provider, keys=(ca.spki_sha256,))
     record = provider.ca_records.filter(spki_sha256=ca.spki_sha256).first()
     record = record or CaRecord(provider=provider, spki_sha256=ca.spki_sha256)
     if record.state in (CaState.SUSPENDED, CaState.WITHDRAWN):
