@@ -27,7 +27,7 @@ LINK = re.compile(r'\bhref="([^"#]+)"')
 FORM = re.compile(r"<form\b([^>]*)>(.*?)</form>", re.DOTALL)
 FIELD = re.compile(r"<(?:input|select|textarea|button)\b([^>]*)>")
 VALUE = re.compile(r'\b(\w+)="([^"]*)"')
-ROUNDS = 4
+ROUNDS = 6
 SEEDS = range(max(1, settings.default.max_examples // 1000))
 """One, but five with ``--hypothesis-profile=search``."""
 MOST_PAGES = 80
