@@ -20,6 +20,8 @@ from calock.wire.message_types import describe_message_types
 
 PATHS = 256
 """Addresses whose view is remembered."""
+LONGEST = 200
+"""Characters of one: ours are shorter, and strangers choose what is remembered."""
 
 
 @lru_cache(PATHS)
@@ -36,7 +38,8 @@ class Handler(WSGIHandler):
         Raises:
             Http404: no pattern fits.
         """
-        request.resolver_match = found = _match(request.path_info)
+        path = request.path_info
+        request.resolver_match = found = _match(path) if len(path) <= LONGEST else get_resolver().resolve(path)
         return found
 
 

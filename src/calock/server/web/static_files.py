@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +15,8 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 from calock.server.tools.files import replacing
 
-MARK = "collected.json"
-"""Of which sources the collected files were made, and what they were; among them, and written when they are whole."""
+MARK = "collected.sha256"
+"""A digest of what the collected files were made of and what they were: among them, which are public, once they are whole."""
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # no type information published
@@ -69,7 +68,7 @@ def collect() -> None:
 def _mark(sources: str) -> bytes:
     root = Path(settings.STATIC_ROOT)
     made = ((str(path.relative_to(root)), path) for path in root.rglob("*") if path.is_file() and path.name != MARK)
-    return json.dumps({"whitenoise": version("whitenoise"), "sources": sources, "made": _digest(made)}).encode()
+    return hashlib.sha256(f"{version('whitenoise')} {sources} {_digest(made)}".encode()).hexdigest().encode()
 
 
 def _digest(files: Iterable[tuple[str, str | Path]]) -> str:
