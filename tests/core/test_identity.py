@@ -173,6 +173,31 @@ def test_a_number_behind_an_empty_value_is_read() -> None:
     assert found.holder_id == USCC
 
 
+def in_utf8(octets: bytes) -> bytes:
+    """A UTF8String, whatever it holds."""
+    return der.tlv(0x0C, octets)
+
+
+@pytest.mark.parametrize("name", ["张三".encode("gb18030"), "Müller".encode("latin-1")])
+def test_a_name_in_another_character_set_is_no_holder_and_no_lock(name: bytes) -> None:
+    """Namesakes would be one holder, and who has the number before this name another one than before."""
+    by_number, by_text = IdentityRule("oid", pki.LOCK_ID_OID, kind="id_card"), IdentityRule("oid", pki.LOCK_ID_OID, kind="text")
+    before_number = world().raw_lock((pki.LOCK_ID_OID, False, der.sequence(in_utf8(name), der.printable(ID_CARD))))
+    for rule in (by_number, by_text):
+        _, found = _identify(before_number, holder=(rule,))
+        assert found is not None
+        assert found.holder_id == ID_CARD
+    before_serial = world().raw_lock((pki.LOCK_ID_OID, False, der.sequence(in_utf8(name), der.printable("SN123456"))))
+    _, found = _identify(before_serial, lock=(by_text,))
+    assert found is not None
+    assert found.lock_id == "SN123456"
+    alone = world().raw_lock((pki.LOCK_ID_OID, False, in_utf8(name)))
+    assert _identify(alone, holder=(by_text,), holder_required=True) == (Reason.HOLDER_ID_MISSING, None)
+    _, found = _identify(alone, lock=(by_text,))
+    assert found is not None
+    assert found.lock_source == "key"
+
+
 @pytest.mark.parametrize("value", [b"", der.utf8(""), der.tlv(0x05), der.utf8("  "), der.tlv(0x1E, b"\0 ")])
 def test_an_empty_extension_names_nobody(value: bytes) -> None:
     assert _identify(world().raw_lock((pki.USCC_OID, False, value)))[0] is None

@@ -130,38 +130,48 @@ class Certificate:
 
     @lazy
     def subject_attributes(self) -> tuple[tuple[str, str], ...]:
-        """(dotted OID, text) in the order of the certificate; none when the name cannot be read."""
+        """(dotted OID, text) in the order of the certificate; none when the name cannot be read. The rules read these."""
         return _texts_of(self.subject_der)
 
     @lazy
     def issuer_attributes(self) -> tuple[tuple[str, str], ...]:
         return _texts_of(self.issuer_der)
 
+    @lazy
+    def _subject_shown(self) -> tuple[tuple[str, str], ...]:
+        """The attributes for people: also text that is read for showing alone."""
+        return _texts_of(self.subject_der, strings.shown_text)
+
+    @lazy
+    def _issuer_shown(self) -> tuple[tuple[str, str], ...]:
+        return _texts_of(self.issuer_der, strings.shown_text)
+
     @property
     def subject_cn(self) -> str:
-        return names.last(self.subject_attributes, names.COMMON_NAME)
+        return names.last(self._subject_shown, names.COMMON_NAME)
 
     @property
     def subject_cn_readings(self) -> frozenset[str]:
         """The common name as it is read and as it once was, to compare it with one that was stored: T61String was latin-1."""
-        return frozenset((self.subject_cn, names.last(_texts_of(self.subject_der, strings.former_text), names.COMMON_NAME)))
+        read = self.subject_attributes, _texts_of(self.subject_der, strings.former_text)
+        return frozenset(names.last(texts, names.COMMON_NAME) for texts in read)
 
     @property
     def subject_o(self) -> str:
-        return names.last(self.subject_attributes, names.ORGANISATION)
+        return names.last(self._subject_shown, names.ORGANISATION)
 
     @property
     def issuer_cn(self) -> str:
-        return names.last(self.issuer_attributes, names.COMMON_NAME)
+        return names.last(self._issuer_shown, names.COMMON_NAME)
 
     @property
     def subject_text(self) -> str:
         """For display only; nothing is ever looked up or compared by it."""
-        return names.display(self.subject_attributes)
+        return names.display(self._subject_shown)
 
     @property
     def issuer_text(self) -> str:
-        return names.display(self.issuer_attributes)
+        return names.display(self._issuer_shown)
 
     # --- key and signature
 

@@ -20,13 +20,20 @@ def text(tag: int, contents: bytes) -> str | None:
     """Read a character string of any of ASN.1's types; None when it is no string or not decodable.
 
     The types of one octet a character are read as UTF-8 (which ASCII is), then as GB 18030, then as latin-1 (ISO 8859-1): CAs
-    write all three into T61String, whose own character set is unused in practice, and some into the others. A UTF8String of other
-    octets is read as GB 18030, to be shown: as part of a name OpenSSL refuses it.
+    write all three into T61String, whose own character set is unused in practice, and some into the others.
     """
     if tag in _ONE_OCTET:
         return _one_octet_text(contents)
     codec = _CODECS.get(tag)
-    found = _decoded(contents, codec) if codec else None
+    return _decoded(contents, codec) if codec else None
+
+
+def shown_text(tag: int, contents: bytes) -> str | None:
+    """Like :func:`text`, for people: a UTF8String of other octets is read as GB 18030.
+
+    Nothing may be decided by it: latin-1 and other octets are read so as well, as characters that nobody wrote.
+    """
+    found = text(tag, contents)
     return _decoded(contents, "gb18030") if found is None and tag == _UTF8 else found
 
 
@@ -53,8 +60,6 @@ def _mixes_alphabets(found: str) -> bool:
 
 def exact_text(tag: int, contents: bytes) -> str | None:
     """Like :func:`text`, but None also for octets that other software may read as another text."""
-    if tag == _UTF8:
-        return _decoded(contents, "utf-8")
     return None if tag in _ONE_OCTET and not contents.isascii() else text(tag, contents)
 
 

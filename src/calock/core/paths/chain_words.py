@@ -37,7 +37,7 @@ def unreadable(certificate: Certificate) -> str:
 def _attribute_fault(tag: int, contents: bytes) -> str:
     if tag not in _READ_IN_NAMES:
         return f"of a type that names do not have (tag {tag:#04x})"
-    if tag == _UTF8 and strings.exact_text(tag, contents) is None:
+    if tag == _UTF8 and strings.text(tag, contents) is None:
         return "a UTF8String that holds other octets than UTF-8"
     if tag == _BMP and any(0xD8 <= octet < 0xE0 for octet in contents[::2]):
         return "a BMPString with a character that takes more than two octets"
