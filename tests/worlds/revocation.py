@@ -21,6 +21,7 @@ from worlds.rows import ca_session, install
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.revocation.ocsp import OID_NONCE
+from calock.demo import der
 from calock.server.locks import answers
 from calock.server.providers.models import CaRecord, RevocationSource
 from calock.server.sessions.models import Session
@@ -230,6 +231,13 @@ class CrlWorld:
         others = [(0x7000_0000_0000 + number, now - HOUR, None) for number in range(entries)]
         own = [(revoked or self.leaf.serial, now - HOUR, reason)] if reason else []
         return (authority or self.family.issuing).crl([*others, *own], **fields)
+
+    def container(self, *crls: bytes, certificates: int = 0) -> bytes:
+        """A PKCS#7 container (RFC 2315 clause 9.1) in DER with CRLs behind so many certificates."""
+        content = der.sequence(der.oid("1.2.840.113549.1.7.1"))
+        before = [der.tlv(0xA0, *[self.family.issuing.certificate] * certificates)] if certificates else []
+        signed = der.sequence(der.integer(1), der.set_of(), content, *before, der.tlv(0xA1, *crls), der.set_of())
+        return der.sequence(der.oid("1.2.840.113549.1.7.2"), der.tlv(0xA0, signed))
 
     def publish(self, body: bytes | None = None, *, reason: str | None = None) -> bytes:
         """Serve a CRL for the locks' CA, and a clean one for the CA above."""

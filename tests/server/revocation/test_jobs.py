@@ -167,6 +167,17 @@ def test_the_first_octets_do_not_hide_a_new_crl_of_the_same_length(source):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("form", [bytes, base64.encodebytes])
+def test_the_certificates_of_a_container_do_not_hide_a_new_crl_behind_them(source, form):
+    world = CrlWorld.installed(source)
+    now = moment()
+    for seconds, peek in ((10, False), (9, True)):
+        crl = world.crl(this_update=now - timedelta(seconds=seconds), number=40, next_update=now + HOUR)
+        world.publish(form(world.container(crl, certificates=12)))
+        assert refresh_crl(world.issuing, peek=peek).changed
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("issuer_is_long", [False, True])
 def test_the_first_octets_of_a_bundle_or_behind_a_long_name_decide_nothing(source, issuer_is_long):
     world = CrlWorld.installed(source)

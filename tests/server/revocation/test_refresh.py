@@ -281,6 +281,18 @@ def test_a_source_that_serves_text(world, before, behind):
     assert user_sees(world) is Reason.CERTIFICATE_REVOKED
 
 
+@pytest.mark.parametrize("form", [bytes, base64.encodebytes, lambda der: der + b"\r\n"])
+def test_a_source_that_serves_a_container(world, form):
+    world.publish(form(world.container(world.crl(authority=world.family.root), world.crl(reason="superseded"), certificates=2)))
+    refresh_both(world)
+    assert user_sees(world) is Reason.CERTIFICATE_REVOKED
+
+
+def test_a_container_of_too_many_crls_is_refused(world):
+    world.publish(world.container(*[world.crl()] * 17))
+    assert "17 CRLs in one answer" in refresh_crl(world.issuing).error
+
+
 def test_unchanged_crls_are_not_fetched_again_when_the_source_can_say_so(world, source):
     source.answers["/issuing.crl"] = conditional(world.crl())
     refresh_both(world)

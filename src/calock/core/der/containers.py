@@ -153,7 +153,7 @@ def _as_octets(data: bytes) -> bytes:
 
 def _in_block(label: bytes, body: bytes) -> list[FileCertificate]:
     der = _decoded(_text_of(body))
-    if label in _PKCS7_LABELS or _is_pkcs7(der):
+    if label in _PKCS7_LABELS or is_pkcs7(der):
         return _in_pkcs7(der)
     if label.startswith(b"TRUSTED"):
         try:
@@ -165,7 +165,7 @@ def _in_block(label: bytes, body: bytes) -> list[FileCertificate]:
 
 
 def _in_der(data: bytes) -> list[FileCertificate]:
-    if _is_pkcs7(data):
+    if is_pkcs7(data):
         return _in_pkcs7(data)
     other = next((kind for begin, kind in _OTHERS.items() if data[_header(data) :].startswith(begin)), None)
     if other is not None:
@@ -237,8 +237,10 @@ def _instead(data: bytes) -> str:
 # --- PKCS#7
 
 
-def _is_pkcs7(data: bytes) -> bool:
-    return data[:1] == _SEQUENCE and data[_header(data) :].startswith((_PKCS7, _GM_PKCS7))
+def is_pkcs7(data: reader.Bytes) -> bool:
+    """Whether a DER or BER value is a PKCS#7 container."""
+    head = bytes(data[:_HEAD])
+    return head[:1] == _SEQUENCE and head[_header(head) :].startswith((_PKCS7, _GM_PKCS7))
 
 
 def _in_pkcs7(data: bytes) -> list[FileCertificate]:
@@ -254,7 +256,7 @@ def _in_pkcs7(data: bytes) -> list[FileCertificate]:
 def _crls_in(data: bytes) -> list[bytes]:
     """The CRLs of a PKCS#7 container; what is none, or cannot be read, comes back whole."""
     try:
-        return (_parts_of(data, _CRLS) if _is_pkcs7(data) else []) or [data]
+        return (_parts_of(data, _CRLS) if is_pkcs7(data) else []) or [data]
     except reader.DerError:
         return [data]
 

@@ -9,6 +9,7 @@ manifest, which survives a reset of the row.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import names
-from calock.core.der.containers import values_in, without_white_space
+from calock.core.der.containers import is_pkcs7, values_in, without_white_space
 from calock.core.der.reader import Bytes, DerError
 from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
@@ -40,11 +41,13 @@ from calock.server.revocation.evidence import current_evidence, graph_of
 from calock.server.revocation.manifest import Final, Held, Mark, manifest_or_empty
 
 MAX_BUNDLE = 16
-"""CRLs in one PEM answer."""
+"""CRLs in one answer, in PEM or PKCS#7."""
 MAX_NUMBER = 64
 """Hexadecimal digits of a CRLNumber; RFC 5280 clause 5.2.3 allows 20 octets."""
 MAX_NAME = 1024
 """Octets of an issuer's name up to which thisUpdate surely stands within the first ``PEEK`` octets, in PEM as well."""
+_FRONT = 1024
+"""Octets of an answer within which the CRL begins then: text, or certificates of a container, may stand before it."""
 
 
 def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> int | None:
@@ -70,7 +73,7 @@ def take(source: RevocationSource, data: Bytes, got: Fetched, at: datetime) -> i
         raise revocation_untrusted("CRLNumber is longer than a number may be")
     mark = Mark(ca, source.url, head.this_update, number)
     known = store.usable(ca, source.url)
-    tells = len(ders) == 1 and len(head.issuer_der) <= MAX_NAME
+    tells = len(ders) == 1 and len(head.issuer_der) <= MAX_NAME and _begins_early(der, data)
     begins = hashlib.sha256(data[:PEEK]).hexdigest() if tells else ""
     if known is not None and known[0].sha256 == head.sha256 == source.sha256:
         _note_how_it_comes(known[0], got, begins, mark)
@@ -142,13 +145,19 @@ def _note_how_it_comes(held: Held, got: Fetched, begins: str, mark: Mark) -> Non
 
 
 def _ders(data: Bytes) -> list[Bytes]:
-    """The CRLs in what a source serves: one in DER, or any number in the forms of a file."""
-    if bytes(data[:1]) == b"\x30":
+    """The CRLs in what a source serves: one in DER, which is not copied, or any number in the forms of a file."""
+    if bytes(data[:1]) == b"\x30" and not is_pkcs7(data):
         return [without_white_space(data)]
     found = values_in(bytes(data), b"X509 CRL")
     if not 1 <= len(found) <= MAX_BUNDLE:
         raise revocation_untrusted(f"{len(found)} CRLs in one answer")
     return [*found]
+
+
+def _begins_early(der: Bytes, data: Bytes) -> bool:
+    """Whether the CRL begins at the front of the answer, in octets or in base64; 36 of its octets are on one line."""
+    begin, front = bytes(der[:36]), bytes(data[:_FRONT])
+    return begin in front or base64.b64encode(begin) in front
 
 
 def _best(ders: list[Bytes], ca: str, graph: CaGraph, at: datetime) -> tuple[Bytes, CrlHeader, Certificate]:
