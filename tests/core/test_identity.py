@@ -198,6 +198,13 @@ def test_a_name_in_another_character_set_is_no_holder_and_no_lock(name: bytes) -
     assert found.lock_source == "key"
 
 
+def test_a_text_with_a_nul_is_no_lock_id() -> None:
+    """It never was: whose lock its key named until now would have another id."""
+    _, found = _identify(world().lock(lock_id="SN123456\0"), lock=(IdentityRule("oid", pki.LOCK_ID_OID),))
+    assert found is not None
+    assert found.lock_source == "key"
+
+
 @pytest.mark.parametrize("value", [b"", der.utf8(""), der.tlv(0x05), der.utf8("  "), der.tlv(0x1E, b"\0 ")])
 def test_an_empty_extension_names_nobody(value: bytes) -> None:
     assert _identify(world().raw_lock((pki.USCC_OID, False, value)))[0] is None

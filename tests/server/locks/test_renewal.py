@@ -354,22 +354,34 @@ def test_a13_a_modulus_names_its_lock_whatever_id_the_certificate_shows(lock_wor
 # --- a common name that once was read otherwise
 
 
-def t61_lock(**dates):
-    """A lock that names no holder id, its common name in T61String as old CAs write Chinese."""
+T61, UTF8 = 0x14, 0x0C
+
+
+def lock_named(tag, octets, **dates):
+    """A lock that names no holder id, its common name of these octets."""
     made = make_lock("EC", lock_id="", **dates)
-    octets = "测试单位".encode("gb18030")
-    subject = der.sequence(der.set_of(der.sequence(der.oid("2.5.4.3"), der.tlv(0x14, octets))))
+    subject = der.sequence(der.set_of(der.sequence(der.oid("2.5.4.3"), der.tlv(tag, octets))))
     read = Certificate.parse(made.certificate)
     extensions = [(item.oid, item.critical, item.value) for item in read.extensions]
     issued = made.family.issuing.issue(
         subject, made.key.spki_der, not_before=read.not_before, not_after=read.not_after, extensions=extensions
     )
-    return type(made)(made.key, issued, made.family), names.printable(octets.decode("latin-1"))
+    return type(made)(made.key, issued, made.family)
 
 
 @pytest.mark.parametrize("stored", ["as it was read", "as it is read", "another"])
-def test_l10_a_renewal_over_the_same_key_continues_a_name_that_was_stored_as_latin_1(lock_world, stored):
-    (lock, former), (renewal, _) = t61_lock(), t61_lock(not_after=LATER)
+@pytest.mark.parametrize(
+    ("tag", "octets", "former"),
+    [
+        (T61, "测试单位".encode("gb18030"), names.printable("测试单位".encode("gb18030").decode("latin-1"))),
+        (UTF8, "测试单位\0\0".encode(), "测试单位\ufffd\ufffd"),
+    ],
+)
+def test_l10_a_renewal_over_the_same_key_continues_a_name_that_was_stored_as_it_once_was_read(
+    lock_world, tag, octets, former, stored
+):
+    """Chinese of old CAs in T61String was latin-1; NULs behind a name were shown."""
+    lock, renewal = lock_named(tag, octets), lock_named(tag, octets, not_after=LATER)
     bound(lock, lock_world.member)
     assert LockCertificate.objects.get().subject_cn == "测试单位"
     kept = {"as it was read": former, "as it is read": "测试单位", "another": "另一单位"}[stored]

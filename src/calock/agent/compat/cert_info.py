@@ -105,5 +105,5 @@ def by_oid(certificate: Certificate, oid: str) -> str:
     """Text of a private extension, or of a subject attribute, by its dotted OID; empty when absent or no text."""
     value = certificate.value_of(oid)
     if value is not None:
-        return names.printable(first_text(value) or "")
+        return names.shown(first_text(value) or "")
     return names.last(certificate.subject_attributes, oid)

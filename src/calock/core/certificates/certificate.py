@@ -152,9 +152,13 @@ class Certificate:
 
     @property
     def subject_cn_readings(self) -> frozenset[str]:
-        """The common name as it is read and as it once was, to compare it with one that was stored: T61String was latin-1."""
-        read = self.subject_attributes, _texts_of(self.subject_der, strings.former_text)
-        return frozenset(names.last(texts, names.COMMON_NAME) for texts in read)
+        """The common name as it is read and as it once was, to compare it with one that was stored.
+
+        T61String was latin-1, and NULs around a name were replacement characters.
+        """
+        once = self.subject_attributes, _texts_of(self.subject_der, strings.former_text)
+        former = [names.last(texts, names.COMMON_NAME, names.printable) for texts in once]
+        return frozenset((names.last(self.subject_attributes, names.COMMON_NAME), *former))
 
     @property
     def subject_o(self) -> str:

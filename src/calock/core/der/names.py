@@ -114,15 +114,28 @@ def _comparable(tag: int, contents: bytes) -> str | bytes:
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 
 
+def printable(value: str) -> str:
+    """Without control, format (also right-to-left marks) and unassigned characters, which could forge what is shown."""
+    if value.isascii() and value.isprintable():
+        return value[:200]
+    safe = (letter if unicodedata.category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for letter in value[:200])
+    return "".join(safe)
+
+
+def shown(value: str) -> str:
+    """Like :func:`printable`, without the NULs and byte order marks that programs leave around a text."""
+    return printable(value.strip(_LEFT_OVER))
+
+
 def attributes(rdns: Rdns, read: Callable[[int, bytes], str | None] = strings.text) -> tuple[tuple[str, str], ...]:
     """(dotted OID, text) in the name's order; what is no text is left out."""
     found = [(oid, read(tag, contents)) for rdn in rdns for oid, tag, contents in rdn]
     return tuple((oid, value) for oid, value in found if value is not None)
 
 
-def last(pairs: tuple[tuple[str, str], ...], oid: str) -> str:
+def last(pairs: tuple[tuple[str, str], ...], oid: str, safe: Callable[[str], str] = shown) -> str:
     """The last value of an attribute (the most specific), made safe to show; empty when absent."""
-    return next((printable(value) for kind, value in reversed(pairs) if kind == oid), "")
+    return next((safe(value) for kind, value in reversed(pairs) if kind == oid), "")
 
 
 def attribute_name(oid: str) -> str:
@@ -132,23 +145,9 @@ def attribute_name(oid: str) -> str:
 
 def display(pairs: tuple[tuple[str, str], ...]) -> str:
     """One line for people, in the name's order. What could pass for a further attribute inside a value is escaped."""
-    return ", ".join(f"{_SHORT.get(oid, oid)}={_escape(printable(value))}" for oid, value in pairs)[:500]
+    return ", ".join(f"{_SHORT.get(oid, oid)}={_escape(shown(value))}" for oid, value in pairs)[:500]
 
 
 def _escape(value: str) -> str:
     special = '+"\\<>;=' + ("," if "=" in value else "")  # "Test Co., Ltd" stays as people write it
     return "".join("\\" + character if character in special else character for character in value)
-
-
-def printable(value: str) -> str:
-    """Without control, format (also right-to-left marks) and unassigned characters, which could forge what is shown.
-
-    The NULs and byte order marks that programs leave around a text are no part of it.
-    """
-    if value.isascii() and value.isprintable():
-        return value[:200]
-    safe = (
-        letter if unicodedata.category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-        for letter in value.strip(_LEFT_OVER)[:200]
-    )
-    return "".join(safe)
