@@ -211,6 +211,18 @@ def test_what_a_program_leaves_around_a_name_is_not_shown(tag: int, contents: by
     assert Certificate.parse(lock).subject_cn == "练习持有人"
 
 
+@pytest.mark.parametrize(
+    "crl_issuer",
+    [der.tlv(0xA4, name(*[(CN, UTF8, b"x")] * 65)), der.tlv(0xA4, der.sequence(der.set_of())), der.tlv(0x86, b"http://x/") * 65],
+)
+def test_a_crl_issuer_that_is_not_read_is_passed_over_as_another_one(crl_issuer: bytes) -> None:
+    """OpenSSL reads such a certificate. It is not the certificate's own issuer, whose complete CRL still speaks for it."""
+    point = der.sequence(der.tlv(0xA2, crl_issuer))
+    lock = world().raw_lock(("2.5.29.31", False, der.sequence(point)))
+    assert world().judge(lock).reason is None
+    assert world().judge(lock, evidence=world().evidence(world().crls(4243))).reason is Reason.CERTIFICATE_REVOKED
+
+
 # --- signers of OCSP answers
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from calock.core.der import reader
 from calock.core.der.names import comparison_bytes
+from calock.core.refusals import Refusal
 
 OID_CRL_DISTRIBUTION_POINTS = "2.5.29.31"
 MAX_POINTS = 64
@@ -50,7 +51,7 @@ def crl_distribution_points(value: bytes, issuer: bytes) -> list[tuple[frozenset
         parts = {part: (inner, end) for part, _, inner, end in reader.children(value, first, last, 3)}
         if not parts.keys() <= {_POINT_NAME, _REASONS, _CRL_ISSUER}:
             raise reader.DerError("malformed distribution point")
-        if _CRL_ISSUER in parts and _names_in(value, *parts[_CRL_ISSUER]) != {comparison_bytes(issuer)}:
+        if _CRL_ISSUER in parts and not _is_named(issuer, value, *parts[_CRL_ISSUER]):
             continue  # an indirect CRL is meant
         names = _point_names(value, *parts[_POINT_NAME], issuer) if _POINT_NAME in parts else frozenset()
         found.append((names, _reasons(value[slice(*parts[_REASONS])]) if _REASONS in parts else ALL_REASONS))
@@ -95,6 +96,14 @@ def _point_names(data: bytes, start: int, stop: int, issuer: bytes) -> frozenset
     if not found:
         raise reader.DerError("a distribution point without a name")
     return found
+
+
+def _is_named(issuer: bytes, data: bytes, first: int, last: int) -> bool:
+    """Whether a cRLIssuer is ``issuer`` alone. One that cannot be read is another."""
+    try:
+        return _names_in(data, first, last) == {comparison_bytes(issuer)}
+    except (reader.DerError, Refusal):
+        return False
 
 
 def _names_in(data: bytes, first: int, last: int) -> frozenset[bytes]:
