@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from agent.driving import CHALLENGE, PIN, DriverProcess, make_certificate, until
-from agent.softhsm import Shim, SoftHsm
+from agent.softhsm import Shim, SoftHsm, Stored
 from agent.test_service import verify
 
 from calock.agent.backends.serials import own_serial, own_serials
@@ -217,6 +217,23 @@ def test_a_key_that_must_not_sign_is_told_as_that_and_not_as_a_dead_driver(begin
     driver = begin()
     reply = driver.authenticate(listed(driver)["锁"]["id"])
     assert reply.reason == "KEY_USAGE_NOT_SIGNING"
+
+
+@pytest.mark.parametrize("signing_first", [True, False])
+def test_a_key_for_encryption_beside_the_one_that_signs_does_not_stand_in_its_way(
+    begin, hsm: SoftHsm, *, signing_first: bool
+) -> None:
+    """Both have one CKA_ID, and the token shows neither their public values nor which of them signs."""
+    key = pki.make_key("EC")
+    signing: Stored = ("private", key.private_pkcs8, {"ID": "01"})
+    encryption: Stored = ("private", pki.make_key("EC").private_pkcs8, {"ID": "01", "SIGN": False})
+    hsm.add_token("锁", PIN)
+    keys = (signing, encryption) if signing_first else (encryption, signing)
+    hsm.store("锁", PIN, *keys, ("certificate", make_certificate(key, "锁"), {"ID": "01"}))
+    driver = begin("hidesign", "refuses=180")
+    lock = listed(driver)["锁"]["id"]
+    for _ in range(4):  # SoftHSM2 lists in another order each time
+        verify(driver.authenticate(lock).json)
 
 
 def test_a_certificate_whose_key_is_not_there_is_told_before_a_pin_is_asked(begin, hsm: SoftHsm) -> None:

@@ -23,39 +23,13 @@ from calock.agent.backends.module_file import load_refusal
 from calock.agent.backends.pkcs11 import objects, signatures
 from calock.agent.backends.pkcs11.objects import StoredCertificate, TokenObjects
 from calock.agent.backends.pkcs11.reader import ReaderCalls
+from calock.agent.backends.pkcs11.reasons import refusing
 from calock.agent.backends.pkcs11.tokens import PresentToken, may_hide_objects, named, pin_state, present_tokens
 from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
 from calock.core.refusals import Reason, Refusal
 
-_ERRORS: dict[type[Exception], Reason] = {
-    errors.PinIncorrect: Reason.PIN_WRONG,
-    errors.PinLocked: Reason.PIN_LOCKED,
-    errors.PinLenRange: Reason.PIN_LENGTH,
-    errors.PinInvalid: Reason.PIN_LENGTH,
-    errors.PinExpired: Reason.PIN_LOCKED,
-    errors.DeviceRemoved: Reason.LOCK_REMOVED,
-    errors.TokenNotPresent: Reason.LOCK_REMOVED,
-    errors.TokenNotRecognised: Reason.LOCK_REMOVED,
-    errors.SlotIDInvalid: Reason.LOCK_REMOVED,
-    errors.SessionHandleInvalid: Reason.LOCK_REMOVED,
-    errors.FunctionCancelled: Reason.PIN_CANCELLED,
-    errors.UserPinNotInitialized: Reason.LOCK_WITHOUT_CERTIFICATE,  # as empty as that: only the CA can help
-    errors.UserAlreadyLoggedIn: Reason.DRIVER_BUSY,  # another program on this computer uses the lock
-    errors.AnotherUserAlreadyLoggedIn: Reason.DRIVER_BUSY,
-    errors.SessionCount: Reason.DRIVER_BUSY,
-}
 _GONE = (errors.DeviceRemoved, errors.TokenNotPresent)
-
-
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn the library's errors into refusals."""
-    try:
-        yield
-    except errors.PKCS11Error as error:
-        reason = next((reason for kind, reason in _ERRORS.items() if isinstance(error, kind)), Reason.MODULE_FAILED)
-        raise Refusal(reason, f"PKCS#11 {type(error).__name__}") from error
 
 
 class Pkcs11Backend:
@@ -100,7 +74,7 @@ class Pkcs11Backend:
     def list_locks(self) -> Listing:
         locks: list[LockRecord] = []
         problems: list[TokenProblem] = []
-        with _refusing():
+        with refusing():
             for token in self._present():
                 try:
                     records, problem = self._read(token)
@@ -162,7 +136,7 @@ class Pkcs11Backend:
         return holders[0]
 
     def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, consent: Consent) -> bytes:
-        with _refusing():
+        with refusing():
             token, seen, stored = self._holder(key, certificate)
             if seen.has_key(stored) is False:
                 raise Refusal(Reason.LOCK_WITHOUT_KEY, "the token shows its keys, and none is this certificate's")
@@ -178,7 +152,7 @@ class Pkcs11Backend:
                 return signer.sign_with(logged_in.signing_keys(stored), Certificate.parse(certificate))
 
     def change_pin(self, key: str, *, certificate: bytes, old: bytearray, new: bytearray, consent: Consent) -> None:
-        with _refusing():
+        with refusing():
             token, _, _ = self._holder(key, certificate)
             state = token.pin
             if not state.on_reader:
@@ -192,7 +166,7 @@ class Pkcs11Backend:
                 session.set_pin(old.decode(), new.decode())
 
     def reveal(self, device: str, *, pin: bytearray, consent: Consent) -> None:
-        with _refusing():
+        with refusing():
             candidates = named(device, self._present())
             if not candidates:
                 raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")

@@ -19,6 +19,7 @@ from calock.agent import signing
 from calock.agent.backends.pkcs11 import sm2_mechanisms
 from calock.agent.backends.pkcs11.objects import StoredKey
 from calock.agent.backends.pkcs11.reader import ReaderCalls
+from calock.agent.backends.pkcs11.reasons import REASONS
 from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
 from calock.core.libcrypto import der_to_raw
@@ -28,8 +29,9 @@ _FIELD = {"SM2": 32, "ES256": 32, "ES384": 48, "ES512": 66}
 """Octets of r and of s in a signature (PKCS#11 2.40 clause 2.3.1)."""
 MAX_KEYS = 8
 """Keys that are tried for one certificate."""
-_NEXT_KEY = (errors.MechanismInvalid, errors.KeyTypeInconsistent, errors.KeyHandleInvalid, errors.FunctionFailed)
-"""Errors of one key after which another one may still be the right one."""
+_OF_THE_TOKEN: tuple[type[Exception], ...] = (*REASONS, errors.UserNotLoggedIn)
+"""Errors that are not of one key: the token is gone, its PIN is wrong or was not typed, another program logged out. The next key
+would fail alike, and may cost a try."""
 _native: Any = _pkcs11
 _SigningKey: Any = type("_SigningKey", (_native.PrivateKey, _native.SignMixin, _native.Object), {})
 """A private key that may be asked to sign: python-pkcs11 asks only those that tell CKA_SIGN TRUE, and some tokens tell nothing."""
@@ -49,14 +51,16 @@ class Signer:
 
         Raises:
             Refusal: LOCK_WITHOUT_KEY, there is no key that could belong to it; LOCK_SIGNATURE_WRONG, none of them does.
-            PKCS11Error: of the surest key, when no other one signed.
+            PKCS11Error: of the surest key, when no other one signed; at once where it is the token's.
         """
         failure: Exception = Refusal(Reason.LOCK_WITHOUT_KEY, "no private key in the token belongs to this certificate")
         for place, key in enumerate(keys[:MAX_KEYS]):
             try:
                 signature = self._signature(key)
                 signing.require_good_signature(holder, self.signing_input, signature)
-            except (*_NEXT_KEY, Refusal) as error:
+            except _OF_THE_TOKEN:
+                raise
+            except (errors.PKCS11Error, Refusal) as error:
                 failure = error if place == 0 else failure
             else:
                 return signature
