@@ -189,6 +189,14 @@ def test_a_login_of_another_program_stands_in_for_no_pin(begin, hsm: SoftHsm, sh
     assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
 
 
+def test_a_logout_of_another_program_meanwhile_takes_no_signature_away(begin, hsm: SoftHsm, shim: Shim) -> None:
+    store(hsm, "锁")
+    driver = begin("logout=101")
+    lock = listed(driver)["锁"]["id"]
+    for _ in range(2):
+        verify(driver.authenticate(lock).json)
+
+
 @pytest.mark.parametrize(
     ("code", "reason"), [("100", "DRIVER_BUSY"), ("104", "DRIVER_BUSY"), ("B1", "DRIVER_BUSY"), ("102", "LOCK_WITHOUT_CERTIFICATE")]
 )

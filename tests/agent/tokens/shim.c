@@ -8,6 +8,7 @@
  *   vendorkeys         key objects have a key type of the vendor's own
  *   loggedin           another program is logged in, until somebody logs out
  *   login=RV           C_Login answers with this code (hexadecimal)
+ *   logout=RV          C_Logout logs out and answers with this code; the token is gone while that session is open, even after C_Finalize
  *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
  *   dersignatures      a signature of r and s is written in DER
  *   refuses=TYPE       attributes of this type (hexadecimal) are answered with CKR_GENERAL_ERROR
@@ -23,10 +24,10 @@
 typedef unsigned long ulong_;
 typedef unsigned char byte;
 
-enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION,
+enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION, CLOSE_SESSION,
        LOGIN = 18, LOGOUT, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
 enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, USER_ALREADY_LOGGED_IN = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
-       PROTECTED_AUTHENTICATION_PATH = 0x100 };
+       PROTECTED_AUTHENTICATION_PATH = 0x100, TOKEN_NOT_PRESENT = 0xE0 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
 struct token_info { byte label[32], manufacturer[32], model[16], serial[16]; ulong_ flags; };
@@ -34,7 +35,7 @@ struct attribute { ulong_ type; void *value; ulong_ length; };
 
 static struct function_list *real, mine;
 static ulong_ first_slots[2];
-static int slots_known, logged_out;
+static int slots_known, logged_out, left_open;
 
 /* The value of a habit, "" for one without a value, NULL when it is off. */
 static const char *habit(const char *name)
@@ -99,8 +100,8 @@ static ulong_ get_token_info(ulong_ slot, struct token_info *info)
 {
     misbehave("C_GetTokenInfo");
     ulong_ answer = ((ulong_ (*)(ulong_, void *))real->at[GET_TOKEN_INFO])(swapped(slot), info);
-    if (answer != OK)
-        return answer;
+    if (answer != OK || left_open)
+        return answer ? answer : TOKEN_NOT_PRESENT;
     const char *told = habit("serial");
     if (told)
         fill(info->serial, sizeof info->serial, told);
@@ -123,6 +124,12 @@ static ulong_ open_session(ulong_ slot, ulong_ flags, void *application, void *n
                                                                                         session);
 }
 
+static ulong_ close_session(ulong_ session)
+{
+    left_open = 0;
+    return ((ulong_ (*)(ulong_))real->at[CLOSE_SESSION])(session);
+}
+
 static ulong_ login(ulong_ session, ulong_ user, const byte *pin, ulong_ length)
 {
     misbehave("C_Login");
@@ -143,6 +150,8 @@ static ulong_ login(ulong_ session, ulong_ user, const byte *pin, ulong_ length)
 static ulong_ logout(ulong_ session)
 {
     ulong_ answer = ((ulong_ (*)(ulong_))real->at[LOGOUT])(session);
+    if (habit("logout"))
+        return left_open = 1, strtoul(habit("logout"), NULL, 16);
     if (!habit("loggedin") || logged_out)
         return answer;
     logged_out = 1;
@@ -229,6 +238,7 @@ ulong_ C_GetFunctionList(struct function_list **list)
         mine.at[GET_TOKEN_INFO] = (void *)get_token_info;
         mine.at[GET_MECHANISM_LIST] = (void *)get_mechanism_list;
         mine.at[OPEN_SESSION] = (void *)open_session;
+        mine.at[CLOSE_SESSION] = (void *)close_session;
         mine.at[LOGIN] = (void *)login;
         mine.at[LOGOUT] = (void *)logout;
         mine.at[SET_PIN] = (void *)set_pin;

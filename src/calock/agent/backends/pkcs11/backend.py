@@ -190,8 +190,17 @@ class Pkcs11Backend:
                 raise Refusal(Reason.PIN_LOCKED, "PKCS#11 PinLocked", {"tries_left": 0}) from error
             facts = {"tries_left": 1} if state.last_try else {}
             raise Refusal(Reason.PIN_WRONG, "PKCS#11 PinIncorrect", facts) from error
-        with session:  # closing the only session logs out (PKCS#11 2.40 clause 5.6, C_CloseSession)
+        try:
             yield session
+        finally:
+            self._log_out(session)
+
+    def _log_out(self, session: Any) -> None:
+        try:
+            session.close()
+        except errors.UserNotLoggedIn:  # another program logged out meanwhile: what was signed before is good
+            with contextlib.suppress(errors.PKCS11Error, OSError):
+                self._calls.close_session(session)
 
     def _logged_in(self, token: PresentToken, pin: Any, *, write: bool) -> Any:
         try:

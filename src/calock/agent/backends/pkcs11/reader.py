@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from pkcs11 import exceptions as errors
 
-_PLACES: Final = {"C_GetTokenInfo": 6, "C_Login": 18, "C_Logout": 19, "C_SetPIN": 11, "C_SignInit": 42, "C_Sign": 43}
+_PLACES: Final = {
+    "C_GetTokenInfo": 6, "C_SetPIN": 11, "C_CloseSession": 13, "C_Login": 18, "C_Logout": 19, "C_SignInit": 42, "C_Sign": 43,
+}  # fmt: skip
 _CONTEXT_SPECIFIC: Final = 2
 _MAX_SIGNATURE: Final = 1024
 _FAILURES: Final[dict[int, type[Exception]]] = {
@@ -64,6 +66,10 @@ class ReaderCalls:
     def log_out(self, session: Any) -> None:
         """End a login that this program did not make."""
         self._call("C_Logout", ctypes.c_ulong(session.handle))
+
+    def close_session(self, session: Any) -> None:
+        """Close a session without a logout: python-pkcs11 closes none whose logout fails."""
+        self._call("C_CloseSession", ctypes.c_ulong(session.handle))
 
     def change_pin(self, session: Any) -> None:
         """C_SetPIN: the reader asks for the old PIN and twice for the new one."""
