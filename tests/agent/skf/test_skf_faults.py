@@ -6,7 +6,7 @@ import pytest
 from agent.soft_skf import Pair, SoftSkf, Width, to_sign_for
 
 from calock.agent import signing
-from calock.agent.backends.base import Consent, LockRecord
+from calock.agent.backends.base import LockRecord
 from calock.agent.backends.skf import SkfBackend
 from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
@@ -135,18 +135,17 @@ def test_lock_that_does_not_tell_its_tries(ports: SoftSkf, backend: SkfBackend, 
     assert sign_once(backend, sm2)
 
 
+def change_pin(backend: SkfBackend, record: LockRecord, old: bytes) -> None:
+    new = bytearray(b"222222")
+    backend.change_pin(record.key, certificate=record.certificate, old=bytearray(old), new=new, consent="window")
+
+
 def test_lock_that_tells_its_tries_only_after_a_wrong_pin(ports: SoftSkf, backend: SkfBackend, pairs: dict[str, Pair]) -> None:
     ports.add("key0", {"c": (pairs["SM2"], None)}, left=3)
     ports.fault("GetPINInfo fail=0A000003")
     (record,) = backend.list_locks().locks
-
-    def change(old: bytes, *, consent: Consent = "window") -> None:
-        backend.change_pin(
-            record.key, certificate=record.certificate, old=bytearray(old), new=bytearray(b"222222"), consent=consent
-        )
-
     with pytest.raises(Refusal) as wrong:
-        change(b"999999")
+        change_pin(backend, record, b"999999")
     assert wrong.value.facts["tries_left"] == 2
     assert backend.list_locks().locks[0].pin.tries_left == 2
     assert refusal_of(backend, record).reason is Reason.PIN_LAST_TRY
@@ -155,7 +154,7 @@ def test_lock_that_tells_its_tries_only_after_a_wrong_pin(ports: SoftSkf, backen
     assert backend.list_locks().locks == ()
     ports.plug("key0")
     assert backend.list_locks().locks[0].pin.tries_left is None  # it may have been unlocked elsewhere meanwhile
-    change(b"012345")
+    change_pin(backend, record, b"012345")
     assert backend.list_locks().locks[0].pin.tries_left is None
 
 
@@ -163,6 +162,26 @@ def test_a_wrong_pin_counts_as_one_whichever_code_says_it(ports: SoftSkf, backen
     ports.fault("VerifyPIN fail=0A000026")  # SAR_PIN_INVALID
     assert refusal_of(backend, sm2).reason is Reason.PIN_WRONG
     assert backend.list_locks().locks[0].pin.wrong_before is True
+
+
+def test_a_new_pin_that_the_lock_refuses_is_no_wrong_pin(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:
+    ports.fault("ChangePIN fail=0A000026")
+    with pytest.raises(Refusal) as refused:
+        change_pin(backend, sm2, b"012345")
+    assert refused.value.reason is Reason.PIN_LENGTH
+    assert backend.list_locks().locks[0].pin == sm2.pin
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_wrong_pin_that_is_called_invalid_is_counted_and_locks_nothing(
+    ports: SoftSkf, backend: SkfBackend, sm2: LockRecord, *, told: bool
+) -> None:
+    ports.fault("TryPIN invalid", *([] if told else ["GetPINInfo fail=0A000003"]))
+    with pytest.raises(Refusal) as refused:
+        change_pin(backend, sm2, b"999999")
+    assert (refused.value.reason, refused.value.facts.get("tries_left")) == (Reason.PIN_WRONG, 5 if told else None)
+    pin = backend.list_locks().locks[0].pin
+    assert (pin.wrong_before, pin.locked) == (True, False)
 
 
 def test_unreadable_pin_state_is_no_licence_to_try(ports: SoftSkf, backend: SkfBackend, sm2: LockRecord) -> None:

@@ -15,7 +15,7 @@ from calock.agent.backends import base, watchdog
 from calock.agent.backends.base import Consent, Listing, LockRecord, PinState, TokenProblem
 from calock.agent.backends.serials import own_serials
 from calock.agent.backends.skf import opening, rsa
-from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_LOCKED, PIN_REASONS, SkfError
+from calock.agent.backends.skf.errors import ALREADY_LOGGED_IN, NOT_SUPPORTED, PIN_INVALID, PIN_LOCKED, PIN_REASONS, SkfError
 from calock.agent.backends.skf.library import Application, Container, SkfLibrary
 from calock.agent.backends.skf.structures import DeviceInfo, UlongSize
 from calock.agent.backends.skf.watch import DeviceWatch
@@ -129,7 +129,7 @@ class SkfBackend:
             state = self._pin_state(application, where)
             base.require_new_length(new, state)
             base.require_try_allowed(old, state, consent=consent)
-            with self._one_try(application, where):
+            with self._one_try(application, where), self._refused_new_pin(application, where, state):
                 self._library.change_pin(application, old, new)
 
     def reveal(self, device: str, *, pin: bytearray, consent: Consent) -> None:  # noqa: ARG002 - the protocol's
@@ -226,6 +226,21 @@ class SkfBackend:
             self._library.verify_pin(application, pin)
 
     @contextlib.contextmanager
+    def _refused_new_pin(self, application: Application, where: _Key, before: PinState) -> Iterator[None]:
+        """Tell a new PIN that is refused from a wrong old one. SAR_PIN_INVALID says either: a wrong one has cost a try.
+
+        A lock that does not tell its tries leaves it open, and it counts as wrong: nobody shall guess by changing.
+        """
+        try:
+            yield
+        except SkfError as error:
+            if error.code != PIN_INVALID or before.tries_max is None:
+                raise
+            if (self._pin_state(application, where).tries_left or 0) < (before.tries_left or 0):
+                raise
+            raise Refusal(Reason.PIN_LENGTH, f"{error}: the new PIN") from error
+
+    @contextlib.contextmanager
     def _one_try(self, application: Application, where: _Key) -> Iterator[None]:
         """Turn a failed try into its refusal, with the tries left also where only GetPINInfo tells them."""
         place = (where.device, where.application)
@@ -235,7 +250,7 @@ class SkfBackend:
             if error.reason not in (Reason.PIN_WRONG, Reason.PIN_LOCKED):
                 raise
             left = 0 if error.code == PIN_LOCKED else error.tries_left
-            if left is None:
+            if left is None or (left == 0 and error.code == PIN_INVALID):  # some libraries write 0 there and count nothing
                 left = self._pin_state(application, where).tries_left
             self._wrong.add(place)
             if left is not None:
