@@ -165,7 +165,7 @@ def test_sec10_a_role_written_into_the_database_makes_no_operator(lock_world):
     Account.objects.filter(pk=lock_world.member.pk).update(role=Role.OPERATOR)
     forged = Account.objects.get(pk=lock_world.member.pk)
     assert not forged.is_operator
-    assert console(logged_in(forged)) == 403
+    assert console(logged_in(forged)) == 302  # to the login page
     with pytest.raises(Refusal):
         require_operator(forged.pk)
     forged.set_password(PASSWORD)

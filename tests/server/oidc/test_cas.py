@@ -15,6 +15,7 @@ from worlds.practice import ORIGIN
 from worlds.relying import query_of
 
 from calock.core.refusals import Refusal
+from calock.server.accounts.models import Account
 from calock.server.applications import installation
 from calock.server.applications.models import Application, OwnAddress
 from calock.server.applications.services import store
@@ -224,3 +225,9 @@ def test_a_service_that_asks_for_a_lock_gets_no_password_login(mall, by_password
     other = relying.register(**registered(client_id="jianguan", audience=["regulator"], cas_services=["https://jianguan.example/"]))
     assert by_lock.client.get("/cas/login", {"service": "https://jianguan.example/"}).status_code == 403
     assert other.application.grants.count() == 0
+
+
+def test_a_ticket_names_nobody_whose_row_somebody_changed(mall, by_lock, lock_world):
+    ticket = ticket_of(by_lock)
+    Account.objects.filter(pk=lock_world.member.pk).update(username="chief-of-b")
+    assert refusal_of(validated(ticket)) == "INVALID_TICKET"

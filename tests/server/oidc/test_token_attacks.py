@@ -17,6 +17,7 @@ from worlds.browser import Browser
 from worlds.practice import ORIGIN
 from worlds.relying import API, ASSERTION, own_key, query_of, refused
 
+from calock.server.accounts.models import Account, Role
 from calock.server.applications.installation import install_application
 from calock.server.grants.models import Grant, PendingRequest
 from calock.server.oidc.models import Code, Token
@@ -208,3 +209,16 @@ def test_a71_a_scope_that_is_asked_for_many_times_is_granted_once(rp, by_passwor
     token = rp.enter(by_password, scope="openid offline_access")["refresh_token"]
     answer = rp.refresh(token, scope="openid " * 60)
     assert (answer.status_code, answer.json()["scope"]) == (200, "openid")
+
+
+@pytest.mark.parametrize("how", ["role", "organisation", "username"])
+def test_what_somebody_writes_into_their_own_row_reaches_no_application_while_they_are_inside(rp, by_lock, lock_world, how):
+    """Neither with what they have nor by entering once more: a name of the database is whoever the application takes it for."""
+    tokens, ticket = rp.enter(by_lock), rp.answer(by_lock)["code"]
+    forged = {"role": Role.ORGANISATION_ADMIN, "organisation": lock_world.outsider.organisation, "username": "chief-of-b"}
+    Account.objects.filter(pk=lock_world.member.pk).update(**{how: forged[how]})
+    assert rp.user_info(tokens["access_token"]).status_code == 401
+    assert refused(rp.exchange(ticket)) == "invalid_grant"
+    assert query_of(rp.ask(by_lock)["Location"]).keys() == {"next"}, "asked to log in"
+    assert by_lock.client.get("/sessions/")["Location"].startswith("/login/")
+    assert Session.objects.filter(account=lock_world.member, end_reason="record damaged").exists()

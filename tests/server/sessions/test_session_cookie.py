@@ -245,6 +245,7 @@ def test_one_can_end_only_ones_own_sessions(lock_world):
     [
         ("lock unbound", "unbound", "登录所用的 CA 锁已解除绑定"),
         ("idle", "idle", "较长时间没有操作"),
+        ("record damaged", "damaged", "账户记录的完整性校验未通过"),
         ("ended by its owner", "ended", "登录已失效"),
     ],
 )

@@ -57,6 +57,7 @@ def why_over(session: Session, now: datetime, limit: timedelta) -> str:
     rules = (
         ("expired", now >= session.expires_at),
         ("idle", now - session.last_seen_at > limit),
+        ("record damaged", not account.is_believed()),
         ("account disabled", not account.is_active or _is_older(session, account.enabled_at)),
         ("organisation disabled", organisation is not None and organisation.state != OrganisationState.ACTIVE),
         ("organisation disabled", organisation is not None and _is_older(session, organisation.enabled_at)),

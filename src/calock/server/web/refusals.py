@@ -24,7 +24,7 @@ from calock.wire.statuses import status_of
 UNAUDITED = frozenset({Reason.SESSION_REQUIRED, Reason.SESSION_ENDED, Reason.PASSWORD_CHANGE_REQUIRED, Reason.HOST_UNKNOWN})
 """A click on an old tab, or a stranger's probe: nothing was attempted that an auditor would look for."""
 
-OVER = {"lock unbound": "unbound", "idle": "idle"}
+OVER = {"lock unbound": "unbound", "idle": "idle", "record damaged": "damaged"}
 """Ends of a session that the login page has a sentence of its own for, as its address names them."""
 
 

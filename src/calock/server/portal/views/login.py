@@ -23,6 +23,7 @@ from calock.server.web.http import SiteRequest, context_of
 OVER = {
     "unbound": _("登录所用的 CA 锁已解除绑定，本次登录随之结束，请重新登录"),
     "idle": _("您较长时间没有操作，系统已为您安全退出，请重新登录"),
+    "damaged": _("账户记录的完整性校验未通过，本次登录已结束，请联系平台处理"),
     "ended": _("登录已失效，请重新登录"),
 }
 """Why somebody who was logged in stands before the login page, by the word in its address (``refusals.OVER``)."""
