@@ -16,6 +16,7 @@ from worlds.rows import PASSWORD, rewrite
 from calock.core.refusals import Refusal
 from calock.server.accounts import sealed_rows
 from calock.server.accounts.codes import choose_password, issue_code
+from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState, Role, SealedSince
 from calock.server.accounts.operators import open_enrolment
 from calock.server.accounts.services import change_own_password, reset_password
@@ -28,7 +29,8 @@ from calock.server.locks.labels import label_lock
 from calock.server.locks.models import Binding, LockCertificate, LockKey
 from calock.server.locks.put_back import put_back_rows
 from calock.server.locks.row_seals import ROOMS, damaged_rows
-from calock.server.locks.suspension import suspend_lock
+from calock.server.locks.step_up import Evidence
+from calock.server.locks.suspension import resume_lock, suspend_by_operator, suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators
 from calock.server.login.services import login_with_password
 from calock.server.tools import seals
@@ -146,9 +148,51 @@ def test_a_disabled_account_is_not_enabled(victim):
 def test_what_somebody_wrote_is_not_sealed_along_with_another_change(mine):
     sql("UPDATE locks_binding SET account_id = %s WHERE id = %s", mine.member.pk, mine.own.pk)
     with pytest.raises(Refusal, match="RECORD_DAMAGED"):
-        suspend_lock(binding=mine.own.pk, reason="遗失", by=mine.member, context=context(account=mine.member))
+        Binding.objects.get(pk=mine.own.pk).save()
     label_lock(binding=mine.own.pk, label="我的", rank="", by=mine.member, context=context())
     refusal_row(Browser().log_in(mine.own_lock), "RECORD_DAMAGED")
+
+
+DAMAGES = {
+    "account": "UPDATE accounts_account SET lock_only = (1 = 1) WHERE id = (SELECT account_id FROM locks_binding WHERE id = %s)",
+    "binding": "UPDATE locks_binding SET bound_at = '2026-01-01 00:00:00' WHERE id = %s",
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGES)
+def test_a_lock_of_a_damaged_row_is_reported_lost_and_not_made_good_by_that(victim, damaged):
+    binding, operators = victim.binding.pk, {"by": victim.operator, "context": context(account=victim.operator)}
+    member = Account.objects.get(pk=victim.member.pk)
+    member.set_password(PASSWORD)
+    member.password_changed_at, member.password_by_lock = timezone.now(), victim.binding.lock
+    member.save()
+    sql(DAMAGES[damaged], binding)
+    damage = [*damaged_rows()]
+    suspend_by_operator(binding=binding, reason="遗失", **operators)
+    row = Binding.objects.get(pk=binding)
+    assert row.suspended_at is not None
+    assert not row.account.has_usable_password(), "what stands on the lock ended"
+    assert [*damaged_rows()] == damage, "and the row is as damaged as it was"
+    refusal_row(Browser().log_in(victim.lock), "LOCK_REPORTED_LOST")
+    with pytest.raises(Refusal, match="RECORD_DAMAGED"):
+        resume_lock(binding=binding, reason="找到", evidence=Evidence(), by=victim.admin, context=context(account=victim.admin))
+    unbind_by_operators(binding=binding, reason="换锁", **operators)
+
+
+def test_a_damaged_account_is_disabled_and_enabled_again_when_the_owner_had_its_row_sealed(victim):
+    browser, by = Browser(), {"by": victim.operator, "context": context(account=victim.operator)}
+    assert browser.log_in(victim.lock).status_code == 200
+    sql("UPDATE accounts_account SET lock_only = %s WHERE id = %s", True, victim.member.pk)
+    member, named = Account.objects.get(pk=victim.member.pk), [f"account {victim.member.username}"]
+    set_account_state(member=member, state=AccountState.DISABLED, **by)
+    assert browser.client.get("/sessions/").status_code == 302
+    assert Account.objects.get(pk=member.pk).state == AccountState.DISABLED
+    assert [*damaged_rows()] == named
+    with pytest.raises(Refusal, match="RECORD_DAMAGED"):
+        set_account_state(member=member, state=AccountState.ACTIVE, **by)
+    call_command("sealed_rows", "seal", "--yes-the-list-is-right", "--row", *named[0].split())
+    set_account_state(member=member, state=AccountState.ACTIVE, **by)
+    unharmed(victim)
 
 
 # --- passwords, roles, sessions

@@ -62,10 +62,11 @@ def write_account_state(*, member: Account, state: AccountState, by: Account | N
         ended = 0
         if state == AccountState.ACTIVE:
             account.enabled_at = account.enabled_at if again else at  # a second press ends nobody's session
+            account.save(update_fields=["state", "enabled_at"])
         else:
+            account.save_closed(update_fields=["state"])
             ended = end_sessions_of_account(account_id=account.pk, reason="account disabled", at=at)
             drop_link(account, context=context)
-        account.save(update_fields=["state", "enabled_at"])
         record_change(_state_event(state), account, by=by, context=context, sessions_ended=ended)
     member.state = state
 

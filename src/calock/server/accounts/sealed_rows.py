@@ -93,6 +93,14 @@ class SealedRow(models.Model):
                 self.mac = self._stored_with(changed).expected_mac()
             super().save(*args, update_fields=named | {"mac"} if named and changed else named, **kwargs)
 
+    def save_closed(self, update_fields: Iterable[str]) -> None:
+        """Save what only takes power away. A row that somebody changed takes it too, keeps its seal, and is refused as before."""
+        with transaction.atomic():
+            if self._stored().is_believed():
+                self.save(update_fields=update_fields)
+            else:
+                super().save(update_fields=update_fields)
+
     def sealed_content(self) -> bytes:
         raise NotImplementedError
 
@@ -122,12 +130,15 @@ class SealedRow(models.Model):
             raise damaged(self, operator=self.is_an_operators())
 
     def _stored_with(self, changed: Iterable[str]) -> Self:
-        stored = type(self)._base_manager.select_for_update(no_key=True).get(pk=self.pk)  # noqa: SLF001 - Django's public name for it
+        stored = self._stored()
         stored.require_believed()
         for name in changed:
             field = cast("models.Field[Any, Any]", self._meta.get_field(name))
             setattr(stored, field.attname, getattr(self, field.attname))
         return stored
+
+    def _stored(self) -> Self:
+        return type(self)._base_manager.select_for_update(no_key=True).get(pk=self.pk)  # noqa: SLF001 - Django's public name for it
 
 
 def damaged(row: SealedRow, *, operator: bool, lock: uuid.UUID | None = None) -> Refusal:

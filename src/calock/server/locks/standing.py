@@ -92,7 +92,7 @@ def _end_password(row: Binding, *, by: Account, context: RequestContext) -> bool
         return False
     hold_sessions(account.pk)
     account.set_unusable_password()
-    account.save(update_fields=["password"])
+    account.save_closed(update_fields=["password"])
     own = context.session if by.pk == account.pk else None
     end_sessions_of_account(account_id=account.pk, reason="password ended with lock", at=context.at, but=own)
     return True

@@ -49,7 +49,7 @@ def suspend_lock(*, binding: uuid.UUID, reason: str, by: Account, context: Reque
     A lock that is reported lost already stays so.
 
     Raises:
-        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, STEP_UP_REQUIRED, TOO_MANY_ATTEMPTS, OPERATOR_DAMAGED. Each is audited.
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, STEP_UP_REQUIRED, TOO_MANY_ATTEMPTS. Each is audited.
     """
     with _counted(binding, by, context):
         row = _seen(binding, by)
@@ -63,8 +63,7 @@ def suspend_by_operator(*, binding: uuid.UUID, reason: str, by: Account, context
     So one operator does it alone.
 
     Raises:
-        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING, OPERATOR_DAMAGED; NOT_ALLOWED for another
-            operator's lock.
+        Refusal: BINDING_NOT_FOUND, BINDING_ALREADY_ENDED, REASON_MISSING; NOT_ALLOWED for another operator's lock.
     """
     row = _endable(Binding.objects.select_related("account", "lock__provider").filter(pk=binding).first())
     if row.account.role == Role.OPERATOR and row.account_id != by.pk:
@@ -83,7 +82,7 @@ def resume_lock(*, binding: uuid.UUID, reason: str, evidence: Evidence, by: Acco
     Raises:
         Refusal: BINDING_NOT_FOUND (also when it is not reported lost), BINDING_ALREADY_ENDED, STEP_UP_REQUIRED, STEP_UP_FAILED,
             LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, REASON_MISSING, what the lock's answer is refused for, TOO_MANY_ATTEMPTS,
-            OPERATOR_DAMAGED. Each is audited.
+            RECORD_DAMAGED, OPERATOR_DAMAGED. Each is audited.
     """
     with _counted(binding, by, context):
         row = _seen(binding, by)
@@ -133,14 +132,13 @@ def _taken(row: Binding) -> Binding:
     """The live binding as it is now, with account and lock held, in the order in which all take them.
 
     Raises:
-        Refusal: BINDING_ALREADY_ENDED, OPERATOR_DAMAGED.
+        Refusal: BINDING_ALREADY_ENDED.
     """
     Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
     take_turn(row.lock)
     now: Binding | None = Binding.objects.live().select_related("account", "lock__provider").filter(pk=row.pk).first()
     if now is None:
         raise Refusal(Reason.BINDING_ALREADY_ENDED, "ended by somebody else at this moment")
-    require_intact(now)
     return now
 
 
@@ -152,7 +150,7 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
             return row
         row.suspended_at, row.suspended_by = context.at, by
         row.suspend_reason = clean(mask_person_ids(reason.strip()), MAX_REASON)
-        row.save(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
+        row.save_closed(update_fields=["suspended_at", "suspended_by", "suspend_reason"])
         fallen = end_what_stands_on(row, by=by, context=context)
         ended = end_sessions_of_lock(lock_id=row.lock_id, reason="lock reported lost", at=context.at)
         details = {"sessions_ended": ended, **fallen.details}
@@ -166,6 +164,7 @@ def _suspend(row: Binding, reason: str, *, by: Account, context: RequestContext)
 def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, proved: Proved | None) -> Binding:
     with transaction.atomic():
         seen, row = row.suspended_at, _taken(row)
+        require_intact(row)
         if row.suspended_at != seen:
             raise Refusal(Reason.BINDING_NOT_FOUND, "resumed, or reported lost again, meanwhile")
         row.suspended_at, row.suspended_by, row.suspend_reason, row.resumed_at = None, None, "", context.at
