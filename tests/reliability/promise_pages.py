@@ -110,13 +110,26 @@ def restored_by_the_page(field: Field, rng: random.Random) -> Counts:
             shell.machine = field.replica(*ONE, secret_file=True, DATABASE_URL=url, wait="")
             shell.machine.stop()
             shell.run(data)
+        _leave_a_later_table(url)
         began = time.monotonic()
         shell.run(database[: database.index("calock manage seal_audit")])
         slowest = max(slowest, time.monotonic() - began)
+        require(_ask(url, LATER) == [(None,)], "a table that the backup lacks is still there")
         require(before.at(shell.machine.port).get("/api/bindings").status == 401, "a session of before the backup is alive")
         log_in(field, shell.machine, 1, rng)
         rows = whole(shell.run(database[database.index("calock manage seal_audit") :]))
     return {"commands": shell.ran, "rows whole": rows, "sessions of before alive": 0, "findings": 0, "down s": round(slowest, 1)}
+
+
+LATER = "SELECT to_regclass('of_a_later_version')::text"
+
+
+def _leave_a_later_table(url: str) -> None:
+    """What the version after the backup's made, and its migration would make again."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE of_a_later_version (at timestamptz)")
 
 
 @promise("R25", "a machine that is added by the page seals with its own key, and every machine calls the trail whole")

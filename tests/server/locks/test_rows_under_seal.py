@@ -355,11 +355,16 @@ def test_who_takes_the_mark_away_changes_nothing_on_a_machine_that_saw_it(before
     refusal_row(Browser().log_in(before.lock), "RECORD_DAMAGED")
 
 
-def test_who_puts_an_older_backup_back_is_told_that_its_rows_have_no_seal(before, capsys):
+@pytest.mark.parametrize("saw", [True, False], ids=["this machine saw the mark", "a new machine"])
+@pytest.mark.parametrize("table", [True, False], ids=["migrated", "not migrated yet"])
+def test_who_puts_an_older_backup_back_is_told_that_its_rows_have_no_seal(before, capsys, table, saw):
     sealed_now()
-    SealedSince.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM accounts_sealedsince" if table else "DROP TABLE accounts_sealedsince")
+    if not saw:
+        sealed_rows.forget()
     call_command("restored", "--yes-the-backup-is-meant")
-    assert "sealed_rows seal" in capsys.readouterr().out
+    assert ("sealed_rows seal" in capsys.readouterr().out) is saw
 
 
 def test_a_new_database_is_under_seal_from_its_first_row(lock_world):

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from calock.server.accounts.models import SealedSince
-from calock.server.accounts.sealed_rows import all_sealed
+from calock.server.accounts.sealed_rows import note
 from calock.server.audit.restores import record_restored
 from calock.server.providers.register_rows import read_rows
 from calock.server.providers.seal import RegisterDamagedError
@@ -43,9 +43,15 @@ class Command(BaseCommand):
             row = record_restored(sessions_ended=ended)
         told = row.details
         self.stdout.write(f"{told['sessions_ended']} sessions ended; audit row {row.number} tells of it")
-        if all_sealed() and not SealedSince.objects.exists():
+        if note().exists() and not self._is_under_seal():
             self.stdout.write(UNSEALED)
         self.stdout.write(f"the backup holds seals to {told['kept_seal']}; heads to {told['last_head_here']} were published here")
+
+    @staticmethod
+    def _is_under_seal() -> bool:
+        """Whether the backup says that all its rows are; one of an earlier version has no table for it until it is migrated."""
+        table = SealedSince._meta.db_table  # noqa: SLF001 - Django's public name for it
+        return table in connection.introspection.table_names() and SealedSince.objects.exists()
 
     @staticmethod
     def _is_older() -> bool:
