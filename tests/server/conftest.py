@@ -21,6 +21,7 @@ from worlds.locks import LockWorld, make_lock_world
 from calock import server
 from calock.server.accounts import sealed_rows
 from calock.server.accounts.sealed_rows import SealedRow
+from calock.server.contacts.models import ContactCode
 from calock.server.locks import answers, predecessors
 from calock.server.providers import rollback_guard, trust
 from calock.server.receipts import blobs
@@ -88,7 +89,7 @@ def _whoever_writes_under_a_seal_seals():
 
 def _held(method):
     def writing(rows, *args, **values):
-        if issubclass(rows.model, SealedRow) and _caller().startswith(SERVER):
+        if issubclass(rows.model, SealedRow | ContactCode) and _caller().startswith(SERVER):
             columns = {*values} if method.__name__ == "update" else {"mac"}
             assert "mac" in columns or not columns & {*rows.model.SEALED}, f"{columns} of {rows.model.__name__} without a seal"
             assert all(row.mac for row in (args[0] if args else ())), f"{rows.model.__name__} without a seal"

@@ -98,6 +98,9 @@ def test_a_code_is_guessed_five_times_and_used_once_and_in_its_time(browser, mai
     assert typed(code.digits) == Reason.CODE_WRONG
     ContactCode.objects.update(tries=0)
     assert typed(code.digits, at=timezone.now() + timedelta(minutes=16)) == Reason.CODE_WRONG
+    ContactCode.objects.update(mac="")  # somebody wrote it
+    assert typed(code.digits) == Reason.RECORD_DAMAGED
+    ContactCode.objects.update(mac=code.mac)
     assert typed(f" {code.digits[:4]} {code.digits[4:]} ") is None
     assert typed(code.digits) == Reason.NOT_FOUND
     assert AuditEvent.objects.filter(event="account:contact:refused", reason="CODE_WRONG").count() == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -15,12 +16,14 @@ from worlds.practice import make_lock
 from worlds.rows import PASSWORD, account
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.accounts import sealed_rows
 from calock.server.accounts.codes import choose_password
-from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.models import Account, AccountState, Role, SealedSince
 from calock.server.accounts.services import reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact, ContactCode
 from calock.server.locks.password_rules import refuse_password_after_reset
+from calock.server.locks.row_seals import damaged_rows, seal_all
 from calock.server.login.services import login_with_password
 from calock.server.notices.models import Notice, NoticeKind
 from calock.server.outbox.models import Message
@@ -226,6 +229,62 @@ def test_who_takes_the_account_back_ends_the_codes_that_others_have(mailbox, per
     assert reset(other, first).status_code == 401
     with pytest.raises(Refusal, match=Reason.PASSWORD_CODE_WRONG):
         choose_password(username="zhangsan", code=given, new=NEW + "x", context=context())
+
+
+def damaged(answer) -> bool:
+    """Whether the code was refused as one that somebody wrote, and the trail says so."""
+    row = AuditEvent.objects.filter(event="account:password:refused").latest("pk")
+    return answer.status_code != 302 and row.reason == Reason.RECORD_DAMAGED
+
+
+def forge(like: ContactCode, *, later: int) -> ContactCode:
+    """As somebody does who has the database and not the server's secret, all columns but the id copied."""
+    times = {"created_at": like.created_at + timedelta(seconds=later), "expires_at": like.expires_at}
+    made = ContactCode(purpose=like.purpose, contact=like.contact, browser=like.browser, **times)
+    made.save()
+    ContactCode.objects.filter(pk=made.pk).update(mac=like.mac)
+    return made
+
+
+def test_codes_that_somebody_writes_into_the_database_set_no_password(mailbox, person, stranger):
+    contact(person)
+    ask(stranger)
+    background()
+    sent = ContactCode.objects.get()
+    forged = [forge(sent, later=number) for number in range(1, 7)]
+    assert damaged(reset(stranger, forged[-1].digits))
+    assert reset(stranger, forged[0].digits).status_code == 401  # beyond the newest ones none is looked at
+    assert not damaged(reset(stranger, forged[0].digits))
+    ContactCode.objects.exclude(pk=sent.pk).delete()
+    login_with_password(username="zhangsan", password=PASSWORD, context=context())
+    assert reset(stranger, sent.digits).status_code == 302
+
+
+@pytest.mark.parametrize("change", [{"expires_at": "2099-01-01T00:00:00Z"}, {"mac": ""}])
+def test_a_code_that_somebody_changed_sets_no_password(mailbox, person, stranger, change):
+    contact(person)
+    ask(stranger)
+    background()
+    sent = ContactCode.objects.get()
+    ContactCode.objects.update(**change)
+    assert damaged(reset(stranger, sent.digits))
+    assert [line.split()[0] for line in damaged_rows()] == ["contact-code"]
+
+
+def test_a_used_code_is_not_made_good_again_and_one_of_the_version_before_is_good_until_all_are_sealed(mailbox, person, stranger):
+    contact(person)
+    SealedSince.objects.all().delete()
+    sealed_rows.forget()
+    ask(stranger)
+    background()
+    ContactCode.objects.update(mac="")
+    digits = ContactCode.objects.get().digits
+    assert reset(stranger, digits).status_code == 302
+    seal_all()
+    ContactCode.objects.update(used_at=None)
+    assert damaged(reset(stranger, digits, new=NEW + "x"))
+    assert seal_all() == 1
+    assert [*damaged_rows()] == []
 
 
 def test_a_login_is_told_when_browser_and_network_are_both_new(person):

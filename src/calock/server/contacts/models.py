@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
@@ -12,11 +13,13 @@ from django.db.models import F, Q
 
 from calock.server.contacts.values import ContactKind, masked
 from calock.server.tools import encryption, seals
-from calock.server.tools.keys import ring
+from calock.server.tools.keys import Purpose, ring
 
 CODE_DIGITS = 8
 CODE_TRIES = 5
 """Guesses at one code: with five codes an hour for an account, about one in 4 million each hour."""
+CODES_JUDGED = 5
+"""A guess is held against so many, whoever wrote more of them into the database."""
 
 _NONE = uuid.UUID(int=0)
 """No code's id: Django sends no statement about an empty list."""
@@ -122,13 +125,13 @@ class ContactCodeQuerySet(models.QuerySet["ContactCode"]):
         return self.filter(used_at__isnull=True, expires_at__gt=at, tries__lt=CODE_TRIES)
 
     def right_one(self, typed: str, *, at: datetime) -> ContactCode | None:
-        """The newest open one whose digits these are; when none is, a guess at each of them is counted.
+        """The newest open one whose digits these are, sealed or not; when none is, a guess at each of them is counted.
 
         They are held while they are judged: no more guesses are judged than may be, however many come at once. The
         statements are the same whatever is found, so that nobody learns from their time whether there are any.
         """
         with transaction.atomic():
-            rows = list(self.open_at(at).select_for_update(of=("self",)).order_by("-created_at"))
+            rows = list(self.open_at(at).select_for_update(of=("self",)).order_by("-created_at")[:CODES_JUDGED])
             right = next((row for row in rows if row.has_digits(typed)), None)
             if right is None:
                 self.model.objects.filter(pk__in=[_NONE, *(row.pk for row in rows)]).update(tries=F("tries") + 1)
@@ -136,7 +139,11 @@ class ContactCodeQuerySet(models.QuerySet["ContactCode"]):
 
 
 class ContactCode(models.Model):
-    """A code that was sent to a contact. Its digits stand nowhere: they follow from the row's id and the server's secret."""
+    """A code that was sent to a contact. Its digits stand nowhere: they follow from the row's id and the server's secret.
+
+    It is sealed when it is made, and has no seal once it was used. Who may use it asks
+    :func:`calock.server.locks.row_seals.require_believed`.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     purpose = models.CharField(max_length=8, choices=CodePurpose.choices)
@@ -148,11 +155,32 @@ class ContactCode(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     tries = models.PositiveSmallIntegerField(default=0)
     used_at = models.DateTimeField(null=True, blank=True)
+    mac = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+
+    PURPOSE: ClassVar[Purpose] = "codes"
+    SEALED = frozenset({"id", "purpose", "contact", "browser", "expires_at"})
 
     objects = ContactCodeQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.created_at:%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """It is saved once; guesses and its use are written by themselves."""
+        self.mac = self.expected_mac()
+        super().save(*args, **kwargs)
+
+    def expected_mac(self) -> str:
+        """The seal that fits what the row says now."""
+        return seals.mac(self.PURPOSE, self._sealed_content())
+
+    def is_intact(self) -> bool:
+        """Whether the row is the one that this server wrote."""
+        return seals.fits(self.mac, self.PURPOSE, self._sealed_content())
+
+    def _sealed_content(self) -> bytes:
+        until = self.expires_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return seals.canonical(["contact code", str(self.pk), self.purpose, str(self.contact_id), self.browser, until])
 
     @property
     def digits(self) -> str:
@@ -186,4 +214,4 @@ class ContactCode(models.Model):
 
     def use(self, *, at: datetime) -> bool:
         """Use it up: true for one asker, while it is open."""
-        return bool(type(self).objects.open_at(at).filter(pk=self.pk).update(used_at=at))
+        return bool(type(self).objects.open_at(at).filter(pk=self.pk).update(used_at=at, mac=""))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import methodcaller
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
+from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, PasswordCode, Role
 from calock.server.accounts.sealed_rows import SealedRow, SealedSince, all_sealed, damaged
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
+from calock.server.contacts.models import ContactCode
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, PendingBinding
 from calock.server.tools import clock
 from calock.server.tools.rekeying import Rekeyed, batches, seal_anew
@@ -26,6 +29,21 @@ def require_intact(binding: Binding, *rows: LockCertificate | LockKey) -> None:
     for row in (binding.account, binding, *rows):
         if not row.is_believed():
             raise damaged(row, operator=binding.is_an_operators(), lock=binding.lock_id)
+
+
+def is_believed(row: SealedRow | ContactCode) -> bool:
+    """Whether it may be used. A contact's code knows its seal alone, not whether the version before may still write."""
+    return row.is_believed() if isinstance(row, SealedRow) else row.is_intact() or not all_sealed()
+
+
+def require_believed(code: ContactCode) -> None:
+    """Raise when the code may not be used.
+
+    Raises:
+        Refusal: RECORD_DAMAGED.
+    """
+    if not is_believed(code):
+        raise Refusal(Reason.RECORD_DAMAGED, f"contactcode {code.pk} is not the one that was sealed")
 
 
 def seal_as_before(binding: Binding) -> None:
@@ -45,6 +63,7 @@ ROOMS: dict[str, tuple[str, QuerySet[Any]]] = {
     "key": ("pk", LockKey.objects.all()),
     "claim": ("pk", PendingBinding.objects.all()),
     "code": ("pk", PasswordCode.objects.filter(used_at=None)),
+    "contact-code": ("pk", ContactCode.objects.filter(used_at=None)),
     "binding": ("pk", Binding.objects.live().select_related("account")),
 }
 """All that is sealed, by kind, and by what people name one. What has ended or was used has no seal."""
@@ -88,7 +107,7 @@ def _seal(rows: QuerySet[Any]) -> int:
 def rekey_rows() -> list[Rekeyed]:
     """Seal all of them under the newest key; not those that are damaged."""
     return [
-        seal_anew(f"{kind}s", rows, is_intact=SealedRow.is_intact, expected=SealedRow.expected_mac)
+        seal_anew(f"{kind}s", rows, is_intact=methodcaller("is_intact"), expected=methodcaller("expected_mac"))
         for kind, (_, rows) in ROOMS.items()
     ]
 
@@ -111,6 +130,6 @@ def _damaged(kind: str, rows: QuerySet[Any]) -> Iterator[str]:
     column = ROOMS[kind][0]
     for batch in batches(rows):
         for row in batch:
-            if not row.is_believed():
+            if not is_believed(row):
                 whose = f" of {row.account.username}" if kind == "binding" else ""
                 yield f"{kind} {getattr(row, column)}{whose}"

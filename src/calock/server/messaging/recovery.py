@@ -20,6 +20,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.contacts.models import CodePurpose, Contact, ContactCode
 from calock.server.locks.password_rules import is_lock_only
+from calock.server.locks.row_seals import require_believed
 from calock.server.messaging import channels, code_limits
 from calock.server.messaging.letters import letter_of_lock_only
 from calock.server.messaging.sending import CODE_LIFE, deliver_code
@@ -101,7 +102,7 @@ def reset_password(*, username: str, typed: str, new: str, context: RequestConte
 
     Raises:
         Refusal: CODE_WRONG for an unknown account too; PASSWORD_UNACCEPTABLE, which leaves the code usable; TOO_MANY_ATTEMPTS,
-            SERVER_BUSY.
+            SERVER_BUSY; RECORD_DAMAGED for a code that somebody wrote into the database.
     """
     with counted("password-code", Event.ACCOUNT_PASSWORD_REFUSED, context=context) as about:
         code = _right_code(_named(username), typed, context)
@@ -123,6 +124,7 @@ def _right_code(name: str, typed: str, context: RequestContext) -> ContactCode:
         code = mine.select_related("contact__account__organisation").right_one(typed, at=context.at)
     if code is None or not judged:
         raise Refusal(Reason.CODE_WRONG, "no open code of this account that was asked for in this browser")
+    require_believed(code)
     return code
 
 

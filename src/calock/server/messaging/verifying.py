@@ -19,6 +19,7 @@ from calock.server.contacts.models import CodePurpose, Contact, ContactCode
 from calock.server.contacts.services import REACH, is_told_on
 from calock.server.contacts.values import ContactKind, masked, normalised
 from calock.server.locks.password_rules import refuse_password_as_proof
+from calock.server.locks.row_seals import require_believed
 from calock.server.messaging import channels, code_limits
 from calock.server.messaging.sending import CODE_LIFE
 from calock.server.notices.models import NoticeKind
@@ -115,7 +116,7 @@ def verify_contact(*, account: Account, contact: uuid.UUID, typed: str, context:
 
     Raises:
         Refusal: NOT_FOUND for another account's, or one that is verified; CODE_WRONG; STEP_UP_REQUIRED, LOCK_PROOF_REQUIRED,
-            PASSWORD_RESET_LATELY, TOO_MANY_ATTEMPTS. Each is audited.
+            PASSWORD_RESET_LATELY, TOO_MANY_ATTEMPTS; RECORD_DAMAGED for a code that somebody wrote. Each is audited.
     """
     with _counted(account, context):
         require_may_change(account, context)
@@ -125,6 +126,7 @@ def verify_contact(*, account: Account, contact: uuid.UUID, typed: str, context:
         code = row.codes.filter(purpose=CodePurpose.VERIFY).order_by("-created_at").first()
         if code is None or not code.is_right(typed, at=context.at):
             raise Refusal(Reason.CODE_WRONG, "wrong, used or expired")
+        require_believed(code)
         _verify(row, code, account, context)
 
 
