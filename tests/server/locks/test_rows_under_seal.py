@@ -16,7 +16,7 @@ from worlds.rows import PASSWORD, rewrite
 from calock.core.refusals import Refusal
 from calock.server.accounts import sealed_rows
 from calock.server.accounts.codes import choose_password, issue_code
-from calock.server.accounts.members import set_account_state
+from calock.server.accounts.members import set_account_state, write_account_state
 from calock.server.accounts.models import Account, AccountState, Role, SealedSince
 from calock.server.accounts.operators import open_enrolment
 from calock.server.accounts.services import change_own_password, reset_password
@@ -452,3 +452,25 @@ def test_a_former_password_put_back_with_its_seal_is_found_by_the_trail(typed, h
     sql(statement, kept.password, kept.password_changed_at, kept.mac, kept.pk)
     assert [*damaged_rows()] == []
     assert [*put_back_rows()] == [f"account {kept.username}: its password was chosen anew"]
+
+
+@pytest.mark.parametrize("who", ["operator", "member"])
+def test_a_disabled_account_put_back_with_its_seal_is_found_by_the_trail(lock_world, who):
+    kept = Account.objects.get(pk=getattr(lock_world, who).pk)
+    with pytest.raises(Refusal):
+        set_account_state(member=kept, state=AccountState.DISABLED, by=kept, context=context())
+    assert [*put_back_rows()] == []
+    write_account_state(member=kept, state=AccountState.DISABLED, by=None, context=None)
+    write_account_state(member=kept, state=AccountState.ACTIVE, by=None, context=None)
+    assert [*put_back_rows()] == []
+    active = Account.objects.get(pk=kept.pk)
+    write_account_state(member=active, state=AccountState.DISABLED, by=None, context=None)
+    sql("UPDATE accounts_account SET state = 'active', mac = %s WHERE id = %s", active.mac, active.pk)
+    assert [*damaged_rows()] == []
+    assert [*put_back_rows()] == [f"account {active.username}: it was disabled"]
+
+
+def test_rows_of_the_trail_that_name_no_binding_end_no_look(victim):
+    for event in (Event.BINDING_ENDED, Event.BINDING_SUSPENDED, Event.BINDING_RESUMED):
+        record(event, lock=victim.binding.lock_id)
+    assert [*put_back_rows()] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from server.messaging.conftest import MAIL, PHONE, background
 from server.messaging.test_delivery import contact
@@ -14,6 +16,7 @@ from calock.core.refusals import Reason
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact
+from calock.server.locks.put_back import put_back_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -60,3 +63,18 @@ def test_without_a_reason_of_an_operator_or_of_somebody_else_nothing_is_taken(ma
     assert Contact.objects.verified().count() == 2
     reasons = AuditEvent.objects.filter(event=Event.CONTACT_REFUSED).order_by("id").values_list("reason", flat=True)
     assert list(reasons) == [Reason.REASON_MISSING, Reason.NOT_ALLOWED, Reason.NOT_FOUND]
+
+
+@pytest.mark.parametrize("who", ["the operator", "the person"])
+def test_a_contact_put_back_is_found_by_the_trail(mailbox, person, who):
+    row = contact(person)
+    if who == "the operator":
+        take(console_client(operator("yunying")), person, row)
+    else:
+        page_client("shanxi", person).post(f"/contacts/{row.pk}/remove/")
+    assert not Contact.objects.opening().exists()
+    assert [*put_back_rows()] == []
+    Contact.objects.update(removed_by_lock=uuid.uuid4(), removed_at=None)
+    assert [*put_back_rows()] == []  # given back with the loss of a lock: it opens nothing
+    Contact.objects.update(removed_by_lock=None)
+    assert [*put_back_rows()] == [f"contact {row.pk} of {person.username}: it was taken away"]

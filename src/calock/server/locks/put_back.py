@@ -1,8 +1,8 @@
 """Rows that somebody put back as they were, with the seal of that time: the trail tells.
 
-A binding before its end or before 挂失, an account before its password was chosen anew. A seal proves that the server once wrote
-the row, not that it is the newest. The trail is only added to, each row of it has a MAC of its own, and what is taken out of it
-is found (docs/decisions/audit.md). It knows no more than it still holds.
+A binding before its end or before 挂失, an account before 停用 or before its password was chosen anew, a contact before it was
+taken away. A seal proves that the server once wrote the row, not that it is the newest. The trail is only added to, each row of it
+has a MAC of its own, and what is taken out of it is found (docs/decisions/audit.md). It knows no more than it still holds.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
-from calock.server.accounts.models import Account
+from calock.server.accounts.models import Account, AccountState
 from calock.server.audit.canonical import is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
+from calock.server.contacts.models import Contact
 from calock.server.locks.models import Binding
 from calock.server.tools.rekeying import batches
 
@@ -32,23 +33,42 @@ def put_back_rows() -> Iterator[str]:
         yield from _among(live, batch, "ended")
     for batch in _said(Event.BINDING_SUSPENDED):
         yield from _among(live.filter(suspended_at=None), [row for row in batch if not _is_resumed(row)], "was reported lost")
+    for batch in _said(Event.ACCOUNT_DISABLED):
+        yield from _enabled_again(batch)
+    for batch in _said(Event.CONTACT_REMOVED):
+        yield from _contacts_again(batch)
     for batch in _said(*CHOSEN):
         yield from _former_passwords({row.subject: row.at for row in batch if row.subject})
 
 
 def _said(*events: Event) -> Iterator[list[AuditEvent]]:
-    for batch in batches(AuditEvent.objects.filter(event__in=events)):
+    """What was done; a refusal bears the name of the act too, and a reason."""
+    for batch in batches(AuditEvent.objects.filter(event__in=events, reason="")):
         yield [row for row in batch if is_intact(row)]
 
 
 def _among(rows: QuerySet[Binding], said: Iterable[AuditEvent], what: str) -> Iterator[str]:
-    for row in rows.filter(pk__in={row.details["binding"] for row in said}):
+    for row in rows.filter(pk__in={row.details.get("binding") for row in said}):
         yield f"binding {row.pk} of {row.account.username}: it {what}"
 
 
 def _is_resumed(row: AuditEvent) -> bool:
     later = AuditEvent.objects.filter(event=Event.BINDING_RESUMED, lock=row.lock, pk__gt=row.pk)
-    return any(other.details["binding"] == row.details["binding"] and is_intact(other) for other in later)
+    return any(other.details.get("binding") == row.details.get("binding") and is_intact(other) for other in later)
+
+
+def _enabled_again(said: Iterable[AuditEvent]) -> Iterator[str]:
+    disabled = {row.subject: row.pk for row in said}  # the last one of each
+    for row in Account.objects.filter(pk__in=disabled, state=AccountState.ACTIVE):
+        later = AuditEvent.objects.filter(event=Event.ACCOUNT_ENABLED, reason="", subject=row.pk, pk__gt=disabled[row.pk])
+        if not any(map(is_intact, later)):
+            yield f"account {row.username}: it was disabled"
+
+
+def _contacts_again(said: Iterable[AuditEvent]) -> Iterator[str]:
+    """One that came back with the loss of a lock opens nothing: whoever verifies it anew has another row."""
+    for row in Contact.objects.opening().filter(pk__in={row.details.get("contact_id") for row in said}).select_related("account"):
+        yield f"contact {row.pk} of {row.account.username}: it was taken away"
 
 
 def _former_passwords(chosen: dict[uuid.UUID, datetime]) -> Iterator[str]:

@@ -168,7 +168,7 @@ def remove_contact(*, account: Account, contact: uuid.UUID, context: RequestCont
 
 def _remove(row: Contact, account: Account, lock: uuid.UUID | None, context: RequestContext) -> None:
     shown = row.masked
-    details = {"kind": row.kind, "contact": shown}
+    details = {"kind": row.kind, "contact": shown, "contact_id": str(row.pk)}
     event = record(Event.CONTACT_REMOVED, context=context, actor=account, subject=account.pk, details=details)
     if row.verified_at is None:
         row.delete()
