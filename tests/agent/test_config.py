@@ -66,6 +66,13 @@ def test_what_is_not_understood_is_refused_with_the_names_of_file_and_key(tmp_pa
         config.load(path)
 
 
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text("origins = " + "[" * 3000 + "]" * 3000)
+    with pytest.raises(ConfigError, match=r"agent\.toml: "):
+        config.load(path)
+
+
 def test_a_missing_file_that_was_asked_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         config.load(tmp_path / "none.toml")

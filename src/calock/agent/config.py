@@ -129,12 +129,12 @@ def _read(path: Path) -> dict[str, Any]:
     """What one file says.
 
     Raises:
-        ConfigError: not readable, not TOML, unknown keys, wrong types, bad origins; or others could have written it, and with
-            it name a library that sees the user's PIN.
+        ConfigError: not readable, not TOML, nested too deep, unknown keys, wrong types, bad origins; or others could have
+            written it, and with it name a library that sees the user's PIN.
     """
     try:
         return _checked(path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, ConfigError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, msgspec.ValidationError, ConfigError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
