@@ -140,7 +140,10 @@ def test_a_pin_is_as_long_as_the_token_takes_it_and_a_new_one_as_those_of_most_l
 
 @pytest.mark.parametrize(
     ("told", "taken"),
-    [((4, 32), (4, 32)), ((6, 2**64 - 1), (6, 255)), ((0, 0), (6, 16)), ((8, 4), (6, 16)), ((2**64 - 1, 2**64 - 1), (6, 16))],
+    [
+        *[((4, 32), (4, 32)), ((6, 2**64 - 1), (6, 255)), ((0, 0), (6, 16)), ((8, 4), (6, 16)), ((2**64 - 1, 2**64 - 1), (6, 16))],
+        *[((1, 32), (4, 32)), ((1, 3), (6, 16))],
+    ],
 )
 def test_lengths_that_no_pin_has_are_not_believed(told: tuple[int, int], taken: tuple[int, int]) -> None:
     assert usable_lengths(*told) == taken

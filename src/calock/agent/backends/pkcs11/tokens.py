@@ -20,7 +20,7 @@ from pkcs11 import exceptions as errors
 from calock.agent.backends.base import PinState
 from calock.agent.backends.serials import own_serials
 
-_LONGEST_PIN = 255
+_SHORTEST_PIN, _LONGEST_PIN = 4, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,14 @@ def _pin_lengths(told_lengths: Callable[[int], tuple[int, int]], slot: int) -> t
 
 
 def usable_lengths(shortest: int, longest: int) -> tuple[int, int]:
-    """Bounds of a PIN as a token tells them, or those of most locks where they can be none (CK_UNAVAILABLE_INFORMATION, zeros)."""
-    if not 0 < shortest <= min(longest, _LONGEST_PIN):
+    """Bounds of a PIN as a token tells them, or those of most locks where they can be none (CK_UNAVAILABLE_INFORMATION, zeros).
+
+    Tokens that tell 1 mean nothing by it: a single key that slipped must not cost a try.
+    """
+    longest = min(longest, _LONGEST_PIN)
+    if shortest <= 0 or max(shortest, _SHORTEST_PIN) > longest:
         return PinState().min_length, PinState().max_length
-    return shortest, min(longest, _LONGEST_PIN)
+    return max(shortest, _SHORTEST_PIN), longest
 
 
 def pin_state(token: Any, shortest: int, longest: int) -> PinState:
