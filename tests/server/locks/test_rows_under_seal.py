@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test import TestCase
 from django.utils import timezone
 from worlds.browser import Browser, bound, console_client, context, logged_in, reason_of, refusal_row
 from worlds.practice import NOW, make_lock
@@ -25,6 +26,7 @@ from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
 from calock.server.jobs import readiness
 from calock.server.jobs import sealed_rows as sealed_rows_job
+from calock.server.locks import row_seals
 from calock.server.locks.labels import label_lock
 from calock.server.locks.models import Binding, LockCertificate, LockKey
 from calock.server.locks.put_back import put_back_rows
@@ -301,7 +303,8 @@ def as_before() -> None:
 
 
 def sealed_now() -> list[str]:
-    call_command("sealed_rows", "seal", "--yes-the-list-is-right")
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        call_command("sealed_rows", "seal", "--yes-the-list-is-right")
     return [*damaged_rows()]
 
 
@@ -341,14 +344,43 @@ def test_an_operators_lock_that_is_renewed_meanwhile_is_good_for_both_versions(b
     assert Browser().log_in(renewed).status_code == 200
 
 
+def test_an_operator_goes_on_when_the_seal_of_all_rows_was_rolled_back(before, monkeypatch):
+    def broken_off(*_: object, **__: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(row_seals, "record", broken_off)  # the database is gone before the commit
+        with pytest.raises(InterruptedError):
+            row_seals.seal_all()
+    assert not sealed_rows.note().exists()
+    assert not sealed_rows.all_sealed()
+    assert Browser().log_in(before.operator_lock).status_code == 200
+    assert sealed_now() == []
+    assert Browser().log_in(before.operator_lock).status_code == 200
+
+
+def test_an_operators_seal_of_before_that_is_committed_later_is_good_and_goes_on_through_a_renewal(before):
+    late = Binding.objects.get(account=before.operator)
+    as_it_was = late.expected_mac()
+    sealed_now()
+    assert late.expected_mac() != as_it_was
+    Binding.objects.filter(pk=late.pk).update(mac=as_it_was)
+    assert Browser().log_in(before.operator_lock).status_code == 200
+    assert [*damaged_rows()] == []
+    renewed = make_lock("EC", lock_id="SX-0100", not_after=NOW + timedelta(days=700))
+    assert Browser().log_in(renewed).status_code == 200
+    assert Browser().log_in(renewed).status_code == 200
+
+
 @pytest.mark.parametrize("how", ["it migrated", "its job ran"])
 def test_who_takes_the_mark_away_changes_nothing_on_a_machine_that_saw_it(before, how):
     sealed_now()
     sealed_rows.forget()
-    if how == "it migrated":
-        call_command("migrate", verbosity=0)
-    else:
-        sealed_rows_job.look()
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        if how == "it migrated":
+            call_command("migrate", verbosity=0)
+        else:
+            sealed_rows_job.look()
     sql("DELETE FROM accounts_sealedsince")
     sql("UPDATE locks_binding SET mac = '' WHERE id = %s", before.binding.pk)
     sealed_rows._seen = False  # another process of the machine

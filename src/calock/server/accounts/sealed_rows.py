@@ -46,15 +46,22 @@ def note() -> Path:
 
 def all_sealed() -> bool:
     """Whether a row without a seal that fits is no longer believed."""
+    if _seen:
+        return True
+    found = note().exists() or SealedSince.objects.exists()
+    if found:
+        transaction.on_commit(_remember)  # not before: what this transaction wrote may yet be rolled back
+    return found
+
+
+def _remember() -> None:
     global _seen  # noqa: PLW0603 - the state of this process
-    if not _seen and (note().exists() or SealedSince.objects.exists()):
-        _seen = True
-        try:
-            make_folder(note().parent)
-            make_once(note(), b"")
-        except OSError as error:
-            log.error("sealed_rows_not_noted", error=str(error))  # noqa: TRY400 - the text says it all
-    return _seen
+    _seen = True
+    try:
+        make_folder(note().parent)
+        make_once(note(), b"")
+    except OSError as error:
+        log.error("sealed_rows_not_noted", error=str(error))  # noqa: TRY400 - the text says it all
 
 
 def forget() -> None:

@@ -269,14 +269,13 @@ class Binding(SealedRow):
         return self.account.role == Role.OPERATOR
 
     def is_intact(self) -> bool:
-        return super().is_intact() or (self._is_as_before() and seals.fits(self.mac, "operators", self._content_before()))
+        """An operator's in either form, always: what was written before all were sealed may be committed after that."""
+        return super().is_intact() or (self.is_an_operators() and seals.fits(self.mac, "operators", self._content_before()))
 
     def expected_mac(self) -> str:
-        return seals.mac("operators", self._content_before()) if self._is_as_before() else super().expected_mac()
-
-    def _is_as_before(self) -> bool:
-        """Whether it is an operator's in a database that the version before may still use: sealed as that one does."""
-        return not all_sealed() and self.is_an_operators()
+        """An operator's in a database that the version before may still use is sealed as that one does."""
+        as_before = not all_sealed() and self.is_an_operators()
+        return seals.mac("operators", self._content_before()) if as_before else super().expected_mac()
 
     def _content_before(self) -> bytes:
         """As the version before sealed the live bindings of operators alone, with the certificates and keys of the lock."""
