@@ -142,6 +142,15 @@ def test_a_wrong_line_is_an_error_line_with_its_reason_and_the_others_are_taken(
     assert set(Account.objects.values_list("username", flat=True)) == {"jia", "andere", "alt", "gut"}
 
 
+def test_an_account_whose_row_somebody_changed_is_an_error_line_and_stops_no_other():
+    account("zhangsan", "张三")
+    Account.objects.update(lock_only=True)
+    text = "账户,姓名\nzhangsan,张三丰\nlisi,李四\n"
+    assert "未通过完整性校验" in judged(ImportKind.ACCOUNTS, text)[2][1]
+    assert taken(ImportKind.ACCOUNTS, text) == ["error", "new"]
+    assert Account.objects.get(username="zhangsan").name == "张三"
+
+
 def test_a_cell_in_a_wrong_encoding_is_an_error_line():
     text = PEOPLE.splitlines()[0].encode() + b"\nneu," + "张三丰".encode("gb18030") + b",,,,,\n" + "gut,好,,,,,\n".encode() * 1
     assert judged(ImportKind.ACCOUNTS, text) == {2: ("error", "第 2 列的编码有误"), 3: ("new", "好")}
