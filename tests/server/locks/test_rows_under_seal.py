@@ -387,6 +387,22 @@ def test_who_takes_the_mark_away_changes_nothing_on_a_machine_that_saw_it(before
     refusal_row(Browser().log_in(before.lock), "RECORD_DAMAGED")
 
 
+def test_a_note_that_cannot_be_read_stops_no_login(before, monkeypatch, tmp_path):
+    monkeypatch.setattr(sealed_rows, "note", lambda: tmp_path / ("x" * 300))
+    unharmed(before)
+    assert sealed_now() == []
+    assert sealed_rows.all_sealed()
+
+
+def test_a_database_of_which_only_some_apps_are_migrated_says_nothing_of_seals_yet(db):
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE accounts_sealedsince")
+        call_command("migrate", verbosity=0)
+        assert not sealed_rows.note().exists()
+        transaction.set_rollback(True)
+
+
 @pytest.mark.parametrize("saw", [True, False], ids=["this machine saw the mark", "a new machine"])
 @pytest.mark.parametrize("table", [True, False], ids=["migrated", "not migrated yet"])
 def test_who_puts_an_older_backup_back_is_told_that_its_rows_have_no_seal(before, capsys, table, saw):
@@ -464,6 +480,18 @@ def test_a_binding_put_back_with_its_older_seal_is_found_by_the_trail(mine, what
     expected = {"ended": ["it ended"], "lost": ["it was reported lost"], "resumed": []}[what]
     assert [line.rpartition(": ")[2] for line in put_back_rows()] == expected
     assert sealed_rows_job.look() == len(expected)
+
+
+def test_rows_that_were_put_back_are_named_beside_however_many_that_were_changed(mine, monkeypatch):
+    monkeypatch.setattr(sealed_rows_job, "MOST", 1)
+    kept = Binding.objects.get(pk=mine.own.pk)
+    record(Event.BINDING_ENDED, lock=mine.own.lock_id, details={})  # as no version writes it
+    unbind_by_operators(binding=kept.pk, reason="离职", by=mine.operator, context=context())
+    sql("UPDATE locks_binding SET unbound_at = NULL, mac = %s WHERE id = %s", kept.mac, kept.pk)
+    Account.objects.update(lock_only=True)
+    assert sealed_rows_job.look() == 2
+    assert [line.rpartition(": ")[2] for line in sealed_rows_job.found()][1:] == ["it ended"]
+    sealed_rows_job.file().unlink()
 
 
 @pytest.mark.parametrize("how", ["changed", "reset"])

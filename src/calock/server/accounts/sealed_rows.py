@@ -48,10 +48,18 @@ def all_sealed() -> bool:
     """Whether a row without a seal that fits is no longer believed."""
     if _seen:
         return True
-    found = note().exists() or SealedSince.objects.exists()
+    found = _is_noted() or SealedSince.objects.exists()
     if found:
         transaction.on_commit(_remember)  # not before: what this transaction wrote may yet be rolled back
     return found
+
+
+def _is_noted() -> bool:
+    try:
+        return note().exists()
+    except OSError as error:  # a folder that cannot be read stops no login: the database says it as well
+        log.error("sealed_rows_note_unread", error=str(error))  # noqa: TRY400 - the text says it all
+        return False
 
 
 def _remember() -> None:

@@ -5,7 +5,7 @@ A login that meets one refuses it at once. This tells operators before that, and
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,7 @@ from calock.server.tools.files import make_folder, replacing
 log = structlog.get_logger(__name__)
 EVERY = 6 * 3600.0
 MOST = 100
-"""So many are named; the first are enough to look for who writes."""
+"""So many of either are named; the first are enough to look for who writes."""
 
 
 def file() -> Path:
@@ -38,9 +38,9 @@ def found() -> list[str]:
 
 
 def look() -> int:
-    """Look at all rows; how many were damaged or put back, at most MOST. Each is written into the trail when it is first seen."""
+    """Look at all rows; how many were damaged or put back, at most MOST of either. The trail gets each when it is first seen."""
     all_sealed()  # each machine notes it before somebody takes the mark away
-    before, now = found(), list(islice(chain(damaged_rows(), put_back_rows()), MOST))
+    before, now = found(), [*islice(damaged_rows(), MOST), *islice(put_back_rows(), MOST)]
     for line in now:
         if line not in before:
             log.error("sealed_row_damaged", row=line)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db import connections
 from django.db.models.signals import post_migrate
 from django.utils import timezone
 
@@ -21,6 +22,8 @@ def _begin_under_seal(*, using: str, **_: object) -> None:
     from calock.server.accounts.models import Account, SealedSince  # noqa: PLC0415 - models load first
     from calock.server.accounts.sealed_rows import all_sealed  # noqa: PLC0415 - same
 
+    if SealedSince._meta.db_table not in connections[using].introspection.table_names():  # noqa: SLF001 - Django's public name for it
+        return  # only some apps were migrated so far
     if not Account.objects.using(using).exists():
         SealedSince.objects.using(using).get_or_create(defaults={"at": timezone.now()})
     all_sealed()
