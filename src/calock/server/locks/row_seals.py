@@ -57,7 +57,7 @@ def live_binding(lock: Lock, account: Account) -> Binding | None:
     return found
 
 
-ROOMS: dict[str, tuple[str, QuerySet[Any]]] = {
+KINDS: dict[str, tuple[str, QuerySet[Any]]] = {
     "account": ("username", Account.objects.all()),
     "certificate": ("pk", LockCertificate.objects.defer("sealed_der")),
     "key": ("pk", LockKey.objects.all()),
@@ -74,11 +74,11 @@ def seal_all() -> int:
 
     Meanwhile people log in: what they change is sealed by that. No machine of the version before may run any more.
     """
-    count = sum(_seal_anew(rows.filter(pk__in=[row.pk for row in batch])) for _, rows in ROOMS.values() for batch in batches(rows))
+    count = sum(_seal_anew(rows.filter(pk__in=[row.pk for row in batch])) for _, rows in KINDS.values() for batch in batches(rows))
     with transaction.atomic():
         SealedSince.objects.get_or_create(defaults={"at": clock.now()})
         # from here on operators' bindings are sealed as others are; some were as before meanwhile
-        count += _seal_anew(ROOMS["binding"][1].filter(account__role=Role.OPERATOR))
+        count += _seal_anew(KINDS["binding"][1].filter(account__role=Role.OPERATOR))
         record(Event.ROWS_SEALED, details={"rows": count})
     all_sealed()  # this machine notes it
     return count
@@ -86,7 +86,7 @@ def seal_all() -> int:
 
 def seal_one(kind: str, key: str) -> bool:
     """The same for one row that somebody changed, and the owner looked at; whether there was one."""
-    column, rows = ROOMS[kind]
+    column, rows = KINDS[kind]
     with transaction.atomic():
         found = _seal(rows.filter(**{column: key}), methodcaller("is_intact"), methodcaller("expected_mac"))
         if found:
@@ -115,26 +115,26 @@ def rekey_rows() -> list[Rekeyed]:
     """Seal all of them under the newest key; not those that are damaged."""
     return [
         seal_anew(f"{kind}s", rows, is_intact=methodcaller("is_intact"), expected=methodcaller("expected_mac"))
-        for kind, (_, rows) in ROOMS.items()
+        for kind, (_, rows) in KINDS.items()
     ]
 
 
 def damaged_rows() -> Iterator[str]:
     """What somebody changed behind the server's back, one line each; of a large platform it takes minutes."""
-    return (line for kind, (_, rows) in ROOMS.items() for line in _damaged(kind, rows))
+    return (line for kind, (_, rows) in KINDS.items() for line in _damaged(kind, rows))
 
 
 def damaged_operators() -> list[str]:
     """The same of operators and their locks alone."""
-    bindings = ROOMS["binding"][1].filter(account__role=Role.OPERATOR)
+    bindings = KINDS["binding"][1].filter(account__role=Role.OPERATOR)
     locks = {"lock__in": bindings.order_by().values("lock")}
     among: dict[str, dict[str, Any]] = {"account": {"role": Role.OPERATOR}, "certificate": locks, "key": locks}
-    found = [line for kind, only in among.items() for line in _damaged(kind, ROOMS[kind][1].filter(**only))]
+    found = [line for kind, only in among.items() for line in _damaged(kind, KINDS[kind][1].filter(**only))]
     return [*found, *_damaged("binding", bindings)]
 
 
 def _damaged(kind: str, rows: QuerySet[Any]) -> Iterator[str]:
-    column = ROOMS[kind][0]
+    column = KINDS[kind][0]
     for batch in batches(rows):
         for row in batch:
             if not is_believed(row):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from calock.server.locks.row_seals import ROOMS, damaged_rows, seal_all, seal_one
+from calock.server.locks.row_seals import KINDS, damaged_rows, seal_all, seal_one
 
 
 class Command(BaseCommand):
@@ -53,6 +53,6 @@ class Command(BaseCommand):
     @staticmethod
     def _seal_one(kind: str, key: str) -> bool:
         try:
-            return kind in ROOMS and seal_one(kind, key)
+            return kind in KINDS and seal_one(kind, key)
         except ValidationError:  # no id
             return False
