@@ -32,6 +32,14 @@ def test_certificate_ids_by_each_hash(world, digest):
     assert world.reason(ocsp=[world.answer("revoked", digest=digest)]) is Reason.CERTIFICATE_REVOKED
 
 
+def test_a_certificate_id_whose_serial_lacks_its_sign_octet_means_the_unsigned_number(world):
+    lacking = world.leaf.serial - (1 << world.leaf.serial.bit_length())
+    assert world.reason(ocsp=[world.answer(serial=lacking)]) is None
+    assert world.reason(world.crl(), ocsp=[world.answer("revoked", serial=lacking)]) is Reason.CERTIFICATE_REVOKED
+    short = world.issue(serial=0x81)
+    assert world.reason(leaf=short, ocsp=[world.answer(serial=-0x7F)]) is Reason.REVOCATION_UNAVAILABLE
+
+
 @pytest.mark.parametrize("digest", ["sha256", "sm3"])
 def test_a_responder_may_be_named_by_another_hash_of_its_key(world, digest):
     assert world.reason(ocsp=[world.answer(responder_digest=digest)]) is None

@@ -32,6 +32,7 @@ from calock.core.revocation.crl import CrlHeader, read_crl
 from calock.core.revocation.crl_entries import HOLD, REMOVE, SERIAL_SIZE, Record, moment_of, walk_entries
 from calock.core.revocation.crl_scope import FULL_SCOPE, CrlScope
 from calock.core.revocation.findings import RevocationFinding
+from calock.core.revocation.serials import without_sign_octet
 
 _MAGIC: Final = b"CALOCRL4"
 _SIZE: Final = Struct(">I")
@@ -41,7 +42,6 @@ _FANOUT_FROM: Final = 2048
 """Entries from which the fan-out pays."""
 _MOST_SORTED: Final = 1 << 14
 """Records that are sorted as objects, each of which takes three times its octets."""
-_BITS_OF_A_RANDOM_SERIAL: Final = 64
 _TAIL: Final = Struct(">BI")
 _RECORD: Final = SERIAL_SIZE + _TAIL.size
 _MAC: Final = 32
@@ -148,15 +148,11 @@ class CrlIndex:
         return self.base_number is not None
 
     def lookup(self, serial: int) -> CrlEntry | None:
-        """Find the entry of a serial; None = not on this CRL.
-
-        An entry that lacks its sign octet means the unsigned number where that has 8 octets or more, which no other certificate of
-        the CA has by accident. A shorter one may be a negative serial of its own (RFC 5280 clause 4.1.2.2, PKITS 4.4.14).
-        """
+        """Find the entry of a serial, also one that lacks its sign octet; None = not on this CRL."""
         found = self._entry(serial)
-        bits = serial.bit_length()
-        may_lack_sign = serial > 0 and bits % 8 == 0 and bits >= _BITS_OF_A_RANDOM_SERIAL
-        return self._entry(serial - (1 << bits)) if found is None and may_lack_sign else found
+        if found is None and (other := without_sign_octet(serial)) is not None:
+            return self._entry(other)
+        return found
 
     def _entry(self, serial: int) -> CrlEntry | None:
         try:

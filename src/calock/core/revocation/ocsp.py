@@ -24,6 +24,7 @@ from calock.core.der.layout import key_bits, read_extension
 from calock.core.der.legacy_encodings import parse_error_text, readable_copy
 from calock.core.der.names import NameKey, comparison_key
 from calock.core.refusals import Reason, Refusal
+from calock.core.revocation.serials import without_sign_octet
 from calock.core.revocation.signed_data import revocation_untrusted
 
 MAX_SIZE = 64 * 1024
@@ -125,11 +126,11 @@ def cert_id(issuer: Certificate, serial: int, algorithm: str = OID_SHA1) -> Cert
 
 
 def names_certificate(found: CertId, issuer: Certificate, serial: int) -> bool:
-    """Whether a CertID means this serial of this issuer: both hashes and the serial equal."""
-    if found.serial != serial or found.algorithm not in _DIGESTS:
+    """Whether a CertID means this serial of this issuer: both hashes equal, and the serial, which may lack its sign octet."""
+    if found.serial not in (serial, without_sign_octet(serial)) or found.algorithm not in _DIGESTS:
         return False
     try:
-        return found == cert_id(issuer, serial, found.algorithm)
+        return found == cert_id(issuer, found.serial, found.algorithm)
     except reader.DerError:
         return False  # a key that is no whole number of octets has no hash to be named by
 
