@@ -79,6 +79,11 @@ ONE_FILE: dict[str, Callable[[bytes], bytes]] = {
     "bare base64 as it is copied out of a page": lambda data: (
         b"\xe2\x80\x8b" + base64.encodebytes(data).replace(b"\n", b"\xe3\x80\x80")
     ),
+    "PEM as JSON of PHP has it": lambda data: pem(data).replace(b"/", b"\\/").replace(b"\n", b"\\n"),
+    "bare base64 as JSON of .NET and Gson has it": lambda data: (
+        base64.b64encode(data).replace(b"+", b"\\u002B").replace(b"=", b"\\u003d")
+    ),
+    "bare base64 as XML of Java has it": lambda data: base64.encodebytes(data).replace(b"\n", b"&#13;\n"),
     "hexadecimal": lambda data: data.hex().upper().encode() + b"\r\n",
     "hexadecimal in pairs": lambda data: data.hex(":").encode(),
     "DER behind an empty line": lambda data: b"\r\n" + data,

@@ -2,9 +2,9 @@
 
 Read are DER, PEM with any number of blocks and any text around them, PKCS#7 that holds certificates or CRLs alone (``.p7b``: RFC
 2315 clause 9, GM/T 0010; DER or BER, also as PEM), and any of these as bare base64 or hexadecimal; text also in UTF-16, and as it
-is copied out of JSON or a page. White space around a file's value is the file's; any other octet behind it stays with the value,
-whose reader refuses it. A file that begins with a SEQUENCE is one value, also when PEM text occurs inside it: its author chooses
-its contents.
+is copied out of JSON, XML or a page. White space around a file's value is the file's; any other octet behind it stays with the
+value, whose reader refuses it. A file that begins with a SEQUENCE is one value, also when PEM text occurs inside it: its author
+chooses its contents.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ _OTHERS = {
 }
 """Other kinds of DER files, by the octets with which their contents begin. No certificate begins so, also no damaged one."""
 MAX_CERTIFICATES = 256
-_NO_TEXT = b"\\n", b"\\r", *(character.encode() for character in "\u00a0\u200b\u200c\u200d\u200e\u200f\u3000\ufeff")
-"""Line ends as JSON has them; blanks and marks that no one sees, as pages have them."""
+_MEANT = {
+    **dict.fromkeys((b"\\n", b"\\r", b"&#13;", b"&#xD;"), b""),
+    **dict.fromkeys((character.encode() for character in "\u00a0\u200b\u200c\u200d\u200e\u200f\u3000\ufeff"), b""),
+    b"\\/": b"/", b"\\u002B": b"+", b"\\u002b": b"+", b"\\u003D": b"=", b"\\u003d": b"=",
+}  # fmt: skip
+"""What JSON and XML write for line ends and letters; blanks and marks that no one sees, as pages have them."""
 _BLANKS = b" \t\r\n\v\f"
 _AROUND = _WHITE_SPACE + b"\"'\0"
 """What stands around base64 that was copied out of a program."""
@@ -174,9 +178,9 @@ def _in_der(data: bytes) -> list[FileCertificate]:
 
 
 def _text_of(data: bytes) -> bytes:
-    """Without what stands between letters and is none. It takes no memory for each, whatever a source serves."""
-    for item in _NO_TEXT:
-        data = data.replace(item, b"")
+    """The letters that are meant, without what stands between them. It takes no memory for each, whatever a source serves."""
+    for written, meant in _MEANT.items():
+        data = data.replace(written, meant)
     return data
 
 
