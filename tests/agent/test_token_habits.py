@@ -189,9 +189,11 @@ def test_a_login_of_another_program_stands_in_for_no_pin(begin, hsm: SoftHsm, sh
     assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
 
 
-def test_a_logout_of_another_program_meanwhile_takes_no_signature_away(begin, hsm: SoftHsm, shim: Shim) -> None:
+@pytest.mark.parametrize("code", ["101", "5", "30", "54"])
+def test_a_logout_that_fails_takes_no_signature_away(begin, hsm: SoftHsm, code: str) -> None:
+    """Another program logged out meanwhile, or the library says that it cannot: closing the last session logs out."""
     store(hsm, "锁")
-    driver = begin("logout=101")
+    driver = begin(f"logout={code}")
     lock = listed(driver)["锁"]["id"]
     for _ in range(2):
         verify(driver.authenticate(lock).json)
@@ -206,6 +208,25 @@ def test_what_keeps_a_login_from_being_tried_is_told_as_that(begin, hsm: SoftHsm
     lock = listed(driver)["锁"]["id"]
     shim.habits(f"login={code}")
     assert driver.authenticate(lock).reason == reason
+
+
+@pytest.mark.parametrize(("code", "reason"), [("101", "DRIVER_BUSY"), ("200", "PIN_CANCELLED"), ("B0", "LOCK_REMOVED")])
+def test_what_keeps_a_key_from_signing_is_told_as_that(begin, hsm: SoftHsm, shim: Shim, code: str, reason: str) -> None:
+    """Another program logged out meanwhile; the person said no on the lock's own button; the session is gone."""
+    store(hsm, "锁")
+    driver = begin(f"sign={code}")
+    lock = listed(driver)["锁"]["id"]
+    assert driver.authenticate(lock).reason == reason
+    shim.habits()
+    verify(driver.authenticate(lock).json)
+
+
+def test_a_token_whose_pin_is_short_takes_a_new_one_as_long_as_it_can(begin, hsm: SoftHsm) -> None:
+    store(hsm, "锁", "1234")
+    driver = begin("longestpin=4")
+    lock = listed(driver)["锁"]["id"]
+    assert change(driver, lock, "1234", "43210").reason == "PIN_LENGTH"
+    assert change(driver, lock, "1234", "4321").status == 200
 
 
 def test_a_key_that_does_not_tell_whether_it_signs_is_tried(begin, hsm: SoftHsm) -> None:

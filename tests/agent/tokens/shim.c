@@ -9,6 +9,8 @@
  *   loggedin           another program is logged in, until somebody logs out
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   logout=RV          C_Logout logs out and answers with this code; the token is gone while that session is open, even after C_Finalize
+ *   sign=RV            C_SignInit answers with this code
+ *   longestpin=N       every token says that its PIN has at most so many octets
  *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
  *   dersignatures      a signature of r and s is written in DER
  *   refuses=TYPE       attributes of this type (hexadecimal) are answered with CKR_GENERAL_ERROR
@@ -30,7 +32,7 @@ enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCEL
        PROTECTED_AUTHENTICATION_PATH = 0x100, TOKEN_NOT_PRESENT = 0xE0 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
-struct token_info { byte label[32], manufacturer[32], model[16], serial[16]; ulong_ flags; };
+struct token_info { byte label[32], manufacturer[32], model[16], serial[16]; ulong_ flags, sessions[4], longest_pin, shortest_pin; };
 struct attribute { ulong_ type; void *value; ulong_ length; };
 
 static struct function_list *real, mine;
@@ -107,6 +109,8 @@ static ulong_ get_token_info(ulong_ slot, struct token_info *info)
         fill(info->serial, sizeof info->serial, told);
     if ((told = habit("label")))
         fill(info->label, sizeof info->label, told);
+    if ((told = habit("longestpin")))
+        info->longest_pin = strtoul(told, NULL, 10);
     if (habit("pinpad"))
         info->flags |= PROTECTED_AUTHENTICATION_PATH;
     return OK;
@@ -214,6 +218,13 @@ static ulong_ as_der(byte *signature, ulong_ size)
     return out - signature;
 }
 
+static ulong_ sign_init(ulong_ session, void *mechanism, ulong_ key)
+{
+    if (habit("sign"))
+        return strtoul(habit("sign"), NULL, 16);
+    return ((ulong_ (*)(ulong_, void *, ulong_))real->at[SIGN_INIT])(session, mechanism, key);
+}
+
 static ulong_ sign(ulong_ session, byte *data, ulong_ length, byte *signature, ulong_ *size)
 {
     misbehave("C_Sign");
@@ -243,6 +254,7 @@ ulong_ C_GetFunctionList(struct function_list **list)
         mine.at[LOGOUT] = (void *)logout;
         mine.at[SET_PIN] = (void *)set_pin;
         mine.at[GET_ATTRIBUTE_VALUE] = (void *)get_attribute_value;
+        mine.at[SIGN_INIT] = (void *)sign_init;
         mine.at[SIGN] = (void *)sign;
     }
     *list = &mine;

@@ -182,9 +182,10 @@ def require_length(pin: bytearray, state: PinState) -> None:
 
 
 def require_new_length(pin: bytearray, state: PinState) -> None:
-    """The same for a new PIN, which is not shorter than those of most locks, whatever the token would take.
+    """The same for a new PIN, which is not shorter than those of most locks unless the token takes none so long.
 
     Raises:
         Refusal: PIN_MISSING, PIN_LENGTH.
     """
-    require_length(pin, msgspec.structs.replace(state, min_length=max(state.min_length, PinState().min_length)))
+    shortest = max(state.min_length, min(state.max_length, PinState().min_length))
+    require_length(pin, msgspec.structs.replace(state, min_length=shortest))

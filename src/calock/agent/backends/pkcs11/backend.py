@@ -198,7 +198,7 @@ class Pkcs11Backend:
     def _log_out(self, session: Any) -> None:
         try:
             session.close()
-        except errors.UserNotLoggedIn:  # another program logged out meanwhile: what was signed before is good
+        except errors.PKCS11Error:  # another program logged out meanwhile, or the library cannot: what was signed before is good
             with contextlib.suppress(errors.PKCS11Error, OSError):
                 self._calls.close_session(session)
 

@@ -15,16 +15,21 @@ REASONS: Final[dict[type[Exception], Reason]] = {
     errors.PinLocked: Reason.PIN_LOCKED,
     errors.PinLenRange: Reason.PIN_LENGTH,
     errors.PinInvalid: Reason.PIN_LENGTH,
+    errors.PinTooWeak: Reason.PIN_LENGTH,
     errors.PinExpired: Reason.PIN_LOCKED,
     errors.DeviceRemoved: Reason.LOCK_REMOVED,
     errors.TokenNotPresent: Reason.LOCK_REMOVED,
     errors.TokenNotRecognised: Reason.LOCK_REMOVED,
     errors.SlotIDInvalid: Reason.LOCK_REMOVED,
     errors.SessionHandleInvalid: Reason.LOCK_REMOVED,
+    errors.SessionClosed: Reason.LOCK_REMOVED,
     errors.FunctionCancelled: Reason.PIN_CANCELLED,
+    errors.FunctionRejected: Reason.PIN_CANCELLED,  # the person said no on the lock's own button
     errors.UserPinNotInitialized: Reason.LOCK_WITHOUT_CERTIFICATE,  # as empty as that: only the CA can help
     errors.UserAlreadyLoggedIn: Reason.DRIVER_BUSY,  # another program on this computer uses the lock
+    errors.UserNotLoggedIn: Reason.DRIVER_BUSY,  # it logged out meanwhile
     errors.AnotherUserAlreadyLoggedIn: Reason.DRIVER_BUSY,
+    errors.UserTooManyTypes: Reason.DRIVER_BUSY,
     errors.SessionCount: Reason.DRIVER_BUSY,
 }
 

@@ -29,7 +29,7 @@ _FIELD = {"SM2": 32, "ES256": 32, "ES384": 48, "ES512": 66}
 """Octets of r and of s in a signature (PKCS#11 2.40 clause 2.3.1)."""
 MAX_KEYS = 8
 """Keys that are tried for one certificate."""
-_OF_THE_TOKEN: tuple[type[Exception], ...] = (*REASONS, errors.UserNotLoggedIn)
+_OF_THE_TOKEN: tuple[type[Exception], ...] = tuple(REASONS)
 """Errors that are not of one key: the token is gone, its PIN is wrong or was not typed, another program logged out. The next key
 would fail alike, and may cost a try."""
 _native: Any = _pkcs11
