@@ -56,6 +56,9 @@ def test_a_later_word_counts_also_when_it_is_the_usual_one(tmp_path: Path, monke
         "skf_names = ['../evil.so']",
         "pkcs11_names = ['/tmp/evil.so']",
         "log_level = 'all'",
+        "signatures_per_minute = 0",
+        "requests_per_second = -5",
+        "pin_entry = []",
     ],
 )
 def test_what_is_not_understood_is_refused_with_the_names_of_file_and_key(tmp_path: Path, text: str) -> None:
@@ -66,9 +69,10 @@ def test_what_is_not_understood_is_refused_with_the_names_of_file_and_key(tmp_pa
         config.load(path)
 
 
-def test_a_file_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["[" * 3000 + "]" * 3000, "9" * 5000], ids=["nested", "digits"])
+def test_a_file_without_end_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "agent.toml"
-    path.write_text("origins = " + "[" * 3000 + "]" * 3000)
+    path.write_text(f"origins = {text}")
     with pytest.raises(ConfigError, match=r"agent\.toml: "):
         config.load(path)
 

@@ -25,6 +25,7 @@ class ConfigError(ValueError):
 
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Rate = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Compat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,10 +55,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Look for these files too, in the same places and nowhere else."""
     package: str = "source"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    pin_entry: tuple[Literal["page", "window"], ...] = ("page", "window")
-    signatures_per_minute: int = 20
+    pin_entry: Annotated[tuple[Literal["page", "window"], ...], msgspec.Meta(min_length=1)] = ("page", "window")
+    signatures_per_minute: Rate = 20
     """Per page; half of them at once."""
-    requests_per_second: int = 20
+    requests_per_second: Rate = 20
     """Per page, of every kind; three times as many at once."""
     port: Port | None = None
     """One fixed port instead of the first free one of ``calock.wire.driver.PORTS``; 0 takes any."""
@@ -134,7 +135,7 @@ def _read(path: Path) -> dict[str, Any]:
     """
     try:
         return _checked(path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, msgspec.ValidationError, ConfigError) as error:
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
