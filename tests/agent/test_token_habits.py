@@ -221,6 +221,13 @@ def test_what_keeps_a_key_from_signing_is_told_as_that(begin, hsm: SoftHsm, shim
     verify(driver.authenticate(lock).json)
 
 
+@pytest.mark.parametrize("code", ["5", "6", "30", "32"])
+def test_a_lock_that_is_pulled_out_while_it_signs_is_told_as_that_whichever_code_says_it(begin, hsm: SoftHsm, code: str) -> None:
+    store(hsm, "锁")
+    driver = begin(f"pulled={code}")
+    assert driver.authenticate(listed(driver)["锁"]["id"]).reason == "LOCK_REMOVED"
+
+
 def test_a_token_whose_pin_is_short_takes_a_new_one_as_long_as_it_can(begin, hsm: SoftHsm) -> None:
     store(hsm, "锁", "1234")
     driver = begin("longestpin=4")

@@ -10,6 +10,7 @@
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   logout=RV          C_Logout logs out and answers with this code; the token is gone while that session is open, even after C_Finalize
  *   sign=RV            C_SignInit answers with this code
+ *   pulled=RV          the tokens are pulled out at C_SignInit, which answers with this code
  *   longestpin=N       every token says that its PIN has at most so many octets
  *   hidesign           key objects do not tell whether they sign (CKA_SIGN)
  *   dersignatures      a signature of r and s is written in DER
@@ -37,7 +38,7 @@ struct attribute { ulong_ type; void *value; ulong_ length; };
 
 static struct function_list *real, mine;
 static ulong_ first_slots[2];
-static int slots_known, logged_out, left_open;
+static int slots_known, logged_out, left_open, pulled;
 
 /* The value of a habit, "" for one without a value, NULL when it is off. */
 static const char *habit(const char *name)
@@ -85,6 +86,8 @@ static ulong_ get_slot_list(byte present, ulong_ *slots, ulong_ *count)
 {
     misbehave("C_GetSlotList");
     ulong_ answer = ((ulong_ (*)(byte, ulong_ *, ulong_ *))real->at[GET_SLOT_LIST])(present, slots, count);
+    if (pulled && habit("pulled"))
+        return *count = 0, OK;
     if (answer == OK && slots && *count >= 2 && !slots_known) {
         first_slots[0] = slots[0] < slots[1] ? slots[0] : slots[1];
         first_slots[1] = slots[0] < slots[1] ? slots[1] : slots[0];
@@ -222,6 +225,8 @@ static ulong_ sign_init(ulong_ session, void *mechanism, ulong_ key)
 {
     if (habit("sign"))
         return strtoul(habit("sign"), NULL, 16);
+    if (habit("pulled"))
+        return pulled = 1, strtoul(habit("pulled"), NULL, 16);
     return ((ulong_ (*)(ulong_, void *, ulong_))real->at[SIGN_INIT])(session, mechanism, key);
 }
 

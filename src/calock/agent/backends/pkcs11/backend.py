@@ -23,7 +23,7 @@ from calock.agent.backends.module_file import load_refusal
 from calock.agent.backends.pkcs11 import objects, signatures
 from calock.agent.backends.pkcs11.objects import StoredCertificate, TokenObjects
 from calock.agent.backends.pkcs11.reader import ReaderCalls
-from calock.agent.backends.pkcs11.reasons import refusing
+from calock.agent.backends.pkcs11.reasons import reason_of, refusing
 from calock.agent.backends.pkcs11.tokens import PresentToken, may_hide_objects, named, pin_state, present_tokens
 from calock.agent.signing import SigningInput
 from calock.core.certificates.certificate import Certificate
@@ -110,6 +110,17 @@ class Pkcs11Backend:
 
     # --- operations
 
+    @contextlib.contextmanager
+    def _operating(self, name: str) -> Iterator[None]:
+        """Turn the library's errors into refusals. Libraries have many codes for a token that was pulled out meanwhile."""
+        with refusing():
+            try:
+                yield
+            except errors.PKCS11Error as error:
+                if reason_of(error) is not Reason.MODULE_FAILED or named(name.partition("/")[0], self._present()):
+                    raise
+                raise Refusal(Reason.LOCK_REMOVED, f"PKCS#11 {type(error).__name__}") from error
+
     def _holder(self, key: str, certificate: bytes) -> tuple[PresentToken, TokenObjects, StoredCertificate]:
         """Find the one token that holds a certificate, among those that say the same of themselves.
 
@@ -136,7 +147,7 @@ class Pkcs11Backend:
         return holders[0]
 
     def sign(self, key: str, *, certificate: bytes, pin: bytearray, signing_input: SigningInput, consent: Consent) -> bytes:
-        with refusing():
+        with self._operating(key):
             token, seen, stored = self._holder(key, certificate)
             if seen.has_key(stored) is False:
                 raise Refusal(Reason.LOCK_WITHOUT_KEY, "the token shows its keys, and none is this certificate's")
@@ -152,7 +163,7 @@ class Pkcs11Backend:
                 return signer.sign_with(logged_in.signing_keys(stored), Certificate.parse(certificate))
 
     def change_pin(self, key: str, *, certificate: bytes, old: bytearray, new: bytearray, consent: Consent) -> None:
-        with refusing():
+        with self._operating(key):
             token, _, _ = self._holder(key, certificate)
             state = token.pin
             if not state.on_reader:
@@ -166,7 +177,7 @@ class Pkcs11Backend:
                 session.set_pin(old.decode(), new.decode())
 
     def reveal(self, device: str, *, pin: bytearray, consent: Consent) -> None:
-        with refusing():
+        with self._operating(device):
             candidates = named(device, self._present())
             if not candidates:
                 raise Refusal(Reason.LOCK_REMOVED, "the lock was pulled out")

@@ -34,11 +34,14 @@ REASONS: Final[dict[type[Exception], Reason]] = {
 }
 
 
+def reason_of(error: errors.PKCS11Error) -> Reason:
+    return next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), Reason.MODULE_FAILED)
+
+
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
     """Turn the library's errors into refusals."""
     try:
         yield
     except errors.PKCS11Error as error:
-        reason = next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), Reason.MODULE_FAILED)
-        raise Refusal(reason, f"PKCS#11 {type(error).__name__}") from error
+        raise Refusal(reason_of(error), f"PKCS#11 {type(error).__name__}") from error
