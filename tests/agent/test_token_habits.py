@@ -236,6 +236,15 @@ def test_a_token_whose_pin_is_short_takes_a_new_one_as_long_as_it_can(begin, hsm
     assert change(driver, lock, "1234", "4321").status == 200
 
 
+def test_a_wrong_pin_counts_as_one_whichever_code_says_it(begin, hsm: SoftHsm) -> None:
+    """CKR_PIN_INVALID is for new PINs; where it answers a login, a page must not guess on, and no one is told of lengths."""
+    store(hsm, "锁")
+    driver = begin("login=A1")
+    lock = listed(driver)["锁"]["id"]
+    reasons = [driver.authenticate(lock, pin="999999").reason for _ in range(3)]
+    assert reasons == ["PIN_WRONG", "PIN_WRONG", "PIN_WINDOW_ONLY"]
+
+
 def test_a_key_that_does_not_tell_whether_it_signs_is_tried(begin, hsm: SoftHsm) -> None:
     store(hsm, "锁")
     driver = begin("hidesign")

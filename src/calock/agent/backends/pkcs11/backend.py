@@ -195,12 +195,12 @@ class Pkcs11Backend:
         """Log in once; after a wrong PIN, say how many tries are left as far as the token tells."""
         try:
             session = self._logged_in(token, PROTECTED_AUTH if state.on_reader else pin.decode(), write=write)
-        except errors.PinIncorrect as error:
+        except (errors.PinIncorrect, errors.PinInvalid) as error:  # the second is for new PINs, and said of wrong ones
             state = pin_state(self._fresh(token.token), *token.pin_lengths)
             if state.locked:
                 raise Refusal(Reason.PIN_LOCKED, "PKCS#11 PinLocked", {"tries_left": 0}) from error
             facts = {"tries_left": 1} if state.last_try else {}
-            raise Refusal(Reason.PIN_WRONG, "PKCS#11 PinIncorrect", facts) from error
+            raise Refusal(Reason.PIN_WRONG, f"PKCS#11 {type(error).__name__}", facts) from error
         try:
             yield session
         finally:
