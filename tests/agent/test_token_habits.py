@@ -241,8 +241,20 @@ def test_a_wrong_pin_counts_as_one_whichever_code_says_it(begin, hsm: SoftHsm) -
     store(hsm, "锁")
     driver = begin("login=A1")
     lock = listed(driver)["锁"]["id"]
-    reasons = [driver.authenticate(lock, pin="999999").reason for _ in range(3)]
-    assert reasons == ["PIN_WRONG", "PIN_WRONG", "PIN_WINDOW_ONLY"]
+    assert [driver.authenticate(lock, pin="999999").reason for _ in range(2)] == ["PIN_WRONG", "PIN_WINDOW_ONLY"]
+
+
+def test_a_token_that_tells_of_no_wrong_pin_is_left_to_the_window_after_one(begin, hsm: SoftHsm) -> None:
+    """What is left may be the last two tries, which no page gets: another page than the first is refused as well."""
+    store(hsm, "锁")
+    driver = begin("silent")
+    lock = listed(driver)["锁"]["id"]
+    assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
+    assert listed(driver)["锁"]["pin"]["reserved"] is True
+    assert driver.authenticate(lock).reason == "PIN_WINDOW_ONLY"
+    assert driver.in_window(None, PIN, useLastTry=True).status == 200
+    assert listed(driver)["锁"]["pin"]["reserved"] is False
+    verify(driver.authenticate(lock).json)
 
 
 def test_a_key_that_does_not_tell_whether_it_signs_is_tried(begin, hsm: SoftHsm) -> None:

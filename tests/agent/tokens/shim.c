@@ -9,6 +9,7 @@
  *   loggedin           another program is logged in, until somebody logs out
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   logout=RV          C_Logout logs out and answers with this code; the token is gone while that session is open, even after C_Finalize
+ *   silent             tokens do not tell that a wrong PIN was tried
  *   sign=RV            C_SignInit answers with this code
  *   pulled=RV          the tokens are pulled out at C_SignInit, which answers with this code
  *   longestpin=N       every token says that its PIN has at most so many octets
@@ -30,7 +31,7 @@ typedef unsigned char byte;
 enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION, CLOSE_SESSION,
        LOGIN = 18, LOGOUT, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
 enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, USER_ALREADY_LOGGED_IN = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
-       PROTECTED_AUTHENTICATION_PATH = 0x100, TOKEN_NOT_PRESENT = 0xE0 };
+       PROTECTED_AUTHENTICATION_PATH = 0x100, PIN_WARNINGS = 0x70000, TOKEN_NOT_PRESENT = 0xE0 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
 struct token_info { byte label[32], manufacturer[32], model[16], serial[16]; ulong_ flags, sessions[4], longest_pin, shortest_pin; };
@@ -114,6 +115,8 @@ static ulong_ get_token_info(ulong_ slot, struct token_info *info)
         fill(info->label, sizeof info->label, told);
     if ((told = habit("longestpin")))
         info->longest_pin = strtoul(told, NULL, 10);
+    if (habit("silent"))
+        info->flags &= ~PIN_WARNINGS;
     if (habit("pinpad"))
         info->flags |= PROTECTED_AUTHENTICATION_PATH;
     return OK;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class Pkcs11Backend:
         self._first = True
         self._revealed: dict[str, TokenObjects] = {}
         """What tokens showed after a login, by device, as long as they stay plugged in."""
+        self._wrong: set[str] = set()
+        """Devices in which a wrong PIN was tried since the last right one, and that do not tell."""
 
     @cached_property
     def _calls(self) -> ReaderCalls:
@@ -65,11 +68,12 @@ class Pkcs11Backend:
         self._first = False
         tokens = present_tokens(self._library, self._told_lengths)
         self._forget_all_but(tokens)
-        return tokens
+        return [replace(token, wrong_before=token.device in self._wrong) for token in tokens]
 
     def _forget_all_but(self, tokens: list[PresentToken]) -> None:
         there = {token.device for token in tokens}
         self._revealed = {device: seen for device, seen in self._revealed.items() if device in there}
+        self._wrong &= there
 
     def list_locks(self) -> Listing:
         locks: list[LockRecord] = []
@@ -199,8 +203,11 @@ class Pkcs11Backend:
             state = pin_state(self._fresh(token.token), *token.pin_lengths)
             if state.locked:
                 raise Refusal(Reason.PIN_LOCKED, "PKCS#11 PinLocked", {"tries_left": 0}) from error
+            if not state.reserved:
+                self._wrong.add(token.device)
             facts = {"tries_left": 1} if state.last_try else {}
             raise Refusal(Reason.PIN_WRONG, f"PKCS#11 {type(error).__name__}", facts) from error
+        self._wrong.discard(token.device)
         try:
             yield session
         finally:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from pkcs11 import TokenFlag
 from pkcs11 import exceptions as errors
 
@@ -38,10 +39,13 @@ class PresentToken:
     manufacturer: str
     pin_lengths: tuple[int, int]
     """Octets of the shortest and of the longest PIN."""
+    wrong_before: bool = False
+    """A wrong PIN was tried since the last right one, as this program remembers of a token that does not tell."""
 
     @property
     def pin(self) -> PinState:
-        return pin_state(self.token, *self.pin_lengths)
+        told = pin_state(self.token, *self.pin_lengths)
+        return msgspec.structs.replace(told, wrong_before=True) if self.wrong_before else told
 
 
 def present_tokens(library: Any, told_lengths: Callable[[int], tuple[int, int]]) -> list[PresentToken]:
