@@ -252,6 +252,25 @@ def test_l14_an_ocsp_signer_without_key_usage_may_sign() -> None:
 # --- extensions
 
 
+def test_bits_of_a_key_usage_that_it_counts_as_unused_say_nothing() -> None:
+    """X.690 clause 8.6.2, and as OpenSSL reads them: a lock is no CA's for them, and a CA may not sign CRLs by them."""
+    everything = ("2.5.29.15", True, der.tlv(0x03, b"\x07\xff"))
+    assert world().judge(world().raw_lock(everything, drop=("2.5.29.15",))).reason is None
+    nothing = ("2.5.29.15", True, der.tlv(0x03, b"\x06\x3f"))
+    refused = world().judge(world().raw_lock(nothing, drop=("2.5.29.15",))).failure
+    assert refused is not None
+    assert refused.reason is Reason.CERTIFICATE_EXTENSION
+    own = key("EC", "signs by unused bits")
+    unused = ("2.5.29.15", True, der.tlv(0x03, b"\x02\x06"))  # keyCertSign, and cRLSign among the unused bits
+    extensions = [item for item in pki.ca_extensions(own, issuer=world().root.key) if item[0] != "2.5.29.15"]
+    made = world().root.issue(pki.name("u"), own.spki_der, not_before=START, not_after=END, extensions=[*extensions, unused])
+    ca = pki.Authority(own, pki.name("u"), made, (made, *world().root.chain))
+    lock = ca.issue_lock("x", key("EC"), not_before=START, not_after=END)
+    times = {"this_update": AT - HOUR, "next_update": AT + HOUR}
+    crls = [world().root.crl(**times), ca.crl(**times)]
+    assert judged(lock, ca, world().root, crls=crls, policy=Policy()).reason is Reason.REVOCATION_UNTRUSTED
+
+
 UNUSUAL_CRITICAL = {
     "authorityKeyIdentifier": "2.5.29.35", "subjectKeyIdentifier": "2.5.29.14", "issuerAltName": "2.5.29.18",
     "authorityInfoAccess": "1.3.6.1.5.5.7.1.1", "freshestCRL": "2.5.29.46",

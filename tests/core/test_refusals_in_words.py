@@ -57,6 +57,16 @@ def test_an_authority_key_identifier_of_another_certificate_is_told(extension: p
     assert (refused.reason, words in refused.detail) == (Reason.CERTIFICATE_UNTRUSTED, True)
 
 
+@pytest.mark.parametrize(
+    ("part", "words"), [(der.tlv(0x80), "names the key by nothing"), (der.octets(b"\x01\x02"), "cannot read its")]
+)
+def test_an_authority_key_identifier_that_names_no_key_is_told_where_the_rules_allow_it(part: bytes, words: str) -> None:
+    lock = world().raw_lock(("2.5.29.35", False, der.sequence(part)), drop=("2.5.29.35",))
+    refused = world().judge(lock, LAX).failure
+    assert refused is not None
+    assert (refused.reason, words in refused.detail) == (Reason.CERTIFICATE_UNTRUSTED, True)
+
+
 def test_a_signature_algorithm_of_another_kind_than_the_cas_key_is_told() -> None:
     refused = world("SM2").judge(world("SM2").raw_lock(algorithm=pki.ECDSA_WITH_SHA256)).failure
     assert refused is not None

@@ -17,7 +17,7 @@ _UTF8, _BMP, _UNIVERSAL = 0x0C, 0x1E, 0x1C
 _READ_IN_NAMES = frozenset({_UTF8, 0x12, 0x13, 0x14, 0x16, _UNIVERSAL, _BMP, reader.BIT_STRING, reader.SEQUENCE})
 """Types that OpenSSL reads in an attribute."""
 _SIGNED_BY = {"1.2.840.113549.1.1.": "RSA", "1.2.840.10045.4.": "EC", "1.2.156.10197.1.501": "SM2"}
-_ISSUER, _SERIAL, _DIRECTORY = 0xA1, 0x82, 0xA4
+_KEY, _ISSUER, _SERIAL, _DIRECTORY = 0x80, 0xA1, 0x82, 0xA4
 
 
 def unreadable(certificate: Certificate) -> str:
@@ -63,6 +63,10 @@ def _mismatches(certificate: Certificate, issuer: Certificate) -> Iterator[str]:
     parts = [] if value is None else reader.children(value, *reader.whole(value))
     for tag, _, first, last in parts:
         contents = (value or b"")[first:last]
+        if tag not in (_KEY, _ISSUER, _SERIAL):
+            yield f"probably because OpenSSL cannot read its {extension_name(OID_AUTHORITY_KEY_ID)}"
+        if tag == _KEY and not contents:
+            yield "since its authorityKeyIdentifier names the key by nothing"
         if tag == _SERIAL and reader.integer(contents) != issuer.serial:
             named = f"{int.from_bytes(contents[:40], 'big'):x}"
             yield f"since its authorityKeyIdentifier names serial number {named}, and the CA certificate's is {issuer.serial_hex}"
