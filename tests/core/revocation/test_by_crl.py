@@ -251,6 +251,15 @@ def test_a39_reasons_must_be_covered_together(ec):
     assert ec.reason(first, ec.crl("superseded", extra=idp(only_some_reasons=rest))) is Reason.CERTIFICATE_REVOKED
 
 
+def test_a39_bits_of_reasons_that_are_counted_as_unused_cover_none(ec):
+    def some(contents: bytes) -> bytes:
+        return ec.crl(extra=[("2.5.29.28", True, der.sequence(der.tlv(0x83, contents)))])
+
+    last = some(b"\x07\0\x80")  # aACompromise
+    assert ec.reason(some(b"\x00\x7f"), last) is None
+    assert ec.reason(some(b"\x06\x7f"), last) is Reason.REVOCATION_UNTRUSTED  # keyCompromise, and the others among the unused bits
+
+
 def test_a_separate_crl_key_counts_while_its_certificate_does(ec):
     key = pki.make_key("EC")
 

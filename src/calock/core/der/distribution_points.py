@@ -123,7 +123,4 @@ def _general_name(data: bytes, tag: int, position: int, first: int, last: int) -
 
 def _reasons(bits: bytes) -> int:
     """ReasonFlags from the contents of their BIT STRING."""
-    if not bits or bits[0] > 7 or len(bits) > 3:
-        raise reader.DerError("malformed ReasonFlags")
-    flags = [octet >> shift & 1 for octet in bits[1:] for shift in range(7, -1, -1)]
-    return sum(1 << place for place, flag in enumerate(flags) if flag) & ALL_REASONS
+    return sum(1 << place for place, flag in enumerate(reader.flags(bits)) if flag) & ALL_REASONS

@@ -76,13 +76,9 @@ def small_integer(contents: bytes) -> int:
 
 
 def key_usage(value: bytes) -> frozenset[str]:
-    """Names that are set. Bits that the value itself counts as unused say nothing (X.690 clause 8.6.2)."""
+    """Names that are set."""
     start, stop = reader.whole(value, reader.BIT_STRING)
-    contents = value[start:stop]
-    if not contents or contents[0] > 7 or (len(contents) == 1 and contents[0]) or len(contents) > 3:
-        raise reader.DerError("malformed KeyUsage")
-    bits = [octet >> shift & 1 for octet in contents[1:] for shift in range(7, -1, -1)]
-    bits = bits[: len(bits) - contents[0]]
+    bits = reader.flags(value[start:stop])
     if not any(bits):
         raise reader.DerError("KeyUsage without a bit (clause 4.2.1.3)")
     return frozenset(name for name, bit in zip(KEY_USAGES, bits, strict=False) if bit)

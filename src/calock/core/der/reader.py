@@ -160,6 +160,14 @@ def integer(contents: Bytes) -> int:
     return int.from_bytes(contents, "big", signed=True)
 
 
+def flags(contents: Bytes) -> list[bool]:
+    """Read the contents of a BIT STRING of a few named bits, without those that it counts as unused (X.690 clause 8.6.2)."""
+    if not contents or contents[0] > 7 or (len(contents) == 1 and contents[0]) or len(contents) > 3:
+        raise DerError("malformed flags")
+    bits = [bool(octet >> shift & 1) for octet in contents[1:] for shift in range(7, -1, -1)]
+    return bits[: len(bits) - contents[0]]
+
+
 def oid(contents: Bytes) -> str:
     """Read the contents of an OBJECT IDENTIFIER as dotted text."""
     if not contents or len(contents) > 64 or contents[-1] & 0x80:
