@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
-from worlds.core_trust import END, START, key, world
-from worlds.field_certificates import CN, LAX, ORGANISATION, UTF8, judged, name
+from worlds.core_trust import AT, END, START, key, world
+from worlds.field_certificates import CN, HOUR, LAX, ORGANISATION, UTF8, judged, lock_extensions, name
 
 from calock.core.certificates import signatures
 from calock.core.der import reader
@@ -71,6 +71,22 @@ def test_a_signature_algorithm_of_another_kind_than_the_cas_key_is_told() -> Non
     refused = world("SM2").judge(world("SM2").raw_lock(algorithm=pki.ECDSA_WITH_SHA256)).failure
     assert refused is not None
     assert (refused.reason, "the CA's key is SM2" in refused.detail) == (Reason.CERTIFICATE_UNTRUSTED, True)
+
+
+def test_sm2_signatures_with_the_empty_signer_id_are_told() -> None:
+    here = world("SM2")
+    lock = here.ca.issue(
+        pki.name("x"), key("SM2").spki_der, not_before=START, not_after=END, signer_id=b"", extensions=lock_extensions(here.ca)
+    )
+    refused = judged(lock, here.ca, here.root, policy=Policy()).failure
+    assert refused is not None
+    assert (refused.reason, "empty SM2 signer ID" in refused.detail) == (Reason.CERTIFICATE_UNTRUSTED, True)
+    crl = here.ca.crl(this_update=AT - HOUR, next_update=AT + HOUR)
+    tbs = crl[slice(*reader.whole(crl))]
+    crls = [here.crls()[0], pki.signed(tbs[: reader.element(tbs, 0, len(tbs))[2]], here.ca.key, signer_id=b"")]
+    refused = judged(here.lock(), here.ca, here.root, crls=crls, policy=Policy()).failure
+    assert refused is not None
+    assert (refused.reason, "empty SM2 signer ID" in refused.detail) == (Reason.REVOCATION_UNTRUSTED, True)
 
 
 CERTIFICATE_SIGN = pki.extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.der import reader
+from calock.core.libcrypto import sm2_verify
 from calock.core.policy import by_rule
 
 NOT_HELD = "the signature does not hold"
@@ -90,6 +91,12 @@ def signature_fault(holds: Callable[[bytes], bool], signature: bytes, *, toleran
     if read is None or not read.fault or not holds(read.der):
         return NOT_HELD
     return "" if tolerant else encoding_fault_text(read.fault)
+
+
+def signer_id_fault(spki_der: bytes, message: bytes, signature: bytes) -> str:
+    """In words that an SM2 signature was made with the empty signer ID, as programs do that set none; empty = it was not."""
+    made = sm2_verify(spki_der, signature, message, b"")
+    return "it is signed with an empty SM2 signer ID; GM/T 0009 wants 1234567812345678" if made else ""
 
 
 def signature_encoding_fault(certificate: Certificate) -> str:

@@ -15,7 +15,12 @@ from OpenSSL import crypto
 
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.extension_set import extension_set_of
-from calock.core.certificates.signature_encoding import encoding_fault_text, signature_encoding_fault, with_der_signature
+from calock.core.certificates.signature_encoding import (
+    encoding_fault_text,
+    signature_encoding_fault,
+    signer_id_fault,
+    with_der_signature,
+)
 from calock.core.der import reader
 from calock.core.der.extensions import OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, unclear_domain
 from calock.core.paths import chain_words
@@ -149,9 +154,7 @@ def _explained(
         return fault
     certificate = chain[fault.depth]
     if fault.code == _SIGNATURE_FAILURE and fault.depth + 1 < len(chain):
-        encoding = signature_encoding_fault(certificate)
-        if encoding and _signed(certificate, issuers[fault.depth]):
-            return fault._replace(text=encoding_fault_text(encoding))
+        return fault._replace(text=_why_not_signed(certificate, issuers[fault.depth]) or fault.text)
     if fault.code == _NO_ISSUER and fault.depth + 1 < len(chain):
         why = chain_words.no_issuer(certificate, chain[fault.depth + 1])
         return fault._replace(text=f"{fault.text}, {why}") if why else fault
@@ -163,6 +166,13 @@ def _explained(
     if flags & STRICT and _verified(issuers, target, 0) != found:
         return fault._replace(text=by_rule(fault.text, "strict_extensions"))
     return fault
+
+
+def _why_not_signed(certificate: Certificate, issuer: Issuer) -> str:
+    encoding = signature_encoding_fault(certificate)
+    if encoding and _signed(certificate, issuer):
+        return encoding_fault_text(encoding)
+    return signer_id_fault(issuer.certificate.spki_der, certificate.tbs, certificate.parsed.signature)
 
 
 def _signed(certificate: Certificate, issuer: Issuer) -> bool:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from calock.core import libcrypto
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.key_types import is_ec, is_rsa
-from calock.core.certificates.signature_encoding import NOT_HELD, signature_fault
+from calock.core.certificates.signature_encoding import NOT_HELD, signature_fault, signer_id_fault
 from calock.core.der import reader
 from calock.core.libcrypto import SPKI_PREFIX
 from calock.core.policy import Legacy, Policy, by_rule
@@ -202,13 +202,20 @@ def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: by
         raise SignatureRejectedError("SM2 signature with parameters")
     if not spki_der.startswith(SPKI_PREFIX):
         raise SignatureRejectedError("the signature does not hold")
-    _require_dss(lambda der: libcrypto.sm2_verify(spki_der, der, message), signature, policy)
+
+    def otherwise() -> str:
+        return signer_id_fault(spki_der, message, signature)
+
+    _require_dss(lambda der: libcrypto.sm2_verify(spki_der, der, message), signature, policy, otherwise)
 
 
-def _require_dss(holds: Callable[[bytes], bool], signature: bytes, policy: Policy) -> None:
+def _require_dss(holds: Callable[[bytes], bool], signature: bytes, policy: Policy, otherwise: Callable[[], str] = str) -> None:
+    """``otherwise``: says why it does not hold, where that is known."""
     fault = signature_fault(holds, signature, tolerant=policy.tolerates_signatures)
+    if fault == NOT_HELD:
+        raise SignatureRejectedError(otherwise() or fault)
     if fault:
-        raise (SignatureRejectedError if fault == NOT_HELD else SignatureEncodingError)(fault)
+        raise SignatureEncodingError(fault)
 
 
 def _digest(found: type[hashes.HashAlgorithm] | None, dotted: str) -> hashes.HashAlgorithm:
