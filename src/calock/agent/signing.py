@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from calock.core.certificates import signatures
 from calock.core.certificates.certificate import Certificate
-from calock.core.libcrypto import sm2_digest
+from calock.core.libcrypto import sm2_digest, sm2_public_key_valid
 from calock.core.refusals import Reason, Refusal
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9+/=._~-]{44,128}")
@@ -49,9 +49,11 @@ def algorithm_of(certificate: Certificate) -> str:
     """Return the one algorithm used with this certificate's key: it follows from the key and cannot be chosen.
 
     Raises:
-        Refusal: KEY_NOT_ALLOWED.
+        Refusal: KEY_NOT_ALLOWED; KEY_WEAK, an SM2 key in another form than GM/T 0009 has, or none of that curve.
     """
     if certificate.algorithm == "SM2":
+        if not sm2_public_key_valid(certificate.spki_der):
+            raise Refusal(Reason.KEY_WEAK, "not an uncompressed point of the SM2 curve")
         return "SM2"
     if certificate.algorithm == "RSA":
         return "RS256"
@@ -64,7 +66,7 @@ def prepare(certificate: Certificate, *, origin: str, challenge: str) -> Signing
     """Build what the key of ``certificate`` signs for ``origin`` (as the browser attested it) and ``challenge``.
 
     Raises:
-        Refusal: CHALLENGE_MALFORMED, KEY_NOT_ALLOWED.
+        Refusal: CHALLENGE_MALFORMED, KEY_NOT_ALLOWED, KEY_WEAK.
     """
     check_challenge(challenge)
     algorithm = algorithm_of(certificate)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agent.driving import CHALLENGE, ORIGIN, DriverProcess, Events, until
+from agent.driving import CHALLENGE, ORIGIN, DriverProcess, Events, make_certificate, until
 from agent.soft_skf import PIN, Pair, SoftSkf, Width
 from agent.softhsm import SoftHsm, make_softhsm
 
 from calock.core.certificates import signatures
+from calock.core.certificates.certificate import Certificate
+from calock.demo import der, pki
 
 Start = Callable[..., DriverProcess]
 
@@ -129,3 +131,20 @@ def test_broken_certificate_in_a_lock_does_not_hide_the_others(
     assert (problem["module"], problem["reason"]) == (library_path.name, "CERTIFICATE_UNPARSABLE")
     assert problem["label"] == "测*锁 ****0001"
     assert json.loads(driver.call("/v1/diagnosis").body)["modules"][-1]["locks"] == 1
+
+
+@pytest.mark.parametrize("form", ["compressed", "no point of the curve"])
+def test_an_sm2_key_that_no_signature_can_be_held_against_is_told_before_a_pin_is_asked(
+    start_skf: Start, ports: SoftSkf, library_path: Path, pairs: dict[str, Pair], form: str
+) -> None:
+    home = ports.add("bad", {"c": (pairs["SM2"], None)})
+    spki = Certificate.parse(pairs["SM2"].certificate).spki_der
+    x, y = spki[-64:-32], spki[-32:]
+    point = bytes([2 + y[-1] % 2]) + x if form == "compressed" else b"\x04" + x + x
+    algorithm = der.sequence(der.oid("1.2.840.10045.2.1"), der.oid("1.2.156.10197.1.301"))
+    (home / "containers" / "c" / "sign.crt").write_bytes(
+        make_certificate(pki.Key("SM2", b"", der.sequence(algorithm, der.bits(point))))
+    )
+    driver = start_skf(library_path)
+    [problem] = until(lambda: driver.call("/v1/locks").json["problems"], "the problem")
+    assert (problem["reason"], driver.locks()) == ("KEY_WEAK", [])
