@@ -236,6 +236,17 @@ def test_a_token_whose_pin_is_short_takes_a_new_one_as_long_as_it_can(begin, hsm
     assert change(driver, lock, "1234", "4321").status == 200
 
 
+@pytest.mark.parametrize(("code", "reason"), [("B1", "DRIVER_BUSY"), ("30", "MODULE_FAILED"), ("E1", "MODULE_FAILED")])
+def test_a_token_that_another_program_keeps_is_told_as_that_in_the_list(
+    begin, hsm: SoftHsm, shim: Shim, code: str, reason: str
+) -> None:
+    store(hsm, "锁")
+    driver = begin(f"open={code}")
+    assert until(driver.problems, "the problem") == [("libshim.so", reason)]
+    shim.habits()
+    assert listed(driver)
+
+
 def test_a_wrong_pin_counts_as_one_whichever_code_says_it(begin, hsm: SoftHsm) -> None:
     """CKR_PIN_INVALID is for new PINs; where it answers a login, a page must not guess on, and no one is told of lengths."""
     store(hsm, "锁")

@@ -7,6 +7,7 @@
  *   newpin=PIN         what is typed there as the new PIN when a PIN is changed
  *   vendorkeys         key objects have a key type of the vendor's own
  *   loggedin           another program is logged in, until somebody logs out
+ *   open=RV            C_OpenSession answers with this code (hexadecimal)
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   logout=RV          C_Logout logs out and answers with this code; the token is gone while that session is open, even after C_Finalize
  *   silent             tokens do not tell that a wrong PIN was tried
@@ -130,6 +131,8 @@ static ulong_ get_mechanism_list(ulong_ slot, ulong_ *list, ulong_ *count)
 static ulong_ open_session(ulong_ slot, ulong_ flags, void *application, void *notify, ulong_ *session)
 {
     misbehave("C_OpenSession");
+    if (habit("open"))
+        return strtoul(habit("open"), NULL, 16);
     return ((ulong_ (*)(ulong_, ulong_, void *, void *, ulong_ *))real->at[OPEN_SESSION])(swapped(slot), flags, application, notify,
                                                                                         session);
 }

@@ -83,7 +83,7 @@ class Pkcs11Backend:
                 try:
                     records, problem = self._read(token)
                 except errors.PKCS11Error as error:
-                    records, problem = [], None if isinstance(error, _GONE) else Reason.MODULE_FAILED
+                    records, problem = [], _listing_problem(error)
                 locks += records
                 if problem is not None:
                     problems.append(
@@ -250,6 +250,13 @@ class Pkcs11Backend:
     def close(self) -> None:
         with contextlib.suppress(errors.PKCS11Error):
             self._library.finalize()
+
+
+def _listing_problem(error: errors.PKCS11Error) -> Reason | None:
+    """What is told of a token that cannot be read; None: it was pulled out."""
+    if isinstance(error, _GONE):
+        return None
+    return Reason.DRIVER_BUSY if reason_of(error) is Reason.DRIVER_BUSY else Reason.MODULE_FAILED
 
 
 def _record(token: PresentToken, stored: StoredCertificate) -> LockRecord:
