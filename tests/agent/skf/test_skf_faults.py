@@ -172,11 +172,11 @@ def test_a_new_pin_that_the_lock_refuses_is_no_wrong_pin(ports: SoftSkf, backend
     assert backend.list_locks().locks[0].pin == sm2.pin
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_wrong_pin_that_is_called_invalid_is_counted_and_locks_nothing(
-    ports: SoftSkf, backend: SkfBackend, sm2: LockRecord, *, told: bool
+@pytest.mark.parametrize(("habit", "told"), [("invalid", True), ("invalid", False), ("zero", True)])
+def test_a_wrong_pin_for_which_a_library_counts_nothing_is_counted_and_locks_nothing(
+    ports: SoftSkf, backend: SkfBackend, sm2: LockRecord, habit: str, *, told: bool
 ) -> None:
-    ports.fault("TryPIN invalid", *([] if told else ["GetPINInfo fail=0A000003"]))
+    ports.fault(f"TryPIN {habit}", *([] if told else ["GetPINInfo fail=0A000003"]))
     with pytest.raises(Refusal) as refused:
         change_pin(backend, sm2, b"999999")
     assert (refused.value.reason, refused.value.facts.get("tries_left")) == (Reason.PIN_WRONG, 5 if told else None)

@@ -73,8 +73,8 @@ SKF_EXPORT SKF_GetPINInfo(HAPPLICATION handle, ULONG type, ULONG *max, ULONG *le
     return SAR_OK;
 }
 
-/* One try: counts down before it compares, so that pulling the lock out never gives a free one. Fault: TryPIN invalid (a wrong PIN is
- * SAR_PIN_INVALID, and the number of tries that is left is reported as none). */
+/* One try: counts down before it compares, so that pulling the lock out never gives a free one. Faults: TryPIN zero
+ * (the number of tries that is left is reported as none), TryPIN invalid (the same, and a wrong PIN is SAR_PIN_INVALID). */
 static ULONG try_pin(const char *path, ULONG type, const char *pin, ULONG *left_out) {
     char right[64], number[24];
     long left = read_number(path, left_field(type), 10);
@@ -85,7 +85,7 @@ static ULONG try_pin(const char *path, ULONG type, const char *pin, ULONG *left_
     if (!write_field(path, left_field(type), number)) return SAR_FILEERR;
     if (!read_field(path, type == ADMIN_TYPE ? "admin" : "user", right, sizeof right) || strcmp(right, pin) != 0) {
         bool invalid = fault("TryPIN", "invalid");
-        if (left_out != NULL) *left_out = invalid ? 0 : (ULONG)left;
+        if (left_out != NULL) *left_out = invalid || fault("TryPIN", "zero") ? 0 : (ULONG)left;
         if (invalid) return SAR_PIN_INVALID;
         return left > 0 ? SAR_PIN_INCORRECT : SAR_PIN_LOCKED;
     }

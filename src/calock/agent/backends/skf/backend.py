@@ -250,8 +250,10 @@ class SkfBackend:
             if error.reason not in (Reason.PIN_WRONG, Reason.PIN_LOCKED):
                 raise
             left = 0 if error.code == PIN_LOCKED else error.tries_left
-            if left is None or (left == 0 and error.code == PIN_INVALID):  # some libraries write 0 there and count nothing
-                left = self._pin_state(application, where).tries_left
+            if not left and error.code != PIN_LOCKED:  # some libraries write 0 there and count nothing
+                now = self._pin_state(application, where)
+                if now.tries_max is not None or left is None or error.code == PIN_INVALID:
+                    left = now.tries_left
             self._wrong.add(place)
             if left is not None:
                 self._reported[place] = left
