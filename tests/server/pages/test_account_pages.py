@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from worlds.browser import page_client
+from worlds.browser import HOSTS, page_client
 from worlds.manual import World
 from worlds.page import Page, read
 from worlds.rows import PASSWORD, account
@@ -79,11 +80,45 @@ def test_who_is_logged_in_is_not_asked_again(world: World):
 def test_logout_ends_the_session_on_the_server(world: World):
     client = page_client("shanxi", world.admin)
     cookie = dict(client.cookies)
-    assert client.get("/logout/").status_code == 405
+    assert client.get("/logout/")["Location"] == "/"
+    assert client.get("/apps/").status_code == 200, "another site's link or picture logs nobody out"
     assert client.post("/logout/")["Location"] == "/"
     assert Session.objects.get().ended_at is not None
     client.cookies.update(cookie)
     assert client.get("/apps/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/contacts/add/", "/contacts/"),
+        (f"/contacts/{uuid.UUID(int=0)}/verify/", "/contacts/"),
+        ("/sessions/end/", "/sessions/"),
+        ("/system/members/way-in/", "/system/members/"),
+        (f"/system/members/{uuid.UUID(int=0)}/", "/system/members/"),
+        (f"/system/ca/{uuid.UUID(int=0)}/confirm/", "/system/ca/"),
+        ("/system/ca/expiry/link/", "/system/ca/expiry/"),
+        ("/notices/read/", "/notices/"),
+        ("/appearance/", "/"),
+    ],
+)
+def test_where_a_refused_form_is_shown_another_language_leads_to_its_page(world: World, address: str, page: str):
+    """The switch asks for the address that is open, which was only ever posted to."""
+    client = page_client("shanxi", world.admin)
+    chosen = client.post("/language/", {"language": "en", "next": address})
+    assert chosen["Location"] == address
+    assert client.get(address)["Location"] == page
+    assert client.get(page).status_code == 200
+
+
+def test_who_logs_in_for_a_form_comes_back_to_its_page(world: World):
+    """The session ended while it was filled in."""
+    client = page_client("shanxi")
+    answer = client.post("/contacts/add/", {"kind": "mail"}, headers={"referer": f"http://{HOSTS['shanxi']}/contacts/"})
+    assert answer.status_code == 401
+    assert "/login/?next=%2Fcontacts%2F" in [link["href"] for link in Page(answer.content.decode()).all("a")]
+    elsewhere = client.post("/contacts/add/", {"kind": "mail"}, headers={"referer": "http://evil.example/contacts/"})
+    assert not [link for link in Page(elsewhere.content.decode()).all("a") if "next=" in link["href"]]
 
 
 def test_one_of_my_sessions_can_be_ended_and_no_one_elses(world: World):

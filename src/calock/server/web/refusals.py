@@ -134,6 +134,8 @@ def answer(request: SiteRequest, refusal: Refusal, *, site_known: bool = True, a
     else:
         if told["action"]["does"] == "reload":
             told["action"]["href"] = _where_it_came_from(request)
+        elif told["action"]["does"] == "return" and (back := _where_it_came_from(request)) != "/":
+            told["action"]["href"] += "?" + urlencode({"next": back})
         template = "refusals/page.html" if site_known else "refusals/no_site.html"
         shown = {"refusal": told, "status": status}
         if site_known and status == HTTPStatus.NOT_FOUND:

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.codes import choose_password
@@ -19,7 +19,7 @@ from calock.server.grants.entries import entered, exit_application
 from calock.server.locks.password_rules import has_lock
 from calock.server.messaging.channels import ready_kinds
 from calock.server.portal.login_history import refused_logins
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.receipts.models import Receipt
 from calock.server.sessions import cookies
@@ -79,7 +79,7 @@ def _receipts(account: uuid.UUID, live: list[Session]) -> dict[str, str]:
     return dict(rows.values_list("session", "number"))
 
 
-@require_POST
+@post_only("sessions")
 def end_session(request: SiteRequest) -> HttpResponse:
     """End one of the account's other sessions, or all of them (``session=others``).
 
@@ -95,7 +95,7 @@ def end_session(request: SiteRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("portal:sessions") + "?ended")
 
 
-@require_POST
+@post_only("sessions")
 def leave_application(request: SiteRequest) -> HttpResponse:
     """Out of one application, in one of the account's live sessions.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseRedirect
-from django.views.decorators.http import require_POST
 
+from calock.server.portal.render import post_only
 from calock.server.web.links import is_local
 
 COOKIES = {"size": ("usual", "large"), "scheme": ("system", "light", "dark")}
@@ -31,7 +31,7 @@ def _chosen(value: str, name: str) -> str:
     return value if value in COOKIES[name] else COOKIES[name][0]
 
 
-@require_POST
+@post_only("home")
 def appearance(request: HttpRequest) -> HttpResponseRedirect:
     """Remember ``size`` or ``scheme``, and go back to ``next``."""
     back = request.POST.get("next", "")

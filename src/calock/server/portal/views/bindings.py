@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
@@ -24,7 +24,7 @@ from calock.server.locks.models import Binding, PendingBinding
 from calock.server.locks.password_rules import password_does
 from calock.server.portal.binding_query import ORDERS, STATUSES, file_rows, known, narrowed, ordered, searched
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.portal.rows import live_bindings, row_of, rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.receipts.models import Receipt
@@ -90,7 +90,7 @@ def _members(account: Account) -> list[Account]:
     return [account] if account.administers is None else list(Account.objects.bindable_by(account).order_by("name", "username"))
 
 
-@require_POST
+@post_only("bindings")
 def confirm(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     """Give the consent that a binding waits for.
 
@@ -107,7 +107,7 @@ def confirm(request: SiteRequest, binding_id: uuid.UUID) -> HttpResponse:
     return HttpResponseRedirect(reverse("portal:bindings"))
 
 
-@require_POST
+@post_only("bindings")
 def withdraw(request: SiteRequest, claim_id: uuid.UUID) -> HttpResponse:
     """End what a list says of the person's own account.
 

@@ -11,7 +11,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
@@ -19,7 +19,7 @@ from calock.server.contacts.models import Contact
 from calock.server.contacts.values import ContactKind
 from calock.server.messaging import verifying
 from calock.server.messaging.channels import ready_kinds
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import is_fresh_by_lock
 from calock.server.tools import clock
@@ -57,7 +57,7 @@ def contacts(request: SiteRequest) -> HttpResponse:
     return _page(request, done=request.GET.get("done", "")[:10])
 
 
-@require_POST
+@post_only("contacts")
 def add(request: SiteRequest) -> HttpResponse:
     """Fields: ``kind``; ``value`` and ``password``, or ``again`` to send the waiting one another code."""
     account, _session = require_account(request)
@@ -81,7 +81,7 @@ def _waiting(account: Account, kind: str) -> str:
         return ""
 
 
-@require_POST
+@post_only("contacts")
 def verify(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     account, _session = require_account(request)
 
@@ -93,7 +93,7 @@ def verify(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     return _act(request, act)
 
 
-@require_POST
+@post_only("contacts")
 def remove(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     account, _session = require_account(request)
 

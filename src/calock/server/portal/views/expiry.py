@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.calendar_links import account_of, end_link, make_link
@@ -21,7 +21,7 @@ from calock.server.expiry.overview import by_month, ending_in, month_named
 from calock.server.locks.models import Binding
 from calock.server.portal.binding_query import STATUSES, file_rows, narrowed, ordered
 from calock.server.portal.calendar import TYPE, calendar_of
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.portal.rows import rows_of, with_certificates
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import is_fresh
@@ -105,7 +105,7 @@ def _calendar(request: SiteRequest, account: Account) -> HttpResponse:
     return response
 
 
-@require_POST
+@post_only("expiry")
 def link(request: SiteRequest) -> HttpResponseBase:
     """``step`` make: a new secret address, which only this answer shows; end: none works any more.
 

@@ -7,14 +7,14 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Refusal
 from calock.server.grants.services import destination_of
 from calock.server.login import services
 from calock.server.login.views import landing
 from calock.server.portal.driver_page import driver_context
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.sessions import cookies
 from calock.server.web import refusals
 from calock.server.web.csp import allow_form_to
@@ -60,7 +60,7 @@ def _show(request: SiteRequest, wanted: str, *, status: int = 200, **context: An
     return allow_form_to(response, destination_of(wanted))
 
 
-@require_POST
+@post_only("home")
 def logout(request: SiteRequest) -> HttpResponse:
     if request.login_session is not None:
         services.logout(session=request.login_session, context=context_of(request))

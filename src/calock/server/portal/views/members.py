@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import members as verbs
@@ -22,7 +22,7 @@ from calock.server.accounts.organisations import set_lock_only
 from calock.server.accounts.services import reset_password
 from calock.server.locks.password_rules import password_counts, refuse_power_after_reset
 from calock.server.organisations.models import Organisation
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.portal.rows import live_bindings
 from calock.server.portal.views.confirm import confirm_address
 from calock.server.sessions.services import is_fresh, is_fresh_by_lock
@@ -108,7 +108,7 @@ def _code(request: SiteRequest, member: Account, code: str) -> HttpResponse:
     return page(request, "member-code", "members", section="system", member=member, code=code, link=link)
 
 
-@require_POST
+@post_only("members")
 def way_in(request: SiteRequest) -> HttpResponse:
     """The organisation's switch: with a bound lock its members log in with it alone."""
     account, organisation = _administrator(request)
@@ -121,7 +121,7 @@ def way_in(request: SiteRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('portal:members')}?done=way")
 
 
-@require_POST
+@post_only("members")
 def step(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     """One act on one member.
 

@@ -8,7 +8,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.contacts.models import Contact
@@ -16,7 +16,7 @@ from calock.server.locks.password_rules import may_dismiss
 from calock.server.notices import services
 from calock.server.notices.models import Notice
 from calock.server.notices.words import words_of
-from calock.server.portal.render import page
+from calock.server.portal.render import page, post_only
 from calock.server.web.http import SiteRequest, require_account
 from calock.server.web.links import is_local
 
@@ -43,7 +43,7 @@ def notices(request: SiteRequest) -> HttpResponse:
     )
 
 
-@require_POST
+@post_only("notices")
 def dismiss(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     """Hide the banner and show the page it stood on again.
 
@@ -59,7 +59,7 @@ def dismiss(request: SiteRequest, key: uuid.UUID) -> HttpResponse:
     return HttpResponseRedirect(back if is_local(back) else reverse("portal:notices"))
 
 
-@require_POST
+@post_only("notices")
 def read_all(request: SiteRequest) -> HttpResponse:
     """Mark all of them as read.
 
