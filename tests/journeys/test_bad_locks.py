@@ -26,6 +26,15 @@ def test_a_lock_that_must_not_log_in(person: Person, name: str, words: str) -> N
     person.picture(f"refused-{name}", phone=name == "revoked")
 
 
+def test_what_went_wrong_is_seen_without_scrolling(person: Person) -> None:
+    """Enter in the PIN field moves nothing: on a usual screen the refusal and its next action stand below the window's edge."""
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, "revoked"))
+    panel.locator("[data-pin]").fill(lock("revoked").pin)
+    panel.locator("[data-pin]").press("Enter")
+    expect(person.expect_refused("吊销").locator("a, button")).to_be_in_viewport(ratio=1)
+
+
 def test_a_locked_pin_leads_to_the_hotline_before_anything_is_typed(person: Person) -> None:
     panel = person.open_ca_login()
     person.choose_lock(panel, tail_of(person.platform, "pin-locked"))

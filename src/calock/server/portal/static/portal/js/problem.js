@@ -108,6 +108,8 @@ export class Problem {
   #draw(tone, { reason, message }, ...more) {
     const picture = data.pictures[reason] ? pictureOf(reason) : null;
     const parts = [exclamation(), element("p", {}, message), picture, ...more];
-    this.#place.replaceChildren(element("div", { class: `alert ${tone}`, "data-reason": reason }, ...parts));
+    const alert = element("div", { class: `alert ${tone}`, "data-reason": reason }, ...parts);
+    this.#place.replaceChildren(alert);
+    alert.scrollIntoView({ block: "nearest" }); // on a small screen it stands below the button that was pressed, out of sight
   }
 }
