@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from worlds.browser import HOSTS, page_client
@@ -52,6 +54,21 @@ def test_the_page_about_certificates_names_the_ca_of_the_lock_first(world: World
     own = [element for _, element in page.elements if "data-own-ca" in element]
     assert len(own) == bool(named)
     assert f"您的 CA 锁由 {named} 签发" in page.text or not named
+
+
+@pytest.mark.parametrize("site", ["shanxi", "zcy"])
+def test_a_help_page_is_called_in_the_browsers_tab_what_its_heading_says(world: World, site: str):
+    for name in ("driver", "binding", "login", "certificate", "failures", "versions"):
+        shown = page_client(site).get(f"/help/{name}/").content.decode()
+        title, heading = re.search("<title>(.*?) - ", shown), re.search("<h1>(.*?)</h1>", shown)
+        assert title
+        assert heading
+        assert title[1] == heading[1]
+
+
+def test_the_help_reports_a_lost_lock_before_anything_else(world: World):
+    """As the user guide and the login page say: 挂失 stops it at once; the old binding ends when the new lock is there."""
+    assert "CA 锁遗失的，先用账号密码登录，在锁的列表中点“挂失”" in read(page_client("shanxi"), "/help/certificate/").text
 
 
 def test_a_telephone_can_be_dialled(world: World):
