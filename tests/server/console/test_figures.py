@@ -220,6 +220,16 @@ def test_an_audit_row_names_whom_it_speaks_of_masked_beside_their_ids(world, fir
     assert "张三" not in html
 
 
+def test_an_auditor_reads_of_a_wrong_password_no_tale_of_a_lock(world, first, member):
+    """A row does not say which of the two did not prove who it was."""
+    happened(Event.CONTACT_REFUSED, actor=member, subject=member.pk, reason=Reason.STEP_UP_FAILED)
+    row = AuditEvent.objects.latest("id")
+    for address in ("", f"{row.pk}/change/"):
+        html = first.get(f"/console/audit/auditevent/{address}").content.decode()
+        assert "登录密码不正确，或 CA 锁不是这个账户的" in html
+        assert "这把 CA 锁没有绑定到您的账户" not in html
+
+
 def test_audit_rows_take_no_post(world, first):
     happened(Event.LOGIN_CA_SUCCEEDED, provider="lianxi")
     row = AuditEvent.objects.latest("id")

@@ -35,8 +35,14 @@ def browser_of(user_agent: str) -> str:
     return "其他"
 
 
+_EITHER = {Reason.STEP_UP_FAILED.value: "未能确认是本人：登录密码不正确，或 CA 锁不是这个账户的、不是要恢复使用的那一把"}
+"""Reasons whose sentence depends on facts that no row keeps."""
+
+
 def reason_text(reason: str) -> str:
     """The sentence people read for a reason, without facts."""
+    if reason in _EITHER:
+        return _EITHER[reason]
     try:
         words = ENTRIES[Reason(reason)].words
     except (KeyError, ValueError):
