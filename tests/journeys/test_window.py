@@ -54,5 +54,5 @@ def test_closing_the_window_is_a_cancellation(person: Person) -> None:
     with person.page.expect_popup() as opened:
         panel.get_by_role("button", name=re.compile("改在驱动窗口中输入")).click()
     opened.value.wait_for_load_state()
-    opened.value.close()
+    opened.value.close(run_before_unload=True)  # as a person does; without, it may wait for ever for the browser's word
     person.expect_refused("取消")
