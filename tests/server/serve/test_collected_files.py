@@ -18,6 +18,7 @@ def collected(settings, tmp_path) -> Path:
     settings.STATIC_ROOT = tmp_path / "static"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "site.js").write_text("export const site = 'hubei';\n")
+    (tmp_path / "site" / "emblem.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     (tmp_path / "static").mkdir()
     static_files.collect()
     return tmp_path / "static"
@@ -42,12 +43,15 @@ def test_a_changed_source_is_collected_under_its_new_name(collected):
     assert set(scripts(collected)) > set(before)
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing"])
-def test_a_damaged_file_is_made_again_at_the_next_start(collected, damage):
-    (served,) = collected.rglob("site.*.js")
+@pytest.mark.parametrize("name", ["site.*.js", "emblem.*.svg", "emblem.svg", "staticfiles.json"])
+@pytest.mark.parametrize("damage", ["changed", "cut off", "missing"])
+def test_a_damaged_file_is_made_again_at_the_next_start(collected, name, damage):
+    (served,) = collected.rglob(name)
     original = served.read_bytes()
     if damage == "changed":
         served.write_bytes(b"send(pin)")
+    elif damage == "cut off":  # the disk was full, or the power went away
+        served.write_bytes(original[:9])
     else:
         served.unlink()
     static_files.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,9 @@ from calock.server.tools.files import replacing
 
 MARK = "collected.sha256"
 """A digest of what the collected files were made of and what they were: among them, which are public, once they are whole."""
+
+_HASHED = re.compile(r".*\.([0-9a-f]{12})(?:\.[^.]*)?")
+"""A name with what ``ManifestFilesMixin.file_hash`` says of the content."""
 
 
 class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # no type information published
@@ -59,10 +63,26 @@ def collect() -> None:
     sources = _digest((path, source.path(path)) for finder in get_finders() for path, source in finder.list([]))
     if not mark.exists() or mark.read_bytes() != _mark(sources):
         mark.unlink(missing_ok=True)
+        for path in Path(settings.STATIC_ROOT).rglob("*"):
+            if path.is_file() and not _is_as_named(path):
+                path.unlink()
         call_command("collectstatic", interactive=False, verbosity=0)
         collected = _mark(sources)
         with replacing(mark) as file:
             file.write(collected)
+
+
+def _is_as_named(path: Path) -> bool:
+    """Whether a file is the one whose hash its name has, or made of that: such stay, as open pages ask for them.
+
+    Django takes any other for the one it would make, if it was damaged or was cut off on a full disk as well.
+    """
+    name = path.name.removesuffix(".gz").removesuffix(".br")
+    said = _HASHED.fullmatch(name)
+    if said is None:
+        return False
+    content = path.with_name(name)
+    return content.exists() and hashlib.md5(content.read_bytes(), usedforsecurity=False).hexdigest().startswith(said[1])
 
 
 def _mark(sources: str) -> bytes:
