@@ -158,6 +158,27 @@ def test_jobs_whose_server_ended_before_they_were_ready_end_too(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+FORKED = """
+import sys
+from unittest.mock import patch
+from calock.server.process import serve
+serve.prepare()
+with patch("calock.server.process.supervisor.Supervisor") as supervisor:
+    serve._serve("127.0.0.1", 8000, 1, jobs=True)
+assert supervisor.called
+before = set(sys.modules)
+from calock.server.jobs import background
+print(sorted(name for name in set(sys.modules) - before if name.startswith("calock.")))
+"""
+
+
+def test_the_jobs_are_started_again_with_the_code_that_the_server_began_with(tmp_path):
+    """An upgrade that lies there already must not be mixed with what is loaded."""
+    told = {**environment(tmp_path), "DJANGO_SETTINGS_MODULE": "calock.server.process.settings"}
+    done = warm_python().run(["-c", FORKED], environment=told)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
 BUSY_WAITING = """
 import threading
 import django; django.setup()

@@ -142,7 +142,7 @@ def _workers(wanted: int | None) -> int:
 
 def _jobs(parent: int) -> None:
     """The background process, forked with everything loaded: started anew by itself it would load all of it again."""
-    from calock.server.jobs import background  # noqa: PLC0415 - set up by prepare()
+    from calock.server.jobs import background  # noqa: PLC0415 - loaded before the fork
     from calock.server.process import figure_files  # noqa: PLC0415
 
     figure_files.make_room()
@@ -154,6 +154,7 @@ def _serve(host: str, port: int, workers: int, *, jobs: bool) -> None:
     """Start all processes of this machine and keep them running until told to end."""
     from django.conf import settings  # noqa: PLC0415 - set up by prepare()
 
+    from calock.server.jobs import background  # noqa: F401, PLC0415 - an upgrade may lie there when it is started again
     from calock.server.process import metrics, worker  # noqa: PLC0415 - with the whole application, which the forked processes share
     from calock.server.process.supervisor import Child, Signals, Supervisor, forked  # noqa: PLC0415
 
