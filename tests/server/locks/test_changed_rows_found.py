@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from worlds.browser import context
 from worlds.forged_rows import sql
@@ -64,6 +65,24 @@ def test_a_binding_put_back_with_its_older_seal_is_found_by_the_trail(mine, what
     expected = {"ended": ["it ended"], "lost": ["it was reported lost"], "resumed": []}[what]
     assert [line.rpartition(": ")[2] for line in put_back_rows()] == expected
     assert sealed_rows_job.look() == len(expected)
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_lock_that_is_resumed_during_a_look_raises_no_alarm(mine, moment):
+    """Whichever of the look's statements it comes after."""
+    lost = suspend_lock(binding=mine.own.pk, reason="遗失", by=mine.colleague, context=context(account=mine.colleague))
+    statements: list[object] = []
+
+    def resume_in_time(execute, *statement):
+        answer = execute(*statement)
+        statements.append(statement)
+        if len(statements) == moment + 1:
+            rewrite(Binding.objects.get(pk=lost.pk), suspended_at=None)
+            record(Event.BINDING_RESUMED, lock=lost.lock_id, details={"binding": str(lost.pk)})
+        return answer
+
+    with connection.execute_wrapper(resume_in_time):
+        assert [*put_back_rows()] == []
 
 
 def test_rows_that_were_put_back_are_named_beside_however_many_that_were_changed(mine, monkeypatch):

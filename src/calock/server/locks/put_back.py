@@ -30,9 +30,9 @@ def put_back_rows() -> Iterator[str]:
     """One line for each."""
     live: QuerySet[Binding] = Binding.objects.live().select_related("account")
     for batch in _said(Event.BINDING_ENDED):
-        yield from _among(live, batch, "ended")
+        yield from _live_again(live, batch)
     for batch in _said(Event.BINDING_SUSPENDED):
-        yield from _among(live.filter(suspended_at=None), [row for row in batch if not _is_resumed(row)], "was reported lost")
+        yield from _used_again(live.filter(suspended_at=None), batch)
     for batch in _said(Event.ACCOUNT_DISABLED):
         yield from _enabled_again(batch)
     for batch in _said(Event.CONTACT_REMOVED):
@@ -47,9 +47,17 @@ def _said(*events: Event) -> Iterator[list[AuditEvent]]:
         yield [row for row in batch if is_intact(row)]
 
 
-def _among(rows: QuerySet[Binding], said: Iterable[AuditEvent], what: str) -> Iterator[str]:
-    for row in rows.filter(pk__in={row.details.get("binding") for row in said}):
-        yield f"binding {row.pk} of {row.account.username}: it {what}"
+def _live_again(live: QuerySet[Binding], said: Iterable[AuditEvent]) -> Iterator[str]:
+    for row in live.filter(pk__in={row.details.get("binding") for row in said}):
+        yield f"binding {row.pk} of {row.account.username}: it ended"
+
+
+def _used_again(used: QuerySet[Binding], said: Iterable[AuditEvent]) -> Iterator[str]:
+    """The trail is asked after the rows were read: it tells of whatever made them so."""
+    lost = {row.details.get("binding"): row for row in said}  # the last one of each
+    for row in used.filter(pk__in=lost):
+        if not _is_resumed(lost[str(row.pk)]):
+            yield f"binding {row.pk} of {row.account.username}: it was reported lost"
 
 
 def _is_resumed(row: AuditEvent) -> bool:
