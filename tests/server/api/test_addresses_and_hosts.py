@@ -8,7 +8,11 @@ from ipaddress import ip_network
 import pytest
 from django.test import Client
 from worlds.browser import reason_of
+from worlds.rows import PASSWORD
 
+from calock.server.audit.canonical import is_intact
+from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
 from calock.server.sites import registry
 from calock.server.web.client_address import Watch, client_address
 
@@ -33,6 +37,15 @@ def test_a_balancer_whose_address_changes_is_known_by_its_network(settings):
         assert client_address(proxy, "6.6.6.6, 192.0.2.4, 10.1.2.200").ip == "192.0.2.4"
     assert client_address("10.1.3.7", "192.0.2.4").ip == "10.1.3.7"
     assert client_address("::ffff:192.0.2.4", "").ip == "192.0.2.4"
+
+
+@pytest.mark.parametrize("said", ["fe80::7%eth0", "[fe80::7%eth0]:51234"])
+def test_a_zone_that_a_proxy_writes_makes_no_row_of_the_trail_a_changed_one(lock_world, settings, said):
+    behind(settings, *PROXIES)
+    client = Client(headers={"host": "shanxi.localhost", "origin": "http://shanxi.localhost", "x-forwarded-for": said})
+    client.post("/login/", {"username": "nobody", "password": PASSWORD}, REMOTE_ADDR="203.0.113.9")
+    rows = AuditEvent.objects.filter(event=Event.LOGIN_PASSWORD_REFUSED)
+    assert [(row.ip, is_intact(row)) for row in rows] == [("fe80::7", True)]
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,11 @@ def _bare(part: str) -> str:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IPv4 address that arrived at an IPv6 socket (``::ffff:192.0.2.1``, RFC 4291 clause 2.5.5.2) is the IPv4 address."""
-    found = ipaddress.ip_address(text)
+    """An IPv4 address that arrived at an IPv6 socket (``::ffff:192.0.2.1``, RFC 4291 clause 2.5.5.2) is the IPv4 address.
+
+    A zone (``fe80::1%eth0``, RFC 4007 clause 11) is a name on the machine that wrote it, and a database keeps none.
+    """
+    found = ipaddress.ip_address(text.partition("%")[0])
     return getattr(found, "ipv4_mapped", None) or found
 
 
