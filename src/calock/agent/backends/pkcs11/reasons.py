@@ -35,6 +35,7 @@ REASONS: Final[dict[type[Exception], Reason]] = {
 
 
 def reason_of(error: errors.PKCS11Error) -> Reason:
+    """Why a library refused; MODULE_FAILED where its code says nothing that a person could act on."""
     return next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), Reason.MODULE_FAILED)
 
 
