@@ -136,6 +136,7 @@ class Reason(StrEnum):
     PROVIDER_RULES_REFUSED = "PROVIDER_RULES_REFUSED"
     PROVIDER_WITHOUT_ANCHOR = "PROVIDER_WITHOUT_ANCHOR"  # cannot be enabled before an anchor is recognised
     SECOND_OPERATOR_NEEDED = "SECOND_OPERATOR_NEEDED"  # who proposes does not approve
+    CONTACTS_TAKEN = "CONTACTS_TAKEN"  # who took an account's contacts away does not reset its password as well
     APPROVAL_CLOSED = "APPROVAL_CLOSED"  # decided, withdrawn or too old
     APPROVAL_WAITING = "APPROVAL_WAITING"  # a proposal about the same waits for a decision
     VERSION_CHANGED = "VERSION_CHANGED"  # it was changed since the page was opened

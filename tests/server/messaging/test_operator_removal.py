@@ -8,8 +8,9 @@ import pytest
 from server.messaging.conftest import MAIL, PHONE, background
 from server.messaging.test_delivery import contact
 from server.messaging.test_recovery import ask
-from worlds.browser import console_client, page_client
+from worlds.browser import bound, console_client, page_client
 from worlds.mail import text_of
+from worlds.practice import make_lock
 from worlds.rows import account, operator
 
 from calock.core.refusals import Reason
@@ -25,6 +26,12 @@ def take(browser, member, chosen, reason: str = "号码已换人，电话核实"
     page = f"/console/accounts/account/{member.pk}/change/"
     asked = {"step": "take_contact", "contact": str(chosen.pk), "reason": reason}
     return browser.post(page, asked, follow=True).content.decode()
+
+
+def code_of(browser, member) -> str:
+    """The one-time code that the console shows after a reset; empty when it was refused."""
+    page = browser.post(f"/console/accounts/account/{member.pk}/change/", {"step": "reset"}).content.decode()
+    return page.partition('class="one-time"><code>')[2].partition("<")[0]
 
 
 def test_the_person_is_told_on_what_is_left_and_the_contact_opens_nothing_more(mailbox, gateway, person):
@@ -63,6 +70,30 @@ def test_without_a_reason_of_an_operator_or_of_somebody_else_nothing_is_taken(ma
     assert Contact.objects.verified().count() == 2
     reasons = AuditEvent.objects.filter(event=Event.CONTACT_REFUSED).order_by("id").values_list("reason", flat=True)
     assert list(reasons) == [Reason.REASON_MISSING, Reason.NOT_ALLOWED, Reason.NOT_FOUND]
+
+
+def test_whoever_takes_every_contact_away_does_not_reset_the_password_as_well(mailbox, gateway, person):
+    mail, phone = contact(person), contact(person, PHONE, "phone")
+    alone, colleague = console_client(operator("yunying")), console_client(operator("yunying2"))
+    take(alone, person, mail)
+    assert code_of(alone, person)  # the number that is left is told
+    background()
+    assert any("由平台运营人员重置" in message["text"] for message in gateway.got)
+    assert person.username in take(alone, person, phone)
+    assert not code_of(alone, person)
+    refused = AuditEvent.objects.filter(event=Event.ACCOUNT_PASSWORD_REFUSED).latest("id")
+    assert (refused.reason, refused.subject) == (Reason.CONTACTS_TAKEN, person.pk)
+    assert code_of(colleague, person)
+
+
+def test_whoever_reports_a_lock_lost_and_so_ends_the_only_contact_does_not_reset_the_password(lock_world):
+    member, binding = lock_world.member, bound(make_lock(), lock_world.member)
+    Contact.objects.filter(pk=contact(member).pk).update(by_lock=binding.lock_id)
+    alone, colleague = console_client(operator("jia")), console_client(operator("yi"))
+    alone.post(f"/console/locks/binding/{binding.pk}/change/", {"step": "suspend", "reason": "来电挂失"})
+    assert not Contact.objects.exists()
+    assert not code_of(alone, member)
+    assert code_of(colleague, member)
 
 
 @pytest.mark.parametrize("who", ["the operator", "the person"])

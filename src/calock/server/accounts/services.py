@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from calock.core.refusals import Reason, Refusal
@@ -15,7 +16,10 @@ from calock.server.accounts.codes import issue_code, lock_of_password, store_pas
 from calock.server.accounts.models import Account, Role
 from calock.server.accounts.password_tries import counts_of
 from calock.server.audit.events import Event
+from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record, record_refusal
+from calock.server.contacts.models import Contact
+from calock.server.contacts.services import REACH
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
 from calock.server.sessions.context import RequestContext
@@ -90,10 +94,19 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
         raise Refusal(Reason.STEP_UP_FAILED, refusal.detail, {"left": own.tries_left(context.at)}) from refusal
 
 
-def _require_may_reset(by: Account, member: Account) -> None:
+def _require_may_reset(by: Account, member: Account, *, at: datetime) -> None:
     require_authority(by, member)
     if member.role == Role.OPERATOR:
         raise Refusal(Reason.NOT_ALLOWED, OWNER_ONLY)
+    if by.is_operator and not Contact.objects.verified().filter(account=member).exists() and _took_contacts(by, member, at=at):
+        raise Refusal(Reason.CONTACTS_TAKEN, "nobody would be told, by this operator's own act")
+
+
+def _took_contacts(by: Account, member: Account, *, at: datetime) -> bool:
+    """Whether ``by`` took a contact of ``member`` away in the last month, as such or with a lock that was reported lost."""
+    taken = Q(event=Event.CONTACT_REMOVED) | Q(event=Event.BINDING_SUSPENDED, details__has_key="contacts_ended")
+    found: bool = AuditEvent.objects.filter(taken, actor=by.pk, subject=member.pk, at__gt=at - REACH).exists()
+    return found
 
 
 def reset_password(*, member: Account, by: Account | None, context: RequestContext | None) -> str:
@@ -102,7 +115,7 @@ def reset_password(*, member: Account, by: Account | None, context: RequestConte
     ``by`` learns the code to hand it over, never a password, and ``member`` is told. ``by`` None is the server's owner.
 
     Raises:
-        Refusal: NOT_FOUND, NOT_ALLOWED for an operator's password.
+        Refusal: NOT_FOUND, NOT_ALLOWED for an operator's password; CONTACTS_TAKEN.
     """
     at = context.at if context else timezone.now()
     try:
@@ -110,7 +123,7 @@ def reset_password(*, member: Account, by: Account | None, context: RequestConte
             actor = acting(by) if by else None
             account = Account.objects.select_for_update(no_key=True).get(pk=member.pk)
             if actor is not None:
-                _require_may_reset(actor, account)
+                _require_may_reset(actor, account, at=at)
             return _reset(account, by=by, at=at, context=context)
     except Refusal as refusal:
         record_refusal(Event.ACCOUNT_PASSWORD_REFUSED, refusal, context=context, actor=by, subject=member.pk)

@@ -214,6 +214,7 @@ ENTRIES: dict[R, Entry] = {
     R.PROVIDER_RULES_REFUSED: Entry(Words("服务商规则有误", "The provider's rules are not acceptable"), CONSOLE),
     R.PROVIDER_WITHOUT_ANCHOR: Entry(Words("该服务商还没有已互认的信任锚，不能启用", "This provider has no recognised anchor yet and cannot be enabled"), CONSOLE),
     R.SECOND_OPERATOR_NEEDED: Entry(Words("提出人不能复核自己的申请，请由另一位运营人员复核", "Who proposes does not approve; another operator must"), CONSOLE),
+    R.CONTACTS_TAKEN: Entry(Words("您在 30 天内移除过该账户的联系方式，现在没有联系方式可以收到通知，请由另一位运营人员重置密码", "You took this account's contacts away within the last 30 days and none is left to be told; another operator must reset its password"), CONSOLE),
     R.APPROVAL_CLOSED: Entry(Words("该申请已处理、已撤销或已逾期", "This proposal is decided, taken back or too old"), CONSOLE),
     R.APPROVAL_WAITING: Entry(
         Words(
