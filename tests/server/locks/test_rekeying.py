@@ -19,12 +19,14 @@ from calock.server.approvals.models import Approval
 from calock.server.audit.canonical import is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
+from calock.server.imports.columns import ImportKind
+from calock.server.imports.services import ImportList
 from calock.server.jobs import readiness
 from calock.server.jobs.rekeying import rekey
 from calock.server.jobs.sessions import sweep_sessions
 from calock.server.locks import row_seals
 from calock.server.locks.holder import holder_hmacs
-from calock.server.locks.models import Lock, LockCertificate
+from calock.server.locks.models import Lock, LockCertificate, PendingBinding
 from calock.server.locks.rekeying import foreign_keys
 from calock.server.providers import rollback_guard
 from calock.server.providers.models import Provider, RegisterState
@@ -185,6 +187,31 @@ def test_a_secret_that_is_missing_is_an_alarm_and_ends_what_nobody_could_revoke(
     assert not Session.objects.filter(lock__isnull=False, ended_at=None).exists()
     with pytest.raises(Refusal):
         _ = LockCertificate.objects.first().der
+
+
+def claimed(world, lock, lock_id: str) -> None:
+    text = f"账户,CA 服务商,CA锁ID,来源\n{world.expert.username},{lock.family.provider},{lock_id},旧系统"
+    assert [line.outcome.value for line in ImportList(ImportKind.BINDINGS, text.encode()).written(world.operator)] == ["new"]
+
+
+def test_a_claim_whose_id_no_certificate_gives_anew_keeps_the_older_secret(lock_world, settings, capsys):
+    lock = personal()
+    claimed(lock_world, lock, f"1@5013SF0{NUMBER}")
+    call_command("rekey")  # one secret alone: nothing to keep
+    turn(settings)
+    for _ in range(2):  # the first one's other work does not make it forget
+        with pytest.raises(CommandError, match="1 could not be made anew: keep the older secrets"):
+            call_command("rekey")
+        said = capsys.readouterr().err
+        assert f"claims: not made anew: {PendingBinding.objects.get().lock_id} of {lock_world.expert.username}" in said
+        assert NUMBER not in said
+    answer = Browser().log_in(lock)
+    assert answer.status_code == 200, answer.content.decode()
+    claimed(lock_world, lock, f"1@5013SF1{NUMBER}")
+    claimed(lock_world, lock, "SX-0007")
+    call_command("rekey")  # what is left was made under the newest, or needs no key
+    take_the_old_away(settings)
+    assert [*row_seals.damaged_rows()] == []
 
 
 def test_it_goes_on_where_it_was_broken_off(lock_world, in_use, settings, monkeypatch):

@@ -20,6 +20,8 @@ from calock.server.tools import seals
 
 DEVICE = 24
 """Characters of a device's serial that are kept, from its end."""
+HASHED_ID = r"\*.*-[0-9a-f]{16}$"
+"""A lock's id, as it is kept, that a keyed hash of an identity number is part of."""
 
 
 def holder_hmacs(kind: str, holder_id: str) -> tuple[str, ...]:

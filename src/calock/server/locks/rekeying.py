@@ -16,14 +16,12 @@ from calock.core.checks.identity import check_identity
 from calock.core.policy import Policy
 from calock.core.refusals import Refusal
 from calock.core.verdict import Identity
-from calock.server.locks.holder import holder_hmacs, lock_ids_of
+from calock.server.locks.holder import HASHED_ID, holder_hmacs, lock_ids_of
 from calock.server.locks.models import Lock, LockCertificate
 from calock.server.locks.sealed import newest_prefix
 from calock.server.tools.keys import key_ids
 from calock.server.tools.rekeying import Rekeyed, batches
 
-_HASHED_ID = re.compile(r"\*.*-[0-9a-f]{16}$")
-"""A lock id that a keyed hash of the holder's 身份证号 is part of."""
 _NAMED_FROM = "k"
 """Ids of keys begin so; the 64 hex digits of hashes that name no key sort before it."""
 _HIGHEST = "z" * 44
@@ -65,7 +63,7 @@ def _rekey(row: LockCertificate) -> None:
         row.holder_hmac = candidates[0]
     row.der = der
     row.save(update_fields=["holder_hmac", "sealed_der"])
-    if _HASHED_ID.search(row.lock.lock_id) and identity is not None:
+    if re.search(HASHED_ID, row.lock.lock_id) and identity is not None:
         ids = lock_ids_of(identity, row.spki_sha256)
         if row.lock.lock_id in ids:  # another of its certificates may have brought the id
             Lock.objects.filter(pk=row.lock_id).update(lock_id=ids[0], device=ids[0] if row.lock.device in ids else row.lock.device)

@@ -7,7 +7,7 @@ from operator import methodcaller
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account, PasswordCode, Role
@@ -15,8 +15,10 @@ from calock.server.accounts.sealed_rows import SealedRow, SealedSince, all_seale
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.contacts.models import ContactCode
+from calock.server.locks.holder import HASHED_ID
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, PendingBinding
 from calock.server.tools import clock
+from calock.server.tools.keys import key_ids
 from calock.server.tools.rekeying import Rekeyed, batches, seal_anew
 
 
@@ -111,12 +113,21 @@ def _seal(rows: QuerySet[Any], is_intact: Callable[[Any], bool], expected: Calla
     return len(wrong)
 
 
-def rekey_rows() -> list[Rekeyed]:
-    """Seal all of them under the newest key; not those that are damaged."""
-    return [
-        seal_anew(f"{kind}s", rows, is_intact=methodcaller("is_intact"), expected=methodcaller("expected_mac"))
-        for kind, (_, rows) in KINDS.items()
-    ]
+_NOT_REKEYED = "a keyed hash stands for the number in it; until the lock answers, or the claim is withdrawn and imported again"
+
+
+def rekey_rows() -> Iterator[Rekeyed]:
+    """Seal all of them under the newest key; not those that are damaged, nor claims that the former key is needed for."""
+    newest, *older = key_ids()
+    hashed = Q(lock_id__regex=HASHED_ID)
+    for kind, (_, rows) in KINDS.items():
+        is_claim = kind == "claim"
+        ready = rows.exclude(hashed) if is_claim and older else rows
+        found = seal_anew(f"{kind}s", ready, is_intact=methodcaller("is_intact"), expected=methodcaller("expected_mac"))
+        if is_claim and older:
+            kept = rows.filter(hashed).exclude(mac__startswith=newest).select_related("account")
+            found.failed += [f"{row.lock_id} of {row.account.username}: {_NOT_REKEYED}" for row in kept]
+        yield found
 
 
 def damaged_rows() -> Iterator[str]:
