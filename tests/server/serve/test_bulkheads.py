@@ -158,6 +158,16 @@ def test_strangers_who_guess_take_no_place_of_a_browser_that_saw_a_login_before(
     assert "known_passwords" in make_bulkheads()
 
 
+@pytest.mark.parametrize("around", ["{}", "{};b=2", "{} ; b=2", "a=1;{}", ";  {}", "a; {}", "x{}; {}", "a=1; " * 1000 + "{}"])
+def test_a_known_browser_is_told_wherever_its_cookie_stands(around):
+    browser = UNKNOWN.with_account(uuid.uuid4())
+    assert shares_of("", around.replace("{}", f"{known_browser_cookie()}={browser}")) == (browser.id,)
+
+
+def test_a_cookie_whose_name_only_ends_so_is_another():
+    assert shares_of("", f"x{known_browser_cookie()}={UNKNOWN.with_account(uuid.uuid4())}") == ()
+
+
 @pytest.mark.parametrize("name", ["login", "password", "password_code", "confirm"])
 def test_every_page_that_takes_a_password_is_of_that_kind(name):
     assert bulkhead_of("POST", reverse(f"portal:{name}"), "calock=x", streamed=False) == "passwords"
