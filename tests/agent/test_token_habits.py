@@ -189,6 +189,23 @@ def test_a_login_of_another_program_stands_in_for_no_pin(begin, hsm: SoftHsm, sh
     assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
 
 
+def test_a_login_that_fails_leaves_no_session_open(begin, hsm: SoftHsm) -> None:
+    """A token that has room for one would be gone from the list, and for other programs, until it is plugged in again."""
+    store(hsm, "锁")
+    driver = begin("onesession")
+    [lock] = listed(driver).values()
+    assert driver.authenticate(lock["id"], pin="999999").reason == "PIN_WRONG"
+    assert listed(driver)
+    assert driver.problems() == []
+    assert driver.in_window(None, PIN, useLastTry=True).status == 200
+
+
+def test_a_token_with_room_for_one_session_that_another_program_left_open_signs(begin, hsm: SoftHsm) -> None:
+    store(hsm, "锁")
+    driver = begin("onesession", "loggedin")
+    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
+
+
 @pytest.mark.parametrize("code", ["101", "5", "30", "54"])
 def test_a_logout_that_fails_takes_no_signature_away(begin, hsm: SoftHsm, code: str) -> None:
     """Another program logged out meanwhile, or the library says that it cannot: closing the last session logs out."""

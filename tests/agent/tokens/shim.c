@@ -8,6 +8,7 @@
  *   vendorkeys         key objects have a key type of the vendor's own
  *   loggedin           another program is logged in, until somebody logs out
  *   open=RV            C_OpenSession answers with this code (hexadecimal)
+ *   onesession         one session may be open at a time; one that is left open stays so, even after C_Finalize
  *   login=RV           C_Login answers with this code (hexadecimal)
  *   logout=RV          C_Logout logs out and answers with this code; the token is gone while that session is open, even after C_Finalize
  *   silent             tokens do not tell that a wrong PIN was tried
@@ -29,10 +30,10 @@
 typedef unsigned long ulong_;
 typedef unsigned char byte;
 
-enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION, CLOSE_SESSION,
+enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION, CLOSE_SESSION, CLOSE_ALL_SESSIONS,
        LOGIN = 18, LOGOUT, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
 enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, USER_ALREADY_LOGGED_IN = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
-       PROTECTED_AUTHENTICATION_PATH = 0x100, PIN_WARNINGS = 0x70000, TOKEN_NOT_PRESENT = 0xE0 };
+       PROTECTED_AUTHENTICATION_PATH = 0x100, PIN_WARNINGS = 0x70000, SESSION_COUNT = 0xB1, TOKEN_NOT_PRESENT = 0xE0 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
 struct token_info { byte label[32], manufacturer[32], model[16], serial[16]; ulong_ flags, sessions[4], longest_pin, shortest_pin; };
@@ -40,7 +41,7 @@ struct attribute { ulong_ type; void *value; ulong_ length; };
 
 static struct function_list *real, mine;
 static ulong_ first_slots[2];
-static int slots_known, logged_out, left_open, pulled;
+static int slots_known, logged_out, left_open, pulled, open_sessions;
 
 /* The value of a habit, "" for one without a value, NULL when it is off. */
 static const char *habit(const char *name)
@@ -133,14 +134,25 @@ static ulong_ open_session(ulong_ slot, ulong_ flags, void *application, void *n
     misbehave("C_OpenSession");
     if (habit("open"))
         return strtoul(habit("open"), NULL, 16);
-    return ((ulong_ (*)(ulong_, ulong_, void *, void *, ulong_ *))real->at[OPEN_SESSION])(swapped(slot), flags, application, notify,
-                                                                                        session);
+    if (habit("onesession") && open_sessions)
+        return SESSION_COUNT;
+    ulong_ answer = ((ulong_ (*)(ulong_, ulong_, void *, void *, ulong_ *))real->at[OPEN_SESSION])(swapped(slot), flags, application,
+                                                                                                 notify, session);
+    open_sessions += answer == OK;
+    return answer;
 }
 
 static ulong_ close_session(ulong_ session)
 {
     left_open = 0;
+    open_sessions--;
     return ((ulong_ (*)(ulong_))real->at[CLOSE_SESSION])(session);
+}
+
+static ulong_ close_all_sessions(ulong_ slot)
+{
+    left_open = open_sessions = 0;
+    return ((ulong_ (*)(ulong_))real->at[CLOSE_ALL_SESSIONS])(swapped(slot));
 }
 
 static ulong_ login(ulong_ session, ulong_ user, const byte *pin, ulong_ length)
@@ -261,6 +273,7 @@ ulong_ C_GetFunctionList(struct function_list **list)
         mine.at[GET_MECHANISM_LIST] = (void *)get_mechanism_list;
         mine.at[OPEN_SESSION] = (void *)open_session;
         mine.at[CLOSE_SESSION] = (void *)close_session;
+        mine.at[CLOSE_ALL_SESSIONS] = (void *)close_all_sessions;
         mine.at[LOGIN] = (void *)login;
         mine.at[LOGOUT] = (void *)logout;
         mine.at[SET_PIN] = (void *)set_pin;

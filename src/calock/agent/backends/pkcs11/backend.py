@@ -222,12 +222,20 @@ class Pkcs11Backend:
 
     def _logged_in(self, token: PresentToken, pin: Any, *, write: bool) -> Any:
         try:
-            return token.token.open(user_pin=pin, rw=write)
+            return self._opened(token, pin, write=write)
         except errors.UserAlreadyLoggedIn:
             # another program left the lock open: no PIN was verified by this call, and an open login must not replace it
             with token.token.open() as session:
                 self._calls.log_out(session)
+            return self._opened(token, pin, write=write)
+
+    def _opened(self, token: PresentToken, pin: Any, *, write: bool) -> Any:
+        try:
             return token.token.open(user_pin=pin, rw=write)
+        except errors.PKCS11Error:
+            with contextlib.suppress(errors.PKCS11Error, OSError):
+                self._calls.close_sessions(token.token.slot.slot_id)
+            raise
 
     def _fresh(self, token: Any) -> Any:
         try:

@@ -14,7 +14,8 @@ from typing import Any, Final
 from pkcs11 import exceptions as errors
 
 _PLACES: Final = {
-    "C_GetTokenInfo": 6, "C_SetPIN": 11, "C_CloseSession": 13, "C_Login": 18, "C_Logout": 19, "C_SignInit": 42, "C_Sign": 43,
+    "C_GetTokenInfo": 6, "C_SetPIN": 11, "C_CloseSession": 13, "C_CloseAllSessions": 14, "C_Login": 18, "C_Logout": 19,
+    "C_SignInit": 42, "C_Sign": 43,
 }  # fmt: skip
 _CONTEXT_SPECIFIC: Final = 2
 _MAX_SIGNATURE: Final = 1024
@@ -70,6 +71,10 @@ class ReaderCalls:
     def close_session(self, session: Any) -> None:
         """Close a session without a logout: python-pkcs11 closes none whose logout fails."""
         self._call("C_CloseSession", ctypes.c_ulong(session.handle))
+
+    def close_sessions(self, slot: int) -> None:
+        """Close all that this program has with a token: python-pkcs11 tells no handle of one in which a login failed."""
+        self._call("C_CloseAllSessions", ctypes.c_ulong(slot))
 
     def change_pin(self, session: Any) -> None:
         """C_SetPIN: the reader asks for the old PIN and twice for the new one."""
