@@ -23,7 +23,7 @@ from calock.core.der import extensions, legacy_encodings, names, reader, strings
 from calock.core.der.containers import other_signed
 from calock.core.der.distribution_points import ALL_REASONS, OID_CRL_DISTRIBUTION_POINTS, crl_distribution_points
 from calock.core.der.extensions import NO_AUTHORITY_KEY, OID_SUBJECT_KEY_ID, AuthorityKey, extension_name
-from calock.core.der.layout import Extension, algorithm_oid, key_bits, key_kind, key_oids, read_layout
+from calock.core.der.layout import Extension, key_bits, key_kind, key_oids, read_layout, signature_algorithm
 from calock.core.der.lazy import lazy
 from calock.core.refusals import Reason, Refusal
 
@@ -242,7 +242,12 @@ class Certificate:
     @lazy
     def signature_algorithm(self) -> str:
         """Dotted OID of the outer signature algorithm."""
-        return algorithm_oid(self.algorithm_der)
+        return signature_algorithm(self.algorithm_der)[0]
+
+    @property
+    def signature_parameters(self) -> bytes:
+        """The parameters of the outer signature algorithm (DER); empty when there are none."""
+        return signature_algorithm(self.algorithm_der)[1]
 
     @property
     def algorithm_der(self) -> bytes:

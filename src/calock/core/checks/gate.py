@@ -13,6 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.extension_set import ExtensionSet, extension_set_of
 from calock.core.certificates.keys import Fault, key_fault
+from calock.core.der.layout import NO_PARAMETERS
 from calock.core.policy import Policy, by_rule
 from calock.core.refusals import Reason, Refusal
 from calock.core.verdict import Check, Step, failed, passed
@@ -91,6 +92,8 @@ def _signature_algorithm(certificate: Certificate, policy: Policy, at: datetime)
     if not certificate.signature_algorithms_agree:
         return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, "the signature algorithm inside differs from the one outside"
     kind = next((kind for kind, oids in _SIGNATURES.items() if oid in oids), "")
+    if kind == "SM2" and certificate.signature_parameters not in NO_PARAMETERS:  # of the others cryptography reads none else
+        return Reason.CERTIFICATE_SIGNATURE_ALGORITHM, "SM2 signature with parameters"
     if kind in policy.algorithms:
         return _pss(certificate) if oid == OID_PSS else None
     if kind:

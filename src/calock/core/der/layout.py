@@ -23,6 +23,9 @@ OID_SM2_CURVE = "1.2.156.10197.1.301"
 OID_RSA = "1.2.840.113549.1.1.1"
 OID_RSA_PSS = "1.2.840.113549.1.1.10"
 
+NO_PARAMETERS = (b"", b"\x05\x00")
+"""Absent or NULL: both are in the field beside SM2, RSA and ECDSA signatures, and neither changes what is verified."""
+
 T = TypeVar("T")
 
 
@@ -149,10 +152,15 @@ def key_oids(spki: bytes) -> tuple[str, str]:
     return _algorithm(spki[inner:end])
 
 
-@lru_cache(maxsize=64)
-def algorithm_oid(identifier: bytes) -> str:
-    """Dotted OID of an AlgorithmIdentifier (DER) that ``cryptography`` has read."""
-    return _algorithm(identifier[slice(*reader.whole(identifier))])[0]
+def signature_algorithm(identifier: bytes) -> tuple[str, bytes]:
+    """Dotted OID and parameters (DER) of an AlgorithmIdentifier (DER).
+
+    Raises:
+        DerError: malformed; never for one that ``cryptography`` has read.
+    """
+    start, end = reader.whole(identifier)
+    first, stop = reader.expect(identifier, start, end, reader.OID)
+    return _oid(identifier[first:stop]), identifier[stop:end]
 
 
 @lru_cache(maxsize=64)

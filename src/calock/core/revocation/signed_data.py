@@ -24,6 +24,7 @@ from calock.core.certificates.certificate import Certificate
 from calock.core.certificates.key_types import is_ec, is_rsa
 from calock.core.certificates.signature_encoding import NOT_HELD, signature_fault, signer_id_fault
 from calock.core.der import reader
+from calock.core.der.layout import NO_PARAMETERS, signature_algorithm
 from calock.core.libcrypto import SPKI_PREFIX
 from calock.core.policy import Legacy, Policy, by_rule
 from calock.core.refusals import Reason, Refusal
@@ -31,7 +32,6 @@ from calock.core.refusals import Reason, Refusal
 SM2_WITH_SM3 = "1.2.156.10197.1.501"
 RSA_PSS = "1.2.840.113549.1.1.10"
 
-_NULL = b"\x05\x00"
 _SALT, _TRAILER = reader.encode_integer(20), reader.encode_integer(1)
 """What RSASSA-PSS-params leave out (RFC 4055 clause 3.1); there is no other trailerField."""
 _MAX_SALT = 2048
@@ -156,7 +156,7 @@ def refuse_exceptions(needed: frozenset[Legacy], *, policy: Policy, at: datetime
 
 def _readable(algorithm_der: bytes) -> tuple[str, bytes]:
     try:
-        return _algorithm(algorithm_der)
+        return signature_algorithm(algorithm_der)
     except reader.DerError as error:
         raise SignatureRejectedError("signature algorithm cannot be read") from error
 
@@ -190,15 +190,9 @@ def _require_kind(kind: str, policy: Policy) -> None:
         raise SignatureRejectedError(by_rule(f"signatures by {kind} keys are not allowed", "algorithms"))
 
 
-def _algorithm(algorithm_der: bytes) -> tuple[str, bytes]:
-    start, end = reader.whole(algorithm_der)
-    first, stop = reader.expect(algorithm_der, start, end, reader.OID)
-    return reader.oid(algorithm_der[first:stop]), algorithm_der[stop:end]
-
-
 def _check_sm2(spki_der: bytes, parameters: bytes, message: bytes, signature: bytes, policy: Policy) -> None:
     _require_kind("SM2", policy)
-    if parameters not in (b"", _NULL):  # both are in the field; neither changes what is verified
+    if parameters not in NO_PARAMETERS:
         raise SignatureRejectedError("SM2 signature with parameters")
     if not spki_der.startswith(SPKI_PREFIX):
         raise SignatureRejectedError("the signature does not hold")
@@ -230,7 +224,7 @@ def _check_rsa(key: rsa.RSAPublicKey, dotted: str, parameters: bytes, message: b
         key.verify(signature, message, scheme, digest)
         return
     digest = _digest(_RSA.get(dotted), dotted)
-    if parameters not in (b"", _NULL):
+    if parameters not in NO_PARAMETERS:
         raise SignatureRejectedError("RSA signature with unexpected parameters")
     key.verify(signature, message, padding.PKCS1v15(), digest)
 
@@ -239,7 +233,7 @@ def _check_ecdsa(  # noqa: PLR0917 - what is signed, and by what
     key: ec.EllipticCurvePublicKey, dotted: str, parameters: bytes, message: bytes, signature: bytes, policy: Policy
 ) -> None:
     digest = _digest(_ECDSA.get(dotted), dotted)
-    if parameters not in (b"", _NULL):
+    if parameters not in NO_PARAMETERS:
         raise SignatureRejectedError("ECDSA signature with parameters")
     method = ec.ECDSA(digest)
 
@@ -259,7 +253,7 @@ def _pss(parameters: bytes) -> tuple[hashes.HashAlgorithm, padding.PSS]:
         start, end = reader.whole(parameters)
         parts = {tag: parameters[first:stop] for tag, _, first, stop in reader.children(parameters, start, end, 4)}
         outer = _hash_of(parts.get(0xA0, b""))
-        generator, inner = _algorithm(parts.get(0xA1, b""))
+        generator, inner = signature_algorithm(parts.get(0xA1, b""))
         given = parts.get(0xA2, _SALT)
         salt = reader.integer(given[slice(*reader.whole(given, reader.INTEGER))])
     except reader.DerError as error:
@@ -273,5 +267,5 @@ def _pss(parameters: bytes) -> tuple[hashes.HashAlgorithm, padding.PSS]:
 
 
 def _hash_of(algorithm_der: bytes) -> type[hashes.HashAlgorithm] | None:
-    dotted, parameters = _algorithm(algorithm_der)
-    return _HASHES.get(dotted) if parameters in (b"", _NULL) else None
+    dotted, parameters = signature_algorithm(algorithm_der)
+    return _HASHES.get(dotted) if parameters in NO_PARAMETERS else None
