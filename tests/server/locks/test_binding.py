@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from worlds.bindings import end, refused, with_password
-from worlds.browser import Browser, context, logged_in, reason_of
+from worlds.browser import Browser, context, logged_in, reason_of, refusal_row
 from worlds.practice import NOW, id_card, make_lock
 from worlds.races import in_parallel
 from worlds.rows import OTHER_USCC, PASSWORD, USCC, install
@@ -113,6 +113,14 @@ def test_step_up_with_the_own_lock(lock_world):
     text = browser.challenge("stepup")
     assert browser.post("/api/step-up", {"challenge": text, "token": own.sign(text)}).status_code == 200
     assert Session.objects.get(pk=session.pk).authenticated_at > old
+
+
+def test_a_refused_step_up_says_whether_password_or_lock_was_to_prove_it(lock_world):
+    lock = make_lock()
+    browser = logged_in(with_password(lock_world.member))
+    text = browser.challenge("stepup")
+    for how, given in {"password": {"password": "wrong"}, "lock": {"challenge": text, "token": lock.sign(text)}}.items():
+        assert refusal_row(browser.post("/api/step-up", given), "STEP_UP_FAILED").details["how"] == how
 
 
 def stepped_up(lock_world, lock):

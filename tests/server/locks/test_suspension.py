@@ -111,7 +111,7 @@ def test_another_lock_of_the_account_does_not_bring_it_back(lock_world, lock):
     assert member.bind(another, lock_world.member, choose="another").status_code == 200
     text = member.challenge("resume", binding=str(lost.pk))
     answer = member.post(f"/api/bindings/{lost.pk}/resume", {"challenge": text, "token": another.sign(text)})
-    refusal_row(answer, "STEP_UP_FAILED")
+    assert refusal_row(answer, "STEP_UP_FAILED").details["how"] == "lock"
 
 
 def test_an_administrator_brings_it_back_with_a_reason_and_nobody_elses(lock_world, lock):

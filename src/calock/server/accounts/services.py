@@ -91,7 +91,8 @@ def prove_by_password(account: Account, password: str, *, context: RequestContex
         if refusal.reason != Reason.CREDENTIALS_WRONG:
             raise
         own = counts_of(account.username, account, context, proof=True)[0]
-        raise Refusal(Reason.STEP_UP_FAILED, refusal.detail, {"left": own.tries_left(context.at)}) from refusal
+        left, how = {"left": own.tries_left(context.at)}, {"how": "password"}
+        raise Refusal(Reason.STEP_UP_FAILED, refusal.detail, left, about=how) from refusal
 
 
 def _require_may_reset(by: Account, member: Account, *, at: datetime) -> None:

@@ -71,6 +71,7 @@ def prove(account: Account, evidence: Evidence, *, aim: Aim, context: RequestCon
         prove_by_password(account, evidence.password, context=context)
         return Proved(None, {})
     with answering(evidence.challenge, evidence.token, aim=aim, context=context) as attempt:
+        attempt.about["how"] = "lock"
         proof = judge(attempt, context=context)
         require_not_revoked(proof.issuer.spki_sha256, proof.certificate.serial_hex)
         proven = ProvenCertificate.of(proof)

@@ -108,7 +108,7 @@ def _may_resume(row: Binding, reason: str, evidence: Evidence, *, by: Account, c
         raise Refusal(Reason.STEP_UP_REQUIRED, "the lock itself must answer")
     proved = prove(by, evidence, aim=Aim(Purpose.RESUME, binding=row.pk), context=context)
     if proved.lock != row.lock_id:
-        raise Refusal(Reason.STEP_UP_FAILED, "another lock of the account")
+        raise Refusal(Reason.STEP_UP_FAILED, "another lock of the account", about={"how": "lock"})
     return proved
 
 
