@@ -7,6 +7,7 @@ The calls are read from the address table, so a call added later is tried withou
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -15,11 +16,12 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from worlds.browser import Browser
+from worlds.browser import Browser, page_client
 from worlds.practice import make_lock
 
 from calock.core.refusals import Reason
 from calock.server.accounts.models import Account
+from calock.server.audit.models import AuditEvent
 from calock.server.locks.models import Binding, Lock, LockCertificate
 from calock.server.organisations.models import Organisation
 from calock.server.tools import throttle
@@ -133,3 +135,17 @@ def client_of(lock_world):
         return browser
 
     return make
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/apps/?x=" + "x" * 20_000,  # the address to come back to would be too long for a redirect
+        "/login/?x=" + "&" * 2_000,  # more fields than are read
+    ],
+)
+def test_an_address_of_any_length_is_refused_in_words_and_fills_no_log(caplog, address):
+    answer = page_client("shanxi").get(address)
+    assert answer.status_code == 400
+    assert AuditEvent.objects.get().number in answer.content.decode()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

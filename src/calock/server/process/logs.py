@@ -47,7 +47,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "calock": {"level": "INFO"},
         "django.request": {"level": "CRITICAL"},  # failures of ours are logged with their number by calock.server.web.errors
-        "django.security": {"level": "ERROR"},
+        "django.security": {"level": "CRITICAL"},  # what anybody may send; calock.server.web.errors refuses it, with a row
     },
 }
 GRANIAN: dict[str, Any] = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
