@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in, reason_of, refusal_row
 from worlds.forged_rows import sql, unharmed
@@ -23,7 +24,9 @@ from calock.server.locks.row_seals import damaged_rows
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import resume_lock, suspend_by_operator, suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators
+from calock.server.login import store
 from calock.server.login.services import login_with_password
+from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +108,38 @@ def test_what_somebody_wrote_is_not_sealed_along_with_another_change(mine):
         Binding.objects.get(pk=mine.own.pk).save()
     label_lock(binding=mine.own.pk, label="我的", rank="", by=mine.member, context=context())
     refusal_row(Browser().log_in(mine.own_lock), "RECORD_DAMAGED")
+
+
+@pytest.mark.parametrize("what", ["binding", "certificate", "account", "lost"])
+def test_rows_that_are_changed_back_while_a_login_looks_at_them_open_nothing(mine, what):
+    """The look-up reads what somebody wrote, the look at the seals what stood there before."""
+    certificate = mine.own.lock.certificates.get()
+    statement, row, written, stood = {
+        "binding": ("UPDATE locks_binding SET account_id = %s WHERE id = %s", mine.own, mine.member.pk, mine.colleague.pk),
+        "certificate": (
+            "UPDATE locks_lockcertificate SET lock_id = %s WHERE id = %s", certificate, mine.binding.lock_id, mine.own.lock_id
+        ),
+        "account": ("UPDATE accounts_account SET state = %s WHERE id = %s", mine.colleague, "active", "disabled"),
+        "lost": ("UPDATE locks_binding SET suspended_at = %s WHERE id = %s", mine.own, None, timezone.now()),
+    }[what]  # fmt: skip
+    if what == "account":
+        rewrite(Account.objects.get(pk=mine.colleague.pk), state=AccountState.DISABLED)
+    if what == "lost":
+        rewrite(Binding.objects.get(pk=mine.own.pk), suspended_at=stood)
+    if what == "certificate":
+        sql("UPDATE locks_lockcertificate SET superseded_at = %s WHERE lock_id = %s", timezone.now(), mine.binding.lock_id)
+    sql(statement, written, row.pk)
+    before = Session.objects.count()
+
+    def change_back(execute, asked, *more):
+        answer = execute(asked, *more)
+        if asked == store.FIND:
+            sql(statement, stood, row.pk)
+        return answer
+
+    with connection.execute_wrapper(change_back):
+        refusal_row(Browser().log_in(mine.own_lock), "RECORD_DAMAGED")
+    assert Session.objects.count() == before
 
 
 DAMAGES = {

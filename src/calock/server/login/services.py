@@ -11,6 +11,7 @@ from calock.core.challenge import Purpose
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts import passwords
 from calock.server.accounts.models import Account, AccountState
+from calock.server.accounts.sealed_rows import damaged
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import build, record, record_refusal
@@ -271,14 +272,36 @@ def _require_open(found: Found, proof: Proof) -> None:
         raise Refusal(Reason.CERTIFICATE_SUPERSEDED, "a renewed certificate with another key took its place", about=about)
     _require_binding(found, proof)
     if not found.sealed:
-        binding = Binding.objects.select_related("account").get(pk=found.binding_id)
-        require_intact(binding, LockCertificate.objects.get(pk=found.certificate_id))
+        _require_as_found(found)
     if found.account_state != AccountState.ACTIVE:
         raise Refusal(Reason.ACCOUNT_DISABLED, "the bound account is disabled", about=about)
     if found.organisation_id is not None and found.organisation_state != OrganisationState.ACTIVE:
         raise Refusal(Reason.ORGANISATION_DISABLED, "the bound account's organisation is disabled", about=about)
     if found.provider != proof.provider.code:  # another provider has this CA on this site, and reads the holder by its own rules
         require_own_organisation(proof, Account.objects.select_related("organisation").get(pk=found.account_id))
+
+
+def _require_as_found(found: Found) -> None:
+    """The rows are believed, and say what the look-up found: somebody may have changed them back before they are read anew.
+
+    Raises:
+        Refusal: RECORD_DAMAGED, OPERATOR_DAMAGED.
+    """
+    binding = Binding.objects.select_related("account").get(pk=found.binding_id)
+    certificate, account = LockCertificate.objects.get(pk=found.certificate_id), binding.account
+    require_intact(binding, certificate)
+    read = found._replace(
+        lock_id=certificate.lock_id,
+        cert_sha256=certificate.cert_sha256,
+        binding_awaits=binding.awaits,
+        reported_lost=binding.suspended_at is not None,
+        account_id=account.pk,
+        account_state=account.state,
+        account_role=account.role,
+        organisation_id=account.organisation_id,
+    )
+    if read != found or binding.lock_id != found.lock_id:
+        raise damaged(binding, operator=binding.is_an_operators(), lock=found.lock_id)
 
 
 def _require_binding(found: Found, proof: Proof) -> None:
