@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.utils import timezone
-from worlds.browser import Browser, bound, logged_in, refusal_row
+from worlds.browser import Browser, bound, console_client, logged_in, refusal_row
 from worlds.practice import NOW, make_lock
+from worlds.rows import USCC
 
 from calock.core.refusals import Reason
 from calock.server.audit.events import Event
@@ -218,6 +219,21 @@ def test_an_audit_row_names_whom_it_speaks_of_masked_beside_their_ids(world, fir
     ):
         assert f"{name} <code>{key}</code>" in html
     assert "张三" not in html
+
+
+def test_each_detail_of_a_row_is_named_in_words_or_by_its_code_alone(lock_world):
+    lock = make_lock("EC", uscc=USCC)
+    bound(lock, lock_world.member)
+    Browser().log_in(lock)
+    happened(Event.LIST_EXPORTED, details={"newer_than_the_words": 1})
+    for event, name in (
+        ("login:ca:succeeded", "回执 SHA-256 <code>receipt</code>"),
+        ("console:list:exported", "<dt> <code>newer_"),
+    ):
+        row = AuditEvent.objects.filter(event=event).latest("id")
+        html = console_client(lock_world.operator).get(f"/console/audit/auditevent/{row.pk}/change/").content.decode()
+        assert name in html
+        assert not re.search(r"<dt>(\w+) <code>\1</code>", html), "a code that stands for its own words"
 
 
 def test_an_auditor_reads_of_a_wrong_password_no_tale_of_a_lock(world, first, member):

@@ -96,7 +96,8 @@ def test_a_strange_decision_changes_nothing(world, first, second, newcomer, form
 
 def test_a_rejection_needs_a_note(world, first, second, newcomer):
     propose(first, world, newcomer.certificate)
-    decide(second, Approval.objects.get(), "reject", note="")
+    html = decide(second, Approval.objects.get(), "reject", note="").content.decode()
+    assert "请填写原因（200 字以内）</span>" in html, "in words alone"
     assert Approval.objects.get().state == ApprovalState.PENDING
     decide(second, Approval.objects.get(), "reject", note="公钥摘要与电话核对不符")
     assert Approval.objects.get().state == ApprovalState.REJECTED
@@ -104,7 +105,7 @@ def test_a_rejection_needs_a_note(world, first, second, newcomer):
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x30\x82", b"not a certificate", b"A" * 100_000, "证书".encode()])
 def test_a_file_that_is_no_certificate_is_refused_on_the_page(world, first, data):
-    assert "该文件不能作为 CA 证书登记" in propose(first, world, data).content.decode()
+    assert "该文件不能作为 CA 证书登记（技术说明：" in propose(first, world, data).content.decode()
     assert not Approval.objects.exists()
     assert "该文件不能作为 CA 证书登记" in press(first, world, step="propose", role="anchor", reason="x").content.decode()
 

@@ -100,7 +100,7 @@ def test_withdrawing_needs_a_reason(browser, upload):
 @pytest.mark.parametrize("data", [None, b"", b"MZ", make_package(key=package_key("stranger"))])
 def test_a_refused_upload_says_why_and_is_recorded(browser, data):
     page = send(browser, data).content.decode()
-    assert "不是可用的驱动包" in page
+    assert re.search(r"不是可用的驱动包（技术说明：[^（）]+）</span>", page), "why, and once"
     assert not DriverPackage.objects.exists()
     assert AuditEvent.objects.filter(event="package:refused", reason="PACKAGE_REFUSED").count() == 1
 

@@ -126,8 +126,8 @@ def test_publish_and_withdraw_are_recorded_with_their_actor(upload, operator):
 
 def test_withdrawn_is_for_good(upload, operator):
     package = withdraw_package(package=upload(), reason="坏了", by=operator, context=None)
-    assert refusal_of(publish_package, package=package, by=operator, context=None).reason is Reason.PACKAGE_REFUSED
-    assert refusal_of(withdraw_package, package=package, reason="again", by=operator, context=None).reason is Reason.PACKAGE_REFUSED
+    assert refusal_of(publish_package, package=package, by=operator, context=None).reason is Reason.VERSION_CHANGED
+    assert refusal_of(withdraw_package, package=package, reason="again", by=operator, context=None).reason is Reason.VERSION_CHANGED
 
 
 def test_withdrawing_needs_a_reason(upload, operator):

@@ -11,6 +11,7 @@ from joserfc.jwk import import_key
 from calock.server.applications.models import ApplicationState
 from calock.server.applications.wishes import Wish
 from calock.server.approvals.kinds import Alarm, Change
+from calock.server.sites.registry import sites
 
 LABELS = {
     "site": "站点",
@@ -69,7 +70,8 @@ def text_of(name: str, value: object) -> str:
         return "是" if value else "否"
     if name == "jwks":
         return "；".join(_key(key) for key in value) if isinstance(value, (list, tuple)) else ""
-    words = {"protocols": PROTOCOLS, "audience": AUDIENCES, "require_level": LEVELS, "icon": ICONS}.get(name, {})
+    named = {code: str(site.names.platform) for code, site in sites().items()} if name == "site" else {}
+    words = {"site": named, "protocols": PROTOCOLS, "audience": AUDIENCES, "require_level": LEVELS, "icon": ICONS}.get(name, {})
     parts = value if isinstance(value, (list, tuple)) else [value]
     return "；".join(words.get(str(part), str(part)) for part in parts) or "无"
 

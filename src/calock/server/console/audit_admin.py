@@ -40,10 +40,28 @@ DETAIL_WORDS = {
     "algorithm": "算法",
     "anchor_key": "信任锚公钥 SHA-256",
     "certificate": "证书 SHA-256",
+    "approval": "双人复核申请",
+    "binding": "绑定",
     "chosen": "页面上选择的服务商",
+    "client": "应用标识",
+    "contact": "联系方式",
+    "count": "数量",
     "detail": "技术说明",
+    "driver_key": "CA 驱动公钥",
+    "format": "文件格式",
     "holder": "证书中的持有人标识",
+    "how": "方式",
     "issuer_key": "签发 CA 公钥 SHA-256",
+    "kind": "类型",
+    "list": "列表",
+    "path": "网址路径",
+    "reason": "理由",
+    "receipt": "回执 SHA-256",
+    "role": "角色",
+    "rows": "行数",
+    "sessions_ended": "结束的会话数",
+    "version": "版本",
+    "why": "原因",
 }
 SOURCES = {"crl": "CRL", "ocsp": "OCSP", "stapled": "OCSP（驱动携带）"}
 
@@ -154,7 +172,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         choice_filter("站点", "site", site_choices),
     )
     search_fields = ("number",)
-    search_help_text = "编号、账户、CA锁ID、IP、原因或事件代码（完整输入）"
+    search_help_text = "完整的编号、账户、CA锁ID、IP 或代码"
     ordering = ("-id",)
 
     def find(self, rows: QuerySet[AuditEvent], words: str) -> QuerySet[AuditEvent]:
@@ -232,7 +250,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
             "actor_name": known.get(row.actor, "") if row.actor else "",
             "subject_name": known.get(row.subject, "") if row.subject else "",
             "intact": is_whole(row),
-            "details": [(DETAIL_WORDS.get(name, name), name, value) for name, value in sorted(details.items())],
+            "details": [(DETAIL_WORDS.get(name, ""), name, value) for name, value in sorted(details.items())],
             "evidence": [
                 (_subject_words(subject), SOURCES.get(found.source, "无"), _finding_words(found), found)
                 for subject, found in evidence

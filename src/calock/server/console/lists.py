@@ -220,6 +220,6 @@ def field_column(words: str, field: str) -> Callable[[Any], Any]:
     def value_of(row: Any) -> Any:
         words_of_choice = getattr(row, f"get_{field}_display", None)
         value = words_of_choice() if words_of_choice else getattr(row, field)
-        return moment(value) if isinstance(value, datetime) else value or "-"
+        return moment(value) if isinstance(value, datetime) else "-" if value in (None, "") else value
 
     return value_of

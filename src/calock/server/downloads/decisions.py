@@ -20,11 +20,10 @@ def propose_publication(*, package: DriverPackage, reason: str, by: Account, con
     """Ask a second operator to offer a draft for download.
 
     Raises:
-        Refusal: PACKAGE_REFUSED for what is no draft, or as ``approvals.services.propose``.
+        Refusal: VERSION_CHANGED for what is no draft any more, or as ``approvals.services.propose``.
     """
     if package.state != PackageState.DRAFT:
-        why = "only a draft can be published"
-        raise Refusal(Reason.PACKAGE_REFUSED, why, {"why": why})
+        raise Refusal(Reason.VERSION_CHANGED, "only a draft can be published")
     return propose(
         kind=PACKAGE_PUBLISH,
         target=str(package.pk),

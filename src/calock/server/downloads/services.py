@@ -100,14 +100,14 @@ def publish_package(*, package: DriverPackage, by: Account | None, context: Requ
     """Offer a draft for download from now on: as two operators decided (the caller checked it), or as the server's owner wants.
 
     Raises:
-        Refusal: NOT_ALLOWED; PACKAGE_REFUSED: not a draft; PACKAGE_DAMAGED: the stored file is not the one that was uploaded.
+        Refusal: NOT_ALLOWED; VERSION_CHANGED: no draft any more; PACKAGE_DAMAGED: the stored file is not the one that came.
     """
     _require_operator(by)
     store.open_checked(package.sha256, package.size).close()
     with transaction.atomic():
         locked = DriverPackage.objects.select_for_update().get(pk=package.pk)
         if locked.state != PackageState.DRAFT:
-            raise _refused("only a draft can be published; a withdrawn version stays withdrawn")
+            raise Refusal(Reason.VERSION_CHANGED, "only a draft can be published; a withdrawn version stays withdrawn")
         locked.state = PackageState.PUBLISHED
         locked.released_at = context.at if context else timezone.now()
         locked.save(update_fields=["state", "released_at"])
@@ -119,14 +119,14 @@ def withdraw_package(*, package: DriverPackage, reason: str, by: Account | None,
     """Stop offering a package, for good. Its row and its file stay; its address shows the newer one.
 
     Raises:
-        Refusal: NOT_ALLOWED; REASON_MISSING; PACKAGE_REFUSED: withdrawn already.
+        Refusal: NOT_ALLOWED; REASON_MISSING; VERSION_CHANGED: withdrawn already.
     """
     _require_operator(by)
     reason = clean_reason(reason)
     with transaction.atomic():
         locked = DriverPackage.objects.select_for_update().get(pk=package.pk)
         if locked.state == PackageState.WITHDRAWN:
-            raise _refused("withdrawn already")
+            raise Refusal(Reason.VERSION_CHANGED, "withdrawn already")
         locked.state = PackageState.WITHDRAWN
         locked.withdrawn_at = context.at if context else timezone.now()
         locked.withdrawn_reason = reason

@@ -281,7 +281,7 @@ ENTRIES: dict[R, Entry] = {
     # packages
     R.PACKAGE_WITHDRAWN: Entry(Words("该版本驱动已撤回，请下载 {newer_version} 版", "This version was withdrawn; download version {newer_version}", "该版本驱动已撤回，请下载其他版本", "This version was withdrawn; download another one"), NEWER_DRIVER),
     R.PACKAGE_DAMAGED: Entry(Words("驱动文件校验未通过，已停止下载", "The stored file failed its check and is not served"), CONTACT),
-    R.PACKAGE_REFUSED: Entry(Words("上传的文件不是可用的驱动包：{why}", "The upload is not an acceptable package: {why}", "上传的文件不是可用的驱动包", "The upload is not an acceptable package"), HOME),
+    R.PACKAGE_REFUSED: Entry(Words("上传的文件不是可用的驱动包（技术说明：{why}）", "The upload is not an acceptable package: {why}", "上传的文件不是可用的驱动包", "The upload is not an acceptable package"), HOME),
     R.UPDATE_UNREACHABLE: Entry(Words("暂时无法检查驱动更新", "The platform cannot be asked for a newer driver now"), DRIVER),
 }  # fmt: skip
 

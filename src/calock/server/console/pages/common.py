@@ -18,6 +18,11 @@ from calock.server.web import refusals
 from calock.server.web.http import SiteRequest, context_of
 
 T = TypeVar("T")
+SAID_IN_FULL = frozenset({
+    Reason.REASON_MISSING, Reason.APPROVAL_CLOSED, Reason.APPROVAL_WAITING, Reason.SECOND_OPERATOR_NEEDED, Reason.VERSION_CHANGED,
+    Reason.PROVIDER_WITHOUT_ANCHOR, Reason.NOT_FOUND,
+})  # fmt: skip
+"""Refusals whose sentence leaves nothing for the technical text, which is in English, to add."""
 
 
 def page(request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any) -> HttpResponse:
@@ -59,7 +64,9 @@ def refusal_message(request: HttpRequest, refusal: Refusal) -> str:
     if refusal.reason == Reason.REQUEST_MALFORMED and refusal.detail:
         return f"未执行：{refusal.detail}"  # the usual sentence, reload and try again, would not help
     message: str = refusals.describe(refusal.reason, refusal.facts, number=refusal.number)["message"]
-    return message + (f"（{refusal.detail}）" if refusal.detail else "")
+    if not refusal.detail or refusal.reason in SAID_IN_FULL or refusal.detail in message:
+        return message
+    return f"{message}（技术说明：{refusal.detail}）"
 
 
 def version_of(request: HttpRequest) -> int:
