@@ -194,6 +194,7 @@ class Reason(StrEnum):
     LOCK_SIGNATURE_WRONG = "LOCK_SIGNATURE_WRONG"  # the lock's signature does not fit its certificate
 
     # --- receipts
+    RECEIPT_UNKNOWN = "RECEIPT_UNKNOWN"  # none has this number, or its lock's ID ends otherwise
     RECEIPT_INCOMPLETE = "RECEIPT_INCOMPLETE"  # not a receipt's file, a part is missing, or its audit row is not sealed yet
     RECEIPT_ALTERED = "RECEIPT_ALTERED"  # a part does not fit the others; the facts say which
     RECEIPT_NOT_OURS = "RECEIPT_NOT_OURS"  # whole, but of another CA or platform than those that are believed

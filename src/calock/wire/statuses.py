@@ -23,7 +23,7 @@ _BY_STATUS: Final[dict[int, tuple[Reason, ...]]] = {
     401: (Reason.CREDENTIALS_WRONG, Reason.PASSWORD_CODE_WRONG, Reason.CODE_WRONG, Reason.SESSION_REQUIRED, Reason.SESSION_ENDED),
     404: (
         Reason.BINDING_NOT_FOUND, Reason.NOT_FOUND, Reason.DRIVER_ABSENT, Reason.LOCK_ABSENT, Reason.LOCK_UNKNOWN,
-        Reason.LOCK_WITHOUT_CERTIFICATE, Reason.LOCK_WITHOUT_KEY,
+        Reason.LOCK_WITHOUT_CERTIFICATE, Reason.LOCK_WITHOUT_KEY, Reason.RECEIPT_UNKNOWN,
     ),
     # the state of things is against it; the user can change that and ask again
     409: (

@@ -201,7 +201,9 @@ def test_a_number_alone_tells_nothing_and_with_the_locks_end_no_name(made, lock_
         {"number": "261129-0000-0000-0000", "last": lock.lock_id[-4:]},
         {"number": "\x00", "last": ""},
     ):
-        assert Browser().client.post("/verify/", wrong).status_code == 404
+        answer = Browser().client.post("/verify/", wrong)
+        assert answer.status_code == 404
+        assert "核对编号与 CA锁ID 的后四位" in body(answer)
     for _ in range(70):
         last = Browser().client.post("/verify/", {"number": receipt.number, "last": "0000"})
     assert last.status_code == 429

@@ -275,6 +275,7 @@ ENTRIES: dict[R, Entry] = {
     R.PIN_CANCELLED: Entry(Words("已取消输入 PIN 码", "The PIN entry was cancelled"), RETRY),
     R.LOCK_SIGNATURE_WRONG: Entry(Words("CA 锁的签名与其证书不符，请联系 CA 机构检查", "The lock's signature does not fit its certificate; ask your CA"), _help("F27")),
     # receipts
+    R.RECEIPT_UNKNOWN: Entry(Words("没有查到这份回执，请对照回执核对编号与 CA锁ID 的后四位", "No such receipt was found; check number and last four characters of the lock ID against it"), RETRY),
     R.RECEIPT_INCOMPLETE: Entry(Words("回执尚不完整：刚完成的事项约一分钟后才能下载；核验时请上传下载得到的原文件", "The receipt is not complete: one that was just made is ready in about a minute; to check one, send the file as it was downloaded"), RETRY),
     R.RECEIPT_ALTERED: Entry(Words("回执已被改动，不能作为凭据（{part}）", "The receipt was altered and proves nothing ({part})", "回执已被改动，不能作为凭据", "The receipt was altered and proves nothing"), CONTACT),
     R.RECEIPT_NOT_OURS: Entry(Words("回执本身完整，但不是本平台或所互认的 CA 机构出具的", "The receipt is whole, but not of this platform or of a CA that it recognises"), CONTACT),

@@ -143,12 +143,12 @@ def _looked_up(number: str, last: str) -> dict[str, Any]:
     """What anybody may know of a receipt who holds its number and the end of the lock's id: no personal data.
 
     Raises:
-        Refusal: NOT_FOUND, for a wrong end as well; RECEIPT_ALTERED.
+        Refusal: RECEIPT_UNKNOWN, for a wrong end as well; RECEIPT_ALTERED.
     """
     found = Receipt.objects.filter(pk=number).first() if _NUMBER.fullmatch(number) else None
     lock = Lock.objects.filter(pk=found.lock).first() if found is not None and found.lock else None
     if found is None or lock is None or len(last) != 4 or lock.lock_id[-4:].upper() != last.strip().upper():
-        raise Refusal(Reason.NOT_FOUND, "no receipt of this number with such a lock")
+        raise Refusal(Reason.RECEIPT_UNKNOWN, "no receipt of this number with such a lock")
     record_of(found)
     return {
         "number": found.number,
