@@ -253,22 +253,27 @@ def test_l14_an_ocsp_signer_without_key_usage_may_sign() -> None:
 
 
 def test_bits_of_a_key_usage_that_it_counts_as_unused_say_nothing() -> None:
-    """X.690 clause 8.6.2, and as OpenSSL reads them: a lock is no CA's for them, and a CA may not sign CRLs by them."""
+    """X.690 clause 8.6.2, and as OpenSSL reads them: a lock is no CA's for them."""
     everything = ("2.5.29.15", True, der.tlv(0x03, b"\x07\xff"))
     assert world().judge(world().raw_lock(everything, drop=("2.5.29.15",))).reason is None
     nothing = ("2.5.29.15", True, der.tlv(0x03, b"\x06\x3f"))
     refused = world().judge(world().raw_lock(nothing, drop=("2.5.29.15",))).failure
     assert refused is not None
     assert refused.reason is Reason.CERTIFICATE_EXTENSION
+
+
+@pytest.mark.parametrize(("bits", "reason"), [(b"\x02\x06", Reason.REVOCATION_UNTRUSTED), (b"\x01\x06", None)])
+def test_a_ca_may_not_sign_crls_by_a_bit_of_its_key_usage_that_is_unused(bits: bytes, reason: Reason | None) -> None:
+    """Both keyCertSign and cRLSign, which is among the unused bits of the first."""
     own = key("EC", "signs by unused bits")
-    unused = ("2.5.29.15", True, der.tlv(0x03, b"\x02\x06"))  # keyCertSign, and cRLSign among the unused bits
+    usage = ("2.5.29.15", True, der.tlv(0x03, bits))
     extensions = [item for item in pki.ca_extensions(own, issuer=world().root.key) if item[0] != "2.5.29.15"]
-    made = world().root.issue(pki.name("u"), own.spki_der, not_before=START, not_after=END, extensions=[*extensions, unused])
+    made = world().root.issue(pki.name("u"), own.spki_der, not_before=START, not_after=END, extensions=[*extensions, usage])
     ca = pki.Authority(own, pki.name("u"), made, (made, *world().root.chain))
     lock = ca.issue_lock("x", key("EC"), not_before=START, not_after=END)
     times = {"this_update": AT - HOUR, "next_update": AT + HOUR}
     crls = [world().root.crl(**times), ca.crl(**times)]
-    assert judged(lock, ca, world().root, crls=crls, policy=Policy()).reason is Reason.REVOCATION_UNTRUSTED
+    assert judged(lock, ca, world().root, crls=crls, policy=Policy()).reason is reason
 
 
 UNUSUAL_CRITICAL = {
