@@ -17,7 +17,18 @@ from calock.server.web import exports
 
 pytestmark = pytest.mark.django_db
 
-EVIL = ('=HYPERLINK("http://evil.example")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1")
+EVIL = (
+    '=HYPERLINK("http://evil.example")',
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "＝1+1",
+    "＋1",
+    "－1",
+    "＠SUM(A1)",
+    "\n=1",
+)
 
 
 def table(browser, address: str) -> list[list[str]]:
@@ -48,6 +59,13 @@ def test_no_cell_is_a_formula(world, first):
         assert not [name for name in parts.namelist() if "rels" in name and b"evil.example" in parts.read(name)]
     assert "<f>" not in sheet
     assert "=HYPERLINK" in sheet
+
+
+def test_the_whole_list_is_exported_from_whichever_page_and_one_that_is_gone(world, first, member):
+    for number in range(60):
+        Organisation.objects.create(kind="supplier", name=f"单位{number}", uscc=f"9114000000000000{number:02}")
+    for page in ("2", "99", "-1", "x"):
+        assert len(table(first, f"/console/organisations/organisation/export/?format=csv&p={page}")) > 60
 
 
 def test_the_trail_says_who_exported_what(world, first, member):

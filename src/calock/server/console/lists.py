@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import admin
 from django.contrib.admin.options import InlineModelAdmin
 from django.contrib.admin.utils import label_for_field
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -127,6 +127,7 @@ class ReadOnlyAdmin(_ModelAdmin):
         """The whole list that the address asks for, as a file. Query: the list's own, and ``format``."""
         asked = request.GET.copy()
         kind = asked.pop("format", [""])[-1]
+        asked.pop(PAGE_VAR, None)  # of the page that the link stood on: one that is not there any more is no list
         if kind not in exports.TYPES:
             raise Refusal(Reason.REQUEST_MALFORMED, "format")
         request.GET = asked  # type: ignore[assignment]  # else the list takes it for a filter

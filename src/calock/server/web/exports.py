@@ -19,8 +19,8 @@ from calock.server.tools.times import second_text
 MAX_ROWS = 50_000
 """Rows of one file; a filter by time gives longer lists in parts."""
 TYPES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheet programs take for the beginning of a formula (OWASP, CSV injection)."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
+"""What spreadsheet programs take for the beginning of a formula, in full width too (OWASP, CSV injection; ASVS 1.2.10)."""
 
 Row = Sequence[Any]
 
