@@ -6,6 +6,8 @@ import pytest
 from django.contrib import admin
 from worlds.browser import console_client
 
+from calock.server.audit.events import Event
+from calock.server.console.audit_admin import SubjectFilter
 from calock.server.console.lists import ReadOnlyAdmin
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +33,10 @@ def own(item: ReadOnlyAdmin) -> set[str]:
 def test_there_are_lists_and_all_are_ours():
     assert len(LISTS) == 7
     assert all(isinstance(item, ReadOnlyAdmin) for item in LISTS.values())
+
+
+def test_every_subject_of_the_trail_may_be_asked_for():
+    assert {event.partition(":")[0] for event in Event} == set(SubjectFilter.subjects)
 
 
 @pytest.mark.parametrize("address", LISTS)

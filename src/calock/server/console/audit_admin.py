@@ -109,9 +109,15 @@ class SubjectFilter(admin.SimpleListFilter):
         "session": "会话",
         "provider": "CA 互认",
         "approval": "双人复核",
+        "application": "应用接入",
         "package": "驱动包",
         "import": "数据导入",
+        "outbox": "待发消息",
+        "egress": "出口地址",
         "console": "控制台",
+        "server": "服务器",
+        "access": "越权访问",
+        "request": "异常请求",
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
