@@ -94,6 +94,13 @@ def test_a_strange_decision_changes_nothing(world, first, second, newcomer, form
     assert newcomer.key.spki_sha256 not in trusted()
 
 
+def test_a_proposal_of_a_newer_version_is_listed_by_its_code_and_not_decided_here(world, first, second, newcomer):
+    propose(first, world, newcomer.certificate)
+    Approval.objects.update(kind="of.tomorrow")
+    assert "of.tomorrow" in read(second, "/console/approvals/")
+    assert second.get(f"/console/approvals/{Approval.objects.get().pk}/").status_code == 404
+
+
 def test_a_rejection_needs_a_note(world, first, second, newcomer):
     propose(first, world, newcomer.certificate)
     html = decide(second, Approval.objects.get(), "reject", note="").content.decode()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.models import Account
 from calock.server.approvals.models import Approval
 from calock.server.sessions.context import RequestContext
@@ -64,6 +65,18 @@ register_kind, kind_named = _kinds.register, _kinds.named
 
 
 def kind_of(approval: Approval) -> Kind:
+    """What is decided.
+
+    Raises:
+        Refusal: NOT_FOUND for a kind of another version's, which runs beside this one or ran before.
+    """
     kind = kind_named(approval.kind)
-    assert kind is not None
+    if kind is None:
+        raise Refusal(Reason.NOT_FOUND, f"this version knows no decision {approval.kind}")
     return kind
+
+
+def title_of(approval: Approval) -> str:
+    """Its title in a list; its code where this version has none."""
+    kind = kind_named(approval.kind)
+    return kind.title if kind is not None else approval.kind

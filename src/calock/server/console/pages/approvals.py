@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from calock.server.approvals.kinds import kind_of
+from calock.server.approvals.kinds import kind_of, title_of
 from calock.server.approvals.models import Approval
 from calock.server.approvals.services import approve, reject, take_back
 from calock.server.console.pages.common import asked_by, operator_and_context, page, take, version_of
@@ -27,8 +27,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         request,
         "console/approvals.html",
         title="双人复核",
-        open=[(row, kind_of(row).title) for row in waiting],
-        decided=[(row, kind_of(row).title) for row in decided],
+        open=[(row, title_of(row)) for row in waiting],
+        decided=[(row, title_of(row)) for row in decided],
     )
 
 
