@@ -79,6 +79,8 @@ def test_sec13_where_the_site_asks_the_member_the_lock_waits_for_them(lock_world
     assert Browser().log_in(lock).status_code == 200
     row = AuditEvent.objects.get(event="binding:lock:confirmed")
     assert (row.actor, row.subject) == (lock_world.member.pk, lock_world.member.pk)
+    told = Notice.objects.get(account=lock_world.member, kind="lock_bound")  # whoever has the password could have done it
+    assert (told.facts["by_role"], told.dismissed_at) == ("self", row.at)
     assert confirm(member, binding) == 404
 
 

@@ -22,6 +22,7 @@ from calock.demo import der, pki
 from calock.server.locks import predecessors, services
 from calock.server.locks.models import Binding, Lock, LockCertificate, LockKey, RevokedCertificate
 from calock.server.login import services as login
+from calock.server.notices.models import Notice
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +125,8 @@ def test_a28_a_predecessor_in_doubt_needs_the_person_once(lock_world, monkeypatc
     assert row.lock == binding.lock_id
     confirmed = bind(lock_world, second)
     assert confirmed.json()["binding"]["id"] == str(binding.pk)
+    told = Notice.objects.get(kind="lock_renewed")  # whoever has the password could have done it, with a certificate of theirs
+    assert (told.account, told.facts["by_role"]) == (lock_world.member, "self")
     assert Browser().log_in(second).status_code == 200
     assert not RevokedCertificate.objects.exists()
 

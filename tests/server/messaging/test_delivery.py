@@ -22,6 +22,7 @@ from calock.server.messaging import mail
 from calock.server.messaging.letters import Letter
 from calock.server.messaging.sending import MOST_NOTICES, forward_notices
 from calock.server.notices.models import Notice, NoticeKind
+from calock.server.notices.words import words_of
 from calock.server.outbox.kinds import GiveUpError
 from calock.server.outbox.models import Message
 from calock.server.tools import clock
@@ -111,6 +112,18 @@ def test_whoever_is_told_much_in_an_hour_is_told_once_that_there_is_more(mailbox
     assert any("较多提醒" in text_of(one) for one in mailbox.mails)
     assert any("挂失" in text_of(one) for one in mailbox.mails)  # what opens or closes the account is never held back
     assert Notice.objects.filter(account=person).count() == MOST_NOTICES + 6
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_what_lets_somebody_in_is_never_held_back(mailbox, person, kind):
+    contact(person)
+    for _ in range(MOST_NOTICES):
+        notice(person, NoticeKind.MOVED, value="别家")
+    told = notice(person, kind, **FACTS)
+    background()
+    words = words_of(told).text
+    if re.search("可以登录您的账户|登录方式|密码于|联系方式", words):
+        assert any(words in " ".join(text_of(one).split()) for one in mailbox.mails)
 
 
 def test_notices_of_a_long_day_are_all_sent(mailbox, person, monkeypatch):

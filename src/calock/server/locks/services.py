@@ -275,7 +275,10 @@ def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account
     seal_as_before(live)
     _end_enrolment(member)
     event = _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
-    notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.called)
+    if by.pk == member.pk:
+        notify_quietly(NoticeKind.LOCK_RENEWED, by=by, row=event, lock=live.called)
+    else:
+        notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.called)
     return live
 
 

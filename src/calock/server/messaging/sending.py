@@ -37,7 +37,11 @@ ALWAYS = frozenset({
     NoticeKind.CONTACT_REMOVED,
     NoticeKind.CONTACT_TAKEN,
     NoticeKind.LOCK_BOUND,
+    NoticeKind.LOCK_CLAIMED,
+    NoticeKind.LOCK_ACTIVATED,
+    NoticeKind.LOCK_RENEWED,
     NoticeKind.LOCK_UNBOUND,
+    NoticeKind.LOCK_ONLY_CHANGED,
     NoticeKind.LEFT,
 })  # fmt: skip
 """Sent beyond those too: nobody hides a way into the account behind thirty smaller things.
