@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -388,6 +389,22 @@ def test_an_act_takes_its_operators_and_leaves_its_event(place, first, second, k
     second.post(f"/console/approvals/{approval.pk}/", decide, follow=True)
     assert events().get(act.event, 0) == before.get(act.event, 0) + 1
     assert AuditEvent.objects.filter(event=act.event).latest("id").actor == place.second.pk
+
+
+SHOWN_AT = re.compile(r"(?<=/)(step|upload)/$")
+"""What is taken off an address that takes posts alone: the page above it has the form."""
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if not key[0].endswith(("_export", "_report"))], ids="-".join)
+def test_a_page_has_a_form_that_asks_for_all_that_its_act_needs(place, first, key):
+    address, sent = EXAMPLES[key](place)
+    html = first.get(SHOWN_AT.sub("", address)).content.decode()
+    forms = [
+        set(re.findall(r'\bname="([^"]+)"', form))
+        for form in re.findall(r"<form\b.*?</form>", html, re.DOTALL)
+        if not sent.get("step") or f'value="{sent["step"]}"' in form
+    ]
+    assert any(names >= set(sent) for names in forms), forms
 
 
 def test_sec04_an_operator_is_not_put_away_by_the_one_who_needs_their_consent(world, first):

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from calock.core.refusals import Reason, Refusal
+from calock.server.approvals.models import Approval
 from calock.server.audit.events import Event
 from calock.server.audit.services import record_refusal
 from calock.server.console.filters import choice_filter
@@ -120,6 +121,7 @@ class DriverPackageAdmin(ReadOnlyAdmin):
             "tone": TONES[PackageState(row.state)],
             "system": self.system(row),
             "weeks": row.weeks.all()[:SHOWN_WEEKS],
+            "waiting_here": Approval.objects.open_at(timezone.now()).filter(target=str(row.pk)).select_related("proposed_by"),
         }
 
     def step_publish(self, request: HttpRequest, row: DriverPackage) -> None:
