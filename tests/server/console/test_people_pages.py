@@ -282,3 +282,25 @@ def test_lists_filter_and_search(world, first, member, binding):
         ("locks/lock/?q=7301401000450001", True),
     ):
         assert ("7301401000450001" in first.get(f"/console/{address}").content.decode()) == hit, address
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ({}, "绑定中"),
+        ({"awaits": "member"}, "待确认"),
+        ({"suspended_at": NOW, "awaits": "member"}, "已挂失"),
+        ({"unbound_at": NOW, "suspended_at": NOW}, "已解除"),
+    ],
+)
+def test_a_lock_that_does_not_log_in_is_called_bound_on_no_page(world, first, member, binding, state, shown):
+    by = {name.replace("_at", "_by"): member for name in state if name.endswith("_at")}
+    Binding.objects.filter(pk=binding.pk).update(**state, **by)
+    pages = (
+        account_page(member),
+        *(f"/console/locks/{kind}/{row.pk}/change/" for kind, row in (("binding", binding), ("lock", binding.lock))),
+    )
+    for page in (*pages, f"/console/locks/binding/?q={binding.lock.lock_id}"):
+        html = first.get(page).content.decode()
+        assert set(re.findall(r'class="badge[^>]*>(绑定中|待确认|已挂失|已解除)<', html)) <= {shown}, page
+        assert shown in html or state.get("unbound_at"), page

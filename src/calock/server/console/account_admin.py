@@ -22,6 +22,7 @@ from calock.server.console.decisions import lock_only
 from calock.server.console.decisions import operators as operator_decisions
 from calock.server.console.filters import choice_filter
 from calock.server.console.lists import ReadOnlyAdmin, badge, field_column, keys_of, list_column
+from calock.server.console.lock_admin import state_badge
 from calock.server.console.pages.common import asked_by, operator_and_context, reasoned_by
 from calock.server.console.pages.people import code_page, organisation_named
 from calock.server.contacts.models import Contact
@@ -90,9 +91,10 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def context_of(self, row: Account) -> dict[str, Any]:
         at = timezone.now()
+        bindings = row.bindings.select_related("lock__provider").order_by("-bound_at")
         return {
             "masked": mask_name(row.name),
-            "bindings": row.bindings.select_related("lock__provider").order_by("-bound_at")[:50],
+            "bindings": [(one, state_badge(one)) for one in bindings[:50]],
             "sessions": row.sessions.filter(ended_at__isnull=True, expires_at__gt=at).order_by("-last_seen_at")[:20],
             "strangers_out_until": closed_to_strangers_until(row.username, at=at),
             "open_code": row.password_codes.filter(used_at__isnull=True, expires_at__gt=at).first(),

@@ -29,6 +29,15 @@ def person(account: Account) -> str:
     return f"{mask_name(account.name)}（{account.username}）"
 
 
+def state_badge(binding: Binding) -> SafeString:
+    """What a binding is worth now, in one word."""
+    if binding.unbound_at is not None:
+        return badge("", "已解除")
+    if binding.suspended_at is not None:
+        return badge("bad", "已挂失")
+    return badge("warn", "待确认") if binding.awaits else badge("good", "绑定中")
+
+
 @admin.register(Lock)
 class LockAdmin(ReadOnlyAdmin):
     template = "console/lock.html"
@@ -69,7 +78,8 @@ class LockAdmin(ReadOnlyAdmin):
 
     def context_of(self, row: Lock) -> dict[str, Any]:
         bindings = row.bindings.select_related("account", "bound_by", "unbound_by").order_by("-bound_at")
-        return {"versions": versions_of(row), "attempts": attempts_of(row), "bindings": bindings}
+        shown = [(binding, state_badge(binding)) for binding in bindings]
+        return {"versions": versions_of(row), "attempts": attempts_of(row), "bindings": shown}
 
 
 def locks_named(words: str) -> set[Any]:
@@ -147,16 +157,15 @@ class BindingAdmin(ReadOnlyAdmin):
 
     @list_column("状态")
     def live_badge(self, row: Binding) -> SafeString:
-        if row.unbound_at is None and row.suspended_at is not None:
-            return badge("bad", "已挂失")
-        return badge("good", "绑定中") if row.unbound_at is None else badge("", "已解除")
+        return state_badge(row)
 
     def title_of(self, row: Binding) -> str:
         return f"绑定 {row.lock.lock_id}"
 
     def context_of(self, row: Binding) -> dict[str, Any]:
         open_now = Approval.objects.open_at(timezone.now()).filter(kind=EMERGENCY_UNBIND, target=str(row.pk))
-        return {"masked": mask_name(row.account.name), "by_masked": mask_name(row.bound_by.name), "waiting_here": open_now.first()}
+        masked = {"masked": mask_name(row.account.name), "by_masked": mask_name(row.bound_by.name)}
+        return {**masked, "state": state_badge(row), "waiting_here": open_now.first()}
 
     def step_suspend(self, request: HttpRequest, row: Binding) -> None:
         suspend_by_operator(binding=row.pk, **reasoned_by(request))
