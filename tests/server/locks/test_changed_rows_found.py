@@ -19,6 +19,8 @@ from calock.server.accounts.services import change_own_password, reset_password
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.audit.services import record
+from calock.server.contacts.models import Contact
+from calock.server.contacts.values import ContactKind
 from calock.server.jobs import readiness
 from calock.server.jobs import sealed_rows as sealed_rows_job
 from calock.server.locks.models import Binding
@@ -131,6 +133,49 @@ def test_a_disabled_account_put_back_with_its_seal_is_found_by_the_trail(lock_wo
     sql("UPDATE accounts_account SET state = 'active', mac = %s WHERE id = %s", active.mac, active.pk)
     assert [*damaged_rows()] == []
     assert [*put_back_rows()] == [f"account {active.username}: it was disabled"]
+
+
+@pytest.mark.parametrize("what", ["binding", "account"])
+def test_rows_that_somebody_writes_into_the_trail_hide_nothing_and_accuse_nobody(mine, what):
+    """Neither that the lock was resumed, or the account enabled, nor that those of others had ended."""
+    kept, other = Binding.objects.get(pk=mine.own.pk), str(mine.binding.pk)
+    account = Account.objects.get(pk=mine.colleague.pk)
+    if what == "binding":
+        suspend_lock(binding=kept.pk, reason="遗失", by=mine.colleague, context=context(account=mine.colleague))
+        sql("UPDATE locks_binding SET suspended_at = NULL, mac = %s WHERE id = %s", kept.mac, kept.pk)
+    else:
+        write_account_state(member=account, state=AccountState.DISABLED, by=None, context=None)
+        sql("UPDATE accounts_account SET state = 'active', mac = %s WHERE id = %s", account.mac, account.pk)
+    told = [*put_back_rows()]
+    assert len(told) == 1
+    written = AuditEvent.objects.latest("pk").pk
+    record(Event.BINDING_RESUMED, lock=kept.lock_id, details={"binding": str(kept.pk)})
+    record(Event.ACCOUNT_ENABLED, subject=account.pk)
+    record(Event.BINDING_ENDED, lock=mine.binding.lock_id, details={"binding": other})
+    record(Event.BINDING_SUSPENDED, lock=mine.binding.lock_id, details={"binding": other})
+    record(Event.ACCOUNT_DISABLED, subject=mine.member.pk)
+    record(Event.ACCOUNT_PASSWORD_CHOSEN, subject=mine.member.pk)
+    sql("UPDATE audit_auditevent SET mac = 'x' WHERE id > %s", written)
+    assert [*put_back_rows()] == told
+
+
+@pytest.mark.parametrize("by_lock", [True, False])
+def test_a_contact_that_comes_back_with_the_loss_of_a_lock_raises_no_alarm(mine, by_lock):
+    """It opens nothing. One that somebody puts back as it was does."""
+    taken = Contact(
+        account=mine.member,
+        kind=ContactKind.MAIL,
+        site="shanxi",
+        language="zh-hans",
+        added_at=timezone.now(),
+        verified_at=timezone.now(),
+    )
+    taken.value = "zhang@example.com"
+    taken.removed_by_lock = mine.binding.lock_id if by_lock else None
+    taken.save()
+    record(Event.CONTACT_REMOVED, subject=mine.member.pk, details={"contact_id": str(taken.pk)})
+    named = [] if by_lock else [f"contact {taken.pk} of {mine.member.username}: it was taken away"]
+    assert [*put_back_rows()] == named
 
 
 def test_rows_of_the_trail_that_name_no_binding_end_no_look(victim):

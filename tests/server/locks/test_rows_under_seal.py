@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in, reason_of, refusal_row
 from worlds.forged_rows import sql, unharmed
-from worlds.practice import NOW, make_lock
+from worlds.practice import NOW, ORIGIN, id_card, make_lock
 from worlds.rows import PASSWORD, rewrite
 
 from calock.core.refusals import Refusal
@@ -18,14 +18,16 @@ from calock.server.accounts.codes import choose_password, issue_code
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.audit.models import AuditEvent
+from calock.server.locks.holder import holder_hmacs
 from calock.server.locks.labels import label_lock
-from calock.server.locks.models import Binding
+from calock.server.locks.models import Binding, LockCertificate, PendingBinding
 from calock.server.locks.row_seals import damaged_rows
 from calock.server.locks.step_up import Evidence
 from calock.server.locks.suspension import resume_lock, suspend_by_operator, suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators
 from calock.server.login import store
 from calock.server.login.services import login_with_password
+from calock.server.providers.models import Provider
 from calock.server.sessions.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +110,50 @@ def test_what_somebody_wrote_is_not_sealed_along_with_another_change(mine):
         Binding.objects.get(pk=mine.own.pk).save()
     label_lock(binding=mine.own.pk, label="我的", rank="", by=mine.member, context=context())
     refusal_row(Browser().log_in(mine.own_lock), "RECORD_DAMAGED")
+
+
+def test_an_administrator_binds_no_lock_for_a_member_whose_organisation_somebody_wrote(lock_world):
+    """The binding would be under seal, and good as soon as the organisation is written back."""
+    lock, home = make_lock("EC", lock_id="SX-9"), lock_world.member.organisation_id
+    turn = "UPDATE accounts_account SET organisation_id = %s WHERE id = %s"
+    sql(turn, lock_world.outside_admin.organisation_id, lock_world.member.pk)
+    refusal_row(logged_in(lock_world.outside_admin).bind(lock, lock_world.member), "RECORD_DAMAGED")
+    sql(turn, home, lock_world.member.pk)
+    refusal_row(Browser().log_in(lock), "LOCK_NOT_BOUND")
+    assert not Binding.objects.exists()
+
+
+def test_an_administrator_gives_no_consent_for_a_member_whose_organisation_somebody_wrote(victim):
+    rewrite(victim.binding, awaits="administrator")
+    turn = "UPDATE accounts_account SET organisation_id = %s WHERE id = %s"
+    sql(turn, victim.outside_admin.organisation_id, victim.member.pk)
+    browser = logged_in(victim.outside_admin)
+    browser.client.post(f"/system/ca/{victim.binding.pk}/confirm/", headers={"origin": ORIGIN})
+    sql(turn, victim.organisation.pk, victim.member.pk)
+    refusal_row(Browser().log_in(victim.lock), "LOCK_NOT_CONFIRMED")
+    assert AuditEvent.objects.filter(event="binding:lock:confirm_refused", reason="RECORD_DAMAGED").exists()
+
+
+def test_a_list_gives_no_lock_to_a_member_whose_row_somebody_changed(lock_world):
+    lock = make_lock()
+    provider = Provider.objects.get(code=lock.family.provider)
+    PendingBinding.objects.create(account=lock_world.member, provider=provider, lock_id="SX-0001", imported_at=timezone.now())
+    turn = "UPDATE accounts_account SET organisation_id = %s WHERE id = %s"
+    sql(turn, lock_world.other_organisation.pk, lock_world.member.pk)
+    refusal_row(Browser().log_in(lock), "RECORD_DAMAGED")
+    assert not Binding.objects.exists()
+    sql(turn, lock_world.organisation.pk, lock_world.member.pk)
+    assert Browser().log_in(lock).status_code == 200
+
+
+def test_a_lock_that_went_to_another_holder_is_no_renewal_where_somebody_wrote_that_holder(victim):
+    """The same key in another person's certificate."""
+    others = make_lock(lock_id="SX-0001", person_id=id_card("14010119900101123"), not_after=NOW.replace(year=NOW.year + 2))
+    refusal_row(Browser().log_in(others), "LOCK_HOLDER_CHANGED")
+    holder = holder_hmacs("person", id_card("14010119900101123"))[0]
+    sql("UPDATE locks_lockcertificate SET holder_hmac = %s WHERE lock_id = %s", holder, victim.binding.lock_id)
+    refusal_row(Browser().log_in(others), "RECORD_DAMAGED")
+    assert LockCertificate.objects.count() == 1
 
 
 @pytest.mark.parametrize("what", ["binding", "certificate", "account", "lost"])

@@ -103,6 +103,16 @@ def test_an_operator_goes_on_when_the_seal_of_all_rows_was_rolled_back(before, m
     assert Browser().log_in(before.operator_lock).status_code == 200
 
 
+def test_what_a_transaction_saw_that_was_rolled_back_is_not_noted(before):
+    with transaction.atomic():
+        SealedSince.objects.create(at=NOW)
+        assert sealed_rows.all_sealed()
+        transaction.set_rollback(True)
+    assert not sealed_rows.note().exists()
+    assert not sealed_rows.all_sealed()
+    unharmed(before)
+
+
 def test_an_operators_seal_of_before_that_is_committed_later_is_good_and_goes_on_through_a_renewal(before):
     late = Binding.objects.get(account=before.operator)
     as_it_was = late.expected_mac()
@@ -114,6 +124,10 @@ def test_an_operators_seal_of_before_that_is_committed_later_is_good_and_goes_on
     renewed = make_lock("EC", lock_id="SX-0100", not_after=NOW + timedelta(days=700))
     assert Browser().log_in(renewed).status_code == 200
     assert Browser().log_in(renewed).status_code == 200
+    again = Binding.objects.get(pk=late.pk)
+    Binding.objects.filter(pk=late.pk).update(mac=seals.mac("operators", again._content_before()))
+    sealed_now()
+    assert sealed_rows.SealedRow.is_intact(Binding.objects.get(pk=late.pk)), "sealed again it has the form of all others"
 
 
 @pytest.mark.parametrize("how", ["it migrated", "its job ran"])

@@ -13,6 +13,7 @@ from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.models import Awaits, Binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
+from calock.server.locks.row_seals import require_intact
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify, notify_quietly
 from calock.server.providers.models import CaRecord, CaState
@@ -49,7 +50,7 @@ def confirm_binding(*, binding: uuid.UUID, by: Account, context: RequestContext)
 
     Raises:
         Refusal: BINDING_NOT_FOUND for a binding that waits for no consent or for another person's; STEP_UP_REQUIRED,
-            LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY. Each is audited. TOO_MANY_ATTEMPTS.
+            LOCK_PROOF_REQUIRED, PASSWORD_RESET_LATELY, RECORD_DAMAGED. Each is audited. TOO_MANY_ATTEMPTS.
     """
     details = {"binding": str(binding)}
     with counted("bind", Event.BINDING_CONFIRM_REFUSED, context=context, actor=by, subject=by.pk, details=details):
@@ -68,6 +69,7 @@ def _confirm(binding: uuid.UUID, *, by: Account, context: RequestContext) -> Bin
             raise Refusal(Reason.BINDING_NOT_FOUND, "nothing that waits for this account")
         if row.account_id != by.pk:
             refuse_power_after_reset(by, lock=session.proved_lock_id if by_lock else None, at=context.at)
+        require_intact(row)
         row.awaits = ""
         row.save(update_fields=["awaits"])
         event = record(

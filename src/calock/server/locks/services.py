@@ -95,7 +95,7 @@ def bind_lock(
             PROVIDER_MISMATCH, HOLDER_NOT_ORGANISATION, LOCK_BOUND_TO_OTHER, LOCK_ALREADY_BOUND, LOCK_HOLDER_CHANGED,
             LOCK_REPORTED_LOST,
             BINDING_NOT_FOUND for a choice, KEY_ALREADY_KNOWN, PREDECESSOR_REVOKED, CERTIFICATE_SUPERSEDED,
-            OPERATOR_HOLDER_KNOWN. Each is audited.
+            OPERATOR_HOLDER_KNOWN, RECORD_DAMAGED, OPERATOR_DAMAGED. Each is audited.
     """
     details = {"chosen": provider} if provider else {}
     with counted("bind", Event.BINDING_REFUSED, context=context, actor=by, subject=member.pk, details=details):
@@ -172,12 +172,13 @@ def _held(member: Account, by: Account, proven: ProvenCertificate) -> Account:
     """The member's row, locked, when ``by`` may still bind for it: 离职 or 停用 may have come since that was asked.
 
     Raises:
-        Refusal: NOT_FOUND, NOT_ALLOWED, OPERATOR_HOLDER_KNOWN.
+        Refusal: NOT_FOUND, NOT_ALLOWED, OPERATOR_HOLDER_KNOWN, RECORD_DAMAGED, OPERATOR_DAMAGED.
     """
     administrator = acting(by) if by.pk != member.pk else None
     held = require_own_person(member, proven.holder_hmacs) if member.role == Role.OPERATOR else locked(member)
     if not Account.objects.bindable_by(administrator or held).filter(pk=held.pk).exists():
         raise Refusal(Reason.NOT_FOUND, "disabled, or outside this account's authority, meanwhile")
+    held.require_believed()  # its organisation may be written: the binding would be sealed, and good once that is changed back
     return held
 
 
