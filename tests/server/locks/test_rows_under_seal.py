@@ -153,7 +153,16 @@ def test_a_lock_that_went_to_another_holder_is_no_renewal_where_somebody_wrote_t
     holder = holder_hmacs("person", id_card("14010119900101123"))[0]
     sql("UPDATE locks_lockcertificate SET holder_hmac = %s WHERE lock_id = %s", holder, victim.binding.lock_id)
     refusal_row(Browser().log_in(others), "RECORD_DAMAGED")
+    refusal_row(logged_in(victim.member).step_up(others), "RECORD_DAMAGED")
     assert LockCertificate.objects.count() == 1
+
+
+def test_a_renewal_seals_no_binding_that_somebody_turned_to_an_operator(mine):
+    """An operator's binding is sealed anew with each certificate of its lock."""
+    sql("UPDATE locks_binding SET account_id = %s WHERE id = %s", mine.operator.pk, mine.own.pk)
+    renewed = make_lock("EC", lock_id="SX-9", not_after=NOW.replace(year=NOW.year + 2))
+    refusal_row(Browser().log_in(renewed), "OPERATOR_DAMAGED")
+    refusal_row(Browser().log_in(mine.own_lock), "OPERATOR_DAMAGED")
 
 
 @pytest.mark.parametrize("what", ["binding", "certificate", "account", "lost"])
