@@ -53,6 +53,11 @@ def test_two_operators_recognise_a_new_root(person: Person, tmp_path):
         person.go(f"/console/{path}")
         person.picture(picture)
     expect(person.page.get_by_text("条记录完整")).to_be_visible()
+    export = person.page.locator("details.export")
+    export.locator("summary").press("Enter")
+    expect(export.get_by_role("link", name="CSV")).to_be_in_viewport(ratio=1)
+    person.page.keyboard.press("Escape")
+    expect(export.get_by_role("link", name="CSV")).to_be_hidden()
     assert not complaints
 
 

@@ -49,6 +49,7 @@ def test_a_person_reads_and_takes_along_everything_about_themselves_and_nothing_
     assert told["账户资料"][0] == {"项目": "账户", "内容": "zhangsan"}
     assert [row["CA锁ID"] for row in told["CA 锁绑定"]] == ["SX-0001"]
     assert "李四" not in str(told)
+    assert told["登录会话"][0]["结束时间"] == "", "this session goes on"
     octets = b"".join(client.get("/personal-data/download/?format=xlsx").streaming_content)
     cells = [row[0] for row in openpyxl.load_workbook(io.BytesIO(octets), read_only=True).active.iter_rows(values_only=True)]
     assert {"账户资料", "CA 锁绑定", "登录会话", "审计记录"} <= set(cells)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
@@ -58,7 +59,7 @@ class Mall(Sample):
             "单位": found.get("org_name", "无"),
             "统一社会信用代码": found.get("org_uscc", "无"),
             "登录方式": LEVELS.get(found["acr"], found["acr"]),
-            "登录时间": found["authenticationDate"],
+            "登录时间": f"{datetime.fromisoformat(found['authenticationDate']).astimezone():%Y-%m-%d %H:%M:%S}",
             "来自平台": registration.platform,
         }
 

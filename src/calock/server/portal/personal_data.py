@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -116,9 +117,11 @@ def _claims(account: Account) -> Iterator[Row]:
 
 
 def _logins(account: Account) -> Iterator[Row]:
+    now = timezone.now()
     for row in Session.objects.filter(account=account).order_by("-created_at")[:MOST]:
         how = _("CA 锁") if row.method == SessionMethod.CA else _("账号密码")
-        yield row.created_at, site_names(row.site), how, row.ip or "-", row.user_agent, row.ended_at or row.expires_at
+        ended = row.ended_at or (row.expires_at if row.expires_at <= now else None)
+        yield row.created_at, site_names(row.site), how, row.ip or "-", row.user_agent, ended
 
 
 def _receipts(account: Account) -> Iterator[Row]:

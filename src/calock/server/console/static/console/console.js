@@ -1,10 +1,17 @@
-// Close an open filter when something else is clicked, ask before what cannot be undone by one click, and show a field only when
-// the box that needs it is ticked.
+// Close an open filter when something else is clicked or Escape is pressed, ask before what cannot be undone by one click, and
+// show a field only when the box that needs it is ticked.
 
 document.addEventListener("click", ({ target }) => {
   for (const open of document.querySelectorAll("details.filter[open]")) {
     if (!(target instanceof Node && open.contains(target))) open.removeAttribute("open");
   }
+});
+
+document.addEventListener("keydown", ({ key }) => {
+  const open = key === "Escape" && document.querySelector("details.filter[open]");
+  if (!open) return;
+  open.removeAttribute("open");
+  open.querySelector("summary")?.focus();
 });
 
 document.addEventListener("submit", (event) => {
