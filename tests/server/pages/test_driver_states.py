@@ -148,6 +148,22 @@ def test_an_old_driver_is_told_apart_with_both_versions(page: Page, origin: str,
     strip = open_tab(page, origin)
     expect_state(strip, "failed", "驱动版本过低（当前 0.0.9，要求 0.1.0）", "DRIVER_TOO_OLD")
     expect(strip.get_by_role("link", name="更新驱动")).to_have_attribute("href", "/guide/downloads/")
+    page.goto(origin + "/check/")
+    expect(page.get_by_role("link", name="更新驱动").first).to_have_attribute("href", "/guide/downloads/", timeout=PATIENCE)
+    expect(page.get_by_role("link", name="下载驱动")).to_have_count(0)
+
+
+def test_a_button_at_work_is_read_below_the_pointer_as_elsewhere(page: Page, origin: str):
+    """It was just clicked: dark words on the blue of a hovered button were told as progress to everybody with a mouse."""
+    page.emulate_media(reduced_motion="reduce")
+    open_tab(page, origin)
+    button = page.locator("[data-ca-submit]")
+    button.evaluate("button => { button.disabled = true; }")
+    look = "button => { const { color, backgroundColor } = getComputedStyle(button); return [color, backgroundColor]; }"
+    away = button.evaluate(look)
+    button.hover(force=True)
+    assert button.evaluate("button => button.matches(':hover')")
+    assert button.evaluate(look) == away
 
 
 def test_a_driver_of_a_later_protocol_is_not_spoken_to(page: Page, origin: str, stranger: Callable[..., None]):

@@ -105,7 +105,7 @@ async function installed() {
 
 function version() {
   if (driver.hello) return good(tell("version_good", { version: driver.hello.version }));
-  return refused(driver.reason || "DRIVER_ABSENT", driver.facts, download());
+  return refused(driver.reason || "DRIVER_ABSENT", driver.facts);
 }
 
 /**
