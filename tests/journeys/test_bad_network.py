@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from agent.driving import until
 from playwright.sync_api import Route, expect
 
 from calock.demo.keyring import lock
@@ -17,8 +19,18 @@ def test_an_answer_that_did_not_arrive_whole_is_no_login(person: Person) -> None
     assert "/login/" in person.page.url
 
 
-def test_a_lock_that_was_bound_is_shown_though_the_list_could_not_be_asked_for(person: Person) -> None:
-    tail = tail_of(person.platform, "p256")
+BROKEN_OFF = "() => { Response.prototype.text = () => Promise.reject(new TypeError('network error')); }"
+
+LEFT = """() => addEventListener("pagehide", () => {
+  const [dialog, button] = ["[data-bind]", "[data-bind-submit]"].map((part) => document.querySelector(part));
+  sessionStorage.setItem("left", dialog.open && button.disabled ? "busy" : "as if it were done");
+})"""
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["refused", "broken off"])
+def test_a_lock_that_was_bound_is_shown_though_the_list_could_not_be_asked_for(person: Person, whole: bool) -> None:
+    """The page is loaded anew; until then its dialog stays, and nothing on it can be pressed in vain."""
+    page, tail = person.page, tail_of(person.platform, "p256")
 
     def broken(route: Route) -> None:
         if route.request.resource_type == "fetch":
@@ -27,12 +39,51 @@ def test_a_lock_that_was_bound_is_shown_though_the_list_could_not_be_asked_for(p
             route.continue_()
 
     person.enter("cssbjgys02")
-    person.page.route("**/system/ca/", broken)
-    person.bind(tail, lock("p256").pin)
+    person.unbind_all("cssbjgys02")
+    page.evaluate(LEFT)
+    if whole:
+        page.route("**/system/ca/", broken)
+    else:
+        page.evaluate(BROKEN_OFF)
+    with page.expect_event("load"):
+        person.bind(tail, lock("p256").pin, here=True)
+    assert page.evaluate("sessionStorage.getItem('left')") == "busy"
     expect(person.expect_bound()).to_contain_text("测试供应商管理员")
-    person.page.unroute("**/system/ca/")
-    person.unbind(person.page.locator("[data-list] tbody tr").first)
-    expect(person.page.locator("[data-list] tbody tr", has_text=tail)).to_have_count(0)
+    page.unroute("**/system/ca/")
+    person.unbind(page.locator("[data-list] tbody tr", has_text=tail))
+    expect(page.locator("[data-list] tbody tr", has_text=tail)).to_have_count(0)
+
+
+def test_details_that_broke_off_are_shown_as_a_page(person: Person) -> None:
+    person.enter("cssbjgys03")
+    person.go("/system/ca/")
+    person.page.evaluate(BROKEN_OFF)
+    person.page.locator("[data-detail]").first.click()
+    expect(person.page.get_by_role("heading", name="CA 证书详情", level=1)).to_be_visible(timeout=PATIENCE)
+
+
+PAINTED = "performance.getEntriesByName('first-contentful-paint').map(({startTime}) => startTime)"
+ARRIVED = (
+    "performance.getEntriesByType('resource').filter(({name}) => name.includes('/bindings.')).map(({responseEnd}) => responseEnd)"
+)
+A_MOMENT = "new Promise((done) => setTimeout(done, 250))"
+"""Long enough for a page that waits for nothing to be painted. One that waits is judged rightly however long this is."""
+
+
+def test_no_button_is_shown_before_the_script_that_it_needs(person: Person) -> None:
+    page = person.page
+    person.enter("cssbjgys03")
+    held: list[Route] = []
+    page.route("**/js/bindings*.js", lambda route: held.append(route))  # noqa: PLW0108 - a built-in cannot be wrapped
+    page.goto(person.platform.address("shanxi", "/system/ca/"), wait_until="commit")
+    button = page.get_by_role("button", name="绑定CA", exact=True)
+    until(lambda: button.count() and held, "the page without its script")
+    page.evaluate(A_MOMENT)
+    for route in held:
+        route.continue_()
+    button.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert min(page.evaluate(PAINTED)) > max(page.evaluate(ARRIVED))
 
 
 def test_the_check_page_comes_to_its_end_and_its_report_can_be_copied(person: Person) -> None:

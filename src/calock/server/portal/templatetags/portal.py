@@ -96,7 +96,11 @@ def _imports(name: str) -> tuple[str, ...]:
 
 @register.simple_tag
 def module(name: str) -> SafeString:
-    """The page's own module, and word to the browser to fetch now what it imports, instead of one after the other as it reads."""
+    """The page's own module, and word to the browser to fetch now what it imports, instead of one after the other as it reads.
+
+    Nothing is shown before it has run: a button that is pressed before its script is there does nothing, and does not say so.
+    Browsers without ``blocking`` (Firefox) show the page at once.
+    """
     return _module(name, get_script_prefix())
 
 
@@ -104,7 +108,7 @@ def module(name: str) -> SafeString:
 def _module(name: str, _prefix: str) -> SafeString:
     own = f"portal/js/{name}.js"
     preloads = format_html_join("", '<link rel="modulepreload" href="{}">', ((static(file),) for file in _imports(own)))
-    return format_html('{}<script type="module" src="{}"></script>', preloads, static(own))
+    return format_html('{}<script type="module" blocking="render" src="{}"></script>', preloads, static(own))
 
 
 @register.simple_tag

@@ -5,22 +5,29 @@ import { maybe, part } from "./dom.js";
 const list = part(document, "[data-list]", HTMLElement);
 
 /**
- * Another page of ours.
+ * Another page of ours; null where it did not arrive whole.
  *
- * @param {Response} response
+ * @param {Response | null} response
  */
 export async function pageOf(response) {
-  return new DOMParser().parseFromString(await response.text(), "text/html");
+  const text = response?.ok ? await response.text().catch(() => null) : null;
+  return text === null ? null : new DOMParser().parseFromString(text, "text/html");
 }
 
-/** Draw the list anew; where that does not work, the page is loaded anew, or the one that says why this session is over. */
+/**
+ * Draw the list anew; where that does not work, the page is loaded anew, or the one that says why this session is over. Of a page
+ * that is being left nothing goes on: its dialog stays busy until the next page is there.
+ */
 export async function reloadList() {
   const response = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
-  if (response?.ok && response.redirected) {
-    location.assign(response.url);
+  const page = await pageOf(response);
+  const fresh = page && !response?.redirected ? maybe(page, "[data-list]", HTMLElement) : null;
+  if (fresh) {
+    list.replaceChildren(...fresh.childNodes);
     return;
   }
-  const fresh = response?.ok ? maybe(await pageOf(response), "[data-list]", HTMLElement) : null;
-  if (fresh) list.replaceChildren(...fresh.childNodes);
-  else location.reload();
+  await new Promise(() => {
+    if (page && response?.redirected) location.assign(response.url);
+    else location.reload();
+  });
 }

@@ -9,7 +9,8 @@ const drawer = part(document, "#detail-drawer", HTMLDialogElement);
 /** @param {string} address of the page with the details */
 async function show(address) {
   const response = await fetch(address, { credentials: "same-origin" }).catch(() => null);
-  const content = response?.ok ? maybe(await pageOf(response), "[data-detail-content]", HTMLElement) : null;
+  const page = await pageOf(response);
+  const content = page && maybe(page, "[data-detail-content]", HTMLElement);
   if (content) {
     part(drawer, "[data-detail-body]", HTMLElement).replaceChildren(...content.childNodes);
     openDialog(drawer);
