@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from agent.driving import until
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route, ViewportSize, expect
 
 from calock.agent.backends.softlock import create_soft_lock
 from calock.demo import pki
 from calock.demo.keyring import lock
+from journeys.conftest import PHONE, WIDE
 from journeys.people import PATIENCE, Person, tail_of
 from journeys.platform import Platform
 
@@ -103,19 +104,23 @@ def test_an_empty_pin_costs_no_try(person: Person) -> None:
     expect(panel.locator("[data-pin-facts]")).to_contain_text("6")
 
 
-def test_a_page_never_uses_the_last_tries_and_the_drivers_window_takes_over(person: Person) -> None:
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "narrow"])
+def test_a_page_never_uses_the_last_tries_and_the_drivers_window_takes_over(person: Person, size: ViewportSize) -> None:
     """After two wrong PINs in a row the page sends its user to the driver's window, where the last two tries take a tick."""
     person.platform.plug("expert")
+    person.page.set_viewport_size(size)
     try:
         panel = person.ca_login(tail_of(person.platform, "expert"), "999990")
         person.expect_refused("还可尝试 5 次")
         panel.locator("[data-pin]").fill("999991")
         panel.locator("[data-ca-submit]").click()
-        person.expect_refused("还可尝试 4 次")
-        expect(panel.locator("[data-pin-facts]")).to_contain_text("在驱动窗口中输入")
+        expect(panel.locator("[data-pin-facts]")).to_contain_text("在驱动窗口中输入", timeout=PATIENCE)
         expect(panel.locator("[data-pin]")).to_be_disabled()
+        act = person.expect_refused("还可尝试 4 次").get_by_role("button", name="在驱动窗口中输入")
+        expect(act).to_be_in_viewport(ratio=1)
+        person.picture("window-after-two", phone=False)
         with person.page.expect_popup() as popup:
-            panel.locator("[data-ca-submit]").click()
+            act.click()
         window = popup.value
         window.wait_for_selector("#pin:enabled")
         for left in (3, 2):

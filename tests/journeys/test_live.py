@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Route, expect
 
-from journeys.people import Person, tail_of
+from calock.demo.keyring import lock
+from journeys.people import PATIENCE, Person, tail_of
 
 
 @pytest.mark.parametrize(("site", "name", "owner"), [("shanxi", "rsa", "cssbjgys02"), ("zcy", "zcy-p256", "yuhaiqin")])
@@ -42,3 +44,84 @@ def test_a_lock_behind_a_vendor_library_is_followed_too(person: Person, width: L
     expect(cards).to_have_count(0)
     person.platform.skf[width].plug(name)
     expect(cards).to_have_count(1)
+
+
+LOCK = "revoked"
+"""No journey binds it: the server's refusal tells that its PIN was right."""
+
+
+def choose(person: Person) -> tuple[Locator, Locator, Locator]:
+    """The login's panel with ``LOCK`` chosen by the person, its card, and the field of the PIN."""
+    panel = person.open_ca_login()
+    person.choose_lock(panel, tail_of(person.platform, LOCK))
+    card = panel.locator("[data-locks] label", has_text=f"尾号 {tail_of(person.platform, LOCK)}")
+    return panel, card, panel.locator("[data-pin]")
+
+
+def test_a_refusal_is_not_gone_unread_when_its_lock_is_away_for_a_moment(person: Person) -> None:
+    panel, card, pin = choose(person)
+    pin.fill(lock(LOCK).pin)
+    panel.locator("[data-ca-submit]").click()
+    shown = person.expect_refused("吊销")
+    person.platform.plug(LOCK, plugged=False)
+    expect(card).to_have_count(0)
+    person.platform.plug(LOCK)
+    expect(card).to_have_count(1)
+    assert shown.is_visible()
+
+
+def test_a_pin_is_typed_to_its_end_though_the_lock_is_away_for_a_moment(person: Person) -> None:
+    """The list has one other lock meanwhile, which the page would offer: the rest of the PIN would cost that lock a try."""
+    other = tail_of(person.platform, "p256")
+
+    def without(route: Route) -> None:
+        answer = route.fetch()
+        listed = answer.json()
+        listed["locks"] = [one for one in listed["locks"] if one["deviceSerial"].endswith(other)]
+        route.fulfill(response=answer, json=listed)
+
+    panel, card, pin = choose(person)
+    secret = lock(LOCK).pin
+    pin.press_sequentially(secret[:2])
+    person.page.route("**/v1/locks", without)
+    try:
+        person.platform.plug("rsa", plugged=False)
+        expect(card).to_have_count(0)
+        expect(panel.locator("[data-locks] label", has_text=f"尾号 {other}")).to_have_count(1)
+        person.page.keyboard.type(secret[2:4])
+    finally:
+        person.page.unroute("**/v1/locks")
+        person.platform.plug("rsa")
+    expect(card.locator("input")).to_be_checked()
+    person.page.keyboard.type(secret[4:])
+    person.page.keyboard.press("Enter")
+    person.expect_refused("吊销")
+
+
+def test_a_pin_does_not_stay_on_a_page_whose_lock_is_gone(person: Person) -> None:
+    person.page.clock.install()
+    _, card, pin = choose(person)
+    secret = lock(LOCK).pin
+    pin.press_sequentially(secret[:2])
+    person.page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
+    person.platform.plug(LOCK, plugged=False)
+    try:
+        expect(card).to_have_count(0)
+        person.page.clock.run_for(4500)
+        pin.press_sequentially(secret[2:])  # whoever is typing goes on
+        person.page.clock.run_for(4500)
+        expect(pin).to_have_value(secret)
+        person.page.clock.run_for(500)
+        expect(pin).to_have_value("")
+    finally:
+        person.platform.plug(LOCK)
+
+
+def test_a_complaint_about_no_lock_goes_though_it_came_just_before_the_lock(person: Person) -> None:
+    """The page asks for the list when it has refused: where a lock is in that one, no other list will come."""
+    person.page.route("**/v1/locks", lambda route: route.fulfill(json={"locks": [], "problems": []}))
+    panel = person.open_ca_login()
+    person.page.unroute("**/v1/locks")
+    panel.locator("[data-ca-submit]").click()
+    expect(panel.locator("[data-locks] label")).not_to_have_count(0, timeout=PATIENCE)
+    expect(panel.locator("[data-problem]")).to_be_empty()

@@ -11,6 +11,9 @@ import { hasOddCharacters, withoutOddCharacters } from "./pin-text.js";
 
 /** @import { Driver } from "./driver.js" */
 
+/** How long a typed PIN waits for its lock, in milliseconds: after a loose contact, or with its library started anew, it is back by then. */
+const PIN_WAITS = 5000;
+
 let groups = 0;
 
 /**
@@ -57,6 +60,8 @@ export class Chooser {
   #learned = false;
   /** They were told of odd characters in the PIN as it stands in the field. */
   #told = false;
+  /** Of the moment when a PIN whose lock is gone is taken out of the field; 0 while none is. */
+  #waiting = 0;
   #group;
   #root;
   #driver;
@@ -89,6 +94,7 @@ export class Chooser {
     this.pinField.addEventListener("input", () => {
       this.pinField.removeAttribute("aria-invalid");
       this.#told = false;
+      this.#waitForLock(true); // the rest of a PIN that is being typed would be a wrong one
     });
     window.addEventListener("pagehide", () => {
       this.clearPin();
@@ -130,19 +136,25 @@ export class Chooser {
     return this.#providerOf(this.lock);
   }
 
-  /** What there is to choose from, and what is chosen: a refusal is about one of these. Empty while the driver does not answer. */
-  get situation() {
-    const { state, locks } = this.#driver;
-    return state === "ready" ? JSON.stringify([locks.map(({ id }) => id), this.#chosen]) : "";
+  /** Marks of what there is to choose from; empty while the driver does not answer. */
+  get listed() {
+    return this.#driver.state === "ready" ? JSON.stringify(this.#driver.locks.map(markOf)) : "";
   }
 
   /**
-   * Whether somebody chose another lock while this one is still plugged in.
+   * What tells from now on whether a refusal has had its time. One about a lock stays until another lock is chosen, not only until
+   * this one is away: after a loose contact, or when its library was started anew, it would be gone before it was read. One about no
+   * lock goes when the list is another.
    *
-   * @param {Wire.LockInfo | null} lock
+   * @param {Wire.LockInfo | null} refused
+   * @param {string} listed when it was refused
    */
-  hasLeft(lock) {
-    return lock !== null && this.#chosen !== lock.id && this.#driver.locks.some(({ id }) => id === lock.id);
+  isOver(refused, listed) {
+    if (!refused) return () => this.listed !== "" && this.listed !== listed;
+    const about = [markOf(refused)];
+    const plugged = this.#driver.locks.some((lock) => markOf(lock) === about[0]);
+    if (!plugged && this.lock) about.push(markOf(this.lock)); // the page's choice, nobody else's
+    return () => this.lock !== null && !about.includes(markOf(this.lock));
   }
 
   /** Nothing is chosen any more but what would be offered at first. */
@@ -217,19 +229,41 @@ export class Chooser {
 
   /**
    * Keep to the chosen lock while it is there, and to the one that the person chose when it comes back under another handle. A PIN
-   * that was typed for one lock is never used on another.
+   * that was typed for one lock is never used on another: while it stands in the field, no other lock is offered.
    *
    * @param {Wire.LockInfo[]} locks
    */
   #keepChosen(locks) {
     const before = this.#chosen;
-    const wanted = locks.filter((lock) => this.#wanted && markOf(lock) === this.#wanted);
+    const marked = (/** @type {string} */ mark) => locks.filter((lock) => mark && markOf(lock) === mark);
+    const wanted = marked(this.#wanted);
+    const first = () => this.#named(locks) ?? offered(locks, this.#isBound);
     if (wanted.length === 1 && wanted[0]) this.#chosen = wanted[0].id;
-    else if (!locks.some(({ id }) => id === before)) this.#chosen = this.#named(locks) ?? offered(locks, this.#isBound);
+    else if (!locks.some(({ id }) => id === before)) this.#chosen = this.#mark && this.pinField.value ? (marked(this.#mark)[0]?.id ?? "") : first();
     const mark = this.lock ? markOf(this.lock) : "";
     if (this.#mark && mark && mark !== this.#mark && this.#chosen !== before) this.clearPin();
     this.#mark = mark || this.#mark;
+    this.#waitForLock();
     return this.#chosen === before && before !== "";
+  }
+
+  /**
+   * A PIN does not stay in the field of a page whose lock is gone.
+   *
+   * @param {boolean} anew from now on, not since the lock went
+   */
+  #waitForLock(anew = false) {
+    const gone = this.#mark !== "" && this.lock === null && this.pinField.value !== "";
+    if (anew || !gone) {
+      clearTimeout(this.#waiting);
+      this.#waiting = 0;
+    }
+    if (gone) {
+      this.#waiting ||= setTimeout(() => {
+        this.clearPin();
+        this.draw();
+      }, PIN_WAITS);
+    }
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { BusyButton } from "./busy-button.js";
 import { Chooser } from "./chooser.js";
-import { Refused } from "./data.js";
+import { refusal, Refused } from "./data.js";
 import { part } from "./dom.js";
 import { Driver } from "./driver.js";
 import { onPermissionChange } from "./permission.js";
@@ -12,8 +12,14 @@ import { askWindow, openWindow } from "./window-mode.js";
 /** @typedef {{ challenge: string, statement: string }} Asked what shall be signed */
 /** @typedef {{ answer: Portal.Answer, text: string }} Given the answer, and the challenge that it answers */
 
+function notYet() {
+  return false;
+}
+
 export class LockForm {
   driver = new Driver();
+  /** Whether what the refusal on show is about has changed. */
+  #isOver = notYet;
 
   /**
    * @param {HTMLElement} root holds what Chooser looks for, and [data-problem]
@@ -24,12 +30,12 @@ export class LockForm {
     this.button = button;
     this.busy = new BusyButton(button);
     this.chooser = new Chooser(root, this.driver, isBound);
-    this.problem = new Problem(part(root, "[data-problem]", HTMLElement), () => this.chooser.situation);
+    this.problem = new Problem(part(root, "[data-problem]", HTMLElement));
     this.chooser.pinField.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !button.disabled) button.click();
     });
     root.addEventListener("calock:drawn", () => {
-      this.problem.follow();
+      if (this.#isOver()) this.problem.clear();
     });
   }
 
@@ -74,6 +80,8 @@ export class LockForm {
    */
   async attempt(work, show) {
     const { chooser, problem } = this;
+    const notYetHere = () => false;
+    this.#isOver = notYetHere;
     problem.clear();
     this.busy.show("busy");
     try {
@@ -82,11 +90,15 @@ export class LockForm {
     } catch (error) {
       this.busy.show("");
       if (!(error instanceof Refused)) throw error;
-      const { lock } = chooser;
+      const { lock, listed } = chooser;
       show(error);
       if (this.driver.state === "ready") await this.driver.refresh();
-      if (chooser.hasLeft(lock)) problem.clear();
-      else problem.settle();
+      if (this.#isOver !== notYetHere) return false; // the button was pressed again meanwhile
+      this.#isOver = chooser.isOver(lock, listed);
+      const { shown } = error;
+      if (this.#isOver()) problem.clear();
+      else if (chooser.needsWindow && shown.action.does === "pin") show(new Refused({ ...shown, action: refusal("PIN_WINDOW_ONLY").action }));
+      else problem.reveal();
       return false;
     }
   }

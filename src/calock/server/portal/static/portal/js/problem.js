@@ -1,4 +1,4 @@
-// One problem with one action, which goes when what it was about has changed.
+// One problem with one action.
 
 import { data, say } from "./data.js";
 import { actionButton, element } from "./dom.js";
@@ -49,33 +49,19 @@ function next({ action: { label, href, does: what }, ca, stay }, does, provider)
 
 export class Problem {
   #place;
-  #situation;
-  /** The situation that is complained about; null while it may still be changing by itself. */
-  #about = /** @type {string | null} */ (null);
 
-  /**
-   * @param {HTMLElement} place
-   * @param {() => string} situation what the problem is about: with another lock it is another one; empty while that is not known
-   */
-  constructor(place, situation = () => "") {
+  /** @param {HTMLElement} place */
+  constructor(place) {
     this.#place = place;
-    this.#situation = situation;
   }
 
   clear() {
-    this.#about = null;
     this.#place.replaceChildren();
   }
 
-  /** The situation has come to rest after what went wrong. */
-  settle() {
-    if (this.#place.hasChildNodes()) this.#about = this.#situation();
-  }
-
-  /** Something may have changed: a problem that is no longer there is not shown. */
-  follow() {
-    const now = this.#situation();
-    if (now && this.#about !== null && this.#about !== now) this.clear();
+  /** Bring it into sight: on a small screen it stands below the button that was pressed, and what is drawn above it moves it. */
+  reveal() {
+    this.#place.firstElementChild?.scrollIntoView({ block: "nearest" });
   }
 
   /**
@@ -110,6 +96,6 @@ export class Problem {
     const parts = [exclamation(), element("p", {}, message), picture, ...more];
     const alert = element("div", { class: `alert ${tone}`, "data-reason": reason }, ...parts);
     this.#place.replaceChildren(alert);
-    alert.scrollIntoView({ block: "nearest" }); // on a small screen it stands below the button that was pressed, out of sight
+    this.reveal();
   }
 }
