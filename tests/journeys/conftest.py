@@ -81,7 +81,9 @@ def person(browser: Browser, platform: Platform, request: pytest.FixtureRequest,
     yield found
     if request.node.stash.get(_failed, False):
         found.page.screenshot(path=tmp_path / "last.png")
-        print(found.page.url, tmp_path / "last.png", found.page.locator("body").inner_text()[:1500], sep="\n")  # noqa: T201 - pytest shows it with the failure
+        driver = (platform.place.logs / "driver.log").read_text("utf-8", "replace")
+        seen = found.page.locator("body").inner_text()[:1500]
+        print(found.page.url, tmp_path / "last.png", seen, driver[-1500:], sep="\n")  # noqa: T201 - pytest shows it with the failure
     context.close()
 
 
