@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+from urllib.parse import urlencode
 
 import pytest
 from worlds.browser import console_client
@@ -74,6 +75,11 @@ def test_the_trail_says_who_exported_what(world, first, member):
     assert (row.actor, row.details) == (
         world.first.pk, {"list": "account", "format": "csv", "rows": 1, "query": "role=member"}
     )  # fmt: skip
+
+
+def test_a_name_that_was_searched_for_stands_in_no_row_of_the_trail(world, first, member):
+    assert table(first, "/console/accounts/account/export/?format=csv&q=张三&role=member")[1][0] == "cssbjgys02"
+    assert AuditEvent.objects.get(event="console:list:exported").details["query"] == urlencode({"q": "张*", "role": "member"})
 
 
 def test_the_trail_is_exported_with_its_codes_and_details(world, first, member):

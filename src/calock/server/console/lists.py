@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import admin
 from django.contrib.admin.options import InlineModelAdmin
 from django.contrib.admin.utils import label_for_field
-from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -31,6 +31,7 @@ from calock.server.audit.services import record
 from calock.server.console.acts import ACTS
 from calock.server.console.pages.common import operator_and_context, page, take
 from calock.server.portal.templatetags.portal import moment
+from calock.server.tools.masking import mask_name
 from calock.server.web import exports
 
 MAX_SEARCH = 100
@@ -133,7 +134,10 @@ class ReadOnlyAdmin(_ModelAdmin):
         request.GET = asked  # type: ignore[assignment]  # else the list takes it for a filter
         rows = self.get_changelist_instance(request).queryset[: exports.MAX_ROWS]
         operator, context = operator_and_context(request)
-        about = {"list": self.opts.model_name or "", "format": kind, "rows": rows.count(), "query": asked.urlencode()}
+        told = asked.copy()
+        if not (words := told.get(SEARCH_VAR, "")).isascii():
+            told[SEARCH_VAR] = mask_name(words)  # the trail holds no names
+        about = {"list": self.opts.model_name or "", "format": kind, "rows": rows.count(), "query": told.urlencode()}
         record(Event.LIST_EXPORTED, context=context, actor=operator, details=about)
         title = self.heading or str(self.opts.verbose_name_plural)
         return exports.file_of(title, kind, self._exported(rows))
