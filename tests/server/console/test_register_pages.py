@@ -191,7 +191,9 @@ def test_the_trust_form_says_what_is_wrong(world, first, change, says):
     Provider.objects.get(pk=world.provider.pk).save()
     answer = first.post(f"{page_of(world)}trust/", trust_form(first, world, **change))
     assert answer.status_code == 200
-    assert says in answer.content.decode() or says == "policy"
+    html = answer.content.decode()
+    assert says in html or says == "policy"
+    assert 'role="alert"' in html.partition("<textarea")[0], "what is wrong far below is said where the page opens"
     assert not Approval.objects.exists()
 
 

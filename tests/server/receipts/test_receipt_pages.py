@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from django.utils.translation import override
-from worlds.browser import Browser, bound, logged_in
+from worlds.browser import Browser, bound, logged_in, page_client
 from worlds.practice import make_lock
 
 from calock.core.receipts.archive import pack, unpack
@@ -52,6 +52,9 @@ def test_a_receipt_is_listed_shown_and_downloaded_by_whose_it_is_and_by_nobody_e
     shown = body(client.get(f"/receipts/{receipt.number}/"))
     assert "data:image/svg+xml" in shown
     assert lock_world.member.username in shown
+    english = body(page_client("shanxi", lock_world.member, english=True).get(f"/receipts/{receipt.number}/"))
+    for label in ("Account", "CA lock ID", "Organisation"):
+        assert f"<dt>{label}</dt>" in english
     answer = client.get(f"/receipts/{receipt.number}/file/")
     assert receipt.number in answer["Content-Disposition"]
     assert verify_receipt(answer.content).number == receipt.number
