@@ -11,12 +11,13 @@ from django.utils import timezone
 from worlds.browser import Browser, bound, context, logged_in, reason_of, refusal_row
 from worlds.forged_rows import sql, unharmed
 from worlds.practice import NOW, ORIGIN, id_card, make_lock
-from worlds.rows import PASSWORD, rewrite
+from worlds.rows import PASSWORD, USCC, rewrite
 
 from calock.core.refusals import Refusal
 from calock.server.accounts.codes import choose_password, issue_code
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState, Role
+from calock.server.accounts.services import reset_password
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.holder import holder_hmacs
 from calock.server.locks.labels import label_lock
@@ -157,6 +158,17 @@ def test_a_lock_that_went_to_another_holder_is_no_renewal_where_somebody_wrote_t
     assert LockCertificate.objects.count() == 1
 
 
+def test_a_colleague_renews_no_lock_of_their_firm_whose_binding_somebody_turned_to_them(lock_world):
+    """Once the binding is written back, their certificate would log in as the other."""
+    binding = bound(make_lock("EC", uscc=USCC), lock_world.member)
+    own = make_lock("EC", number=1, uscc=USCC, not_after=NOW.replace(year=NOW.year + 2))  # the same device, by its id
+    turn = "UPDATE locks_binding SET account_id = %s WHERE id = %s"
+    sql(turn, lock_world.colleague.pk, binding.pk)
+    refusal_row(logged_in(lock_world.colleague).bind(own, lock_world.colleague, choose="renew"), "RECORD_DAMAGED")
+    sql(turn, lock_world.member.pk, binding.pk)
+    refusal_row(Browser().log_in(own), "RENEWAL_NEEDS_STEP_UP")
+
+
 def test_a_renewal_seals_no_binding_that_somebody_turned_to_an_operator(mine):
     """An operator's binding is sealed anew with each certificate of its lock."""
     sql("UPDATE locks_binding SET account_id = %s WHERE id = %s", mine.operator.pk, mine.own.pk)
@@ -277,6 +289,8 @@ def test_a_role_written_into_the_database_makes_no_administrator(lock_world):
     assert forged.administers is None
     asked = {"purpose": "bind", "member": str(lock_world.member.pk)}
     assert reason_of(logged_in(forged).post("/api/challenge", asked)) == "SESSION_ENDED"
+    with pytest.raises(Refusal, match="RECORD_DAMAGED"):  # written while the request is under way
+        reset_password(member=lock_world.member, by=forged, context=context(account=forged))
 
 
 def code_refused(username: str, code: str) -> str:
