@@ -23,7 +23,7 @@ from calock.server.locks.holder import holder_hmacs
 from calock.server.locks.labels import label_lock
 from calock.server.locks.models import Binding, LockCertificate, PendingBinding
 from calock.server.locks.row_seals import damaged_rows
-from calock.server.locks.step_up import Evidence
+from calock.server.locks.step_up import Evidence, confirm_session
 from calock.server.locks.suspension import resume_lock, suspend_by_operator, suspend_lock
 from calock.server.locks.unbinding import unbind_by_operators
 from calock.server.login import store
@@ -323,4 +323,22 @@ def test_a_session_turned_to_the_victim_is_none(lock_world, change):
     browser = logged_in(lock_world.colleague)
     assert browser.client.get("/sessions/").status_code == 200
     sql(f"UPDATE calock_sessions_session SET {change}", lock_world.member.pk)
+    assert browser.client.get("/sessions/")["Location"].startswith("/login/")
+
+
+@pytest.mark.parametrize("act", ["lost", "proved"])
+def test_no_act_seals_a_session_that_somebody_turned_to_the_victim(mine, act):
+    """What a lost lock proved is forgotten in it, and a further proof is added to it, under another seal."""
+    mine.colleague.set_password(PASSWORD)
+    mine.colleague.save()
+    browser = logged_in(mine.colleague)
+    assert browser.step_up(mine.own_lock).status_code == 200
+    session = Session.objects.get(account=mine.colleague, proved_lock=mine.own.lock_id, ended_at=None, lock=None)
+    sql("UPDATE calock_sessions_session SET account_id = %s WHERE digest = %s", mine.member.pk, session.pk)
+    if act == "lost":
+        suspend_by_operator(binding=mine.own.pk, reason="遗失", by=mine.operator, context=context(account=mine.operator))
+    else:  # it was written while the request was under way
+        with pytest.raises(Refusal, match="SESSION_ENDED"):
+            confirm_session(session=session, evidence=Evidence(password=PASSWORD), context=context(account=mine.colleague))
+    assert not Session.objects.get(pk=session.pk).is_intact()
     assert browser.client.get("/sessions/")["Location"].startswith("/login/")

@@ -111,7 +111,7 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
     Gives the value of the session's new cookie.
 
     Raises:
-        Refusal: as ``prove``; STEP_UP_REQUIRED or LOCK_PROOF_REQUIRED without evidence.
+        Refusal: as ``prove``; STEP_UP_REQUIRED or LOCK_PROOF_REQUIRED without evidence; SESSION_ENDED as ``add_proof``.
     """
     account = session.account
     with counted("step-up", Event.STEP_UP_REFUSED, context=context, actor=account, subject=account.pk):

@@ -65,8 +65,13 @@ def add_proof(*, session: Session, lock_id: uuid.UUID | None, at: datetime) -> s
 
     Gives the value of the session's new cookie; the one before opens nothing any more (OWASP ASVS 5.0, 7.2.4). Inside the caller's
     transaction. The row is read anew: a proof that was forgotten since the request began does not come back.
+
+    Raises:
+        Refusal: SESSION_ENDED: somebody wrote into the row meanwhile, and would have it sealed.
     """
     row = Session.objects.select_for_update(no_key=True).get(pk=session.pk)
+    if not row.is_intact():
+        raise Refusal(Reason.SESSION_ENDED, "the session's row was changed meanwhile")
     value = cookies.new_value()
     row.token, row.authenticated_at = digest(value), at
     if lock_id is None:
@@ -83,8 +88,10 @@ def forget_proofs(sessions: QuerySet[Session]) -> None:
     with transaction.atomic():
         concerned = list(sessions.filter(ended_at__isnull=True).order_by("pk"))
         for session in concerned:
+            changed = not session.is_intact()  # by somebody else: it is no session, and stays none
             session.lock_proved_at = session.proved_lock_id = None
-            session.seal()
+            if not changed:
+                session.seal()
             session.save(update_fields=["lock_proved_at", "proved_lock", "mac"])
         for listener in _forgotten:
             listener([session.pk for session in concerned])
