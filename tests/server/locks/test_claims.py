@@ -105,6 +105,17 @@ def test_a_claim_that_somebody_wrote_or_changed_makes_no_binding(lock_world, cha
     assert not Binding.objects.exists()
 
 
+def test_a_list_claims_no_lock_for_an_account_whose_name_somebody_changed(lock_world):
+    """The claim would be under seal, and good for the victim once the name is written back."""
+    lock, name, victim = make_lock(), lock_world.colleague.username, lock_world.member
+    Account.objects.filter(pk=lock_world.colleague.pk).update(username="x")
+    Account.objects.filter(pk=victim.pk).update(username=name)
+    ((outcome, words),) = taken(lock_world, f"{name},{lock.family.provider},SX-0001,旧系统")
+    assert (outcome, "未通过完整性校验" in words) == ("error", True)
+    Account.objects.filter(pk=victim.pk).update(username=victim.username)
+    refusal_row(Browser().log_in(lock), "LOCK_NOT_BOUND")
+
+
 def test_where_only_the_device_names_the_lock_the_password_is_asked_once(lock_world):
     lock = make_lock()
     device = {"device": {"serial": "DEVICE-77", "label": "", "manufacturer": ""}}

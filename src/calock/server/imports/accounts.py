@@ -81,12 +81,17 @@ def _decided(record: Record, known: _Known) -> Judged:
     return Judged(record.number, username, Outcome.NEW, values["name"], made, {"password": _password(values)})
 
 
+def require_believed(row: Account) -> None:
+    """Raise when somebody changed the row: it may be another account than the line means."""
+    if not row.is_believed():
+        raise malformed("该账户的记录未通过完整性校验，请先联系服务器所有者处理")
+
+
 def _require_changeable(row: Account, username: str, external: str) -> None:
     """Raise when no list may change the account, or it is another one than the line means."""
     if row.role == Role.OPERATOR:
         raise malformed("运营人员的账户不能导入")
-    if not row.is_believed():
-        raise malformed("该账户的记录未通过完整性校验，请先联系服务器所有者处理")
+    require_believed(row)
     if row.username != username:
         raise malformed(f"外部编号 {external} 属于另一账户；账户名创建后不可更改")
     if external and row.external_id and row.external_id != external:

@@ -11,6 +11,7 @@ from django.db.models import Q
 from calock.server.accounts.models import Account, Role
 from calock.server.audit.events import Event
 from calock.server.audit.services import build, record_all
+from calock.server.imports.accounts import require_believed
 from calock.server.imports.columns import Record
 from calock.server.imports.outcomes import Importing, Judged, Outcome, judge_each
 from calock.server.imports.tables import malformed
@@ -102,6 +103,7 @@ def _account(values: dict[str, str], known: _Known) -> Account:
         raise malformed("账户与外部编号至少填一项，且须是同一个已有的账户")
     if account.role == Role.OPERATOR:
         raise malformed("运营人员的 CA 锁不能导入，须由本人绑定")
+    require_believed(account)
     return account
 
 
