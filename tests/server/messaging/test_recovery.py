@@ -271,7 +271,17 @@ def test_a_code_that_somebody_changed_sets_no_password(mailbox, person, stranger
     assert [line.split()[0] for line in damaged_rows()] == ["contact-code"]
 
 
-def test_a_used_code_is_not_made_good_again_and_one_of_the_version_before_is_good_until_all_are_sealed(mailbox, person, stranger):
+def test_a_used_code_is_not_made_good_again(mailbox, person, stranger):
+    contact(person)
+    ask(stranger)
+    background()
+    digits = ContactCode.objects.get().digits
+    assert reset(stranger, digits).status_code == 302
+    ContactCode.objects.update(used_at=None)
+    assert damaged(reset(stranger, digits, new=NEW + "x"))
+
+
+def test_a_code_of_the_version_before_is_good_until_all_are_sealed(mailbox, person, stranger):
     contact(person)
     SealedSince.objects.all().delete()
     sealed_rows.forget()
