@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Locator, Route, expect
+from playwright.sync_api import APIResponse, Locator, Route, expect
 
 from calock.demo.keyring import lock
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 
 
 @pytest.mark.parametrize(("site", "name", "owner"), [("shanxi", "rsa", "cssbjgys02"), ("zcy", "zcy-p256", "yuhaiqin")])
@@ -98,6 +98,28 @@ def test_a_pin_is_typed_to_its_end_though_the_lock_is_away_for_a_moment(person: 
     person.expect_refused("吊销")
 
 
+def test_a_lock_that_is_being_pressed_is_chosen_though_the_list_is_read_anew(person: Person) -> None:
+    page, answers = person.page, list[APIResponse]()
+
+    def unchanged(route: Route) -> None:
+        if not answers:
+            answers.append(route.fetch())
+        route.fulfill(response=answers[0])
+
+    page.route("**/v1/locks", unchanged)
+    card = person.open_ca_login().locator("[data-locks] label", has_text=f"尾号 {tail_of(person.platform, 'rsa')}")
+    card.hover()
+    page.mouse.down()
+    try:
+        with page.expect_response("**/v1/locks"):
+            person.platform.plug("zcy-rsa")
+        page.evaluate("new Promise((done) => setTimeout(done))")
+        page.mouse.up()
+        expect(card.locator("input")).to_be_checked()
+    finally:
+        person.platform.plug("zcy-rsa", plugged=False)
+
+
 def test_a_pin_does_not_stay_on_a_page_whose_lock_is_gone(person: Person) -> None:
     person.page.clock.install()
     _, card, pin = choose(person)
@@ -123,5 +145,5 @@ def test_a_complaint_about_no_lock_goes_though_it_came_just_before_the_lock(pers
     panel = person.open_ca_login()
     person.page.unroute("**/v1/locks")
     panel.locator("[data-ca-submit]").click()
-    expect(panel.locator("[data-locks] label")).not_to_have_count(0, timeout=PATIENCE)
+    expect(panel.locator("[data-locks] label")).not_to_have_count(0)
     expect(panel.locator("[data-problem]")).to_be_empty()

@@ -80,6 +80,20 @@ export function element(tag, attributes, ...children) {
 }
 
 /**
+ * Show these children. Where equal ones are shown already, those stay: nothing is taken away while it is pressed, and a screen reader
+ * does not say it again.
+ *
+ * @param {Element} place
+ * @param {Element[]} children
+ */
+export function redraw(place, children) {
+  const shown = [...place.childNodes];
+  const same = shown.length === children.length && children.every((child, index) => child.isEqualNode(shown[index] ?? null));
+  const touched = all(place, "input", HTMLInputElement).some(({ checked, defaultChecked }) => checked !== defaultChecked);
+  if (!same || touched) place.replaceChildren(...children);
+}
+
+/**
  * @param {string} label
  * @param {string} look its classes
  * @param {() => void} click

@@ -1,7 +1,7 @@
 // The locks to choose from. Of many only the chosen one is shown, so that the PIN stays in sight; a button shows the others.
 
 import { say } from "./data.js";
-import { actionButton, all, holds, maybe } from "./dom.js";
+import { actionButton, all, holds, maybe, redraw } from "./dom.js";
 
 const MANY = 3;
 
@@ -13,7 +13,7 @@ const MANY = 3;
  */
 export function replace(place, children) {
   const focused = maybe(place, "input:focus", HTMLInputElement)?.value;
-  place.replaceChildren(...children);
+  redraw(place, children);
   if (focused !== undefined) maybe(place, `input[value="${CSS.escape(focused)}"]`, HTMLInputElement)?.focus({ preventScroll: true });
 }
 

@@ -1,7 +1,7 @@
 // What a person sees of the driver: the strip, a lock's card, the state of its certificate and its PIN.
 
 import { data, day, labelOf, refusal, say } from "./data.js";
-import { actionButton, element } from "./dom.js";
+import { actionButton, element, redraw } from "./dom.js";
 import { describe, problemsOf, whyNoLock } from "./driver-problems.js";
 
 /** @import { Driver } from "./driver.js" */
@@ -96,7 +96,7 @@ export function drawStrip(place, driver, chosen = false) {
   place.dataset.reason = problem?.reason ?? driver.reason;
   const action = stripAction(driver);
   const text = element("span", { class: "text" }, stripText(driver, !("stateOnly" in place.dataset) && !chosen));
-  place.replaceChildren(element("span", { class: "dot" }), text, action ? stripButton(action) : "");
+  redraw(place, [element("span", { class: "dot" }), text, ...(action ? [stripButton(action)] : [])]);
   place.parentElement?.querySelector("[data-coach]")?.remove();
   const hints = [coach(driver), ...notes(driver)].filter((hint) => hint !== null);
   if (hints.length > 0) place.after(element("div", { class: "coach", "data-coach": true }, ...hints));
