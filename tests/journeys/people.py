@@ -20,6 +20,7 @@ TOKEN = "t" * 32
 """Of our own, in cookie and form: what keeps forms of other sites out is that they cannot set the cookie."""
 PATIENCE = 15_000
 """Milliseconds after which something that should appear is missing; nothing is expected to take that long."""
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Person:
         """Choose the lock whose serial ends so; a page shows a chooser only when several are plugged in."""
         card = scope.locator("[data-locks] label", has_text=re.compile(rf"尾号\s*{re.escape(tail)}"))
         others = scope.get_by_role("button", name=re.compile("换一把"))
-        expect(card.or_(others).first).to_be_visible(timeout=PATIENCE)
+        expect(card.or_(others).first).to_be_visible()
         if not card.is_visible():  # of many only the chosen one is shown
             others.click()
         card.click()
@@ -124,7 +125,7 @@ class Person:
 
     def expect_bound(self) -> Locator:
         """The dialog closes by itself, and the newest row is the new one."""
-        expect(self.page.locator("[data-bind]")).to_be_hidden(timeout=PATIENCE)
+        expect(self.page.locator("[data-bind]")).to_be_hidden()
         row = self.page.locator("[data-list] tbody tr").first
         expect(row).to_contain_text("正常")
         return row
@@ -150,7 +151,7 @@ class Person:
         self.go("/login/")
         self.page.get_by_role("tab", name="CA 登录").click()
         panel = self.page.locator("[data-ca-login]")
-        expect(panel.locator("[data-device]")).to_contain_text("检测完成", timeout=PATIENCE)
+        expect(panel.locator("[data-device]")).to_contain_text("检测完成")
         return panel
 
     def ca_login(self, tail: str, pin: str) -> Locator:
@@ -161,12 +162,12 @@ class Person:
         return panel
 
     def expect_inside(self) -> None:
-        self.page.wait_for_url(re.compile(re.escape(LANDING[self.site])), timeout=PATIENCE)
+        self.page.wait_for_url(re.compile(re.escape(LANDING[self.site])))
 
     def expect_refused(self, words: str) -> Locator:
         """A refusal in people's words, with exactly one next action."""
         shown = self.page.locator("[data-problem]:visible").filter(has_text=words)
-        expect(shown).to_be_visible(timeout=PATIENCE)
+        expect(shown).to_be_visible()
         expect(shown.locator("a, button")).to_have_count(1)
         return shown
 

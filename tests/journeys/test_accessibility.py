@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
 from journeys.conftest import PHONE, WIDE
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -182,5 +182,5 @@ def test_after_unbinding_the_keyboard_is_in_the_list(person: Person) -> None:
     person.bind(tail_of(person.platform, "rsa"), lock("rsa").pin)
     row = person.expect_bound()
     person.unbind(row)
-    expect(person.page.locator("[data-end-dialog]")).to_be_hidden(timeout=PATIENCE)
+    expect(person.page.locator("[data-end-dialog]")).to_be_hidden()
     expect(person.page.locator("[data-list]")).to_be_focused()

@@ -70,8 +70,8 @@ def test_one_login_opens_both_applications_and_its_end_ends_both(person: Person,
     expect(page.get_by_role("button", name="退出项目采购")).to_be_visible()
     fits(person)
     person.picture("applications-entered")
-    page.locator('form[action="/logout/"] button').first.evaluate("button => button.click()")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.locator('form[action="/logout/"] button').first.evaluate("button => button.click()")
     for address in applications.values():
         expect_out(context.new_page(), address)
 

@@ -12,7 +12,7 @@ from calock.agent.backends.softlock import create_soft_lock
 from calock.demo import pki
 from calock.demo.keyring import lock
 from journeys.conftest import PHONE, WIDE
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 from journeys.platform import Platform
 
 
@@ -75,7 +75,7 @@ def test_the_bind_dialog_names_a_lock_that_cannot_be_read(person: Person) -> Non
         person.enter("cssbjgys02")
         dialog = person.open_bind_dialog()
         told = dialog.locator("[data-reason=CERTIFICATE_UNPARSABLE]")
-        expect(told).to_contain_text("已插入 CA 锁，但其中的证书无法读取", timeout=PATIENCE)
+        expect(told).to_contain_text("已插入 CA 锁，但其中的证书无法读取")
         expect(told).to_contain_text("7777")
         expect(told.get_by_role("link")).to_have_count(1)
     finally:
@@ -114,7 +114,7 @@ def test_a_page_never_uses_the_last_tries_and_the_drivers_window_takes_over(pers
         person.expect_refused("还可尝试 5 次")
         panel.locator("[data-pin]").fill("999991")
         panel.locator("[data-ca-submit]").click()
-        expect(panel.locator("[data-pin-facts]")).to_contain_text("在驱动窗口中输入", timeout=PATIENCE)
+        expect(panel.locator("[data-pin-facts]")).to_contain_text("在驱动窗口中输入")
         expect(panel.locator("[data-pin]")).to_be_disabled()
         act = person.expect_refused("还可尝试 4 次").get_by_role("button", name="在驱动窗口中输入")
         expect(act).to_be_in_viewport(ratio=1)
@@ -171,11 +171,11 @@ def test_no_driver_is_said_and_noticed_when_it_comes(person: Person, site: str) 
     person.go("/login/")
     person.page.get_by_role("tab", name="CA 登录").click()
     shown = person.page.locator("[data-ca-login]")
-    expect(shown).to_contain_text("CA 客户端驱动未安装, 请下载", timeout=PATIENCE)
+    expect(shown).to_contain_text("CA 客户端驱动未安装, 请下载")
     expect(shown.get_by_role("link", name="下载").first).to_be_visible()
     person.picture("driver-absent")
     person.platform.start_driver()
-    expect(shown.locator("[data-device]")).to_contain_text("检测完成", timeout=PATIENCE)
+    expect(shown.locator("[data-device]")).to_contain_text("检测完成")
 
 
 def test_the_driver_stops_in_the_middle(person: Person) -> None:
@@ -190,7 +190,7 @@ def test_the_driver_stops_in_the_middle(person: Person) -> None:
         assert "/login/" in person.page.url
     finally:
         person.platform.start_driver()
-    expect(panel.locator("[data-device]")).to_contain_text("检测完成", timeout=PATIENCE)
+    expect(panel.locator("[data-device]")).to_contain_text("检测完成")
 
 
 def test_why_it_may_fail_opens_by_hover_focus_and_tap(person: Person) -> None:
@@ -216,7 +216,7 @@ def test_why_it_may_fail_opens_by_hover_focus_and_tap(person: Person) -> None:
 def test_a_late_list_does_not_hide_a_lock_that_is_back(person: Person) -> None:
     panel = person.open_ca_login()
     card = panel.locator("[data-locks] label", has_text=tail_of(person.platform, "rsa"))
-    expect(card).to_be_visible(timeout=PATIENCE)
+    expect(card).to_be_visible()
     asked: list[Route] = []
     person.page.route("**/v1/locks", lambda route: asked.append(route), times=1)  # noqa: PLW0108 - a built-in cannot be wrapped
     try:

@@ -9,7 +9,7 @@ from agent.driving import until
 from playwright.sync_api import Route, expect
 
 from calock.demo.keyring import lock
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 
 
 def test_an_answer_that_did_not_arrive_whole_is_no_login(person: Person) -> None:
@@ -59,7 +59,7 @@ def test_details_that_broke_off_are_shown_as_a_page(person: Person) -> None:
     person.go("/system/ca/")
     person.page.evaluate(BROKEN_OFF)
     person.page.locator("[data-detail]").first.click()
-    expect(person.page.get_by_role("heading", name="CA 证书详情", level=1)).to_be_visible(timeout=PATIENCE)
+    expect(person.page.get_by_role("heading", name="CA 证书详情", level=1)).to_be_visible()
 
 
 PAINTED = "performance.getEntriesByName('first-contentful-paint').map(({startTime}) => startTime)"
@@ -89,7 +89,7 @@ def test_no_button_is_shown_before_the_script_that_it_needs(person: Person) -> N
 def test_the_check_page_comes_to_its_end_and_its_report_can_be_copied(person: Person) -> None:
     person.page.route("**/api/site", lambda route: route.abort("connectionreset"))
     person.go("/check/")
-    expect(person.page.locator("[data-check=clock]")).to_have_class("bad", timeout=PATIENCE)
+    expect(person.page.locator("[data-check=clock]")).to_have_class("bad")
     for name in ("provider", "clock"):
         expect(person.page.locator(f"[data-check={name}]")).to_contain_text("网络异常，请检查网络后重试")
     expect(person.page.locator("[data-report]")).to_have_value(re.compile("clock bad"))
@@ -98,4 +98,4 @@ def test_the_check_page_comes_to_its_end_and_its_report_can_be_copied(person: Pe
     expect(copy).to_have_class(re.compile("copied"))
     person.page.unroute("**/api/site")
     person.page.get_by_role("button", name="重新检测").click()
-    expect(person.page.locator("[data-check=clock]")).to_have_class("good", timeout=PATIENCE)
+    expect(person.page.locator("[data-check=clock]")).to_have_class("good")

@@ -7,13 +7,13 @@ import re
 from playwright.sync_api import Locator, expect
 
 from calock.demo.keyring import lock
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 from journeys.platform import PASSWORD
 
 
 def tab_to(person: Person, wanted: Locator, *, key: str = "Tab") -> None:
     """Press Tab until the focus is there."""
-    expect(wanted).to_be_visible(timeout=PATIENCE)
+    expect(wanted).to_be_visible()
     for _ in range(60):
         if wanted.evaluate("part => part === document.activeElement"):
             return
@@ -64,7 +64,7 @@ def test_everything_with_the_keyboard_alone(person: Person) -> None:
     keys.press("ArrowRight")
     panel = page.locator("[data-ca-login]")
     card = panel.locator("[data-locks] label")
-    expect(card).to_have_count(1, timeout=PATIENCE)  # of many, the one that this browser used last
+    expect(card).to_have_count(1)  # of many, the one that this browser used last
     expect(card).to_contain_text(tail)
     tab_to(person, panel.locator("[data-pin]"))
     keys.type(lock(name).pin)
@@ -90,7 +90,7 @@ def test_everything_with_the_keyboard_alone(person: Person) -> None:
     tab_to(person, dialog.get_by_label("您的登录密码"))
     keys.type(PASSWORD)
     keys.press("Enter")
-    expect(page.locator("[data-list]")).to_be_focused(timeout=PATIENCE)
+    expect(page.locator("[data-list]")).to_be_focused()
     expect(page.locator("[data-list] tr", has_text=tail)).to_have_count(0)
 
 
@@ -112,13 +112,13 @@ def test_the_dialog_asks_for_the_password_before_the_pin_and_what_the_lock_is_af
     dialog = person.open_bind_dialog()
     person.choose_lock(dialog, tail_of(person.platform, "rsa"))
     dialog.locator("[data-pin]").fill(lock("rsa").pin)
-    expect(dialog.get_by_label("您的登录密码")).to_be_visible(timeout=PATIENCE)  # nobody clicked: the proof has grown old
+    expect(dialog.get_by_label("您的登录密码")).to_be_visible()  # nobody clicked: the proof has grown old
     dialog.get_by_label("您的登录密码").fill(PASSWORD)
     dialog.get_by_role("button", name=re.compile("^确 ?定$")).click()
     now = dialog.locator("[aria-current=step] span:visible")
-    expect(now).to_have_text("选择绑定方式", timeout=PATIENCE)
+    expect(now).to_have_text("选择绑定方式")
     expect(dialog.locator("[data-choices]")).to_contain_text("绑定于 2026-10-02")  # by the site's clock, as in the list
     person.picture("dialog-question", phone=False)
     dialog.locator("[data-close]").last.click()
     dialog = person.open_bind_dialog()
-    expect(now).to_have_text("输入 PIN 码", timeout=PATIENCE)
+    expect(now).to_have_text("输入 PIN 码")

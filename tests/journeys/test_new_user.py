@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 
 from calock.agent.instance import read_running_instance
 from calock.demo.keyring import lock
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 
 OFFLINE = {
     "http_proxy": "http://127.0.0.1:9",
@@ -82,11 +82,11 @@ def test_from_the_download_page_to_a_login_and_back(person: Person, home: Path, 
     waiting = person.page.context.new_page()
     waiting.goto(person.platform.address("shanxi", "/login/#ca"))
     device = waiting.locator("[data-ca-login] .state")
-    expect(device).to_contain_text("CA 客户端驱动未安装, 请下载", timeout=PATIENCE)
+    expect(device).to_contain_text("CA 客户端驱动未安装, 请下载")
     installed = in_home(home, "sh", str(script))
     assert installed.returncode == 0, installed.stdout + installed.stderr
     try:
-        expect(device).to_contain_text("检测完成", timeout=PATIENCE)
+        expect(device).to_contain_text("检测完成")
         waiting.close()
         tail, pin = tail_of(person.platform, "p256"), lock("p256").pin
         person.log_in("cssbjgys02")

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, expect
 
 from calock.demo.keyring import lock
 from journeys.conftest import PHONE, WIDE
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 from journeys.platform import PASSWORD
 
 OWNERS = {"shanxi": "cssbjgys02", "zcy": "yuhaiqin"}
@@ -73,7 +73,7 @@ def test_a_complaint_about_a_missing_lock_goes_when_one_is_plugged_in(person: Pe
         person.platform.plug("rsa", plugged=False)
     person.page.unroute("**/v1/locks")
     person.platform.plug("rsa")
-    expect(person.page.locator("[data-problem]")).to_be_empty(timeout=PATIENCE)
+    expect(person.page.locator("[data-problem]")).to_be_empty()
 
 
 @pytest.mark.parametrize("typed", [" 135790", "135790 ", "13579０"])
@@ -89,7 +89,7 @@ def test_odd_characters_of_a_pin_are_pointed_out_before_they_cost_a_try(person: 
 def test_the_check_page_says_its_verdict_where_everybody_sees_it(person: Person) -> None:
     person.go("/check/")
     verdict = person.page.locator("[data-check-status]")
-    expect(verdict).to_contain_text("检测完成", timeout=PATIENCE)
+    expect(verdict).to_contain_text("检测完成")
     assert verdict.bounding_box()["y"] < 400  # type: ignore[index]
     assert verdict.locator("a").count() == 1
     person.picture("check-verdict")

@@ -19,7 +19,7 @@ from calock.agent.backends.soft import create_soft_lock
 from calock.demo import pki
 from calock.demo.people import organisation_code, uscc
 from calock.demo.practice import open_practice
-from journeys.people import PATIENCE, Person
+from journeys.people import Person
 from journeys.platform import PASSWORD, Platform
 
 PIN = "314159"
@@ -99,10 +99,10 @@ def answer(person: Person, words: str) -> None:
     """Say what the lock is that was just proved, and see the dialog close."""
     dialog = person.page.get_by_role("dialog")
     choice = dialog.locator("[data-choices] label", has_text=words)
-    expect(choice.first).to_be_visible(timeout=PATIENCE)
+    expect(choice.first).to_be_visible()
     choice.first.click()
     dialog.get_by_role("button", name=re.compile("^确 ?定$")).click()
-    expect(person.page.locator("[data-bind]")).to_be_hidden(timeout=PATIENCE)
+    expect(person.page.locator("[data-bind]")).to_be_hidden()
 
 
 def enters(person: Person, tail: str) -> None:

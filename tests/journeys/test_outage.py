@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from calock.demo.keyring import lock
-from journeys.people import PATIENCE, Person, tail_of
+from journeys.people import Person, tail_of
 
 OUTAGE = 40_000
 """Milliseconds within which the server gives up a statement, and the page asks again."""
@@ -48,4 +48,4 @@ def test_a_login_waits_for_the_database_by_itself(person: Person, stuck_database
     person.enter("cssbjgys02")
     person.go("/system/ca/")
     person.unbind(person.page.locator("[data-list] tbody tr", has_text=tail_of(person.platform, "sm2")))
-    expect(person.page.locator("[data-end-dialog]")).to_be_hidden(timeout=PATIENCE)
+    expect(person.page.locator("[data-end-dialog]")).to_be_hidden()

@@ -100,12 +100,12 @@ def test_the_drivers_window_needs_no_permission(public: PublicSite) -> None:
     with page.expect_popup() as opened:
         page.locator("[data-ca-login]").get_by_role("button", name=re.compile("改在驱动窗口中输入")).click()
     window = opened.value
-    expect(window.locator("body")).to_contain_text(HOST, timeout=PATIENCE)
+    expect(window.locator("body")).to_contain_text(HOST)
     tail = lock("sm2").serial[-4:]
     window.locator("label", has_text=tail).first.click()
     window.locator("input[type=password]").fill(lock("sm2").pin)
     window.locator("button[type=submit], button.primary").first.click()
-    expect(page.locator("[data-problem]:visible")).to_contain_text("尚未绑定", timeout=PATIENCE)
+    expect(page.locator("[data-problem]:visible")).to_contain_text("尚未绑定")
     cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
     assert cookies
     assert all(cookie["secure"] and name.startswith("__Host-") for name, cookie in cookies.items() if "calock" in name)

@@ -36,7 +36,7 @@ def test_bind_and_log_in_through_the_drivers_window(person: Person) -> None:
     with person.page.expect_popup() as opened:
         panel.get_by_role("button", name=re.compile("改在驱动窗口中输入")).click()
     window = opened.value
-    expect(window.locator("input[type=password]")).to_be_visible(timeout=PATIENCE)
+    expect(window.locator("input[type=password]")).to_be_visible()
     expect(window.locator("body")).to_contain_text("登录")
     enter_pin(window, tail, pin)
     person.expect_inside()
