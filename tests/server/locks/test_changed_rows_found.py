@@ -117,6 +117,8 @@ def test_a_former_password_put_back_with_its_seal_is_found_by_the_trail(typed, h
     sql(statement, kept.password, kept.password_changed_at, kept.mac, kept.pk)
     assert [*damaged_rows()] == []
     assert [*put_back_rows()] == [f"account {kept.username}: its password was chosen anew"]
+    sql("UPDATE accounts_account SET password_changed_at = %s WHERE id = %s", timezone.now(), kept.pk)
+    assert [*damaged_rows()] == [f"account {kept.username}"], "nor with the time at which the other one was chosen"
 
 
 @pytest.mark.parametrize("who", ["operator", "member"])

@@ -18,6 +18,9 @@ from calock.server.imports.services import ImportList
 from calock.server.locks import consent
 from calock.server.locks.claims import withdraw_claim
 from calock.server.locks.models import Binding, PendingBinding
+from calock.server.locks.put_back import put_back_rows
+from calock.server.locks.row_seals import damaged_rows
+from calock.server.locks.unbinding import unbind_by_operators
 from calock.server.notices.models import Notice
 from calock.server.organisations.models import Organisation
 from calock.server.providers.models import Provider
@@ -114,6 +117,25 @@ def test_a_list_claims_no_lock_for_an_account_whose_name_somebody_changed(lock_w
     assert (outcome, "未通过完整性校验" in words) == ("error", True)
     Account.objects.filter(pk=victim.pk).update(username=victim.username)
     refusal_row(Browser().log_in(lock), "LOCK_NOT_BOUND")
+
+
+@pytest.mark.parametrize("how", ["let go", "used"])
+def test_a_claim_that_somebody_puts_back_with_its_seal_binds_no_lock_and_is_found(lock_world, how):
+    """The person said that it is not theirs, or unbound the lock since."""
+    lock = make_lock()
+    kept = claimed(lock_world, lock)
+    by = {"by": lock_world.member, "context": context(account=lock_world.member)}
+    if how == "let go":
+        withdraw_claim(claim=kept.pk, **by)
+    else:
+        assert Browser().log_in(lock).status_code == 200
+        unbind_by_operators(binding=Binding.objects.get().pk, reason="换锁", by=lock_world.operator, context=context())
+    assert [*put_back_rows()] == []
+    PendingBinding.objects.bulk_create([kept])
+    assert [*damaged_rows()] == []
+    assert [*put_back_rows()] == [f"claim {kept.pk} of {lock_world.member.username}: it was used or let go"]
+    refusal_row(Browser().log_in(lock), "RECORD_DAMAGED")
+    assert not Binding.objects.live().exists()
 
 
 def test_where_only_the_device_names_the_lock_the_password_is_asked_once(lock_world):

@@ -17,6 +17,7 @@ from calock.core.policy import Policy
 from calock.core.refusals import Reason, Refusal
 from calock.server.accounts.authority import require_operator
 from calock.server.accounts.models import Account, Role
+from calock.server.accounts.sealed_rows import damaged
 from calock.server.audit.events import Event
 from calock.server.audit.services import record
 from calock.server.locks.answers import Proof
@@ -25,6 +26,7 @@ from calock.server.locks.holder import DEVICE, ProvenCertificate, stored_lock_id
 from calock.server.locks.models import Awaits, Binding, Lock, PendingBinding
 from calock.server.locks.own_organisation import require_own_organisation
 from calock.server.locks.predecessors import RacedError
+from calock.server.locks.put_back import claims_over
 from calock.server.locks.versions import current_version, lock_of, require_not_expired_beside, take_turn, take_version
 from calock.server.notices.models import NoticeKind
 from calock.server.notices.services import notify
@@ -72,7 +74,7 @@ def activate(claim: PendingBinding, proof: Proof, proven: ProvenCertificate, *, 
 
     Raises:
         Refusal: LOCK_NOT_ACTIVATED, LOCK_NOT_BOUND for a claim that has ended or names an operator, HOLDER_NOT_ORGANISATION,
-            CERTIFICATE_SUPERSEDED, LOCK_HOLDER_CHANGED, RECORD_DAMAGED.
+            CERTIFICATE_SUPERSEDED, LOCK_HOLDER_CHANGED; RECORD_DAMAGED, also for one that was put back after its end.
         RacedError: the lock came to be bound, or known, at the same moment.
     """
     accounts = Account.objects.select_for_update(of=("self",), no_key=True).select_related("organisation")
@@ -81,6 +83,8 @@ def activate(claim: PendingBinding, proof: Proof, proven: ProvenCertificate, *, 
     if row is None:
         raise RacedError
     row.require_believed()
+    if str(row.pk) in claims_over({member.pk}):
+        raise damaged(row, operator=False)
     member.require_believed()
     if member.role == Role.OPERATOR or not member.is_active:
         raise Refusal(Reason.LOCK_NOT_BOUND, "claimed for an operator, or for a disabled account")

@@ -1,14 +1,15 @@
 """Rows that somebody put back as they were, with the seal of that time: the trail tells.
 
 A binding before its end or before 挂失, an account before 停用 or before its password was chosen anew, a contact before it was
-taken away. A seal proves that the server once wrote the row, not that it is the newest. The trail is only added to, each row of it
-has a MAC of its own, and what is taken out of it is found (docs/decisions/audit.md). It knows no more than it still holds.
+taken away, a claim of a list before it became a binding or was let go. A seal proves that the server once wrote the row, not that
+it is the newest. The trail is only added to, each row of it has a MAC of its own, and what is taken out of it is found
+(docs/decisions/audit.md). It knows no more than it still holds.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
@@ -18,7 +19,7 @@ from calock.server.audit.canonical import is_intact
 from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.contacts.models import Contact
-from calock.server.locks.models import Binding
+from calock.server.locks.models import Binding, PendingBinding
 from calock.server.tools.rekeying import batches
 
 CHOSEN = (Event.ACCOUNT_PASSWORD_CHANGED, Event.ACCOUNT_PASSWORD_CHOSEN, Event.ACCOUNT_PASSWORD_RESET)
@@ -39,6 +40,21 @@ def put_back_rows() -> Iterator[str]:
         yield from _contacts_again(batch)
     for batch in _said(*CHOSEN):
         yield from _former_passwords({row.subject: row.at for row in batch if row.subject})
+    for claims in batches(PendingBinding.objects.all()):
+        yield from _claimed_again({claim.account_id for claim in claims})
+
+
+def _claimed_again(accounts: Collection[uuid.UUID]) -> Iterator[str]:
+    """The rows are read after the trail was asked: whatever ends a claim deletes it."""
+    for row in PendingBinding.objects.select_related("account").filter(pk__in=claims_over(accounts)):
+        yield f"claim {row.pk} of {row.account.username}: it was used or let go"
+
+
+def claims_over(accounts: Collection[uuid.UUID]) -> set[str]:
+    """Ids of the claims of these accounts that became a binding or were let go."""
+    events = (Event.BINDING_ADDED, Event.BINDING_CLAIM_ENDED)
+    said = AuditEvent.objects.filter(event__in=events, reason="", subject__in=accounts)
+    return {str(row.details["claim"]) for row in said if "claim" in row.details and is_intact(row)}
 
 
 def _said(*events: Event) -> Iterator[list[AuditEvent]]:
