@@ -177,7 +177,7 @@ def test_a_renewal_seals_no_binding_that_somebody_turned_to_an_operator(mine):
     refusal_row(Browser().log_in(mine.own_lock), "OPERATOR_DAMAGED")
 
 
-@pytest.mark.parametrize("what", ["binding", "certificate", "account", "lost"])
+@pytest.mark.parametrize("what", ["binding", "lock", "certificate", "account", "lost"])
 def test_rows_that_are_changed_back_while_a_login_looks_at_them_open_nothing(mine, what):
     """The look-up reads what somebody wrote, the look at the seals what stood there before."""
     certificate = mine.own.lock.certificates.get()
@@ -186,9 +186,12 @@ def test_rows_that_are_changed_back_while_a_login_looks_at_them_open_nothing(min
         "certificate": (
             "UPDATE locks_lockcertificate SET lock_id = %s WHERE id = %s", certificate, mine.binding.lock_id, mine.own.lock_id
         ),
+        "lock": ("UPDATE locks_binding SET lock_id = %s WHERE id = %s", mine.binding, mine.own.lock_id, mine.binding.lock_id),
         "account": ("UPDATE accounts_account SET state = %s WHERE id = %s", mine.colleague, "active", "disabled"),
         "lost": ("UPDATE locks_binding SET suspended_at = %s WHERE id = %s", mine.own, None, timezone.now()),
     }[what]  # fmt: skip
+    if what == "lock":
+        sql("UPDATE locks_binding SET unbound_at = %s WHERE id = %s", timezone.now(), mine.own.pk)
     if what == "account":
         rewrite(Account.objects.get(pk=mine.colleague.pk), state=AccountState.DISABLED)
     if what == "lost":
