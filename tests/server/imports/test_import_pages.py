@@ -237,7 +237,7 @@ def test_names_of_files_and_cells_are_shown_as_text(first):
 
 
 def test_a_list_without_anything_to_do_is_not_proposed(first):
-    upload(first, "账户,姓名\nx,y\n")
+    assert "没有可导入的行；有错误的，修改文件后重新上传" in upload(first, "账户,姓名\nx,y\n").content.decode()
     propose(first)
     assert not Approval.objects.exists()
 

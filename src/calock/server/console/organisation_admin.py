@@ -36,7 +36,7 @@ class OrganisationAdmin(ReadOnlyAdmin):
         choice_filter("类型", "kind", lambda: list(OrganisationKind.choices)),
         choice_filter("状态", "state", lambda: list(OrganisationState.choices)),
     )
-    search_help_text = "单位名称或统一社会信用代码，曾用的也可以"
+    search_help_text = "单位名称或统一社会信用代码，含曾用的"
     search_fields = ("name",)
     ordering = ("name", "uscc")
 
