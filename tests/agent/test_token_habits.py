@@ -200,6 +200,13 @@ def test_a_login_that_fails_leaves_no_session_open(begin, hsm: SoftHsm) -> None:
     assert driver.in_window(None, PIN, useLastTry=True).status == 200
 
 
+def test_a_login_of_before_that_ends_with_the_last_session_keeps_no_signature_back(begin, hsm: SoftHsm) -> None:
+    """PKCS #11 logs out with the last session that is closed: there is nothing left to log out of, and the PIN is tried."""
+    store(hsm, "锁")
+    driver = begin("loggedin=own")
+    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
+
+
 def test_a_token_with_room_for_one_session_that_another_program_left_open_signs(begin, hsm: SoftHsm) -> None:
     store(hsm, "锁")
     driver = begin("onesession", "loggedin")

@@ -7,6 +7,7 @@
  *   newpin=PIN         what is typed there as the new PIN when a PIN is changed
  *   vendorkeys         key objects have a key type of the vendor's own
  *   loggedin           another program is logged in, until somebody logs out
+ *   loggedin=own       this one is, from before; its last session that is closed logs out, and a logout after that is an error
  *   open=RV            C_OpenSession answers with this code (hexadecimal)
  *   onesession         one session may be open at a time; one that is left open stays so, even after C_Finalize
  *   login=RV           C_Login answers with this code (hexadecimal)
@@ -32,7 +33,7 @@ typedef unsigned char byte;
 
 enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST, SET_PIN = 11, OPEN_SESSION, CLOSE_SESSION, CLOSE_ALL_SESSIONS,
        LOGIN = 18, LOGOUT, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN, FUNCTIONS = 68 };
-enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, USER_ALREADY_LOGGED_IN = 0x100, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
+enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_TYPE_INVALID = 0x12, FUNCTION_CANCELED = 0x50, KEY_TYPE = 0x100, USER_ALREADY_LOGGED_IN = 0x100, USER_NOT_LOGGED_IN = 0x101, SIGNS = 0x108, VENDOR_KEY_TYPE = 0x80008001,
        PROTECTED_AUTHENTICATION_PATH = 0x100, PIN_WARNINGS = 0x70000, SESSION_COUNT = 0xB1, TOKEN_NOT_PRESENT = 0xE0 };
 
 struct function_list { byte major, minor; void *at[FUNCTIONS]; };
@@ -152,6 +153,8 @@ static ulong_ close_session(ulong_ session)
 static ulong_ close_all_sessions(ulong_ slot)
 {
     left_open = open_sessions = 0;
+    if (habit("loggedin"))
+        logged_out |= strcmp(habit("loggedin"), "own") == 0;
     return ((ulong_ (*)(ulong_))real->at[CLOSE_ALL_SESSIONS])(swapped(slot));
 }
 
@@ -178,7 +181,7 @@ static ulong_ logout(ulong_ session)
     if (habit("logout"))
         return left_open = 1, strtoul(habit("logout"), NULL, 16);
     if (!habit("loggedin") || logged_out)
-        return answer;
+        return habit("loggedin") && strcmp(habit("loggedin"), "own") == 0 ? USER_NOT_LOGGED_IN : answer;
     logged_out = 1;
     return OK;
 }

@@ -225,7 +225,7 @@ class Pkcs11Backend:
             return self._opened(token, pin, write=write)
         except errors.UserAlreadyLoggedIn:
             # another program left the lock open: no PIN was verified by this call, and an open login must not replace it
-            with token.token.open() as session:
+            with token.token.open() as session, contextlib.suppress(errors.UserNotLoggedIn):  # it ended with the sessions
                 self._calls.log_out(session)
             return self._opened(token, pin, write=write)
 

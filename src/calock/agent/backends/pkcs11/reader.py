@@ -28,6 +28,7 @@ _FAILURES: Final[dict[int, type[Exception]]] = {
     0xA2: errors.PinLenRange,
     0xA4: errors.PinLocked,
     0xE0: errors.TokenNotPresent,
+    0x101: errors.UserNotLoggedIn,
 }
 
 
