@@ -70,6 +70,24 @@ def test_a_refusal_is_not_gone_unread_when_its_lock_is_away_for_a_moment(person:
     assert shown.is_visible()
 
 
+def test_a_refusal_is_about_the_lock_that_was_used_though_it_is_away_when_it_comes(person: Person) -> None:
+    panel, card, pin = choose(person)
+    held: list[Route] = []
+    person.page.route("**/api/login", lambda route: held.append(route))  # noqa: PLW0108 - a built-in cannot be wrapped
+    pin.fill(lock(LOCK).pin)
+    with person.page.expect_request("**/api/login"):
+        panel.locator("[data-ca-submit]").click()
+    person.platform.plug(LOCK, plugged=False)
+    try:
+        expect(card).to_have_count(0)
+        held[0].continue_()
+        shown = person.expect_refused("吊销")
+    finally:
+        person.platform.plug(LOCK)
+    expect(card.locator("input")).to_be_checked()
+    assert shown.is_visible()
+
+
 def test_a_pin_is_typed_to_its_end_though_the_lock_is_away_for_a_moment(person: Person) -> None:
     """The list has one other lock meanwhile, which the page would offer: the rest of the PIN would cost that lock a try."""
     other = tail_of(person.platform, "p256")
@@ -80,9 +98,11 @@ def test_a_pin_is_typed_to_its_end_though_the_lock_is_away_for_a_moment(person: 
         listed["locks"] = [one for one in listed["locks"] if one["deviceSerial"].endswith(other)]
         route.fulfill(response=answer, json=listed)
 
+    person.page.clock.install()
     panel, card, pin = choose(person)
     secret = lock(LOCK).pin
     pin.press_sequentially(secret[:2])
+    person.page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))  # it is a moment however long this takes
     person.page.route("**/v1/locks", without)
     try:
         person.platform.plug("rsa", plugged=False)
@@ -146,4 +166,37 @@ def test_a_complaint_about_no_lock_goes_though_it_came_just_before_the_lock(pers
     person.page.unroute("**/v1/locks")
     panel.locator("[data-ca-submit]").click()
     expect(panel.locator("[data-locks] label")).not_to_have_count(0)
+    expect(panel.locator("[data-problem]")).to_be_empty()
+
+
+def test_a_complaint_that_no_lock_is_chosen_goes_when_one_is(person: Person) -> None:
+    panel = person.open_ca_login()
+    panel.locator("[data-ca-submit]").click()
+    person.expect_refused("请选择")
+    person.choose_lock(panel, tail_of(person.platform, LOCK))
+    expect(panel.locator("[data-problem]")).to_be_empty()
+
+
+PRESS = """(panel) => {
+  const [strip, button, problem] = ["device", "ca-submit", "problem"].map((part) => panel.querySelector(`[data-${part}]`));
+  new MutationObserver((_, watch) => {
+    if (strip.dataset.state !== "searching") return;
+    watch.disconnect();
+    button.click();
+    setTimeout(() => { panel.dataset.refused = problem.querySelector("[data-reason]").dataset.reason; });
+  }).observe(strip, { attributes: true });
+}"""
+"""Press the button while the page looks for its driver, and note what is said."""
+
+
+def test_a_complaint_that_the_driver_does_not_answer_goes_when_it_does(person: Person) -> None:
+    """Meanwhile its last list stands there: what is said is about no lock of it."""
+    panel, card, _ = choose(person)
+    panel.evaluate(PRESS)
+    person.platform.stop_driver()
+    try:
+        expect(panel).to_have_attribute("data-refused", "DRIVER_STOPPED", timeout=PATIENCE)
+    finally:
+        person.platform.start_driver()
+    expect(card.locator("input")).to_be_checked(timeout=PATIENCE)
     expect(panel.locator("[data-problem]")).to_be_empty()

@@ -144,13 +144,13 @@ export class Chooser {
   /**
    * What tells from now on whether a refusal has had its time. One about a lock stays until another lock is chosen, not only until
    * this one is away: after a loose contact, or when its library was started anew, it would be gone before it was read. One about no
-   * lock goes when the list is another.
+   * lock goes when one is chosen, or the list is another.
    *
    * @param {Wire.LockInfo | null} refused
    * @param {string} listed when it was refused
    */
   isOver(refused, listed) {
-    if (!refused) return () => this.listed !== "" && this.listed !== listed;
+    if (!refused) return () => this.listed !== "" && (this.lock !== null || this.listed !== listed);
     const about = [markOf(refused)];
     const plugged = this.#driver.locks.some((lock) => markOf(lock) === about[0]);
     if (!plugged && this.lock) about.push(markOf(this.lock)); // the page's choice, nobody else's

@@ -81,6 +81,7 @@ export class LockForm {
   async attempt(work, show) {
     const { chooser, problem } = this;
     const notYetHere = () => false;
+    const used = chooser.listed ? chooser.lock : null; // none while the driver does not answer, though its last list is shown
     this.#isOver = notYetHere;
     problem.clear();
     this.busy.show("busy");
@@ -94,7 +95,7 @@ export class LockForm {
       show(error);
       if (this.driver.state === "ready") await this.driver.refresh();
       if (this.#isOver !== notYetHere) return false; // the button was pressed again meanwhile
-      this.#isOver = chooser.isOver(lock, listed);
+      this.#isOver = chooser.isOver(used ?? (listed ? lock : null), listed);
       const { shown } = error;
       if (this.#isOver()) problem.clear();
       else if (chooser.needsWindow && shown.action.does === "pin") show(new Refused({ ...shown, action: refusal("PIN_WINDOW_ONLY").action }));
