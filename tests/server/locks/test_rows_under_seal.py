@@ -18,6 +18,7 @@ from calock.server.accounts.codes import choose_password, issue_code
 from calock.server.accounts.members import set_account_state
 from calock.server.accounts.models import Account, AccountState, Role
 from calock.server.accounts.services import reset_password
+from calock.server.audit.events import Event
 from calock.server.audit.models import AuditEvent
 from calock.server.locks.holder import holder_hmacs
 from calock.server.locks.labels import label_lock
@@ -343,5 +344,6 @@ def test_no_act_seals_a_session_that_somebody_turned_to_the_victim(mine, act):
     else:  # it was written while the request was under way
         with pytest.raises(Refusal, match="SESSION_ENDED"):
             confirm_session(session=session, evidence=Evidence(password=PASSWORD), context=context(account=mine.colleague))
+        assert AuditEvent.objects.get(event=Event.STEP_UP_REFUSED).reason == "SESSION_ENDED"
     assert not Session.objects.get(pk=session.pk).is_intact()
     assert browser.client.get("/sessions/")["Location"].startswith("/login/")

@@ -118,14 +118,16 @@ def confirm_session(*, session: Session, evidence: Evidence, context: RequestCon
         if evidence.is_empty:
             _ask_for_evidence(account, context)
         proved = prove(account, evidence, aim=Aim(Purpose.STEPUP), context=context)
-    with transaction.atomic():
-        if proved.lock is not None:
-            _require_still_there(proved.lock, account)
-        cookie = add_proof(session=session, lock_id=proved.lock, at=context.at)
-        details = {"how": "lock" if proved.lock else "password", **proved.details}
-        row = record(Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, lock=proved.lock, details=details)
-        if proved.draft is not None:
-            keep(proved.draft, row)
+        with transaction.atomic():
+            if proved.lock is not None:
+                _require_still_there(proved.lock, account)
+            cookie = add_proof(session=session, lock_id=proved.lock, at=context.at)
+            details = {"how": "lock" if proved.lock else "password", **proved.details}
+            row = record(
+                Event.STEP_UP_SUCCEEDED, context=context, actor=account, subject=account.pk, lock=proved.lock, details=details
+            )
+            if proved.draft is not None:
+                keep(proved.draft, row)
     return cookie
 
 
