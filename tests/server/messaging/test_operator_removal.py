@@ -86,6 +86,15 @@ def test_whoever_takes_every_contact_away_does_not_reset_the_password_as_well(ma
     assert code_of(colleague, person)
 
 
+def test_a_contact_that_was_never_verified_keeps_no_reset_back(person):
+    """Nobody is told on it, whether it is there or not: a mistyped address and a forgotten password come together."""
+    mistyped = contact(person)
+    Contact.objects.filter(pk=mistyped.pk).update(verified_at=None)
+    alone = console_client(operator("yunying"))
+    assert "联系方式已移除" in take(alone, person, mistyped)
+    assert code_of(alone, person)
+
+
 def test_whoever_reports_a_lock_lost_and_so_ends_the_only_contact_does_not_reset_the_password(lock_world):
     member, binding = lock_world.member, bound(make_lock(), lock_world.member)
     Contact.objects.filter(pk=contact(member).pk).update(by_lock=binding.lock_id)

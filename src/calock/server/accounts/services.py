@@ -104,8 +104,9 @@ def _require_may_reset(by: Account, member: Account, *, at: datetime) -> None:
 
 
 def _took_contacts(by: Account, member: Account, *, at: datetime) -> bool:
-    """Whether ``by`` took a contact of ``member`` away in the last month, as such or with a lock that was reported lost."""
-    taken = Q(event=Event.CONTACT_REMOVED) | Q(event=Event.BINDING_SUSPENDED, details__has_key="contacts_ended")
+    """Whether ``by`` took a verified contact of ``member`` away in the last month, itself or with a lock that was reported lost."""
+    taken = Q(event=Event.CONTACT_REMOVED, details__verified=True)
+    taken |= Q(event=Event.BINDING_SUSPENDED, details__has_key="contacts_ended")
     found: bool = AuditEvent.objects.filter(taken, actor=by.pk, subject=member.pk, at__gt=at - REACH).exists()
     return found
 

@@ -60,6 +60,7 @@ DETAIL_WORDS = {
     "role": "角色",
     "rows": "行数",
     "sessions_ended": "结束的会话数",
+    "verified": "已验证",
     "version": "版本",
     "why": "原因",
 }

@@ -46,7 +46,8 @@ def _takable(account: Account, contact: str, *, by: Account) -> Contact:
 
 def _take_away(row: Contact, account: Account, *, reason: str, by: Account, context: RequestContext) -> None:
     shown = row.masked
-    details = {"kind": row.kind, "contact": shown, "contact_id": str(row.pk), "reason": reason}
+    details: dict[str, str | bool] = {"kind": row.kind, "contact": shown, "contact_id": str(row.pk), "reason": reason}
+    details["verified"] = row.verified_at is not None
     place = account.organisation_id
     event = record(
         Event.CONTACT_REMOVED, context=context, actor=by, subject=account.pk, organisation=place, details=details
