@@ -195,8 +195,8 @@ def test_a_complaint_that_the_driver_does_not_answer_goes_when_it_does(person: P
     panel.evaluate(PRESS)
     person.platform.stop_driver()
     try:
-        expect(panel).to_have_attribute("data-refused", "DRIVER_STOPPED", timeout=PATIENCE)
+        expect(panel).to_have_attribute("data-refused", "DRIVER_STOPPED")
     finally:
         person.platform.start_driver()
-    expect(card.locator("input")).to_be_checked(timeout=PATIENCE)
+    expect(card.locator("input")).to_be_checked()
     expect(panel.locator("[data-problem]")).to_be_empty()
