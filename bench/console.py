@@ -40,6 +40,7 @@ class Platforms:
             self.use(name)
             with connection.cursor() as cursor:
                 cursor.execute(statements)
+                cursor.execute("VACUUM ANALYZE")  # else PostgreSQL does so by itself, beside whatever page is measured then
         self._client = console_client
         self.browser = Browser()
         self._groups = (lambda: [os.getpid()], database(self.field))

@@ -41,7 +41,7 @@ INSERT INTO audit_auditevent (number, at, event, reason, site, actor, subject, o
     details, mac)
   SELECT '261129-' || upper(substr(md5(n::text), 1, 4)) || '-' || upper(substr(md5(n::text), 5, 4)) || '-' || lpad(n::text, 7, '0'),
     now() - n * interval '1 minute', (ARRAY['login:ca:succeeded', 'login:ca:refused', 'binding:lock:added'])[n % 3 + 1],
-    CASE WHEN n % 3 = 1 THEN 'LOCK_NOT_BOUND' ELSE '' END, 'shanxi', a.id, a.id, NULL, b.lock_id, 'lianxi',
+    CASE WHEN n % 30 = 1 THEN 'LOCK_NOT_BOUND' ELSE '' END, 'shanxi', a.id, a.id, NULL, b.lock_id, 'lianxi',
     ('10.' || n % 200 || '.' || n / 200 % 200 || '.7')::inet, 'Chrome', '{{}}', ''
   FROM generate_series(1, {people} * {rows_each}) n
     JOIN accounts_account a ON a.username = 'nutzer' || lpad(((n - 1) % {people} + 1)::text, 6, '0')
@@ -98,11 +98,11 @@ PAGES = (
     "accounts/account/?state=disabled",
     "accounts/account/?q=nutzer000777",
     "accounts/account/?q=nutzer0007",
-    "accounts/account/?q=张123",
-    "accounts/account/?q=TEST00000000000077",
+    "accounts/account/?q=张1",
+    "accounts/account/?q=TEST00000000000007",
     "accounts/account/?q=nichts",
     "organisations/organisation/",
-    "organisations/organisation/?q=山西第77商贸",
+    "organisations/organisation/?q=山西第7商贸",
     "locks/lock/",
     "locks/lock/?q=L000000000000777",
     "locks/lock/?q=L00000000000077",
@@ -128,3 +128,4 @@ PAGES = (
     "audit/auditevent/?q=LOCK_NOT_BOUND",
     "audit/auditevent/?q=nichts",
 )
+"""Lists and searches of the console. Each finds as much among 1,000 people as among more, or a page full: what is shown costs."""

@@ -141,7 +141,8 @@ class OutcomeFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
         if self.value() == "0":
             return queryset.filter(reason="")
-        return queryset.exclude(reason="") if self.value() == "1" else queryset
+        # "not equal" would find none by the index
+        return queryset.filter(reason__gt="") if self.value() == "1" else queryset
 
 
 _NUMBER = re.compile(r"\d{6}-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE)
