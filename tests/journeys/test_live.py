@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
+from agent.driving import until
 from playwright.sync_api import APIResponse, Locator, Route, expect
 
 from calock.demo.keyring import lock
@@ -161,10 +162,14 @@ def test_a_pin_does_not_stay_on_a_page_whose_lock_is_gone(person: Person) -> Non
 
 def test_a_complaint_about_no_lock_goes_though_it_came_just_before_the_lock(person: Person) -> None:
     """The page asks for the list when it has refused: where a lock is in that one, no other list will come."""
+    held: list[Route] = []
     person.page.route("**/v1/locks", lambda route: route.fulfill(json={"locks": [], "problems": []}))
     panel = person.open_ca_login()
-    person.page.unroute("**/v1/locks")
+    person.page.route("**/v1/locks", lambda route: held.append(route))  # noqa: PLW0108 - a built-in cannot be wrapped
     panel.locator("[data-ca-submit]").click()
+    expect(panel.locator("[data-problem] [data-reason=LOCK_ABSENT]")).to_be_visible()
+    until(lambda: person.page.title() and held, "the list that is asked for after the refusal")
+    person.page.unroute("**/v1/locks")  # which lets it go on
     expect(panel.locator("[data-locks] label")).not_to_have_count(0)
     expect(panel.locator("[data-problem]")).to_be_empty()
 
