@@ -72,3 +72,14 @@ def shared_driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverPr
     make_lock(directory / "locks")
     with DriverProcess(directory, options=["--config", str(settings)]) as driver:
         yield driver
+
+
+@pytest.fixture
+def begin(start: Start, shim: Shim) -> Start:
+    """Start a driver with SoftHSM2's tokens behind a library of these habits."""
+
+    def run(*habits: str, **options: Any) -> DriverProcess:
+        shim.habits(*habits)
+        return start(options=["--pkcs11", shim.module], environment=shim.environment, **options)
+
+    return run

@@ -237,6 +237,16 @@ class DriverProcess:
         return self.call("/v1/authenticate", {"lock": lock, "challenge": challenge, "pin": pin, **more})
 
 
+def listed(driver: DriverProcess, count: int = 1) -> dict[str, dict[str, Any]]:
+    """The locks by the name in their certificate."""
+    until(lambda: len(driver.locks()) == count, f"{count} locks")
+    return {lock["name"]: lock for lock in driver.locks()}
+
+
+def change_pin(driver: DriverProcess, lock: str, old: str, new: str) -> Reply:
+    return driver.call("/v1/pin/change", {"lock": lock, "oldPin": old, "newPin": new})
+
+
 def http_head(driver: DriverProcess, path: str, **headers: str) -> bytes:
     """Head of a request that is otherwise in order; ``Content_Length`` is the header ``Content-Length``."""
     lines = {"Host": f"127.0.0.1:{driver.port}", "Content-Type": "application/json", "X-Calock": "1", "Connection": "close"}

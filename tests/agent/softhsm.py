@@ -8,8 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from agent.driving import softhsm_module
+from agent.driving import PIN, make_certificate, softhsm_module
 from worlds.warm_python import Warm
 
 from calock.demo import pki
@@ -140,3 +141,12 @@ def make_softhsm(directory: Path) -> SoftHsm | None:
     (directory / "tokens").mkdir(parents=True)
     (directory / "softhsm2.conf").write_text(f"directories.tokendir = {directory / 'tokens'}\nlog.level = ERROR\n")
     return SoftHsm(directory, module)
+
+
+def put_lock(hsm: SoftHsm, label: str, pin: str = PIN, kind: pki.Algorithm = "EC", **fields: Any) -> bytes:
+    """A token with a key and its certificate, whose name is the token's label."""
+    key = pki.make_key(kind)
+    certificate = make_certificate(key, label, **fields)
+    hsm.add_token(label, pin)
+    hsm.put(label, pin, key, certificate)
+    return certificate

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from agent.driving import CHALLENGE, PIN, DriverProcess, make_certificate, until
-from agent.softhsm import Shim, SoftHsm, Stored
+from agent.driving import CHALLENGE, PIN, change_pin, listed, make_certificate, until
+from agent.softhsm import Shim, SoftHsm, Stored, put_lock
 from agent.test_service import verify
 
 from calock.agent.backends.serials import own_serial, own_serials
@@ -14,54 +14,26 @@ OTHER_PIN = "654321"
 DUMMIES = ("", "0000000000000000", "1234")
 
 
-@pytest.fixture
-def begin(start, shim: Shim):
-    def run(*habits: str, **options: object) -> DriverProcess:
-        shim.habits(*habits)
-        return start(options=["--pkcs11", shim.module], environment=shim.environment, **options)
-
-    return run
-
-
-def store(hsm: SoftHsm, label: str, pin: str = PIN, kind: pki.Algorithm = "EC", **fields: object) -> bytes:
-    """A token with a key and its certificate, whose name is the token's label."""
-    key = pki.make_key(kind)
-    certificate = make_certificate(key, label, **fields)
-    hsm.add_token(label, pin)
-    hsm.put(label, pin, key, certificate)
-    return certificate
-
-
-def listed(driver: DriverProcess, count: int = 1) -> dict[str, dict]:
-    """The locks by the name in their certificate."""
-    until(lambda: len(driver.locks()) == count, f"{count} locks")
-    return {lock["name"]: lock for lock in driver.locks()}
-
-
-def change(driver: DriverProcess, lock: str, old: str, new: str):
-    return driver.call("/v1/pin/change", {"lock": lock, "oldPin": old, "newPin": new})
-
-
 # --- tokens that say nothing of themselves
 
 
 @pytest.mark.parametrize("serial", DUMMIES)
 def test_two_tokens_with_equal_names_are_two_and_each_keeps_its_own_pin(begin, hsm: SoftHsm, serial: str) -> None:
-    store(hsm, "甲", PIN)
-    store(hsm, "乙", OTHER_PIN)
+    put_lock(hsm, "甲", PIN)
+    put_lock(hsm, "乙", OTHER_PIN)
     driver = begin(f"serial={serial}", "label=")
     locks = listed(driver, 2)
     assert locks["甲"]["device"] != locks["乙"]["device"]
     assert locks["甲"]["deviceSerial"] == locks["乙"]["deviceSerial"] == ""  # a dummy would tell them apart for nobody
-    assert change(driver, locks["甲"]["id"], PIN, "111222").status == 200
-    assert change(driver, locks["乙"]["id"], OTHER_PIN, "333444").status == 200
+    assert change_pin(driver, locks["甲"]["id"], PIN, "111222").status == 200
+    assert change_pin(driver, locks["乙"]["id"], OTHER_PIN, "333444").status == 200
     verify(driver.authenticate(locks["甲"]["id"], pin="111222").json)
     verify(driver.authenticate(locks["乙"]["id"], pin="333444").json)
 
 
 def test_the_certificate_is_the_proof_when_the_slots_have_changed_their_numbers(begin, hsm: SoftHsm, shim: Shim) -> None:
-    store(hsm, "甲", PIN)
-    store(hsm, "乙", OTHER_PIN)
+    put_lock(hsm, "甲", PIN)
+    put_lock(hsm, "乙", OTHER_PIN)
     habits = ("serial=0000000000000000", "label=")
     driver = begin(*habits)
     locks = listed(driver, 2)
@@ -70,7 +42,7 @@ def test_the_certificate_is_the_proof_when_the_slots_have_changed_their_numbers(
         reply = driver.authenticate(locks[name]["id"], pin=pin)  # 409: the list has noticed the change meanwhile
         assert reply.status == 200 or reply.reason == "LOCK_REMOVED"
     locks = listed(driver, 2)
-    assert change(driver, locks["甲"]["id"], PIN, "111222").status == 200
+    assert change_pin(driver, locks["甲"]["id"], PIN, "111222").status == 200
     verify(driver.authenticate(locks["乙"]["id"], pin=OTHER_PIN).json)
 
 
@@ -84,19 +56,19 @@ def test_two_tokens_that_cannot_be_told_apart_are_refused_without_a_try(begin, h
     until(lambda: len(driver.locks()) == 2, "both tokens")
     for lock in driver.locks():
         assert driver.authenticate(lock["id"], pin="999999").reason == "LOCKS_ALIKE"
-        assert change(driver, lock["id"], "999999", "111222").reason == "LOCKS_ALIKE"
+        assert change_pin(driver, lock["id"], "999999", "111222").reason == "LOCKS_ALIKE"
         assert lock["pin"]["reserved"] is False
     assert not any(lock["pin"]["reserved"] for lock in driver.locks())  # no wrong PIN was tried anywhere
 
 
 def test_another_certificate_in_the_same_token_costs_no_try(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin()
     lock = listed(driver)["锁"]["id"]
     # the page chose; then the CA's tool wrote a new certificate while nobody asked for the list
     hsm.remove_token("锁")
-    store(hsm, "锁")
-    for reply in (driver.authenticate(lock, pin="999999"), change(driver, lock, "999999", "111222")):
+    put_lock(hsm, "锁")
+    for reply in (driver.authenticate(lock, pin="999999"), change_pin(driver, lock, "999999", "111222")):
         assert reply.reason in ("LOCK_CHANGED", "LOCK_REMOVED")
     assert not any(found["pin"]["reserved"] for found in driver.locks())
 
@@ -144,13 +116,13 @@ def test_a_key_is_found_by_its_public_key_whatever_the_ids_say(
 
 @pytest.mark.parametrize("attribute", ["102", "180", "120"], ids=["CKA_ID", "CKA_EC_POINT", "CKA_MODULUS"])
 def test_an_attribute_that_the_token_refuses_is_one_it_does_not_have(begin, hsm: SoftHsm, attribute: str) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin(f"refuses={attribute}")
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
 
 def test_certificates_that_the_token_refuses_are_a_fault_of_it(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin("refuses=11")  # CKA_VALUE
     assert until(driver.problems, "the problem") == [("libshim.so", "MODULE_FAILED")]
 
@@ -167,133 +139,21 @@ def test_a_certificate_in_a_field_of_fixed_size_is_the_certificate(begin, hsm: S
 
 
 def test_a_key_of_the_vendors_own_type_signs(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin("vendorkeys")
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
 
 def test_a_signature_that_the_library_writes_in_der_is_one(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin("dersignatures")
     lock = listed(driver)["锁"]["id"]
     for _ in range(4):  # r and s of 31 to 33 octets
         verify(driver.authenticate(lock).json)
 
 
-def test_a_login_of_another_program_stands_in_for_no_pin(begin, hsm: SoftHsm, shim: Shim) -> None:
-    store(hsm, "锁")
-    driver = begin("loggedin")
-    lock = listed(driver)["锁"]["id"]
-    verify(driver.authenticate(lock).json)
-    shim.habits()
-    assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
-
-
-def test_a_login_that_fails_leaves_no_session_open(begin, hsm: SoftHsm) -> None:
-    """A token that has room for one would be gone from the list, and for other programs, until it is plugged in again."""
-    store(hsm, "锁")
-    driver = begin("onesession")
-    [lock] = listed(driver).values()
-    assert driver.authenticate(lock["id"], pin="999999").reason == "PIN_WRONG"
-    assert listed(driver)
-    assert driver.problems() == []
-    assert driver.in_window(None, PIN, useLastTry=True).status == 200
-
-
-def test_a_login_of_before_that_ends_with_the_last_session_keeps_no_signature_back(begin, hsm: SoftHsm) -> None:
-    """PKCS #11 logs out with the last session that is closed: there is nothing left to log out of, and the PIN is tried."""
-    store(hsm, "锁")
-    driver = begin("loggedin=own")
-    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
-
-
-def test_a_token_with_room_for_one_session_that_another_program_left_open_signs(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
-    driver = begin("onesession", "loggedin")
-    verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
-
-
-@pytest.mark.parametrize("code", ["101", "5", "30", "54"])
-def test_a_logout_that_fails_takes_no_signature_away(begin, hsm: SoftHsm, code: str) -> None:
-    """Another program logged out meanwhile, or the library says that it cannot: closing the last session logs out."""
-    store(hsm, "锁")
-    driver = begin(f"logout={code}")
-    lock = listed(driver)["锁"]["id"]
-    for _ in range(2):
-        verify(driver.authenticate(lock).json)
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"), [("100", "DRIVER_BUSY"), ("104", "DRIVER_BUSY"), ("B1", "DRIVER_BUSY"), ("102", "LOCK_WITHOUT_CERTIFICATE")]
-)
-def test_what_keeps_a_login_from_being_tried_is_told_as_that(begin, hsm: SoftHsm, shim: Shim, code: str, reason: str) -> None:
-    store(hsm, "锁")
-    driver = begin()
-    lock = listed(driver)["锁"]["id"]
-    shim.habits(f"login={code}")
-    assert driver.authenticate(lock).reason == reason
-
-
-@pytest.mark.parametrize(("code", "reason"), [("101", "DRIVER_BUSY"), ("200", "PIN_CANCELLED"), ("B0", "LOCK_REMOVED")])
-def test_what_keeps_a_key_from_signing_is_told_as_that(begin, hsm: SoftHsm, shim: Shim, code: str, reason: str) -> None:
-    """Another program logged out meanwhile; the person said no on the lock's own button; the session is gone."""
-    store(hsm, "锁")
-    driver = begin(f"sign={code}")
-    lock = listed(driver)["锁"]["id"]
-    assert driver.authenticate(lock).reason == reason
-    shim.habits()
-    verify(driver.authenticate(lock).json)
-
-
-@pytest.mark.parametrize("code", ["5", "6", "30", "32"])
-def test_a_lock_that_is_pulled_out_while_it_signs_is_told_as_that_whichever_code_says_it(begin, hsm: SoftHsm, code: str) -> None:
-    store(hsm, "锁")
-    driver = begin(f"pulled={code}")
-    assert driver.authenticate(listed(driver)["锁"]["id"]).reason == "LOCK_REMOVED"
-
-
-def test_a_token_whose_pin_is_short_takes_a_new_one_as_long_as_it_can(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁", "1234")
-    driver = begin("longestpin=4")
-    lock = listed(driver)["锁"]["id"]
-    assert change(driver, lock, "1234", "43210").reason == "PIN_LENGTH"
-    assert change(driver, lock, "1234", "4321").status == 200
-
-
-@pytest.mark.parametrize(("code", "reason"), [("B1", "DRIVER_BUSY"), ("30", "MODULE_FAILED"), ("E1", "MODULE_FAILED")])
-def test_a_token_that_another_program_keeps_is_told_as_that_in_the_list(
-    begin, hsm: SoftHsm, shim: Shim, code: str, reason: str
-) -> None:
-    store(hsm, "锁")
-    driver = begin(f"open={code}")
-    assert until(driver.problems, "the problem") == [("libshim.so", reason)]
-    shim.habits()
-    assert listed(driver)
-
-
-def test_a_wrong_pin_counts_as_one_whichever_code_says_it(begin, hsm: SoftHsm) -> None:
-    """CKR_PIN_INVALID is for new PINs; where it answers a login, a page must not guess on, and no one is told of lengths."""
-    store(hsm, "锁")
-    driver = begin("login=A1")
-    lock = listed(driver)["锁"]["id"]
-    assert [driver.authenticate(lock, pin="999999").reason for _ in range(2)] == ["PIN_WRONG", "PIN_WINDOW_ONLY"]
-
-
-def test_a_token_that_tells_of_no_wrong_pin_is_left_to_the_window_after_one(begin, hsm: SoftHsm) -> None:
-    """What is left may be the last two tries, which no page gets: another page than the first is refused as well."""
-    store(hsm, "锁")
-    driver = begin("silent")
-    lock = listed(driver)["锁"]["id"]
-    assert driver.authenticate(lock, pin="999999").reason == "PIN_WRONG"
-    assert listed(driver)["锁"]["pin"]["reserved"] is True
-    assert driver.authenticate(lock).reason == "PIN_WINDOW_ONLY"
-    assert driver.in_window(None, PIN, useLastTry=True).status == 200
-    assert listed(driver)["锁"]["pin"]["reserved"] is False
-    verify(driver.authenticate(lock).json)
-
-
 def test_a_key_that_does_not_tell_whether_it_signs_is_tried(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin("hidesign")
     verify(driver.authenticate(listed(driver)["锁"]["id"]).json)
 
@@ -430,7 +290,7 @@ def test_a_certificate_that_is_private_is_seen_after_a_pin_and_then_signs(begin,
     assert shown["problems"] == []
     verify(driver.authenticate(shown["locks"][0]["id"]).json)
     assert [lock["name"] for lock in driver.locks()] == ["藏起来的"]
-    assert change(driver, driver.locks()[0]["id"], PIN, "111222").status == 200
+    assert change_pin(driver, driver.locks()[0]["id"], PIN, "111222").status == 200
     hsm.remove_token("锁")
     until(lambda: driver.locks() == [], "the token to go")
 
@@ -447,7 +307,7 @@ def test_a_wrong_pin_shows_nothing_and_counts(begin, hsm: SoftHsm) -> None:
 
 
 def test_a_handle_of_nothing_hidden_reveals_nothing(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin()
     lock = listed(driver)["锁"]["id"]
     assert driver.call("/v1/locks/reveal", {"lock": lock, "pin": PIN}).reason == "LOCK_REMOVED"
@@ -458,20 +318,20 @@ def test_a_handle_of_nothing_hidden_reveals_nothing(begin, hsm: SoftHsm) -> None
 
 
 def test_a_pin_on_the_reader_is_typed_there_and_nowhere_else(begin, hsm: SoftHsm) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin(f"pinpad={PIN}", "newpin=111222")
     lock = listed(driver)["锁"]
     assert lock["pin"]["onReader"] is True
     verify(driver.authenticate(lock["id"], pin="").json)
     verify(driver.authenticate(lock["id"], pin="typed in vain").json)  # an older page does not know: the reader asks all the same
-    assert change(driver, lock["id"], "", "").status == 200
+    assert change_pin(driver, lock["id"], "", "").status == 200
 
 
 def test_a_pin_on_the_reader_was_changed_there(begin, hsm: SoftHsm, shim: Shim) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin(f"pinpad={PIN}", "newpin=111222")
     lock = listed(driver)["锁"]["id"]
-    assert change(driver, lock, "", "").status == 200
+    assert change_pin(driver, lock, "", "").status == 200
     shim.habits("pinpad=111222")
     verify(driver.authenticate(lock, pin="").json)
     shim.habits(f"pinpad={PIN}")
@@ -494,7 +354,7 @@ def test_a_reader_and_a_key_that_wants_a_login_for_each_signature(begin, hsm: So
 @pytest.mark.parametrize(("fault", "reason"), [("hang", "MODULE_NOT_ANSWERING"), ("crash", "MODULE_CRASHED")])
 @pytest.mark.parametrize("call", ["C_Login", "C_Sign", "C_GetTokenInfo"])
 def test_a_library_that_fails_in_a_call_is_told_as_what_it_did(begin, hsm: SoftHsm, shim: Shim, fault, reason, call) -> None:
-    store(hsm, "锁")
+    put_lock(hsm, "锁")
     driver = begin(impatient=True)
     lock = listed(driver)["锁"]["id"]
     shim.habits(f"{fault}={call}")

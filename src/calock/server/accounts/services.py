@@ -21,7 +21,7 @@ from calock.server.audit.services import record, record_refusal
 from calock.server.contacts.models import Contact
 from calock.server.contacts.services import REACH
 from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify
+from calock.server.notices.services import Own, notify
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.models import Session
 from calock.server.sessions.services import end_sessions_of_account, is_fresh_by_lock
@@ -70,7 +70,7 @@ def _store_own(account: Account, chosen: str, *, by_lock: bool, context: Request
         store_password(now, chosen, context=context, lock=lock)
         how = {"how": "lock" if by_lock else "password"}
         row = record(Event.ACCOUNT_PASSWORD_CHANGED, context=context, actor=account, subject=account.pk, details=how)
-        notify(NoticeKind.PASSWORD_CHANGED, account=account.pk, by=account, row=row, own=True)
+        notify(NoticeKind.PASSWORD_CHANGED, account=account.pk, by=account, row=row, own=Own.ALOUD)
 
 
 def may_choose_without_old(account: Account, session: Session | None, *, at: datetime) -> bool:

@@ -15,7 +15,7 @@ from calock.server.locks.models import Awaits, Binding
 from calock.server.locks.password_rules import refuse_password_as_proof, refuse_power_after_reset
 from calock.server.locks.row_seals import require_intact
 from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify, notify_quietly
+from calock.server.notices.services import Own, notify
 from calock.server.providers.models import CaRecord, CaState
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import is_fresh_by_lock, require_fresh
@@ -82,8 +82,5 @@ def _confirm(binding: uuid.UUID, *, by: Account, context: RequestContext) -> Bin
             provider=row.lock.provider.code,
             details={"binding": str(row.pk)},
         )
-        if row.account_id == by.pk:  # by whoever has the password or a lock, as one that they bind themselves
-            notify_quietly(NoticeKind.LOCK_BOUND, by=by, row=event, lock=row.lock.lock_id)
-        else:
-            notify(NoticeKind.LOCK_BOUND, account=row.account_id, by=by, row=event, lock=row.lock.lock_id)
+        notify(NoticeKind.LOCK_BOUND, account=row.account_id, by=by, row=event, own=Own.QUIETLY, lock=row.lock.lock_id)
     return row

@@ -43,7 +43,7 @@ from calock.server.locks.versions import (
     take_version,
 )
 from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify, notify_quietly
+from calock.server.notices.services import Own, notify
 from calock.server.providers.models import Provider
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
@@ -246,11 +246,11 @@ def _tell(binding: Binding, event: AuditEvent, *, by: Account, context: RequestC
         if binding.awaits != Awaits.ADMINISTRATOR:
             notify(kind, account=account, by=by, row=event, lock=lock_id)
     elif binding.by_lock is None:
-        notify_quietly(NoticeKind.LOCK_BOUND, by=by, row=event, lock=lock_id, **_BY_PASSWORD)
+        notify(NoticeKind.LOCK_BOUND, account=account, by=by, row=event, own=Own.QUIETLY, lock=lock_id, **_BY_PASSWORD)
     else:
         by_lock = context.session is not None and is_fresh_by_lock(context.session, at=context.at)
         proof = {"by_lock": binding.by_lock.lock_id} if by_lock else _BY_PASSWORD
-        notify(NoticeKind.LOCK_BOUND, account=account, by=by, row=event, own=True, lock=lock_id, **proof)
+        notify(NoticeKind.LOCK_BOUND, account=account, by=by, row=event, own=Own.ALOUD, lock=lock_id, **proof)
 
 
 def _end_enrolment(member: Account) -> None:
@@ -276,10 +276,7 @@ def _already_live(live: Binding, judged: Judged, *, member: Account, by: Account
     seal_as_before(live)
     _end_enrolment(member)
     event = _record(Event.CERTIFICATE_RENEWED, live, proven, by=by, context=context)
-    if by.pk == member.pk:
-        notify_quietly(NoticeKind.LOCK_RENEWED, by=by, row=event, lock=live.called)
-    else:
-        notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, lock=live.called)
+    notify(NoticeKind.LOCK_RENEWED, account=member.pk, by=by, row=event, own=Own.QUIETLY, lock=live.called)
     return live
 
 

@@ -31,7 +31,7 @@ from calock.server.locks.standing import Fallen, end_what_stands_on, password_st
 from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify
+from calock.server.notices.services import Own, notify
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_lock, is_fresh_by_lock, require_fresh
@@ -173,7 +173,7 @@ def _resume(row: Binding, reason: str, *, by: Account, context: RequestContext, 
         event = _record(Event.BINDING_RESUMED, row, by=by, context=context, details={**why, **(proved.details if proved else {})})
         if proved is not None and proved.draft is not None:
             keep(proved.draft, event, subject=row.account_id, binding=row.pk)
-        notify(NoticeKind.LOCK_RESUMED, account=row.account_id, by=by, row=event, own=True, lock=row.called)
+        notify(NoticeKind.LOCK_RESUMED, account=row.account_id, by=by, row=event, own=Own.ALOUD, lock=row.called)
     return row
 
 
@@ -195,7 +195,7 @@ def _tell(row: Binding, event: AuditEvent, fallen: Fallen, *, by: Account) -> No
 
     These without the lock's label, which is forgotten when the person is erased.
     """
-    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=True, lock=row.called, **fallen.facts)
+    notify(NoticeKind.LOCK_SUSPENDED, account=row.account_id, by=by, row=event, own=Own.ALOUD, lock=row.called, **fallen.facts)
     administrators = Account.objects.filter(organisation=row.account.organisation_id, role=Role.ORGANISATION_ADMIN)
     if row.account.organisation_id is None:
         return

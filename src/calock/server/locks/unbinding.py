@@ -33,7 +33,7 @@ from calock.server.locks.step_up import Evidence, Proved, prove
 from calock.server.locks.versions import take_turn
 from calock.server.locks.ways_in import ways_in
 from calock.server.notices.models import NoticeKind
-from calock.server.notices.services import notify
+from calock.server.notices.services import Own, notify
 from calock.server.receipts.services import keep
 from calock.server.sessions.context import RequestContext
 from calock.server.sessions.services import end_sessions_of_lock, is_fresh_by_lock
@@ -160,7 +160,14 @@ def _end(
         withdraw_reminders(row, at=context.at)
         if told:
             facts = {"lock": row.called, **fallen.facts}
-            notify(NoticeKind.LOCK_UNBOUND, account=row.account_id, by=by, row=event, own=bool(fallen.facts), **facts)
+            notify(
+                NoticeKind.LOCK_UNBOUND,
+                account=row.account_id,
+                by=by,
+                row=event,
+                own=Own.ALOUD if fallen.facts else Own.NOT,
+                **facts,
+            )
     row.unbound_at, row.unbound_by, row.reason = context.at, by, reason
     return row
 

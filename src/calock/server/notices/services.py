@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 
 from calock.core.refusals import Reason, Refusal
@@ -25,22 +26,26 @@ class Person(Protocol):
     def role(self) -> str: ...
 
 
-def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: AuditEvent, own: bool = False, **facts: str) -> None:
+class Own(Enum):
+    """How a person is told of an act of their own."""
+
+    NOT = auto()
+    QUIETLY = auto()
+    """By mail and SMS, and in 消息中心; not above every page, where it would be in their way."""
+    ALOUD = auto()
+    """As of another's act: somebody with the account's password could have done it in its person's name."""
+
+
+def notify(kind: NoticeKind, *, account: uuid.UUID, by: Person | None, row: AuditEvent, own: Own = Own.NOT, **facts: str) -> None:
     """Tell ``account`` what ``by`` did, inside the transaction of the act. ``by`` None is the server's owner.
 
-    ``row`` is the act's audit row: its number lets the person ask about it. Nothing is told about one's
-    own acts, unless ``own``: what somebody with the account's password could have done in its person's name.
+    ``row`` is the act's audit row: its number lets the person ask about it. ``own``: where it is an act of the account's own.
     """
     own_act = by is not None and by.pk == account
-    if own_act and not own:
+    if own_act and own is Own.NOT:
         return
     who = {**_who(by), **_SELF} if own_act else _who(by)
-    tell(kind, account=account, row=row, **facts, **who)
-
-
-def notify_quietly(kind: NoticeKind, *, by: Person, row: AuditEvent, **facts: str) -> None:
-    """Tell the person of an own act by mail and SMS, and in 消息中心; not above every page, where it would be in their way."""
-    _create(kind, by.pk, row, {**facts, **_who(by), **_SELF}, dismissed_at=row.at)
+    _create(kind, account, row, {**facts, **who}, dismissed_at=row.at if own_act and own is Own.QUIETLY else None)
 
 
 def _who(by: Person | None) -> dict[str, str]:

@@ -20,6 +20,8 @@ export class LockForm {
   driver = new Driver();
   /** Whether what the refusal on show is about has changed. */
   #isOver = notYet;
+  /** How often the button was pressed. */
+  #attempts = 0;
 
   /**
    * @param {HTMLElement} root holds what Chooser looks for, and [data-problem]
@@ -80,9 +82,10 @@ export class LockForm {
    */
   async attempt(work, show) {
     const { chooser, problem } = this;
-    const notYetHere = () => false;
+    this.#attempts += 1;
+    const attempt = this.#attempts;
     const used = chooser.listed ? chooser.lock : null; // none while the driver does not answer, though its last list is shown
-    this.#isOver = notYetHere;
+    this.#isOver = notYet;
     problem.clear();
     this.busy.show("busy");
     try {
@@ -94,7 +97,7 @@ export class LockForm {
       const { lock, listed } = chooser;
       show(error);
       if (this.driver.state === "ready") await this.driver.refresh();
-      if (this.#isOver !== notYetHere) return false; // the button was pressed again meanwhile
+      if (attempt !== this.#attempts) return false; // the button was pressed again meanwhile
       this.#isOver = chooser.isOver(used ?? (listed ? lock : null), listed);
       const { shown } = error;
       if (this.#isOver()) problem.clear();
